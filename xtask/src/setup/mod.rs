@@ -1,0 +1,50 @@
+//! Makes a machine fit for building, running and testing: Debian packages (QEMU from backports where
+//! the release's own is too old), the Python clients of the tests, cargo's test runner. What is there
+//! already costs one look, so every other command starts with this one.
+
+mod apt;
+mod python;
+mod sources;
+
+use std::env;
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{paths, process};
+
+pub use python::interpreter;
+
+/// Installs whatever is missing; says nothing if nothing is.
+pub fn run() -> Result<()> {
+    let _alone = lock("setup")?;
+    apt::install_missing()?;
+    python::install_missing()?;
+    install_cargo_tool("cargo-nextest")?;
+    Ok(())
+}
+
+/// Holds the named lock until the file is dropped: two commands at once do not make one thing twice.
+pub fn lock(name: &str) -> Result<File> {
+    let path = paths::cache()?.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// The cargo subcommand's program; built from crates.io into the cache if it is nowhere yet.
+pub fn install_cargo_tool(name: &str) -> Result<PathBuf> {
+    if let Some(path) = process::find(name) {
+        return Ok(path);
+    }
+    let root = paths::tools()?;
+    process::step(&format!("build {name} into {}", root.display()), || {
+        let mut install = process::cargo()?;
+        // A directory without a cargo configuration of ours, with a target directory of its own.
+        install.current_dir(env::temp_dir()).env_remove("CARGO_TARGET_DIR");
+        process::run(install.args(["install", "--locked", "--quiet", "--root"]).arg(&root).arg(name))
+    })?;
+    process::find(name)
+        .with_context(|| format!("cargo installed {name}, yet it is not in {}", root.display()))
+}
