@@ -1,0 +1,212 @@
+//! The store itself: opening, committing, reading.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::limits::{MAX_IDLE_READERS, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES};
+use crate::writer::Job;
+use crate::{Batch, Committed, Entry, Error, Record, Result, View, sqlite, writer};
+
+/// Unit in which waiting bytes are counted.
+const SHARE_BYTES: usize = 1024;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Batches that may wait for the writer before `commit` itself waits.
+    pub queued_batches: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queued_batches: MAX_QUEUED_BATCHES }
+    }
+}
+
+/// A handle on a store; clones share it. The last one that goes closes the store, after all waiting batches.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Option<mpsc::Sender<Job>>,
+    room: Arc<Semaphore>,
+    readers: Readers,
+    writer: Option<JoinHandle<()>>,
+    /// Held as long as the store is open, so that no second process writes.
+    _lock: Option<File>,
+}
+
+enum Readers {
+    /// Read-only connections to a file; they never wait for the writer.
+    File { path: PathBuf, idle: Mutex<Vec<Connection>> },
+    /// A store in memory has one connection, which readers and writer share.
+    Memory(Arc<Mutex<Connection>>),
+}
+
+impl Store {
+    /// Opens the store in the file `path`, creating it if it does not exist. Beside it SQLite keeps `path-wal` and
+    /// `path-shm`, and the store `path.lock`.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NewerFormat`], [`Error::Corrupt`], [`Error::Full`], [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &Options::default())
+    }
+
+    /// [`Store::open`] with options.
+    pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let lock = lock(&path)?;
+        let connection = Arc::new(Mutex::new(sqlite::open_writer(&path)?));
+        Self::start(connection, Readers::File { path, idle: Mutex::default() }, Some(lock), options)
+    }
+
+    /// A store in memory, gone with its last handle. It behaves as one in a file, except that a [`View`] holds up
+    /// the writer.
+    pub fn in_memory() -> Result<Self> {
+        let connection = Arc::new(Mutex::new(sqlite::open_memory()?));
+        Self::start(connection.clone(), Readers::Memory(connection), None, &Options::default())
+    }
+
+    fn start(
+        connection: Arc<Mutex<Connection>>,
+        readers: Readers,
+        lock: Option<File>,
+        options: &Options,
+    ) -> Result<Self> {
+        let (queue, mut jobs) = mpsc::channel(options.queued_batches.max(1));
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer::run(&connection, &mut jobs))
+            .map_err(|e| Error::Io(format!("cannot start the writer: {e}")))?;
+        let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES / SHARE_BYTES));
+        let shared = Shared { queue: Some(queue), room, readers, writer: Some(writer), _lock: lock };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Applies a batch and returns when it is durable. Waits while too many batches wait already. A call that is
+    /// dropped may have been applied: the batch can be committed again under its id.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::InvalidName`], [`Error::IdReused`], [`Error::CounterExhausted`] and
+    /// [`Error::Full`]: nothing was applied. [`Error::Io`] and [`Error::Closed`]: it is unknown whether it was.
+    pub async fn commit(&self, batch: Batch) -> Result<Committed> {
+        let bytes = batch.check()?;
+        let share =
+            self.shared.room.clone().acquire_many_owned(shares(bytes)).await.map_err(|_| Error::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let queue = self.shared.queue.as_ref().ok_or(Error::Closed)?;
+        queue.send(Job { batch, bytes, answer, _share: share }).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// [`Store::commit`] for callers outside of an async runtime.
+    ///
+    /// # Panics
+    /// Inside of an async runtime.
+    pub fn commit_blocking(&self, batch: Batch) -> Result<Committed> {
+        let bytes = batch.check()?;
+        let queue = self.shared.queue.as_ref().ok_or(Error::Closed)?;
+        let share = loop {
+            match self.shared.room.clone().try_acquire_many_owned(shares(bytes)) {
+                Ok(share) => break share,
+                Err(tokio::sync::TryAcquireError::Closed) => return Err(Error::Closed),
+                Err(tokio::sync::TryAcquireError::NoPermits) => {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        queue.blocking_send(Job { batch, bytes, answer, _share: share }).map_err(|_| Error::Closed)?;
+        answered.blocking_recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Reads several things as they were at one moment. Takes microseconds for small reads; a long one belongs on a
+    /// blocking thread.
+    pub fn read<T>(&self, body: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
+        match &self.shared.readers {
+            Readers::Memory(connection) => {
+                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                View::with(&connection, body)
+            }
+            Readers::File { path, idle } => {
+                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let connection = match kept {
+                    Some(connection) => connection,
+                    None => sqlite::open_reader(path)?,
+                };
+                let result = View::with(&connection, body);
+                let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+                if idle.len() < MAX_IDLE_READERS {
+                    idle.push(connection);
+                }
+                result
+            }
+        }
+    }
+
+    /// [`View::get`] at this moment.
+    pub fn get(&self, collection: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|view| view.get(collection, key))
+    }
+
+    /// [`View::scan`] at this moment.
+    pub fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        self.read(|view| view.scan(collection, after, limit))
+    }
+
+    /// [`View::tail`] at this moment.
+    pub fn tail(&self, log: &str, limit: usize) -> Result<Vec<Entry>> {
+        self.read(|view| view.tail(log, limit))
+    }
+
+    /// [`View::range`] at this moment.
+    pub fn range(&self, log: &str, from: u64, limit: usize) -> Result<Vec<Entry>> {
+        self.read(|view| view.range(log, from, limit))
+    }
+
+    /// Reads every page of the store and checks it. Slow on a large store.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the first thing that is wrong.
+    pub fn verify(&self) -> Result<()> {
+        self.read(|view| view.verify())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+fn shares(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(SHARE_BYTES).max(1)).expect("a checked batch is far below 4 TiB")
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let io = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Full,
+        _ => Error::Io(format!("{}: {e}", Path::new(&name).display())),
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(path.to_path_buf())),
+        Err(std::fs::TryLockError::Error(e)) => Err(io(e)),
+    }
+}

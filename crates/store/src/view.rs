@@ -1,0 +1,157 @@
+//! Reading: a [`View`] sees one moment of the store, however long it is kept and whatever is committed meanwhile.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::limits::MAX_PAGE;
+use crate::sqlite::{signed, unsigned};
+use crate::{Error, Result};
+
+/// A record of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Key within the collection.
+    pub key: String,
+    /// Value as written.
+    pub value: Vec<u8>,
+}
+
+/// An entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Number within the log, rising, never reused.
+    pub sequence: u64,
+    /// Time that the writer gave, milliseconds since 1970.
+    pub time_ms: i64,
+    /// Value as written.
+    pub value: Vec<u8>,
+}
+
+/// One moment of the store; see [`crate::Store::read`].
+pub struct View<'a> {
+    connection: &'a Connection,
+}
+
+impl View<'_> {
+    /// Runs `body` on a view of this moment.
+    pub(crate) fn with<T>(connection: &Connection, body: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
+        let transaction = connection.unchecked_transaction()?;
+        let result = body(&View { connection: &transaction });
+        // Nothing was written: ending the transaction only lets go of the moment.
+        transaction.rollback()?;
+        result
+    }
+
+    /// The value of a record.
+    pub fn get(&self, collection: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT value FROM record WHERE collection = ?1 AND key = ?2")?
+            .query_row([collection, key], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Up to `limit` records of a collection in order of their keys, those after the key `after` if one is given.
+    pub fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        let limit = page(limit)?;
+        let row = |row: &rusqlite::Row<'_>| Ok(Record { key: row.get(0)?, value: row.get(1)? });
+        let mut statement = self.connection.prepare_cached(match after {
+            None => "SELECT key, value FROM record WHERE collection = ?1 ORDER BY key LIMIT ?2",
+            Some(_) => {
+                "SELECT key, value FROM record WHERE collection = ?1 AND key > ?3 ORDER BY key LIMIT ?2"
+            }
+        })?;
+        let records = match after {
+            None => statement.query_map(params![collection, limit], row)?.collect::<rusqlite::Result<_>>(),
+            Some(after) => statement.query_map(params![collection, limit, after], row)?.collect(),
+        };
+        Ok(records?)
+    }
+
+    /// Calls `each` with every record of a collection in order of their keys, without holding them all.
+    pub fn for_each(&self, collection: &str, mut each: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT key, value FROM record WHERE collection = ?1 ORDER BY key")?;
+        let mut rows = statement.query([collection])?;
+        while let Some(row) = rows.next()? {
+            let key = row.get_ref(0)?.as_str().map_err(|e| Error::Corrupt(e.to_string()))?;
+            let value = row.get_ref(1)?.as_blob().map_err(|e| Error::Corrupt(e.to_string()))?;
+            each(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Number of records in a collection.
+    pub fn count(&self, collection: &str) -> Result<u64> {
+        let count = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM record WHERE collection = ?1")?
+            .query_row([collection], |row| row.get(0))?;
+        Ok(unsigned(count))
+    }
+
+    /// The newest `limit` entries of a log, oldest first.
+    pub fn tail(&self, log: &str, limit: usize) -> Result<Vec<Entry>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, time_ms, value FROM entry WHERE log = ?1 ORDER BY sequence DESC LIMIT ?2",
+        )?;
+        let mut entries: Vec<Entry> =
+            statement.query_map(params![log, page(limit)?], entry)?.collect::<rusqlite::Result<_>>()?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// Up to `limit` entries of a log with sequence numbers from `from` on, oldest first.
+    pub fn range(&self, log: &str, from: u64, limit: usize) -> Result<Vec<Entry>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, time_ms, value FROM entry WHERE log = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
+        )?;
+        let entries = statement.query_map(params![log, signed(from), page(limit)?], entry)?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The sequence number last given in a log, 0 before the first; trimming does not change it.
+    pub fn last_sequence(&self, log: &str) -> Result<u64> {
+        let last = self
+            .connection
+            .prepare_cached("SELECT last FROM log WHERE name = ?1")?
+            .query_row([log], |row| row.get(0))
+            .optional()?;
+        Ok(last.map_or(0, unsigned))
+    }
+
+    /// The number that a counter gives next.
+    pub fn counter(&self, counter: &str) -> Result<u64> {
+        let next = self
+            .connection
+            .prepare_cached("SELECT next FROM counter WHERE name = ?1")?
+            .query_row([counter], |row| row.get(0))
+            .optional()?;
+        Ok(next.map_or(1, unsigned))
+    }
+
+    /// Position of the last batch that was applied, 0 before the first.
+    pub fn position(&self) -> Result<u64> {
+        let position = self
+            .connection
+            .prepare_cached("SELECT coalesce(max(position), 0) FROM batch")?
+            .query_row([], |row| row.get(0))?;
+        Ok(unsigned(position))
+    }
+
+    pub(crate) fn verify(&self) -> Result<()> {
+        let report: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if report == "ok" { Ok(()) } else { Err(Error::Corrupt(report)) }
+    }
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry { sequence: unsigned(row.get(0)?), time_ms: row.get(1)?, value: row.get(2)? })
+}
+
+fn page(limit: usize) -> Result<i64> {
+    if limit > MAX_PAGE {
+        return Err(Error::TooLarge { what: "a page (records)", size: limit, limit: MAX_PAGE });
+    }
+    Ok(signed(limit as u64))
+}

@@ -1,0 +1,66 @@
+//! The writer: one thread that takes waiting batches, applies as many as came together in one durable transaction,
+//! and answers each only after that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::limits::{MAX_GROUP_BATCHES, MAX_GROUP_BYTES};
+use crate::sqlite::apply_group;
+use crate::{Batch, Committed, Error, Result};
+
+/// A batch that waits for the writer.
+pub(crate) struct Job {
+    pub(crate) batch: Batch,
+    pub(crate) bytes: usize,
+    pub(crate) answer: oneshot::Sender<Result<Committed>>,
+    /// The batch's share of the bytes that may wait; given back when the job is dropped.
+    pub(crate) _share: OwnedSemaphorePermit,
+}
+
+/// Runs until every sender is gone and the queue is empty, or until a write failed so that the file's state is
+/// unknown.
+pub(crate) fn run(connection: &Arc<Mutex<Connection>>, queue: &mut mpsc::Receiver<Job>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP_BATCHES && bytes < MAX_GROUP_BYTES {
+            let Ok(job) = queue.try_recv() else { break };
+            bytes += job.bytes;
+            group.push(job);
+        }
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = commit(&mut connection, group) {
+            // After a failed write or sync the kernel may have dropped dirty pages: nothing that this connection
+            // says can be trusted. Reopening replays the log and finds the truth.
+            tracing::error!(%error, "the store's writer stops after a failed write");
+            return;
+        }
+    }
+}
+
+/// Commits a group and answers its callers. An error means that the writer must stop.
+fn commit(connection: &mut Connection, group: Vec<Job>) -> Result<()> {
+    let batches: Vec<&Batch> = group.iter().map(|job| &job.batch).collect();
+    match apply_group(connection, &batches) {
+        Ok(results) => {
+            for (job, result) in group.into_iter().zip(results) {
+                // A caller that no longer waits is no error: its batch is durable.
+                let _ = job.answer.send(result);
+            }
+            Ok(())
+        }
+        Err(Error::Full) if group.len() > 1 => {
+            // A small batch may still fit where the whole group does not.
+            group.into_iter().try_for_each(|job| commit(connection, vec![job]))
+        }
+        Err(error) => {
+            let stop = !matches!(error, Error::Full);
+            for job in group {
+                let _ = job.answer.send(Err(error.clone()));
+            }
+            if stop { Err(error) } else { Ok(()) }
+        }
+    }
+}

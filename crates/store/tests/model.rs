@@ -1,0 +1,147 @@
+//! Random batches against a plain model in memory, with the store closed and opened in between.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use store::{Batch, Committed, Error, Op, Store};
+
+#[derive(Default)]
+struct Model {
+    records: BTreeMap<(String, String), Vec<u8>>,
+    logs: BTreeMap<String, (u64, Vec<(u64, i64, Vec<u8>)>)>,
+    counters: BTreeMap<String, u64>,
+    applied: Vec<(Batch, Committed)>,
+}
+
+impl Model {
+    fn apply(&mut self, batch: &Batch) -> Result<Committed, ()> {
+        if let Some((old, committed)) = self.applied.iter().find(|(old, _)| old.id == batch.id) {
+            return if old == batch {
+                Ok(Committed { replayed: true, ..committed.clone() })
+            } else {
+                Err(())
+            };
+        }
+        let (mut appended, mut reserved) = (Vec::new(), Vec::new());
+        for op in batch.ops.clone() {
+            match op {
+                Op::Put { collection, key, value } => _ = self.records.insert((collection, key), value),
+                Op::Delete { collection, key } => _ = self.records.remove(&(collection, key)),
+                Op::Clear { collection } => self.records.retain(|(c, _), _| *c != collection),
+                Op::Append { log, time_ms, value } => {
+                    let (last, entries) = self.logs.entry(log).or_default();
+                    *last += 1;
+                    entries.push((*last, time_ms, value));
+                    appended.push(*last);
+                }
+                Op::Trim { log, keep, before_ms } => {
+                    if let Some((last, entries)) = self.logs.get_mut(&log) {
+                        if let Some(keep) = keep {
+                            entries.retain(|e| e.0 + keep > *last);
+                        }
+                        if let Some(before) = before_ms {
+                            let gone = entries.iter().take_while(|e| e.1 < before).count();
+                            entries.drain(..gone);
+                        }
+                    }
+                }
+                Op::Reserve { counter, n } => {
+                    let next = self.counters.entry(counter).or_insert(1);
+                    reserved.push(*next..*next + n);
+                    *next += n;
+                }
+            }
+        }
+        let position = self.applied.len() as u64 + 1;
+        let committed = Committed { position, appended, reserved, replayed: false };
+        self.applied.push((batch.clone(), committed.clone()));
+        Ok(committed)
+    }
+
+    fn compare(&self, store: &Store) {
+        for collection in NAMES {
+            let records = self.records.iter().filter(|((c, _), _)| c == collection);
+            let expected: Vec<_> = records.map(|((_, k), v)| (k.clone(), v.clone())).collect();
+            let records = store.scan(collection, None, 1000).unwrap();
+            let found: Vec<_> = records.into_iter().map(|r| (r.key, r.value)).collect();
+            assert_eq!(found, expected, "collection {collection}");
+            let (last, expected) = self.logs.get(collection).cloned().unwrap_or_default();
+            let entries = store.range(collection, 0, 1000).unwrap();
+            let found: Vec<_> = entries.into_iter().map(|e| (e.sequence, e.time_ms, e.value)).collect();
+            assert_eq!(found, expected, "log {collection}");
+            assert_eq!(store.read(|v| v.last_sequence(collection)).unwrap(), last);
+            let next = self.counters.get(collection).copied().unwrap_or(1);
+            assert_eq!(store.read(|v| v.counter(collection)).unwrap(), next);
+        }
+    }
+}
+
+const NAMES: [&str; 3] = ["a", "b", "ab"];
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = || prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
+    let key = || prop_oneof![".{0,3}", "[ab]"];
+    let value = || prop::collection::vec(any::<u8>(), 0..12);
+    prop_oneof![
+        4 => (name(), key(), value()).prop_map(|(collection, key, value)| Op::Put { collection, key, value }),
+        2 => (name(), key()).prop_map(|(collection, key)| Op::Delete { collection, key }),
+        1 => name().prop_map(|collection| Op::Clear { collection }),
+        4 => (name(), -5i64..50, value()).prop_map(|(log, time_ms, value)| Op::Append { log, time_ms, value }),
+        1 => (name(), prop::option::of(0u64..5), prop::option::of(-5i64..50))
+            .prop_map(|(log, keep, before_ms)| Op::Trim { log, keep, before_ms }),
+        2 => (name(), 0u64..100).prop_map(|(counter, n)| Op::Reserve { counter, n }),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Commit(Batch),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Few ids, so that some come twice, with the same operations or others.
+    let batch = (any::<u128>(), 0u128..40, prop::collection::vec(op(), 0..6), any::<bool>()).prop_map(
+        |(random, few, ops, fresh)| Batch {
+            id: store::BatchId::from_u128(if fresh { random } else { few }),
+            ops,
+        },
+    );
+    prop_oneof![8 => batch.prop_map(Step::Commit), 1 => Just(Step::Reopen)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40), twice in any::<bool>()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let mut file = Store::open(&path).unwrap();
+        let memory = Store::in_memory().unwrap();
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Reopen => {
+                    drop(file);
+                    file = Store::open(&path).unwrap();
+                }
+                Step::Commit(batch) => {
+                    for _ in 0..=usize::from(twice) {
+                        let expected = model.apply(&batch);
+                        for store in [&file, &memory] {
+                            match (store.commit_blocking(batch.clone()), &expected) {
+                                (Ok(found), Ok(expected)) => prop_assert_eq!(&found, expected),
+                                (Err(Error::IdReused(_)), Err(())) => {}
+                                (found, expected) => prop_assert!(false, "{found:?}, expected {expected:?}"),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        model.compare(&file);
+        model.compare(&memory);
+        file.verify().unwrap();
+    }
+}
