@@ -170,7 +170,7 @@ fn remember(connection: &Connection, batch: &Batch, digest: i64, outcome: &str) 
         .prepare_cached("INSERT INTO batch (position, id, digest, outcome) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![position, batch.id.as_bytes().as_slice(), digest, outcome])?;
     let position = unsigned(position);
-    if position % FORGET_STEP == 0 && position > REMEMBERED_BATCHES {
+    if position.is_multiple_of(FORGET_STEP) && position > REMEMBERED_BATCHES {
         connection
             .prepare_cached("DELETE FROM batch WHERE position <= ?1")?
             .execute([signed(position - REMEMBERED_BATCHES)])?;
