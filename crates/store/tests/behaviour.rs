@@ -1,4 +1,5 @@
 //! What a batch does: atomicity, idempotency, logs, counters, limits, opening.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

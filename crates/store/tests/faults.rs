@@ -1,5 +1,6 @@
 //! Faults for real: the writing process is killed, the disk is full. The disk is a small tmpfs that the test mounts
 //! itself, so these tests run as root.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};

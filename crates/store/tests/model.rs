@@ -1,4 +1,5 @@
 //! Random batches against a plain model in memory, with the store closed and opened in between.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 
