@@ -1,1 +1,44 @@
+//! The vSphere data model: values over the schema table, and their encodings. Does no I/O.
+//!
+//! Start with [`Value`] and [`Object`]; [`vim!`], [`props!`] and [`call!`] write them with names and kinds checked at
+//! compile time, [`field!`], [`prop!`] and [`arg!`] read them.
+#![forbid(unsafe_code)]
 
+extern crate self as vim;
+
+mod date;
+mod fault;
+pub mod kind;
+mod reference;
+mod typed;
+mod value;
+
+pub use date::DateTime;
+pub use fault::Fault;
+pub use reference::MoRef;
+pub use typed::{Args, Data, EnumOf, Field, ListRef, PropertyValue, Props};
+pub use value::{EnumValue, List, Object, Value};
+pub use vim_macros::{arg, call, data_id, field, managed_id, method, prop, props, ty, vim, vim_enum};
+pub use vim_schema::{
+    DataId, DataType, EnumId, EnumType, Kind, ManagedId, ManagedType, Member, Method, MethodId, Record,
+    Release, Schema, TypeRef,
+};
+
+use std::sync::LazyLock;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::built_in().expect("vim.schema is well formed"));
+
+/// The schema, read once (some milliseconds at first use).
+pub fn schema() -> &'static Schema {
+    &SCHEMA
+}
+
+/// The release that this product speaks: what `about.apiVersion` says, and the newest that is ever sent.
+pub const API_RELEASE: &str = "8.0.3.0";
+
+/// [`API_RELEASE`] as a number of the schema.
+pub fn api_release() -> Release {
+    static RELEASE: LazyLock<Release> =
+        LazyLock::new(|| SCHEMA.release(API_RELEASE).expect("our release is in the schema"));
+    *RELEASE
+}
