@@ -1,5 +1,5 @@
 //! What a batch does: atomicity, idempotency, logs, counters, limits, opening.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 use std::path::Path;
 
