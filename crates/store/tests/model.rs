@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{Batch, Committed, Error, Op, Store};
 
+type LogEntry = (u64, i64, Vec<u8>);
+
 #[derive(Default)]
 struct Model {
     records: BTreeMap<(String, String), Vec<u8>>,
-    logs: BTreeMap<String, (u64, Vec<(u64, i64, Vec<u8>)>)>,
+    /// Last sequence number and what is left of each log.
+    logs: BTreeMap<String, (u64, Vec<LogEntry>)>,
     counters: BTreeMap<String, u64>,
     applied: Vec<(Batch, Committed)>,
 }
