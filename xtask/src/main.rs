@@ -3,6 +3,7 @@
 //! fresh clone needs exactly one of them.
 #![forbid(unsafe_code)]
 
+mod guest;
 mod paths;
 mod process;
 mod setup;
@@ -21,10 +22,25 @@ struct Arguments {
 enum Command {
     /// Install what is missing on this machine: Debian packages, Python clients, cargo tools
     Setup,
+    /// Make the test guest image in the cache, and print its path
+    Guest {
+        /// Boot it in several ways and see that it does what tests rely on
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Setup => setup::run(),
+        Command::Guest { check } => {
+            setup::run()?;
+            let image = guest::image()?;
+            if check {
+                guest::check::run(&image)?;
+            }
+            println!("{}", image.display());
+            Ok(())
+        }
     }
 }
