@@ -1,0 +1,120 @@
+//! One call of a method, and the table of what the methods do.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use vim::kind::Marker;
+use vim::{Args, Fault, Field, ManagedId, MethodId, MoRef, Release, Value, fault, schema};
+
+use crate::session::Peer;
+use crate::{Running, Service, Session, Snapshot, TaskOptions};
+
+/// What a method gets.
+#[derive(Clone)]
+pub struct Call {
+    pub this: MoRef,
+    pub args: Args,
+    /// None before login; the service lets only methods for `System.Anonymous` through then.
+    pub session: Option<Arc<Session>>,
+    /// What the client speaks.
+    pub release: Release,
+    /// The client's name for the operation, for logs, tasks and events.
+    pub operation_id: Option<Arc<str>>,
+    pub peer: Arc<Peer>,
+    pub service: Arc<Service>,
+}
+
+impl Call {
+    /// The session.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` without one.
+    pub fn session(&self) -> Result<&Arc<Session>, Fault> {
+        self.session.as_ref().ok_or_else(|| crate::service::not_authenticated(&self.this, "System.View"))
+    }
+
+    /// The name of the user who calls.
+    pub fn user(&self) -> &str {
+        self.session.as_ref().map_or("", |session| &session.account.name)
+    }
+
+    /// The tree as it is now.
+    pub fn state(&self) -> Arc<Snapshot> {
+        self.service.core.tree.snapshot()
+    }
+
+    /// A parameter that may be unset.
+    pub fn arg<K: Marker>(&self, parameter: Field<K>) -> Option<K::Out<'_>> {
+        self.args.get(parameter)
+    }
+
+    /// A parameter that must be there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` with its name if it is not.
+    pub fn required<K: Marker>(&self, parameter: Field<K>) -> Result<K::Out<'_>, Fault> {
+        self.args.get(parameter).ok_or_else(|| {
+            let name = schema().method(self.args.method).parameters[usize::from(parameter.number())].name;
+            invalid_argument(name, &format!("{} needs the parameter {name}", self.args.method_name()))
+        })
+    }
+}
+
+impl Call {
+    /// Does the rest of the call as a task, and answers with its reference.
+    ///
+    /// # Errors
+    /// `TaskInProgress` if `options.exclusive` and another exclusive task works on the same object.
+    pub async fn task<F, R>(&self, options: TaskOptions, work: F) -> Result<Option<Value>, Fault>
+    where
+        F: FnOnce(Running) -> R + Send + 'static,
+        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
+    {
+        let task = self.service.core.tasks.start(self.args.method, self.user(), options, work).await?;
+        Ok(Some(Value::Ref(task)))
+    }
+}
+
+/// `InvalidArgument` for this property or parameter.
+pub fn invalid_argument(property: &str, message: &str) -> Fault {
+    fault!(InvalidArgument { invalidProperty: property }, "{message}")
+}
+
+type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Option<Value>, Fault>> + Send + Sync>;
+
+/// What the methods do, by managed type and method. A type has its base types' methods too.
+#[derive(Default)]
+pub struct Methods {
+    table: HashMap<(ManagedId, MethodId), Handler>,
+}
+
+impl Methods {
+    /// Says what a method does on objects of the type and those derived from it.
+    pub fn on<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
+    {
+        debug_assert!(
+            schema().managed(ty).is_a(schema().managed(schema().method(method).owner)),
+            "{} has no method {}",
+            schema().managed(ty).name,
+            schema().method(method).name
+        );
+        self.table.insert((ty, method), Arc::new(move |call| Box::pin(handler(call))));
+    }
+
+    /// What the method does on an object of this type: the nearest base type decides.
+    pub(crate) fn find(&self, ty: ManagedId, method: MethodId) -> Option<&Handler> {
+        let mut at = Some(ty);
+        while let Some(ty) = at {
+            if let Some(handler) = self.table.get(&(ty, method)) {
+                return Some(handler);
+            }
+            at = schema().managed(ty).base;
+        }
+        None
+    }
+}

@@ -1,0 +1,19 @@
+//! Serves a tree of managed objects to vSphere clients: sessions, privileges, the property collector, views, tasks,
+//! events, over SOAP and VI-JSON on TLS. Knows no VM: what the objects are and what their methods do is the daemons'.
+//!
+//! Start with [`Tree`] (the objects), then [`Methods`] and [`Call`] (what can be asked of them) and [`Service`] (who may).
+#![forbid(unsafe_code)]
+
+mod authority;
+mod call;
+mod service;
+pub mod session;
+pub mod task;
+pub mod tree;
+
+pub use authority::{Account, Authority};
+pub use call::{Call, Methods};
+pub use service::{Core, Service};
+pub use session::{Session, Sessions};
+pub use task::{Running, TaskOptions, Tasks};
+pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer};

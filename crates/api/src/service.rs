@@ -1,0 +1,206 @@
+//! The one door to the objects: finds the object, checks the session and the privilege, calls the method.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
+
+use crate::session::SessionObject;
+use crate::{Authority, Call, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
+
+/// What a daemon's own parts share: they write to it, and the service shows it.
+pub struct Core {
+    pub tree: Arc<Tree>,
+    pub sessions: Sessions,
+    pub store: store::Store,
+    pub tasks: Tasks,
+}
+
+impl Core {
+    /// An empty tree over this durable state.
+    pub fn new(store: store::Store) -> Self {
+        let tree = Arc::new(Tree::new());
+        Self { tasks: Tasks::new(tree.clone()), tree, sessions: Sessions::default(), store }
+    }
+}
+
+/// A property that is computed when it is read, because it depends on who asks.
+pub type Computed = fn(&Service, &Session, &Node, &Snapshot) -> Option<Value>;
+
+/// Serves the objects of [`Core`] with these methods.
+pub struct Service {
+    pub core: Arc<Core>,
+    pub authority: Arc<dyn Authority>,
+    methods: Methods,
+    computed: HashMap<(ManagedId, u16), Computed>,
+}
+
+/// An object that a session can see: one of the tree, or one of its own.
+pub enum Object {
+    Shared(Arc<Node>),
+    Own(Arc<dyn SessionObject>),
+}
+
+impl Object {
+    pub fn me(&self) -> &MoRef {
+        match self {
+            Self::Shared(node) => node.me(),
+            Self::Own(object) => object.me(),
+        }
+    }
+}
+
+impl Service {
+    pub fn new(core: Arc<Core>, authority: Arc<dyn Authority>, methods: Methods) -> Self {
+        Self { core, authority, methods, computed: HashMap::new() }
+    }
+
+    /// Makes a property of a type (and those derived from it) a computed one.
+    pub fn compute(&mut self, ty: ManagedId, number: u16, computed: Computed) {
+        self.computed.insert((ty, number), computed);
+    }
+
+    /// The object with this reference, as the session sees it.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub fn find(
+        &self,
+        reference: &MoRef,
+        session: Option<&Session>,
+        state: &Snapshot,
+    ) -> Result<Object, Fault> {
+        if let Some(node) = state.find(reference) {
+            return Ok(Object::Shared(node.clone()));
+        }
+        session.and_then(|session| session.object(reference)).map(Object::Own).ok_or_else(|| {
+            fault!(
+                ManagedObjectNotFound { obj: reference },
+                "There is no {reference}; it may have been deleted"
+            )
+        })
+    }
+
+    /// The property with this number. Whether the session may read it is [`Service::may_read`].
+    pub fn property(
+        &self,
+        object: &Object,
+        number: u16,
+        session: &Session,
+        state: &Snapshot,
+    ) -> Option<Value> {
+        match object {
+            Object::Own(object) => object.property(number, session, state),
+            Object::Shared(node) => {
+                let mut ty = Some(node.me().ty());
+                while let Some(id) = ty {
+                    if let Some(computed) = self.computed.get(&(id, number)) {
+                        return computed(self, session, node, state);
+                    }
+                    ty = schema().managed(id).base;
+                }
+                node.at(number).cloned()
+            }
+        }
+    }
+
+    /// Whether the session may read this property of the object.
+    ///
+    /// # Errors
+    /// `NoPermission` that names the privilege.
+    pub fn may_read(
+        &self,
+        object: &Object,
+        number: u16,
+        session: &Session,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        let Object::Shared(node) = object else { return Ok(()) };
+        let ty = schema().managed(node.me().ty());
+        let privilege = ty.privileges[usize::from(number)].unwrap_or("System.View");
+        self.check(session, node.me(), privilege, state)
+    }
+
+    /// Calls a method: the object must exist, the session must be there and have the privilege that the schema names.
+    ///
+    /// # Errors
+    /// What the method says, or `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`, `NotSupported`.
+    pub async fn invoke(&self, call: Call) -> Result<Option<Value>, Fault> {
+        let method = schema().method(call.args.method);
+        let state = call.state();
+        let privilege = method.privilege.unwrap_or("System.View");
+        let _active = match &call.session {
+            Some(session) => Some(session.begin()),
+            None if privilege == "System.Anonymous" => None,
+            None => return Err(not_authenticated(&call.this, privilege)),
+        };
+        let object = self.find(&call.this, call.session.as_deref(), &state)?;
+        if !object.me().is_a(method.owner) {
+            return Err(fault!(
+                MethodNotFound { receiver: &call.this, method: method.name },
+                "{} has no method {}",
+                object.me().type_name(),
+                method.name
+            ));
+        }
+        if let (Some(session), Object::Shared(node)) = (&call.session, &object) {
+            self.check_method(session, node.me(), &call, privilege, &state)?;
+        }
+        let Some(handler) = self.methods.find(object.me().ty(), call.args.method) else {
+            return Err(fault!(
+                NotSupported {},
+                "{} is not supported on {} here",
+                method.name,
+                object.me().type_name()
+            ));
+        };
+        handler(Call { this: object.me().clone(), ..call }).await
+    }
+
+    fn check_method(
+        &self,
+        session: &Session,
+        object: &MoRef,
+        call: &Call,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        self.check(session, object, privilege, state)?;
+        let method = schema().method(call.args.method);
+        for (number, value) in call.args.values() {
+            let Some(privilege) = method.parameter_privileges[usize::from(*number)] else { continue };
+            for reference in value.items().iter().filter_map(Value::as_ref) {
+                self.check(session, reference, privilege, state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the session has the privilege on the object.
+    ///
+    /// # Errors
+    /// `NoPermission` that names both.
+    pub fn check(
+        &self,
+        session: &Session,
+        object: &MoRef,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        if privilege == "System.Anonymous"
+            || self.authority.allows(&session.account, object, privilege, state)
+        {
+            return Ok(());
+        }
+        Err(fault!(
+            NoPermission { object: object, privilegeId: privilege },
+            "{} does not have the privilege {privilege} on {object}",
+            session.account.name
+        ))
+    }
+}
+
+/// The fault on which every client logs in again.
+pub(crate) fn not_authenticated(object: &MoRef, privilege: &str) -> Fault {
+    fault!(NotAuthenticated { object: object, privilegeId: privilege }, "The session is not authenticated.")
+}

@@ -1,0 +1,252 @@
+//! Sessions of clients, and the objects that live and die with them: property filters, collectors and views.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use vim::{DateTime, Fault, MoRef, Value, fault, vim};
+
+use crate::{Account, Snapshot};
+
+/// Sessions at the same time; a login beyond that is refused.
+pub const MAX_SESSIONS: usize = 2_000;
+/// Filters, collectors and views of one session.
+pub const MAX_OBJECTS: usize = 1_000;
+/// A session that nothing has used for so long ends.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// An object that belongs to one session. Its methods are in the same table as all others, and find it by
+/// [`Session::object`].
+pub trait SessionObject: Any + Send + Sync {
+    fn me(&self) -> &MoRef;
+    /// The property with this number as it is now, in that state of the tree.
+    fn property(&self, number: u16, session: &Session, state: &Snapshot) -> Option<Value>;
+}
+
+/// One logged-in client.
+pub struct Session {
+    /// The secret that the client sends with each request.
+    pub key: String,
+    pub account: Account,
+    pub login_time: DateTime,
+    pub address: IpAddr,
+    pub user_agent: String,
+    pub locale: String,
+    last_active_us: AtomicI64,
+    calls: AtomicI64,
+    under_way: AtomicUsize,
+    objects: Mutex<HashMap<String, Arc<dyn SessionObject>>>,
+    ended: CancellationToken,
+}
+
+/// Where a login comes from.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    pub user_agent: String,
+    /// The client's certificate (DER) if TLS asked for it and it was given.
+    pub certificate: Option<Arc<[u8]>>,
+}
+
+impl Session {
+    fn new(account: Account, peer: &Peer, locale: &str) -> Self {
+        let now = DateTime::now();
+        Self {
+            key: random_key(),
+            account,
+            login_time: now,
+            address: peer.address,
+            user_agent: peer.user_agent.clone(),
+            locale: locale.into(),
+            last_active_us: AtomicI64::new(now.as_micros()),
+            calls: AtomicI64::new(0),
+            under_way: AtomicUsize::new(0),
+            objects: Mutex::default(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// Notes that a request begins; the session is active until the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> Active {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.last_active_us.store(DateTime::now().as_micros(), Ordering::Relaxed);
+        Active(self.clone())
+    }
+
+    pub fn last_active(&self) -> DateTime {
+        DateTime::from_micros(self.last_active_us.load(Ordering::Relaxed))
+    }
+
+    pub fn calls(&self) -> i64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Done when the session has ended: whoever waits on its behalf stops.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// The session's object with this reference.
+    pub fn object(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.get(reference.id()).filter(|object| object.me().is_a(reference.ty())).cloned()
+    }
+
+    /// The session's object with this reference as the type that it is.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound` if the session has no such object.
+    pub fn object_as<T: SessionObject>(&self, reference: &MoRef) -> Result<Arc<T>, Fault> {
+        let object: Option<Arc<dyn Any + Send + Sync>> = self.object(reference).map(|object| object as _);
+        object.and_then(|object| object.downcast().ok()).ok_or_else(|| {
+            fault!(
+                ManagedObjectNotFound { obj: reference },
+                "The session has no {reference}; it may have been destroyed"
+            )
+        })
+    }
+
+    /// Adds an object.
+    ///
+    /// # Errors
+    /// `OutOfBounds` when the session holds too many.
+    pub fn add(&self, object: Arc<dyn SessionObject>) -> Result<(), Fault> {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        if objects.len() >= MAX_OBJECTS {
+            return Err(fault!(
+                OutOfBounds { argumentName: "session" },
+                "A session may hold {MAX_OBJECTS} views and filters; destroy those that are no longer used"
+            ));
+        }
+        objects.insert(object.me().id().to_owned(), object);
+        Ok(())
+    }
+
+    /// Removes an object; what it was, if it was there.
+    pub fn remove(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(reference.id())
+    }
+
+    /// A new id for an object of this session, in the form that vSphere uses.
+    pub fn new_object_id(&self) -> String {
+        format!("session[{}]{}", self.public_id(), random_uuid())
+    }
+
+    /// Names the session without giving it away: what `UserSession.key` shows to others.
+    pub fn public_id(&self) -> &str {
+        &self.key[..36]
+    }
+}
+
+/// While it lives a request of the session is under way, and the session is not idle.
+pub struct Active(Arc<Session>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.last_active_us.store(DateTime::now().as_micros(), Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All sessions of the daemon.
+#[derive(Default)]
+pub struct Sessions {
+    by_key: RwLock<HashMap<String, Arc<Session>>>,
+}
+
+impl Sessions {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// `RuntimeFault` when there are too many.
+    pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
+        let session = Arc::new(Session::new(account, peer, locale));
+        let mut sessions = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= MAX_SESSIONS {
+            return Err(fault!(
+                RuntimeFault {},
+                "There are {MAX_SESSIONS} sessions already; end some or wait"
+            ));
+        }
+        sessions.insert(session.key.clone(), session.clone());
+        Ok(session)
+    }
+
+    pub fn find(&self, key: &str) -> Option<Arc<Session>> {
+        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.by_key.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends a session with everything that belongs to it.
+    pub fn close(&self, key: &str) -> bool {
+        let session = self.by_key.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        match session {
+            Some(session) => {
+                session.ended.cancel();
+                session.objects.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends the sessions that nothing has used for [`IDLE_TIMEOUT`].
+    pub fn close_idle(&self, now: DateTime) {
+        let idle_us = i64::try_from(IDLE_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
+        for session in self.all() {
+            let idle = now.as_micros() - session.last_active().as_micros() > idle_us;
+            if idle && session.under_way.load(Ordering::Relaxed) == 0 {
+                tracing::info!(
+                    user = session.account.name,
+                    session = session.public_id(),
+                    "idle session ended"
+                );
+                self.close(&session.key);
+            }
+        }
+    }
+}
+
+/// 72 hexadecimal digits and dashes: twice a random UUID. The first half may be shown, the second is the secret.
+fn random_key() -> String {
+    format!("{}{}", random_uuid(), random_uuid())
+}
+
+fn random_uuid() -> String {
+    let bits: u128 = rand::random();
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        bits >> 96,
+        (bits >> 80) & 0xffff,
+        (bits >> 64) & 0x0fff | 0x4000,
+        (bits >> 48) & 0x3fff | 0x8000,
+        bits & 0xffff_ffff_ffff
+    )
+}
+
+/// The session as the API shows it.
+impl From<&Session> for vim::ty!(UserSession) {
+    fn from(session: &Session) -> Self {
+        vim!(UserSession {
+            key: session.public_id(),
+            userName: &session.account.name,
+            fullName: &session.account.full_name,
+            loginTime: session.login_time,
+            lastActiveTime: session.last_active(),
+            locale: &session.locale,
+            messageLocale: &session.locale,
+            extensionSession: session.account.extension,
+            ipAddress: session.address.to_string(),
+            userAgent: &session.user_agent,
+            callCount: session.calls(),
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! The managed objects: one writer at a time, any number of readers that never wait.
+//!
+//! A reader takes a [`Snapshot`], which nothing changes any more. [`Tree::write`] applies changes to the current state,
+//! gives the result the next version and appends what happened to the log, which is a part of the snapshot: whoever
+//! knows version *n* finds there what has changed since.
+
+mod node;
+mod snapshot;
+mod writer;
+
+pub use node::Node;
+pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
+pub use writer::Writer;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+/// How many changes the log keeps. Whoever waits longer than that reads everything anew.
+pub const LOG_CHANGES: usize = 200_000;
+
+/// The tree of managed objects.
+pub struct Tree {
+    current: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    pub fn new() -> Self {
+        let first = Snapshot::default();
+        let version = watch::Sender::new(first.version());
+        Self { current: ArcSwap::from_pointee(first), writing: Mutex::new(()), version }
+    }
+
+    /// The state as it is now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Changes the tree. What `change` does becomes visible at once and as a whole when it returns; it must not block.
+    ///
+    /// If it changes nothing, there is no new version.
+    pub fn write<R>(&self, change: impl FnOnce(&mut Writer) -> R) -> R {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = Writer::new(Snapshot::clone(&self.current.load()));
+        let result = change(&mut writer);
+        if let Some(next) = writer.finish() {
+            let version = next.version();
+            self.current.store(Arc::new(next));
+            self.version.send_replace(version);
+        }
+        result
+    }
+
+    /// A receiver that sees each new version (it may skip some).
+    pub fn versions(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+}

@@ -1,0 +1,108 @@
+//! The tree at one version, with the log of how it came about.
+
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::Node;
+use vim::MoRef;
+
+/// An object's id as the key of the tree: ids are unique over all types.
+#[derive(Clone)]
+pub(super) struct ById(pub MoRef);
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for ById {}
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        self.0.id()
+    }
+}
+
+/// What happened to an object in one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Created,
+    /// The numbers of the properties that have a new value or none any more.
+    Set(Box<[u16]>),
+    Removed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub object: MoRef,
+    pub what: What,
+}
+
+/// The changes that made one version out of the one before.
+#[derive(Debug)]
+pub struct Commit {
+    pub version: u64,
+    pub changes: Vec<Change>,
+}
+
+/// The log does not reach back to the version that was asked for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change log no longer reaches back to version {0}")]
+pub struct TooOld(pub u64);
+
+/// The tree at one version. Cloning shares everything.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub(super) version: u64,
+    pub(super) nodes: imbl::HashMap<ById, Arc<Node>>,
+    pub(super) log: imbl::Vector<Arc<Commit>>,
+    pub(super) log_changes: usize,
+}
+
+impl Snapshot {
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The object with this id whose type is the reference's or derived from it.
+    pub fn find(&self, reference: &MoRef) -> Option<&Arc<Node>> {
+        self.find_id(reference.id()).filter(|node| node.me().is_a(reference.ty()))
+    }
+
+    pub fn find_id(&self, id: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// All objects, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    /// The commits after `version`, oldest first.
+    ///
+    /// # Errors
+    /// [`TooOld`] if the log has forgotten some of them.
+    pub fn since(&self, version: u64) -> Result<impl Iterator<Item = &Arc<Commit>>, TooOld> {
+        let missing = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
+        if version > self.version || missing > self.log.len() {
+            return Err(TooOld(version));
+        }
+        Ok(self.log.iter().skip(self.log.len() - missing))
+    }
+}

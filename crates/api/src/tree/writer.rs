@@ -1,0 +1,211 @@
+//! Changing the tree.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vim::kind::Marker;
+use vim::{Field, List, MoRef, Props, Value};
+
+use super::snapshot::ById;
+use super::{Change, Commit, LOG_CHANGES, Node, Snapshot, What};
+
+/// A change of the tree that is being made. Reads through it see what it has written so far.
+pub struct Writer {
+    state: Snapshot,
+    changed: HashMap<MoRef, Touched>,
+    /// The objects of `changed` in the order in which they were first touched.
+    order: Vec<MoRef>,
+}
+
+#[derive(Default)]
+struct Touched {
+    created: bool,
+    removed: bool,
+    properties: Vec<u16>,
+}
+
+impl Writer {
+    pub(super) fn new(state: Snapshot) -> Self {
+        Self { state, changed: HashMap::new(), order: Vec::new() }
+    }
+
+    pub fn find(&self, reference: &MoRef) -> Option<&Arc<Node>> {
+        self.state.find(reference)
+    }
+
+    /// Reads as the tree stands with what has been written so far.
+    pub fn state(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// Adds an object, or sets its properties if it is there already.
+    pub fn create(&mut self, me: &MoRef, props: Props) {
+        if self.state.find(me).is_none() {
+            self.state.nodes.insert(ById(me.clone()), Arc::new(Node::new(me.clone())));
+            let touched = self.touch(me);
+            touched.created = true;
+            touched.removed = false;
+        }
+        self.set(me, props);
+    }
+
+    /// Sets properties of an object; of one that does not exist, nothing. `props` may name a base type's properties.
+    pub fn set(&mut self, me: &MoRef, props: Props) {
+        debug_assert!(me.is_a(props.ty), "{me} has no properties of that type");
+        for (number, value) in props.values {
+            self.put(me, number, value);
+        }
+    }
+
+    /// Sets one property by number.
+    pub fn put(&mut self, me: &MoRef, number: u16, value: Option<Value>) {
+        let Some(node) = self.state.nodes.get_mut(me.id()) else { return };
+        if node.at(number) == value.as_ref() {
+            return;
+        }
+        let me = node.me().clone();
+        if Arc::make_mut(node).put(number, value) {
+            let touched = self.touch(&me);
+            if !touched.properties.contains(&number) {
+                touched.properties.push(number);
+            }
+        }
+    }
+
+    /// Adds a reference to a list property, unless it is there.
+    pub fn add_ref<K: Marker>(&mut self, me: &MoRef, list: Field<vim::kind::ListOf<K>>, item: &MoRef) {
+        let mut items = self.refs(me, list.number());
+        if !items.iter().any(|known| known.as_ref() == Some(item)) {
+            items.push(item.into());
+            self.put(me, list.number(), Some(Value::List(List::new(K::kind(), items))));
+        }
+    }
+
+    /// Takes a reference out of a list property.
+    pub fn remove_ref<K: Marker>(&mut self, me: &MoRef, list: Field<vim::kind::ListOf<K>>, item: &MoRef) {
+        let mut items = self.refs(me, list.number());
+        let before = items.len();
+        items.retain(|known| known.as_ref() != Some(item));
+        if items.len() != before {
+            let value = (!items.is_empty()).then(|| Value::List(List::new(K::kind(), items)));
+            self.put(me, list.number(), value);
+        }
+    }
+
+    fn refs(&self, me: &MoRef, number: u16) -> Vec<Value> {
+        self.state
+            .find(me)
+            .and_then(|node| node.at(number))
+            .map(|value| value.items().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Removes an object. References to it in other objects are the caller's to remove.
+    pub fn remove(&mut self, me: &MoRef) {
+        if let Some(node) = self.state.nodes.remove(me.id()) {
+            self.touch(node.me()).removed = true;
+        }
+    }
+
+    fn touch(&mut self, me: &MoRef) -> &mut Touched {
+        if !self.changed.contains_key(me) {
+            self.order.push(me.clone());
+        }
+        self.changed.entry(me.clone()).or_default()
+    }
+
+    /// The next state, or none if nothing has changed.
+    pub(super) fn finish(mut self) -> Option<Snapshot> {
+        let mut changes = Vec::with_capacity(self.order.len());
+        for object in self.order {
+            let touched = self.changed.remove(&object).unwrap_or_default();
+            let what = match (touched.created, touched.removed) {
+                (true, true) => continue,
+                (true, false) => What::Created,
+                (false, true) => What::Removed,
+                (false, false) => What::Set(touched.properties.into()),
+            };
+            changes.push(Change { object, what });
+        }
+        if changes.is_empty() {
+            return None;
+        }
+        let mut next = self.state;
+        next.version += 1;
+        next.log_changes += changes.len();
+        next.log.push_back(Arc::new(Commit { version: next.version, changes }));
+        while next.log_changes > LOG_CHANGES && next.log.len() > 1 {
+            if let Some(oldest) = next.log.pop_front() {
+                next.log_changes -= oldest.changes.len();
+            }
+        }
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Tree;
+    use super::*;
+    use vim::{managed_id, prop, props};
+
+    fn vm(n: u32) -> MoRef {
+        MoRef::new(managed_id!(VirtualMachine), format!("vm-{n}"))
+    }
+
+    #[test]
+    fn a_reader_keeps_its_state_and_the_log_tells_what_happened_since() {
+        let tree = Tree::new();
+        tree.write(|w| w.create(&vm(1), props!(VirtualMachine { name: "a" })));
+        let before = tree.snapshot();
+        tree.write(|w| w.set(&vm(1), props!(VirtualMachine { name: "b" })));
+        tree.write(|w| w.set(&vm(1), props!(VirtualMachine { name: "b" })));
+        tree.write(|w| w.remove(&vm(1)));
+        assert_eq!(before.find(&vm(1)).unwrap().get(prop!(VirtualMachine.name)), Some("a"));
+        let after = tree.snapshot();
+        assert!(after.find(&vm(1)).is_none());
+        let whats: Vec<_> =
+            after.since(before.version()).unwrap().flat_map(|c| &c.changes).map(|c| c.what.clone()).collect();
+        let name = prop!(VirtualMachine.name).number();
+        assert_eq!(whats, [What::Set([name].into()), What::Removed], "an equal value is no change");
+    }
+
+    #[test]
+    fn a_base_type_finds_the_object_and_a_sibling_type_does_not() {
+        let tree = Tree::new();
+        tree.write(|w| w.create(&vm(1), props!(ManagedEntity { name: "a" })));
+        let seen = tree.snapshot();
+        assert!(seen.find(&MoRef::new(managed_id!(ManagedEntity), "vm-1")).is_some());
+        assert!(seen.find(&MoRef::new(managed_id!(Folder), "vm-1")).is_none());
+    }
+
+    #[test]
+    fn a_forgotten_version_is_too_old() {
+        let tree = Tree::new();
+        for n in 0..3 {
+            tree.write(|w| {
+                for i in 0..u32::try_from(LOG_CHANGES).unwrap() / 2 {
+                    w.create(&vm(n * 1_000_000 + i), props!(VirtualMachine {}));
+                }
+            });
+        }
+        let seen = tree.snapshot();
+        assert!(seen.since(0).is_err() && seen.since(1).is_ok() && seen.since(4).is_err());
+        assert_eq!(seen.since(3).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn references_in_lists_are_added_once_and_the_last_one_unsets_the_list() {
+        let tree = Tree::new();
+        let folder = MoRef::new(managed_id!(Folder), "group-v1");
+        let children = prop!(Folder.childEntity);
+        tree.write(|w| {
+            w.create(&folder, props!(Folder {}));
+            w.add_ref(&folder, children, &vm(1));
+            w.add_ref(&folder, children, &vm(1));
+        });
+        assert_eq!(tree.snapshot().find(&folder).unwrap().get(children).unwrap().len(), 1);
+        tree.write(|w| w.remove_ref(&folder, children, &vm(1)));
+        assert!(tree.snapshot().find(&folder).unwrap().get(children).is_none());
+    }
+}
