@@ -1,0 +1,124 @@
+//! Finding machines again after their daemon has gone. The lock of the runtime directory says whether a machine
+//! lives, its `pid` file which process that is, and the process itself must look as it was launched.
+
+use super::Machine;
+use crate::process::{self, Process};
+use crate::qmp;
+use crate::runtime::{LaunchRecord, RuntimeDir};
+use crate::{Error, Result, limits};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often and how long to look whether a process that was just forked has become QEMU.
+const BECOMING: (u32, Duration) = (100, Duration::from_millis(20));
+
+pub(super) async fn adopt(dir: &Path) -> Result<Machine> {
+    let dir = RuntimeDir::new(dir)?;
+    let (process, record) = living(&dir).await?;
+    let socket = dir.qmp();
+    let client = tokio::select! {
+        client = qmp::Client::connect(&socket, limits::ADOPT) => client?,
+        () = process.ended() => return Err(Error::NotRunning(dir.path().into())),
+    };
+    tracing::info!(vm = %record.spec.name, pid = process.pid(), "the machine was adopted");
+    Ok(Machine::new(record, dir, process, client, None))
+}
+
+/// The process that holds a runtime directory, proven to be the one that was launched there.
+async fn living(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
+    let (attempts, pause) = BECOMING;
+    let mut found = Err(Error::NotRunning(dir.path().into()));
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            sleep(pause).await;
+        }
+        if !dir.is_held()? {
+            return Err(Error::NotRunning(dir.path().into()));
+        }
+        found = identify(dir);
+        // Between fork and exec the lock is held, but the process is not there or not QEMU yet. Once its birth was
+        // recorded there is nothing to wait for.
+        let unsettled = matches!(found, Err(Error::NotOurs { .. } | Error::NotRunning(_)));
+        if !unsettled || dir.birth()?.is_some() {
+            break;
+        }
+    }
+    found
+}
+
+fn identify(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
+    let record = dir.record()?;
+    let pid = dir.pid()?.ok_or_else(|| Error::NotRunning(dir.path().into()))?;
+    let not_ours = || Error::NotOurs { pid, dir: dir.path().into() };
+    // The pidfd first: what is checked afterwards is checked of the process that it holds.
+    let process = Process::open(pid).map_err(|_| Error::NotRunning(dir.path().into()))?;
+    if process::command_line(pid).as_ref() != Some(&record.command) {
+        return Err(not_ours());
+    }
+    if let Some(birth) = dir.birth()?
+        && (birth.pid != pid || process::start_ticks(pid) != Some(birth.start_ticks))
+    {
+        return Err(not_ours());
+    }
+    Ok((process, record))
+}
+
+/// A runtime directory found under a root.
+#[derive(Debug)]
+pub struct Found {
+    /// The directory.
+    pub dir: PathBuf,
+    /// How its machine was launched, if it came that far.
+    pub record: Option<LaunchRecord>,
+    /// Whether a process holds it.
+    pub alive: bool,
+}
+
+/// Every runtime directory directly under `root`; none if `root` does not exist.
+pub fn scan(root: &Path) -> Result<Vec<Found>> {
+    let what = || format!("list {}", root.display());
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(what())(e)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io(what()))?;
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || !entry.path().join("lock").exists() {
+            continue;
+        }
+        let dir = RuntimeDir::new(entry.path())?;
+        found.push(Found { dir: entry.path(), record: dir.record().ok(), alive: dir.is_held()? });
+    }
+    Ok(found)
+}
+
+/// Kills the machines under `root` that nobody wants and removes the directories of those and of dead ones. Returns
+/// the directories of the machines that were killed. A machine without a readable record is never wanted.
+pub async fn reap_orphans(root: &Path, wanted: impl Fn(&LaunchRecord) -> bool) -> Result<Vec<PathBuf>> {
+    let mut killed = Vec::new();
+    for found in scan(root)? {
+        if found.alive {
+            if found.record.as_ref().is_some_and(&wanted) {
+                continue;
+            }
+            let dir = RuntimeDir::new(&found.dir)?;
+            match living(&dir).await {
+                Ok((process, _)) => {
+                    tracing::warn!(dir = %found.dir.display(), pid = process.pid(), "killing an orphan");
+                    process.kill();
+                    timeout(limits::KILL, process.ended())
+                        .await
+                        .map_err(|_| Error::Timeout { command: format!("kill {}", process.pid()) })?;
+                    killed.push(found.dir.clone());
+                }
+                Err(Error::NotRunning(_)) if !dir.is_held()? => {}
+                Err(e) => return Err(e),
+            }
+        }
+        RuntimeDir::new(&found.dir)?.remove()?;
+    }
+    Ok(killed)
+}

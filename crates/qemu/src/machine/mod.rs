@@ -1,0 +1,146 @@
+//! A running machine. [`Machine`] is a handle, cheap to clone: dropping every clone leaves the process running, to
+//! be adopted again. Starting is in `start`, finding again in `adopt`, its end is noticed in `supervise`.
+
+mod adopt;
+mod events;
+mod power;
+mod start;
+mod state;
+mod supervise;
+
+pub use adopt::{Found, reap_orphans, scan};
+pub use events::{Events, ExitReason, MachineEvent};
+pub use power::RunState;
+pub use start::StartOptions;
+pub use state::StateProgress;
+
+use crate::process::{self, Process, Usage};
+use crate::qmp;
+use crate::runtime::{LaunchRecord, RuntimeDir};
+use crate::{MachineSpec, Result};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{broadcast, watch};
+
+/// A handle to one running machine.
+#[derive(Clone)]
+pub struct Machine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    record: LaunchRecord,
+    dir: RuntimeDir,
+    process: Arc<Process>,
+    /// Replaced when the monitor had to be connected anew.
+    monitor: Mutex<qmp::Client>,
+    events: broadcast::Sender<MachineEvent>,
+    exit: watch::Receiver<Option<ExitReason>>,
+    /// Changes of devices and of the block graph come one at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("name", &self.spec().name).field("pid", &self.pid()).finish()
+    }
+}
+
+impl Machine {
+    /// Starts a machine with its processors stopped; [`Machine::resume`] lets it run. When this returns an error,
+    /// no process is left. [`crate::Error::AlreadyRunning`] if the directory's machine is alive.
+    pub async fn start(
+        spec: &MachineSpec,
+        runtime_dir: impl AsRef<Path>,
+        options: StartOptions,
+    ) -> Result<Machine> {
+        start::start(spec, runtime_dir.as_ref(), options).await
+    }
+
+    /// Takes hold of the machine that runs in a runtime directory, whoever started it;
+    /// [`crate::Error::NotRunning`] if none does.
+    pub async fn adopt(runtime_dir: impl AsRef<Path>) -> Result<Machine> {
+        adopt::adopt(runtime_dir.as_ref()).await
+    }
+
+    /// What it was launched with. Devices added or removed since are not in it.
+    #[must_use]
+    pub fn spec(&self) -> &MachineSpec {
+        &self.inner.record.spec
+    }
+
+    /// How it was launched.
+    #[must_use]
+    pub fn record(&self) -> &LaunchRecord {
+        &self.inner.record
+    }
+
+    /// Its runtime directory, with the paths of its sockets.
+    #[must_use]
+    pub fn runtime_dir(&self) -> &RuntimeDir {
+        &self.inner.dir
+    }
+
+    /// Process id of its QEMU.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.inner.process.pid()
+    }
+
+    /// The monitor connection in use. It may be replaced after a fault: ask again for each piece of work.
+    #[must_use]
+    pub fn monitor(&self) -> qmp::Client {
+        self.inner.monitor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What happens to the machine from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.events.subscribe())
+    }
+
+    /// How it ended, or `None` while it lives.
+    #[must_use]
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        self.inner.exit.borrow().clone()
+    }
+
+    /// Waits for its end.
+    pub async fn wait_exit(&self) -> ExitReason {
+        let mut exit = self.inner.exit.clone();
+        match exit.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or(ExitReason::Vanished { log: String::new() }),
+            // The supervisor only goes without a word when the runtime shuts down.
+            Err(_) => ExitReason::Vanished { log: String::new() },
+        }
+    }
+
+    /// Memory and processor time of its QEMU, or `None` if it has ended.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        if self.exit_reason().is_some() { None } else { process::usage(self.pid()) }
+    }
+
+    fn new(
+        record: LaunchRecord,
+        dir: RuntimeDir,
+        process: Process,
+        client: qmp::Client,
+        child: Option<std::process::Child>,
+    ) -> Machine {
+        let (events, _) = broadcast::channel(crate::limits::EVENT_QUEUE);
+        let (ended, exit) = watch::channel(None);
+        let raw = client.events();
+        let inner = Arc::new(Inner {
+            record,
+            dir,
+            process: Arc::new(process),
+            monitor: Mutex::new(client),
+            events,
+            exit,
+            changing: tokio::sync::Mutex::new(()),
+        });
+        tokio::spawn(supervise::Supervisor::new(&inner, child, raw, ended).run());
+        Machine { inner }
+    }
+}

@@ -1,0 +1,105 @@
+//! Power: running, stopping, resetting, and ending a machine for certain.
+
+use super::{ExitReason, Machine};
+use crate::qmp::command;
+use crate::{Error, Result, limits};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What the processors of a machine do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// They run.
+    Running,
+    /// They were stopped from outside.
+    Paused,
+    /// They have never run since the start.
+    Prelaunch,
+    /// They were stopped because a disk could not be read or written.
+    IoError,
+    /// The guest sleeps (S3).
+    Suspended,
+    /// Saved state is awaited or has just been loaded or sent.
+    Migrating,
+    /// The guest's kernel panicked.
+    GuestPanicked,
+    /// The guest is off, the process about to end.
+    Shutdown,
+    /// Something else, in QEMU's word.
+    Other(String),
+}
+
+impl RunState {
+    fn from_qmp(status: &str) -> RunState {
+        match status {
+            "running" => RunState::Running,
+            "paused" => RunState::Paused,
+            "prelaunch" => RunState::Prelaunch,
+            "io-error" => RunState::IoError,
+            "suspended" => RunState::Suspended,
+            "inmigrate" | "postmigrate" | "finish-migrate" => RunState::Migrating,
+            "guest-panicked" => RunState::GuestPanicked,
+            "shutdown" => RunState::Shutdown,
+            other => RunState::Other(other.to_owned()),
+        }
+    }
+}
+
+impl Machine {
+    /// What its processors do.
+    pub async fn run_state(&self) -> Result<RunState> {
+        let status = self.monitor().run(&command::QueryStatus {}).await?;
+        Ok(RunState::from_qmp(&status.status))
+    }
+
+    /// Lets the processors run: after the start, after a stop, after a disk error whose cause is gone.
+    pub async fn resume(&self) -> Result<()> {
+        self.monitor().run(&command::Cont {}).await.map(drop)
+    }
+
+    /// Stops the processors. The guest notices nothing but lost time.
+    pub async fn stop(&self) -> Result<()> {
+        self.monitor().run(&command::Stop {}).await.map(drop)
+    }
+
+    /// Presses the reset button.
+    pub async fn reset(&self) -> Result<()> {
+        self.monitor().run(&command::SystemReset {}).await.map(drop)
+    }
+
+    /// Presses the power button once: a guest with ACPI shuts down in its own time, another ignores it.
+    pub async fn press_power_button(&self) -> Result<()> {
+        self.monitor().run(&command::SystemPowerdown {}).await.map(drop)
+    }
+
+    /// Switches off: QEMU writes its caches out and ends; if it does not within `limits::QUIT`, it is killed.
+    pub async fn power_off(&self) -> Result<ExitReason> {
+        self.power_off_within(limits::QUIT).await
+    }
+
+    /// As [`Machine::power_off`] with a bound of its own before the kill.
+    pub async fn power_off_within(&self, patience: Duration) -> Result<ExitReason> {
+        let orderly = async {
+            // Should the command fail, the process may be ending already, and else is killed below.
+            if let Err(e) = self.monitor().run_within(&command::Quit {}, patience).await {
+                tracing::debug!(vm = %self.spec().name, error = %e, "quit was not answered");
+            }
+            self.wait_exit().await
+        };
+        match timeout(patience, orderly).await {
+            Ok(reason) => Ok(reason),
+            Err(_) => {
+                tracing::warn!(vm = %self.spec().name, pid = self.pid(), "the machine does not quit: killing it");
+                self.kill().await
+            }
+        }
+    }
+
+    /// Kills the process at once, as pulling the plug does.
+    pub async fn kill(&self) -> Result<ExitReason> {
+        self.inner.process.kill();
+        timeout(limits::KILL, self.wait_exit())
+            .await
+            .map_err(|_| Error::Timeout { command: format!("kill {}", self.pid()) })
+    }
+}
