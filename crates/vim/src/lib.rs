@@ -7,13 +7,20 @@
 extern crate self as vim;
 
 mod date;
+mod error;
 mod fault;
 pub mod kind;
+pub mod limits;
+mod names;
 mod reference;
+mod scalar;
+pub mod soap;
+mod tags;
 mod typed;
 mod value;
 
 pub use date::DateTime;
+pub use error::ReadError;
 pub use fault::Fault;
 pub use reference::MoRef;
 pub use typed::{Args, Data, EnumOf, Field, ListRef, PropertyValue, Props};

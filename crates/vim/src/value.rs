@@ -164,6 +164,26 @@ impl From<&MoRef> for Value {
 }
 
 impl Value {
+    /// The value's own kind; every text is `Kind::String`. A list's is that of its elements.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Boolean(_) => Kind::Boolean,
+            Self::Byte(_) => Kind::Byte,
+            Self::Short(_) => Kind::Short,
+            Self::Int(_) => Kind::Int,
+            Self::Long(_) => Kind::Long,
+            Self::Float(_) => Kind::Float,
+            Self::Double(_) => Kind::Double,
+            Self::String(_) => Kind::String,
+            Self::DateTime(_) => Kind::DateTime,
+            Self::Binary(_) => Kind::Binary,
+            Self::Enum(value) => Kind::Enum(value.ty()),
+            Self::Ref(reference) => Kind::Ref(reference.ty()),
+            Self::Object(object) => Kind::Data(object.ty()),
+            Self::List(list) => list.element,
+        }
+    }
+
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),

@@ -1,0 +1,93 @@
+//! Names of kinds where a value says itself what it is: the text of `xsi:type` and `_typeName`.
+
+use crate::{Kind, ManagedId, TypeRef, managed_id, schema};
+
+/// What such a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Named {
+    One(Kind),
+    /// `ArrayOf...`
+    List(Kind),
+}
+
+pub(crate) const REFERENCE: &str = "ManagedObjectReference";
+pub(crate) const ARRAY_OF: &str = "ArrayOf";
+const ANY_OBJECT: ManagedId = managed_id!(ManagedObject);
+
+/// A scalar's name in XML Schema; none for enums, data objects and references.
+pub(crate) fn scalar(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Any => "anyType",
+        Kind::Boolean => "boolean",
+        Kind::Byte => "byte",
+        Kind::Short => "short",
+        Kind::Int => "int",
+        Kind::Long => "long",
+        Kind::Float => "float",
+        Kind::Double => "double",
+        Kind::String | Kind::Uri | Kind::TypeName | Kind::MethodName | Kind::PropertyPath => "string",
+        Kind::DateTime => "dateTime",
+        Kind::Binary => "base64Binary",
+        Kind::Enum(_) | Kind::Data(_) | Kind::Ref(_) => return None,
+    })
+}
+
+/// The name of a kind as the element of an array, where `ArrayOf` stands before it.
+pub(crate) fn element(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Enum(id) => schema().enumeration(id).name,
+        Kind::Data(id) => schema().data(id).name,
+        Kind::Ref(_) => REFERENCE,
+        kind => scalar(kind).unwrap_or_default(),
+    }
+}
+
+/// What messages to people call a kind.
+pub(crate) fn described(kind: Kind) -> String {
+    match kind {
+        Kind::Ref(id) => format!("reference to a {}", schema().managed(id).name),
+        kind => element(kind).to_owned(),
+    }
+}
+
+/// Resolves a name without its prefix.
+pub(crate) fn find(name: &str) -> Option<Named> {
+    if let Some(kind) = find_one(name) {
+        return Some(Named::One(kind));
+    }
+    let element = name.strip_prefix(ARRAY_OF)?;
+    if let Some(kind) = find_one(element) {
+        return Some(Named::List(kind));
+    }
+    let first = element.chars().next()?;
+    let lower = format!("{}{}", first.to_ascii_lowercase(), &element[first.len_utf8()..]);
+    find_scalar(&lower).map(Named::List)
+}
+
+fn find_one(name: &str) -> Option<Kind> {
+    match schema().find(name) {
+        Some(TypeRef::Data(id)) => Some(Kind::Data(id)),
+        Some(TypeRef::Enum(id)) => Some(Kind::Enum(id)),
+        // A reference says which type it refers to beside this name.
+        Some(TypeRef::Managed(_)) => None,
+        None if name == REFERENCE => Some(Kind::Ref(ANY_OBJECT)),
+        None => find_scalar(name),
+    }
+}
+
+fn find_scalar(name: &str) -> Option<Kind> {
+    Some(match name {
+        "anyType" => Kind::Any,
+        "boolean" => Kind::Boolean,
+        "byte" => Kind::Byte,
+        "short" => Kind::Short,
+        "int" => Kind::Int,
+        "long" => Kind::Long,
+        "float" => Kind::Float,
+        "double" => Kind::Double,
+        "string" | "anyURI" | "TypeName" | "MethodName" | "PropertyPath" => Kind::String,
+        "dateTime" => Kind::DateTime,
+        "base64Binary" | "binary" => Kind::Binary,
+        _ => return None,
+    })
+}

@@ -1,0 +1,190 @@
+//! Writes values as elements, leaving out what the client's release does not know.
+//!
+//! A field newer than the release is left out. An object of a newer type is sent as its nearest known ancestor, with
+//! that type's fields; where even the declared type is newer, the element is left out. The schema knows no age of
+//! single enum values, only of enums: they are sent as they are, and as plain text where only `xsi:type` would name an
+//! enum that the client does not know.
+
+use super::escape;
+use crate::tags::{RETURNVAL, Row, Tag, Tags, tags};
+use crate::{Args, DataId, Kind, List, MoRef, Object, Release, Value, names, scalar, schema};
+
+/// Where a value stands, which decides whether it carries `xsi:type`.
+#[derive(Clone, Copy, PartialEq)]
+enum Slot {
+    /// Of a declared kind.
+    Declared(Kind),
+    /// Nothing is declared (`anyType`), or it is an element of an array there.
+    Any,
+}
+
+pub(super) struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    tags: &'static Tags,
+    release: Release,
+}
+
+impl<'o> Writer<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>, release: Release) -> Self {
+        Self { out, tags: tags(), release }
+    }
+
+    #[inline]
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// The result of a method: a list is repeated.
+    pub(super) fn result(&mut self, kind: Kind, list: bool, value: &Value) {
+        self.repeated(RETURNVAL, kind, list, value);
+    }
+
+    pub(super) fn parameters(&mut self, args: &Args) {
+        self.members(self.tags.parameters(args.method), args.values());
+    }
+
+    fn repeated(&mut self, tag: Tag, kind: Kind, list: bool, value: &Value) {
+        match value {
+            Value::List(items) if list => {
+                for item in items.items.iter() {
+                    self.element(tag, Slot::Declared(kind), item);
+                }
+            }
+            value => self.element(tag, Slot::Declared(kind), value),
+        }
+    }
+
+    /// The fields of an object that is sent as the type `ty`.
+    pub(super) fn fields(&mut self, ty: DataId, object: &Object) {
+        self.members(&self.tags.data(ty).fields, object.fields());
+    }
+
+    fn members(&mut self, rows: &'static [Row], values: &[(u16, Value)]) {
+        for (number, value) in values {
+            // Fields of a derived type come after those of its base.
+            let Some(row) = rows.get(usize::from(*number)) else { break };
+            if row.since <= self.release {
+                self.repeated(row.tag, row.kind, row.list, value);
+            }
+        }
+    }
+
+    fn element(&mut self, tag: Tag, slot: Slot, value: &Value) {
+        match value {
+            Value::Object(object) => self.object(tag, slot, object),
+            Value::Ref(reference) => self.reference(tag, slot, reference),
+            Value::List(list) => self.array(tag, list),
+            Value::Enum(_) | Value::String(_) => {
+                self.open_scalar(tag, slot, value);
+                escape::write(self.out, value.as_str().unwrap_or_default());
+                self.raw(tag.close());
+            }
+            scalar => {
+                self.open_scalar(tag, slot, scalar);
+                self.scalar(scalar);
+                self.raw(tag.close());
+            }
+        }
+    }
+
+    #[inline]
+    fn open_scalar(&mut self, tag: Tag, slot: Slot, value: &Value) {
+        if !matches!(slot, Slot::Any | Slot::Declared(Kind::Any)) {
+            return self.raw(tag.open());
+        }
+        self.raw(tag.begin());
+        self.raw(b" xsi:type=\"");
+        match value {
+            Value::Enum(value) if schema().enumeration(value.ty()).since <= self.release => {
+                self.raw(schema().enumeration(value.ty()).name.as_bytes());
+            }
+            value => {
+                self.raw(b"xsd:");
+                self.raw(names::scalar(value.kind()).unwrap_or("string").as_bytes());
+            }
+        }
+        self.raw(b"\">");
+    }
+
+    fn scalar(&mut self, value: &Value) {
+        match value {
+            Value::Boolean(true) => self.raw(b"true"),
+            Value::Boolean(false) => self.raw(b"false"),
+            Value::Byte(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Short(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Int(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Long(value) => scalar::write_integer(self.out, *value),
+            Value::Float(value) => match scalar::shortest_f32(*value) {
+                Some(text) => self.raw(text.as_bytes()),
+                None => self.raw(scalar::special_name(f64::from(*value)).as_bytes()),
+            },
+            Value::Double(value) => match scalar::shortest_f64(*value) {
+                Some(text) => self.raw(text.as_bytes()),
+                None => self.raw(scalar::special_name(*value).as_bytes()),
+            },
+            Value::DateTime(value) => self.raw(value.to_string().as_bytes()),
+            Value::Binary(bytes) => scalar::write_base64(self.out, bytes),
+            Value::String(_) | Value::Enum(_) | Value::Ref(_) | Value::Object(_) | Value::List(_) => {
+                unreachable!("has its own way in element()")
+            }
+        }
+    }
+
+    fn reference(&mut self, tag: Tag, slot: Slot, reference: &MoRef) {
+        self.raw(tag.begin());
+        self.raw(b" type=\"");
+        self.raw(reference.type_name().as_bytes());
+        if matches!(slot, Slot::Any | Slot::Declared(Kind::Any)) {
+            self.raw(b"\" xsi:type=\"ManagedObjectReference");
+        }
+        self.raw(b"\">");
+        escape::write(self.out, reference.id());
+        self.raw(tag.close());
+    }
+
+    fn object(&mut self, tag: Tag, slot: Slot, object: &Object) {
+        let Some(ty) = self.tags.known(object.ty(), self.release) else { return };
+        match slot {
+            Slot::Declared(Kind::Data(declared)) if declared == ty => self.raw(tag.open()),
+            // The declared type itself is newer than the client.
+            Slot::Declared(Kind::Data(declared)) if ty < declared => return,
+            _ => {
+                self.raw(tag.begin());
+                self.raw(self.tags.data(ty).xsi_type.as_bytes());
+                self.raw(b">");
+            }
+        }
+        self.fields(ty, object);
+        self.raw(tag.close());
+    }
+
+    /// A list where nothing is declared.
+    fn array(&mut self, tag: Tag, list: &List) {
+        let mut kind = list.element;
+        match kind {
+            Kind::Data(id) => match self.tags.known(id, self.release) {
+                Some(known) => kind = Kind::Data(known),
+                None => return,
+            },
+            Kind::Enum(id) if schema().enumeration(id).since > self.release => kind = Kind::String,
+            _ => {}
+        }
+        self.raw(tag.begin());
+        self.raw(b" xsi:type=\"");
+        write_array_name(self.out, names::element(kind));
+        self.raw(b"\">");
+        let element = self.tags.element(kind);
+        for item in list.items.iter() {
+            self.element(element, Slot::Any, item);
+        }
+        self.raw(tag.close());
+    }
+}
+
+/// `ArrayOf` and the name with a capital.
+pub(crate) fn write_array_name(out: &mut Vec<u8>, element: &str) {
+    out.extend_from_slice(names::ARRAY_OF.as_bytes());
+    let at = out.len();
+    out.extend_from_slice(element.as_bytes());
+    out[at..].iter_mut().take(1).for_each(|first| first.make_ascii_uppercase());
+}
