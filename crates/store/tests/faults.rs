@@ -36,9 +36,7 @@ fn child_that_writes_until_it_is_killed() {
             })
         })
         .collect();
-    for writer in writers {
-        writer.join().expect("writer");
-    }
+    writers.into_iter().for_each(|writer| writer.join().expect("writer"));
 }
 
 #[test]

@@ -1,0 +1,292 @@
+//! The datastore: one type over its two kinds of storage, with the rules that both share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+use crate::limits::{MAX_DICTIONARY_BYTES, MEMORY_BYTES};
+use crate::local::Local;
+use crate::memory::Memory;
+use crate::{Error, FileKind, FilePath, LockOwner, Reader, Result, Upload, VmLock};
+
+/// A place for files of virtual machines. It has an identity but no name: names belong to the inventory.
+pub struct Datastore {
+    uuid: Uuid,
+    pub(crate) backend: Backend,
+}
+
+pub(crate) enum Backend {
+    Local(Arc<Local>),
+    Memory(Arc<Memory>),
+}
+
+/// Room of a datastore, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub capacity_bytes: u64,
+    /// What unprivileged users can still take.
+    pub free_bytes: u64,
+}
+
+/// A file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Name, the last component of its path.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Length in bytes; 0 for directories.
+    pub size_bytes: u64,
+    /// Bytes that it takes on the storage; less than the length for sparse files.
+    pub allocated_bytes: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+    /// Numeric user that owns it.
+    pub owner: u32,
+}
+
+impl Entry {
+    /// True for directories.
+    pub fn is_folder(&self) -> bool {
+        self.kind == FileKind::Folder
+    }
+}
+
+impl Datastore {
+    /// Opens a directory as a datastore, gives it an identity if it has none, and removes what uploads and copies
+    /// that died have left.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::NotADirectory`] (of the root), [`Error::Marker`], [`Error::NoSpace`],
+    /// [`Error::Io`].
+    pub fn mount(directory: impl AsRef<Path>) -> Result<Self> {
+        let local = Local::open(directory.as_ref())?;
+        let uuid = local.identity()?;
+        let leftovers = local.remove_leftovers()?;
+        if leftovers > 0 {
+            tracing::info!(datastore = %uuid, leftovers, "removed what unfinished transfers had left");
+        }
+        Ok(Self { uuid, backend: Backend::Local(Arc::new(local)) })
+    }
+
+    /// A datastore in memory, for simulated hosts. Zeros take no memory, so disks of any size may be made; what
+    /// is really written counts against `capacity_bytes` and [`MEMORY_BYTES`].
+    pub fn memory(uuid: Uuid, capacity_bytes: u64) -> Self {
+        Self { uuid, backend: Backend::Memory(Arc::new(Memory::new(capacity_bytes, MEMORY_BYTES))) }
+    }
+
+    /// Identity of the datastore: the same on every host that mounts the same directory.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// `ds:///vmfs/volumes/<uuid>/`
+    pub fn url(&self) -> String {
+        format!("ds:///vmfs/volumes/{}/", self.uuid)
+    }
+
+    /// Where the datastore is mounted; `None` in memory.
+    pub fn root_path(&self) -> Option<&Path> {
+        match &self.backend {
+            Backend::Local(local) => Some(local.root_path()),
+            Backend::Memory(_) => None,
+        }
+    }
+
+    /// Capacity and free space.
+    pub fn space(&self) -> Result<Space> {
+        match &self.backend {
+            Backend::Local(local) => local.space(),
+            Backend::Memory(memory) => Ok(memory.space()),
+        }
+    }
+
+    /// Fails with [`Error::NoSpace`] unless `bytes` fit at this moment.
+    pub fn require_space(&self, path: &FilePath, bytes: u64) -> Result<()> {
+        if self.space()?.free_bytes < bytes { Err(Error::NoSpace(path.clone())) } else { Ok(()) }
+    }
+
+    /// One file or directory.
+    pub fn entry(&self, path: &FilePath) -> Result<Entry> {
+        match &self.backend {
+            Backend::Local(local) => local.entry(path),
+            Backend::Memory(memory) => memory.entry(path),
+        }
+    }
+
+    /// Whether there is such a file or directory.
+    pub fn exists(&self, path: &FilePath) -> Result<bool> {
+        match self.entry(path) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound(_) | Error::NotADirectory(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entries of a directory in order of their names, up to [`crate::limits::MAX_LISTED`]. Symbolic links,
+    /// special files and names that no path can have are left out.
+    pub fn list(&self, directory: &FilePath) -> Result<Vec<Entry>> {
+        match &self.backend {
+            Backend::Local(local) => local.list(directory),
+            Backend::Memory(memory) => memory.list(directory),
+        }
+    }
+
+    /// Makes a directory; with `parents` also those above it that are missing.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if it exists, [`Error::NotFound`] if its parent does not.
+    pub fn make_directory(&self, path: &FilePath, parents: bool) -> Result<()> {
+        if path.is_root() {
+            return Err(Error::AlreadyExists(path.clone()));
+        }
+        match &self.backend {
+            Backend::Local(local) => local.make_directory(path, parents),
+            Backend::Memory(memory) => memory.make_directory(path, parents),
+        }
+    }
+
+    /// Moves a file or directory within the datastore. With `force` a file that is in the way is replaced.
+    pub fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
+        self.check_pair(from, to)?;
+        match &self.backend {
+            Backend::Local(local) => local.rename(from, to, force),
+            Backend::Memory(memory) => memory.rename(from, to, force),
+        }
+    }
+
+    /// Refuses to put something into itself.
+    pub(crate) fn check_pair(&self, from: &FilePath, to: &FilePath) -> Result<()> {
+        if from.is_root() || to.is_root() {
+            return Err(Error::Root);
+        }
+        if from.contains(to) {
+            return Err(Error::IntoItself { from: from.clone(), to: to.clone() });
+        }
+        Ok(())
+    }
+
+    /// Removes a file, or a directory with all that is in it.
+    pub fn delete(&self, path: &FilePath) -> Result<()> {
+        if path.is_root() {
+            return Err(Error::Root);
+        }
+        match &self.backend {
+            Backend::Local(local) => local.delete(path),
+            Backend::Memory(memory) => memory.delete(path),
+        }
+    }
+
+    /// Opens a file for reading.
+    pub fn open(&self, path: &FilePath) -> Result<Reader> {
+        match &self.backend {
+            Backend::Local(local) => local.open_file(path),
+            Backend::Memory(memory) => memory.open_file(path),
+        }
+    }
+
+    /// Begins to write a file that appears under its name, whole and durable, at [`Upload::finish`], and never in
+    /// part. If `size_bytes` is known, room is checked first.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] unless `overwrite`, [`Error::NotFound`] if the directory does not exist,
+    /// [`Error::NoSpace`].
+    pub fn upload(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<Upload> {
+        if path.is_root() {
+            return Err(Error::Root);
+        }
+        match self.entry(path) {
+            Ok(entry) if entry.is_folder() => return Err(Error::NotAFile(path.clone())),
+            Ok(_) if !overwrite => return Err(Error::AlreadyExists(path.clone())),
+            Ok(_) => {}
+            Err(Error::NotFound(_)) => {
+                let parent = path.parent().unwrap_or_default();
+                if !self.entry(&parent)?.is_folder() {
+                    return Err(Error::NotADirectory(parent));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(bytes) = size_bytes {
+            self.require_space(path, bytes)?;
+        }
+        Upload::begin(self, path.clone(), overwrite)
+    }
+
+    /// Writes a small file whole and durable, replacing the one that is there.
+    pub fn write(&self, path: &FilePath, content: &[u8]) -> Result<()> {
+        let mut upload = self.upload(path, true, None)?;
+        upload.write(content)?;
+        upload.finish()
+    }
+
+    /// Reads a file of up to `limit_bytes`.
+    pub fn read(&self, path: &FilePath, limit_bytes: u64) -> Result<Vec<u8>> {
+        let reader = self.open(path)?;
+        if reader.len_bytes() > limit_bytes {
+            return Err(Error::TooMany { path: path.clone(), what: "bytes", limit: limit_bytes });
+        }
+        reader.read_all(limit_bytes)
+    }
+
+    /// Makes a file of zeros that takes no room yet.
+    pub fn create_sparse(&self, path: &FilePath, size_bytes: u64) -> Result<()> {
+        let mut upload = self.upload(path, false, None)?;
+        upload.skip(size_bytes)?;
+        upload.finish()
+    }
+
+    /// Reads and parses a `.vmx` file.
+    pub fn read_vmx(&self, path: &FilePath) -> Result<crate::Dictionary> {
+        let text = self.read(path, MAX_DICTIONARY_BYTES as u64)?;
+        crate::vmx::parse(&text).map_err(|error| Error::Dictionary { path: path.clone(), error })
+    }
+
+    /// Reads and parses a `.vmsd` file; one that does not exist lists no snapshots.
+    pub fn read_vmsd(&self, path: &FilePath) -> Result<crate::vmsd::SnapshotList> {
+        match self.read(path, MAX_DICTIONARY_BYTES as u64) {
+            Ok(text) => {
+                crate::vmsd::parse(&text).map_err(|error| Error::Dictionary { path: path.clone(), error })
+            }
+            Err(Error::NotFound(_)) => Ok(crate::vmsd::SnapshotList::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The path of a file for another program (QEMU), which opens it by itself; `None` in memory. The path was free
+    /// of symbolic links when this returned; the file need not exist, its directory must.
+    pub fn host_path(&self, path: &FilePath) -> Result<Option<PathBuf>> {
+        match &self.backend {
+            Backend::Local(local) => local.host_path(path).map(Some),
+            Backend::Memory(_) => Ok(None),
+        }
+    }
+
+    /// Takes the lock of a virtual machine for this host, until the returned value is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] with the holder.
+    pub fn lock_vm(&self, vmx: &FilePath, host: &str) -> Result<VmLock> {
+        match &self.backend {
+            Backend::Local(local) => local.lock_vm(vmx, host),
+            Backend::Memory(memory) => memory.lock_vm(vmx, host),
+        }
+    }
+
+    /// Who holds a virtual machine's lock; `None` if nobody does.
+    pub fn vm_lock_owner(&self, vmx: &FilePath) -> Result<Option<LockOwner>> {
+        match &self.backend {
+            Backend::Local(local) => local.vm_lock_owner(vmx),
+            Backend::Memory(memory) => Ok(memory.vm_lock_owner(vmx)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Datastore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Datastore").field("uuid", &self.uuid).field("root", &self.root_path()).finish()
+    }
+}

@@ -1,0 +1,281 @@
+//! A directory of this machine as a datastore. Every path is resolved by `openat2` beneath the descriptor of the
+//! root, without following symbolic links, so neither `..` nor a link, nor one swapped in between, leads out.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use crate::limits::{MAX_DEPTH, MAX_LISTED};
+use crate::marker::{MARKER, MAX_MARKER_BYTES, new_marker, read_marker};
+use crate::path::check_component;
+use crate::{Entry, Error, FileKind, FilePath, LockOwner, Reader, Result, Space, VmLock};
+
+/// Files belong to root; a virtual machine's own user is given what it needs by the host.
+pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
+pub(crate) const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How often `openat2` is tried again when a rename elsewhere disturbs it.
+const ATTEMPTS: usize = 16;
+
+/// A local directory.
+pub(crate) struct Local {
+    root: PathBuf,
+    pub(crate) fd: OwnedFd,
+}
+
+impl Local {
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let fail = |e: std::io::Error| match Error::system(&FilePath::root(), e) {
+            Error::Io { path, reason } => {
+                Error::Io { path, reason: format!("{}: {reason}", directory.display()) }
+            }
+            error => error,
+        };
+        let root = std::fs::canonicalize(directory).map_err(fail)?;
+        let fd = rustix::fs::open(&root, DIRECTORY, Mode::empty()).map_err(|e| fail(e.into()))?;
+        Ok(Self { root, fd })
+    }
+
+    pub(crate) fn root_path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Reads the marker, or makes one. Of several hosts that do so at once one wins, and all see the same.
+    pub(crate) fn identity(&self) -> Result<Uuid> {
+        let root = FilePath::root();
+        for _ in 0..ATTEMPTS {
+            match self.resolve(MARKER, OFlags::RDONLY, Mode::empty()) {
+                Ok(fd) => {
+                    let reader =
+                        Reader::local(File::from(fd), root).map_err(|e| Error::Marker(e.to_string()))?;
+                    return read_marker(&reader.read_all(MAX_MARKER_BYTES)?);
+                }
+                Err(Errno::NOENT) => {
+                    let slot = self.slot(&root)?;
+                    let mut file = slot.create_file(&root)?;
+                    std::io::Write::write_all(&mut file, &new_marker())
+                        .and_then(|()| file.sync_all())
+                        .map_err(|e| Error::system(&root, e))?;
+                    // A link, unlike a rename, never replaces what another host has made meanwhile.
+                    match slot.link_as(&self.fd, MARKER) {
+                        Ok(()) => rustix::fs::fsync(&self.fd).map_err(|e| Error::system(&root, e))?,
+                        Err(Errno::EXIST) => {}
+                        Err(error) => return Err(Error::system(&root, error)),
+                    }
+                }
+                Err(error) => return Err(Error::system(&root, error)),
+            }
+        }
+        Err(Error::Marker("it appears and disappears".into()))
+    }
+
+    pub(crate) fn space(&self) -> Result<Space> {
+        let stat = rustix::fs::fstatvfs(&self.fd).map_err(|e| Error::system(&FilePath::root(), e))?;
+        Ok(Space {
+            capacity_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Opens a path beneath the root.
+    fn resolve(&self, path: &str, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { "." } else { path };
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let mut result = Err(Errno::AGAIN);
+        for _ in 0..ATTEMPTS {
+            result = rustix::fs::openat2(&self.fd, path, flags | OFlags::CLOEXEC, mode, how);
+            if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
+                break;
+            }
+        }
+        result
+    }
+
+    pub(crate) fn directory(&self, path: &FilePath) -> Result<OwnedFd> {
+        self.resolve(path.as_str(), DIRECTORY, Mode::empty()).map_err(|e| Error::system(path, e))
+    }
+
+    /// The directory that holds `path`.
+    pub(crate) fn parent(&self, path: &FilePath) -> Result<OwnedFd> {
+        self.directory(&path.parent().ok_or(Error::Root)?)
+    }
+
+    pub(crate) fn entry(&self, path: &FilePath) -> Result<Entry> {
+        let stat = if path.is_root() {
+            rustix::fs::fstat(&self.fd)
+        } else {
+            rustix::fs::statat(self.parent(path)?, path.name(), AtFlags::SYMLINK_NOFOLLOW)
+        };
+        let stat = stat.map_err(|e| Error::system(path, e))?;
+        entry(path.name(), &stat).ok_or_else(|| Error::Escapes(path.clone()))
+    }
+
+    pub(crate) fn list(&self, path: &FilePath) -> Result<Vec<Entry>> {
+        let fail = |e| Error::system(path, e);
+        let directory = self.directory(path)?;
+        let mut entries = Vec::new();
+        for found in Dir::read_from(&directory).map_err(fail)? {
+            let found = found.map_err(fail)?;
+            let Ok(name) = found.file_name().to_str() else { continue };
+            if check_component(name).is_err() {
+                continue;
+            }
+            match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => entries.extend(entry(name, &stat)),
+                // Removed since it was listed.
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(fail(error)),
+            }
+            if entries.len() > MAX_LISTED {
+                return Err(Error::TooMany { path: path.clone(), what: "entries", limit: MAX_LISTED as u64 });
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    pub(crate) fn make_directory(&self, path: &FilePath, parents: bool) -> Result<()> {
+        let mut above = Vec::new();
+        let mut next = path.parent();
+        while let Some(parent) = next.filter(|p| parents && !p.is_root()) {
+            next = parent.parent();
+            above.push(parent);
+        }
+        for parent in above.into_iter().rev() {
+            match self.make_one_directory(&parent) {
+                Ok(()) | Err(Error::AlreadyExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.make_one_directory(path)
+    }
+
+    fn make_one_directory(&self, path: &FilePath) -> Result<()> {
+        let parent = self.parent(path)?;
+        rustix::fs::mkdirat(&parent, path.name(), DIRECTORY_MODE)
+            .and_then(|()| rustix::fs::fsync(&parent))
+            .map_err(|e| Error::system(path, e))
+    }
+
+    pub(crate) fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
+        // Refuses links before they are moved.
+        self.entry(from)?;
+        let (old, new) = (self.parent(from)?, self.parent(to)?);
+        place(old.as_fd(), from.name(), new.as_fd(), to.name(), force).map_err(|error| match error {
+            Errno::NOENT => Error::NotFound(from.clone()),
+            Errno::XDEV => {
+                Error::Io { path: from.clone(), reason: "it would move to another file system".into() }
+            }
+            error => Error::system(to, error),
+        })?;
+        rustix::fs::fsync(&new).and_then(|()| rustix::fs::fsync(&old)).map_err(|e| Error::system(to, e))
+    }
+
+    pub(crate) fn delete(&self, path: &FilePath) -> Result<()> {
+        let parent = self.parent(path)?;
+        remove_tree(parent.as_fd(), path.name(), 0)
+            .and_then(|()| rustix::fs::fsync(&parent))
+            .map_err(|e| Error::system(path, e))
+    }
+
+    pub(crate) fn open_file(&self, path: &FilePath) -> Result<Reader> {
+        if path.is_root() {
+            return Err(Error::NotAFile(path.clone()));
+        }
+        // Without waiting: a pipe that someone put there must not hang the caller.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = self.resolve(path.as_str(), flags, Mode::empty()).map_err(|e| Error::system(path, e))?;
+        Reader::local(File::from(fd), path.clone())
+    }
+
+    pub(crate) fn host_path(&self, path: &FilePath) -> Result<PathBuf> {
+        match self.entry(path) {
+            Ok(_) => {}
+            Err(Error::NotFound(_)) => drop(self.parent(path)?),
+            Err(error) => return Err(error),
+        }
+        Ok(self.root.join(path.as_str()))
+    }
+
+    pub(crate) fn lock_vm(&self, vmx: &FilePath, host: &str) -> Result<VmLock> {
+        VmLock::take(self.parent(vmx)?, vmx.sibling(&format!("{}.lck", vmx.name()))?.name(), vmx, host)
+    }
+
+    pub(crate) fn vm_lock_owner(&self, vmx: &FilePath) -> Result<Option<LockOwner>> {
+        let directory = self.parent(vmx)?;
+        VmLock::owner(&directory, vmx.sibling(&format!("{}.lck", vmx.name()))?.name(), vmx)
+    }
+}
+
+/// Moves `from` to `to`; what is in the way is replaced only with `force`, and only if it is a file.
+pub(crate) fn place(
+    old: BorrowedFd<'_>,
+    from: &str,
+    new: BorrowedFd<'_>,
+    to: &str,
+    force: bool,
+) -> rustix::io::Result<()> {
+    if force {
+        return match rustix::fs::renameat(old, from, new, to) {
+            Err(Errno::ISDIR | Errno::NOTDIR) => Err(Errno::EXIST),
+            other => other,
+        };
+    }
+    match rustix::fs::renameat_with(old, from, new, to, RenameFlags::NOREPLACE) {
+        // File systems without that flag (NFS).
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            match rustix::fs::statat(new, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(Errno::NOENT) => rustix::fs::renameat(old, from, new, to),
+                Err(error) => Err(error),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Removes a file or a directory with all that is in it, links themselves and not what they point to.
+pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str, depth: usize) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        other => return other,
+    }
+    // Directories made by other programs may be deeper than paths can be.
+    if depth > MAX_DEPTH * 2 {
+        return Err(Errno::NAMETOOLONG);
+    }
+    let directory = rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+    for found in Dir::read_from(&directory)? {
+        let found = found?;
+        if matches!(found.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        match found.file_name().to_str() {
+            Ok(name) => match remove_tree(directory.as_fd(), name, depth + 1) {
+                Err(Errno::NOENT) => {}
+                other => other?,
+            },
+            // Names that are not UTF-8 can only be plain leftovers of other programs.
+            Err(_) => rustix::fs::unlinkat(&directory, found.file_name(), AtFlags::empty())?,
+        }
+    }
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// What a listing says of a file; `None` for links and special files.
+fn entry(name: &str, stat: &Stat) -> Option<Entry> {
+    let (kind, size_bytes) = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => (FileKind::Folder, 0),
+        FileType::RegularFile => (FileKind::of_name(name), u64::try_from(stat.st_size).unwrap_or(0)),
+        _ => return None,
+    };
+    let allocated_bytes = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+    let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+    let modified: SystemTime = UNIX_EPOCH + seconds;
+    Some(Entry { name: name.to_owned(), kind, size_bytes, allocated_bytes, modified, owner: stat.st_uid })
+}
