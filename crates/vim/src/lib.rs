@@ -9,6 +9,7 @@ extern crate self as vim;
 mod date;
 mod error;
 mod fault;
+pub mod json;
 pub mod kind;
 pub mod limits;
 mod names;

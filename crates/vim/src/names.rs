@@ -91,3 +91,9 @@ fn find_scalar(name: &str) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// Whether one managed type is the other or derived from it: a client may name a base type of what it refers to.
+pub(crate) fn are_related(a: ManagedId, b: ManagedId) -> bool {
+    let subtypes = |id: ManagedId| &schema().managed(id).subtypes;
+    subtypes(a).contains(&b.0) || subtypes(b).contains(&a.0)
+}

@@ -183,7 +183,7 @@ impl<'i> Reader<'i> {
         let ty = match name.map(str::trim) {
             None | Some("") => declared,
             Some(name) => match schema().find(name) {
-                Some(TypeRef::Managed(ty)) if related(Kind::Ref(ty), Kind::Ref(declared)) => ty,
+                Some(TypeRef::Managed(ty)) if names::are_related(ty, declared) => ty,
                 Some(_) => return Err(self.wrong_type(Kind::Ref(declared), name)),
                 None => return Err(self.unknown_type(name)),
             },
@@ -212,10 +212,7 @@ fn related(declared: Kind, given: Kind) -> bool {
     match (declared, given) {
         (Kind::Any, _) => true,
         (Kind::Data(a), Kind::Data(b)) => is_a(a, b) || is_a(b, a),
-        (Kind::Ref(a), Kind::Ref(b)) => {
-            let managed = |id: ManagedId| &schema().managed(id).subtypes;
-            managed(a).contains(&b.0) || managed(b).contains(&a.0)
-        }
+        (Kind::Ref(a), Kind::Ref(b)) => names::are_related(a, b),
         (Kind::Enum(a), Kind::Enum(b)) => a == b,
         // Their text is converted.
         (a, b) => names::scalar(a).is_some() && names::scalar(b).is_some() || matches!(a, Kind::Enum(_)),

@@ -1,0 +1,224 @@
+//! Writes values as JSON, with the same rules about the client's release as the SOAP writer.
+
+use super::{FAULT_STRING, TYPE, VALUE};
+use crate::tags::{Row, Tags, tags};
+use crate::{Args, Fault, Kind, List, Object, Release, Value, names, scalar, schema};
+
+/// Appends the parameters of a call as one object.
+pub fn write_args(out: &mut Vec<u8>, args: &Args, release: Release) {
+    let mut writer = Writer { out, tags: tags(), release };
+    writer.raw(b"{");
+    writer.members(true, writer.tags.parameters(args.method), args.values());
+    writer.raw(b"}");
+}
+
+/// Appends a value of the declared kind; `list` says that a list of it is declared.
+///
+/// An object whose declared type is newer than the release is written as `null`.
+pub fn write_value(out: &mut Vec<u8>, kind: Kind, list: bool, value: &Value, release: Release) {
+    let mut writer = Writer { out, tags: tags(), release };
+    if !writer.member(kind, list, value) {
+        writer.raw(b"null");
+    }
+}
+
+/// Appends a fault as the object that a failed call answers with.
+pub fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) {
+    let mut writer = Writer { out, tags: tags(), release };
+    writer.object(Kind::Any, fault.object());
+    // In the place of the object's closing brace.
+    writer.out.pop();
+    writer.raw(b",");
+    writer.key(FAULT_STRING);
+    writer.string(fault.message());
+    writer.raw(b"}");
+}
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    tags: &'static Tags,
+    release: Release,
+}
+
+impl Writer<'_> {
+    #[inline]
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A name that needs no escapes, and the colon.
+    fn key(&mut self, name: &str) {
+        self.raw(b"\"");
+        self.raw(name.as_bytes());
+        self.raw(b"\":");
+    }
+
+    fn members(&mut self, first: bool, rows: &'static [Row], values: &[(u16, Value)]) {
+        let mut first = first;
+        for (number, value) in values {
+            // Fields of a derived type come after those of its base.
+            let Some(row) = rows.get(usize::from(*number)) else { break };
+            if row.since > self.release {
+                continue;
+            }
+            let before = self.out.len();
+            if !first {
+                self.raw(b",");
+            }
+            self.key(row.tag.name());
+            if self.member(row.kind, row.list, value) { first = false } else { self.out.truncate(before) }
+        }
+    }
+
+    /// Writes a member's value; false, having written nothing, if the client knows no type of it.
+    fn member(&mut self, kind: Kind, list: bool, value: &Value) -> bool {
+        match value {
+            Value::List(items) if list => {
+                self.items(kind, &items.items);
+                true
+            }
+            value if list => {
+                self.items(kind, std::slice::from_ref(value));
+                true
+            }
+            value => self.value(kind, value),
+        }
+    }
+
+    fn items(&mut self, kind: Kind, items: &[Value]) {
+        self.raw(b"[");
+        let mut first = true;
+        for item in items {
+            let before = self.out.len();
+            if !first {
+                self.raw(b",");
+            }
+            if self.value(kind, item) { first = false } else { self.out.truncate(before) }
+        }
+        self.raw(b"]");
+    }
+
+    fn value(&mut self, kind: Kind, value: &Value) -> bool {
+        match value {
+            Value::Object(object) => return self.object(kind, object),
+            Value::Ref(reference) => {
+                self.raw(b"{\"_typeName\":\"ManagedObjectReference\",\"type\":\"");
+                self.raw(reference.type_name().as_bytes());
+                self.raw(b"\",\"value\":");
+                self.string(reference.id());
+                self.raw(b"}");
+            }
+            Value::List(list) => return self.array(list),
+            scalar if kind == Kind::Any => {
+                let name = match scalar {
+                    Value::Enum(value) if schema().enumeration(value.ty()).since <= self.release => {
+                        schema().enumeration(value.ty()).name
+                    }
+                    scalar => json_name(scalar.kind()),
+                };
+                self.raw(b"{");
+                self.key(TYPE);
+                self.string(name);
+                self.raw(b",");
+                self.key(VALUE);
+                self.scalar(scalar);
+                self.raw(b"}");
+            }
+            scalar => self.scalar(scalar),
+        }
+        true
+    }
+
+    fn object(&mut self, kind: Kind, object: &Object) -> bool {
+        let Some(ty) = self.tags.known(object.ty(), self.release) else { return false };
+        if matches!(kind, Kind::Data(declared) if ty < declared) {
+            return false;
+        }
+        self.raw(b"{");
+        self.key(TYPE);
+        self.string(schema().data(ty).name);
+        self.members(false, &self.tags.data(ty).fields, object.fields());
+        self.raw(b"}");
+        true
+    }
+
+    /// A list where nothing is declared.
+    fn array(&mut self, list: &List) -> bool {
+        let mut kind = list.element;
+        match kind {
+            Kind::Data(id) => match self.tags.known(id, self.release) {
+                Some(known) => kind = Kind::Data(known),
+                None => return false,
+            },
+            Kind::Enum(id) if schema().enumeration(id).since > self.release => kind = Kind::String,
+            _ => {}
+        }
+        self.raw(b"{");
+        self.key(TYPE);
+        self.raw(b"\"");
+        crate::soap::write_array_name(self.out, json_name(kind));
+        self.raw(b"\",");
+        self.key(VALUE);
+        self.items(kind, &list.items);
+        self.raw(b"}");
+        true
+    }
+
+    fn scalar(&mut self, value: &Value) {
+        match value {
+            Value::Boolean(true) => self.raw(b"true"),
+            Value::Boolean(false) => self.raw(b"false"),
+            Value::Byte(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Short(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Int(value) => scalar::write_integer(self.out, i64::from(*value)),
+            Value::Long(value) => scalar::write_integer(self.out, *value),
+            Value::Float(value) => self.float(scalar::shortest_f32(*value), f64::from(*value)),
+            Value::Double(value) => self.float(scalar::shortest_f64(*value), *value),
+            Value::DateTime(value) => self.string(&value.to_string()),
+            Value::Binary(bytes) => {
+                self.raw(b"\"");
+                scalar::write_base64(self.out, bytes);
+                self.raw(b"\"");
+            }
+            value => self.string(value.as_str().unwrap_or_default()),
+        }
+    }
+
+    fn float(&mut self, decimal: Option<String>, value: f64) {
+        match decimal {
+            Some(text) => self.raw(text.as_bytes()),
+            None => self.string(scalar::special_name(value)),
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.raw(b"\"");
+        let bytes = text.as_bytes();
+        let mut done = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            if *byte >= b' ' && *byte != b'"' && *byte != b'\\' {
+                continue;
+            }
+            self.out.extend_from_slice(&bytes[done..at]);
+            done = at + 1;
+            match byte {
+                b'"' => self.raw(b"\\\""),
+                b'\\' => self.raw(b"\\\\"),
+                b'\n' => self.raw(b"\\n"),
+                b'\r' => self.raw(b"\\r"),
+                b'\t' => self.raw(b"\\t"),
+                control => self.raw(format!("\\u{control:04x}").as_bytes()),
+            }
+        }
+        self.out.extend_from_slice(&bytes[done..]);
+        self.raw(b"\"");
+    }
+}
+
+/// The name of a kind: as in XML but for bytes.
+fn json_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Binary => "binary",
+        kind => names::element(kind),
+    }
+}
