@@ -13,12 +13,15 @@ pub mod json;
 pub mod kind;
 pub mod limits;
 mod names;
+pub mod path;
 mod reference;
 mod scalar;
 pub mod soap;
 mod tags;
 mod typed;
 mod value;
+pub mod version;
+pub mod wsdl;
 
 pub use date::DateTime;
 pub use error::ReadError;
