@@ -42,9 +42,12 @@ pub struct PropertyPath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     /// The field's number in each family of types that has the name, by the range of the types' ids.
-    numbers: Box<[(Range<u16>, u16)]>,
+    numbers: Box<[Numbered]>,
     key: Option<Key>,
 }
+
+/// The number that a field has in a family of types: those whose ids are in the range.
+type Numbered = (Range<u16>, u16);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
@@ -53,7 +56,7 @@ struct Key {
 }
 
 /// For each field name the types that declare it (not those that inherit it), and the field's number there.
-static DECLARED: LazyLock<HashMap<&'static str, Vec<(Range<u16>, u16)>>> = LazyLock::new(|| {
+static DECLARED: LazyLock<HashMap<&'static str, Vec<Numbered>>> = LazyLock::new(|| {
     let mut declared: HashMap<_, Vec<_>> = HashMap::new();
     for ty in &schema().data {
         for (number, field) in (0u16..).zip(&ty.fields).skip(ty.inherited) {
@@ -178,8 +181,8 @@ impl Places {
     }
 
     /// The number that the field `name` has in the types that may stand here; none if no type has it.
-    fn numbers(&self, name: &str) -> Option<Vec<(Range<u16>, u16)>> {
-        let mut numbers: Vec<(Range<u16>, u16)> = Vec::new();
+    fn numbers(&self, name: &str) -> Option<Vec<Numbered>> {
+        let mut numbers: Vec<Numbered> = Vec::new();
         for (kind, _) in &self.0 {
             match kind {
                 Kind::Data(ty) => {
@@ -196,7 +199,7 @@ impl Places {
         (!numbers.is_empty()).then_some(numbers)
     }
 
-    fn below(&self, numbers: &[(Range<u16>, u16)], key: &Option<Key>) -> Option<Self> {
+    fn below(&self, numbers: &[Numbered], key: &Option<Key>) -> Option<Self> {
         let mut below = Self(Vec::new());
         for (types, number) in numbers {
             let ty = &schema().data[usize::from(types.start)];
@@ -207,7 +210,7 @@ impl Places {
 }
 
 /// Where the field `name` is declared among the ancestors and descendants of type `ty`.
-fn fields_of(name: &str, ty: u16) -> impl Iterator<Item = &'static (Range<u16>, u16)> {
+fn fields_of(name: &str, ty: u16) -> impl Iterator<Item = &'static Numbered> {
     let subtypes = schema().data[usize::from(ty)].subtypes.clone();
     let declared = DECLARED.get(name).map(Vec::as_slice).unwrap_or_default();
     declared.iter().filter(move |(types, _)| types.contains(&ty) || subtypes.contains(&types.start))

@@ -59,7 +59,7 @@ impl Document {
         for ty in schema().data.iter().filter(|ty| is_known(ty.since)) {
             self.data_type(ty);
         }
-        self.arrays();
+        self.arrays(&methods);
         let faults = faults(&methods);
         for fault in &faults {
             put!(self, "<element name=\"{fault}Fault\" type=\"vim25:{fault}\"/>\n");
@@ -118,11 +118,11 @@ impl Document {
     }
 
     /// The types of lists where nothing is declared: for whatever a list can be made of.
-    fn arrays(&mut self) {
+    fn arrays(&mut self, methods: &[&Method]) {
         let schema = schema();
         let members = (schema.data.iter().flat_map(|ty| &ty.fields))
             .chain(schema.managed.iter().flat_map(|ty| &ty.properties))
-            .chain(schema.methods.iter().filter_map(|method| method.returns.as_ref()));
+            .chain(methods.iter().filter_map(|method| method.returns.as_ref()));
         let kinds: BTreeSet<_> = members
             .filter(|member| member.list && is_known(member.since))
             .map(|member| (names::element(member.kind), type_name(member.kind)))
