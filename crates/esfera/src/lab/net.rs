@@ -1,0 +1,139 @@
+//! The lab's network: one namespace for the center and the "physical" segment, one for each host.
+//!
+//! ```text
+//!   esf-NAME-net                    esf-NAME-h1                       esf-NAME-h2
+//!   br-lab 10.77.0.1/24 ──veth──── br0 10.77.0.11/24 ── VM taps      …
+//!   dnsmasq (DHCP), center          esfera host                       esfera host
+//! ```
+//!
+//! Nothing is added to the namespace that the lab is started in.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The bridge in a host's namespace that its VMs' taps join.
+pub const VM_BRIDGE: &str = "br0";
+const SEGMENT_BRIDGE: &str = "br-lab";
+const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
+
+/// The namespaces of one lab. Removed by [`LabNet::remove`].
+pub struct LabNet {
+    name: String,
+    hosts: usize,
+}
+
+impl LabNet {
+    /// Makes the namespaces, after removing what an earlier lab of this name left.
+    pub fn create(name: &str, hosts: usize) -> Result<Self> {
+        let net = Self { name: name.into(), hosts };
+        net.remove().context("cannot remove what an earlier lab left")?;
+        let segment = net.segment();
+        add_namespace(&segment)?;
+        ip_in(&segment, &["link", "add", SEGMENT_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+        ip_in(&segment, &["addr", "add", &format!("{SEGMENT_ADDRESS}/24"), "dev", SEGMENT_BRIDGE])?;
+        ip_in(&segment, &["link", "set", SEGMENT_BRIDGE, "up"])?;
+        for number in 1..=hosts {
+            net.add_host(number)?;
+        }
+        Ok(net)
+    }
+
+    fn add_host(&self, number: usize) -> Result<()> {
+        let (segment, host) = (self.segment(), self.host(number));
+        let port = format!("h{number}");
+        add_namespace(&host)?;
+        ip_in(&segment, &["link", "add", &port, "type", "veth", "peer", "name", "uplink0", "netns", &host])?;
+        ip_in(&segment, &["link", "set", &port, "master", SEGMENT_BRIDGE, "up"])?;
+        ip_in(&host, &["link", "add", VM_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+        ip_in(&host, &["link", "set", "uplink0", "master", VM_BRIDGE, "up"])?;
+        ip_in(&host, &["addr", "add", &format!("{}/24", host_address(number)), "dev", VM_BRIDGE])?;
+        ip_in(&host, &["link", "set", VM_BRIDGE, "up"])
+    }
+
+    /// The namespace of the segment and the center.
+    pub fn segment(&self) -> String {
+        format!("esf-{}-net", self.name)
+    }
+
+    /// The namespace of host `number`, counted from 1.
+    pub fn host(&self, number: usize) -> String {
+        format!("esf-{}-h{number}", self.name)
+    }
+
+    /// The DHCP server of the segment, to be run in its namespace.
+    pub fn dhcp_server(&self, state: &Path) -> Result<Command> {
+        fs::create_dir_all(state)?;
+        let mut command = in_namespace(&self.segment(), "dnsmasq");
+        command.args(["--keep-in-foreground", "--port=0", "--bind-interfaces", "--no-resolv", "--no-hosts"]);
+        command.args([
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--log-facility=-",
+            "--quiet-dhcp",
+            "--user=root",
+        ]);
+        command.arg(format!("--interface={SEGMENT_BRIDGE}"));
+        command.arg(format!("--dhcp-range={DHCP_RANGE}"));
+        command.arg(format!("--dhcp-leasefile={}", state.join("dhcp.leases").display()));
+        Ok(command)
+    }
+
+    /// Ends every process in the namespaces (the lab's own, VMs among them) and removes them.
+    pub fn remove(&self) -> Result<()> {
+        let mut names = vec![self.segment()];
+        names.extend((1..=self.hosts).map(|number| self.host(number)));
+        for name in names.iter().filter(|name| namespace_file(name).exists()) {
+            for pid in processes_in(name)? {
+                // It may have ended by itself meanwhile.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            run(Command::new("ip").args(["netns", "delete", name]))?;
+        }
+        Ok(())
+    }
+}
+
+/// The management address of host `number`, counted from 1.
+pub fn host_address(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, u8::try_from(10 + number).unwrap_or(u8::MAX))
+}
+
+/// A command that will run in a namespace.
+pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", name]).arg(program).stdin(Stdio::null());
+    command
+}
+
+fn namespace_file(name: &str) -> PathBuf {
+    Path::new("/run/netns").join(name)
+}
+
+fn add_namespace(name: &str) -> Result<()> {
+    run(Command::new("ip").args(["netns", "add", name]))?;
+    ip_in(name, &["link", "set", "lo", "up"])
+}
+
+fn ip_in(namespace: &str, args: &[&str]) -> Result<()> {
+    run(Command::new("ip").args(["-n", namespace]).args(args))
+}
+
+fn processes_in(namespace: &str) -> Result<Vec<rustix::process::Pid>> {
+    let output = Command::new("ip").args(["netns", "pids", namespace]).output().context("cannot run ip")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| rustix::process::Pid::from_raw(line.trim().parse().ok()?)).collect())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output =
+        command.output().with_context(|| format!("cannot run {command:?}; is iproute2 installed?"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}

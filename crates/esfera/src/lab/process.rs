@@ -1,0 +1,89 @@
+//! The lab's processes: started in their namespaces, their output shown under their names, ended in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// How long a process may take to end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A process of the lab.
+pub struct Process {
+    name: String,
+    child: tokio::process::Child,
+}
+
+impl Process {
+    /// Starts it in a process group of its own, so that a Ctrl-C at the terminal reaches only the lab.
+    pub fn start(name: &str, mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let program = format!("{command:?}");
+        let mut child = tokio::process::Command::from(command)
+            .spawn()
+            .with_context(|| format!("cannot start {name}: {program}"))?;
+        if let Some(stdout) = child.stdout.take() {
+            show(name, stdout);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            show(name, stderr);
+        }
+        Ok(Self { name: name.into(), child })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Asks it to end, and kills it if it does not.
+    pub async fn stop(mut self) {
+        let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) else { return };
+        // It may have ended by itself meanwhile.
+        let _ = kill_process(pid, Signal::TERM);
+        if tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await.is_err() {
+            tracing::warn!(process = self.name, "did not end in time and is killed");
+            if let Err(error) = self.child.kill().await {
+                tracing::warn!(process = self.name, "cannot be killed: {error}");
+            }
+        }
+    }
+}
+
+fn show(name: &str, output: impl tokio::io::AsyncRead + Unpin + Send + 'static) {
+    let name = name.to_owned();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            println!("[{name}] {line}");
+        }
+    });
+}
+
+/// A listening socket in the lab's own namespace that a process in another one inherits.
+pub struct InheritedListener(TcpListener);
+
+impl InheritedListener {
+    pub fn bind(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).with_context(|| {
+            format!("cannot listen on {address}; is another lab running, or the port in use?")
+        })?;
+        fcntl_setfd(&listener, FdFlags::empty()).context("cannot make the socket inheritable")?;
+        Ok(Self(listener))
+    }
+
+    /// Its number in the child.
+    pub fn fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+}

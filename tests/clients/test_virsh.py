@@ -1,0 +1,61 @@
+"""libvirt's esx driver: esx:// to a host, vpx:// to a center."""
+import re
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def virsh(tmp_path):
+    """Runs virsh against a server; the password comes from an authentication file, as libvirt documents it."""
+
+    def run(server, uri_path, *command):
+        auth = tmp_path / "auth.conf"
+        auth.write_text(f"[credentials-test]\nusername={server.user}\npassword={server.password}\n"
+                        f"[auth-esx-{server.address}]\ncredentials=test\n")
+        scheme = uri_path.split(":")[0]
+        uri = f"{scheme}://{server.address}:{server.port}{uri_path.split(':', 1)[1]}?no_verify=1&transport={server.scheme}"
+        process = subprocess.run(["virsh", "-c", uri + f"&authfile={auth}", *command], capture_output=True, text=True,
+                                 timeout=120)
+        assert process.returncode == 0, f"virsh {command}: {process.stderr}\n{process.stdout}"
+        return process.stdout
+
+    return run
+
+
+CENTER = "vpx:/DC0/DC0_H0"
+HOST = "esx:/"
+
+
+def domains(text):
+    return dict(re.findall(r"^\s*(?:\d+|-)\s+(\S+)\s+(.+?)\s*$", text, re.M))
+
+
+@pytest.mark.parametrize("fixture, path", [("sim", CENTER), ("esx", HOST)])
+def test_domains_are_listed_described_stopped_and_started(virsh, request, fixture, path):
+    server = request.getfixturevalue(fixture)
+    listed = domains(virsh(server, path, "list", "--all"))
+    assert listed, "virsh sees no domain"
+    name = sorted(listed)[0]
+    xml = virsh(server, path, "dumpxml", name)
+    assert f"<name>{name}</name>" in xml and "<uuid>" in xml and "type='vmware'" in xml
+    if listed[name] == "running":
+        virsh(server, path, "destroy", name)
+    assert domains(virsh(server, path, "list", "--all"))[name] == "shut off"
+    virsh(server, path, "start", name)
+    assert domains(virsh(server, path, "list", "--all"))[name] == "running"
+
+
+def test_the_host_is_described(virsh, esx):
+    assert re.search(r"CPU\(s\):\s+\d+", virsh(esx, HOST, "nodeinfo"))
+    assert virsh(esx, HOST, "hostname").strip()
+
+
+def test_the_lab_is_driven_through_its_center(virsh, lab):
+    for host in ("10.77.0.11", "10.77.0.12"):
+        listed = domains(virsh(lab.center, f"vpx:/Lab/{host}", "list", "--all"))
+        if "demo" in listed:
+            assert listed["demo"] == "running"
+            assert "<mac address=" in virsh(lab.center, f"vpx:/Lab/{host}", "dumpxml", "demo")
+            return
+    raise AssertionError("no host runs demo")
