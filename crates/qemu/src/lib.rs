@@ -6,9 +6,14 @@
 //! knows no inventory and no API. Start reading at [`machine`].
 #![deny(unsafe_code)]
 
+pub mod accel;
+pub mod agent;
+mod child;
 pub mod cmdline;
 mod error;
-
+pub mod image;
+#[allow(unsafe_code)]
+mod kvm_probe;
 pub mod limits;
 mod lines;
 pub mod machine;

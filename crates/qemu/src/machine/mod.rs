@@ -2,18 +2,27 @@
 //! be adopted again. Starting is in `start`, finding again in `adopt`, its end is noticed in `supervise`.
 
 mod adopt;
+mod chain;
+mod console;
+mod devices;
 mod events;
+mod jobs;
+mod media;
 mod power;
 mod start;
 mod state;
 mod supervise;
 
 pub use adopt::{Found, reap_orphans, scan};
+pub use chain::NewLayer;
+pub use devices::Drive;
 pub use events::{Events, ExitReason, MachineEvent};
+pub use jobs::JobProgress;
 pub use power::RunState;
 pub use start::StartOptions;
 pub use state::StateProgress;
 
+use crate::agent::Agent;
 use crate::process::{self, Process, Usage};
 use crate::qmp;
 use crate::runtime::{LaunchRecord, RuntimeDir};
@@ -36,6 +45,7 @@ struct Inner {
     monitor: Mutex<qmp::Client>,
     events: broadcast::Sender<MachineEvent>,
     exit: watch::Receiver<Option<ExitReason>>,
+    agent: Option<Agent>,
     /// Changes of devices and of the block graph come one at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -130,6 +140,7 @@ impl Machine {
     ) -> Machine {
         let (events, _) = broadcast::channel(crate::limits::EVENT_QUEUE);
         let (ended, exit) = watch::channel(None);
+        let agent = record.spec.guest_agent.then(|| Agent::new(dir.agent()));
         let raw = client.events();
         let inner = Arc::new(Inner {
             record,
@@ -138,6 +149,7 @@ impl Machine {
             monitor: Mutex::new(client),
             events,
             exit,
+            agent,
             changing: tokio::sync::Mutex::new(()),
         });
         tokio::spawn(supervise::Supervisor::new(&inner, child, raw, ended).run());

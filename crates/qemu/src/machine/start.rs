@@ -100,8 +100,8 @@ fn launch(spec: MachineSpec, dir: &RuntimeDir, options: StartOptions) -> Result<
     if spec.serial.is_some() {
         channels.serial = Some(keep(dir.listen(&dir.serial())?));
     }
+    make_display(dir, &spec)?;
     if spec.vnc {
-        make_display(dir, &spec)?;
         channels.vnc = Some(dir.vnc());
     }
     for (nic, tap) in options.taps {
@@ -144,7 +144,7 @@ fn accelerator_group(accel: Accel) -> Vec<u32> {
     }
 }
 
-/// The one directory of the machine's own user, where QEMU makes the VNC socket.
+/// The one directory of the machine's own user, for the VNC socket and pictures of the screen.
 fn make_display(dir: &RuntimeDir, spec: &MachineSpec) -> Result<()> {
     let path = dir.display();
     let what = || format!("create {}", path.display());

@@ -1,7 +1,31 @@
 //! What the tests with real QEMU processes share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
-use qemu::MachineSpec;
+use qemu::spec::{Attachment, Disk, ImageFormat, Nic, NicBackend, NicModel};
+use qemu::{MachineSpec, image};
+use std::path::PathBuf;
+
+/// Size of the disks made here.
+pub const DISK_BYTES: u64 = 16 << 20;
+
+/// A directory that goes away with the test.
+pub struct Room(tempfile::TempDir);
+
+impl Room {
+    pub fn new() -> Room {
+        Room(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A file that passes for a disc.
+    pub fn iso(&self, name: &str) -> PathBuf {
+        std::fs::write(self.path(name), vec![0; 64 << 10]).unwrap();
+        self.path(name)
+    }
+}
 
 /// A UUID that ends in a number.
 pub fn uuid(n: u32) -> String {
@@ -11,4 +35,17 @@ pub fn uuid(n: u32) -> String {
 /// A machine with nothing to boot, small enough to have many.
 pub fn empty_machine(name: &str) -> MachineSpec {
     MachineSpec::new(name, uuid(1), 64)
+}
+
+/// An empty qcow2 disk of that id.
+pub async fn disk(room: &Room, id: &str, attach: Attachment) -> Disk {
+    let path = room.path(&format!("{id}.qcow2"));
+    image::create(&path, ImageFormat::Qcow2, DISK_BYTES, image::Preallocation::Off).await.unwrap();
+    let format = ImageFormat::Qcow2;
+    Disk { id: id.into(), path, format, attach, read_only: false, boot_index: None, serial: None }
+}
+
+pub fn nic(id: &str, model: NicModel, backend: NicBackend) -> Nic {
+    let mac = "00:50:56:00:00:01".into();
+    Nic { id: id.into(), model, mac, backend, link_up: true, boot_index: None, port: None }
 }

@@ -1,0 +1,191 @@
+//! Snapshots of the disks of a running machine: new layers on top, layers merged downwards or upwards. The files of
+//! a chain are found by what QEMU has open, so this works on an adopted machine as on one just started.
+
+use super::Machine;
+use super::devices::{close_node, fresh_node};
+use super::jobs::JobProgress;
+use crate::cmdline::{self, block};
+use crate::qmp::{self, command};
+use crate::spec::ImageFormat;
+use crate::{Error, Result, image};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A new layer for one disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLayer {
+    /// Disk id.
+    pub disk: String,
+    /// File that will hold everything written from now on; must not exist.
+    pub file: PathBuf,
+}
+
+/// A layer that was prepared and is not in use yet.
+struct Prepared {
+    file: PathBuf,
+    node: String,
+    below: String,
+}
+
+impl Machine {
+    /// Lays a new layer on each of several disks in one instant: together their old files are the snapshot, as
+    /// consistent as after a power failure, or better if the guest's file systems are frozen. All or none.
+    pub async fn snapshot(&self, layers: &[NewLayer]) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        let client = self.monitor();
+        let mut prepared = Vec::new();
+        let done = async {
+            for layer in layers {
+                prepared.push(self.prepare_layer(&client, layer).await?);
+            }
+            let action = |p: &Prepared| json!({"type": "blockdev-snapshot", "data": {"node": p.below, "overlay": p.node}});
+            let actions: Vec<Value> = prepared.iter().map(action).collect();
+            client.run(&command::Transaction { actions }).await.map(drop)
+        };
+        let done = done.await;
+        if let Err(e) = &done {
+            // After a missing answer it may have happened all the same: then the files are in use and must stay.
+            let undecided = matches!(e, Error::Timeout { .. } | Error::Closed | Error::Protocol(_));
+            for layer in prepared.iter().filter(|_| !undecided) {
+                if close_node(&client, &layer.node).await {
+                    drop(std::fs::remove_file(&layer.file));
+                }
+            }
+        }
+        done
+    }
+
+    async fn prepare_layer(&self, client: &qmp::Client, layer: &NewLayer) -> Result<Prepared> {
+        let drive = self.drive(&layer.disk).await?;
+        let below = self.node_at(client, &drive.node_name).await?;
+        let format = if below.drv == "raw" { ImageFormat::Raw } else { ImageFormat::Qcow2 };
+        image::create_overlay(&layer.file, Path::new(&below.file), format, drive.virtual_bytes).await?;
+        let node = fresh_node(&layer.disk);
+        let opened = async {
+            super::start::give(&layer.file, self.spec())?;
+            let mut options = block::image(&node, &layer.file, ImageFormat::Qcow2, false)?;
+            // The layer below is open already; the snapshot connects the two.
+            options["backing"] = Value::Null;
+            client.run(&command::BlockdevAdd { options }).await
+        };
+        if let Err(e) = opened.await {
+            drop(std::fs::remove_file(&layer.file));
+            return Err(e);
+        }
+        Ok(Prepared { file: layer.file.clone(), node, below: drive.node_name })
+    }
+
+    async fn node_at(&self, client: &qmp::Client, node_name: &str) -> Result<command::BlockNode> {
+        let nodes = client.run(&command::QueryNamedBlockNodes { flat: true }).await?;
+        let node = nodes.into_iter().find(|node| node.node_name == node_name);
+        node.ok_or_else(|| Error::NoSuchDevice(node_name.to_owned()))
+    }
+
+    /// Files of a disk's chain as QEMU has them open, the newest first.
+    pub async fn chain(&self, disk: &str) -> Result<Vec<PathBuf>> {
+        let client = self.monitor();
+        Ok(self.chain_nodes(&client, disk).await?.into_iter().map(|(file, _)| file).collect())
+    }
+
+    /// File and node name of each layer.
+    async fn chain_nodes(&self, client: &qmp::Client, disk: &str) -> Result<Vec<(PathBuf, String)>> {
+        let nodes = client.run(&command::QueryNamedBlockNodes { flat: true }).await?;
+        let mut next = Some(self.drive(disk).await?.file);
+        let mut chain: Vec<(PathBuf, String)> = Vec::new();
+        while let Some(file) = next {
+            let node = nodes
+                .iter()
+                .find(|node| node.file == file && node.drv != "file")
+                .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {file}")))?;
+            if chain.iter().any(|(_, name)| *name == node.node_name) {
+                return Err(Error::Protocol(format!("the chain of {disk} has no end")));
+            }
+            next = node.backing_file.clone().filter(|name| !name.is_empty()).map(|name| {
+                let resolved = node.image.as_ref().and_then(|i| i.full_backing_filename.clone());
+                resolved.unwrap_or(name)
+            });
+            chain.push((PathBuf::from(file), node.node_name.clone()));
+        }
+        Ok(chain)
+    }
+
+    /// Merges the layers of a disk from `top` down into `base` while the machine runs; `base` then holds what `top`
+    /// showed, and the files from `top` to just above `base` are no longer used. `None` for `top` is the newest.
+    pub async fn commit(
+        &self,
+        disk: &str,
+        top: Option<&Path>,
+        base: &Path,
+        progress: impl FnMut(JobProgress),
+    ) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        let client = self.monitor();
+        let chain = self.chain_nodes(&client, disk).await?;
+        let find = |file: &Path| position(&chain, disk, file);
+        let (top, base) = (top.map_or(Ok(0), &find)?, find(base)?);
+        if base <= top {
+            return Err(Error::Spec(format!("{disk}: a layer can only be merged into one below it")));
+        }
+        let job = job_id("commit", disk);
+        let command = command::BlockCommit {
+            job_id: job.clone(),
+            device: chain[0].1.clone(),
+            top_node: (top > 0).then(|| chain[top].1.clone()),
+            base_node: Some(chain[base].1.clone()),
+            speed: None,
+            auto_dismiss: false,
+        };
+        self.dismiss_leftover(&client, &job).await?;
+        client.run(&command).await?;
+        self.wait_job(&job, progress).await?;
+        self.close_layers(&client, &chain[top..base]).await;
+        Ok(())
+    }
+
+    /// Copies what lies between a disk's newest layer and `base` into the newest layer; with `None`, everything,
+    /// so that it stands alone. The files in between are no longer used by it.
+    pub async fn stream(
+        &self,
+        disk: &str,
+        base: Option<&Path>,
+        progress: impl FnMut(JobProgress),
+    ) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        let client = self.monitor();
+        let chain = self.chain_nodes(&client, disk).await?;
+        let base = base.map(|file| position(&chain, disk, file)).transpose()?;
+        let job = job_id("stream", disk);
+        let command = command::BlockStream {
+            job_id: job.clone(),
+            device: chain[0].1.clone(),
+            base_node: base.map(|base| chain[base].1.clone()),
+            speed: None,
+            auto_dismiss: false,
+        };
+        self.dismiss_leftover(&client, &job).await?;
+        client.run(&command).await?;
+        self.wait_job(&job, progress).await?;
+        self.close_layers(&client, &chain[1..base.unwrap_or(chain.len())]).await;
+        Ok(())
+    }
+
+    /// Closes layers that have left the chain. Those that QEMU opened by itself have gone already.
+    async fn close_layers(&self, client: &qmp::Client, layers: &[(PathBuf, String)]) {
+        for (_, node) in layers.iter().filter(|(_, node)| !node.starts_with('#')) {
+            close_node(client, node).await;
+        }
+    }
+}
+
+fn position(chain: &[(PathBuf, String)], disk: &str, file: &Path) -> Result<usize> {
+    let name = cmdline::text(file)?;
+    chain
+        .iter()
+        .position(|(path, _)| path == file)
+        .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {name}")))
+}
+
+/// The id of a job is known to whoever adopts the machine.
+fn job_id(kind: &str, disk: &str) -> String {
+    format!("{kind}-{disk}")
+}
