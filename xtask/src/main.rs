@@ -3,10 +3,14 @@
 //! fresh clone needs exactly one of them.
 #![forbid(unsafe_code)]
 
+mod fuzz;
 mod guest;
+mod lint;
 mod paths;
 mod process;
+mod run;
 mod setup;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -28,19 +32,30 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Set up, build and start `esfera lab`: a data center on this machine
+    Run(run::Options),
+    /// Set up, build and run every test
+    Test(test::Options),
+    /// Check format, clippy, the floors of the crates and the tree
+    Lint,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Setup => setup::run(),
-        Command::Guest { check } => {
-            setup::run()?;
-            let image = guest::image()?;
-            if check {
-                guest::check::run(&image)?;
-            }
-            println!("{}", image.display());
-            Ok(())
-        }
+        Command::Guest { check } => make_guest(check),
+        Command::Run(options) => run::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Lint => lint::run(),
     }
+}
+
+fn make_guest(check: bool) -> Result<()> {
+    setup::run()?;
+    let image = guest::image()?;
+    if check {
+        guest::check::run(&image)?;
+    }
+    println!("{}", image.display());
+    Ok(())
 }

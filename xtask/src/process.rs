@@ -68,7 +68,7 @@ fn path_with_tools() -> Result<OsString> {
 }
 
 /// The directories of `PATH`, and those of system programs that an ordinary user's lacks.
-fn search_path() -> Vec<PathBuf> {
+pub fn search_path() -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
     directories.extend(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));

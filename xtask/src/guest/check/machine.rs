@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 /// No step of a check takes this long, even on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Machine {
     child: Child,
@@ -110,9 +110,11 @@ impl Machine {
     /// Runs a shell command in the guest and returns what it printed, trimmed; a failure is an error.
     pub fn run(&mut self, command: &str) -> Result<String> {
         // The echo of the command must not look like its result.
-        self.send(&format!("{command}; echo \"<$?\"'>'"))?;
-        self.expect("'>'\r\n")?;
-        let output = self.expect("<0>\r\n").with_context(|| format!("`{command}` in the guest"))?;
+        self.send(&format!("{command}; echo \"<$?\"'>end'"))?;
+        self.expect("'>end'\r\n")?;
+        let said = self.expect(">end\r\n").with_context(|| format!("`{command}` in the guest"))?;
+        let (output, status) = said.rsplit_once('<').context("the exit status is printed after `<`")?;
+        ensure!(status == "0", "`{command}` in the guest ended with {status}: {output}");
         Ok(output.trim().to_owned())
     }
 

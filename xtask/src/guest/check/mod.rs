@@ -157,7 +157,7 @@ impl Check<'_> {
         let clean = machine.run("dmesg | grep -c 'EXT4-fs.*recovery'; true")? == "0";
         ensure!(clean, "the power button left /data in need of recovery");
         self.agent_is_there(&mut machine)?;
-        machine.run("(sleep 1; shutdown -h now) &")?;
+        machine.run("(sleep 1; exec shutdown -h now) & true")?;
         machine.wait_for_end().context("after shutdown")?;
         Ok(())
     }

@@ -27,6 +27,7 @@ impl Network {
             network.ip(&["addr", "add", &format!("10.77.{number}.1/24"), "dev", tap])?;
             network.ip(&["link", "set", tap, "up"])?;
             let leases = directory.join(format!("{tap}.leases"));
+            let log = directory.join(format!("{tap}.log"));
             let server = Command::new("ip")
                 .args([
                     "netns",
@@ -36,14 +37,8 @@ impl Network {
                     "--keep-in-foreground",
                     "--conf-file=/dev/null",
                 ])
-                .args([
-                    "--port=0",
-                    "--bind-interfaces",
-                    "--log-facility=-",
-                    "--quiet-dhcp",
-                    "--user=root",
-                    "--pid-file=",
-                ])
+                .args(["--port=0", "--bind-interfaces", "--quiet-dhcp", "--user=root", "--pid-file="])
+                .arg(format!("--log-facility={}", log.display()))
                 .arg(format!("--interface={tap}"))
                 .arg(format!("--dhcp-range=10.77.{number}.10,10.77.{number}.99,1h"))
                 .arg(format!("--dhcp-leasefile={}", leases.display()))

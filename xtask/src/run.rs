@@ -1,0 +1,29 @@
+//! `cargo xtask run`: everything that a first look needs, then the lab in place of this process, so that Ctrl-C
+//! and the exit status are the lab's own.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::process;
+use crate::test::Environment;
+
+#[derive(Args)]
+pub struct Options {
+    /// Build with optimisation; takes several times as long
+    #[arg(long)]
+    release: bool,
+    /// Passed to `esfera lab`
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let environment = Environment::prepare(options.release)?;
+    let mut lab = Command::new(environment.binary());
+    lab.env("PATH", std::env::join_paths(process::search_path())?).arg("lab").args(&options.rest);
+    let error = environment.apply(&mut lab).exec();
+    Err(error).with_context(|| format!("cannot start `{}`", process::shown(&lab)))
+}

@@ -1,0 +1,144 @@
+//! Every test there is, in the order of how soon each can fail: unit and integration tests, doc tests, whole-system
+//! tests with clients of others, a short run of the fuzz targets. A failing phase does not keep the next
+//! from running.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{fuzz, guest, paths, process, setup};
+
+#[derive(Args)]
+pub struct Options {
+    /// Run only this phase; may be given several times
+    #[arg(long, value_enum)]
+    only: Vec<Phase>,
+    /// How long each fuzz target runs
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    fuzz_seconds: u32,
+    /// Passed to the phase's own runner (nextest or pytest), such as a filter
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    /// Unit and integration tests of all crates
+    Crates,
+    /// Examples in the documentation
+    Docs,
+    /// Whole-system tests with pyVmomi, virsh, Ansible and others
+    Clients,
+    /// Fuzz targets
+    Fuzz,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Crates, Self::Docs, Self::Clients, Self::Fuzz];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Crates => "tests of the crates",
+            Self::Docs => "examples in the documentation",
+            Self::Clients => "whole-system tests",
+            Self::Fuzz => "fuzz targets",
+        }
+    }
+}
+
+/// What tests are told through their environment.
+pub struct Environment {
+    binary: PathBuf,
+    guest: PathBuf,
+    python: PathBuf,
+}
+
+impl Environment {
+    /// Sets up the machine, makes the guest and builds the binary (in the given profile).
+    pub fn prepare(release: bool) -> Result<Self> {
+        setup::run()?;
+        let guest = guest::image()?;
+        process::step("build", || {
+            let mut build = process::cargo()?;
+            build.args(["build", "--quiet", "--workspace", "--exclude", "xtask"]);
+            process::run(if release { build.arg("--release") } else { &mut build })
+        })?;
+        let binary = target_directory()?.join(if release { "release" } else { "debug" }).join("esfera");
+        Ok(Self { binary, guest, python: setup::interpreter()? })
+    }
+
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("ESFERA_BIN", &self.binary)
+            .env(guest::IMAGE_VARIABLE, &self.guest)
+            .env("ESFERA_PYTHON", &self.python)
+    }
+}
+
+fn target_directory() -> Result<PathBuf> {
+    let text = process::read(process::cargo()?.args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let environment = Environment::prepare(false)?;
+    let mut failed = Vec::new();
+    for phase in Phase::ALL {
+        if !options.only.is_empty() && !options.only.contains(&phase) {
+            continue;
+        }
+        let result = process::step(phase.title(), || match phase {
+            Phase::Crates => crates(&environment, &options.rest),
+            Phase::Docs => docs(&environment),
+            Phase::Clients => clients(&environment, &options.rest),
+            Phase::Fuzz => fuzz::run(options.fuzz_seconds),
+        });
+        if let Err(error) = result {
+            eprintln!("{error:#}");
+            failed.push(phase.title());
+        }
+    }
+    eprintln!("all in {}", process::seconds(started.elapsed()));
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn crates(environment: &Environment, rest: &[String]) -> Result<()> {
+    process::run(environment.apply(process::cargo()?.args(["nextest", "run", "--workspace"]).args(rest)))
+}
+
+fn docs(environment: &Environment) -> Result<()> {
+    process::run(environment.apply(process::cargo()?.args(["test", "--quiet", "--doc", "--workspace"])))
+}
+
+fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
+    let directory = paths::repository().join("tests/clients");
+    if !directory.is_dir() {
+        eprintln!("there are none");
+        return Ok(());
+    }
+    // Its bin directory first, so that tests find ansible-playbook and the like by name.
+    let bin = environment.python.parent().context("the interpreter lies in a directory")?;
+    let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;
+    let mut pytest = Command::new(&environment.python);
+    pytest.current_dir(paths::repository()).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest
+        .args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"])
+        .arg(directory)
+        .args(rest);
+    process::run(environment.apply(&mut pytest))
+}
