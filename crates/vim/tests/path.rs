@@ -1,4 +1,5 @@
 //! Property paths: which exist, and where they lead.
+#![allow(clippy::unwrap_used)]
 
 use vim::path::PropertyPath;
 use vim::{ManagedId, Value, managed_id, prop, schema, vim};

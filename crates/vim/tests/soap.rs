@@ -1,4 +1,5 @@
 //! SOAP messages as clients write them, and as they must read ours.
+#![allow(clippy::unwrap_used)]
 
 use vim::soap::{self, Call};
 use vim::{

@@ -1,4 +1,5 @@
 //! The WSDL is well formed and closed: whatever it refers to, it defines.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
 

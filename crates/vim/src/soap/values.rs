@@ -78,13 +78,15 @@ impl<'i> Reader<'i> {
             return members.set(number, value).map_err(|()| ReadError::Duplicate { place: self.place() });
         }
         let attributes = self.xml.attributes(start)?;
-        let is_array = match attributes.xsi_type.as_deref().filter(|name| name.starts_with(names::ARRAY_OF)) {
-            Some(name) => match names::find(name) {
+        let array = attributes.xsi_type.as_deref().filter(|name| name.starts_with(names::ARRAY_OF));
+        let is_array = match array {
+            // Where anything may stand, an array is one element.
+            Some(name) if member.kind != Kind::Any => match names::find(name) {
                 Some(Named::List(element)) if related(member.kind, element) => true,
                 Some(_) => return Err(self.wrong_type(member.kind, name)),
                 None => return Err(self.unknown_type(name)),
             },
-            None => false,
+            _ => false,
         };
         drop(attributes);
         let items = members.list(number);
