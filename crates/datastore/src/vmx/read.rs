@@ -263,41 +263,12 @@ impl<'a> Source<'a> {
                 continue;
             }
             let owner = key.split_once('.').and_then(|(prefix, rest)| {
-                config.other_keys(&prefix.to_ascii_lowercase()).map(|other| (other, rest))
+                config.other_keys_mut(&prefix.to_ascii_lowercase()).map(|other| (other, rest))
             });
             match owner {
                 Some((other, rest)) => other.push((rest.to_owned(), value.to_owned())),
                 None => config.extra.push((key.to_owned(), value.to_owned())),
             }
-        }
-    }
-}
-
-impl VmxConfig {
-    /// The keys without a field of the device that keys begin with.
-    pub(super) fn other_keys(&mut self, prefix: &str) -> Option<&mut OtherKeys> {
-        if prefix.contains(':') {
-            let slot: Slot = prefix.parse().ok()?;
-            let disks = self.disks.iter_mut().filter(|disk| disk.slot == slot).map(|disk| &mut disk.other);
-            let cdroms =
-                self.cdroms.iter_mut().filter(|cdrom| cdrom.slot == slot).map(|cdrom| &mut cdrom.other);
-            return disks.chain(cdroms).next();
-        }
-        let digits = prefix.trim_start_matches(|c: char| c.is_ascii_lowercase());
-        let number: u8 = digits.parse().ok().filter(|n: &u8| n.to_string() == digits)?;
-        match &prefix[..prefix.len() - digits.len()] {
-            "ethernet" => self.nics.iter_mut().find(|nic| nic.number == number).map(|nic| &mut nic.other),
-            "serial" => {
-                self.serials.iter_mut().find(|port| port.number == number).map(|port| &mut port.other)
-            }
-            "floppy" => {
-                self.floppies.iter_mut().find(|drive| drive.number == number).map(|drive| &mut drive.other)
-            }
-            bus => self
-                .controllers
-                .iter_mut()
-                .find(|controller| controller.bus.prefix() == bus && controller.number == number)
-                .map(|controller| &mut controller.other),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::config::VmxConfig;
+use super::config::{VmxConfig, check_extra_key};
 use super::device::{Backing, Bus, OtherKeys, SerialBacking};
 use super::uuids::format_uuid;
 use super::{AddressType, Firmware};
@@ -11,28 +11,6 @@ use crate::dictionary::{Dictionary, DictionaryError};
 
 /// Version of the configuration format itself, unchanged for twenty years.
 const CONFIG_VERSION: &str = "8";
-/// Keys of the machine that fields stand for.
-const MACHINE_KEYS: [&str; 18] = [
-    ".encoding",
-    "config.version",
-    "virtualHW.version",
-    "displayName",
-    "guestOS",
-    "annotation",
-    "firmware",
-    "uefi.secureBoot.enabled",
-    "nvram",
-    "memsize",
-    "mem.hotadd",
-    "numvcpus",
-    "vcpu.hotadd",
-    "cpuid.coresPerSocket",
-    "uuid.bios",
-    "vc.uuid",
-    "bios.bootOrder",
-    "checkpoint.vmState",
-];
-
 #[derive(Default)]
 struct Wanted(Vec<(String, String)>);
 
@@ -81,6 +59,9 @@ impl VmxConfig {
     /// [`DictionaryError`] for a text that the format cannot hold or an extra key that is a field's; the dictionary
     /// is then as it was.
     pub fn write_into(&self, file: &mut Dictionary) -> Result<(), DictionaryError> {
+        for (key, value) in &self.extra {
+            check_extra_key(key, value)?;
+        }
         let wanted = self.wanted();
         let mut names = HashSet::with_capacity(wanted.0.len());
         for (key, value) in &wanted.0 {
@@ -99,15 +80,6 @@ impl VmxConfig {
         }
         *file = changed;
         Ok(())
-    }
-
-    /// Whether a key may be an extra key: it belongs to no field and to no device of this machine.
-    pub fn is_extra_key(&self, key: &str) -> bool {
-        if MACHINE_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key)) {
-            return false;
-        }
-        let lower = key.to_ascii_lowercase();
-        lower.split_once('.').is_none_or(|(prefix, _)| self.clone().other_keys(prefix).is_none())
     }
 
     fn wanted(&self) -> Wanted {
