@@ -1,0 +1,10 @@
+//! The control center: the inventory above the hosts, and the hosts that it manages.
+//!
+//! Start with [`link::HostLink`], the one way to a host, then [`Center`]: it keeps the tree of folders, clusters and
+//! pools durable, mirrors each host's objects into it, and carries every operation to the right host. What hosts own
+//! is a cache here, rebuilt whenever a host connects; what the center owns is in the store before a client hears of it.
+#![forbid(unsafe_code)]
+
+pub mod link;
+
+pub use link::{HostLink, HostStream, LinkError};
