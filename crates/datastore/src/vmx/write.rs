@@ -63,7 +63,8 @@ impl VmxConfig {
             check_extra_key(key, value)?;
         }
         let wanted = self.wanted();
-        let mut names = HashSet::with_capacity(wanted.0.len());
+        // Written first, and as it is, whatever the file had.
+        let mut names = HashSet::from([".encoding".to_owned()]);
         for (key, value) in &wanted.0 {
             if !names.insert(key.to_ascii_lowercase()) {
                 return Err(DictionaryError::Value {
@@ -84,7 +85,6 @@ impl VmxConfig {
 
     fn wanted(&self) -> Wanted {
         let mut w = Wanted::default();
-        w.put(".encoding", "UTF-8");
         w.put("config.version", CONFIG_VERSION);
         w.put("virtualHW.version", self.hardware_version.to_string());
         w.put("displayName", self.name.clone());
