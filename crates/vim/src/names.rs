@@ -61,7 +61,7 @@ pub(crate) fn find(name: &str) -> Option<Named> {
     }
     let first = element.chars().next()?;
     let lower = format!("{}{}", first.to_ascii_lowercase(), &element[first.len_utf8()..]);
-    find_scalar(&lower).map(Named::List)
+    find_one(&lower).map(Named::List)
 }
 
 fn find_one(name: &str) -> Option<Kind> {
