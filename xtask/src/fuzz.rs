@@ -1,8 +1,10 @@
 //! A short run of every fuzz target in `fuzz/`. cargo-fuzz wants the compiler's unstable coverage flags; with
 //! `RUSTC_BOOTSTRAP=1` and without a sanitizer (the crates forbid unsafe code) the stable compiler will do.
-//! New corpus entries go to the cache, so that a run leaves the tree as it was.
+//! What a run learns goes to the cache, so that it leaves the tree as it was.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -13,7 +15,7 @@ const MEMORY_MIB: u32 = 1024;
 /// One input may not take longer.
 const INPUT_SECONDS: u32 = 10;
 
-/// Runs each target for so many seconds; the first finding is an error that says how to repeat it.
+/// Runs each target for so many seconds. A finding does not keep the next target from running.
 pub fn run(seconds: u32) -> Result<()> {
     let directory = paths::repository().join("fuzz");
     if !directory.join("Cargo.toml").is_file() {
@@ -21,32 +23,49 @@ pub fn run(seconds: u32) -> Result<()> {
         return Ok(());
     }
     setup::install_cargo_tool("cargo-fuzz")?;
-    let listing = process::read(process::cargo()?.args(["fuzz", "list"]))?;
+    let listing = process::read(cargo_fuzz("list")?.env_remove("RUSTC_BOOTSTRAP"))?;
     let targets: Vec<&str> = listing.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
     if targets.is_empty() {
         bail!("{} lists no targets", directory.display());
     }
-    let artifacts = paths::cache()?.join("fuzz-artifacts");
+    process::step("build the fuzz targets", || {
+        process::quiet(cargo_fuzz("build")?.args(["--sanitizer", "none"]))
+    })?;
+    let mut failed = Vec::new();
     for target in targets {
-        process::step(&format!("fuzz {target} for {seconds} s"), || run_target(target, seconds, &artifacts))?;
+        let title = format!("fuzz {target} for {seconds} s");
+        if let Err(error) = process::step(&title, || run_target(&directory, target, seconds)) {
+            eprintln!("{error:#}");
+            failed.push(target);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("inputs were found that fail: {}", failed.join(", "));
     }
     Ok(())
 }
 
-fn run_target(target: &str, seconds: u32, artifacts: &std::path::Path) -> Result<()> {
-    let (corpus, found) = (paths::cache()?.join("fuzz-corpus").join(target), artifacts.join(target));
-    for directory in [&corpus, &found] {
+fn cargo_fuzz(subcommand: &str) -> Result<Command> {
+    let mut command = process::cargo()?;
+    command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", subcommand]);
+    Ok(command)
+}
+
+fn run_target(directory: &Path, target: &str, seconds: u32) -> Result<()> {
+    let corpus = paths::cache()?.join("fuzz-corpus").join(target);
+    let artifacts = paths::cache()?.join("fuzz-artifacts").join(target);
+    for directory in [&corpus, &artifacts] {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
-    let mut fuzz = process::cargo()?;
-    fuzz.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--sanitizer", "none", target]).arg(&corpus);
+    let mut fuzz = cargo_fuzz("run")?;
+    fuzz.args(["--sanitizer", "none", target]).arg(&corpus);
     // What the tree itself brings as examples is read, not written.
-    let seeds = paths::repository().join("fuzz/seeds").join(target);
+    let seeds = directory.join("seeds").join(target);
     if seeds.is_dir() {
         fuzz.arg(seeds);
     }
     fuzz.arg("--").arg(format!("-max_total_time={seconds}")).arg(format!("-rss_limit_mb={MEMORY_MIB}"));
-    fuzz.arg(format!("-timeout={INPUT_SECONDS}")).arg("-print_final_stats=1").arg("-verbosity=0");
-    fuzz.arg(format!("-artifact_prefix={}/", found.display()));
+    fuzz.arg(format!("-timeout={INPUT_SECONDS}")).arg("-verbosity=0");
+    fuzz.arg(format!("-artifact_prefix={}/", artifacts.display()));
     process::quiet(&mut fuzz)
 }
