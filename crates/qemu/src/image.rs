@@ -239,7 +239,7 @@ pub async fn commit(path: &Path, base: Option<&Path>) -> Result<()> {
 }
 
 /// How an overlay names its backing file.
-fn backing_name(overlay: &Path, backing: &Path) -> Result<String> {
+pub(crate) fn backing_name(overlay: &Path, backing: &Path) -> Result<String> {
     absolute(overlay)?;
     let whole = absolute(backing)?;
     if overlay.parent() != backing.parent() {

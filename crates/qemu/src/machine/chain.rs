@@ -59,7 +59,9 @@ impl Machine {
         let drive = self.drive(&layer.disk).await?;
         let below = self.node_at(client, &drive.node_name).await?;
         let format = if below.drv == "raw" { ImageFormat::Raw } else { ImageFormat::Qcow2 };
-        image::create_overlay(&layer.file, Path::new(&below.file), format, drive.virtual_bytes).await?;
+        let below_file =
+            below.path().ok_or_else(|| Error::NoSuchDevice(format!("{}: its file", layer.disk)))?;
+        image::create_overlay(&layer.file, Path::new(&below_file), format, drive.virtual_bytes).await?;
         let node = fresh_node(&layer.disk);
         let opened = async {
             super::start::give(&layer.file, self.spec())?;
@@ -95,15 +97,12 @@ impl Machine {
         while let Some(file) = next {
             let node = nodes
                 .iter()
-                .find(|node| node.file == file && node.drv != "file")
+                .find(|node| node.drv != "file" && node.path().as_deref() == Some(&file))
                 .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {file}")))?;
             if chain.iter().any(|(_, name)| *name == node.node_name) {
                 return Err(Error::Protocol(format!("the chain of {disk} has no end")));
             }
-            next = node.backing_file.clone().filter(|name| !name.is_empty()).map(|name| {
-                let resolved = node.image.as_ref().and_then(|i| i.full_backing_filename.clone());
-                resolved.unwrap_or(name)
-            });
+            next = node.backing_path();
             chain.push((PathBuf::from(file), node.node_name.clone()));
         }
         Ok(chain)
@@ -132,6 +131,11 @@ impl Machine {
             device: chain[0].1.clone(),
             top_node: (top > 0).then(|| chain[top].1.clone()),
             base_node: Some(chain[base].1.clone()),
+            backing_file: if top > 0 {
+                Some(image::backing_name(&chain[top - 1].0, &chain[base].0)?)
+            } else {
+                None
+            },
             speed: None,
             auto_dismiss: false,
         };
@@ -159,6 +163,7 @@ impl Machine {
             job_id: job.clone(),
             device: chain[0].1.clone(),
             base_node: base.map(|base| chain[base].1.clone()),
+            backing_file: base.map(|base| image::backing_name(&chain[0].0, &chain[base].0)).transpose()?,
             speed: None,
             auto_dismiss: false,
         };

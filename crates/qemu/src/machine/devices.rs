@@ -3,7 +3,8 @@
 
 use super::Machine;
 use crate::cmdline::{block, device};
-use crate::qmp::{self, command};
+use crate::qmp;
+use crate::qmp::command::{self, BlockNode};
 use crate::spec::{Attachment, Disk, Nic, check_id, check_mac, port_count};
 use crate::{Error, Result, limits};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ impl Machine {
                 Some(Drive {
                     id,
                     node_name: medium.map(|m| m.node_name.clone()).unwrap_or_default(),
-                    file: medium.map(|m| m.file.clone()).unwrap_or_default(),
+                    file: medium.and_then(BlockNode::path).unwrap_or_default(),
                     virtual_bytes: medium
                         .and_then(|m| m.image.as_ref())
                         .map_or(0, |image| image.virtual_size),

@@ -81,6 +81,7 @@ commands! {
         device: String,
         #[serde(skip_serializing_if = "Option::is_none")] top_node: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")] base_node: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] backing_file: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")] speed: Option<u64>,
         auto_dismiss: bool,
     }
@@ -89,6 +90,7 @@ commands! {
         job_id: String,
         device: String,
         #[serde(skip_serializing_if = "Option::is_none")] base_node: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] backing_file: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")] speed: Option<u64>,
         auto_dismiss: bool,
     }
@@ -168,15 +170,42 @@ pub struct BlockNode {
     /// Block driver.
     #[serde(default)]
     pub drv: String,
-    /// Backing file, as opened.
-    #[serde(default, rename = "backing_file")]
-    pub backing_file: Option<String>,
     /// Whether it is open for reading only.
     #[serde(default)]
     pub ro: bool,
     /// Image details; with `flat`, without those of its backing chain.
     #[serde(default)]
     pub image: Option<NodeImage>,
+}
+
+impl BlockNode {
+    /// The image file itself. QEMU gives its path or, where options matter, a `json:` description that holds it.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        match self.description() {
+            Some(description) => path_in(&description),
+            None => Some(self.file.clone()).filter(|file| !file.is_empty()),
+        }
+    }
+
+    /// The image file right under this one.
+    #[must_use]
+    pub fn backing_path(&self) -> Option<String> {
+        let described = self.description().and_then(|d| d.get("backing").cloned());
+        match described {
+            Some(backing) => path_in(&backing),
+            None => self.image.as_ref()?.full_backing_filename.clone(),
+        }
+    }
+
+    fn description(&self) -> Option<Value> {
+        serde_json::from_str(self.file.strip_prefix("json:")?).ok()
+    }
+}
+
+fn path_in(description: &Value) -> Option<String> {
+    let path = description.pointer("/file/filename").or_else(|| description.get("filename"))?;
+    path.as_str().map(ToOwned::to_owned)
 }
 
 /// Image part of a block node.
@@ -288,6 +317,7 @@ mod tests {
             device: "d".into(),
             top_node: None,
             base_node: Some("b".into()),
+            backing_file: None,
             speed: None,
             auto_dismiss: false,
         };
@@ -307,5 +337,20 @@ mod tests {
         assert_eq!(status.status, "quantum");
         let none: Migration = serde_json::from_value(json!({})).unwrap();
         assert!(none.status.is_none());
+    }
+
+    #[test]
+    fn files_are_found_in_either_way_that_qemu_describes_them() {
+        let node = |value| serde_json::from_value::<BlockNode>(value).unwrap();
+        let plain = node(json!({"file": "/ds/b", "image": {"full-backing-filename": "/ds/a"}}));
+        assert_eq!((plain.path(), plain.backing_path()), (Some("/ds/b".into()), Some("/ds/a".into())));
+        let file = json!({"driver": "qcow2", "file": {"driver": "file", "filename": "/ds/b"},
+            "backing": {"driver": "qcow2", "file": {"filename": "/ds/other"}}});
+        let described =
+            node(json!({"file": format!("json:{file}"), "image": {"full-backing-filename": "/ds/a"}}));
+        assert_eq!(described.path().as_deref(), Some("/ds/b"));
+        assert_eq!(described.backing_path().as_deref(), Some("/ds/other"));
+        assert_eq!(node(json!({"file": "json:{rubbish"})).path(), Some("json:{rubbish".into()));
+        assert_eq!(node(json!({})).path(), None);
     }
 }

@@ -49,3 +49,36 @@ pub fn nic(id: &str, model: NicModel, backend: NicBackend) -> Nic {
     let mac = "00:50:56:00:00:01".into();
     Nic { id: id.into(), model, mac, backend, link_up: true, boot_index: None, port: None }
 }
+
+/// Lets the machine itself write or read a pattern, as its guest would. Returns what that printed.
+pub async fn qemu_io(vm: &qemu::Machine, disk: &str, command: &str) -> String {
+    let virtio = vm.spec().disks.iter().any(|d| d.id == disk && d.attach == Attachment::VirtioBlk);
+    let device = if virtio { format!("/machine/peripheral/{disk}/virtio-backend") } else { disk.to_owned() };
+    let line = format!("qemu-io -d {device} \"{command}\"");
+    let arguments = serde_json::json!({ "command-line": line });
+    let printed_before = std::fs::read_to_string(vm.runtime_dir().log()).unwrap();
+    let answer = vm.monitor().raw("human-monitor-command", arguments, qemu::limits::QMP_CALL).await.unwrap();
+    assert_eq!(answer, "", "the command itself was refused");
+    let printed = std::fs::read_to_string(vm.runtime_dir().log()).unwrap();
+    printed[printed_before.len()..].to_owned()
+}
+
+/// Fills the first MiB of a disk with a byte.
+pub async fn fill(vm: &qemu::Machine, disk: &str, byte: u8) {
+    let printed = qemu_io(vm, disk, &format!("write -P {byte} 0 1M")).await;
+    assert!(!printed.contains("failed"), "{printed}");
+}
+
+/// Whether the first MiB of a disk is filled with a byte.
+pub async fn is_filled(vm: &qemu::Machine, disk: &str, byte: u8) -> bool {
+    let printed = qemu_io(vm, disk, &format!("read -P {byte} 0 1M")).await;
+    !printed.contains("failed")
+}
+
+/// Whether the first MiB of an image that no machine has open is filled with a byte.
+pub fn image_is_filled(path: &std::path::Path, byte: u8) -> bool {
+    let read = format!("read -P {byte} 0 1M");
+    let output = std::process::Command::new("qemu-io").args(["-r", "-c", &read]).arg(path).output().unwrap();
+    assert!(output.status.success() || !output.stdout.is_empty(), "{output:?}");
+    !String::from_utf8_lossy(&output.stdout).contains("verification failed")
+}
