@@ -20,6 +20,12 @@ impl Room {
         self.0.path().join(name)
     }
 
+    /// For machines that run as another user.
+    pub fn let_others_in(&self) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(self.0.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    }
+
     /// A file that passes for a disc.
     pub fn iso(&self, name: &str) -> PathBuf {
         std::fs::write(self.path(name), vec![0; 64 << 10]).unwrap();
@@ -81,4 +87,18 @@ pub fn image_is_filled(path: &std::path::Path, byte: u8) -> bool {
     let output = std::process::Command::new("qemu-io").args(["-r", "-c", &read]).arg(path).output().unwrap();
     assert!(output.status.success() || !output.stdout.is_empty(), "{output:?}");
     !String::from_utf8_lossy(&output.stdout).contains("verification failed")
+}
+
+/// Makes a tap that lives as long as its descriptor, with the header that QEMU expects.
+pub fn open_tap(name: &str) -> std::os::fd::OwnedFd {
+    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    let tap = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
+    let mut request = [0u8; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&i16::try_from(flags).unwrap().to_ne_bytes());
+    // SAFETY: `struct ifreq` is 40 bytes: the name, then a union that begins with the flags.
+    let made = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&tap), TUNSETIFF, request.as_ptr()) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    tap.into()
 }
