@@ -66,6 +66,10 @@ impl Reader {
 
     /// Reads from `offset` on, as much as there is and fits; 0 at the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        if i64::try_from(offset.saturating_add(buffer.len() as u64)).is_err() {
+            // Past what any file can have; the system would call it an invalid argument.
+            return Ok(0);
+        }
         match &self.source {
             Source::Memory(content) => Ok(content.read_at(buffer, offset)),
             Source::Local(file) => loop {
