@@ -1,0 +1,179 @@
+//! Tickets: secrets that stand for one HTTP request (`AcquireGenericServiceTicket`) or one console (`AcquireTicket`).
+//!
+//! Each works once and only for a short time; whoever holds it needs no session.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use vim::{Fault, fault};
+
+use crate::Account;
+use crate::session::random_uuid;
+
+/// How long a ticket works after it was given out.
+pub const LIFETIME: Duration = Duration::from_secs(120);
+/// Tickets that wait to be used at the same time.
+pub const MAX_TICKETS: usize = 10_000;
+
+/// Bytes both ways.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// Where a console's bytes come from: a VM's VNC server or serial port.
+#[async_trait]
+pub trait Console: Send + Sync {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Why it cannot be reached, for the log.
+    async fn open(&self) -> io::Result<Box<dyn ByteStream>>;
+}
+
+/// A console behind a Unix socket.
+#[derive(Clone, Debug)]
+pub struct UnixConsole(pub PathBuf);
+
+#[async_trait]
+impl Console for UnixConsole {
+    async fn open(&self) -> io::Result<Box<dyn ByteStream>> {
+        Ok(Box::new(tokio::net::UnixStream::connect(&self.0).await?))
+    }
+}
+
+/// All tickets that have not been used yet.
+#[derive(Default)]
+pub struct Tickets {
+    waiting: Mutex<HashMap<String, Ticket>>,
+}
+
+struct Ticket {
+    ends: Instant,
+    stands_for: StandsFor,
+}
+
+enum StandsFor {
+    Request { account: Account, method: String, target: String },
+    Console(Arc<dyn Console>),
+}
+
+impl Tickets {
+    /// A ticket for one request by this account. `method` is `httpGet` or `GET`, by default the former; `url` may be
+    /// whole or begin with the path.
+    ///
+    /// # Errors
+    /// `OutOfBounds` when too many tickets wait.
+    pub fn for_request(&self, account: &Account, url: &str, method: Option<&str>) -> Result<String, Fault> {
+        let stands_for = StandsFor::Request {
+            account: account.clone(),
+            method: plain_method(method.unwrap_or("httpGet")),
+            target: target_of(url),
+        };
+        self.issue(stands_for, Instant::now())
+    }
+
+    /// A ticket for one connection to a console, at `/ticket/{id}`.
+    ///
+    /// # Errors
+    /// `OutOfBounds` when too many tickets wait.
+    pub fn for_console(&self, console: Arc<dyn Console>) -> Result<String, Fault> {
+        self.issue(StandsFor::Console(console), Instant::now())
+    }
+
+    /// Uses up the ticket; gives whose request it is, if it is for this one. `target` is path and query.
+    pub(crate) fn redeem_request(&self, id: &str, method: &str, target: &str) -> Option<Account> {
+        let method = plain_method(method);
+        let target = target_of(target);
+        let fits = |stands_for: &StandsFor| {
+            matches!(stands_for, StandsFor::Request { method: m, target: t, .. } if *m == method && *t == target)
+        };
+        match self.take(id, fits, Instant::now())? {
+            StandsFor::Request { account, .. } => Some(account),
+            StandsFor::Console(_) => None,
+        }
+    }
+
+    /// Uses up the ticket; gives the console that it is for.
+    pub(crate) fn redeem_console(&self, id: &str) -> Option<Arc<dyn Console>> {
+        let fits = |stands_for: &StandsFor| matches!(stands_for, StandsFor::Console(_));
+        match self.take(id, fits, Instant::now())? {
+            StandsFor::Console(console) => Some(console),
+            StandsFor::Request { .. } => None,
+        }
+    }
+
+    fn issue(&self, stands_for: StandsFor, now: Instant) -> Result<String, Fault> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MAX_TICKETS {
+            waiting.retain(|_, ticket| ticket.ends > now);
+        }
+        if waiting.len() >= MAX_TICKETS {
+            return Err(fault!(
+                OutOfBounds { argumentName: "ticket" },
+                "{MAX_TICKETS} tickets wait to be used already; use them or wait until they end"
+            ));
+        }
+        let id = random_uuid();
+        waiting.insert(id.clone(), Ticket { ends: now + LIFETIME, stands_for });
+        Ok(id)
+    }
+
+    fn take(&self, id: &str, fits: impl Fn(&StandsFor) -> bool, now: Instant) -> Option<StandsFor> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !fits(&waiting.get(id)?.stands_for) {
+            return None;
+        }
+        waiting.remove(id).filter(|ticket| ticket.ends > now).map(|ticket| ticket.stands_for)
+    }
+}
+
+/// `httpGet` and `get` as `GET`.
+fn plain_method(method: &str) -> String {
+    let method = method.to_ascii_uppercase();
+    method.strip_prefix("HTTP").unwrap_or(&method).to_owned()
+}
+
+/// Path and query of a URL with escapes undone: clients escape the same URL in different ways.
+fn target_of(url: &str) -> String {
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => url,
+    };
+    crate::files::unescape(&path.replace('+', " ")).unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> Account {
+        Account { name: "root".into(), full_name: String::new(), extension: false }
+    }
+
+    #[test]
+    fn a_ticket_works_once_and_only_for_its_request() {
+        let tickets = Tickets::default();
+        let url = "https://host:443/folder/a%20b.iso?dcPath=ha-datacenter&dsName=ds%201";
+        let id = tickets.for_request(&root(), url, Some("httpPut")).unwrap();
+        let target = "/folder/a b.iso?dcPath=ha-datacenter&dsName=ds+1";
+        assert!(tickets.redeem_request(&id, "GET", target).is_none(), "another method");
+        assert!(tickets.redeem_request(&id, "PUT", "/folder/c.iso?dsName=ds%201").is_none(), "another file");
+        assert!(tickets.redeem_console(&id).is_none(), "another use");
+        assert_eq!(tickets.redeem_request(&id, "PUT", target), Some(root()));
+        assert!(tickets.redeem_request(&id, "PUT", target).is_none(), "a second time");
+    }
+
+    #[test]
+    fn a_ticket_ends() {
+        let tickets = Tickets::default();
+        let console = StandsFor::Console(Arc::new(UnixConsole("/nowhere".into())));
+        let now = Instant::now();
+        let id = tickets.issue(console, now).unwrap();
+        assert!(tickets.take(&id, |_| true, now + LIFETIME).is_none());
+    }
+}
