@@ -1,0 +1,196 @@
+//! What runs virtual machines: QEMU, or pure memory for simulated hosts. Everything above this trait is the same for
+//! both, so that there is one definition of what each operation of the API means.
+
+mod launch;
+mod qemu;
+mod simulated;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::vm::device::FileRef;
+
+pub use self::launch::{Launch, drive_id, nic_id};
+pub use self::qemu::{QemuEngine, QemuOptions};
+pub use self::simulated::SimulatedEngine;
+pub use ::qemu::{Error, ExitReason};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Events kept for a slow listener before it is told that it lost some.
+pub(crate) const EVENTS: usize = 256;
+
+/// What an engine is, for people and for `HostSystem`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// No guest really runs.
+    pub simulated: bool,
+    /// `kvm`, `tcg` or `none`.
+    pub accelerator: &'static str,
+    /// Why it was chosen.
+    pub reason: String,
+}
+
+/// Runs machines.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// What it is.
+    fn info(&self) -> EngineInfo;
+
+    /// Works on disk images that no machine has open.
+    fn images(&self) -> Arc<dyn Images>;
+
+    /// Starts a machine, which then runs. If it fails nothing is left running.
+    async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>>;
+
+    /// Takes hold of the machine that runs already; none if it does not.
+    async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>>;
+
+    /// Kills the machines that run but are not wanted, and clears up after those that have ended.
+    async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()>;
+
+    /// Clears away what an ended machine left in the runtime directory.
+    async fn forget(&self, vm: &str) -> Result<()>;
+}
+
+/// What happens to a machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// The processors run, or were stopped, or the guest started anew: look at the state.
+    Changed,
+    /// The guest started anew.
+    Reset { by_guest: bool },
+    /// A disk could not be written; the machine may have been stopped for it.
+    DiskError { drive: String, no_space: bool, stopped: bool, reason: String },
+    /// A tray was moved by the guest or from here.
+    Tray { drive: String, open: bool },
+    /// The guest's agent came or went.
+    Agent { open: bool },
+    /// It has ended; nothing follows.
+    Ended(ExitReason),
+}
+
+/// What is known of a guest, from its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuestReport {
+    pub host_name: Option<String>,
+    /// Name and version of the system.
+    pub system: Option<String>,
+    /// `linuxGuest` or `windowsGuest`.
+    pub family: Option<&'static str>,
+    /// Version of the agent.
+    pub agent_version: Option<String>,
+    pub interfaces: Vec<GuestInterface>,
+}
+
+/// An interface of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestInterface {
+    /// Lower case, with colons.
+    pub mac: String,
+    pub addresses: Vec<(std::net::IpAddr, u8)>,
+}
+
+/// What a machine uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub resident_bytes: u64,
+    /// Since its start.
+    pub cpu_ms: u64,
+}
+
+/// What the processors do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processors {
+    Running,
+    Stopped,
+    /// Stopped because a disk could not be written.
+    DiskError,
+}
+
+/// A disk to add or to lay a layer on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Key of the disk.
+    pub disk: i32,
+    /// The new file, which does not exist.
+    pub file: FileRef,
+}
+
+/// One machine that runs.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// What happens from now on.
+    fn events(&self) -> broadcast::Receiver<Happening>;
+    /// How it ended, if it has.
+    fn ended(&self) -> Option<ExitReason>;
+    /// What it uses; none if it has ended.
+    fn usage(&self) -> Option<Usage>;
+    /// Process id of what runs it; 0 if there is no process.
+    fn pid(&self) -> i32;
+
+    async fn processors(&self) -> Result<Processors>;
+    /// Lets the processors run again.
+    async fn resume(&self) -> Result<()>;
+    async fn reset(&self) -> Result<()>;
+    async fn power_off(&self) -> Result<ExitReason>;
+    /// Saves the state to a file and ends.
+    async fn suspend(&self, file: &FileRef, progress: &(dyn Fn(u8) + Sync)) -> Result<()>;
+    /// Asks the guest to shut down.
+    async fn shutdown_guest(&self) -> Result<()>;
+    /// Asks the guest to reboot.
+    async fn reboot_guest(&self) -> Result<()>;
+
+    async fn add_disk(&self, disk: &launch::DriveSpec) -> Result<()>;
+    async fn remove_disk(&self, key: i32) -> Result<()>;
+    async fn resize_disk(&self, key: i32, bytes: u64) -> Result<()>;
+    async fn add_nic(&self, nic: &launch::NicSpec) -> Result<()>;
+    async fn remove_nic(&self, key: i32) -> Result<()>;
+    async fn set_link(&self, key: i32, up: bool) -> Result<()>;
+    async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()>;
+    async fn add_memory(&self, mib: u64) -> Result<()>;
+
+    /// Lays new layers on disks in one instant. All or none.
+    async fn snapshot(&self, layers: &[Layer]) -> Result<()>;
+    /// The files of a disk as they are open now, newest first.
+    async fn chain(&self, key: i32) -> Result<Vec<FileRef>>;
+    /// Merges a disk's layers from `top` (none: the newest) down into `base`.
+    async fn commit(
+        &self,
+        key: i32,
+        top: Option<&FileRef>,
+        base: &FileRef,
+        progress: &(dyn Fn(u8) + Sync),
+    ) -> Result<()>;
+    /// Freezes the guest's file systems; false if no agent is there to do it.
+    async fn freeze(&self) -> Result<()>;
+    async fn thaw(&self) -> Result<()>;
+
+    /// Asks the guest about itself; none while nobody answers.
+    async fn guest(&self) -> Option<GuestReport>;
+    /// The screen as PNG.
+    async fn screenshot(&self) -> Result<Vec<u8>>;
+    /// Unix socket of the VNC server.
+    fn console(&self) -> Option<PathBuf>;
+    /// Unix socket of the serial port.
+    fn serial(&self) -> Option<PathBuf>;
+}
+
+/// Works on disk images that no machine has open.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Makes an empty disk. Nothing is left if it fails.
+    async fn create(&self, file: &FileRef, bytes: u64, thin: bool, eager: bool) -> Result<()>;
+    /// Makes an empty layer over `base`.
+    async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()>;
+    /// Grows a disk.
+    async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()>;
+    /// Writes a layer down into the file under it, which then holds what the layer showed.
+    async fn commit(&self, file: &FileRef, base: &FileRef) -> Result<()>;
+    /// Lays a layer on another file that holds the same.
+    async fn rebase(&self, file: &FileRef, base: &FileRef) -> Result<()>;
+}

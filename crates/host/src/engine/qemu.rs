@@ -1,0 +1,211 @@
+//! The engine that runs guests: one QEMU process for each machine, under a user of its own.
+
+mod machine;
+mod spec;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::qemu::accel::{self, AccelPolicy, Decision};
+use ::qemu::image::{self, Preallocation};
+use ::qemu::spec::{Accel, ImageFormat, User};
+use ::qemu::{StartOptions, machine as running};
+use async_trait::async_trait;
+
+use super::simulated::image_error;
+use super::{Engine, EngineInfo, Error, Images, Launch, Machine, Result};
+use crate::datastores::Datastores;
+use crate::disk_image;
+use crate::vm::device::FileRef;
+use machine::QemuMachine;
+
+/// How machines are run.
+#[derive(Debug, Clone)]
+pub struct QemuOptions {
+    /// Directory of the machines' runtime directories; its path must be short.
+    pub runtime: PathBuf,
+    /// KVM, emulation, or what works.
+    pub accel: AccelPolicy,
+    /// First of the users that machines run as; none to run them as the daemon's own user.
+    pub first_user: Option<u32>,
+    /// Directory of the cgroup that machines are put under.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// Runs machines with QEMU.
+pub struct QemuEngine {
+    shared: Arc<Shared>,
+    decision: Decision,
+}
+
+pub(super) struct Shared {
+    pub(super) options: QemuOptions,
+    pub(super) datastores: Arc<Datastores>,
+}
+
+impl QemuEngine {
+    /// An engine over these datastores. Looks for KVM, which takes up to two seconds.
+    pub fn new(options: QemuOptions, datastores: Arc<Datastores>) -> Self {
+        let decision = accel::choose(options.accel);
+        Self { shared: Arc::new(Shared { options, datastores }), decision }
+    }
+}
+
+impl Shared {
+    /// The runtime directory of a machine.
+    fn directory(&self, vm: &str) -> PathBuf {
+        self.options.runtime.join(vm)
+    }
+
+    /// The path of a file for QEMU.
+    pub(super) fn path(&self, file: &FileRef) -> Result<PathBuf> {
+        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let on = self.datastores.by_uuid(file.datastore).ok_or_else(missing)?;
+        let path = on.store.host_path(&file.path).map_err(|error| image_error(file, &error))?;
+        path.ok_or_else(|| Error::Spec(format!("{} is on a datastore in memory", file.path)))
+    }
+
+    /// The file that a path of QEMU's names.
+    pub(super) fn file(&self, path: &Path) -> Option<FileRef> {
+        self.datastores.all().into_iter().find_map(|on| {
+            let rest = path.strip_prefix(on.store.root_path()?).ok()?.to_str()?;
+            let path = datastore::FilePath::parse(rest).ok()?;
+            Some(FileRef { datastore: on.store.uuid(), path })
+        })
+    }
+
+    /// What a file's header says that it is.
+    pub(super) fn format(&self, file: &FileRef) -> Result<ImageFormat> {
+        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let on = self.datastores.by_uuid(file.datastore).ok_or_else(missing)?;
+        let facts = disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))?;
+        Ok(if facts.qcow2 { ImageFormat::Qcow2 } else { ImageFormat::Raw })
+    }
+
+    /// The user of a machine and the group of all of them.
+    pub(super) fn user(&self, number: u32) -> Option<User> {
+        let first = self.options.first_user?;
+        Some(User { uid: first.saturating_add(1).saturating_add(number), gid: first })
+    }
+
+    /// Makes a file the machine's own, and lets its group into the directory.
+    pub(super) fn give(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
+        let path = self.path(file)?;
+        if let Some(user) = user {
+            let io = |source| Error::Io { what: format!("give {} to its machine", file.path), source };
+            if let Some(directory) = path.parent().filter(|_| !file.directory().path.is_root()) {
+                std::os::unix::fs::lchown(directory, None, Some(user.gid)).map_err(io)?;
+            }
+            if path.exists() {
+                std::os::unix::fs::lchown(&path, Some(user.uid), Some(user.gid)).map_err(io)?;
+            }
+        }
+        Ok(path)
+    }
+
+    /// Lets the group of all machines read a file that several may use.
+    pub(super) fn share(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
+        let path = self.path(file)?;
+        if let Some(user) = user {
+            let io = |source| Error::Io { what: format!("let machines read {}", file.path), source };
+            if let Some(directory) = path.parent().filter(|_| !file.directory().path.is_root()) {
+                std::os::unix::fs::lchown(directory, None, Some(user.gid)).map_err(io)?;
+            }
+            std::os::unix::fs::lchown(&path, None, Some(user.gid)).map_err(io)?;
+        }
+        Ok(path)
+    }
+}
+
+#[async_trait]
+impl Engine for QemuEngine {
+    fn info(&self) -> EngineInfo {
+        let accelerator = match self.decision.accel {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        };
+        EngineInfo { simulated: false, accelerator, reason: self.decision.reason.clone() }
+    }
+
+    fn images(&self) -> Arc<dyn Images> {
+        self.shared.clone()
+    }
+
+    async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>> {
+        let (shared, accel) = (self.shared.clone(), self.decision.accel);
+        let directory = shared.directory(&launch.vm);
+        let incoming = launch.resume_from.as_ref().map(|file| shared.give(file, shared.user(launch.user)));
+        let incoming = incoming.transpose()?;
+        let planned = launch.clone();
+        let prepared = tokio::task::spawn_blocking(move || spec::machine_spec(&shared, &planned, accel));
+        let spec = prepared.await.map_err(|error| Error::Spec(error.to_string()))??;
+        let options = StartOptions { incoming, ..StartOptions::default() };
+        let machine = ::qemu::Machine::start(&spec, &directory, options).await?;
+        let machine = QemuMachine::new(machine, self.shared.clone());
+        if let Err(error) = machine.resume().await {
+            drop(machine.power_off().await);
+            return Err(error);
+        }
+        Ok(Arc::new(machine))
+    }
+
+    async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>> {
+        match ::qemu::Machine::adopt(self.shared.directory(vm)).await {
+            Ok(machine) => Ok(Some(Arc::new(QemuMachine::new(machine, self.shared.clone())))),
+            Err(Error::NotRunning(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
+        let root = &self.shared.options.runtime;
+        // The directory is named by the machine's id; the record inside tells which directory it is.
+        let mut keep = Vec::new();
+        for found in running::scan(root)? {
+            let name = found.dir.file_name().map(|name| name.to_string_lossy().into_owned());
+            if let (Some(name), Some(record)) = (name, found.record)
+                && wanted.contains(&name)
+            {
+                keep.push(record.command);
+            }
+        }
+        running::reap_orphans(root, |record| keep.contains(&record.command)).await.map(drop)
+    }
+
+    async fn forget(&self, vm: &str) -> Result<()> {
+        let directory = self.shared.directory(vm);
+        if !directory.exists() {
+            return Ok(());
+        }
+        ::qemu::runtime::RuntimeDir::new(directory)?.remove()
+    }
+}
+
+#[async_trait]
+impl Images for Shared {
+    async fn create(&self, file: &FileRef, bytes: u64, thin: bool, eager: bool) -> Result<()> {
+        let preallocation = match (thin, eager) {
+            (true, _) => Preallocation::Off,
+            (false, false) => Preallocation::Falloc,
+            (false, true) => Preallocation::Full,
+        };
+        image::create(&self.path(file)?, ImageFormat::Qcow2, bytes, preallocation).await
+    }
+
+    async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {
+        image::create_overlay(&self.path(file)?, &self.path(base)?, self.format(base)?, bytes).await
+    }
+
+    async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()> {
+        image::resize(&self.path(file)?, self.format(file)?, bytes, false).await
+    }
+
+    async fn commit(&self, file: &FileRef, base: &FileRef) -> Result<()> {
+        image::commit(&self.path(file)?, Some(&self.path(base)?)).await
+    }
+
+    async fn rebase(&self, file: &FileRef, base: &FileRef) -> Result<()> {
+        image::rebase(&self.path(file)?, Some((&self.path(base)?, self.format(base)?)), true).await
+    }
+}

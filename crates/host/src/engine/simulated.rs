@@ -1,0 +1,398 @@
+//! An engine in pure memory: machines that are on or off and whose guests say what they are told to say. It is honest
+//! about itself in [`EngineInfo::simulated`], which the host shows as its hardware's vendor and model.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::launch::{DriveSpec, NicSpec};
+use super::{
+    Engine, EngineInfo, Error, ExitReason, GuestInterface, GuestReport, Happening, Images, Launch, Layer,
+    Machine, Processors, Result, Usage,
+};
+use crate::datastores::Datastores;
+use crate::vm::device::FileRef;
+
+/// Runs machines in memory.
+pub struct SimulatedEngine {
+    images: Arc<MemoryImages>,
+    running: Mutex<HashMap<String, Arc<SimulatedMachine>>>,
+}
+
+impl SimulatedEngine {
+    /// An engine over these datastores.
+    pub fn new(datastores: Arc<Datastores>) -> Self {
+        Self { images: Arc::new(MemoryImages { datastores }), running: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Engine for SimulatedEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { simulated: true, accelerator: "none", reason: "the host is simulated".into() }
+    }
+
+    fn images(&self) -> Arc<dyn Images> {
+        self.images.clone()
+    }
+
+    async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>> {
+        if let Some(file) = &launch.resume_from {
+            let found = self.images.datastores.by_uuid(file.datastore);
+            found
+                .and_then(|on| on.store.entry(&file.path).ok())
+                .ok_or_else(|| Error::StartFailed { reason: "the saved state is missing".into() })?;
+        }
+        let machine = Arc::new(SimulatedMachine::new(&launch, self.images.clone()));
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.get(&launch.vm).is_some_and(|other| other.ended().is_none()) {
+            return Err(Error::AlreadyRunning(launch.vm.into()));
+        }
+        running.insert(launch.vm, machine.clone());
+        Ok(machine)
+    }
+
+    async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = running.get(vm).filter(|machine| machine.ended().is_none());
+        Ok(found.map(|machine| machine.clone() as Arc<dyn Machine>))
+    }
+
+    async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|vm, machine| {
+            let keep = wanted.contains(vm) && machine.ended().is_none();
+            if !keep {
+                machine.end(ExitReason::Terminated);
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    async fn forget(&self, vm: &str) -> Result<()> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(vm);
+        Ok(())
+    }
+}
+
+/// A machine in memory.
+pub struct SimulatedMachine {
+    images: Arc<MemoryImages>,
+    started: Instant,
+    memory_bytes: u64,
+    report: GuestReport,
+    state: Mutex<State>,
+    events: broadcast::Sender<Happening>,
+}
+
+struct State {
+    ended: Option<ExitReason>,
+    /// Files of each disk, newest first.
+    chains: BTreeMap<i32, Vec<FileRef>>,
+}
+
+impl SimulatedMachine {
+    fn new(launch: &Launch, images: Arc<MemoryImages>) -> Self {
+        let config = &launch.config;
+        let chain = |disk: &crate::vm::device::Disk| {
+            std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned()).collect()
+        };
+        let interface = |(key, nic): (i32, &crate::vm::device::Nic)| GuestInterface {
+            mac: nic.mac.clone(),
+            addresses: vec![(address(&launch.vm, key), 16)],
+        };
+        Self {
+            images,
+            started: Instant::now(),
+            memory_bytes: config.memory_mib << 20,
+            report: GuestReport {
+                host_name: Some(
+                    config.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+                ),
+                system: Some("Simulated guest".into()),
+                family: Some("linuxGuest"),
+                agent_version: Some("simulated".into()),
+                interfaces: config.nics().map(interface).collect(),
+            },
+            state: Mutex::new(State {
+                ended: None,
+                chains: config.disks().map(|(key, disk)| (key, chain(disk))).collect(),
+            }),
+            events: broadcast::Sender::new(super::EVENTS),
+        }
+    }
+
+    fn end(&self, reason: ExitReason) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended.is_none() {
+            state.ended = Some(reason.clone());
+            drop(state);
+            drop(self.events.send(Happening::Ended(reason)));
+        }
+    }
+
+    fn living(&self) -> Result<()> {
+        if self.ended().is_some() { Err(Error::Closed) } else { Ok(()) }
+    }
+}
+
+/// An address that is always the same for the same adapter of the same machine.
+fn address(vm: &str, key: i32) -> IpAddr {
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in vm.bytes().chain(key.to_le_bytes()) {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    let [a, b, ..] = hash.to_le_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, 253, a, b.clamp(1, 254)))
+}
+
+#[async_trait]
+impl Machine for SimulatedMachine {
+    fn events(&self) -> broadcast::Receiver<Happening> {
+        self.events.subscribe()
+    }
+
+    fn ended(&self) -> Option<ExitReason> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).ended.clone()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.ended().is_none().then_some(Usage { resident_bytes: self.memory_bytes, cpu_ms: 0 })
+    }
+
+    fn pid(&self) -> i32 {
+        0
+    }
+
+    async fn processors(&self) -> Result<Processors> {
+        self.living().map(|()| Processors::Running)
+    }
+
+    async fn resume(&self) -> Result<()> {
+        self.living()
+    }
+
+    async fn reset(&self) -> Result<()> {
+        self.living()?;
+        drop(self.events.send(Happening::Reset { by_guest: false }));
+        Ok(())
+    }
+
+    async fn power_off(&self) -> Result<ExitReason> {
+        self.living()?;
+        self.end(ExitReason::Quit);
+        Ok(ExitReason::Quit)
+    }
+
+    async fn suspend(&self, file: &FileRef, progress: &(dyn Fn(u8) + Sync)) -> Result<()> {
+        self.living()?;
+        self.images.write(file, 0)?;
+        progress(100);
+        self.end(ExitReason::Quit);
+        Ok(())
+    }
+
+    async fn shutdown_guest(&self) -> Result<()> {
+        self.living()?;
+        self.end(ExitReason::GuestShutdown);
+        Ok(())
+    }
+
+    async fn reboot_guest(&self) -> Result<()> {
+        self.living()?;
+        drop(self.events.send(Happening::Reset { by_guest: true }));
+        Ok(())
+    }
+
+    async fn add_disk(&self, disk: &DriveSpec) -> Result<()> {
+        self.living()?;
+        let chain = std::iter::once(disk.disk.file.clone()).chain(disk.disk.parents.iter().cloned());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.chains.insert(disk.device.key, chain.collect());
+        Ok(())
+    }
+
+    async fn remove_disk(&self, key: i32) -> Result<()> {
+        self.living()?;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).chains.remove(&key);
+        Ok(())
+    }
+
+    async fn resize_disk(&self, key: i32, bytes: u64) -> Result<()> {
+        self.living()?;
+        let file = self.chain(key).await?.into_iter().next();
+        let file = file.ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
+        self.images.grow(&file, bytes).await
+    }
+
+    async fn add_nic(&self, _nic: &NicSpec) -> Result<()> {
+        self.living()
+    }
+
+    async fn remove_nic(&self, _key: i32) -> Result<()> {
+        self.living()
+    }
+
+    async fn set_link(&self, _key: i32, _up: bool) -> Result<()> {
+        self.living()
+    }
+
+    async fn change_medium(&self, _key: i32, _iso: Option<&FileRef>) -> Result<()> {
+        self.living()
+    }
+
+    async fn add_memory(&self, _mib: u64) -> Result<()> {
+        self.living()
+    }
+
+    async fn snapshot(&self, layers: &[Layer]) -> Result<()> {
+        self.living()?;
+        for (at, layer) in layers.iter().enumerate() {
+            let chain = self.chain(layer.disk).await?;
+            let made = match chain.first() {
+                Some(base) => self.images.layer(&layer.file, base),
+                None => Err(Error::NoSuchDevice(super::drive_id(layer.disk))),
+            };
+            if let Err(error) = made {
+                for made in &layers[..at] {
+                    self.images.remove(&made.file);
+                }
+                return Err(error);
+            }
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for layer in layers {
+            if let Some(chain) = state.chains.get_mut(&layer.disk) {
+                chain.insert(0, layer.file.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn chain(&self, key: i32) -> Result<Vec<FileRef>> {
+        self.living()?;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.chains.get(&key).cloned().ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))
+    }
+
+    async fn commit(
+        &self,
+        key: i32,
+        top: Option<&FileRef>,
+        base: &FileRef,
+        progress: &(dyn Fn(u8) + Sync),
+    ) -> Result<()> {
+        self.living()?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let chain = state.chains.get_mut(&key).ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
+        let from = top.map_or(Some(0), |top| chain.iter().position(|file| file == top));
+        let to = chain.iter().position(|file| file == base);
+        match (from, to) {
+            (Some(from), Some(to)) if from < to => drop(chain.drain(from..to)),
+            _ => return Err(Error::Spec("a layer can only be merged into one below it".into())),
+        }
+        progress(100);
+        Ok(())
+    }
+
+    async fn freeze(&self) -> Result<()> {
+        self.living()
+    }
+
+    async fn thaw(&self) -> Result<()> {
+        self.living()
+    }
+
+    async fn guest(&self) -> Option<GuestReport> {
+        self.ended().is_none().then(|| self.report.clone())
+    }
+
+    async fn screenshot(&self) -> Result<Vec<u8>> {
+        Err(Error::NoSuchDevice("display: a simulated machine has no screen".into()))
+    }
+
+    fn console(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn serial(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl std::fmt::Debug for SimulatedMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimulatedMachine").field("started", &self.started).finish()
+    }
+}
+
+/// Disks in memory: a file of zeros that is as long as the disk. A layer is another one of the same length.
+struct MemoryImages {
+    datastores: Arc<Datastores>,
+}
+
+impl MemoryImages {
+    fn on(&self, file: &FileRef) -> Result<crate::datastores::Mounted> {
+        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        self.datastores.by_uuid(file.datastore).ok_or_else(missing)
+    }
+
+    fn write(&self, file: &FileRef, bytes: u64) -> Result<()> {
+        let on = self.on(file)?;
+        if on.store.exists(&file.path).map_err(|e| image_error(file, &e))? {
+            on.store.delete(&file.path).map_err(|e| image_error(file, &e))?;
+        }
+        on.store.create_sparse(&file.path, bytes).map_err(|e| image_error(file, &e))
+    }
+
+    fn layer(&self, file: &FileRef, base: &FileRef) -> Result<()> {
+        let bytes = self.on(base)?.store.entry(&base.path).map_err(|e| image_error(base, &e))?.size_bytes;
+        self.on(file)?.store.create_sparse(&file.path, bytes).map_err(|e| image_error(file, &e))
+    }
+
+    fn remove(&self, file: &FileRef) {
+        if let Ok(on) = self.on(file) {
+            drop(on.store.delete(&file.path));
+        }
+    }
+}
+
+pub(super) fn image_error(file: &FileRef, error: &datastore::Error) -> Error {
+    match error {
+        datastore::Error::NoSpace(path) => Error::NoSpace { path: path.as_str().into() },
+        other => Error::Image {
+            operation: "write".into(),
+            path: file.path.as_str().into(),
+            reason: other.to_string(),
+        },
+    }
+}
+
+#[async_trait]
+impl Images for MemoryImages {
+    async fn create(&self, file: &FileRef, bytes: u64, _thin: bool, _eager: bool) -> Result<()> {
+        self.on(file)?.store.create_sparse(&file.path, bytes).map_err(|e| image_error(file, &e))
+    }
+
+    async fn create_layer(&self, file: &FileRef, base: &FileRef, _bytes: u64) -> Result<()> {
+        self.layer(file, base)
+    }
+
+    async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()> {
+        self.write(file, bytes)
+    }
+
+    async fn commit(&self, _file: &FileRef, _base: &FileRef) -> Result<()> {
+        Ok(())
+    }
+
+    async fn rebase(&self, _file: &FileRef, _base: &FileRef) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! The host as a whole: its parts, how it is opened, and the register of its virtual machines.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use api::Core;
+use datastore::Datastore;
+use serde::{Deserialize, Serialize};
+use store::{Batch, Collection, Store};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use vim::{DateTime, Fault, MoRef, fault};
+
+use crate::datastores::Datastores;
+use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
+use crate::hardware::Hardware;
+use crate::net::{NoPlug, PortPlug};
+use crate::vm::Vm;
+use crate::{Error, Result, inventory};
+
+/// How a host is opened.
+pub struct HostOptions {
+    /// Directory of the host's own state.
+    pub data: PathBuf,
+    /// Its name in the inventory: a DNS name or an address.
+    pub name: String,
+    /// Datastores by name and directory.
+    pub datastores: Vec<(String, PathBuf)>,
+    /// Networks that adapters can be on.
+    pub networks: Vec<String>,
+    /// Connects adapters.
+    pub plug: Arc<dyn PortPlug>,
+    /// How guests are run.
+    pub qemu: QemuOptions,
+}
+
+/// How a simulated host is made.
+pub struct SimulatedOptions {
+    pub name: String,
+    /// Datastores by name. Hosts that are given the same one share it.
+    pub datastores: Vec<(String, Arc<Datastore>)>,
+    pub networks: Vec<String>,
+    pub threads: u16,
+    pub memory_bytes: u64,
+}
+
+impl SimulatedOptions {
+    /// A host of 16 processors and 64 GiB with the network `VM Network`.
+    pub fn new(name: impl Into<String>, datastores: Vec<(String, Arc<Datastore>)>) -> Self {
+        Self {
+            name: name.into(),
+            datastores,
+            networks: vec![DEFAULT_NETWORK.into()],
+            threads: 16,
+            memory_bytes: 64 << 30,
+        }
+    }
+}
+
+/// The network that every host has unless it is told otherwise.
+pub const DEFAULT_NETWORK: &str = "VM Network";
+
+/// What the register keeps of a virtual machine; the rest is in its `.vmx`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Registered {
+    /// Datastore of the `.vmx`.
+    pub(crate) datastore: Uuid,
+    /// Path of the `.vmx`.
+    pub(crate) path: String,
+    /// Resource pool; none for the root pool.
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
+    /// Number of the user that its machine runs as.
+    pub(crate) user: u32,
+    /// The directory is being made: whoever finds this after a crash removes it.
+    #[serde(default)]
+    pub(crate) unfinished: bool,
+}
+
+pub(crate) const VMS: Collection<Registered> = Collection::new("vms");
+const IDENTITY: Collection<Uuid> = Collection::new("host");
+/// Counter of the numbers of virtual machines.
+pub(crate) const VM_NUMBERS: &str = "vm";
+
+/// One host.
+pub struct Host {
+    /// The tree, the sessions, the tasks and the durable state.
+    pub core: Arc<Core>,
+    pub datastores: Arc<Datastores>,
+    pub engine: Arc<dyn Engine>,
+    pub plug: Arc<dyn PortPlug>,
+    /// Identity of the host, made once.
+    pub uuid: Uuid,
+    pub name: String,
+    pub networks: Vec<String>,
+    pub hardware: Hardware,
+    pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
+    pub(crate) closing: CancellationToken,
+}
+
+impl Host {
+    /// Opens a host that runs guests: mounts its datastores, finds its virtual machines, adopts those that run and
+    /// clears up after whatever was interrupted.
+    ///
+    /// # Errors
+    /// If the state or a datastore cannot be opened. A virtual machine that cannot be read is no error: it is shown
+    /// as inaccessible.
+    pub async fn open(options: HostOptions) -> Result<Arc<Self>> {
+        let io = |what: String| move |source| Error::Io { what, source };
+        for directory in [&options.data, &options.qemu.runtime] {
+            std::fs::create_dir_all(directory).map_err(io(format!("make {}", directory.display())))?;
+        }
+        let store = Store::open(options.data.join("host.db"))?;
+        let datastores = Arc::new(Datastores::default());
+        for (name, directory) in &options.datastores {
+            let mounted = Datastore::mount(directory)
+                .map_err(|source| Error::Datastore { name: name.clone(), source })?;
+            datastores.add(name, Arc::new(mounted))?;
+        }
+        let (qemu, over) = (options.qemu, datastores.clone());
+        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over)).await;
+        let engine = engine.map_err(|error| Error::Io {
+            what: "look for an accelerator".into(),
+            source: std::io::Error::other(error),
+        })?;
+        let parts = Parts {
+            store,
+            datastores,
+            engine: Arc::new(engine),
+            plug: options.plug,
+            name: options.name,
+            networks: options.networks,
+            hardware: Hardware::detect(),
+        };
+        Self::assemble(parts).await
+    }
+
+    /// A host without guests, in memory: everything else is the same.
+    ///
+    /// # Errors
+    /// If two datastores have the same name.
+    pub async fn simulated(options: SimulatedOptions) -> Result<Arc<Self>> {
+        let datastores = Arc::new(Datastores::default());
+        for (name, store) in options.datastores {
+            datastores.add(&name, store)?;
+        }
+        let parts = Parts {
+            store: Store::in_memory()?,
+            engine: Arc::new(SimulatedEngine::new(datastores.clone())),
+            datastores,
+            plug: Arc::new(NoPlug),
+            name: options.name,
+            networks: options.networks,
+            hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
+        };
+        Self::assemble(parts).await
+    }
+
+    async fn assemble(parts: Parts) -> Result<Arc<Self>> {
+        let uuid = identity(&parts.store).await?;
+        let host = Arc::new(Self {
+            core: Arc::new(Core::new(parts.store)),
+            datastores: parts.datastores,
+            engine: parts.engine,
+            plug: parts.plug,
+            uuid,
+            name: parts.name,
+            networks: parts.networks,
+            hardware: parts.hardware,
+            vms: RwLock::default(),
+            closing: CancellationToken::new(),
+        });
+        inventory::bootstrap(&host);
+        Ok(host)
+    }
+
+    /// The virtual machine that an object stands for.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub fn vm(&self, me: &MoRef) -> Result<Arc<Vm>, Fault> {
+        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
+        vms.get(me.id()).cloned().ok_or_else(|| {
+            fault!(ManagedObjectNotFound { obj: me }, "There is no {me}; it may have been removed")
+        })
+    }
+
+    /// All virtual machines.
+    pub fn all_vms(&self) -> Vec<Arc<Vm>> {
+        self.vms.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+struct Parts {
+    store: Store,
+    datastores: Arc<Datastores>,
+    engine: Arc<dyn Engine>,
+    plug: Arc<dyn PortPlug>,
+    name: String,
+    networks: Vec<String>,
+    hardware: Hardware,
+}
+
+/// The host's identity, made when it is first opened. The one of the firmware will not do: several hosts of a lab
+/// share it.
+async fn identity(store: &Store) -> Result<Uuid> {
+    const KEY: &str = "uuid";
+    if let Some(uuid) = IDENTITY.get(store, KEY)? {
+        return Ok(uuid);
+    }
+    let uuid = Uuid::new_v4();
+    let mut batch = Batch::new();
+    IDENTITY.put(&mut batch, KEY, &uuid)?;
+    store.commit(batch).await?;
+    Ok(uuid)
+}

@@ -1,0 +1,74 @@
+//! References of the objects that every host has, spelt as ESXi spells them.
+
+use std::sync::LazyLock;
+
+use vim::{ManagedId, MoRef, managed_id};
+
+macro_rules! refs {
+    ($($(#[$doc:meta])* $name:ident: $ty:ident = $id:literal;)*) => {
+        $($(#[$doc])* pub fn $name() -> MoRef {
+            static REF: LazyLock<MoRef> = LazyLock::new(|| MoRef::new(managed_id!($ty), $id));
+            REF.clone()
+        })*
+    };
+}
+
+refs! {
+    /// The root of the inventory.
+    root_folder: Folder = "ha-folder-root";
+    /// The only datacenter.
+    datacenter: Datacenter = "ha-datacenter";
+    /// Virtual machines.
+    vm_folder: Folder = "ha-folder-vm";
+    /// The compute resource.
+    host_folder: Folder = "ha-folder-host";
+    /// Datastores.
+    datastore_folder: Folder = "ha-folder-datastore";
+    /// Networks.
+    network_folder: Folder = "ha-folder-network";
+    /// The compute resource that is this host alone.
+    compute_resource: ComputeResource = "ha-compute-res";
+    /// `Resources`.
+    root_pool: ResourcePool = "ha-root-pool";
+    /// This host.
+    host: HostSystem = "ha-host";
+    /// What the host offers to virtual machines.
+    environment_browser: EnvironmentBrowser = "ha-env-browser";
+    /// The browser of all datastores at once.
+    datastore_browser: HostDatastoreBrowser = "ha-datastorebrowser";
+}
+
+/// A virtual machine by its number.
+pub fn vm(number: u64) -> MoRef {
+    MoRef::new(managed_id!(VirtualMachine), number.to_string())
+}
+
+/// A snapshot of a virtual machine: `1-snapshot-3`.
+pub fn snapshot(vm: &MoRef, number: u32) -> MoRef {
+    MoRef::new(managed_id!(VirtualMachineSnapshot), format!("{}-snapshot-{number}", vm.id()))
+}
+
+/// A datastore by its identity.
+pub fn datastore(uuid: uuid::Uuid) -> MoRef {
+    MoRef::new(managed_id!(Datastore), uuid.to_string())
+}
+
+/// The browser of one datastore.
+pub fn browser_of(datastore: &MoRef) -> MoRef {
+    MoRef::new(managed_id!(HostDatastoreBrowser), format!("browser-{}", datastore.id()))
+}
+
+/// A network by its name.
+pub fn network(name: &str) -> MoRef {
+    MoRef::new(managed_id!(Network), format!("HaNetwork-{name}"))
+}
+
+/// A resource pool by its number.
+pub fn pool(number: u64) -> MoRef {
+    MoRef::new(managed_id!(ResourcePool), format!("pool{number}"))
+}
+
+/// Whether a managed type is `base` or derived from it.
+pub(crate) fn is_a(ty: ManagedId, base: ManagedId) -> bool {
+    vim::schema().managed(base).subtypes.contains(&ty.0)
+}

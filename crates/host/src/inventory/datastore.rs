@@ -1,0 +1,84 @@
+//! `Datastore` objects: local directories.
+
+use datastore::Space;
+use vim::{DateTime, Object, Props, props, vim};
+
+use crate::datastores::Mounted;
+use crate::ids;
+use crate::limits::MAX_DISK_BYTES;
+
+/// What clients are told of a datastore's type: `VMFS` and `NFS` are promises that a directory does not keep.
+const TYPE: &str = "OTHER";
+
+/// A datastore as it is now. One that does not answer is shown as inaccessible.
+pub(crate) fn props(mounted: &Mounted) -> Props {
+    let me = mounted.me();
+    let space = mounted.store.space();
+    let accessible = space.is_ok();
+    let space = space.unwrap_or(Space { capacity_bytes: 0, free_bytes: 0 });
+    props!(Datastore {
+        summary: summary(mounted, space, accessible),
+        info: info(mounted, space),
+        capability: capability(),
+        browser: ids::browser_of(&me),
+        host: [DatastoreHostMount {
+            key: ids::host(),
+            mountInfo: HostMountInfo {
+                path: format!("/vmfs/volumes/{}", mounted.store.uuid()),
+                accessMode: "readWrite",
+                mounted: true,
+                accessible: accessible,
+            },
+        }],
+    })
+}
+
+/// `DatastoreSummary`.
+pub(crate) fn summary(mounted: &Mounted, space: Space, accessible: bool) -> Object {
+    vim!(DatastoreSummary {
+        datastore: mounted.me(),
+        name: &mounted.name,
+        url: mounted.store.url(),
+        capacity: signed(space.capacity_bytes),
+        freeSpace: signed(space.free_bytes),
+        accessible: accessible,
+        multipleHostAccess: false,
+        type: TYPE,
+        maintenanceMode: "normal",
+    })
+    .into()
+}
+
+fn info(mounted: &Mounted, space: Space) -> Object {
+    vim!(LocalDatastoreInfo {
+        name: &mounted.name,
+        url: mounted.store.url(),
+        freeSpace: signed(space.free_bytes),
+        maxFileSize: signed(MAX_DISK_BYTES),
+        maxVirtualDiskCapacity: signed(MAX_DISK_BYTES),
+        maxMemoryFileSize: signed(MAX_DISK_BYTES),
+        timestamp: DateTime::now(),
+        path: mounted.store.root_path().map(|path| path.display().to_string()),
+    })
+    .into()
+}
+
+/// What all datastores of this host can do.
+pub(crate) fn capability() -> Object {
+    vim!(DatastoreCapability {
+        directoryHierarchySupported: true,
+        rawDiskMappingsSupported: false,
+        perFileThinProvisioningSupported: true,
+        storageIORMSupported: false,
+        nativeSnapshotSupported: false,
+        topLevelDirectoryCreateSupported: true,
+        seSparseSupported: false,
+        vmfsSparseSupported: false,
+        vsanSparseSupported: false,
+    })
+    .into()
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,24 @@
+//! The daemon of one host: virtual machines on its datastores, shown and driven through the vSphere API.
+//!
+//! [`Host`] is the whole; [`Host::open`] runs real guests, [`Host::simulated`] the same host over an engine and
+//! datastores in memory. [`vm`] is the typed model, [`plan`] decides what a specification changes, [`engine`] runs
+//! machines, [`show`] turns types into the API's values.
+#![forbid(unsafe_code)]
+
+pub mod datastores;
+pub mod disk_image;
+pub mod engine;
+mod error;
+pub mod hardware;
+mod host;
+pub mod ids;
+mod inventory;
+pub mod limits;
+mod methods;
+pub mod net;
+pub mod show;
+pub mod vm;
+
+pub use error::{Error, Result};
+pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
+pub use inventory::about;
