@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use vim::kind::Marker;
@@ -23,10 +23,24 @@ pub struct Call {
     /// The client's name for the operation, for logs, tasks and events.
     pub operation_id: Option<Arc<str>>,
     pub peer: Arc<Peer>,
+    /// Where a login puts the session that it began: whoever serves the call then gives the client its key.
+    pub new_session: Arc<OnceLock<Arc<Session>>>,
     pub service: Arc<Service>,
 }
 
 impl Call {
+    /// A call in our own release, without a client's name for it.
+    pub fn new(
+        service: Arc<Service>,
+        peer: Arc<Peer>,
+        session: Option<Arc<Session>>,
+        this: MoRef,
+        args: Args,
+    ) -> Self {
+        let release = vim::api_release();
+        Self { this, args, session, release, operation_id: None, peer, new_session: Arc::default(), service }
+    }
+
     /// The session.
     ///
     /// # Errors

@@ -6,13 +6,24 @@
 
 mod authority;
 mod call;
+pub mod event;
+pub mod files;
+pub mod history;
+pub mod managers;
+pub mod property;
+mod search;
 mod service;
 pub mod session;
+mod stored;
 pub mod task;
+pub mod ticket;
+pub mod tls;
 pub mod tree;
+mod view;
 
 pub use authority::{Account, Authority};
 pub use call::{Call, Methods};
+pub use event::Events;
 pub use service::{Core, Service};
 pub use session::{Session, Sessions};
 pub use task::{Running, TaskOptions, Tasks};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
 use crate::session::SessionObject;
-use crate::{Authority, Call, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
+use crate::ticket::Tickets;
+use crate::{Authority, Call, Events, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
 
 /// What a daemon's own parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -14,13 +15,23 @@ pub struct Core {
     pub sessions: Sessions,
     pub store: store::Store,
     pub tasks: Tasks,
+    pub events: Events,
+    /// Secrets that stand for one request or one console.
+    pub tickets: Tickets,
 }
 
 impl Core {
     /// An empty tree over this durable state.
     pub fn new(store: store::Store) -> Self {
         let tree = Arc::new(Tree::new());
-        Self { tasks: Tasks::new(tree.clone()), tree, sessions: Sessions::default(), store }
+        Self {
+            tasks: Tasks::new(tree.clone(), store.clone()),
+            events: Events::new(tree.clone(), store.clone()),
+            tree,
+            sessions: Sessions::default(),
+            store,
+            tickets: Tickets::default(),
+        }
     }
 }
 
@@ -60,6 +71,18 @@ impl Service {
         self.computed.insert((ty, number), computed);
     }
 
+    /// The computation of a property of this type, if it is a computed one.
+    pub(crate) fn computed(&self, ty: ManagedId, number: u16) -> Option<Computed> {
+        let mut at = Some(ty);
+        while let Some(id) = at {
+            if let Some(computed) = self.computed.get(&(id, number)) {
+                return Some(*computed);
+            }
+            at = schema().managed(id).base;
+        }
+        None
+    }
+
     /// The object with this reference, as the session sees it.
     ///
     /// # Errors
@@ -92,12 +115,8 @@ impl Service {
         match object {
             Object::Own(object) => object.property(number, session, state),
             Object::Shared(node) => {
-                let mut ty = Some(node.me().ty());
-                while let Some(id) = ty {
-                    if let Some(computed) = self.computed.get(&(id, number)) {
-                        return computed(self, session, node, state);
-                    }
-                    ty = schema().managed(id).base;
+                if let Some(computed) = self.computed(node.me().ty(), number) {
+                    return computed(self, session, node, state);
                 }
                 node.at(number).cloned()
             }

@@ -1,6 +1,6 @@
 //! Sessions of clients, and the objects that live and die with them: property filters, collectors and views.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -40,6 +40,7 @@ pub struct Session {
     calls: AtomicI64,
     under_way: AtomicUsize,
     objects: Mutex<HashMap<String, Arc<dyn SessionObject>>>,
+    locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     ended: CancellationToken,
 }
 
@@ -66,6 +67,7 @@ impl Session {
             calls: AtomicI64::new(0),
             under_way: AtomicUsize::new(0),
             objects: Mutex::default(),
+            locals: Mutex::default(),
             ended: CancellationToken::new(),
         }
     }
@@ -125,6 +127,20 @@ impl Session {
         }
         objects.insert(object.me().id().to_owned(), object);
         Ok(())
+    }
+
+    /// What a part of this crate keeps for the session and no client sees; made at first use, gone with the session.
+    pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut locals = self.locals.lock().unwrap_or_else(PoisonError::into_inner);
+        let local = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        local.downcast().expect("each type has its own place")
+    }
+
+    /// The session's objects of this Rust type, in no order.
+    pub(crate) fn objects_as<T: SessionObject>(&self) -> Vec<Arc<T>> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let any = objects.values().map(|object| object.clone() as Arc<dyn Any + Send + Sync>);
+        any.filter_map(|object| object.downcast().ok()).collect()
     }
 
     /// Removes an object; what it was, if it was there.
@@ -192,6 +208,7 @@ impl Sessions {
             Some(session) => {
                 session.ended.cancel();
                 session.objects.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                session.locals.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 true
             }
             None => false,
@@ -220,7 +237,7 @@ fn random_key() -> String {
     format!("{}{}", random_uuid(), random_uuid())
 }
 
-fn random_uuid() -> String {
+pub(crate) fn random_uuid() -> String {
     let bits: u128 = rand::random();
     format!(
         "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",

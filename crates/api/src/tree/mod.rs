@@ -6,10 +6,12 @@
 
 mod node;
 mod snapshot;
+mod walk;
 mod writer;
 
 pub use node::Node;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
+pub use walk::ancestors;
 pub use writer::Writer;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,231 @@
+//! Methods of the EventManager and of event history collectors.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vim::{
+    DataId, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id,
+    method, prop, schema, vim,
+};
+
+use super::{EVENT, EventFilter, EventLog, catalog};
+use crate::history::{Cursor, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, MAX_SCANNED_LATEST, backward};
+use crate::session::SessionObject;
+use crate::stored::store_fault;
+use crate::{Call, Methods, Session, Snapshot};
+
+type Reply = Result<Option<Value>, Fault>;
+
+const MANAGER: ManagedId = managed_id!(EventManager);
+const COLLECTOR: ManagedId = managed_id!(EventHistoryCollector);
+
+pub(crate) fn register(methods: &mut Methods) {
+    methods.on(MANAGER, method!(QueryEvents), |call| blocking(call, query));
+    methods.on(MANAGER, method!(CreateCollectorForEvents), |call| async move { create_collector(&call) });
+    methods.on(MANAGER, method!(PostEvent), post_event);
+    methods.on(MANAGER, method!(LogUserEvent), log_user_event);
+    methods.on(
+        MANAGER,
+        method!(RetrieveArgumentDescription),
+        |call| async move { argument_description(&call) },
+    );
+    methods.on(COLLECTOR, method!(ReadNextEvents), |call| blocking(call, |call| read(call, true)));
+    methods.on(COLLECTOR, method!(ReadPreviousEvents), |call| blocking(call, |call| read(call, false)));
+    methods.on(COLLECTOR, method!(RewindCollector), |call| async move {
+        own(&call)?.cursor().rewind();
+        Ok(None)
+    });
+    methods.on(COLLECTOR, method!(ResetCollector), |call| {
+        blocking(call, |call| {
+            let (collector, state) = (own(call)?, call.state());
+            collector.cursor().reset(&collector.log, &|event| collector.filter.matches(event, &state))?;
+            Ok(None)
+        })
+    });
+    methods.on(COLLECTOR, method!(SetCollectorPageSize), |call| async move {
+        own(&call)?.cursor().resize(call.required(arg!(SetCollectorPageSize.maxCount))?)?;
+        Ok(None)
+    });
+    methods.on(COLLECTOR, method!(DestroyCollector), |call| async move {
+        call.session()?.remove(&call.this);
+        Ok(None)
+    });
+}
+
+/// Reading many events takes long enough to be kept off the threads that serve connections.
+pub(crate) async fn blocking(call: Call, work: fn(&Call) -> Reply) -> Reply {
+    match tokio::task::spawn_blocking(move || work(&call)).await {
+        Ok(reply) => reply,
+        Err(_) => Err(fault!(
+            SystemError { reason: "internal error" },
+            "Reading the history failed by an internal error"
+        )),
+    }
+}
+
+/// Event history that one session reads.
+pub(crate) struct EventCollector {
+    me: MoRef,
+    spec: Arc<Object>,
+    filter: EventFilter,
+    log: EventLog,
+    cursor: Mutex<Cursor>,
+}
+
+impl EventCollector {
+    fn cursor(&self) -> std::sync::MutexGuard<'_, Cursor> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionObject for EventCollector {
+    fn me(&self) -> &MoRef {
+        &self.me
+    }
+
+    fn property(&self, number: u16, _: &Session, state: &Snapshot) -> Option<Value> {
+        if number == prop!(EventHistoryCollector.filter).number() {
+            return Some(Value::Object(self.spec.clone()));
+        }
+        if number == prop!(EventHistoryCollector.initialized).number() {
+            return Some(Value::Boolean(true));
+        }
+        if number != prop!(EventHistoryCollector.latestPage).number() {
+            return None;
+        }
+        let size = self.cursor().page_size();
+        let matches = |event: &Object| self.filter.matches(event, state);
+        match backward(&self.log, u64::MAX, size, MAX_SCANNED_LATEST, &matches) {
+            Ok(page) => list(EVENT, page.items.into_iter().rev().map(|(_, event)| event)),
+            Err(error) => {
+                tracing::error!(%error, "events cannot be read");
+                None
+            }
+        }
+    }
+}
+
+/// A list property or result of data objects; none if it is empty.
+pub(crate) fn list(element: DataId, items: impl Iterator<Item = Arc<Object>>) -> Option<Value> {
+    let items: Vec<Value> = items.map(Value::Object).collect();
+    (!items.is_empty()).then(|| Value::List(List::new(Kind::Data(element), items)))
+}
+
+fn query(call: &Call) -> Reply {
+    let state = call.state();
+    let filter = EventFilter::parse(call.required(arg!(QueryEvents.filter))?, &state)?;
+    let most =
+        filter.max_count.map_or(MAX_PAGE, |count| usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE));
+    let log = call.service.core.events.source();
+    let matches = |event: &Object| filter.matches(event, &state);
+    let page = backward(&log, u64::MAX, most, MAX_SCANNED, &matches).map_err(|error| store_fault(&error))?;
+    let events = page.items.into_iter().map(|(_, event)| event);
+    Ok(list(EVENT, events.map(|event| if filter.full_message { event } else { without_message(&event) })))
+}
+
+fn without_message(event: &Arc<Object>) -> Arc<Object> {
+    let mut event = Object::clone(event);
+    event.set(field!(Event.fullFormattedMessage), None::<&str>);
+    Arc::new(event)
+}
+
+fn create_collector(call: &Call) -> Reply {
+    let session = call.session()?;
+    let spec = call.required(arg!(CreateCollectorForEvents.filter))?.clone();
+    let filter = EventFilter::parse(&spec, &call.state())?;
+    if session.objects_as::<EventCollector>().len() >= MAX_COLLECTORS {
+        return Err(too_many_collectors());
+    }
+    let me = MoRef::new(COLLECTOR, session.new_object_id());
+    let log = call.service.core.events.source();
+    session.add(Arc::new(EventCollector { me: me.clone(), spec, filter, log, cursor: Mutex::default() }))?;
+    Ok(Some(Value::Ref(me)))
+}
+
+pub(crate) fn too_many_collectors() -> Fault {
+    fault!(
+        InvalidState {},
+        "A session may hold {MAX_COLLECTORS} history collectors; destroy those that are no longer used"
+    )
+}
+
+fn own(call: &Call) -> Result<Arc<EventCollector>, Fault> {
+    call.session()?.object_as(&call.this)
+}
+
+fn read(call: &Call, forward: bool) -> Reply {
+    let (collector, state) = (own(call)?, call.state());
+    let matches = |event: &Object| collector.filter.matches(event, &state);
+    let events = if forward {
+        let size = call.required(arg!(ReadNextEvents.maxCount))?;
+        collector.cursor().next(&collector.log, size, &matches)?
+    } else {
+        let size = call.required(arg!(ReadPreviousEvents.maxCount))?;
+        collector.cursor().previous(&collector.log, size, &matches)?
+    };
+    Ok(list(EVENT, events.into_iter()))
+}
+
+async fn post_event(call: Call) -> Reply {
+    let event = call.required(arg!(PostEvent.eventToPost))?;
+    if !event.is_a(data_id!(EventEx))
+        && !event.is_a(data_id!(ExtendedEvent))
+        && !event.is_a(data_id!(GeneralEvent))
+    {
+        return Err(fault!(
+            InvalidEvent {},
+            "Only EventEx, ExtendedEvent and GeneralEvent can be posted, not {}",
+            event.type_name()
+        ));
+    }
+    let mut event = Object::clone(event);
+    if event.get(field!(Event.userName)).is_none_or(str::is_empty) {
+        event.set(field!(Event.userName), call.user());
+    }
+    event.set(field!(Event.createdTime), None::<vim::DateTime>);
+    call.service.core.events.post(event).await;
+    Ok(None)
+}
+
+async fn log_user_event(call: Call) -> Reply {
+    let entity = call.required(arg!(LogUserEvent.entity))?;
+    let message = call.required(arg!(LogUserEvent.msg))?;
+    let state = call.state();
+    let entity = super::filter::known(entity, &state)?;
+    let name = state.find(&entity).and_then(|node| node.get(prop!(ManagedEntity.name))).unwrap_or_default();
+    let event = vim!(GeneralUserEvent {
+        userName: call.user(),
+        message: message,
+        entity: ManagedEntityEventArgument { name: name, entity: entity },
+    });
+    call.service.core.events.post(event).await;
+    Ok(None)
+}
+
+/// The fields that an event type adds to those of all events.
+fn argument_description(call: &Call) -> Reply {
+    let id = call.required(arg!(RetrieveArgumentDescription.eventTypeId))?;
+    let name = id.strip_prefix("vim.event.").unwrap_or(id);
+    let Some(ty) =
+        schema().find_data(name).map(|id| schema().data(id)).filter(|ty| ty.is_a(schema().data(EVENT)))
+    else {
+        return Err(crate::call::invalid_argument("eventTypeId", &format!("There is no event type {id}")));
+    };
+    let own = &ty.fields[schema().data(EVENT).fields.len()..];
+    let described = own.iter().filter_map(|field| {
+        match field.kind {
+            Kind::String => Some("string"),
+            Kind::Int => Some("int"),
+            Kind::Long => Some("long"),
+            Kind::Boolean => Some("bool"),
+            Kind::DateTime => Some("datetime"),
+            Kind::Data(_) => Some("moid"),
+            _ => None,
+        }
+        .map(|ty| Object::from(vim!(EventArgDesc { name: field.name, type: ty })))
+    });
+    Ok(list(data_id!(EventArgDesc), described.map(Arc::new)))
+}
+
+pub(crate) fn description() -> vim::ty!(EventDescription) {
+    catalog::description()
+}

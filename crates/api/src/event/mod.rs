@@ -1,0 +1,164 @@
+//! Events: what happened, for people and for programs that watch.
+//!
+//! [`Events::post`] completes an event, writes it to the store's log and shows it as `EventManager.latestEvent`. The
+//! log's sequence number is the event's key. Reading is in [`crate::history`] and the methods here.
+
+mod catalog;
+mod filter;
+mod methods;
+
+pub(crate) use filter::{EventFilter, Reach, known, texts};
+pub(crate) use methods::{blocking, description, list, register, too_many_collectors};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use vim::{DataId, DateTime, MoRef, Object, Value, data_id, field, prop, props};
+
+use crate::history::Source;
+use crate::{Tree, stored};
+
+/// The log in the store.
+const LOG: &str = "event";
+/// Events that are kept.
+pub const MAX_EVENTS: u64 = 100_000;
+/// How long an event is kept, in days.
+pub const MAX_AGE_DAYS: i64 = 30;
+/// The log is shortened once in so many events.
+const TRIM_EVERY: u64 = 256;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+pub(crate) const EVENT: DataId = data_id!(Event);
+
+/// The events of the daemon.
+pub struct Events {
+    tree: Arc<Tree>,
+    store: store::Store,
+    manager: OnceLock<MoRef>,
+    posted: AtomicU64,
+}
+
+impl Events {
+    pub(crate) fn new(tree: Arc<Tree>, store: store::Store) -> Self {
+        Self { tree, store, manager: OnceLock::new(), posted: AtomicU64::new(0) }
+    }
+
+    /// Says which object shows the events; before, they are only written.
+    pub(crate) fn shown_by(&self, manager: &MoRef) {
+        let _ = self.manager.set(manager.clone());
+        if let Some((_, last)) = self.newest(1).pop() {
+            self.show(last);
+        }
+    }
+
+    /// Writes an event, of a type derived from `Event`, and returns its key when it is durable. `createdTime`,
+    /// `userName`, `chainId` and `fullFormattedMessage` are filled in where they are unset; an event that begins a
+    /// chain has its own key as `chainId`, and one without a message gets the one of its type's description.
+    ///
+    /// An event that cannot be written is logged and lost (key 0): what happened has happened all the same.
+    pub async fn post(&self, event: impl Into<Object>) -> i32 {
+        let mut event: Object = event.into();
+        debug_assert!(event.is_a(EVENT), "{} is no event", event.type_name());
+        let now = DateTime::now();
+        event.set(field!(Event.key), 0);
+        if event.get(field!(Event.createdTime)).is_none() {
+            event.set(field!(Event.createdTime), now);
+        }
+        if event.get(field!(Event.userName)).is_none() {
+            event.set(field!(Event.userName), "");
+        }
+        let chained = event.get(field!(Event.chainId)).is_some();
+        if !chained {
+            event.set(field!(Event.chainId), 0);
+        }
+        if event.get(field!(Event.fullFormattedMessage)).is_none_or(str::is_empty) {
+            event.set(field!(Event.fullFormattedMessage), catalog::message(&event));
+        }
+        let event = Arc::new(event);
+        let time_ms = now.as_micros() / 1000;
+        let mut batch = store::Batch::new();
+        batch.append(LOG, time_ms, stored::encode(EVENT, &event));
+        if self.posted.fetch_add(1, Ordering::Relaxed) % TRIM_EVERY == TRIM_EVERY - 1 {
+            batch.trim(LOG, Some(MAX_EVENTS), Some(time_ms - MAX_AGE_DAYS * DAY_MS));
+        }
+        match self.store.commit(batch).await {
+            Ok(committed) => {
+                let sequence = committed.appended.first().copied().unwrap_or_default();
+                let event = numbered(&event, sequence);
+                tracing::info!(
+                    event = event.type_name(),
+                    key = sequence,
+                    "{}",
+                    event.get(field!(Event.fullFormattedMessage)).unwrap_or_default()
+                );
+                let key = event.get(field!(Event.key)).unwrap_or_default();
+                self.show(event);
+                key
+            }
+            Err(error) => {
+                tracing::error!(%error, event = event.type_name(), "an event could not be written and is lost");
+                0
+            }
+        }
+    }
+
+    /// Makes the event the latest one, unless a later one is shown already.
+    fn show(&self, event: Arc<Object>) {
+        let Some(manager) = self.manager.get() else { return };
+        self.tree.write(|w| {
+            let shown = w.find(manager).and_then(|node| node.get(prop!(EventManager.latestEvent)).cloned());
+            let shown = shown.and_then(|shown| shown.get(field!(Event.key)));
+            if shown < event.get(field!(Event.key)) {
+                w.set(manager, props!(EventManager { latestEvent: event }));
+            }
+        });
+    }
+
+    /// The newest events, at most `limit`, oldest first.
+    pub(crate) fn newest(&self, limit: usize) -> Vec<(u64, Arc<Object>)> {
+        match self.store.tail(LOG, limit) {
+            Ok(entries) => entries.iter().filter_map(read).collect(),
+            Err(error) => {
+                tracing::error!(%error, "events cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    pub(crate) fn source(&self) -> EventLog {
+        EventLog(self.store.clone())
+    }
+}
+
+/// The log as history that is read in pages.
+pub(crate) struct EventLog(store::Store);
+
+impl Source for EventLog {
+    fn bounds(&self) -> Result<(u64, u64), store::Error> {
+        self.0.read(|view| {
+            let first = view.range(LOG, 0, 1)?.first().map(|entry| entry.sequence);
+            let last = view.last_sequence(LOG)?;
+            Ok((first.unwrap_or(last + 1), last + 1))
+        })
+    }
+
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error> {
+        Ok(self.0.range(LOG, from, limit)?.iter().filter_map(read).collect())
+    }
+}
+
+fn read(entry: &store::Entry) -> Option<(u64, Arc<Object>)> {
+    let event = stored::decode(EVENT, &entry.value)?;
+    Some((entry.sequence, numbered(&event, entry.sequence)))
+}
+
+/// The event with its sequence number as key. Keys are 32 bits wide; they start anew after that many events.
+fn numbered(event: &Arc<Object>, sequence: u64) -> Arc<Object> {
+    let key = i32::try_from(sequence & 0x7fff_ffff).unwrap_or_default();
+    let mut event = Object::clone(event);
+    event.put(field!(Event.key).number(), Some(Value::Int(key)));
+    if event.get(field!(Event.chainId)) == Some(0) {
+        event.set(field!(Event.chainId), key);
+    }
+    Arc::new(event)
+}

@@ -1,0 +1,169 @@
+//! Reading what is kept of the past: pages of events and tasks, forwards and backwards, with a bound on each read.
+
+use std::sync::Arc;
+
+use vim::{Fault, Object, fault};
+
+use crate::stored::store_fault;
+
+/// Items that one call returns at most, and the largest page.
+pub const MAX_PAGE: usize = 1_000;
+/// The page of a new collector.
+pub const DEFAULT_PAGE: usize = 10;
+/// Items that one call looks at; with a filter that few items match, a client reads on with the next call.
+pub const MAX_SCANNED: u64 = 200_000;
+/// Items that are looked at for a `latestPage`, which is read with every property.
+pub const MAX_SCANNED_LATEST: u64 = 4_096;
+/// History collectors of one session, as `maxCollector` says.
+pub const MAX_COLLECTORS: usize = 32;
+/// Items that are read from the store at a time.
+const CHUNK: u64 = 512;
+
+/// Numbered items; numbers rise with time and are not reused. Some may be missing.
+pub(crate) trait Source: Send + Sync {
+    /// The number of the oldest item, and the number after that of the newest.
+    fn bounds(&self) -> Result<(u64, u64), store::Error>;
+    /// Up to `limit` items with numbers from `from` on, oldest first.
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error>;
+}
+
+/// A part of the history and the place next to it where reading goes on.
+pub(crate) struct Page {
+    /// Oldest first.
+    pub items: Vec<(u64, Arc<Object>)>,
+    /// Where reading goes on in the same direction.
+    pub next: u64,
+}
+
+/// The first `count` items from number `from` on that match.
+pub(crate) fn forward(
+    source: &dyn Source,
+    from: u64,
+    count: usize,
+    matches: &dyn Fn(&Object) -> bool,
+) -> Result<Page, store::Error> {
+    let (first, end) = source.bounds()?;
+    let mut page = Page { items: Vec::new(), next: from.clamp(first.min(end), end) };
+    let mut scanned = 0;
+    while page.items.len() < count && page.next < end && scanned < MAX_SCANNED {
+        let chunk = source.read(page.next, usize::try_from(CHUNK).unwrap_or(usize::MAX))?;
+        let Some((last, _)) = chunk.last() else {
+            page.next = end;
+            break;
+        };
+        let after = last + 1;
+        scanned += CHUNK;
+        for (number, item) in chunk {
+            page.next = number + 1;
+            if matches(&item) {
+                page.items.push((number, item));
+                if page.items.len() == count {
+                    return Ok(page);
+                }
+            }
+        }
+        page.next = after;
+    }
+    Ok(page)
+}
+
+/// The last `count` items below number `before` that match, looking at no more than `scan` numbers.
+pub(crate) fn backward(
+    source: &dyn Source,
+    before: u64,
+    count: usize,
+    scan: u64,
+    matches: &dyn Fn(&Object) -> bool,
+) -> Result<Page, store::Error> {
+    let (first, end) = source.bounds()?;
+    let mut page = Page { items: Vec::new(), next: before.min(end) };
+    let stop = page.next.saturating_sub(scan).max(first);
+    while page.items.len() < count && page.next > stop {
+        let from = page.next.saturating_sub(CHUNK).max(stop);
+        let limit = usize::try_from(page.next - from).unwrap_or(usize::MAX);
+        let chunk = source.read(from, limit)?;
+        let before = page.next;
+        page.next = from;
+        for (number, item) in chunk.into_iter().rev().filter(|(number, _)| *number < before) {
+            if matches(&item) {
+                page.items.push((number, item));
+                if page.items.len() == count {
+                    page.next = number;
+                    break;
+                }
+            }
+        }
+    }
+    page.items.reverse();
+    Ok(page)
+}
+
+/// Where a collector stands, and how it moves.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    page_size: usize,
+    /// The number before which the reader stands.
+    at: u64,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { page_size: DEFAULT_PAGE, at: 0 }
+    }
+}
+
+impl Cursor {
+    pub fn page_size(&self) -> usize {
+        self.page_size
+    }
+
+    pub fn resize(&mut self, size: i32) -> Result<(), Fault> {
+        self.page_size = count(size)?;
+        Ok(())
+    }
+
+    pub fn rewind(&mut self) {
+        self.at = 0;
+    }
+
+    /// To the item right before the latest page.
+    pub fn reset(&mut self, source: &dyn Source, matches: &dyn Fn(&Object) -> bool) -> Result<(), Fault> {
+        let latest = backward(source, u64::MAX, self.page_size, MAX_SCANNED_LATEST, matches);
+        self.at = latest.map_err(|error| store_fault(&error))?.next;
+        Ok(())
+    }
+
+    pub fn next(
+        &mut self,
+        source: &dyn Source,
+        size: i32,
+        matches: &dyn Fn(&Object) -> bool,
+    ) -> Result<Vec<Arc<Object>>, Fault> {
+        let page = forward(source, self.at, count(size)?, matches).map_err(|error| store_fault(&error))?;
+        self.at = page.next;
+        Ok(page.items.into_iter().map(|(_, item)| item).collect())
+    }
+
+    pub fn previous(
+        &mut self,
+        source: &dyn Source,
+        size: i32,
+        matches: &dyn Fn(&Object) -> bool,
+    ) -> Result<Vec<Arc<Object>>, Fault> {
+        let page = backward(source, self.at, count(size)?, MAX_SCANNED, matches);
+        let page = page.map_err(|error| store_fault(&error))?;
+        self.at = page.next;
+        Ok(page.items.into_iter().rev().map(|(_, item)| item).collect())
+    }
+}
+
+/// A page size that a client asks for.
+pub(crate) fn count(size: i32) -> Result<usize, Fault> {
+    match usize::try_from(size) {
+        Ok(size) if (1..=MAX_PAGE).contains(&size) => Ok(size),
+        _ => Err(fault!(
+            InvalidArgument { invalidProperty: "maxCount" },
+            "maxCount must be between 1 and {MAX_PAGE}"
+        )),
+    }
+}

@@ -1,0 +1,167 @@
+//! Settings by key: `ServiceContent.setting`, and any other OptionManager that a daemon has.
+
+use std::sync::Arc;
+
+use vim::{
+    DataId, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id,
+    method, prop, props, vim,
+};
+
+use crate::stored::{decode, encode, store_fault};
+use crate::{Call, Core, Methods};
+
+type Reply = Result<Option<Value>, Fault>;
+
+const MANAGER: ManagedId = managed_id!(OptionManager);
+const OPTION: DataId = data_id!(OptionValue);
+/// Stored options, by the manager's id, a blank and the option's key.
+const COLLECTION: &str = "option";
+/// Options that one manager holds.
+const MAX_OPTIONS: usize = 2_000;
+const MAX_KEY_BYTES: usize = 256;
+/// Keys under this prefix may be added by clients.
+const FREE_PREFIX: &str = "config.";
+
+pub(super) fn register(methods: &mut Methods) {
+    let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
+    methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
+    methods.on(MANAGER, method!(UpdateOptions), move |call| {
+        let one_at_a_time = one_at_a_time.clone();
+        async move {
+            let _guard = one_at_a_time.lock().await;
+            update(&call).await
+        }
+    });
+}
+
+/// Makes an OptionManager with these settings; those that were changed earlier have their stored values.
+///
+/// # Errors
+/// The store's.
+pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -> Result<(), store::Error> {
+    let mut options: Vec<(String, Value)> = defaults;
+    let prefix = stored_key(me, "");
+    core.store.read(|view| {
+        view.for_each(COLLECTION, |key, value| {
+            if key.starts_with(&prefix)
+                && let Some(option) = decode(OPTION, value)
+            {
+                let key = option.get(field!(OptionValue.key)).unwrap_or_default().to_owned();
+                let value = option.get(field!(OptionValue.value)).cloned();
+                put(&mut options, key, value.unwrap_or_else(|| Value::from("")));
+            }
+            Ok(())
+        })
+    })?;
+    let setting = to_list(&options);
+    core.tree.write(|w| w.create(me, props!(OptionManager { setting: setting })));
+    Ok(())
+}
+
+fn stored_key(me: &MoRef, key: &str) -> String {
+    format!("{} {key}", me.id())
+}
+
+fn put(options: &mut Vec<(String, Value)>, key: String, value: Value) {
+    match options.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, old)) => *old = value,
+        None => options.push((key, value)),
+    }
+}
+
+fn to_list(options: &[(String, Value)]) -> List {
+    let mut options: Vec<_> = options.iter().collect();
+    options.sort_by(|a, b| a.0.cmp(&b.0));
+    let items =
+        options.into_iter().map(|(key, value)| vim!(OptionValue { key: key, value: value.clone() }).into());
+    List::new(Kind::Data(OPTION), items.collect::<Vec<Value>>())
+}
+
+fn current(call: &Call) -> Vec<(String, Value)> {
+    let state = call.state();
+    let setting = state.find(&call.this).and_then(|node| node.get(prop!(OptionManager.setting)));
+    let options = setting.into_iter().flatten().map(|option| {
+        let key = option.get(field!(OptionValue.key)).unwrap_or_default();
+        (key.to_owned(), option.get(field!(OptionValue.value)).cloned().unwrap_or_else(|| Value::from("")))
+    });
+    options.collect()
+}
+
+fn invalid_name(name: &str) -> Fault {
+    fault!(InvalidName { name: name }, "There is no setting {name:?}")
+}
+
+/// All settings, one, or those under a prefix that ends with a dot.
+fn query(call: &Call) -> Reply {
+    let options = current(call);
+    let found: Vec<_> = match call.arg(arg!(QueryOptions.name)).filter(|name| !name.is_empty()) {
+        None => options,
+        Some(name) => {
+            let fits = |key: &str| key == name || (name.ends_with('.') && key.starts_with(name));
+            let found: Vec<_> = options.into_iter().filter(|(key, _)| fits(key)).collect();
+            if found.is_empty() {
+                return Err(invalid_name(name));
+            }
+            found
+        }
+    };
+    Ok(Some(Value::List(to_list(&found))))
+}
+
+async fn update(call: &Call) -> Reply {
+    call.service.check(call.session()?, &call.this, "Global.Settings", &call.state())?;
+    let mut options = current(call);
+    let mut batch = store::Batch::new();
+    for change in call.required(arg!(UpdateOptions.changedValue))? {
+        let key = change.get(field!(OptionValue.key)).unwrap_or_default();
+        let Some(value) = change.get(field!(OptionValue.value)) else {
+            return Err(crate::call::invalid_argument(
+                "changedValue",
+                &format!("The setting {key} needs a value"),
+            ));
+        };
+        let value = match options.iter().find(|(known, _)| known == key) {
+            Some((_, old)) => converted(key, value, old)?,
+            None if key.starts_with(FREE_PREFIX) && key.len() <= MAX_KEY_BYTES && is_scalar(value) => {
+                value.clone()
+            }
+            None => return Err(invalid_name(key)),
+        };
+        let option = Arc::new(Object::from(vim!(OptionValue { key: key, value: value.clone() })));
+        batch.put(COLLECTION, stored_key(&call.this, key), encode(OPTION, &option));
+        put(&mut options, key.to_owned(), value);
+    }
+    if options.len() > MAX_OPTIONS {
+        return Err(fault!(
+            OutOfBounds { argumentName: "changedValue" },
+            "There may be {MAX_OPTIONS} settings at most"
+        ));
+    }
+    let core = &call.service.core;
+    core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
+    let setting = to_list(&options);
+    core.tree.write(|w| w.set(&call.this, props!(OptionManager { setting: setting })));
+    Ok(None)
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Object(_) | Value::List(_) | Value::Ref(_))
+}
+
+/// The value in the type that the setting has: some clients send every value as text.
+fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
+    let kind = match old {
+        Value::Boolean(_) => Kind::Boolean,
+        Value::Int(_) => Kind::Int,
+        Value::Long(_) => Kind::Long,
+        Value::Double(_) => Kind::Double,
+        Value::Float(_) => Kind::Float,
+        _ => Kind::String,
+    };
+    value.converted(kind).ok_or_else(|| {
+        crate::call::invalid_argument(
+            "changedValue",
+            &format!("The value of the setting {key} is of another type"),
+        )
+    })
+}

@@ -1,0 +1,247 @@
+//! The SessionManager: logging in and out, and who is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use vim::{
+    Fault, Kind, List, ManagedId, MoRef, Props, Value, arg, data_id, fault, field, managed_id, method, prop,
+    props, ty, vim,
+};
+
+use crate::session::random_uuid;
+use crate::stored::store_fault;
+use crate::{Account, Call, Core, Methods, Service, Session};
+
+type Reply = Result<Option<Value>, Fault>;
+
+const MANAGER: ManagedId = managed_id!(SessionManager);
+/// The language of messages.
+const LOCALE: &str = "en";
+/// How long a ticket for cloning a session works.
+const CLONE_TICKET_LIFETIME: Duration = Duration::from_secs(30);
+/// Such tickets that wait to be used.
+const MAX_CLONE_TICKETS: usize = 1_000;
+/// Longest name that is looked up, and repeated in logs and events.
+const MAX_USER_NAME_BYTES: usize = 256;
+const COLLECTION: &str = "session-manager";
+const MESSAGE: &str = "message";
+
+/// Secrets that stand for a session for a moment.
+type CloneTickets = Arc<Mutex<HashMap<String, (Instant, Arc<Session>)>>>;
+
+pub(super) fn register(methods: &mut Methods) {
+    methods.on(MANAGER, method!(Login), login);
+    methods.on(MANAGER, method!(LoginExtensionByCertificate), login_by_certificate);
+    methods.on(MANAGER, method!(Logout), logout);
+    methods.on(MANAGER, method!(SessionIsActive), |call| async move { is_active(&call) });
+    methods.on(MANAGER, method!(TerminateSession), terminate);
+    methods.on(MANAGER, method!(SetLocale), |call| async move {
+        check_locale(call.required(arg!(SetLocale.locale))?)?;
+        Ok(None)
+    });
+    methods.on(MANAGER, method!(UpdateServiceMessage), update_message);
+    methods.on(MANAGER, method!(AcquireGenericServiceTicket), |call| async move { service_ticket(&call) });
+    let tickets = CloneTickets::default();
+    let given = tickets.clone();
+    methods.on(MANAGER, method!(AcquireCloneTicket), move |call| {
+        let tickets = given.clone();
+        async move { clone_ticket(&call, &tickets) }
+    });
+    methods.on(MANAGER, method!(CloneSession), move |call| {
+        let tickets = tickets.clone();
+        async move { clone_session(&call, &tickets).await }
+    });
+}
+
+pub(super) fn compute(service: &mut Service) {
+    service.compute(MANAGER, prop!(SessionManager.currentSession).number(), |_, session, _, _| {
+        Some(<ty!(UserSession)>::from(session).into())
+    });
+    service.compute(MANAGER, prop!(SessionManager.sessionList).number(), |service, _, _, _| {
+        let mut sessions = service.core.sessions.all();
+        sessions.sort_by_key(|session| session.login_time);
+        let list = sessions.iter().map(|session| <ty!(UserSession)>::from(&**session).into());
+        Some(Value::List(List::new(Kind::Data(data_id!(UserSession)), list.collect::<Vec<Value>>())))
+    });
+}
+
+pub(super) fn properties() -> Props {
+    props!(SessionManager {
+        messageLocaleList: [LOCALE],
+        supportedLocaleList: [LOCALE, "en_US"],
+        defaultLocale: LOCALE
+    })
+}
+
+/// Shows the message that an administrator has left.
+pub(super) fn restore(core: &Core, me: &MoRef) -> Result<(), store::Error> {
+    if let Some(message) = core.store.get(COLLECTION, MESSAGE)? {
+        let message = String::from_utf8_lossy(&message).into_owned();
+        core.tree.write(|w| w.set(me, props!(SessionManager { message: message })));
+    }
+    Ok(())
+}
+
+fn check_locale(locale: &str) -> Result<(), Fault> {
+    let well_formed = !locale.is_empty()
+        && locale.len() <= 64
+        && locale.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'));
+    if well_formed {
+        Ok(())
+    } else {
+        Err(fault!(InvalidLocale {}, "{locale:?} is no locale; use en or en_US"))
+    }
+}
+
+async fn login(call: Call) -> Reply {
+    let user = call.required(arg!(Login.userName))?;
+    let password = call.required(arg!(Login.password))?;
+    let locale = call.arg(arg!(Login.locale)).filter(|locale| !locale.is_empty()).unwrap_or(LOCALE);
+    check_locale(locale)?;
+    if user.len() > MAX_USER_NAME_BYTES {
+        return Err(fault!(
+            InvalidLogin {},
+            "Cannot complete login due to an incorrect user name or password."
+        ));
+    }
+    match call.service.authority.login(user, password).await {
+        Ok(account) => begin(&call, account, locale).await,
+        Err(fault) => {
+            tracing::warn!(user, address = %call.peer.address, "a login was refused");
+            let event =
+                vim!(BadUsernameSessionEvent { userName: user, ipAddress: call.peer.address.to_string() });
+            call.service.core.events.post(event).await;
+            Err(fault)
+        }
+    }
+}
+
+async fn login_by_certificate(call: Call) -> Reply {
+    let locale = call.arg(arg!(LoginExtensionByCertificate.locale)).unwrap_or(LOCALE);
+    check_locale(locale)?;
+    let Some(certificate) = call.peer.certificate.clone() else {
+        return Err(fault!(
+            NoClientCertificate {},
+            "This login needs a client certificate on the TLS connection"
+        ));
+    };
+    let account = call.service.authority.login_by_certificate(&certificate).await?;
+    begin(&call, account, locale).await
+}
+
+/// Opens a session and hands it to whoever serves the call.
+async fn begin(call: &Call, account: Account, locale: &str) -> Reply {
+    let session = call.service.core.sessions.open(account, &call.peer, locale)?;
+    let shown = <ty!(UserSession)>::from(&*session);
+    let event = vim!(UserLoginSessionEvent {
+        userName: &session.account.name,
+        ipAddress: session.address.to_string(),
+        userAgent: &session.user_agent,
+        locale: locale,
+        sessionId: session.public_id(),
+    });
+    call.service.core.events.post(event).await;
+    let _ = call.new_session.set(session);
+    Ok(Some(shown.into()))
+}
+
+async fn logout(call: Call) -> Reply {
+    let session = call.session()?;
+    call.service.core.sessions.close(&session.key);
+    let event = vim!(UserLogoutSessionEvent {
+        userName: &session.account.name,
+        ipAddress: session.address.to_string(),
+        userAgent: &session.user_agent,
+        callCount: session.calls(),
+        sessionId: session.public_id(),
+        loginTime: session.login_time,
+    });
+    call.service.core.events.post(event).await;
+    Ok(None)
+}
+
+fn is_active(call: &Call) -> Reply {
+    let id = call.required(arg!(SessionIsActive.sessionID))?;
+    let user = call.required(arg!(SessionIsActive.userName))?;
+    let sessions = call.service.core.sessions.all();
+    let active = sessions.iter().any(|session| session.public_id() == id && session.account.name == user);
+    Ok(Some(Value::Boolean(active)))
+}
+
+async fn terminate(call: Call) -> Reply {
+    let mine = call.session()?;
+    let mut ending = Vec::new();
+    for id in call.required(arg!(TerminateSession.sessionId))? {
+        if id == mine.public_id() {
+            return Err(crate::call::invalid_argument(
+                "sessionId",
+                "A session cannot end itself so; use Logout",
+            ));
+        }
+        let sessions = call.service.core.sessions.all();
+        let session = sessions.into_iter().find(|session| session.public_id() == id);
+        ending.push(session.ok_or_else(|| fault!(NotFound {}, "There is no session {id:?}"))?);
+    }
+    for session in ending {
+        call.service.core.sessions.close(&session.key);
+        let event = vim!(SessionTerminatedEvent {
+            userName: call.user(),
+            sessionId: session.public_id(),
+            terminatedUsername: &session.account.name,
+        });
+        call.service.core.events.post(event).await;
+    }
+    Ok(None)
+}
+
+async fn update_message(call: Call) -> Reply {
+    let message = call.required(arg!(UpdateServiceMessage.message))?;
+    let mut batch = store::Batch::new();
+    batch.put(COLLECTION, MESSAGE, message.as_bytes());
+    let core = &call.service.core;
+    core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
+    core.tree.write(|w| w.set(&call.this, props!(SessionManager { message: message })));
+    Ok(None)
+}
+
+fn service_ticket(call: &Call) -> Reply {
+    let session = call.session()?;
+    let spec = call.required(arg!(AcquireGenericServiceTicket.spec))?;
+    if !spec.is_a(data_id!(SessionManagerHttpServiceRequestSpec)) {
+        return Err(fault!(
+            NotSupported {},
+            "Tickets are for HTTP requests only, not for {}",
+            spec.type_name()
+        ));
+    }
+    let url = spec
+        .get(field!(SessionManagerHttpServiceRequestSpec.url))
+        .ok_or_else(|| crate::call::invalid_argument("spec.url", "The URL of the request is missing"))?;
+    let method = spec.get(field!(SessionManagerHttpServiceRequestSpec.method));
+    let id = call.service.core.tickets.for_request(&session.account, url, method)?;
+    Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id, ticketType: "HttpServiceTicket" }).into()))
+}
+
+fn clone_ticket(call: &Call, tickets: &CloneTickets) -> Reply {
+    let session = call.session()?;
+    let mut tickets = tickets.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    tickets.retain(|_, (ends, session)| *ends > now && !session.ended().is_cancelled());
+    if tickets.len() >= MAX_CLONE_TICKETS {
+        return Err(fault!(RuntimeFault {}, "Too many tickets wait to be used; try again in a minute"));
+    }
+    let ticket = format!("cst-{}{}", random_uuid(), random_uuid());
+    tickets.insert(ticket.clone(), (now + CLONE_TICKET_LIFETIME, session.clone()));
+    Ok(Some(Value::from(ticket)))
+}
+
+async fn clone_session(call: &Call, tickets: &CloneTickets) -> Reply {
+    let ticket = call.required(arg!(CloneSession.cloneTicket))?;
+    let taken = tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(ticket);
+    let valid = taken.filter(|(ends, session)| *ends > Instant::now() && !session.ended().is_cancelled());
+    let Some((_, original)) = valid else {
+        return Err(fault!(InvalidLogin {}, "The ticket is not valid, was used already, or has ended"));
+    };
+    begin(call, original.account.clone(), &original.locale).await
+}

@@ -1,0 +1,5 @@
+//! Search.
+
+use crate::Methods;
+
+pub(crate) fn register(_: &mut Methods) {}

@@ -1,0 +1,34 @@
+//! How data objects are kept in the store: as VI-JSON of the newest release, so that nothing is filtered out.
+
+use std::sync::Arc;
+
+use vim::{DataId, Fault, Kind, Object, Release, Value, fault, schema};
+
+fn newest() -> Release {
+    let last = schema().releases.len().saturating_sub(1);
+    Release(u8::try_from(last).expect("the schema has fewer than 256 releases"))
+}
+
+/// The object as text that [`decode`] reads.
+pub(crate) fn encode(base: DataId, object: &Arc<Object>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    vim::json::write_value(&mut text, Kind::Data(base), false, &Value::Object(object.clone()), newest());
+    text
+}
+
+/// The object of type `base` or derived from it; none, and a line in the log, if the text is damaged.
+pub(crate) fn decode(base: DataId, text: &[u8]) -> Option<Arc<Object>> {
+    match vim::json::read_value(Kind::Data(base), false, text) {
+        Ok(Value::Object(object)) => Some(object),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::error!(%error, expected = schema().data(base).name, "a stored object cannot be read");
+            None
+        }
+    }
+}
+
+/// What a client is told when durable state cannot be read or written.
+pub(crate) fn store_fault(error: &store::Error) -> Fault {
+    fault!(SystemError { reason: error.to_string() }, "The server's database failed: {error}")
+}

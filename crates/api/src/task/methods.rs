@@ -1,0 +1,189 @@
+//! Methods of the TaskManager and of tasks.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use vim::{
+    DateTime, Fault, ManagedId, MoRef, Object, Value, arg, fault, field, managed_id, method, prop, ty, vim,
+    vim_enum,
+};
+
+use super::collector::{self, TaskCollector};
+use super::{Live, TaskOptions, Tasks, chain_id, change_info, task_ref};
+use crate::event::{blocking, known, too_many_collectors};
+use crate::history::MAX_COLLECTORS;
+use crate::stored::store_fault;
+use crate::{Call, Methods};
+
+type Reply = Result<Option<Value>, Fault>;
+
+const MANAGER: ManagedId = managed_id!(TaskManager);
+const TASK: ManagedId = managed_id!(Task);
+
+/// Tasks that clients have made and not ended.
+const MAX_CLIENT_TASKS: usize = 1_000;
+
+pub(crate) fn register(methods: &mut Methods) {
+    methods.on(MANAGER, method!(CreateTask), create_task);
+    methods.on(MANAGER, method!(CreateCollectorForTasks), |call| async move { create_collector(&call) });
+    methods.on(TASK, method!(CancelTask), |call| async move { cancel(&call) });
+    methods.on(TASK, method!(UpdateProgress), |call| async move { update_progress(&call) });
+    methods.on(TASK, method!(SetTaskDescription), |call| async move { set_description(&call) });
+    methods.on(TASK, method!(SetTaskState), set_state);
+    let collector = managed_id!(TaskHistoryCollector);
+    methods.on(collector, method!(ReadNextTasks), |call| blocking(call, |call| collector::read(call, true)));
+    methods.on(collector, method!(ReadPreviousTasks), |call| {
+        blocking(call, |call| collector::read(call, false))
+    });
+    methods.on(collector, method!(RewindCollector), |call| async move { collector::rewind(&call) });
+    methods.on(collector, method!(ResetCollector), |call| blocking(call, collector::reset));
+    methods.on(collector, method!(SetCollectorPageSize), |call| async move { collector::resize(&call) });
+    methods.on(collector, method!(DestroyCollector), |call| async move {
+        call.session()?.remove(&call.this);
+        Ok(None)
+    });
+}
+
+fn create_collector(call: &Call) -> Reply {
+    let session = call.session()?;
+    let spec = call.required(arg!(CreateCollectorForTasks.filter))?.clone();
+    if session.objects_as::<TaskCollector>().len() >= MAX_COLLECTORS {
+        return Err(too_many_collectors());
+    }
+    let me = MoRef::new(managed_id!(TaskHistoryCollector), session.new_object_id());
+    let log = call.service.core.tasks.0.journal.source();
+    session.add(Arc::new(TaskCollector::new(me.clone(), spec, log, &call.state())?))?;
+    Ok(Some(Value::Ref(me)))
+}
+
+async fn create_task(call: Call) -> Reply {
+    let entity = known(call.required(arg!(CreateTask.obj))?, &call.state())?;
+    let kind = call.required(arg!(CreateTask.taskTypeId))?.to_owned();
+    let cancelable = call.required(arg!(CreateTask.cancelable))?;
+    let tasks = &call.service.core.tasks;
+    if tasks.state().live.values().filter(|live| live.by_client).count() >= MAX_CLIENT_TASKS {
+        return Err(fault!(
+            OutOfBounds { argumentName: "task" },
+            "There are {MAX_CLIENT_TASKS} tasks made by clients already; end some with SetTaskState"
+        ));
+    }
+    let number = tasks.0.journal.number().await.map_err(|error| store_fault(&error))?;
+    let task = task_ref(number);
+    let state = call.state();
+    let name = state.find(&entity).filter(|node| node.me().is_a(managed_id!(ManagedEntity)));
+    let name = name.and_then(|node| node.get(prop!(ManagedEntity.name))).map(str::to_owned);
+    let now = DateTime::now();
+    let info = vim!(TaskInfo {
+        key: task.id(),
+        task: &task,
+        descriptionId: kind,
+        entity: Some(entity).filter(|entity| entity.is_a(managed_id!(ManagedEntity))),
+        entityName: name,
+        state: "queued",
+        cancelled: false,
+        cancelable: cancelable,
+        reason: TaskReasonUser { userName: call.arg(arg!(CreateTask.initiatedBy)).unwrap_or(call.user()) },
+        queueTime: now,
+        eventChainId: chain_id(number),
+        parentTaskKey: call.arg(arg!(CreateTask.parentTaskKey)),
+        activationId: call.arg(arg!(CreateTask.activationId)),
+    });
+    let live = Live { number, cancel: CancellationToken::new(), lock: None, by_client: true };
+    tasks.claim(&task, live, &TaskOptions::default())?;
+    let info = Arc::new(Object::from(info));
+    if let Err(error) = tasks.0.journal.begin(number, &info).await {
+        tasks.release(&task);
+        return Err(store_fault(&error));
+    }
+    tasks.show(&task, &info);
+    Ok(Some(Value::Object(info)))
+}
+
+/// Who began a task may stop it; for others' tasks a privilege is needed.
+fn cancel(call: &Call) -> Reply {
+    let tasks = &call.service.core.tasks;
+    let info = tasks.info(&call.this);
+    let reason = info.as_ref().and_then(|info| info.get(field!(TaskInfo.reason)));
+    let by = reason.filter(|reason| reason.is_a(vim::data_id!(TaskReasonUser)));
+    if by.and_then(|by| by.get(field!(TaskReasonUser.userName))) != Some(call.user()) {
+        call.service.check(call.session()?, &call.this, "Global.CancelTask", &call.state())?;
+    }
+    tasks.cancel(&call.this)?;
+    Ok(None)
+}
+
+fn update_progress(call: &Call) -> Reply {
+    let percent = call.required(arg!(UpdateProgress.percentDone))?;
+    if !(0..=100).contains(&percent) {
+        return Err(fault!(
+            OutOfBounds { argumentName: "percentDone" },
+            "Progress is 0 to 100 percent, not {percent}"
+        ));
+    }
+    let tasks = by_client(call)?;
+    change_info(&tasks.0.tree, &call.this, |info| info.set(field!(TaskInfo.progress), percent));
+    Ok(None)
+}
+
+fn set_description(call: &Call) -> Reply {
+    let description = call.required(arg!(SetTaskDescription.description))?;
+    let tasks = by_client(call)?;
+    change_info(&tasks.0.tree, &call.this, |info| info.set(field!(TaskInfo.description), description));
+    Ok(None)
+}
+
+async fn set_state(call: Call) -> Reply {
+    let state = call.required(arg!(SetTaskState.state))?;
+    let tasks = by_client(&call)?.clone();
+    if state == vim_enum!(TaskInfoState.success) {
+        tasks.finish(&call.this, Ok(call.arg(arg!(SetTaskState.result)).cloned())).await;
+    } else if state == vim_enum!(TaskInfoState.error) {
+        let fault = call.arg(arg!(SetTaskState.fault)).and_then(|fault| Fault::from_localized(fault));
+        let fault = fault.unwrap_or_else(|| fault!(SystemError { reason: "not given" }, "The task failed"));
+        tasks.finish(&call.this, Err(fault)).await;
+    } else {
+        let running = state == vim_enum!(TaskInfoState.running);
+        change_info(&tasks.0.tree, &call.this, |info| {
+            info.set(field!(TaskInfo.state), state);
+            if running && info.get(field!(TaskInfo.startTime)).is_none() {
+                info.set(field!(TaskInfo.startTime), DateTime::now());
+            }
+        });
+    }
+    Ok(None)
+}
+
+/// The tasks, if the one that is called is a client's and has not ended.
+fn by_client(call: &Call) -> Result<&Tasks, Fault> {
+    let tasks = &call.service.core.tasks;
+    match tasks.state().live.get(&call.this) {
+        Some(live) if live.by_client => Ok(tasks),
+        Some(_) => Err(fault!(NotSupported {}, "The server itself runs this task and says how far it is")),
+        None => Err(fault!(InvalidState {}, "The task has ended")),
+    }
+}
+
+/// What states and reasons mean.
+pub(crate) fn description() -> ty!(TaskDescription) {
+    let states = [
+        ("queued", "Queued", "The task waits for its turn"),
+        ("running", "Running", "The task is under way"),
+        ("success", "Completed", "The task has ended and did what was asked"),
+        ("error", "Error", "The task has ended with an error"),
+    ];
+    let states: Vec<_> = states
+        .iter()
+        .map(|(key, label, summary)| vim!(ElementDescription { key: *key, label: *label, summary: *summary }))
+        .collect();
+    let methods = vim::schema().methods.iter().filter(|method| method.is_task).map(|method| {
+        let ty = vim::schema().managed(method.owner).name;
+        let key = format!("{ty}.{}", method.model_name);
+        vim!(ElementDescription { key: key, label: method.model_name, summary: method.name })
+    });
+    let user = "The task was begun by a user";
+    vim!(TaskDescription {
+        methodInfo: methods.collect::<Vec<_>>(),
+        state: states,
+        reason: [TypeDescription { key: "TaskReasonUser", label: "User", summary: user }],
+    })
+}

@@ -1,0 +1,31 @@
+//! Ways through the inventory.
+
+use vim::{MoRef, managed_id, prop};
+
+use super::Snapshot;
+
+/// Longest way up that is followed; an inventory is never so deep.
+const MAX_DEPTH: usize = 256;
+
+/// The entity's parent, the parent's parent and so on.
+pub fn ancestors<'s>(state: &'s Snapshot, entity: &MoRef) -> impl Iterator<Item = MoRef> + use<'s> {
+    let mut at = parent(state, entity);
+    std::iter::from_fn(move || {
+        let here = at.take()?;
+        at = parent(state, &here);
+        Some(here)
+    })
+    .take(MAX_DEPTH)
+}
+
+fn parent(state: &Snapshot, entity: &MoRef) -> Option<MoRef> {
+    if !entity.is_a(managed_id!(ManagedEntity)) {
+        return None;
+    }
+    let node = state.find(entity)?;
+    let parent = node.get(prop!(ManagedEntity.parent)).cloned();
+    if parent.is_none() && entity.is_a(managed_id!(VirtualMachine)) {
+        return node.get(prop!(VirtualMachine.parentVApp)).cloned();
+    }
+    parent
+}
