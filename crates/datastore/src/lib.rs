@@ -32,3 +32,17 @@ pub use lock::{LockOwner, VmLock};
 pub use path::{DatastorePath, FilePath, PathError, PathFault, escape_name};
 pub use search::{Found, Search};
 pub use transfer::{Reader, Upload};
+
+#[cfg(test)]
+mod tests {
+    /// Long operations run on blocking threads while others read.
+    #[test]
+    fn everything_that_is_open_can_go_to_another_thread() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<crate::Datastore>();
+        check::<crate::Upload>();
+        check::<crate::Reader>();
+        check::<crate::VmLock>();
+        check::<crate::Error>();
+    }
+}

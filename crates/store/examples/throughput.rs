@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
     let seconds = arguments.next().map_or(Ok(2.0), |text| text.parse::<f64>())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     println!("{:>8} {:>12} {:>14}", "writers", "commits/s", "mean wait ms");
     for writers in [1, 16, 64] {
         let path = directory.join(format!("store-throughput-{}-{writers}.db", std::process::id()));
