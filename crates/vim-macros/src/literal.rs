@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Token, braced, bracketed, token};
-use vim_schema::{Kind, Member, Record};
+use vim_schema::{DataId, Kind, Member, Record};
 
 use crate::SCHEMA;
 use crate::names::{
@@ -112,10 +112,25 @@ fn is_list_literal(input: ParseStream) -> bool {
     ahead.is_empty() || ahead.peek(Token![,])
 }
 
+/// Says in place what the compiler would say far from it.
+fn check_fit(kind: Kind, given: DataId, name: &Ident) -> syn::Result<()> {
+    let problem = match kind {
+        Kind::Any => return Ok(()),
+        Kind::Data(declared) if SCHEMA.data(given).is_a(SCHEMA.data(declared)) => return Ok(()),
+        Kind::Data(declared) => {
+            let declared = SCHEMA.data(declared).name;
+            format!("{name} does not fit here: it is no {declared} and not derived from it")
+        }
+        _ => format!("{name} does not fit here: it is a data object, and the member is none"),
+    };
+    Err(syn::Error::new(name.span(), problem))
+}
+
 fn element(kind: Kind, input: ParseStream) -> syn::Result<TokenStream> {
     if input.peek(Ident) && input.peek2(token::Brace) {
         let name: Ident = input.fork().parse()?;
-        if SCHEMA.find_data(&name.to_string()).is_some() {
+        if let Some(id) = SCHEMA.find_data(&name.to_string()) {
+            check_fit(kind, id, &name)?;
             return data(input);
         }
     }

@@ -21,11 +21,13 @@ pub trait Marker {
 }
 
 /// A Rust value that can stand where `K` is declared.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not fit where the schema has `{K}`")]
 pub trait IntoKind<K> {
     fn into_value(self) -> Value;
 }
 
 /// The same for an optional member: also an `Option`. An empty list counts as unset.
+#[diagnostic::on_unimplemented(message = "`{Self}` does not fit where the schema has an optional `{K}`")]
 pub trait IntoOptional<K> {
     fn into_optional(self) -> Option<Value>;
 }

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = vim::vim!(VirtualMachineConfigSpec { name: vec!["a"] });
+}

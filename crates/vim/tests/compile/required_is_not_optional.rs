@@ -1,0 +1,3 @@
+fn main() {
+    let _ = vim::vim!(OptionValue { key: None::<String> });
+}

@@ -1,0 +1,4 @@
+fn main() {
+    let tools = vim::vim!(ToolsConfigInfo {});
+    let _ = vim::vim!(VirtualDeviceConfigSpec { device: tools });
+}

@@ -1,0 +1,5 @@
+fn main() {
+    let _ = vim::vim!(VirtualDeviceConfigSpec { device: ToolsConfigInfo {} });
+    let _ = vim::vim!(VirtualMachineConfigSpec { deviceChange: [OptionValue {}] });
+    let _ = vim::vim!(VirtualMachineConfigSpec { name: OptionValue {} });
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = vim::props!(VirtualMachine { name: 7 });
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = vim::vim!(ToolsConfigInfo { toolsVersion: "1" });
+}
