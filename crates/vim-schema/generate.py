@@ -2,11 +2,13 @@
 """Writes vim.schema from the vim25 type table that the installed pyVmomi registers.
 
 usage: python3 generate.py > vim.schema        (needs the PyPI package pyvmomi)
+       python3 generate.py --check              fails if vim.schema is not what would be written
 
 The text's grammar is described at its top and in src/parse.rs. Three things differ from pyVmomi's table, because
 the published XSD differs there and the wire follows the XSD: a field that holds a fault is a LocalizedMethodFault,
 MethodFault is a root of its own, and the two DynamicData fields, which are never sent, are left out.
 """
+import pathlib
 import sys
 
 # Tables of other services (vSAN, storage policies, ...) have endpoints of their own.
@@ -128,7 +130,11 @@ def main():
                 words.append("throws " + " ".join(type_text(f, fault_is_localized=False) for f in faults))
             out.append("  " + " ".join(words))
             out.extend("    " + member(row, method_since, row[4]) for row in params)
-    print("\n".join(out))
+    text = "\n".join(out) + "\n"
+    if sys.argv[1:] != ["--check"]:
+        sys.stdout.write(text)
+    elif pathlib.Path(__file__).with_name("vim.schema").read_text() != text:
+        sys.exit("vim.schema differs from what the installed pyVmomi says: write it anew and read the difference")
 
 
 main()
