@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -163,8 +163,8 @@ impl Local {
     }
 
     pub(crate) fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
-        // Refuses links before they are moved.
-        self.entry(from)?;
+        // Refuses links before they are moved. Only a file may replace one.
+        let force = force && !self.entry(from)?.is_folder();
         let (old, new) = (self.parent(from)?, self.parent(to)?);
         place(old.as_fd(), from.name(), new.as_fd(), to.name(), force).map_err(|error| match error {
             Errno::NOENT => Error::NotFound(from.clone()),
@@ -178,9 +178,15 @@ impl Local {
 
     pub(crate) fn delete(&self, path: &FilePath) -> Result<()> {
         let parent = self.parent(path)?;
-        remove_tree(parent.as_fd(), path.name(), 0)
-            .and_then(|()| rustix::fs::fsync(&parent))
-            .map_err(|e| Error::system(path, e))
+        remove_tree(parent.as_fd(), path.name(), 0).and_then(|()| rustix::fs::fsync(&parent)).map_err(
+            |error| {
+                match error {
+                    // Someone puts new files into it.
+                    Errno::NOTEMPTY => Error::Busy(path.clone()),
+                    error => Error::system(path, error),
+                }
+            },
+        )
     }
 
     pub(crate) fn open_file(&self, path: &FilePath) -> Result<Reader> {
@@ -275,7 +281,8 @@ fn entry(name: &str, stat: &Stat) -> Option<Entry> {
         _ => return None,
     };
     let allocated_bytes = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
-    let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-    let modified: SystemTime = UNIX_EPOCH + seconds;
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
+    let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    let modified = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(UNIX_EPOCH);
     Some(Entry { name: name.to_owned(), kind, size_bytes, allocated_bytes, modified, owner: stat.st_uid })
 }

@@ -46,17 +46,18 @@ pub struct VmLock(Held);
 
 #[derive(Debug)]
 enum Held {
-    Local { directory: OwnedFd, name: String, _file: File },
+    Local { directory: OwnedFd, name: String, file: File },
     Memory { memory: Arc<Memory>, vmx: FilePath },
 }
 
 impl Drop for VmLock {
     fn drop(&mut self) {
         match &self.0 {
-            // Removed while still locked, so that it cannot be another host's file by then.
-            Held::Local { directory, name, .. } => {
-                if let Err(error) = rustix::fs::unlinkat(directory, name.as_str(), AtFlags::empty())
-                    && error != rustix::io::Errno::NOENT
+            // Removed while still locked, so that it cannot become another host's in between; it is another's if the
+            // machine's directory was cleared meanwhile.
+            Held::Local { directory, name, file } => {
+                if is_still_there(directory, name, file)
+                    && let Err(error) = rustix::fs::unlinkat(directory, name.as_str(), AtFlags::empty())
                 {
                     tracing::debug!(file = name, %error, "a lock file stays behind; it is no longer locked");
                 }
@@ -95,7 +96,7 @@ impl VmLock {
                 .and_then(|()| file.write_all(&record))
                 .and_then(|()| file.sync_data())
                 .map_err(fail)?;
-            return Ok(Self(Held::Local { directory, name: name.to_owned(), _file: file }));
+            return Ok(Self(Held::Local { directory, name: name.to_owned(), file }));
         }
         Err(Error::Busy(vmx.clone()))
     }

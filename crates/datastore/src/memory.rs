@@ -177,7 +177,8 @@ impl Memory {
 
     pub(crate) fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
         let mut tree = self.tree();
-        tree.node(from)?;
+        // Only a file may replace one.
+        let force = force && matches!(tree.node(from)?, Node::File { .. });
         tree.check_target(to, force)?;
         let node = tree.take(from)?;
         tree.add(to, node, force)

@@ -6,6 +6,7 @@
 
 mod config;
 mod device;
+mod file_name;
 mod read;
 mod uuids;
 mod write;
@@ -16,6 +17,7 @@ pub use device::{
     AddressType, Backing, Bus, Cdrom, Controller, Disk, DiskMode, DvsPort, Floppy, MacAddress, Nic, NicModel,
     OtherKeys, ScsiModel, Serial, SerialBacking, Slot,
 };
+pub use file_name::FileName;
 pub use uuids::{format_uuid, parse_uuid};
 
 /// Reads a `.vmx` file, keeping every line and its order.

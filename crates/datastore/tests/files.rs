@@ -117,6 +117,14 @@ fn files_and_directories_are_moved() {
         assert_eq!(ds.read(&path("b/sub/f"), 9).unwrap(), b"g");
         ds.write(&path("h"), b"h").unwrap();
         assert!(matches!(ds.rename(&path("h"), &path("b"), true), Err(Error::AlreadyExists(_))));
+        ds.make_directory(&path("empty"), false).unwrap();
+        for target in ["empty", "h"] {
+            assert!(
+                matches!(ds.rename(&path("b"), &path(target), true), Err(Error::AlreadyExists(_))),
+                "{target}"
+            );
+        }
+        ds.delete(&path("empty")).unwrap();
         assert!(matches!(ds.rename(&path("b"), &path("b/sub/x"), false), Err(Error::IntoItself { .. })));
         assert!(matches!(ds.rename(&path("h"), &path("h"), true), Err(Error::IntoItself { .. })));
         assert!(matches!(ds.rename(&path("none"), &path("x"), false), Err(Error::NotFound(_))));
@@ -280,6 +288,18 @@ fn a_machine_is_open_once() {
         assert!(names(ds, "vm").is_empty(), "a lock file stays behind");
         assert!(matches!(ds.lock_vm(&path("none/vm.vmx"), "host-a"), Err(Error::NotFound(_))));
     });
+}
+
+#[test]
+fn a_lock_of_a_machine_that_was_cleared_away_leaves_the_next_one_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let ds = Datastore::mount(directory.path()).unwrap();
+    let old = ds.lock_vm(&path("vm.vmx"), "host-a").unwrap();
+    ds.delete(&path("vm.vmx.lck")).unwrap();
+    let new = ds.lock_vm(&path("vm.vmx"), "host-b").unwrap();
+    drop(old);
+    assert_eq!(ds.vm_lock_owner(&path("vm.vmx")).unwrap().unwrap().host, "host-b");
+    drop(new);
 }
 
 #[test]

@@ -266,3 +266,21 @@ pub(crate) fn unsigned(n: i64) -> u64 {
 pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = open_writer(&directory.path().join("state.db")).unwrap();
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+        assert_eq!(
+            pragma(&connection, "synchronous").unwrap(),
+            2,
+            "2 is FULL: the log is synced at every commit"
+        );
+    }
+}

@@ -218,7 +218,11 @@ fn a_store_is_open_once_and_again_after_it_is_closed() {
     in_directory(|path| {
         let store = Store::open(path).unwrap();
         assert!(matches!(Store::open(path), Err(Error::InUse(_))));
+        commit(&store, |b| _ = b.put("vm", "1", "x"));
+        assert!(store.get("vm", "1").unwrap().is_some());
         drop(store);
+        let log = path.with_extension("db-wal");
+        assert!(!log.exists(), "a closed store is one file");
         Store::open(path).unwrap().verify().unwrap();
     });
 }
