@@ -25,7 +25,7 @@ pub struct MachineSpec {
     pub firmware: Firmware,
     /// Start a kernel directly instead of booting from a device.
     pub direct_boot: Option<DirectBoot>,
-    /// SCSI, SATA and NVMe controllers. The six ports of the built-in SATA controller serve as IDE.
+    /// SCSI, SATA and NVMe controllers. An IDE controller is there when a drive needs it.
     pub controllers: Vec<Controller>,
     /// Disks.
     pub disks: Vec<Disk>,
@@ -130,7 +130,7 @@ impl MachineSpec {
         let has =
             |family, index| self.controllers.iter().any(|c| c.kind.family() == family && c.index == index);
         let ok = match attach {
-            Attachment::Ide { port } => port < 6,
+            Attachment::Ide { port } => port < 4,
             Attachment::Sata { controller, port } => port < 6 && has(Family::Sata, controller),
             Attachment::Scsi { controller, target } => target < 64 && has(Family::Scsi, controller),
             Attachment::Nvme { controller, namespace } => {
@@ -274,9 +274,9 @@ impl ControllerKind {
 /// Where a drive is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Attachment {
-    /// Port 0 to 5 of the built-in controller; an IDE drive of the API is port 2 × channel + unit.
+    /// The IDE controller.
     Ide {
-        /// Port.
+        /// 2 × channel + unit, 0 to 3.
         port: u8,
     },
     /// A port of a SATA controller.
@@ -452,10 +452,11 @@ pub(crate) fn check_id(id: &str) -> Result<()> {
     let ok = id.len() <= 24
         && id.starts_with(|c: char| c.is_ascii_alphabetic())
         && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let reserved = ["rp", "sata", "scsi", "nvme", "net-", "fw-", "qmp", "agent", "serial", "dimm"];
-    let taken = reserved
-        .iter()
-        .any(|r| id.strip_prefix(r).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit())));
+    // Ids that the builder gives to its own devices.
+    let numbered = ["rp", "ide", "sata", "scsi", "nvme", "dimm"].iter().any(|own| {
+        id.strip_prefix(own).is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()))
+    });
+    let taken = numbered || ["usb", "vserial", "balloon0"].contains(&id);
     if ok && !taken { Ok(()) } else { Err(Error::Spec(format!("{id:?} cannot be a device id"))) }
 }
 

@@ -1,4 +1,5 @@
 //! The agent client against agents that are slow, silent, confused or hostile.
+#![allow(clippy::unwrap_used)]
 
 use qemu::Error;
 use qemu::agent::{Agent, ShutdownMode};

@@ -1,5 +1,6 @@
 //! Snapshots, merging and saved state of real QEMU processes. The machine writes with its own block layer, as a
 //! guest would.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

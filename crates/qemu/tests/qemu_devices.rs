@@ -1,4 +1,5 @@
 //! Hot-plug, media and resizing on real QEMU processes.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,12 +1,13 @@
 //! Faults done to real QEMU processes: stopped, cut off, out of space, confined.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{Room, disk, empty_machine, nic, qemu_io};
+use common::{Room, SmallDisk, disk, empty_machine, nic, qemu_io};
 use qemu::machine::NewLayer;
 use qemu::qmp::command;
 use qemu::spec::{Attachment, Confinement, NicBackend, NicModel, User, Video};
-use qemu::{Error, ExitReason, Machine, MachineEvent, RunState, StartOptions, image};
+use qemu::{Error, ExitReason, Machine, MachineEvent, RunState, StartOptions, image, machine};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::time::Duration;
@@ -69,35 +70,11 @@ async fn cut_connection(vm: &Machine) {
     panic!("no connection to {}", path.display());
 }
 
-/// A file system of a few MiB that goes away with the test.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, mib: u32) -> SmallDisk {
-        std::fs::create_dir(at).unwrap();
-        let size = format!("size={mib}m");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(at)
-            .status()
-            .unwrap();
-        assert!(mounted.success());
-        SmallDisk(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|s| s.success()));
-    }
-}
-
 #[tokio::test]
 async fn qemu_offline_work_on_a_full_datastore_says_so_and_leaves_nothing() {
     let room = Room::new();
     let small = SmallDisk::mount(&room.path("small"), 4);
-    let path = small.0.join("d.qcow2");
+    let path = small.path().join("d.qcow2");
     let qcow2 = qemu::spec::ImageFormat::Qcow2;
     let full = image::create(&path, qcow2, 64 << 20, image::Preallocation::Full).await;
     assert!(matches!(full, Err(Error::NoSpace { .. })), "{full:?}");
@@ -110,7 +87,7 @@ async fn qemu_live_work_on_a_full_datastore_fails_and_the_chain_stays() {
     let room = Room::new();
     let small = SmallDisk::mount(&room.path("small"), 4);
     let mut spec = empty_machine("full");
-    let base = small.0.join("a.qcow2");
+    let base = small.path().join("a.qcow2");
     image::create(&base, qemu::spec::ImageFormat::Qcow2, 64 << 20, image::Preallocation::Off).await.unwrap();
     let mut a = disk(&room, "a", Attachment::VirtioBlk).await;
     a.path = base.clone();
@@ -128,10 +105,10 @@ async fn qemu_live_work_on_a_full_datastore_fails_and_the_chain_stays() {
     assert_eq!(vm.chain("a").await.unwrap(), [top.clone(), base]);
     assert!(!qemu_io(&vm, "a", "read -P 9 0 16M").await.contains("failed"));
     // A snapshot whose file has no room fails before the disk is touched.
-    std::fs::write(small.0.join("filler"), vec![1; 8 << 20]).unwrap_err();
-    let refused = vm.snapshot(&[NewLayer { disk: "a".into(), file: small.0.join("a-2.qcow2") }]).await;
+    std::fs::write(small.path().join("filler"), vec![1; 8 << 20]).unwrap_err();
+    let refused = vm.snapshot(&[NewLayer { disk: "a".into(), file: small.path().join("a-2.qcow2") }]).await;
     assert!(refused.is_err());
-    assert!(!small.0.join("a-2.qcow2").exists());
+    assert!(!small.path().join("a-2.qcow2").exists());
     assert_eq!(vm.chain("a").await.unwrap()[0], top);
     vm.power_off().await.unwrap();
     let report = image::check(&top, qemu::spec::ImageFormat::Qcow2, false).await.unwrap();
@@ -236,4 +213,101 @@ async fn qemu_a_tap_is_handed_over_as_a_descriptor() {
     vm.power_off().await.unwrap();
     // Not persistent: gone with the process that held them.
     assert!(!Path::new("/sys/class/net/esf-qt0").exists());
+}
+
+#[tokio::test]
+async fn qemu_the_process_joins_its_cgroup_and_starts_without_one_too() {
+    let room = Room::new();
+    let mut spec = empty_machine("grouped");
+    let unified = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = unified.lines().find(|line| line.contains(" - cgroup2 ")).expect("cgroup v2 is mounted");
+    let root = Path::new(mount.split(' ').nth(4).unwrap());
+    let group = root.join(format!("esf-test-{}", std::process::id()));
+    std::fs::create_dir(&group).unwrap();
+    spec.confinement.cgroup = Some(group.clone());
+    let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
+    let members = std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    assert_eq!(members.trim(), vm.pid().to_string());
+    vm.power_off().await.unwrap();
+    std::fs::remove_dir(&group).unwrap();
+    let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_daemon_that_dies_leaves_its_machine_to_be_adopted() {
+    // The daemon is this test program itself, started again as another process and killed.
+    if let Ok(at) = std::env::var("QEMU_TEST_DAEMON") {
+        let vm = Machine::start(&empty_machine("left"), &at, StartOptions::default()).await.unwrap();
+        vm.resume().await.unwrap();
+        println!("started {}", vm.pid());
+        std::future::pending::<()>().await;
+    }
+    let room = Room::new();
+    let at = room.path("r");
+    let name = "qemu_a_daemon_that_dies_leaves_its_machine_to_be_adopted";
+    let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("QEMU_TEST_DAEMON", &at)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(daemon.stdout.take().unwrap()));
+    let started =
+        lines.find_map(|line| line.unwrap().strip_prefix("started ").map(ToOwned::to_owned)).unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let vm = Machine::adopt(&at).await.unwrap();
+    assert_eq!(vm.pid().to_string(), started);
+    assert_eq!(vm.run_state().await.unwrap(), RunState::Running);
+    let mut events = vm.events();
+    send(&vm, Signal::KILL);
+    let Some(MachineEvent::Exited { reason }) = events.next().await else { panic!("no end") };
+    assert!(matches!(reason, ExitReason::Vanished { .. }), "{reason:?}");
+    assert!(!vm.runtime_dir().is_held().unwrap());
+}
+
+#[tokio::test]
+async fn qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown() {
+    if let Ok(at) = std::env::var("QEMU_TEST_DAEMON") {
+        println!("starting");
+        let _vm = Machine::start(&empty_machine("moment"), &at, StartOptions::default()).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    let room = Room::new();
+    let name = "qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown";
+    let mut found_alive = 0;
+    for moment in 0..12 {
+        let at = room.path(&format!("run/{moment}"));
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env("QEMU_TEST_DAEMON", &at)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(daemon.stdout.take().unwrap()));
+        lines.find(|line| line.as_ref().unwrap() == "starting").unwrap().unwrap();
+        std::thread::sleep(Duration::from_micros(700 * moment));
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        found_alive += machine::reap_orphans(&room.path("run"), |_| false).await.unwrap().len();
+        assert!(machine::scan(&room.path("run")).unwrap().is_empty());
+        let left = processes_with(at.to_str().unwrap());
+        assert!(left.is_empty(), "moment {moment}: {left:?}");
+    }
+    assert!(found_alive > 0, "no start was interrupted with its process alive");
+}
+
+/// Processes whose record of launch is this directory, found by the sockets' log that they write to.
+fn processes_with(dir: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let log = std::fs::read_link(format!("/proc/{pid}/fd/2")).unwrap_or_default();
+        if log.starts_with(dir) {
+            found.push(pid);
+        }
+    }
+    found
 }

@@ -1,4 +1,5 @@
 //! Power, adoption and the end of real QEMU processes, with guests that have nothing to boot.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The monitor client against a monitor that misbehaves in every way one can.
+#![allow(clippy::unwrap_used)]
 
 use qemu::qmp::{Client, command};
 use qemu::{Error, limits};

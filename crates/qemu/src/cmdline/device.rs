@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 /// Slots for memory added while running.
 pub(crate) const MEMORY_SLOTS: u8 = 16;
 
+/// Id of the IDE controller: a real PIIX4, since many kernels have a driver for it and none for SATA.
+pub(super) const IDE: &str = "ide0";
+
 /// Id of a root port, which is also the name of its bus.
 #[must_use]
 pub fn port_id(port: u8) -> String {
@@ -84,7 +87,8 @@ fn boot_index(device: &mut Value, index: Option<u32>) {
 
 fn place(spec: &MachineSpec, id: &str, attach: Attachment, kind: &str, port: Option<u8>) -> Result<Value> {
     Ok(match attach {
-        Attachment::Ide { port } => json!({"driver": format!("ide-{kind}"), "bus": format!("ide.{port}")}),
+        Attachment::Ide { port } => json!({"driver": format!("ide-{kind}"),
+            "bus": format!("{IDE}.{}", port / 2), "unit": port % 2}),
         Attachment::Sata { controller, port } => {
             json!({"driver": format!("ide-{kind}"), "bus": format!("sata{controller}.{port}")})
         }

@@ -3,6 +3,8 @@
 
 pub mod block;
 pub mod device;
+#[cfg(test)]
+mod tests;
 
 use crate::spec::{Accel, Attachment, Firmware, MachineSpec, Video, port_count};
 use crate::{Error, Result};
@@ -40,6 +42,7 @@ mod slot {
     pub(super) const RNG: u8 = 0x5;
     pub(super) const SATA: u8 = 0x6;
     pub(super) const SCSI: u8 = 0xa;
+    pub(super) const IDE: u8 = 0xf;
     pub(super) const ROOT_PORTS: u8 = 0x10;
 }
 
@@ -242,6 +245,10 @@ impl Args {
     fn drives(&mut self, spec: &MachineSpec, ports: &BTreeMap<&str, u8>) -> Result<()> {
         for controller in &spec.controllers {
             self.json("-device", &device::controller(*controller, slot::SATA, slot::SCSI));
+        }
+        let mut attachments = spec.disks.iter().map(|d| d.attach).chain(spec.cdroms.iter().map(|c| c.attach));
+        if attachments.any(|a| matches!(a, Attachment::Ide { .. })) {
+            self.json("-device", &device::on_root("piix4-ide", slot::IDE, json!({"id": device::IDE})));
         }
         for disk in &spec.disks {
             self.json("-blockdev", &block::disk(&disk.id, disk)?);

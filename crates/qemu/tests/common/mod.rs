@@ -3,7 +3,7 @@
 
 use qemu::spec::{Attachment, Disk, ImageFormat, Nic, NicBackend, NicModel};
 use qemu::{MachineSpec, image};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Size of the disks made here.
 pub const DISK_BYTES: u64 = 16 << 20;
@@ -101,4 +101,32 @@ pub fn open_tap(name: &str) -> std::os::fd::OwnedFd {
     let made = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&tap), TUNSETIFF, request.as_ptr()) };
     assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
     tap.into()
+}
+
+/// A file system of a few MiB that goes away with the test.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub fn mount(at: &Path, mib: u32) -> SmallDisk {
+        std::fs::create_dir(at).unwrap();
+        let size = format!("size={mib}m");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(at)
+            .status()
+            .unwrap();
+        assert!(mounted.success());
+        SmallDisk(at.to_owned())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|s| s.success()));
+    }
 }
