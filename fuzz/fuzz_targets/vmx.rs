@@ -1,0 +1,15 @@
+//! A `.vmx` file that someone left on a datastore.
+#![no_main]
+
+use datastore::vmx::{self, VmxConfig};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &[u8]| {
+    let Ok(file) = vmx::parse(text) else { return };
+    if let Ok(written) = file.to_text() {
+        let again = vmx::parse(written.as_bytes()).expect("our own file");
+        assert!(file.iter().eq(again.iter()), "{written}");
+    }
+    let Ok(config) = VmxConfig::read(&file) else { return };
+    let _ = config.to_dictionary();
+});
