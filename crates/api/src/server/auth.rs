@@ -1,0 +1,141 @@
+//! Who sends a request: session by cookie or header, user and password, or a ticket.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use http::{HeaderMap, header};
+use vim::{Fault, data_id};
+
+use super::connection::Remote;
+use super::routes::App;
+use super::{SESSION_COOKIE, SESSION_HEADER};
+use crate::session::Peer;
+use crate::{Account, Session};
+
+/// The cookie that carries a ticket for one request.
+const TICKET_COOKIE: &str = "vmware_cgi_ticket";
+const MAX_USER_AGENT_BYTES: usize = 256;
+
+impl App {
+    /// The session that a request's cookie or header names, if it is still there.
+    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
+        let sessions = &self.site.service.core.sessions;
+        if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
+            return sessions.find(unquoted(key));
+        }
+        cookie(headers, SESSION_COOKIE).and_then(|key| sessions.find(key))
+    }
+
+    /// The account behind a request that needs no session: for files and screenshots.
+    pub(super) async fn account(
+        &self,
+        remote: &Remote,
+        headers: &HeaderMap,
+        method: &http::Method,
+        target: &str,
+    ) -> Option<(Account, Option<Arc<Session>>)> {
+        if let Some(session) = self.session(headers) {
+            return Some((session.account.clone(), Some(session)));
+        }
+        if let Some(ticket) = cookie(headers, TICKET_COOKIE) {
+            let tickets = &self.site.service.core.tickets;
+            return tickets.redeem_request(ticket, method.as_str(), target).map(|account| (account, None));
+        }
+        let (user, password) = basic(headers)?;
+        let account = self.guard_login(remote, self.site.service.authority.login(&user, &password)).await;
+        account.ok().map(|account| (account, None))
+    }
+
+    /// Runs something that tries a password, later if this address has tried wrong ones.
+    pub(super) async fn guard_login<T>(
+        &self,
+        remote: &Remote,
+        login: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.throttle.wait(remote.address).await;
+        let result = login.await;
+        match &result {
+            Ok(_) => self.throttle.note(remote.address, true),
+            Err(fault) if fault.is_a(data_id!(InvalidLogin)) => {
+                tracing::info!(address = %remote.address, "a login failed");
+                self.throttle.note(remote.address, false);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+/// What a session is to remember of its client.
+pub(super) fn peer(remote: &Remote, headers: &HeaderMap) -> Arc<Peer> {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let user_agent = agent.chars().take(MAX_USER_AGENT_BYTES).collect();
+    Arc::new(Peer { address: remote.address, user_agent, certificate: remote.certificate.clone() })
+}
+
+/// `Set-Cookie` for a session.
+pub(super) fn set_cookie(key: &str, tls: bool) -> String {
+    let secure = if tls { "; Secure" } else { "" };
+    format!("{SESSION_COOKIE}=\"{key}\"; Path=/; HttpOnly{secure}")
+}
+
+/// The value of a cookie, without the quotes that some clients keep around it.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| unquoted(value))
+}
+
+/// The key in a SOAP header or cookie, which may be a whole cookie.
+pub(super) fn unquoted(value: &str) -> &str {
+    value.trim().trim_matches('"')
+}
+
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_with_and_without_quotes_among_others() {
+        for line in [
+            "vmware_soap_session=\"k-1\"",
+            "vmware_soap_session=k-1",
+            "a=b; vmware_soap_session=\"k-1\"; c",
+            "a=\"x\";vmware_soap_session=k-1",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, line.parse().unwrap());
+            assert_eq!(cookie(&headers, SESSION_COOKIE), Some("k-1"), "{line}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=b".parse().unwrap());
+        headers.append(header::COOKIE, "vmware_soap_session=k-1".parse().unwrap());
+        assert_eq!(cookie(&headers, SESSION_COOKIE), Some("k-1"));
+        headers.clear();
+        headers.insert(header::COOKIE, "xvmware_soap_session=k-1".parse().unwrap());
+        assert_eq!(cookie(&headers, SESSION_COOKIE), None);
+    }
+
+    #[test]
+    fn a_password_may_hold_a_colon() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, "basic cm9vdDphOmI=".parse().unwrap());
+        assert_eq!(basic(&headers), Some(("root".into(), "a:b".into())));
+    }
+}

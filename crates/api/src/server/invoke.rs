@@ -1,0 +1,119 @@
+//! The way from a decoded request to the objects, the same for every protocol.
+
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+use vim::path::PropertyPath;
+use vim::{Args, Fault, MoRef, Release, Value, fault, schema};
+
+use super::connection::Remote;
+use super::routes::App;
+use crate::service::{Object, not_authenticated};
+use crate::session::Peer;
+use crate::{Call, Session};
+
+/// A request with what its protocol knew of it.
+pub(super) struct Asked {
+    pub remote: Remote,
+    pub peer: Arc<Peer>,
+    pub session: Option<Arc<Session>>,
+    pub this: MoRef,
+    pub release: Release,
+    pub operation_id: Option<Arc<str>>,
+}
+
+/// What a method answered.
+pub(super) struct Done {
+    pub result: Option<Value>,
+    /// The session that the call has begun: the client is to be given its key.
+    pub begun: Option<Arc<Session>>,
+}
+
+/// Methods that change nothing and may wait long: they end when the client hangs up. Every other call is finished once
+/// it has begun, or a client that goes away could leave half of a change behind.
+fn only_waits(method: &str) -> bool {
+    matches!(method, "WaitForUpdates" | "WaitForUpdatesEx")
+}
+
+/// Methods that try a password or another secret.
+fn tries_secret(method: &str) -> bool {
+    method.starts_with("Login") || matches!(method, "CloneSession" | "ChangePassword")
+}
+
+impl App {
+    pub(super) async fn invoke(&self, asked: Asked, args: Args) -> Result<Done, Fault> {
+        let name = args.method_name();
+        let Asked { remote, peer, session, this, release, operation_id } = asked;
+        let service = self.site.service.clone();
+        let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
+        call.release = release;
+        call.operation_id = operation_id.clone();
+        let new_session = call.new_session.clone();
+        let run = async move {
+            let work = tokio::spawn(async move { service.invoke(call).await });
+            let ended =
+                if only_waits(name) { AbortOnDropHandle::new(work).await } else { work.await };
+            ended.unwrap_or_else(|error| {
+                tracing::error!(method = name, %error, "a method failed by an internal error");
+                Err(fault!(SystemError { reason: "internal error" }, "The call failed by an internal error"))
+            })
+        };
+        let result = match tries_secret(name) {
+            true => self.guard_login(&remote, run).await,
+            false => run.await,
+        };
+        let begun = new_session.get().cloned();
+        if let Some(session) = &begun {
+            let user = &session.account.name;
+            tracing::info!(user, address = %remote.address, session = session.public_id(), "logged in");
+        }
+        if let Some(session) = session.filter(|session| session.ended().is_cancelled()) {
+            let user = &session.account.name;
+            tracing::info!(user, address = %remote.address, session = session.public_id(), "logged out");
+        }
+        match result {
+            Ok(result) => Ok(Done { result, begun }),
+            Err(fault) => {
+                tracing::debug!(
+                    method = name,
+                    object = %this,
+                    operation = operation_id.as_deref(),
+                    fault = fault.type_name(),
+                    "{fault}"
+                );
+                Err(fault)
+            }
+        }
+    }
+
+    /// Reads one property, or what a path leads to, of the object itself.
+    pub(super) fn fetch(&self, asked: &Asked, property: &str) -> Result<Option<Value>, Fault> {
+        let service = &self.site.service;
+        let state = service.core.tree.snapshot();
+        let session = asked.session.as_ref();
+        let _active = session.map(Session::begin);
+        let object = match service.find(&asked.this, session.map(AsRef::as_ref), &state) {
+            Ok(object) => object,
+            // Who is not logged in learns of no object whether it is there.
+            Err(_) if session.is_none() => return Err(not_authenticated(&asked.this, "System.View")),
+            Err(fault) => return Err(fault),
+        };
+        let path = PropertyPath::compile(object.me().ty(), property).map_err(|wrong| wrong.to_fault())?;
+        let number = path.property();
+        let value = match session {
+            Some(session) => {
+                service.may_read(&object, number, session, &state)?;
+                service.property(&object, number, session, &state)
+            }
+            None => {
+                let ty = schema().managed(object.me().ty());
+                let privilege = ty.privileges[usize::from(number)].unwrap_or("System.View");
+                match &object {
+                    Object::Shared(node) if privilege == "System.Anonymous" => node.at(number).cloned(),
+                    _ => return Err(not_authenticated(&asked.this, privilege)),
+                }
+            }
+        };
+        Ok(value.and_then(|value| path.get(&value)))
+    }
+}

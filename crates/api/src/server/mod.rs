@@ -1,0 +1,99 @@
+//! The server: SOAP, VI-JSON, files, screenshots and consoles over HTTP/1.1, with TLS or without.
+//!
+//! [`serve`] takes a listener that is open already and a [`Site`]. Connections are in `connection`, the paths in
+//! `routes`, and each protocol in a file of its own; they all meet in `invoke`, the only way to the objects.
+
+mod auth;
+mod body;
+mod connection;
+mod console;
+mod folder;
+mod invoke;
+mod json;
+pub mod limits;
+mod listing;
+mod pages;
+mod routes;
+mod screen;
+mod soap;
+mod throttle;
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use vim::{DateTime, Fault, MoRef};
+
+use crate::files::Files;
+use crate::tls::{Renewing, server_config};
+use crate::{Account, Service};
+pub use pages::read_http_date;
+
+/// The header that carries a session's key in VI-JSON.
+pub const SESSION_HEADER: &str = "vmware-api-session-id";
+/// The cookie that carries it in SOAP and for files.
+pub const SESSION_COOKIE: &str = "vmware_soap_session";
+
+/// Makes pictures of VMs' screens.
+#[async_trait]
+pub trait Screens: Send + Sync {
+    /// A screenshot as PNG. The caller has checked that the account may have it.
+    ///
+    /// # Errors
+    /// `InvalidPowerState` if the VM is off, or what else stands in the way.
+    async fn screenshot(&self, who: &Account, vm: &MoRef) -> Result<Vec<u8>, Fault>;
+}
+
+/// What is served.
+#[derive(Clone)]
+pub struct Site {
+    pub service: Arc<Service>,
+    /// Without it `/folder` does not exist.
+    pub files: Option<Arc<dyn Files>>,
+    /// Without it `/screen` does not exist.
+    pub screens: Option<Arc<dyn Screens>>,
+}
+
+/// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have
+/// [`limits::SHUTDOWN_GRACE`] to end; calls that change something are finished in any case.
+///
+/// # Errors
+/// If the listener cannot be used, or TLS cannot be set up.
+pub async fn serve(
+    site: Site,
+    listener: std::net::TcpListener,
+    certificate: Option<Arc<Renewing>>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let tls = match &certificate {
+        Some(certificate) => Some(server_config(certificate.clone()).map_err(io::Error::other)?),
+        None => None,
+    };
+    let housekeeping = tokio::spawn(keep_house(site.service.clone(), certificate, shutdown.clone()));
+    let app = Arc::new(routes::App::new(site, tls.is_some(), shutdown.clone()));
+    connection::accept(listener, tls, app, shutdown).await;
+    housekeeping.abort();
+    Ok(())
+}
+
+/// Ends idle sessions and renews the certificate.
+async fn keep_house(service: Arc<Service>, certificate: Option<Arc<Renewing>>, shutdown: CancellationToken) {
+    let mut sweep = tokio::time::interval(limits::SESSION_SWEEP_TIME);
+    let mut renewal = tokio::time::interval(limits::RENEWAL_TIME);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = sweep.tick() => service.core.sessions.close_idle(DateTime::now()),
+            _ = renewal.tick() => {
+                let Some(certificate) = certificate.clone() else { continue };
+                match tokio::task::spawn_blocking(move || certificate.renew()).await {
+                    Ok(Err(error)) => tracing::error!(%error, "the server's certificate cannot be renewed"),
+                    Ok(Ok(_)) | Err(_) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The paths that are served.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get, post};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::throttle::Throttle;
+use super::{Site, console, folder, json, limits, pages, screen, soap};
+
+/// What all handlers share.
+pub(super) struct App {
+    pub site: Site,
+    pub tls: bool,
+    pub shutdown: CancellationToken,
+    pub throttle: Throttle,
+    /// Places for open consoles.
+    pub consoles: Arc<Semaphore>,
+}
+
+impl App {
+    pub(super) fn new(site: Site, tls: bool, shutdown: CancellationToken) -> Self {
+        let consoles = Arc::new(Semaphore::new(limits::MAX_CONSOLES));
+        Self { site, tls, shutdown, throttle: Throttle::default(), consoles }
+    }
+}
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/about", get(pages::about))
+        .route("/sdk", post(soap::call).get(pages::wsdl_by_query))
+        .route("/sdk/", post(soap::call).get(pages::wsdl_by_query))
+        .route("/sdk/vimService", post(soap::call).get(pages::wsdl_by_query))
+        .route("/sdk/vimServiceVersions.xml", get(pages::versions))
+        .route("/sdk/vimService.wsdl", get(pages::wsdl))
+        .route("/sdk/vim25/{release}/{type}/{id}/{member}", post(json::call).get(json::call))
+        .route("/api/vcenter/system", post(json::hello))
+        .route("/folder", any(folder::handle))
+        .route("/folder/", any(folder::handle))
+        .route("/folder/{*path}", any(folder::handle))
+        .route("/screen", get(screen::handle))
+        .route("/ticket/{id}", get(console::handle))
+        // Bodies have limits of their own, by what they are.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app)
+}

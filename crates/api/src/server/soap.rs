@@ -1,0 +1,95 @@
+//! SOAP on `/sdk`.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, header};
+use vim::soap::{self, Call};
+use vim::{Fault, Release, fault, version};
+
+use super::auth::{peer, set_cookie, unquoted};
+use super::body::{self, Refused};
+use super::connection::Remote;
+use super::invoke::Asked;
+use super::routes::App;
+use crate::Session;
+
+const XML: &str = "text/xml; charset=utf-8";
+/// The longest name that a client may give its operation.
+const MAX_OPERATION_ID_BYTES: usize = 256;
+
+pub(super) async fn call(
+    State(app): State<Arc<App>>,
+    Extension(remote): Extension<Remote>,
+    request: axum::extract::Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
+    let release = version::release_of_soap_action(action);
+    let body = match body::read(&headers, body).await {
+        Ok(body) => body,
+        Err(Refused { status, why }) => {
+            return refuse(&headers, status, &fault!(InvalidRequest {}, "{why}"), release).await;
+        }
+    };
+    let request = match soap::read_request(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::debug!(address = %remote.address, %error, "a request that cannot be read");
+            return refuse(&headers, StatusCode::INTERNAL_SERVER_ERROR, &error.to_fault(), release).await;
+        }
+    };
+    drop(body);
+    let session = app.session(&headers).or_else(|| {
+        let cookie = request.header.session_cookie.as_deref()?;
+        app.site.service.core.sessions.find(unquoted(cookie))
+    });
+    let operation_id = request.header.operation_id.as_deref().map(|id| {
+        let end = id.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_OPERATION_ID_BYTES).last();
+        Arc::from(if id.len() > MAX_OPERATION_ID_BYTES { &id[..end.unwrap_or(0)] } else { id })
+    });
+    let asked =
+        Asked { peer: peer(&remote, &headers), remote, session, this: request.this, release, operation_id };
+    let mut out = Vec::new();
+    let mut begun: Option<Arc<Session>> = None;
+    let status = match request.call {
+        Call::Method(args) => {
+            let method = args.method;
+            match app.invoke(asked, args).await {
+                Ok(done) => {
+                    soap::write_response(&mut out, method, done.result.as_ref(), release);
+                    begun = done.begun;
+                    StatusCode::OK
+                }
+                Err(fault) => write_fault(&mut out, &fault, release),
+            }
+        }
+        Call::Fetch { property } => match app.fetch(&asked, &property) {
+            Ok(value) => {
+                soap::write_fetch_response(&mut out, value.as_ref(), release);
+                StatusCode::OK
+            }
+            Err(fault) => write_fault(&mut out, &fault, release),
+        },
+    };
+    let mut response = body::answer(&headers, status, XML, out).await;
+    if let Some(session) = begun
+        && let Ok(cookie) = set_cookie(&session.key, app.tls).parse()
+    {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) -> StatusCode {
+    soap::write_fault(out, fault, release, false);
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+async fn refuse(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {
+    let mut out = Vec::new();
+    soap::write_fault(&mut out, fault, release, true);
+    body::answer(headers, status, XML, out).await
+}
