@@ -6,12 +6,14 @@
 
 mod authority;
 mod call;
+pub mod client;
 pub mod event;
 pub mod files;
 pub mod history;
 pub mod managers;
 pub mod property;
 mod search;
+pub mod server;
 mod service;
 pub mod session;
 mod stored;

@@ -89,9 +89,7 @@ impl Tickets {
     pub(crate) fn redeem_request(&self, id: &str, method: &str, target: &str) -> Option<Account> {
         let method = plain_method(method);
         let target = target_of(target);
-        let fits = |stands_for: &StandsFor| {
-            matches!(stands_for, StandsFor::Request { method: m, target: t, .. } if *m == method && *t == target)
-        };
+        let fits = |stands_for: &StandsFor| matches!(stands_for, StandsFor::Request { method: m, target: t, .. } if *m == method && *t == target);
         match self.take(id, fits, Instant::now())? {
             StandsFor::Request { account, .. } => Some(account),
             StandsFor::Console(_) => None,

@@ -7,9 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -28,6 +26,21 @@ pub enum Trust {
     Thumbprint(String),
     /// Anyone. For tests and for users who ask for it.
     Insecure,
+}
+
+impl Trust {
+    /// The authorities in a PEM file.
+    ///
+    /// # Errors
+    /// [`TlsError::Tls`] if there is none in it.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, TlsError> {
+        use rustls::pki_types::pem::PemObject;
+        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        match authorities {
+            Ok(authorities) if !authorities.is_empty() => Ok(Self::Ca(authorities)),
+            _ => Err(TlsError::Tls(rustls::Error::General("the file holds no certificate in PEM form".into()))),
+        }
+    }
 }
 
 /// A client that trusts these servers and shows this identity if it is asked for one.
@@ -141,8 +154,10 @@ impl ServerCertVerifier for Shown {
         }
         // A pinned authority must have signed the certificate; that it is in the chain proves nothing.
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
-        let authority =
-            intermediates.iter().find(|certificate| same_thumbprint(certificate, pinned)).ok_or_else(unknown)?;
+        let authority = intermediates
+            .iter()
+            .find(|certificate| same_thumbprint(certificate, pinned))
+            .ok_or_else(unknown)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone().into_owned())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())

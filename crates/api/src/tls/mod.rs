@@ -26,7 +26,9 @@ pub enum TlsError {
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
     /// A file does not hold what it should.
-    #[error("{path} holds no usable certificate or key ({reason}); remove it and the file beside it to have it made anew")]
+    #[error(
+        "{path} holds no usable certificate or key ({reason}); remove it and the file beside it to have it made anew"
+    )]
     Unusable { path: PathBuf, reason: String },
     #[error("cannot make a certificate: {0}")]
     Issue(#[from] rcgen::Error),
