@@ -1,2 +1,233 @@
-pub mod net;
-pub mod process;
+//! `esfera lab`: a whole data center on one machine.
+//!
+//! The lab is the init system of its processes: DHCP, two hosts and a center, each in its network namespace. Their public
+//! sockets are opened here, on the loopback interface, and inherited. What it fills the data center with is in `seed`.
+
+mod credentials;
+mod net;
+mod process;
+mod seed;
+mod supervise;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::args::LabArgs;
+use credentials::Credentials;
+use net::{LabNet, VM_BRIDGE, host_address, in_namespace};
+use process::InheritedListener;
+use supervise::Supervised;
+
+const HOSTS: usize = 2;
+/// Where running VMs' sockets are; below it a directory for each lab.
+const RUNTIME: &str = "/run/esfera";
+const CENTER_USER: &str = "administrator@vsphere.local";
+
+/// Runs the lab until it is told to stop.
+pub async fn run(args: LabArgs) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("the lab makes network namespaces: run it as root");
+    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let lab = Lab::prepare(args)?;
+    let running = tokio::select! {
+        running = lab.start() => running?,
+        _ = interrupt.recv() => { lab.net.remove()?; return Ok(()) }
+        _ = terminate.recv() => { lab.net.remove()?; return Ok(()) }
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: virtual machines first, then the daemons");
+    if let Err(error) =
+        seed::power_off_all(&lab.url(&running.center), CENTER_USER, &lab.credentials.center).await
+    {
+        tracing::warn!("not every virtual machine could be turned off: {error:#}");
+    }
+    for process in running.processes {
+        process.stop().await;
+    }
+    lab.net.remove()
+}
+
+struct Lab {
+    args: LabArgs,
+    net: LabNet,
+    credentials: Credentials,
+    program: PathBuf,
+    runtime: PathBuf,
+}
+
+struct Running {
+    center: SocketAddr,
+    /// In the order in which they are to be stopped.
+    processes: Vec<Supervised>,
+}
+
+impl Lab {
+    fn prepare(args: LabArgs) -> Result<Self> {
+        for directory in ["run", "datastores/shared/images"] {
+            let path = args.data.join(directory);
+            std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let credentials = Credentials::load_or_make(&args.data)?;
+        let runtime = Path::new(RUNTIME).join(&args.name);
+        let net = LabNet::create(&args.name, HOSTS)?;
+        // What ran in the namespaces is gone, so what it left is stale.
+        if runtime.exists() {
+            std::fs::remove_dir_all(&runtime)
+                .with_context(|| format!("cannot clear {}", runtime.display()))?;
+        }
+        let program = std::env::current_exe().context("cannot find this program")?;
+        Ok(Self { args, net, credentials, program, runtime })
+    }
+
+    async fn start(&self) -> Result<Running> {
+        let center = InheritedListener::bind(self.args.listen)?;
+        let mut hosts = Vec::new();
+        for number in 1..=HOSTS {
+            hosts.push(InheritedListener::bind(self.public_address(number)?)?);
+        }
+        let addresses: Vec<SocketAddr> =
+            hosts.iter().map(InheritedListener::address).collect::<Result<_>>()?;
+        let center_address = center.address()?;
+        let run = self.args.data.join("run");
+        let dhcp = {
+            let (net, state) = (self.net.clone(), run.clone());
+            Supervised::start("dhcp", &run, move || net.dhcp_server(&state))?
+        };
+        let mut daemons = Vec::new();
+        for (at, listener) in hosts.into_iter().enumerate() {
+            let number = at + 1;
+            daemons.push(Supervised::start(
+                &format!("host{number}"),
+                &run,
+                self.host_command(number, listener),
+            )?);
+        }
+        let center = Supervised::start("center", &run, self.center_command(center))?;
+        let mut processes = vec![center];
+        processes.append(&mut daemons);
+        processes.push(dhcp);
+        let running = Running { center: center_address, processes };
+        seed::fill(&self.seed(&running, &addresses)).await?;
+        self.announce(&running, &addresses).await?;
+        Ok(running)
+    }
+
+    fn seed(&self, running: &Running, hosts: &[SocketAddr]) -> seed::Seed {
+        seed::Seed {
+            center: self.url(&running.center),
+            user: CENTER_USER.into(),
+            credentials: self.credentials.clone(),
+            hosts: hosts
+                .iter()
+                .enumerate()
+                .map(|(at, public)| (self.url(public), host_address(at + 1)))
+                .collect(),
+            shared: self.args.data.join("datastores/shared"),
+            image: self.args.guest_image.clone(),
+            vm: !self.args.no_vm,
+        }
+    }
+
+    /// Host `number`'s socket is on the center's port plus its number, or on any port if the center's is.
+    fn public_address(&self, number: usize) -> Result<SocketAddr> {
+        let mut address = self.args.listen;
+        if address.port() != 0 {
+            let port = u16::try_from(usize::from(address.port()) + number)
+                .context("there is no port for the hosts")?;
+            address.set_port(port);
+        }
+        Ok(address)
+    }
+
+    fn url(&self, address: &SocketAddr) -> String {
+        format!("https://{address}")
+    }
+
+    fn host_command(
+        &self,
+        number: usize,
+        listener: InheritedListener,
+    ) -> impl Fn() -> Result<Command> + Send + use<> {
+        let (namespace, program) = (self.net.host(number), self.program.clone());
+        let data = self.args.data.join(format!("host{number}"));
+        let local = self.args.data.join(format!("datastores/local{number}"));
+        let shared = self.args.data.join("datastores/shared");
+        let runtime = self.runtime.join(format!("h{number}"));
+        let password = self.credentials.host_file.clone();
+        move || {
+            std::fs::create_dir_all(&local)?;
+            let mut command = in_namespace(&namespace, &program);
+            command.arg("host").arg("--data").arg(&data).arg("--runtime").arg(&runtime);
+            command.args(["--listen", &format!("{}:443", host_address(number))]);
+            command.args(["--listen-fd", &listener.fd().to_string(), "--bridge", VM_BRIDGE]);
+            command.args(["--name", &host_address(number).to_string(), "--name", "127.0.0.1"]);
+            command.args(["--datastore", &format!("shared={}", shared.display())]);
+            command.args(["--datastore", &format!("local{number}={}", local.display())]);
+            command.arg("--password-file").arg(&password);
+            Ok(command)
+        }
+    }
+
+    fn center_command(&self, listener: InheritedListener) -> impl Fn() -> Result<Command> + Send + use<> {
+        let (namespace, program) = (self.net.segment(), self.program.clone());
+        let (data, password) = (self.args.data.join("center"), self.credentials.center_file.clone());
+        move || {
+            let mut command = in_namespace(&namespace, &program);
+            command.arg("center").arg("--data").arg(&data);
+            command.args(["--listen-fd", &listener.fd().to_string(), "--name", "127.0.0.1"]);
+            command.arg("--password-file").arg(&password);
+            Ok(command)
+        }
+    }
+
+    async fn announce(&self, running: &Running, hosts: &[SocketAddr]) -> Result<()> {
+        let url = self.url(&running.center);
+        println!();
+        println!("The lab is up.");
+        println!();
+        println!("  center  {url}   user {CENTER_USER}   password {}", self.credentials.center);
+        for (at, address) in hosts.iter().enumerate() {
+            println!(
+                "  host    {}   user root   password {}   (in the inventory: {})",
+                self.url(address),
+                self.credentials.host,
+                host_address(at + 1)
+            );
+        }
+        println!();
+        println!("Try:  esfera login {url} --insecure --user {CENTER_USER}   and then   esfera vm ls");
+        println!("Ctrl-C stops everything; the next start finds it as it was.");
+        println!();
+        if let Some(file) = &self.args.ready_file {
+            let mut ready_hosts = Vec::new();
+            for (at, address) in hosts.iter().enumerate() {
+                ready_hosts.push(json!({
+                    "url": self.url(address),
+                    "user": "root",
+                    "password": self.credentials.host,
+                    "management_address": host_address(at + 1).to_string(),
+                    "thumbprint": api::tls::thumbprint_of(&address.to_string()).await?.sha1,
+                }));
+            }
+            let ready = json!({
+                "center": { "url": url, "user": CENTER_USER, "password": self.credentials.center },
+                "hosts": ready_hosts,
+                "run": self.args.data.join("run"),
+                "runtime": self.runtime,
+                "datastore": self.args.data.join("datastores/shared"),
+            });
+            crate::daemon::write_ready_file(file, &ready)?;
+        }
+        Ok(())
+    }
+}

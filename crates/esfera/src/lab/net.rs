@@ -22,6 +22,7 @@ const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
 
 /// The namespaces of one lab. Removed by [`LabNet::remove`].
+#[derive(Clone)]
 pub struct LabNet {
     name: String,
     hosts: usize,

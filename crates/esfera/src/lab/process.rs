@@ -37,8 +37,9 @@ impl Process {
         Ok(Self { name: name.into(), child })
     }
 
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Its pid, unless it has been waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Waits until it ends by itself.
@@ -80,6 +81,11 @@ impl InheritedListener {
         })?;
         fcntl_setfd(&listener, FdFlags::empty()).context("cannot make the socket inheritable")?;
         Ok(Self(listener))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.0.local_addr().context("the socket has no address")
     }
 
     /// Its number in the child.
