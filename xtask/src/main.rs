@@ -3,6 +3,7 @@
 //! fresh clone needs exactly one of them.
 #![forbid(unsafe_code)]
 
+mod environment;
 mod fuzz;
 mod guest;
 mod lint;
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
 }
 
 fn make_guest(check: bool) -> Result<()> {
-    setup::run()?;
+    setup::packages()?;
     let image = guest::image()?;
     if check {
         guest::check::run(&image)?;

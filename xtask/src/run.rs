@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::environment::Environment;
 use crate::process;
-use crate::test::Environment;
 
 #[derive(Args)]
 pub struct Options {

@@ -2,14 +2,14 @@
 //! tests with clients of others, a short run of the fuzz targets. A failing phase does not keep the next
 //! from running.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::{fuzz, guest, paths, process, setup};
+use crate::environment::Environment;
+use crate::{fuzz, paths, process, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -49,50 +49,9 @@ impl Phase {
     }
 }
 
-/// What tests are told through their environment.
-pub struct Environment {
-    binary: PathBuf,
-    guest: PathBuf,
-    python: PathBuf,
-}
-
-impl Environment {
-    /// Sets up the machine, makes the guest and builds the binary (in the given profile).
-    pub fn prepare(release: bool) -> Result<Self> {
-        setup::run()?;
-        let guest = guest::image()?;
-        process::step("build", || {
-            let mut build = process::cargo()?;
-            build.args(["build", "--quiet", "--workspace", "--exclude", "xtask"]);
-            process::run(if release { build.arg("--release") } else { &mut build })
-        })?;
-        let binary = target_directory()?.join(if release { "release" } else { "debug" }).join("esfera");
-        Ok(Self { binary, guest, python: setup::interpreter()? })
-    }
-
-    pub fn binary(&self) -> &Path {
-        &self.binary
-    }
-
-    pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command
-            .env("ESFERA_BIN", &self.binary)
-            .env(guest::IMAGE_VARIABLE, &self.guest)
-            .env("ESFERA_PYTHON", &self.python)
-    }
-}
-
-fn target_directory() -> Result<PathBuf> {
-    let text = process::read(process::cargo()?.args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
-    metadata["target_directory"]
-        .as_str()
-        .map(PathBuf::from)
-        .context("cargo metadata names no target directory")
-}
-
 pub fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
+    setup::run()?;
     let environment = Environment::prepare(false)?;
     let mut failed = Vec::new();
     for phase in Phase::ALL {
@@ -132,9 +91,10 @@ fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
         return Ok(());
     }
     // Its bin directory first, so that tests find ansible-playbook and the like by name.
-    let bin = environment.python.parent().context("the interpreter lies in a directory")?;
+    let python = setup::interpreter()?;
+    let bin = python.parent().context("the interpreter lies in a directory")?;
     let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;
-    let mut pytest = Command::new(&environment.python);
+    let mut pytest = Command::new(&python);
     pytest.current_dir(paths::repository()).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"])

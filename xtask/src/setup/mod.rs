@@ -16,13 +16,20 @@ use crate::{paths, process};
 
 pub use python::interpreter;
 
-/// Installs whatever is missing; says nothing if nothing is.
+/// Installs everything that building, running and testing need; says nothing if it is all there.
 pub fn run() -> Result<()> {
+    packages()?;
     let _alone = lock("setup")?;
-    apt::install_missing()?;
     python::install_missing()?;
     install_cargo_tool("cargo-nextest")?;
     Ok(())
+}
+
+/// Installs what building and running need. The tests' own tools take minutes more, so a first look does
+/// without them.
+pub fn packages() -> Result<()> {
+    let _alone = lock("setup")?;
+    apt::install_missing()
 }
 
 /// Holds the named lock until the file is dropped: two commands at once do not make one thing twice.
