@@ -25,6 +25,8 @@ pub mod runtime;
 #[allow(unsafe_code)]
 mod spawn;
 pub mod spec;
+#[allow(unsafe_code)]
+mod tap;
 
 pub use error::{Error, Result};
 pub use machine::{Events, ExitReason, Machine, MachineEvent, RunState, StartOptions};

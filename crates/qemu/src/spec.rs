@@ -392,7 +392,7 @@ pub enum NicModel {
 /// What a network adapter is plugged into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NicBackend {
-    /// A tap device that exists and that the process may open.
+    /// A tap device that exists in the network namespace of the caller, who opens it for the machine.
     Tap {
         /// Interface name.
         ifname: String,

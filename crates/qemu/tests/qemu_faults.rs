@@ -311,3 +311,34 @@ fn processes_with(dir: &str) -> Vec<i32> {
     }
     found
 }
+
+#[tokio::test]
+async fn qemu_a_tap_is_opened_by_name_for_a_user_who_may_not() {
+    let room = Room::new();
+    let ip = |arguments: &[&str]| {
+        assert!(std::process::Command::new("ip").args(arguments).status().unwrap().success());
+    };
+    let tap = |id: &str, ifname: &str| nic(id, NicModel::Virtio, NicBackend::Tap { ifname: ifname.into() });
+    for name in ["esf-qt2", "esf-qt3"] {
+        ip(&["tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr"]);
+    }
+    let mut spec = empty_machine("named-tap");
+    spec.nics = vec![tap("n0", "esf-qt2")];
+    spec.confinement.user = Some(User { uid: 64_127, gid: 64_127 });
+    let found = async {
+        let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await?;
+        let taken = vm.add_nic(&tap("n1", "esf-qt2"), None).await;
+        let absent = vm.add_nic(&tap("n1", "esf-qt9"), None).await;
+        let added = vm.add_nic(&tap("n1", "esf-qt3"), None).await;
+        vm.power_off().await?;
+        Ok::<_, Error>((taken, absent, added))
+    };
+    let found = found.await;
+    for name in ["esf-qt2", "esf-qt3"] {
+        ip(&["tuntap", "del", "dev", name, "mode", "tap"]);
+    }
+    let (taken, absent, added) = found.unwrap();
+    assert!(matches!(taken, Err(Error::Io { .. })), "{taken:?}");
+    assert!(matches!(absent, Err(Error::Io { .. })), "{absent:?}");
+    added.unwrap();
+}

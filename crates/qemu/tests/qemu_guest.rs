@@ -262,3 +262,30 @@ async fn qemu_a_suspended_guest_goes_on_where_it_was_and_a_snapshot_is_quiesced(
     tokio::time::timeout(BOOT, again).await.expect("the guest does not reboot");
     vm.power_off().await.unwrap();
 }
+
+#[tokio::test]
+async fn qemu_a_guest_boots_from_efi_firmware() {
+    let room = Room::new();
+    let mut spec = guest(&room, "efi").await;
+    let vars = room.path("nvram");
+    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &vars).unwrap();
+    let code = PathBuf::from("/usr/share/OVMF/OVMF_CODE_4M.fd");
+    spec.firmware = qemu::spec::Firmware::Efi { code, vars, secure_boot: false };
+    let (vm, agent) = boot(&room, &spec).await;
+    assert_eq!(shell(&agent, "[ -d /sys/firmware/efi ] && echo efi").await, "efi");
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_machine_with_secure_boot_starts() {
+    let room = Room::new();
+    let mut spec = common::empty_machine("secure");
+    let vars = room.path("nvram");
+    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd", &vars).unwrap();
+    let code = PathBuf::from("/usr/share/OVMF/OVMF_CODE_4M.ms.fd");
+    spec.firmware = qemu::spec::Firmware::Efi { code, vars, secure_boot: true };
+    let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
+    vm.resume().await.unwrap();
+    assert_eq!(vm.run_state().await.unwrap(), RunState::Running);
+    vm.power_off().await.unwrap();
+}

@@ -149,9 +149,16 @@ pub(crate) fn netdev(nic: &Nic, port: u8, tap: Option<&str>) -> Result<Value> {
                 return Err(Error::Spec(format!("{}: {ifname:?} is no interface name", nic.id)));
             }
             set("type", "tap");
-            set("ifname", ifname);
-            set("script", "no");
-            set("downscript", "no");
+            match tap {
+                Some(tap) => {
+                    set("fd", tap);
+                }
+                None => {
+                    set("ifname", ifname);
+                    set("script", "no");
+                    set("downscript", "no");
+                }
+            }
         }
         NicBackend::TapDescriptor => {
             let tap = tap.ok_or_else(|| Error::Spec(format!("{}: no tap was handed over", nic.id)))?;

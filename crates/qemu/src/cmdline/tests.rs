@@ -95,9 +95,9 @@ fn each_part_of_a_spec_becomes_its_option() {
             "pc-q35-10.0,dump-guest-core=off,vmport=off,hpet=off,pflash0=fw-code,pflash1=fw-vars,smm=on",
         ),
         (
-            |s| s.nics = vec![nic("n", NicBackend::Tap { ifname: "tap0".into() })],
+            |s| s.nics = vec![nic("m", NicBackend::Tap { ifname: "tap0".into() })],
             "-netdev",
-            r#"{"downscript":"no","id":"net-n","ifname":"tap0","script":"no","type":"tap"}"#,
+            r#"{"downscript":"no","id":"net-m","ifname":"tap0","script":"no","type":"tap"}"#,
         ),
         (
             |s| s.nics = vec![nic("n", NicBackend::TapDescriptor)],

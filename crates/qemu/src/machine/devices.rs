@@ -5,8 +5,8 @@ use super::Machine;
 use crate::cmdline::{block, device};
 use crate::qmp;
 use crate::qmp::command::{self, BlockNode};
-use crate::spec::{Attachment, Disk, Nic, check_id, check_mac, port_count};
-use crate::{Error, Result, limits};
+use crate::spec::{Attachment, Disk, Nic, NicBackend, check_id, check_mac, port_count};
+use crate::{Error, Result, limits, tap};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -119,6 +119,10 @@ impl Machine {
         if let Err(e) = client.run(&command::NetdevDel { id: netdev.clone() }).await {
             tracing::trace!(nic = %nic.id, error = %e, "no backend to clear away");
         }
+        let tap = match &nic.backend {
+            NicBackend::Tap { ifname } => Some(tap::open(ifname)?),
+            _ => tap,
+        };
         let passed = match tap {
             Some(tap) => {
                 client.send_descriptor(&netdev, tap).await?;

@@ -8,8 +8,8 @@ use crate::process::{self, Process};
 use crate::qmp::{self, command};
 use crate::runtime::{Birth, LaunchRecord, RuntimeDir};
 use crate::spawn::{self, Launch};
-use crate::spec::{Accel, MachineSpec};
-use crate::{Error, Result, limits};
+use crate::spec::{Accel, MachineSpec, NicBackend};
+use crate::{Error, Result, limits, tap};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -106,6 +106,11 @@ fn launch(spec: MachineSpec, dir: &RuntimeDir, options: StartOptions) -> Result<
     }
     for (nic, tap) in options.taps {
         channels.taps.insert(nic, keep(tap));
+    }
+    for nic in &spec.nics {
+        if let NicBackend::Tap { ifname } = &nic.backend {
+            channels.taps.insert(nic.id.clone(), keep(tap::open(ifname)?));
+        }
     }
     channels.incoming = options.incoming.is_some();
     prepare_serial_log(&spec)?;
