@@ -1,6 +1,62 @@
-//! The property collector.
+//! The property collector: reads properties of many objects at once, and tells what has changed since.
+//!
+//! A filter specification is compiled (`spec`), walked over the tree (`select`) and read (`read`). `retrieve` does that
+//! once; `filter` keeps what a client knows and computes what is new from the tree's change log; `collector` waits.
 
-use crate::{Methods, Service};
+mod collector;
+mod filter;
+mod read;
+mod retrieve;
+mod select;
+mod spec;
 
-pub(crate) fn register(_: &mut Methods) {}
-pub(crate) fn compute(_: &mut Service) {}
+#[cfg(test)]
+mod tests;
+
+pub use collector::OwnChanges;
+pub(crate) use collector::compute;
+
+use vim::{Fault, MoRef, Value, schema};
+
+use crate::{Call, Methods, Service, Session};
+
+/// Objects, property sets and traversals that one filter specification may name.
+pub const MAX_SPECS: usize = 100_000;
+/// Traversals that one filter specification may hold.
+pub const MAX_TRAVERSALS: usize = 1_000;
+/// Retrievals of one session that are to be continued; the oldest is forgotten when there are more.
+pub const MAX_TOKENS: usize = 32;
+
+pub(crate) fn register(methods: &mut Methods) {
+    retrieve::register(methods);
+    collector::register(methods);
+}
+
+/// One property of one object by its path, as `Fetch` reads it; without a session only what anybody may read.
+///
+/// # Errors
+/// `ManagedObjectNotFound`, `InvalidProperty`, `NoPermission`, `NotAuthenticated`.
+pub fn fetch(
+    service: &Service,
+    session: Option<&Session>,
+    object: &MoRef,
+    path: &str,
+) -> Result<Option<Value>, Fault> {
+    let state = service.core.tree.snapshot();
+    let reader = read::Reader { service, session, state: &state };
+    let object = service.find(object, session, &state)?;
+    let path = vim::path::PropertyPath::compile(object.me().ty(), path).map_err(|error| error.to_fault())?;
+    let ty = schema().managed(object.me().ty());
+    let privilege = ty.privileges[usize::from(path.property())].unwrap_or("System.View");
+    if let Some(fault) = reader.refusal(&object, privilege)? {
+        return Err(fault);
+    }
+    let computed = service.computed(object.me().ty(), path.property());
+    Ok(reader.value(&object, &path, computed))
+}
+
+impl Call {
+    fn reader<'a>(&'a self, state: &'a crate::Snapshot) -> read::Reader<'a> {
+        read::Reader { service: &self.service, session: self.session.as_deref(), state }
+    }
+}

@@ -1,0 +1,403 @@
+//! Property collectors with their filters: what a session waits on.
+//!
+//! A collector's version counts its replies. The last reply is kept, so a client that lost it on the way asks again
+//! with the version that it has and gets the same once more.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use vim::{
+    Fault, Kind, List, ManagedId, MoRef, Object as Data, Value, arg, data_id, fault, field, managed_id,
+    method, prop, vim,
+};
+
+use super::filter::{Known, Lost};
+use super::read::Reader;
+use super::select::not_found;
+use super::spec::Spec;
+use crate::call::invalid_argument;
+use crate::service::not_authenticated;
+use crate::session::SessionObject;
+use crate::{Call, Methods, Service, Session, Snapshot};
+
+type Reply = Result<Option<Value>, Fault>;
+
+const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
+const FILTER: ManagedId = managed_id!(PropertyFilter);
+/// The longest wait that is counted; longer ones have no end.
+const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+pub(super) fn register(methods: &mut Methods) {
+    methods.on(COLLECTOR, method!(CreateFilter), |call| async move { create_filter(&call) });
+    methods.on(FILTER, method!(DestroyPropertyFilter), |call| async move { destroy_filter(&call) });
+    methods.on(COLLECTOR, method!(CreatePropertyCollector), |call| async move { create(&call) });
+    methods.on(COLLECTOR, method!(DestroyPropertyCollector), |call| async move { destroy(&call) });
+    methods.on(COLLECTOR, method!(CancelWaitForUpdates), |call| async move {
+        of(&call)?.end_wait();
+        Ok(None)
+    });
+    methods.on(COLLECTOR, method!(WaitForUpdates), |call| async move {
+        let version = call.arg(arg!(WaitForUpdates.version)).unwrap_or_default().to_owned();
+        of(&call)?.wait(&call, &version, None, usize::MAX).await
+    });
+    methods.on(COLLECTOR, method!(CheckForUpdates), |call| async move {
+        let version = call.arg(arg!(CheckForUpdates.version)).unwrap_or_default().to_owned();
+        of(&call)?.wait(&call, &version, Some(Duration::ZERO), usize::MAX).await
+    });
+    methods.on(COLLECTOR, method!(WaitForUpdatesEx), |call| async move { wait_ex(&call).await });
+}
+
+pub(crate) fn compute(service: &mut Service) {
+    service.compute(COLLECTOR, prop!(PropertyCollector.filter).number(), |_, session, node, _| {
+        session.local::<SessionCollector>().of(node.me()).filters()
+    });
+}
+
+/// Tells those who wait on a session's behalf that one of its own objects has changed.
+#[derive(Default)]
+pub struct OwnChanges(watch::Sender<u64>);
+
+impl OwnChanges {
+    pub(crate) fn tell(session: &Session) {
+        session.local::<Self>().0.send_modify(|count| *count += 1);
+    }
+}
+
+/// The session's part of the collector that every session has without creating it.
+#[derive(Default)]
+struct SessionCollector(OnceLock<Arc<Collector>>);
+
+impl SessionCollector {
+    fn of(&self, me: &MoRef) -> Arc<Collector> {
+        self.0.get_or_init(|| Arc::new(Collector::new(me.clone()))).clone()
+    }
+}
+
+/// The collector that is called.
+fn of(call: &Call) -> Result<Arc<Collector>, Fault> {
+    let session = call.session()?;
+    if session.object(&call.this).is_some() {
+        return session.object_as(&call.this);
+    }
+    Ok(session.local::<SessionCollector>().of(&call.this))
+}
+
+struct Collector {
+    me: MoRef,
+    inner: Mutex<Inner>,
+    /// Ends the wait that is under way.
+    waiting: Mutex<Option<CancellationToken>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    version: u64,
+    filters: VecDeque<Active>,
+    last: Option<Last>,
+}
+
+struct Active {
+    filter: Arc<Filter>,
+    known: Known,
+}
+
+/// The last reply, and the version that was asked with.
+struct Last {
+    asked: Option<u64>,
+    reply: Value,
+}
+
+struct Filter {
+    me: MoRef,
+    shown: Arc<Data>,
+    spec: Spec,
+    partial: bool,
+    collector: Weak<Collector>,
+}
+
+impl SessionObject for Filter {
+    fn me(&self) -> &MoRef {
+        &self.me
+    }
+
+    fn property(&self, number: u16, _: &Session, _: &Snapshot) -> Option<Value> {
+        if number == prop!(PropertyFilter.spec).number() {
+            return Some(Value::Object(self.shown.clone()));
+        }
+        (number == prop!(PropertyFilter.partialUpdates).number()).then_some(Value::Boolean(self.partial))
+    }
+}
+
+impl SessionObject for Collector {
+    fn me(&self) -> &MoRef {
+        &self.me
+    }
+
+    fn property(&self, number: u16, _: &Session, _: &Snapshot) -> Option<Value> {
+        if number == prop!(PropertyCollector.filter).number() { self.filters() } else { None }
+    }
+}
+
+fn create(call: &Call) -> Reply {
+    let session = call.session()?;
+    let collector = Arc::new(Collector::new(MoRef::new(COLLECTOR, session.new_object_id())));
+    let me = collector.me.clone();
+    session.add(collector)?;
+    Ok(Some(Value::Ref(me)))
+}
+
+fn destroy(call: &Call) -> Reply {
+    let session = call.session()?;
+    if session.object(&call.this).is_none() {
+        return Err(fault!(
+            NotSupported {},
+            "Only a collector made by CreatePropertyCollector can be destroyed"
+        ));
+    }
+    let collector: Arc<Collector> = session.object_as(&call.this)?;
+    session.remove(&call.this);
+    collector.end_wait();
+    for active in collector.inner().filters.drain(..) {
+        session.remove(&active.filter.me);
+    }
+    Ok(None)
+}
+
+fn create_filter(call: &Call) -> Reply {
+    let session = call.session()?;
+    let collector = of(call)?;
+    let shown = call.required(arg!(CreateFilter.spec))?.clone();
+    let spec = Spec::compile(&shown)?;
+    if !spec.report_missing {
+        let state = call.state();
+        let missing = spec.starts.iter().find(|start| call.reader(&state).find(&start.object).is_none());
+        if let Some(missing) = missing {
+            return Err(not_found(&missing.object));
+        }
+    }
+    let me = MoRef::new(FILTER, session.new_object_id());
+    let partial = call.required(arg!(CreateFilter.partialUpdates))?;
+    let collector_ref = Arc::downgrade(&collector);
+    let filter = Arc::new(Filter { me: me.clone(), shown, spec, partial, collector: collector_ref });
+    session.add(filter.clone())?;
+    collector.inner().filters.push_back(Active { filter, known: Known::default() });
+    OwnChanges::tell(session);
+    Ok(Some(Value::Ref(me)))
+}
+
+fn destroy_filter(call: &Call) -> Reply {
+    let session = call.session()?;
+    let filter: Arc<Filter> = session.object_as(&call.this)?;
+    session.remove(&call.this);
+    if let Some(collector) = filter.collector.upgrade() {
+        collector.inner().filters.retain(|active| active.filter.me != call.this);
+    }
+    OwnChanges::tell(session);
+    Ok(None)
+}
+
+async fn wait_ex(call: &Call) -> Reply {
+    let version = call.arg(arg!(WaitForUpdatesEx.version)).unwrap_or_default();
+    let options = call.arg(arg!(WaitForUpdatesEx.options));
+    let most = match options.and_then(|options| options.get(field!(WaitOptions.maxObjectUpdates))) {
+        None => usize::MAX,
+        Some(most) => usize::try_from(most).ok().filter(|most| *most > 0).ok_or_else(|| {
+            invalid_argument("options.maxObjectUpdates", "maxObjectUpdates must be at least 1")
+        })?,
+    };
+    let longest = match options.and_then(|options| options.get(field!(WaitOptions.maxWaitSeconds))) {
+        None => None,
+        Some(seconds) => Some(Duration::from_secs(u64::try_from(seconds).map_err(|_| {
+            invalid_argument("options.maxWaitSeconds", "maxWaitSeconds must not be negative")
+        })?)),
+    };
+    of(call)?.wait(call, version, longest, most).await
+}
+
+/// Ends its wait when it is dropped: the client has its answer or has hung up.
+struct Turn<'a> {
+    collector: &'a Collector,
+    ended: CancellationToken,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Nobody else waits: whoever began a wait later has ended this one first.
+        let mut waiting = self.collector.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.ended.is_cancelled() {
+            *waiting = None;
+        }
+    }
+}
+
+impl Collector {
+    fn new(me: MoRef) -> Self {
+        Self { me, inner: Mutex::default(), waiting: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn filters(&self) -> Option<Value> {
+        let filters: Vec<Value> =
+            self.inner().filters.iter().map(|active| Value::Ref(active.filter.me.clone())).collect();
+        (!filters.is_empty()).then(|| Value::List(List::new(Kind::Ref(FILTER), filters)))
+    }
+
+    fn end_wait(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = waiting.take() {
+            token.cancel();
+        }
+    }
+
+    /// Begins a wait; one that is under way ends.
+    fn turn(&self) -> Turn<'_> {
+        let ended = CancellationToken::new();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = waiting.replace(ended.clone()) {
+            before.cancel();
+        }
+        drop(waiting);
+        Turn { collector: self, ended }
+    }
+
+    /// Waits until there is something new for who has `version`; nothing if that takes longer than `longest`.
+    async fn wait(&self, call: &Call, version: &str, longest: Option<Duration>, most: usize) -> Reply {
+        let session = call.session()?;
+        let mut ask = Ask::parse(version)?;
+        let turn = self.turn();
+        let tree = &call.service.core.tree;
+        let (mut versions, mut own) = (tree.versions(), session.local::<OwnChanges>().0.subscribe());
+        let deadline = longest.filter(|longest| *longest < MAX_WAIT).map(|longest| Instant::now() + longest);
+        loop {
+            versions.mark_unchanged();
+            own.mark_unchanged();
+            let state = tree.snapshot();
+            if let Some(reply) = self.inner().updates(call.reader(&state), ask, most)? {
+                return Ok(Some(reply));
+            }
+            ask = Ask::Again;
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(None);
+            }
+            let timeout = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = session.ended().cancelled() => return Err(not_authenticated(&self.me, "System.View")),
+                () = turn.ended.cancelled() => return Err(fault!(
+                    RequestCanceled {},
+                    "The wait was cancelled, or another one began on the same collector"
+                )),
+                _ = versions.changed() => {}
+                _ = own.changed() => {}
+                () = timeout => {}
+            }
+        }
+    }
+}
+
+/// What a client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    /// Nothing.
+    Anew,
+    /// The reply with this version.
+    Since(u64),
+    /// The same as when the wait began.
+    Again,
+}
+
+impl Ask {
+    fn parse(version: &str) -> Result<Self, Fault> {
+        match version.trim() {
+            "" => Ok(Self::Anew),
+            text => text.parse().map(Self::Since).map_err(|_| unknown_version(text)),
+        }
+    }
+}
+
+fn unknown_version(version: &str) -> Fault {
+    fault!(
+        InvalidCollectorVersion {},
+        "The version {version:?} is not known (any more); begin again with an empty one"
+    )
+}
+
+impl Inner {
+    /// The next reply, if there is anything to tell.
+    fn updates(&mut self, reader: Reader<'_>, ask: Ask, most: usize) -> Result<Option<Value>, Fault> {
+        let asked = match ask {
+            Ask::Anew => {
+                self.begin_anew();
+                None
+            }
+            Ask::Since(version) => {
+                if let Some(last) = self.last.as_ref().filter(|last| last.asked == Some(version)) {
+                    return Ok(Some(last.reply.clone()));
+                }
+                if version == 0 || version != self.version {
+                    return Err(unknown_version(&version.to_string()));
+                }
+                Some(version)
+            }
+            Ask::Again => (self.version > 0).then_some(self.version),
+        };
+        let mut sets: Vec<Value> = Vec::new();
+        let mut left = most;
+        for active in &mut self.filters {
+            let filter = &active.filter;
+            match active.known.refresh(&filter.spec, reader) {
+                Ok(()) => {}
+                Err(Lost::Fault(fault)) => return Err(fault),
+                Err(Lost::TooOld) => {
+                    self.begin_anew();
+                    // The version that the client has is none that is held from now on.
+                    self.version += 1;
+                    return Err(unknown_version(&(self.version - 1).to_string()));
+                }
+            }
+            let objects = active.known.take(left, reader)?;
+            left -= objects.len();
+            let missing = active.known.take_missing();
+            if !objects.is_empty() || !missing.is_empty() {
+                let objects = List::new(Kind::Data(data_id!(ObjectUpdate)), objects);
+                let missing = List::new(Kind::Data(data_id!(MissingObject)), missing);
+                let update = vim!(PropertyFilterUpdate {
+                    filter: &filter.me,
+                    objectSet: objects,
+                    missingSet: missing
+                });
+                sets.push(update.into());
+            }
+        }
+        if sets.is_empty() {
+            return Ok(None);
+        }
+        self.version += 1;
+        let truncated = self.filters.iter().any(|active| active.known.has_more()).then_some(true);
+        let sets = List::new(Kind::Data(data_id!(PropertyFilterUpdate)), sets);
+        let reply =
+            vim!(UpdateSet { version: self.version.to_string(), filterSet: sets, truncated: truncated });
+        let reply = Value::from(reply);
+        self.last = Some(Last { asked, reply: reply.clone() });
+        Ok(Some(reply))
+    }
+
+    fn begin_anew(&mut self) {
+        self.last = None;
+        for active in &mut self.filters {
+            active.known = Known::default();
+        }
+    }
+}

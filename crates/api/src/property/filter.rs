@@ -1,0 +1,354 @@
+//! What a client knows of the objects of one filter, and what is new.
+//!
+//! For each object the node that was last sent is kept (it is shared with old states of the tree, not copied). The
+//! change log says which objects and properties to compare; the walk is repeated only when a property changed that it
+//! had read, or an object came or went that it had met.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use vim::{Fault, Kind, List, MoRef, Value, data_id, vim, vim_enum};
+
+use super::read::{Denied, Reader};
+use super::select::{OwnSource, not_found, select};
+use super::spec::{Plan, Planned, Spec};
+use crate::service::Object;
+use crate::tree::TooOld;
+use crate::{Change, Node, What};
+
+/// A filter's state between two calls.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The version of the tree up to which everything here has been considered; none before the first walk.
+    seen: Option<u64>,
+    walk: u64,
+    entries: HashMap<MoRef, Entry>,
+    /// Objects with something to tell, oldest first.
+    pending: VecDeque<MoRef>,
+    traversed: HashSet<MoRef>,
+    own: Vec<OwnSource>,
+    /// Objects of the session's own that are reported: their properties change without a trace in the log.
+    own_entries: Vec<MoRef>,
+    dangling: HashSet<Box<str>>,
+    /// An update that did not fit into the last reply.
+    left_over: Option<Value>,
+    missing: HashSet<MoRef>,
+    missing_to_tell: Vec<MoRef>,
+}
+
+struct Entry {
+    plan: Arc<Plan>,
+    /// What the client has; none if it does not know the object.
+    sent: Option<Sent>,
+    /// The walk that last met the object.
+    walk: u64,
+    present: bool,
+    queued: bool,
+    changed: Changed,
+}
+
+struct Sent {
+    state: SentState,
+    denied: Denied,
+}
+
+enum SentState {
+    /// All that was sent can be read again from the node.
+    Node(Arc<Node>),
+    /// One for each path of the plan.
+    Values(Box<[Option<Value>]>),
+}
+
+/// Properties that may differ from what was sent.
+enum Changed {
+    None,
+    Some(Vec<u16>),
+    All,
+}
+
+impl Changed {
+    fn add(&mut self, numbers: impl Iterator<Item = u16>) {
+        match self {
+            Self::All => {}
+            Self::None => *self = Self::Some(numbers.collect()),
+            Self::Some(known) => {
+                for number in numbers {
+                    if !known.contains(&number) {
+                        known.push(number);
+                    }
+                }
+            }
+        }
+    }
+
+    fn has(&self, number: u16) -> bool {
+        match self {
+            Self::None => false,
+            Self::Some(numbers) => numbers.contains(&number),
+            Self::All => true,
+        }
+    }
+}
+
+/// Why there is nothing new to tell.
+pub(super) enum Lost {
+    /// The change log does not reach back: the client must begin anew.
+    TooOld,
+    Fault(Fault),
+}
+
+impl From<TooOld> for Lost {
+    fn from(_: TooOld) -> Self {
+        Self::TooOld
+    }
+}
+
+impl From<Fault> for Lost {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Known {
+    /// Considers everything that has happened up to the reader's state.
+    pub fn refresh(&mut self, spec: &Spec, reader: Reader<'_>) -> Result<(), Lost> {
+        let mut walk_again = self.seen.is_none();
+        if let Some(seen) = self.seen {
+            for commit in reader.state.since(seen)? {
+                for change in &commit.changes {
+                    walk_again |= self.consider(spec, change);
+                }
+            }
+        }
+        walk_again |= self.own.iter().any(|own| {
+            let session = reader.session.filter(|session| session.object(own.object.me()).is_some());
+            let now = session.and_then(|session| own.object.property(own.property, session, reader.state));
+            session.is_none() || !same(now.as_ref(), own.value.as_ref())
+        });
+        for me in &self.own_entries {
+            if let Some(entry) = self.entries.get_mut(me) {
+                entry.changed = Changed::All;
+                queue(&mut self.pending, me, entry);
+            }
+        }
+        if walk_again {
+            self.walk(spec, reader)?;
+        }
+        self.seen = Some(reader.state.version());
+        Ok(())
+    }
+
+    /// Notes a change; whether it may change what the walk finds.
+    fn consider(&mut self, spec: &Spec, change: &Change) -> bool {
+        let me = &change.object;
+        match &change.what {
+            What::Created => {
+                // Removed and made again within one commit.
+                if let Some(entry) = self.entries.get_mut(me) {
+                    entry.changed = Changed::All;
+                    queue(&mut self.pending, me, entry);
+                }
+                self.dangling.contains(me.id()) || self.traversed.contains(me)
+            }
+            What::Removed => self.entries.contains_key(me) || self.traversed.contains(me),
+            What::Set(numbers) => {
+                if let Some(entry) = self.entries.get_mut(me) {
+                    let plan = entry.plan.clone();
+                    let planned = |number: &u16| plan.paths.iter().any(|path| path.property == *number);
+                    if numbers.iter().any(planned) {
+                        entry.changed.add(numbers.iter().copied().filter(planned));
+                        queue(&mut self.pending, me, entry);
+                    }
+                }
+                let read = |number: &u16| {
+                    spec.traversals.iter().any(|t| t.path.property() == *number && me.is_a(t.ty))
+                };
+                numbers.iter().any(read) && self.traversed.contains(me)
+            }
+        }
+    }
+
+    fn walk(&mut self, spec: &Spec, reader: Reader<'_>) -> Result<(), Fault> {
+        let selected = select(spec, reader)?;
+        self.walk += 1;
+        self.own_entries.clear();
+        let mut entering = Vec::new();
+        for (object, plan) in selected.objects {
+            let me = object.me().clone();
+            if matches!(object, Object::Own(_)) {
+                self.own_entries.push(me.clone());
+            }
+            let entry = self.entries.entry(me.clone()).or_insert_with(|| Entry {
+                plan,
+                sent: None,
+                walk: 0,
+                present: false,
+                queued: false,
+                changed: Changed::None,
+            });
+            entry.walk = self.walk;
+            if !entry.present {
+                entry.present = true;
+                entry.changed = Changed::All;
+                entering.push(me);
+            }
+        }
+        let walk = self.walk;
+        let pending = &mut self.pending;
+        self.entries.retain(|me, entry| {
+            if entry.walk != walk {
+                entry.present = false;
+                if entry.sent.is_none() {
+                    return false;
+                }
+                queue(pending, me, entry);
+            }
+            true
+        });
+        // After those that leave: an id may have been given to an object of another type.
+        for me in entering {
+            if let Some(entry) = self.entries.get_mut(&me) {
+                queue(&mut self.pending, &me, entry);
+            }
+        }
+        for me in &selected.missing {
+            if spec.report_missing && !self.missing.contains(me) {
+                self.missing_to_tell.push(me.clone());
+            }
+        }
+        self.missing = selected.missing.into_iter().collect();
+        (self.traversed, self.own, self.dangling) = (selected.traversed, selected.own, selected.dangling);
+        Ok(())
+    }
+
+    /// Takes up to `limit` updates off what is to be told. What remains is told by the next call.
+    pub fn take(&mut self, limit: usize, reader: Reader<'_>) -> Result<Vec<Value>, Fault> {
+        let mut updates = Vec::new();
+        loop {
+            let next = match self.left_over.take() {
+                Some(update) => Some(update),
+                None => self.next(reader)?,
+            };
+            match next {
+                Some(update) if updates.len() < limit => updates.push(update),
+                over => {
+                    self.left_over = over;
+                    return Ok(updates);
+                }
+            }
+        }
+    }
+
+    fn next(&mut self, reader: Reader<'_>) -> Result<Option<Value>, Fault> {
+        while let Some(me) = self.pending.pop_front() {
+            let Some(entry) = self.entries.get_mut(&me) else { continue };
+            entry.queued = false;
+            let object = if entry.present { reader.find(&me) } else { None };
+            match object {
+                Some(object) => {
+                    if let Some(update) = entry.tell(&object, reader)? {
+                        return Ok(Some(update));
+                    }
+                }
+                None => {
+                    let known = entry.sent.is_some();
+                    self.entries.remove(&me);
+                    if known {
+                        let leave = vim!(ObjectUpdate { kind: vim_enum!(ObjectUpdateKind.leave), obj: me });
+                        return Ok(Some(leave.into()));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the start objects that are newly missing.
+    pub fn take_missing(&mut self) -> Vec<Value> {
+        let missing = self.missing_to_tell.drain(..);
+        missing.map(|me| vim!(MissingObject { obj: &me, fault: not_found(&me).localized() }).into()).collect()
+    }
+
+    /// Whether there is more to tell.
+    pub fn has_more(&self) -> bool {
+        self.left_over.is_some()
+    }
+}
+
+fn queue(pending: &mut VecDeque<MoRef>, me: &MoRef, entry: &mut Entry) {
+    if !std::mem::replace(&mut entry.queued, true) {
+        pending.push_back(me.clone());
+    }
+}
+
+/// Equal, and quickly so where nothing was touched.
+fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (a, b) {
+        (Some(Value::List(a)), Some(Value::List(b))) if Arc::ptr_eq(&a.items, &b.items) => true,
+        (Some(Value::Object(a)), Some(Value::Object(b))) if Arc::ptr_eq(a, b) => true,
+        _ => a == b,
+    }
+}
+
+impl Entry {
+    /// The update that brings the client up to date; none if it is already.
+    fn tell(&mut self, object: &Object, reader: Reader<'_>) -> Result<Option<Value>, Fault> {
+        let denied = reader.denied(object, &self.plan)?;
+        let changed = std::mem::replace(&mut self.changed, Changed::None);
+        let entering = self.sent.is_none();
+        let mut changes: Vec<Value> = Vec::new();
+        let mut missing = List::new(Kind::Data(super::read::MISSING_PROPERTY), Vec::new());
+        let denied_before = self.sent.as_ref().map(|sent| sent.denied);
+        if denied_before.map_or(denied.any(), |before| before != denied) {
+            missing = reader.missing(object, &self.plan, denied);
+        }
+        let mut values: Vec<Option<Value>> = Vec::new();
+        let keep_values = self.plan.has_computed || matches!(object, Object::Own(_));
+        for (at, planned) in self.plan.paths.iter().enumerate() {
+            let may_differ = entering || changed.has(planned.property) || denied_before != Some(denied);
+            if !may_differ && !keep_values {
+                continue;
+            }
+            let now = if denied.is_denied(planned) { None } else { reader.planned(object, planned) };
+            if may_differ {
+                let before = self.sent.as_ref().and_then(|sent| sent.value(at, planned));
+                let unset_now = entering && now.is_none();
+                if !unset_now && !same(now.as_ref(), before.as_ref()) {
+                    changes.push(change(planned, now.clone()));
+                }
+            }
+            if keep_values {
+                values.push(now);
+            }
+        }
+        let state = match object {
+            Object::Shared(node) if !keep_values => SentState::Node(node.clone()),
+            _ => SentState::Values(values.into()),
+        };
+        self.sent = Some(Sent { state, denied });
+        if !entering && changes.is_empty() && missing.items.is_empty() {
+            return Ok(None);
+        }
+        let kind =
+            if entering { vim_enum!(ObjectUpdateKind.enter) } else { vim_enum!(ObjectUpdateKind.modify) };
+        let changes = List::new(Kind::Data(data_id!(PropertyChange)), changes);
+        Ok(Some(
+            vim!(ObjectUpdate { kind: kind, obj: object.me(), changeSet: changes, missingSet: missing })
+                .into(),
+        ))
+    }
+}
+
+impl Sent {
+    fn value(&self, at: usize, planned: &Planned) -> Option<Value> {
+        match &self.state {
+            _ if self.denied.is_denied(planned) => None,
+            SentState::Node(node) => planned.path.compiled.get(node.at(planned.property)?),
+            SentState::Values(values) => values.get(at)?.clone(),
+        }
+    }
+}
+
+fn change(planned: &Planned, value: Option<Value>) -> Value {
+    vim!(PropertyChange { name: planned.name(), op: vim_enum!(PropertyChangeOp.assign), val: value }).into()
+}

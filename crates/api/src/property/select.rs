@@ -1,0 +1,139 @@
+//! Which objects a specification is about, found from its start objects by its traversals.
+//!
+//! The walk is a work list of (object, traversal), each done once, so recursive specifications end in every graph.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use vim::{Fault, MoRef, Value, fault};
+
+use super::read::Reader;
+use super::spec::{Plan, Spec};
+use crate::service::Object;
+use crate::session::SessionObject;
+
+/// What the walk found.
+#[derive(Default)]
+pub(super) struct Selected {
+    /// The objects to report, in the order in which they were met.
+    pub objects: Vec<(Object, Arc<Plan>)>,
+    /// Start objects that are not there.
+    pub missing: Vec<MoRef>,
+    /// Objects of the tree of which a traversal read a property.
+    pub traversed: HashSet<MoRef>,
+    /// The same for the session's own objects, with what was read.
+    pub own: Vec<OwnSource>,
+    /// Ids of objects that references led to and that were not there (or not to be seen).
+    pub dangling: HashSet<Box<str>>,
+}
+
+/// A property of a session's own object that a traversal read.
+pub(super) struct OwnSource {
+    pub object: Arc<dyn SessionObject>,
+    pub property: u16,
+    pub value: Option<Value>,
+}
+
+struct Walk<'a> {
+    reader: Reader<'a>,
+    spec: &'a Spec,
+    /// Whether each object that was met is reported.
+    met: HashMap<MoRef, bool>,
+    queue: VecDeque<(Object, usize)>,
+    queued: HashSet<(MoRef, usize)>,
+    selected: Selected,
+}
+
+/// Walks the specification over the reader's state.
+///
+/// # Errors
+/// `NotAuthenticated` if a start object is hidden from who has not logged in.
+pub(super) fn select(spec: &Spec, reader: Reader<'_>) -> Result<Selected, Fault> {
+    let mut walk = Walk {
+        reader,
+        spec,
+        met: HashMap::new(),
+        queue: VecDeque::new(),
+        queued: HashSet::new(),
+        selected: Selected::default(),
+    };
+    for start in &spec.starts {
+        match reader.find(&start.object) {
+            Some(object) => walk.meet(object, start.skip, &start.next),
+            None => {
+                walk.selected.dangling.insert(start.object.id().into());
+                walk.selected.missing.push(start.object.clone());
+            }
+        }
+    }
+    while let Some((object, traversal)) = walk.queue.pop_front() {
+        walk.traverse(&object, traversal)?;
+    }
+    Ok(walk.selected)
+}
+
+/// The fault for a start object that is not there.
+pub(super) fn not_found(object: &MoRef) -> Fault {
+    fault!(ManagedObjectNotFound { obj: object }, "There is no {object}; it may have been deleted")
+}
+
+impl Walk<'_> {
+    fn meet(&mut self, object: Object, skip: bool, next: &[usize]) {
+        for traversal in next {
+            if object.me().is_a(self.spec.traversals[*traversal].ty)
+                && self.queued.insert((object.me().clone(), *traversal))
+            {
+                self.queue.push_back((clone(&object), *traversal));
+            }
+        }
+        if skip {
+            return;
+        }
+        let reported = self.met.entry(object.me().clone()).or_default();
+        if !*reported {
+            *reported = true;
+            if let Some(plan) = self.spec.plan(object.me().ty(), self.reader.service) {
+                self.selected.objects.push((object, plan));
+            }
+        }
+    }
+
+    fn traverse(&mut self, object: &Object, number: usize) -> Result<(), Fault> {
+        let traversal = &self.spec.traversals[number];
+        if self.reader.refusal(object, traversal.privilege)?.is_some() {
+            return Ok(());
+        }
+        let property = traversal.path.property();
+        let targets = match object {
+            Object::Shared(node) => {
+                self.selected.traversed.insert(node.me().clone());
+                let computed = self.reader.service.computed(node.me().ty(), property);
+                self.reader.value(object, &traversal.path, computed)
+            }
+            Object::Own(own) => {
+                let session = self.reader.session;
+                let value = session.and_then(|session| own.property(property, session, self.reader.state));
+                let targets = value.as_ref().and_then(|value| traversal.path.get(value));
+                self.selected.own.push(OwnSource { object: own.clone(), property, value });
+                targets
+            }
+        };
+        let Some(targets) = targets else { return Ok(()) };
+        for target in targets.items().iter().filter_map(Value::as_ref) {
+            match self.reader.find(target).filter(|object| self.reader.sees(object)) {
+                Some(object) => self.meet(object, traversal.skip, &traversal.next),
+                None => {
+                    self.selected.dangling.insert(target.id().into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn clone(object: &Object) -> Object {
+    match object {
+        Object::Shared(node) => Object::Shared(node.clone()),
+        Object::Own(own) => Object::Own(own.clone()),
+    }
+}
