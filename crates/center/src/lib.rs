@@ -5,6 +5,19 @@
 //! is a cache here, rebuilt whenever a host connects; what the center owns is in the store before a client hears of it.
 #![forbid(unsafe_code)]
 
+mod error;
+mod events;
+mod hosts;
+mod ids;
+mod inventory;
 pub mod link;
+mod mirror;
+mod names;
+mod objects;
+mod records;
+mod reference;
+mod state;
+mod stored;
 
+pub use error::Error;
 pub use link::{HostLink, HostStream, LinkError};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use store::Collection;
-use vim::{ManagedId, MoRef, managed_id};
+use vim::{MoRef, managed_id};
 
 use crate::reference;
 
@@ -206,6 +206,23 @@ pub(crate) struct Network {
 }
 
 impl Record {
+    /// The reference of the object with this id.
+    pub(crate) fn reference(&self, id: &str) -> MoRef {
+        let ty = match self {
+            Self::Folder(_) => managed_id!(Folder),
+            Self::Datacenter(_) => managed_id!(Datacenter),
+            Self::Compute(_) if id.starts_with("domain-c") => managed_id!(ClusterComputeResource),
+            Self::Compute(_) => managed_id!(ComputeResource),
+            Self::Pool(_) => managed_id!(ResourcePool),
+            Self::Host(_) => managed_id!(HostSystem),
+            Self::Vm(_) => managed_id!(VirtualMachine),
+            Self::Snapshot(_) => managed_id!(VirtualMachineSnapshot),
+            Self::Datastore(_) => managed_id!(Datastore),
+            Self::Network(_) => managed_id!(Network),
+        };
+        MoRef::new(ty, id)
+    }
+
     /// Where it hangs in the tree of managed entities; none for the root and for what is no entity.
     pub(crate) fn parent(&self) -> Option<&MoRef> {
         match self {
@@ -271,6 +288,3 @@ impl Default for Allocation {
         Self { reservation: 0, expandable: true, limit: -1, shares: Shares::Normal }
     }
 }
-
-/// The managed type of the object with this reference, for references that are written down.
-pub(crate) const ENTITIES: ManagedId = managed_id!(ManagedEntity);

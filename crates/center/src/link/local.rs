@@ -52,16 +52,20 @@ impl HostLink for LocalLink {
     }
 
     async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
-        let call = Call {
-            this: this.clone(),
+        let call = Call::new(
+            self.service.clone(),
+            self.peer.clone(),
+            Some(self.session.clone()),
+            this.clone(),
             args,
-            session: Some(self.session.clone()),
-            release: vim::api_release(),
-            operation_id: None,
-            peer: self.peer.clone(),
-            service: self.service.clone(),
-        };
+        );
         Ok(self.service.invoke(call).await?)
+    }
+
+    async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
+        let state = self.service.core.tree.snapshot();
+        let object = self.service.find(object, Some(&self.session), &state)?;
+        Ok(self.service.property(&object, property, &self.session, &state))
     }
 
     async fn follow(&self) -> Result<Box<dyn HostStream>, LinkError> {

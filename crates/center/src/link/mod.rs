@@ -104,6 +104,9 @@ pub trait HostLink: Send + Sync + 'static {
     /// [`LinkError::Fault`] is the host's own answer; the others say whether it can have been carried out.
     async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError>;
 
+    /// Reads a property, by number.
+    async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError>;
+
     /// Begins to follow the host: its whole state, then the changes.
     async fn follow(&self) -> Result<Box<dyn HostStream>, LinkError>;
 

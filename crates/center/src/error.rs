@@ -1,0 +1,14 @@
+//! Why the center does not start.
+
+use vim::Fault;
+
+/// What can go wrong when the center is opened or a host is attached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the center's database cannot be used: {0}")]
+    Store(#[from] store::Error),
+    #[error("the center cannot start: {0}")]
+    Start(Fault),
+    #[error("the host cannot be attached: {0}")]
+    Attach(Fault),
+}

@@ -1,0 +1,146 @@
+//! The hosts that the center manages: how to reach each of them, and how it is connected.
+
+pub mod connector;
+mod join;
+pub(crate) mod supervise;
+
+pub use join::Place;
+pub(crate) use join::{Wanted, connect_fault};
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use vim::{Fault, MoRef, fault, vim_enum};
+
+use crate::link::{HostLink, LinkError};
+use crate::mirror::{Refs, TaskBook};
+use crate::objects::host::Connection;
+
+/// All of them, by the center's reference.
+#[derive(Default)]
+pub(crate) struct Hosts {
+    by_ref: RwLock<HashMap<MoRef, Arc<ManagedHost>>>,
+}
+
+/// One host.
+pub(crate) struct ManagedHost {
+    pub(crate) me: MoRef,
+    /// As people know it, for messages.
+    pub(crate) name: String,
+    refs: RwLock<Refs>,
+    link: RwLock<Option<Arc<dyn HostLink>>>,
+    pub(crate) tasks: TaskBook,
+    /// Held by whoever takes over its events.
+    pub(crate) events: tokio::sync::Mutex<()>,
+    /// How the center is connected with it.
+    pub(crate) connection: watch::Sender<Connection>,
+    /// The mark up to which its changes are in the center's tree.
+    pub(crate) applied: watch::Sender<u64>,
+    /// Whoever works for this host stops when it is removed or disconnected.
+    pub(crate) stop: RwLock<CancellationToken>,
+}
+
+impl ManagedHost {
+    pub(crate) fn new(me: MoRef, name: &str, refs: Refs) -> Arc<Self> {
+        Arc::new(Self {
+            me,
+            name: name.to_owned(),
+            refs: RwLock::new(refs),
+            link: RwLock::new(None),
+            tasks: TaskBook::default(),
+            events: tokio::sync::Mutex::default(),
+            connection: watch::Sender::new(vim_enum!(HostSystemConnectionState.disconnected)),
+            applied: watch::Sender::new(0),
+            stop: RwLock::default(),
+        })
+    }
+
+    pub(crate) fn refs(&self) -> RwLockReadGuard<'_, Refs> {
+        self.refs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refs_mut(&self) -> RwLockWriteGuard<'_, Refs> {
+        self.refs.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_link(&self, link: Option<Arc<dyn HostLink>>) {
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = link;
+    }
+
+    pub(crate) fn any_link(&self) -> Option<Arc<dyn HostLink>> {
+        self.link.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        *self.connection.borrow() == vim_enum!(HostSystemConnectionState.connected)
+    }
+
+    /// The way to the host, while it is connected.
+    ///
+    /// # Errors
+    /// `HostNotConnected`, which names the host.
+    pub(crate) fn link(&self) -> Result<Arc<dyn HostLink>, Fault> {
+        self.any_link().filter(|_| self.is_connected()).ok_or_else(|| {
+            let (name, state) = (&self.name, self.connection.borrow().name());
+            fault!(
+                HostNotConnected {},
+                "Host {name} is not connected ({state}); reconnect it, then try again"
+            )
+        })
+    }
+
+    /// Waits until everything that has happened on the host up to now is in the center's tree, or the host is lost.
+    pub(crate) async fn settle(&self) -> Result<(), LinkError> {
+        let Some(link) = self.any_link() else { return Ok(()) };
+        let mark = link.mark().await?;
+        let mut applied = self.applied.subscribe();
+        let mut connection = self.connection.subscribe();
+        tokio::select! {
+            _ = applied.wait_for(|applied| *applied >= mark) => Ok(()),
+            _ = connection.wait_for(|now| *now != vim_enum!(HostSystemConnectionState.connected)) => {
+                let reason = "it was lost before its changes arrived".into();
+                Err(LinkError::Unknown { host: self.name.clone(), reason })
+            }
+        }
+    }
+
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.stop.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops what works for the host; what begins afterwards gets a new token.
+    pub(crate) fn halt(&self) {
+        let mut stop = self.stop.write().unwrap_or_else(PoisonError::into_inner);
+        stop.cancel();
+        *stop = CancellationToken::new();
+    }
+}
+
+impl Hosts {
+    pub(crate) fn find(&self, host: &MoRef) -> Option<Arc<ManagedHost>> {
+        self.by_ref.read().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
+    /// The host.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub(crate) fn get(&self, host: &MoRef) -> Result<Arc<ManagedHost>, Fault> {
+        self.find(host).ok_or_else(|| crate::inventory::not_found(host))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ManagedHost>> {
+        self.by_ref.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn add(&self, host: &Arc<ManagedHost>) {
+        let mut hosts = self.by_ref.write().unwrap_or_else(PoisonError::into_inner);
+        hosts.insert(host.me.clone(), host.clone());
+    }
+
+    pub(crate) fn remove(&self, host: &MoRef) -> Option<Arc<ManagedHost>> {
+        self.by_ref.write().unwrap_or_else(PoisonError::into_inner).remove(host)
+    }
+}

@@ -1,0 +1,122 @@
+//! Keeps a host followed: connects, follows its stream, and connects again after growing pauses when it is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use vim::{Fault, MoRef, vim_enum};
+
+use super::ManagedHost;
+use super::connector::Address;
+use crate::link::{HostLink, LinkError};
+use crate::mirror::{self, FollowError};
+use crate::objects::host::Connection;
+use crate::records::Record;
+use crate::state::State;
+
+/// The first pause before a lost host is tried again; each further one is twice as long.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How the first attempt to bring a host in went.
+pub(crate) type FirstWord = watch::Receiver<Option<Result<(), Fault>>>;
+
+/// Begins to follow a host, if nobody does; the receiver tells when its state is shown or the first attempt failed.
+pub(crate) fn start(state: &Arc<State>, host: &Arc<ManagedHost>) -> FirstWord {
+    let (said, first) = watch::channel(None);
+    host.halt();
+    let token = host.token();
+    let (state, host) = (state.clone(), host.clone());
+    tokio::spawn(async move {
+        token.run_until_cancelled(run(&state, &host, said)).await;
+    });
+    first
+}
+
+async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut reached = false;
+        let error = match connect(state, host).await {
+            Ok(link) => match link.follow().await {
+                Ok(stream) => {
+                    host.set_link(Some(link));
+                    mirror::follow(state, host, stream, || {
+                        if !std::mem::replace(&mut reached, true) {
+                            tracing::info!(host = host.name, "host connected");
+                            said.send_replace(Some(Ok(())));
+                        }
+                    })
+                    .await
+                }
+                Err(error) => error.into(),
+            },
+            Err(error) => error.into(),
+        };
+        if reached {
+            pause = FIRST_PAUSE;
+            tracing::warn!(host = host.name, %error, "host lost");
+        } else {
+            tracing::debug!(host = host.name, %error, "host not reached");
+        }
+        let (connection, again) = match &error {
+            // It answers, but not to the center, or it is another machine: trying again changes nothing.
+            FollowError::WrongHost(_) | FollowError::Link(LinkError::Fault(_)) if !reached => {
+                (vim_enum!(HostSystemConnectionState.disconnected), false)
+            }
+            _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
+        };
+        if reached || !again {
+            lose(state, host, connection).await;
+        } else if *host.connection.borrow() != connection {
+            lose(state, host, connection).await;
+        }
+        said.send_if_modified(|said| said.is_none() && said.replace(Err(into_fault(error))).is_none());
+        if reached {
+            state.tell(&host.me, crate::events::HostWord::Lost).await;
+        }
+        if !again {
+            return;
+        }
+        // Hosts that were lost together do not all come at the same moment.
+        tokio::time::sleep(pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn into_fault(error: FollowError) -> Fault {
+    match error {
+        FollowError::Link(error) => error.into_fault(),
+        FollowError::Center(fault) | FollowError::WrongHost(fault) => fault,
+    }
+}
+
+/// A host in this process keeps its link; any other is connected anew.
+async fn connect(state: &State, host: &ManagedHost) -> Result<Arc<dyn HostLink>, LinkError> {
+    let Some(Record::Host(record)) = state.inventory.record(&host.me) else {
+        let reason = "it has been removed".into();
+        return Err(LinkError::Unreachable { host: host.name.clone(), reason });
+    };
+    if record.fingerprint.is_empty() {
+        return host.any_link().ok_or_else(|| LinkError::Unreachable {
+            host: record.name.clone(),
+            reason: "it runs in the center's process and has not been attached".into(),
+        });
+    }
+    let address = Address { host: record.name.clone(), port: record.port };
+    state.connector.connect(&address, &record.fingerprint).await
+}
+
+/// Shows that a host is not connected, and ends what waits for it.
+pub(crate) async fn lose(state: &Arc<State>, host: &Arc<ManagedHost>, connection: Connection) {
+    host.connection.send_replace(connection);
+    host.tasks.clear();
+    let me: MoRef = host.me.clone();
+    let maintenance = matches!(state.inventory.record(&me), Some(Record::Host(host)) if host.maintenance);
+    let shown = state.inventory.turn().await.finish(Vec::new(), move |w, edges| {
+        mirror::show_lost(w, edges, &me, connection, maintenance);
+    });
+    if let Err(fault) = shown.await {
+        tracing::error!(host = host.name, %fault, "a lost host could not be shown");
+    }
+}

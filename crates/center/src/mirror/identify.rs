@@ -1,0 +1,292 @@
+//! Which object of the center is this object of the host? Plans new ones, and the end of those that have gone.
+
+use std::collections::{HashMap, HashSet};
+
+use vim::{ManagedId, MoRef, managed_id, prop};
+
+use super::facts::{self, Properties, Sorted, VmFacts};
+use super::refs::Refs;
+use crate::hosts::Hosts;
+use crate::inventory::Plan;
+use crate::records::{Datastore, Network, Record, Snapshot, Vm};
+use crate::state::{Expected, Placement};
+
+const VM: ManagedId = managed_id!(VirtualMachine);
+const SNAPSHOT: ManagedId = managed_id!(VirtualMachineSnapshot);
+const DATASTORE: ManagedId = managed_id!(Datastore);
+
+pub(super) struct Identifier<'p, 'r> {
+    pub plan: &'p mut Plan<'r>,
+    pub refs: &'p mut Refs,
+    pub hosts: &'p Hosts,
+    pub expected: &'p Expected,
+    /// VMs of hosts that are away, by instance UUID; made when it is first needed.
+    lost: Option<HashMap<String, MoRef>>,
+    /// Datastores (by URL) and networks (by name) of the datacenter, made when first needed.
+    shared: Option<HashMap<String, MoRef>>,
+}
+
+impl<'p, 'r> Identifier<'p, 'r> {
+    pub(super) fn new(
+        plan: &'p mut Plan<'r>,
+        refs: &'p mut Refs,
+        hosts: &'p Hosts,
+        expected: &'p Expected,
+    ) -> Self {
+        Self { plan, refs, hosts, expected, lost: None, shared: None }
+    }
+
+    /// Brings the references of everything in the batch up to date.
+    pub(super) fn all(&mut self, sorted: &Sorted, whole: bool) {
+        if whole {
+            self.remember();
+            let seen: HashSet<&MoRef> = sorted.set.iter().map(|(object, _)| object).collect();
+            let gone: Vec<MoRef> = self
+                .refs
+                .remotes()
+                .filter(|(remote, _)| is_mirrored(remote) && !seen.contains(remote))
+                .map(|(remote, _)| remote.clone())
+                .collect();
+            for remote in gone {
+                self.gone(&remote);
+            }
+        }
+        for remote in &sorted.removed {
+            self.gone(remote);
+        }
+        for (remote, properties) in &sorted.set {
+            match remote.ty() {
+                DATASTORE => self.datastore(remote, properties),
+                ty if is_network(ty) => self.network(remote, properties),
+                managed if managed == managed_id!(HostSystem) => self.host(properties),
+                _ => {}
+            }
+        }
+        for (remote, properties) in &sorted.set {
+            match remote.ty() {
+                VM => self.vm(remote, properties),
+                SNAPSHOT => self.snapshot(remote),
+                _ => {}
+            }
+        }
+    }
+
+    /// References that are remembered from earlier: of this host's VMs and snapshots.
+    fn remember(&mut self) {
+        let me = &self.refs.fixed().host.clone();
+        let known: Vec<(MoRef, MoRef)> = self
+            .plan
+            .all()
+            .filter_map(|(center, record)| match record {
+                Record::Vm(vm) if vm.host == *me => Some((vm.remote.clone(), center.clone())),
+                Record::Snapshot(snapshot) if snapshot.host == *me => {
+                    Some((snapshot.remote.clone(), center.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        for (remote, center) in known {
+            self.refs.add(&remote, &center);
+        }
+    }
+
+    fn gone(&mut self, remote: &MoRef) {
+        let Some(center) = self.refs.remove(remote) else { return };
+        let me = &self.refs.fixed().host;
+        let ours = match self.plan.find(&center) {
+            Some(Record::Vm(vm)) => vm.host == *me && vm.remote == *remote,
+            Some(Record::Snapshot(snapshot)) => snapshot.host == *me,
+            // Others may still have the datastore or network: what is left without a host goes when that is known.
+            _ => false,
+        };
+        if ours {
+            self.plan.remove(&center);
+        }
+    }
+
+    fn host(&mut self, properties: &Properties) {
+        if let Some(manager) = facts::object(properties, prop!(HostSystem.configManager)) {
+            for (_, value) in manager.fields().to_vec() {
+                if let Some(subsystem) = value.as_ref() {
+                    self.refs.add_subsystem(subsystem);
+                }
+            }
+        }
+        if let Some(Some(remote)) = facts::changed(properties, prop!(HostSystem.datastoreBrowser))
+            && let Some(remote) = remote.as_ref()
+        {
+            let browser = crate::objects::host::browser(&self.refs.fixed().host);
+            self.refs.add(remote, &browser);
+        }
+    }
+
+    fn datastore(&mut self, remote: &MoRef, properties: &Properties) {
+        let fixed = self.refs.fixed().clone();
+        let center = match self.refs.center(remote) {
+            Some(center) => center,
+            None => {
+                let Some((name, url)) = facts::datastore(properties) else { return };
+                match self.shared().get(&url) {
+                    Some(center) => center.clone(),
+                    None => {
+                        let center = self.plan.ids.reference(DATASTORE);
+                        let folder = fixed.datastore_folder.clone();
+                        let datacenter = fixed.datacenter.clone();
+                        let record = Datastore { name, url: url.clone(), folder, datacenter };
+                        self.plan.put(&center, Record::Datastore(record));
+                        self.shared().insert(url, center.clone());
+                        center
+                    }
+                }
+            }
+        };
+        self.refs.add(remote, &center);
+        if let Some((name, _)) = facts::datastore(properties)
+            && let Some(Record::Datastore(known)) = self.plan.find(&center)
+            && known.name != name
+        {
+            let renamed = Datastore { name, ..known.clone() };
+            self.plan.put(&center, Record::Datastore(renamed));
+        }
+        if let Some(Some(browser)) = facts::changed(properties, prop!(Datastore.browser))
+            && let Some(browser) = browser.as_ref()
+        {
+            self.refs.add(browser, &crate::objects::datastore::browser(&center));
+        }
+    }
+
+    fn network(&mut self, remote: &MoRef, properties: &Properties) {
+        if self.refs.center(remote).is_some() {
+            return;
+        }
+        let Some(Some(name)) = facts::changed(properties, prop!(ManagedEntity.name)) else { return };
+        let Some(name) = name.as_str().map(str::to_owned) else { return };
+        let fixed = self.refs.fixed().clone();
+        let center = match self.shared().get(&name) {
+            Some(center) => center.clone(),
+            None => {
+                let center = self.plan.ids.reference(remote.ty());
+                let (folder, datacenter) = (fixed.network_folder, fixed.datacenter);
+                let record = Network { name: name.clone(), folder, datacenter };
+                self.plan.put(&center, Record::Network(record));
+                self.shared().insert(name, center.clone());
+                center
+            }
+        };
+        self.refs.add(remote, &center);
+    }
+
+    /// A URL holds a colon and slashes, the name of a network holds no slash unescaped: they do not collide.
+    fn shared(&mut self) -> &mut HashMap<String, MoRef> {
+        let datacenter = self.refs.fixed().datacenter.clone();
+        let plan = &self.plan;
+        self.shared.get_or_insert_with(|| {
+            let of = |(at, record): (&MoRef, &Record)| match record {
+                Record::Datastore(store) if store.datacenter == datacenter => {
+                    Some((store.url.clone(), at.clone()))
+                }
+                Record::Network(network) if network.datacenter == datacenter => {
+                    Some((network.name.clone(), at.clone()))
+                }
+                _ => None,
+            };
+            plan.all().filter_map(of).collect()
+        })
+    }
+
+    fn snapshot(&mut self, remote: &MoRef) {
+        if self.refs.center(remote).is_none() {
+            let center = self.plan.ids.reference(SNAPSHOT);
+            let host = self.refs.fixed().host.clone();
+            self.plan.put(&center, Record::Snapshot(Snapshot { host, remote: remote.clone() }));
+            self.refs.add(remote, &center);
+        }
+    }
+
+    fn vm(&mut self, remote: &MoRef, properties: &Properties) {
+        let Some(new) = VmFacts::read(properties) else { return };
+        if let Some(center) = self.refs.center(remote) {
+            if let Some(Record::Vm(known)) = self.plan.find(&center) {
+                let changed = new.into_record(known);
+                if changed != *known {
+                    self.plan.put(&center, Record::Vm(changed));
+                }
+            }
+            return;
+        }
+        let fixed = self.refs.fixed().clone();
+        let center = match self.lost().remove(&new.instance_uuid) {
+            // A VM of a host that is away runs here now: it stays the object that it was.
+            Some(center) => {
+                if let Some(Record::Vm(known)) = self.plan.find(&center).cloned() {
+                    let pool = if self.belongs(&known.pool) { known.pool.clone() } else { fixed.pool };
+                    let moved = Vm { host: fixed.host, remote: remote.clone(), pool, ..known };
+                    self.plan.put(&center, Record::Vm(new.into_record(&moved)));
+                }
+                center
+            }
+            None => {
+                let center = self.plan.ids.reference(VM);
+                let Placement { folder, pool } = self
+                    .expected
+                    .find(&new.instance_uuid)
+                    .filter(|place| self.plan.find(&place.folder).is_some() && self.belongs(&place.pool))
+                    .unwrap_or(Placement { folder: fixed.vm_folder, pool: fixed.pool });
+                let fresh = Vm {
+                    name: String::new(),
+                    host: fixed.host,
+                    remote: remote.clone(),
+                    folder,
+                    pool,
+                    instance_uuid: String::new(),
+                    uuid: String::new(),
+                    path: String::new(),
+                    template: false,
+                };
+                self.plan.put(&center, Record::Vm(new.into_record(&fresh)));
+                center
+            }
+        };
+        self.refs.add(remote, &center);
+    }
+
+    /// Whether the pool is one of this host's compute resource.
+    fn belongs(&self, pool: &MoRef) -> bool {
+        let compute = &self.refs.fixed().compute;
+        matches!(self.plan.find(pool), Some(Record::Pool(pool)) if pool.owner == *compute)
+    }
+
+    fn lost(&mut self) -> &mut HashMap<String, MoRef> {
+        let (plan, hosts, me) = (&self.plan, self.hosts, self.refs.fixed().host.clone());
+        self.lost.get_or_insert_with(|| {
+            let mut away: HashMap<MoRef, bool> = HashMap::new();
+            let mut is_away = |host: &MoRef| {
+                let asked = || hosts.find(host).is_none_or(|host| !host.is_connected());
+                *away.entry(host.clone()).or_insert_with(asked)
+            };
+            let of = |(at, record): (&MoRef, &Record)| match record {
+                Record::Vm(vm) if !vm.instance_uuid.is_empty() && vm.host != me && is_away(&vm.host) => {
+                    Some((vm.instance_uuid.clone(), at.clone()))
+                }
+                _ => None,
+            };
+            plan.all().filter_map(of).collect()
+        })
+    }
+}
+
+impl VmFacts {
+    fn into_record(self, known: &Vm) -> Vm {
+        let Self { name, path, uuid, instance_uuid, template } = self;
+        Vm { name, path, uuid, instance_uuid, template, ..known.clone() }
+    }
+}
+
+/// Whether objects of this reference's type come and go on a host, and the center has one for each.
+pub(super) fn is_mirrored(remote: &MoRef) -> bool {
+    matches!(remote.ty(), VM | SNAPSHOT | DATASTORE) || is_network(remote.ty())
+}
+
+pub(super) fn is_network(ty: ManagedId) -> bool {
+    vim::schema().managed(managed_id!(Network)).subtypes.contains(&ty.0)
+}

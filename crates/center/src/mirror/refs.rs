@@ -1,0 +1,108 @@
+//! Which object of the center stands for which object of one host, both ways.
+
+use std::collections::{HashMap, HashSet};
+
+use vim::{ManagedId, MoRef, managed_id};
+
+use crate::link::names;
+
+/// The center's objects that stand for those which every host has.
+#[derive(Clone)]
+pub(crate) struct Fixed {
+    pub host: MoRef,
+    pub compute: MoRef,
+    pub pool: MoRef,
+    pub datacenter: MoRef,
+    pub vm_folder: MoRef,
+    pub host_folder: MoRef,
+    pub datastore_folder: MoRef,
+    pub network_folder: MoRef,
+}
+
+pub(crate) struct Refs {
+    fixed: Fixed,
+    to_center: HashMap<MoRef, MoRef>,
+    to_host: HashMap<MoRef, MoRef>,
+    /// The host's own parts (`configManager`), as the host names them.
+    subsystems: HashSet<MoRef>,
+}
+
+const BROWSER: ManagedId = managed_id!(EnvironmentBrowser);
+
+impl Refs {
+    pub(crate) fn new(fixed: Fixed) -> Self {
+        let mut refs =
+            Self { to_center: HashMap::new(), to_host: HashMap::new(), subsystems: HashSet::new(), fixed };
+        let fixed = refs.fixed.clone();
+        for (id, center) in [
+            (names::HOST, &fixed.host),
+            (names::COMPUTE_RESOURCE, &fixed.compute),
+            (names::ROOT_POOL, &fixed.pool),
+            (names::DATACENTER, &fixed.datacenter),
+            (names::VM_FOLDER, &fixed.vm_folder),
+            (names::HOST_FOLDER, &fixed.host_folder),
+            (names::DATASTORE_FOLDER, &fixed.datastore_folder),
+            (names::NETWORK_FOLDER, &fixed.network_folder),
+            (names::ROOT_FOLDER, &crate::inventory::root()),
+        ] {
+            // On a host the compute resource is never a cluster.
+            let ty = if id == names::COMPUTE_RESOURCE { managed_id!(ComputeResource) } else { center.ty() };
+            refs.add(&MoRef::new(ty, id), center);
+        }
+        refs
+    }
+
+    pub(crate) fn fixed(&self) -> &Fixed {
+        &self.fixed
+    }
+
+    pub(crate) fn add(&mut self, remote: &MoRef, center: &MoRef) {
+        self.to_center.insert(remote.clone(), center.clone());
+        self.to_host.insert(center.clone(), remote.clone());
+    }
+
+    /// Forgets a reference of the host; what stood for it, if that still was so.
+    pub(crate) fn remove(&mut self, remote: &MoRef) -> Option<MoRef> {
+        let center = self.to_center.remove(remote)?;
+        if self.to_host.get(&center) == Some(remote) {
+            self.to_host.remove(&center);
+        }
+        Some(center)
+    }
+
+    pub(crate) fn center(&self, remote: &MoRef) -> Option<MoRef> {
+        if remote.ty() == BROWSER {
+            return Some(crate::objects::compute::browser(&self.fixed.compute));
+        }
+        self.to_center.get(remote).cloned()
+    }
+
+    /// The host's reference for an object of the center. Every folder and pool of the center is the host's one.
+    pub(crate) fn host(&self, center: &MoRef) -> Option<MoRef> {
+        if let Some(remote) = self.to_host.get(center) {
+            return Some(remote.clone());
+        }
+        match center.ty() {
+            ty if ty == managed_id!(ResourcePool) => Some(names::root_pool()),
+            ty if ty == managed_id!(Datacenter) => Some(names::datacenter()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn add_subsystem(&mut self, remote: &MoRef) {
+        if self.subsystems.insert(remote.clone()) {
+            let number = self.fixed.host.id().trim_start_matches("host-");
+            let center = MoRef::new(remote.ty(), format!("{}-{number}", remote.id()));
+            self.add(remote, &center);
+        }
+    }
+
+    pub(crate) fn is_subsystem(&self, remote: &MoRef) -> bool {
+        self.subsystems.contains(remote)
+    }
+
+    /// The host's references that stand for something, apart from those that every host has.
+    pub(crate) fn remotes(&self) -> impl Iterator<Item = (&MoRef, &MoRef)> {
+        self.to_center.iter()
+    }
+}
