@@ -143,4 +143,17 @@ impl Error {
     pub fn is_class(&self, wanted: &str) -> bool {
         matches!(self, Error::Qmp { class, .. } if class == wanted)
     }
+
+    /// Whether another process has an image open, on this host or, where the datastore carries locks, on another.
+    #[must_use]
+    pub fn is_lock_conflict(&self) -> bool {
+        let words = match self {
+            Error::Qmp { desc, .. } => desc,
+            Error::StartFailed { reason } | Error::Image { reason, .. } | Error::JobFailed { reason, .. } => {
+                reason
+            }
+            _ => return false,
+        };
+        words.contains("Failed to get") && words.contains("lock")
+    }
 }

@@ -71,6 +71,7 @@ async fn qemu_layers_are_merged_down_live_also_after_adoption() {
     vm.commit("a", Some(&second), &first, |_| {}).await.unwrap();
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a-3.qcow2"), first.clone(), room.path("a.qcow2")]);
     assert!(is_filled(&vm, "a", 4).await);
+    assert!(!common::has_open(&vm, &second));
     drop(vm);
     // All of it into the oldest, by somebody who made none of the layers.
     let vm = Machine::adopt(room.path("r")).await.unwrap();
@@ -101,6 +102,7 @@ async fn qemu_a_chain_that_was_opened_at_power_on_is_merged_live() {
     vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.unwrap();
     assert!(is_filled(&vm, "a", 2).await);
     // What was merged away is closed: it can go, and the disk can be layered again.
+    assert!(!common::has_open(&vm, &room.path("a-1.qcow2")));
     std::fs::remove_file(room.path("a-1.qcow2")).unwrap();
     vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
     vm.power_off().await.unwrap();
@@ -186,5 +188,45 @@ async fn qemu_a_machine_whose_state_cannot_be_saved_goes_on() {
     vm.resume().await.unwrap();
     assert!(vm.suspend(&room.path("no/such/dir/state"), |_| {}).await.is_err());
     assert_eq!(vm.run_state().await.unwrap(), RunState::Running);
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_merge_whose_daemon_died_is_followed_by_the_next() {
+    let room = Room::new();
+    let vm = two_disks(&room, "handed-on").await;
+    vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
+    fill(&vm, "a", 3).await;
+    let node = vm.drives().await.unwrap().into_iter().find(|d| d.id == "a").unwrap().node_name;
+    let slow = serde_json::json!({"job-id": "commit-a", "device": node, "speed": 1, "auto-dismiss": false});
+    vm.monitor().raw("block-commit", slow, qemu::limits::QMP_CALL).await.unwrap();
+    drop(vm);
+    let vm = Machine::adopt(room.path("r")).await.unwrap();
+    assert_eq!(vm.jobs().await.unwrap(), ["commit-a"]);
+    // Another change of that disk is refused meanwhile, one of the other disk is not.
+    assert!(vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.is_err());
+    vm.snapshot(&[layer(&room, "b", "b-1.qcow2")]).await.unwrap();
+    let fast = serde_json::json!({"device": "commit-a", "speed": 0});
+    vm.monitor().raw("block-job-set-speed", fast, qemu::limits::QMP_CALL).await.unwrap();
+    vm.wait_job("commit-a", |_| {}).await.unwrap();
+    assert_eq!(vm.chain("a").await.unwrap(), [room.path("a.qcow2")]);
+    assert!(is_filled(&vm, "a", 3).await);
+    assert!(!common::has_open(&vm, &room.path("a-1.qcow2")) && common::has_open(&vm, &room.path("a.qcow2")));
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_merge_that_is_given_up_leaves_the_chain() {
+    let room = Room::new();
+    let vm = two_disks(&room, "given-up").await;
+    vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
+    fill(&vm, "a", 3).await;
+    let node = vm.drives().await.unwrap().into_iter().find(|d| d.id == "a").unwrap().node_name;
+    let slow = serde_json::json!({"job-id": "commit-a", "device": node, "speed": 1, "auto-dismiss": false});
+    vm.monitor().raw("block-commit", slow, qemu::limits::QMP_CALL).await.unwrap();
+    vm.cancel_job("commit-a").await.unwrap();
+    assert!(matches!(vm.wait_job("commit-a", |_| {}).await, Err(Error::JobFailed { .. })));
+    assert_eq!(vm.chain("a").await.unwrap(), [room.path("a-1.qcow2"), room.path("a.qcow2")]);
+    assert!(is_filled(&vm, "a", 3).await);
     vm.power_off().await.unwrap();
 }

@@ -127,6 +127,10 @@ async fn qemu_a_nic_is_added_and_its_link_goes_down_and_up() {
     vm.set_link("n0", false).await.unwrap();
     vm.set_link("n0", true).await.unwrap();
     assert!(matches!(vm.set_link("n7", true).await, Err(Error::NoSuchDevice(_))));
+    let twice = vm.add_nic(&nic("n0", NicModel::Virtio, NicBackend::Unplugged), None).await;
+    assert!(matches!(twice, Err(Error::Spec(_))), "{twice:?}");
+    vm.set_link("n0", true).await.unwrap();
+    assert!(matches!(vm.remove_nic("n7").await, Err(Error::NoSuchDevice(_))));
     let mut broken = nic("n2", NicModel::Virtio, NicBackend::Unplugged);
     broken.mac = "no mac".into();
     assert!(matches!(vm.add_nic(&broken, None).await, Err(Error::Spec(_))));
@@ -164,5 +168,23 @@ async fn qemu_memory_is_added_up_to_its_ceiling() {
     vm.add_memory(128).await.unwrap();
     vm.add_memory(128).await.unwrap();
     assert!(matches!(vm.add_memory(128).await, Err(Error::Qmp { .. })));
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_disk_that_another_machine_has_is_refused_as_locked() {
+    let room = Room::new();
+    let mut spec = empty_machine("first");
+    spec.disks = vec![disk(&room, "d", Attachment::VirtioBlk).await];
+    let vm = Machine::start(&spec, room.path("r1"), StartOptions::default()).await.unwrap();
+    let second = Machine::start(&spec, room.path("r2"), StartOptions::default()).await.unwrap_err();
+    assert!(second.is_lock_conflict(), "{second}");
+    let other =
+        Machine::start(&empty_machine("other"), room.path("r2"), StartOptions::default()).await.unwrap();
+    let added = other.add_disk(&spec.disks[0]).await.unwrap_err();
+    assert!(added.is_lock_conflict(), "{added}");
+    let resized = image::resize(&spec.disks[0].path, ImageFormat::Qcow2, 64 << 20, false).await.unwrap_err();
+    assert!(resized.is_lock_conflict(), "{resized}");
+    other.power_off().await.unwrap();
     vm.power_off().await.unwrap();
 }

@@ -96,29 +96,40 @@ pub fn scan(root: &Path) -> Result<Vec<Found>> {
 }
 
 /// Kills the machines under `root` that nobody wants and removes the directories of those and of dead ones. Returns
-/// the directories of the machines that were killed. A machine without a readable record is never wanted.
+/// the directories of the machines that were killed. A machine without a readable record is never wanted. What
+/// cannot be cleared away stays, is logged, and keeps its lock, so that no second machine starts there.
 pub async fn reap_orphans(root: &Path, wanted: impl Fn(&LaunchRecord) -> bool) -> Result<Vec<PathBuf>> {
     let mut killed = Vec::new();
     for found in scan(root)? {
-        if found.alive {
-            if found.record.as_ref().is_some_and(&wanted) {
-                continue;
-            }
-            let dir = RuntimeDir::new(&found.dir)?;
-            match living(&dir).await {
-                Ok((process, _)) => {
-                    tracing::warn!(dir = %found.dir.display(), pid = process.pid(), "killing an orphan");
-                    process.kill();
-                    timeout(limits::KILL, process.ended())
-                        .await
-                        .map_err(|_| Error::Timeout { command: format!("kill {}", process.pid()) })?;
-                    killed.push(found.dir.clone());
-                }
-                Err(Error::NotRunning(_)) if !dir.is_held()? => {}
-                Err(e) => return Err(e),
-            }
+        if found.alive && found.record.as_ref().is_some_and(&wanted) {
+            continue;
         }
-        RuntimeDir::new(&found.dir)?.remove()?;
+        match reap(&found).await {
+            Ok(true) => killed.push(found.dir),
+            Ok(false) => {}
+            Err(e) => tracing::error!(dir = %found.dir.display(), error = %e, "cannot clear an orphan away"),
+        }
     }
+    Ok(killed)
+}
+
+/// Whether a process had to be killed.
+async fn reap(found: &Found) -> Result<bool> {
+    let dir = RuntimeDir::new(&found.dir)?;
+    let mut killed = false;
+    if found.alive {
+        match living(&dir).await {
+            Ok((process, _)) => {
+                tracing::warn!(dir = %found.dir.display(), pid = process.pid(), "killing an orphan");
+                process.kill();
+                let command = format!("kill {}", process.pid());
+                timeout(limits::KILL, process.ended()).await.map_err(|_| Error::Timeout { command })?;
+                killed = true;
+            }
+            Err(Error::NotRunning(_)) if !dir.is_held()? => {}
+            Err(e) => return Err(e),
+        }
+    }
+    dir.remove()?;
     Ok(killed)
 }

@@ -3,7 +3,7 @@
 
 use super::Machine;
 use super::devices::{close_node, fresh_node};
-use super::jobs::JobProgress;
+use super::jobs::{self, JobProgress};
 use crate::cmdline::{self, block};
 use crate::qmp::{self, command};
 use crate::spec::ImageFormat;
@@ -117,7 +117,7 @@ impl Machine {
         base: &Path,
         progress: impl FnMut(JobProgress),
     ) -> Result<()> {
-        let _one = self.inner.changing.lock().await;
+        let one = self.inner.changing.lock().await;
         let client = self.monitor();
         let chain = self.chain_nodes(&client, disk).await?;
         let find = |file: &Path| position(&chain, disk, file);
@@ -125,7 +125,7 @@ impl Machine {
         if base <= top {
             return Err(Error::Spec(format!("{disk}: a layer can only be merged into one below it")));
         }
-        let job = job_id("commit", disk);
+        let job = jobs::id("commit", disk);
         let command = command::BlockCommit {
             job_id: job.clone(),
             device: chain[0].1.clone(),
@@ -141,9 +141,8 @@ impl Machine {
         };
         self.dismiss_leftover(&client, &job).await?;
         client.run(&command).await?;
-        self.wait_job(&job, progress).await?;
-        self.close_layers(&client, &chain[top..base]).await;
-        Ok(())
+        drop(one);
+        self.wait_job(&job, progress).await
     }
 
     /// Copies what lies between a disk's newest layer and `base` into the newest layer; with `None`, everything,
@@ -154,11 +153,11 @@ impl Machine {
         base: Option<&Path>,
         progress: impl FnMut(JobProgress),
     ) -> Result<()> {
-        let _one = self.inner.changing.lock().await;
+        let one = self.inner.changing.lock().await;
         let client = self.monitor();
         let chain = self.chain_nodes(&client, disk).await?;
         let base = base.map(|file| position(&chain, disk, file)).transpose()?;
-        let job = job_id("stream", disk);
+        let job = jobs::id("stream", disk);
         let command = command::BlockStream {
             job_id: job.clone(),
             device: chain[0].1.clone(),
@@ -169,16 +168,8 @@ impl Machine {
         };
         self.dismiss_leftover(&client, &job).await?;
         client.run(&command).await?;
-        self.wait_job(&job, progress).await?;
-        self.close_layers(&client, &chain[1..base.unwrap_or(chain.len())]).await;
-        Ok(())
-    }
-
-    /// Closes layers that have left the chain. Those that QEMU opened by itself have gone already.
-    async fn close_layers(&self, client: &qmp::Client, layers: &[(PathBuf, String)]) {
-        for (_, node) in layers.iter().filter(|(_, node)| !node.starts_with('#')) {
-            close_node(client, node).await;
-        }
+        drop(one);
+        self.wait_job(&job, progress).await
     }
 }
 
@@ -188,9 +179,4 @@ fn position(chain: &[(PathBuf, String)], disk: &str, file: &Path) -> Result<usiz
         .iter()
         .position(|(path, _)| path == file)
         .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {name}")))
-}
-
-/// The id of a job is known to whoever adopts the machine.
-fn job_id(kind: &str, disk: &str) -> String {
-    format!("{kind}-{disk}")
 }

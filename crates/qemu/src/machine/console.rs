@@ -1,6 +1,7 @@
 //! Looking at a machine: pictures of its screen, and whether its agent is there.
 
 use super::Machine;
+use super::devices::fresh_node;
 use crate::agent::Agent;
 use crate::qmp::command;
 use crate::{Error, Result};
@@ -15,8 +16,7 @@ const PICTURE_BYTES: u64 = 64 << 20;
 impl Machine {
     /// The screen as a PNG. Refused by QEMU if the machine has no display adapter.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
-        let _one = self.inner.changing.lock().await;
-        let path = self.inner.dir.display().join("screen.png");
+        let path = self.inner.dir.display().join(format!("{}.png", fresh_node("screen")));
         let what = || format!("read {}", path.display());
         let filename = crate::cmdline::text(&path)?;
         let shot = self.monitor().run(&command::Screendump { filename, format: "png" }).await;

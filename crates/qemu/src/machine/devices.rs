@@ -115,7 +115,10 @@ impl Machine {
         let client = self.monitor();
         let port = self.free_port(&client, &nic.id, nic.port).await?;
         let netdev = device::netdev_id(&nic.id);
-        // Left over if the guest let go of an earlier one too late; refused if that one is still in use.
+        if peripherals(&client).await?.contains(&nic.id) {
+            return Err(Error::Spec(format!("there is already a device {}", nic.id)));
+        }
+        // Left over if the guest let go of an earlier one too late.
         if let Err(e) = client.run(&command::NetdevDel { id: netdev.clone() }).await {
             tracing::trace!(nic = %nic.id, error = %e, "no backend to clear away");
         }
@@ -151,8 +154,13 @@ impl Machine {
     pub async fn remove_nic(&self, id: &str) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
-        unplug(&client, id).await?;
-        client.run(&command::NetdevDel { id: device::netdev_id(id) }).await.map(drop)
+        let backend = command::NetdevDel { id: device::netdev_id(id) };
+        match unplug(&client, id).await {
+            Ok(()) => client.run(&backend).await.map(drop),
+            // The guest may have let go after an earlier call had given up.
+            Err(e @ Error::NoSuchDevice(_)) => client.run(&backend).await.map(drop).map_err(|_| e),
+            Err(e) => Err(e),
+        }
     }
 
     /// Plugs the cable of a NIC in or out.
@@ -266,7 +274,7 @@ async fn wait_unplugged(
     }
 }
 
-/// A node name that was not used before: the device id and a running number.
+/// A name that was not used before: the device id and a running number.
 pub(super) fn fresh_node(id: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
@@ -283,9 +291,9 @@ pub(super) async fn close_node(client: &qmp::Client, node_name: &str) -> bool {
     closed.is_ok()
 }
 
-/// Closes the nodes that were made for a device which has gone. Returns how many. A node under another can only be
-/// closed after it, hence the rounds.
-async fn sweep(client: &qmp::Client, id: &str) -> Result<usize> {
+/// Closes the nodes of a device that nothing uses any more: the device has gone, or its layers were merged. QEMU
+/// refuses to close one in use. Returns how many. A node under another can only be closed after it, hence the rounds.
+pub(super) async fn sweep(client: &qmp::Client, id: &str) -> Result<usize> {
     let prefix = format!("{id}-");
     let mut closed = 0;
     loop {

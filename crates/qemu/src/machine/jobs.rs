@@ -2,6 +2,7 @@
 //! dismissed, so its result cannot be missed.
 
 use super::Machine;
+use super::devices::sweep;
 use crate::qmp::{self, command};
 use crate::{Error, Result};
 use std::time::Duration;
@@ -20,8 +21,16 @@ pub struct JobProgress {
     pub total: u64,
 }
 
+/// Kinds of jobs that leave layers unused.
+const MERGES: [&str; 2] = ["commit-", "stream-"];
+
+/// The id of a disk's job, so that whoever adopts the machine knows it.
+pub(super) fn id(kind: &str, disk: &str) -> String {
+    format!("{kind}-{disk}")
+}
+
 impl Machine {
-    /// Ids of the jobs that run or have ended without being followed.
+    /// Ids of the jobs that run or have ended without being followed: `commit-` or `stream-` and the disk.
     pub async fn jobs(&self) -> Result<Vec<String>> {
         Ok(self.monitor().run(&command::QueryJobs {}).await?.into_iter().map(|job| job.id).collect())
     }
@@ -41,6 +50,10 @@ impl Machine {
             match job.status.as_str() {
                 "concluded" => {
                     client.run(&command::JobDismiss { id: id.to_owned() }).await?;
+                    if let Some(disk) = MERGES.iter().find_map(|kind| id.strip_prefix(kind)) {
+                        let _one = self.inner.changing.lock().await;
+                        sweep(&client, disk).await?;
+                    }
                     return match job.error {
                         Some(reason) => Err(Error::JobFailed { job: id.to_owned(), reason }),
                         None => Ok(()),

@@ -102,8 +102,6 @@ commands! {
     JobCancel = "job-cancel" -> Nothing { id: String }
     /// Forgets a concluded job.
     JobDismiss = "job-dismiss" -> Nothing { id: String }
-    /// Turns migration capabilities on or off.
-    MigrateSetCapabilities = "migrate-set-capabilities" -> Nothing { capabilities: Vec<Capability> }
     /// Sends the state of the machine away.
     Migrate = "migrate" -> Nothing { channels: Vec<Value> }
     /// Receives the state of a machine.
@@ -237,15 +235,6 @@ pub struct Job {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<String>,
-}
-
-/// A migration capability.
-#[derive(Debug, Clone, Serialize)]
-pub struct Capability {
-    /// Its name.
-    pub capability: &'static str,
-    /// On or off.
-    pub state: bool,
 }
 
 /// Answer of `query-migrate`.

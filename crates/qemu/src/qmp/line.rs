@@ -150,4 +150,13 @@ mod tests {
         let far = format!(r#"{{"event":"X","timestamp":{{"seconds":{},"microseconds":-1}}}}"#, i64::MAX);
         assert!(matches!(parse_line(far.as_bytes()).unwrap(), Message::Event(Event { timestamp_us: 0, .. })));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(line in proptest::collection::vec(0u8.., 0..200)) {
+            if let Ok(Message::Return { value, .. }) = parse_line(&line) {
+                proptest::prop_assert!(serde_json::to_string(&value).is_ok());
+            }
+        }
+    }
 }

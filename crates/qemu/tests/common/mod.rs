@@ -89,6 +89,12 @@ pub fn image_is_filled(path: &std::path::Path, byte: u8) -> bool {
     !String::from_utf8_lossy(&output.stdout).contains("verification failed")
 }
 
+/// Whether the process of a machine has a file open.
+pub fn has_open(vm: &qemu::Machine, file: &Path) -> bool {
+    let mut descriptors = std::fs::read_dir(format!("/proc/{}/fd", vm.pid())).unwrap().flatten();
+    descriptors.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file))
+}
+
 /// Makes a tap that lives as long as its descriptor, with the header that QEMU expects.
 pub fn open_tap(name: &str) -> std::os::fd::OwnedFd {
     const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
