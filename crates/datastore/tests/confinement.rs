@@ -114,6 +114,8 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
     symlink(&place.outside, place.inside.join("e")).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion fails: the scope waits for the thread.
+        let stopping = StopAtEnd(&stop);
         let swapper = scope.spawn(|| {
             let mut swaps = 0u32;
             while !stop.load(Ordering::Relaxed) {
@@ -149,4 +151,12 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
         );
     });
     untouched(&place);
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -130,6 +130,7 @@ fn of_many_that_lock_at_once_one_at_a_time_has_it() {
                             let before = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                             assert_eq!(before, 0, "two hold the lock");
                             taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                            (0..20).for_each(|_| std::thread::yield_now());
                             inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                             drop(lock);
                         }
