@@ -97,3 +97,11 @@ pub(crate) fn are_related(a: ManagedId, b: ManagedId) -> bool {
     let subtypes = |id: ManagedId| &schema().managed(id).subtypes;
     subtypes(a).contains(&b.0) || subtypes(b).contains(&a.0)
 }
+
+/// Writes `ArrayOf` and the name with a capital.
+pub(crate) fn write_array(out: &mut Vec<u8>, element: &str) {
+    out.extend_from_slice(ARRAY_OF.as_bytes());
+    let at = out.len();
+    out.extend_from_slice(element.as_bytes());
+    out[at..].iter_mut().take(1).for_each(|first| first.make_ascii_uppercase());
+}

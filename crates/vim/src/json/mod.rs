@@ -4,6 +4,7 @@
 //! `{"_typeName": "int", "_value": 7}`. Numbers that are no decimals are the strings `NaN`, `INF` and `-INF`.
 
 mod read;
+mod text;
 mod write;
 
 pub use read::{read_args, read_fault, read_value};

@@ -1,7 +1,8 @@
-//! Reads values from JSON. The text becomes a tree first, since `_typeName` need not come first.
+//! Reads values from JSON.
 
-use serde_json::{Map, Value as Json};
+use serde_json::value::RawValue;
 
+use super::text::{Fields, Json, Message};
 use super::{FAULT_STRING, TYPE, VALUE};
 use crate::error::{ReadError, shortened};
 use crate::limits::{self, Limits, MAX_DEPTH};
@@ -17,10 +18,10 @@ use crate::{
 /// [`ReadError`]; its `to_fault` is what the client is to be told.
 pub fn read_args(method: MethodId, body: &[u8]) -> Result<Args, ReadError> {
     let row = schema().method(method);
-    let mut reader = Reader::new(row.name, limits::REQUEST);
-    let fields = match body.trim_ascii().is_empty() {
-        true => Map::new(),
-        false => match parse(body)? {
+    let mut reader = Reader::new(row.name, body, limits::REQUEST)?;
+    let fields = match reader.message.is_empty() {
+        true => Fields::empty(),
+        false => match reader.open(reader.message.root()?)? {
             Json::Object(fields) => fields,
             other => return Err(reader.bad("object of parameters", &other)),
         },
@@ -40,12 +41,12 @@ pub fn read_args(method: MethodId, body: &[u8]) -> Result<Args, ReadError> {
 /// # Errors
 /// [`ReadError`] if the body is no such value.
 pub fn read_value(kind: Kind, list: bool, body: &[u8]) -> Result<Value, ReadError> {
-    let json = parse(body)?;
-    let mut reader = Reader::new("value", limits::RESPONSE);
-    match reader.member_value(kind, list, &json)? {
+    let mut reader = Reader::new("value", body, limits::RESPONSE)?;
+    let root = reader.message.root()?;
+    match reader.member_value(kind, list, root)? {
         Some(value) => Ok(value),
         None if list => Ok(Value::List(List::new(kind, Vec::new()))),
-        None => Err(reader.bad(&names::described(kind), &json)),
+        None => Err(reader.bad(&names::described(kind), &Json::Null)),
     }
 }
 
@@ -54,45 +55,49 @@ pub fn read_value(kind: Kind, list: bool, body: &[u8]) -> Result<Value, ReadErro
 /// # Errors
 /// [`ReadError`] if it is no fault.
 pub fn read_fault(body: &[u8]) -> Result<Fault, ReadError> {
-    let json = parse(body)?;
-    let mut reader = Reader::new("fault", limits::RESPONSE);
-    let Json::Object(fields) = &json else { return Err(reader.bad("fault", &json)) };
-    let base = data_id!(MethodFault);
-    let ty = reader.type_of(base, fields)?;
-    let object = reader.object(ty, fields, &[FAULT_STRING])?;
-    let message = fields.get(FAULT_STRING).and_then(Json::as_str).unwrap_or_default();
+    let mut reader = Reader::new("fault", body, limits::RESPONSE)?;
+    let fields = match reader.open(reader.message.root()?)? {
+        Json::Object(fields) => fields,
+        other => return Err(reader.bad("fault", &other)),
+    };
+    let ty = reader.type_of(data_id!(MethodFault), &fields)?;
+    let object = reader.object(ty, &fields, &[FAULT_STRING])?;
+    let message = match fields.get(FAULT_STRING).map(|text| reader.open(text)).transpose()? {
+        Some(Json::Text(text)) => text.into_owned(),
+        _ => String::new(),
+    };
     Ok(Fault::new(object, message))
 }
 
-fn parse(body: &[u8]) -> Result<Json, ReadError> {
-    std::str::from_utf8(body).map_err(|e| ReadError::Encoding { at: e.valid_up_to() })?;
-    serde_json::from_slice(body).map_err(|error| {
-        // The library counts lines and columns; what came before the line is as long as its lines.
-        let before: usize =
-            body.split_inclusive(|b| *b == b'\n').take(error.line() - 1).map(<[u8]>::len).sum();
-        ReadError::Malformed { at: before + error.column(), problem: error.to_string() }
-    })
-}
-
-struct Reader {
+/// Reads one message; keeps the way to the current value for messages to people.
+struct Reader<'a> {
+    message: Message<'a>,
     place: Vec<&'static str>,
     depth: usize,
+    values: usize,
     limits: Limits,
 }
 
-impl Reader {
-    fn new(place: &'static str, limits: Limits) -> Self {
-        Self { place: vec![place], depth: 0, limits }
+impl<'a> Reader<'a> {
+    fn new(place: &'static str, body: &'a [u8], limits: Limits) -> Result<Self, ReadError> {
+        Ok(Self { message: Message::new(body)?, place: vec![place], depth: 0, values: 0, limits })
+    }
+
+    fn open(&self, json: &'a RawValue) -> Result<Json<'a>, ReadError> {
+        self.message.open(json)
     }
 
     fn bad(&self, expected: &str, json: &Json) -> ReadError {
         let text = match json {
-            Json::String(text) => shortened(text),
-            Json::Object(_) => "an object".to_owned(),
-            Json::Array(_) => "a list".to_owned(),
-            scalar => scalar.to_string(),
+            Json::Text(text) => text.as_ref(),
+            Json::Number(text) => *text,
+            Json::Object(_) => "an object",
+            Json::List(_) => "a list",
+            Json::Boolean(true) => "true",
+            Json::Boolean(false) => "false",
+            Json::Null => "null",
         };
-        ReadError::bad_value(self.place.join("."), expected, &text)
+        ReadError::bad_value(self.place.join("."), expected, text)
     }
 
     fn unknown_type(&self, name: &str) -> ReadError {
@@ -104,20 +109,25 @@ impl Reader {
         ReadError::WrongType { place: self.place.join("."), expected, given: shortened(given) }
     }
 
+    /// The members of an object or call in wire order. Names in `beside` are passed over.
     fn members(
         &mut self,
         record: &'static dyn Record,
-        fields: &Map<String, Json>,
+        fields: &Fields<'a>,
         beside: &[&str],
     ) -> Result<Vec<(u16, Value)>, ReadError> {
-        let mut values = Vec::with_capacity(fields.len());
-        for (name, json) in fields {
-            let Some(number) = record.member(name) else {
-                if beside.contains(&name.as_str()) || IGNORED.contains(&name.as_str()) {
+        let mut values = Vec::with_capacity(fields.len().min(record.members().len()));
+        let mut next = 0;
+        for (name, json) in fields.iter() {
+            // Members mostly come in order.
+            let in_order = record.members().get(usize::from(next)).is_some_and(|member| member.name == name);
+            let Some(number) = in_order.then_some(next).or_else(|| record.member(name)) else {
+                if beside.contains(&name) || IGNORED.contains(&name) {
                     continue;
                 }
                 return Err(ReadError::Unexpected { place: self.place.join("."), name: shortened(name) });
             };
+            next = number + 1;
             let member: &'static Member = &record.members()[usize::from(number)];
             self.place.push(member.name);
             if let Some(value) = self.member_value(member.kind, member.list, json)? {
@@ -126,31 +136,37 @@ impl Reader {
             self.place.pop();
         }
         values.sort_by_key(|value| value.0);
+        if let Some(twice) = values.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            self.place.push(record.members()[usize::from(twice[0].0)].name);
+            return Err(ReadError::Duplicate { place: self.place.join(".") });
+        }
         Ok(values)
     }
 
     /// None for `null` and for an empty list.
-    fn member_value(&mut self, kind: Kind, list: bool, json: &Json) -> Result<Option<Value>, ReadError> {
-        if json.is_null() {
-            return Ok(None);
-        }
+    fn member_value(
+        &mut self,
+        kind: Kind,
+        list: bool,
+        json: &'a RawValue,
+    ) -> Result<Option<Value>, ReadError> {
         if !list {
-            return self.value(kind, json).map(Some);
+            return if json.get() == "null" { Ok(None) } else { self.value(kind, json).map(Some) };
         }
-        match json {
-            Json::Array(items) if items.is_empty() => Ok(None),
-            Json::Array(items) => self.items(kind, items).map(Some),
+        let items = match self.open(json)? {
+            Json::Null => return Ok(None),
+            Json::List(items) => items,
             // A list as it is where nothing is declared.
-            Json::Object(fields) if fields.contains_key(VALUE) => match fields.get(VALUE) {
-                Some(Json::Array(items)) if items.is_empty() => Ok(None),
-                Some(Json::Array(items)) => self.items(kind, items).map(Some),
-                _ => Err(self.bad("list", json)),
+            Json::Object(fields) => match fields.get(VALUE).map(|inner| self.open(inner)).transpose()? {
+                Some(Json::List(items)) => items,
+                _ => return Err(self.bad("list", &Json::Object(fields))),
             },
-            other => Err(self.bad("list", other)),
-        }
+            other => return Err(self.bad("list", &other)),
+        };
+        if items.is_empty() { Ok(None) } else { self.items(kind, &items).map(Some) }
     }
 
-    fn items(&mut self, kind: Kind, items: &[Json]) -> Result<Value, ReadError> {
+    fn items(&mut self, kind: Kind, items: &[&'a RawValue]) -> Result<Value, ReadError> {
         let limit = self.limits.list_items;
         if items.len() > limit {
             return Err(ReadError::TooMuch { what: "elements of one list", limit });
@@ -159,108 +175,107 @@ impl Reader {
         Ok(Value::List(List::new(kind, items)))
     }
 
-    fn value(&mut self, kind: Kind, json: &Json) -> Result<Value, ReadError> {
+    fn value(&mut self, kind: Kind, json: &'a RawValue) -> Result<Value, ReadError> {
         self.depth += 1;
+        self.values += 1;
         if self.depth > MAX_DEPTH {
             return Err(ReadError::TooMuch { what: "levels of values", limit: MAX_DEPTH });
         }
-        let value = match (kind, json) {
+        if self.values > self.limits.elements {
+            return Err(ReadError::TooMuch { what: "values", limit: self.limits.elements });
+        }
+        let value = match (kind, self.open(json)?) {
             (Kind::Any, json) => self.any(json)?,
             (Kind::Data(declared), Json::Object(fields)) => {
-                let ty = self.type_of(declared, fields)?;
-                self.object(ty, fields, &[])?.into()
+                let ty = self.type_of(declared, &fields)?;
+                self.object(ty, &fields, &[])?.into()
             }
-            (Kind::Ref(declared), Json::Object(fields)) => self.reference(declared, fields)?.into(),
-            (kind, Json::Object(fields)) if fields.contains_key(VALUE) => {
-                let inner = &fields[VALUE];
-                self.scalar(kind, inner)?
-            }
-            (kind, json) => self.scalar(kind, json)?,
+            (Kind::Ref(declared), Json::Object(fields)) => self.reference(declared, &fields)?.into(),
+            // A scalar as it is where nothing is declared.
+            (kind, Json::Object(fields)) => match fields.get(VALUE) {
+                Some(inner) => self.scalar(kind, &self.open(inner)?)?,
+                None => return Err(self.bad(&names::described(kind), &Json::Object(fields))),
+            },
+            (kind, json) => self.scalar(kind, &json)?,
         };
         self.depth -= 1;
         Ok(value)
     }
 
     /// A value that says itself what it is.
-    fn any(&mut self, json: &Json) -> Result<Value, ReadError> {
+    fn any(&mut self, json: Json<'a>) -> Result<Value, ReadError> {
         let fields = match json {
             Json::Object(fields) => fields,
             // A bare scalar says enough.
-            Json::Bool(value) => return Ok(Value::Boolean(*value)),
-            Json::String(text) => return Ok(text.as_str().into()),
-            Json::Number(number) => {
-                return Ok(match number.as_i64() {
-                    Some(long) => i32::try_from(long).map_or(Value::Long(long), Value::Int),
-                    None => Value::Double(number.as_f64().ok_or_else(|| self.bad("number", json))?),
-                });
+            Json::Boolean(value) => return Ok(Value::Boolean(value)),
+            Json::Text(text) => return Ok(Value::String(text.into())),
+            Json::Number(text) => {
+                let kinds = [Kind::Int, Kind::Long, Kind::Double];
+                let value = kinds.iter().find_map(|kind| scalar::parse(*kind, text));
+                return value.ok_or_else(|| self.bad("number", &json));
             }
-            other => return Err(self.bad("value with its _typeName", other)),
+            other => return Err(self.bad("value with its _typeName", &other)),
         };
-        let name = match fields.get(TYPE) {
-            Some(Json::String(name)) => name.as_str(),
-            _ => return Err(self.bad("value with its _typeName", json)),
+        let name = match fields.get(TYPE).map(|name| self.open(name)).transpose()? {
+            Some(Json::Text(name)) => name,
+            _ => return Err(self.bad("value with its _typeName", &Json::Object(fields))),
         };
-        let content = || fields.get(VALUE).ok_or_else(|| self.bad("value with its _value", json));
-        match names::find(name) {
-            None => Err(self.unknown_type(name)),
-            Some(Named::List(element)) => match content()? {
-                Json::Array(items) => self.items(element, items),
-                other => Err(self.bad("list", other)),
-            },
-            Some(Named::One(Kind::Data(ty))) => Ok(self.object(ty, fields, &[])?.into()),
-            Some(Named::One(Kind::Ref(declared))) => Ok(self.reference(declared, fields)?.into()),
-            Some(Named::One(kind)) => {
-                let content = content()?;
-                self.scalar(kind, content)
-            }
+        let named = names::find(&name).ok_or_else(|| self.unknown_type(&name))?;
+        match named {
+            Named::One(Kind::Data(ty)) => return Ok(self.object(ty, &fields, &[])?.into()),
+            Named::One(Kind::Ref(declared)) => return Ok(self.reference(declared, &fields)?.into()),
+            _ => {}
+        }
+        let Some(content) = fields.get(VALUE) else {
+            return Err(self.bad("value with its _value", &Json::Object(fields)));
+        };
+        match (named, self.open(content)?) {
+            (Named::List(element), Json::List(items)) => self.items(element, &items),
+            (Named::List(_), other) => Err(self.bad("list", &other)),
+            (Named::One(kind), content) => self.scalar(kind, &content),
         }
     }
 
     /// The type that an object says it is of, or the declared one.
-    fn type_of(&self, declared: DataId, fields: &Map<String, Json>) -> Result<DataId, ReadError> {
-        let name = match fields.get(TYPE) {
+    fn type_of(&self, declared: DataId, fields: &Fields<'a>) -> Result<DataId, ReadError> {
+        let name = match fields.get(TYPE).map(|name| self.open(name)).transpose()? {
             None => return Ok(declared),
-            Some(Json::String(name)) => name.as_str(),
-            Some(other) => return Err(self.bad("_typeName", other)),
+            Some(Json::Text(name)) => name,
+            Some(other) => return Err(self.bad("_typeName", &other)),
         };
-        match schema().find(name) {
+        match schema().find(&name) {
             Some(TypeRef::Data(ty)) if schema().data(declared).subtypes.contains(&ty.0) => Ok(ty),
-            None => Err(self.unknown_type(name)),
-            Some(_) => Err(self.wrong_type(Kind::Data(declared), name)),
+            None => Err(self.unknown_type(&name)),
+            Some(_) => Err(self.wrong_type(Kind::Data(declared), &name)),
         }
     }
 
-    fn object(
-        &mut self,
-        ty: DataId,
-        fields: &Map<String, Json>,
-        beside: &[&str],
-    ) -> Result<Object, ReadError> {
+    fn object(&mut self, ty: DataId, fields: &Fields<'a>, beside: &[&str]) -> Result<Object, ReadError> {
         Ok(Object::from_fields(ty, self.members(schema().data(ty), fields, beside)?))
     }
 
-    fn reference(&self, declared: ManagedId, fields: &Map<String, Json>) -> Result<MoRef, ReadError> {
-        let ty = match fields.get("type").and_then(Json::as_str) {
-            None => declared,
-            Some(name) => match schema().find(name) {
+    fn reference(&self, declared: ManagedId, fields: &Fields<'a>) -> Result<MoRef, ReadError> {
+        let ty = match fields.get("type").map(|name| self.open(name)).transpose()? {
+            None | Some(Json::Null) => declared,
+            Some(Json::Text(name)) => match schema().find(&name) {
                 Some(TypeRef::Managed(ty)) if names::are_related(ty, declared) => ty,
-                Some(_) => return Err(self.wrong_type(Kind::Ref(declared), name)),
-                None => return Err(self.unknown_type(name)),
+                Some(_) => return Err(self.wrong_type(Kind::Ref(declared), &name)),
+                None => return Err(self.unknown_type(&name)),
             },
+            Some(other) => return Err(self.bad("type of a reference", &other)),
         };
-        match fields.get("value") {
-            Some(Json::String(id)) => Ok(MoRef::new(ty, id.as_str())),
-            _ => Err(self.bad(&names::described(Kind::Ref(declared)), &Json::Object(Map::new()))),
+        match fields.get("value").map(|id| self.open(id)).transpose()? {
+            Some(Json::Text(id)) => Ok(MoRef::new(ty, id.into_owned())),
+            other => Err(self.bad("id of an object", &other.unwrap_or(Json::Null))),
         }
     }
 
     fn scalar(&self, kind: Kind, json: &Json) -> Result<Value, ReadError> {
-        let value = match (kind, json) {
-            (_, Json::String(text)) => scalar::parse(kind, text),
-            (Kind::Float, Json::Number(number)) => scalar::parse(kind, &number.to_string()),
-            (_, Json::Number(number)) => scalar::parse(kind, &number.to_string()),
-            (_, Json::Bool(value)) => Value::Boolean(*value).converted(kind),
-            _ => None,
+        let value = match json {
+            Json::Text(text) => scalar::parse(kind, text),
+            Json::Number(text) => scalar::parse(kind, text),
+            Json::Boolean(value) => Value::Boolean(*value).converted(kind),
+            Json::Null | Json::List(_) | Json::Object(_) => None,
         };
         value.ok_or_else(|| self.bad(&names::described(kind), json))
     }

@@ -156,7 +156,7 @@ impl Writer<'_> {
         self.raw(b"{");
         self.key(TYPE);
         self.raw(b"\"");
-        crate::soap::write_array_name(self.out, json_name(kind));
+        names::write_array(self.out, json_name(kind));
         self.raw(b"\",");
         self.key(VALUE);
         self.items(kind, &list.items);

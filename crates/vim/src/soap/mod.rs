@@ -11,7 +11,6 @@ mod write;
 mod xml;
 
 pub use read::{read_request, read_response};
-pub(crate) use write::write_array_name;
 
 use crate::{Args, Fault, Kind, MethodId, MoRef, Release, Value, schema};
 use write::Writer;

@@ -171,7 +171,7 @@ impl<'o> Writer<'o> {
         }
         self.raw(tag.begin());
         self.raw(b" xsi:type=\"");
-        write_array_name(self.out, names::element(kind));
+        names::write_array(self.out, names::element(kind));
         self.raw(b"\">");
         let element = self.tags.element(kind);
         for item in list.items.iter() {
@@ -179,12 +179,4 @@ impl<'o> Writer<'o> {
         }
         self.raw(tag.close());
     }
-}
-
-/// `ArrayOf` and the name with a capital.
-pub(crate) fn write_array_name(out: &mut Vec<u8>, element: &str) {
-    out.extend_from_slice(names::ARRAY_OF.as_bytes());
-    let at = out.len();
-    out.extend_from_slice(element.as_bytes());
-    out[at..].iter_mut().take(1).for_each(|first| first.make_ascii_uppercase());
 }
