@@ -115,7 +115,7 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // Also when an assertion fails: the scope waits for the thread.
-        let stopping = StopAtEnd(&stop);
+        let _stopping = StopAtEnd(&stop);
         let swapper = scope.spawn(|| {
             let mut swaps = 0u32;
             while !stop.load(Ordering::Relaxed) {
