@@ -39,6 +39,11 @@ enum Phase {
 impl Phase {
     const ALL: [Self; 4] = [Self::Crates, Self::Docs, Self::Clients, Self::Fuzz];
 
+    /// Whether the phase needs the binary and the guest.
+    fn needs_environment(self) -> bool {
+        matches!(self, Self::Crates | Self::Clients)
+    }
+
     fn title(self) -> &'static str {
         match self {
             Self::Crates => "tests of the crates",
@@ -52,16 +57,19 @@ impl Phase {
 pub fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
     setup::run()?;
-    let environment = Environment::prepare(false)?;
+    let wanted = |phase: &Phase| options.only.is_empty() || options.only.contains(phase);
+    let phases: Vec<Phase> = Phase::ALL.into_iter().filter(wanted).collect();
+    let environment = match phases.iter().any(|phase| phase.needs_environment()) {
+        true => Some(Environment::prepare(false)?),
+        false => None,
+    };
     let mut failed = Vec::new();
-    for phase in Phase::ALL {
-        if !options.only.is_empty() && !options.only.contains(&phase) {
-            continue;
-        }
+    for phase in phases {
+        let environment = || environment.as_ref().context("a phase that needs an environment has one");
         let result = process::step(phase.title(), || match phase {
-            Phase::Crates => crates(&environment, &options.rest),
-            Phase::Docs => docs(&environment),
-            Phase::Clients => clients(&environment, &options.rest),
+            Phase::Crates => crates(environment()?, &options.rest),
+            Phase::Docs => docs(),
+            Phase::Clients => clients(environment()?, &options.rest),
             Phase::Fuzz => fuzz::run(options.fuzz_seconds),
         });
         if let Err(error) = result {
@@ -80,8 +88,8 @@ fn crates(environment: &Environment, rest: &[String]) -> Result<()> {
     process::run(environment.apply(process::cargo()?.args(["nextest", "run", "--workspace"]).args(rest)))
 }
 
-fn docs(environment: &Environment) -> Result<()> {
-    process::run(environment.apply(process::cargo()?.args(["test", "--quiet", "--doc", "--workspace"])))
+fn docs() -> Result<()> {
+    process::run(process::cargo()?.args(["test", "--quiet", "--doc", "--workspace"]))
 }
 
 fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
