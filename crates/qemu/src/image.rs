@@ -5,6 +5,8 @@ use crate::cmdline::text;
 use crate::spec::ImageFormat;
 use crate::{Error, Result, child, limits};
 use serde::Deserialize;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,7 +74,7 @@ pub struct CheckReport {
     pub check_errors: u64,
 }
 
-/// Creates an empty image. An existing file is not overwritten.
+/// Creates an empty image that only its owner may open. An existing file is not overwritten.
 pub async fn create(
     path: &Path,
     format: ImageFormat,
@@ -87,8 +89,7 @@ pub async fn create(
     let arguments = ["-q", "-f", format.driver(), "-o", &options, &absolute(path)?, &bytes.to_string()];
     let within = if preallocation == Preallocation::Full { limits::IMAGE_COPY } else { limits::IMAGE_QUICK };
     run("create", path, &arguments, within).await?;
-    fresh.keep();
-    Ok(())
+    fresh.keep()
 }
 
 /// Creates an empty qcow2 layer over `backing`, which is not opened: a machine may be using it. `bytes` is the size
@@ -114,8 +115,7 @@ pub async fn create_overlay(
         &bytes.to_string(),
     ];
     run("create", path, &arguments, limits::IMAGE_QUICK).await?;
-    fresh.keep();
-    Ok(())
+    fresh.keep()
 }
 
 /// Reads an image's header; also while a machine has it open.
@@ -182,8 +182,7 @@ pub async fn convert(
         }
     };
     run_reporting("convert", target.0, &arguments, limits::IMAGE_COPY, report).await?;
-    fresh.keep();
-    Ok(())
+    fresh.keep()
 }
 
 /// Looks for damage; repairs leaks and what else it can with `repair`.
@@ -263,12 +262,19 @@ struct Fresh<'a>(Option<&'a Path>);
 impl<'a> Fresh<'a> {
     fn claim(path: &'a Path) -> Result<Self> {
         absolute(path)?;
-        std::fs::File::create_new(path).map_err(Error::io(format!("create {}", path.display())))?;
+        let claimed = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        claimed.map_err(Error::io(format!("create {}", path.display())))?;
         Ok(Fresh(Some(path)))
     }
 
-    fn keep(mut self) {
+    /// Makes the file and its name durable, so that what is built on it finds it after a power failure.
+    fn keep(mut self) -> Result<()> {
+        let Some(path) = self.0 else { return Ok(()) };
+        let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
+        let synced = sync(path).and_then(|()| path.parent().map_or(Ok(()), sync));
+        synced.map_err(Error::io(format!("write {}", path.display())))?;
         self.0 = None;
+        Ok(())
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Longest line accepted from a QMP monitor, in bytes.
 pub const QMP_LINE_BYTES: usize = 16 << 20;
-/// Longest line accepted from a guest agent, in bytes. The guest is not trusted; file and exec output is base64.
-pub const AGENT_LINE_BYTES: usize = 48 << 20;
+/// Longest line accepted from a guest agent, in bytes. The guest is not trusted; exec output comes as base64.
+pub const AGENT_LINE_BYTES: usize = 8 << 20;
 /// Events kept for a slow subscriber before it is told that it lost some.
 pub const EVENT_QUEUE: usize = 512;
 /// Commands waiting to be written to one monitor.

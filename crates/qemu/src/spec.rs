@@ -408,7 +408,7 @@ pub enum NicBackend {
 /// A serial port on a unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SerialPort {
-    /// File that receives everything the guest writes.
+    /// File that receives everything the guest writes, without a limit: for trusted guests and short times.
     pub log: Option<PathBuf>,
 }
 

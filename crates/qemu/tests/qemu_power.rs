@@ -24,11 +24,11 @@ async fn qemu_a_machine_starts_stopped_runs_and_quits() {
     let mut last = None;
     while let Some(event) = events.next().await {
         last = Some(event);
-        if matches!(last, Some(MachineEvent::Exited { .. })) {
-            break;
-        }
     }
     assert_eq!(last, Some(MachineEvent::Exited { reason: ExitReason::Quit }));
+    let mut late = vm.events();
+    assert_eq!(late.next().await, last);
+    assert_eq!(late.next().await, None);
 }
 
 #[tokio::test]

@@ -44,7 +44,12 @@ async fn living(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
             break;
         }
     }
-    found
+    match found {
+        Err(Error::NotRunning(_)) if dir.is_held()? => {
+            Err(Error::Protocol(format!("{} is held by an unknown process", dir.path().display())))
+        }
+        found => found,
+    }
 }
 
 fn identify(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
@@ -52,7 +57,12 @@ fn identify(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
     let pid = dir.pid()?.ok_or_else(|| Error::NotRunning(dir.path().into()))?;
     let not_ours = || Error::NotOurs { pid, dir: dir.path().into() };
     // The pidfd first: what is checked afterwards is checked of the process that it holds.
-    let process = Process::open(pid).map_err(|_| Error::NotRunning(dir.path().into()))?;
+    let process = match Process::open(pid) {
+        Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {
+            return Err(Error::NotRunning(dir.path().into()));
+        }
+        other => other?,
+    };
     if process::command_line(pid).as_ref() != Some(&record.command) {
         return Err(not_ours());
     }

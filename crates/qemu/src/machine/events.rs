@@ -167,21 +167,34 @@ impl ExitReason {
     }
 }
 
-/// Events of one machine for one subscriber. Ends after [`MachineEvent::Exited`].
+/// Events of one machine for one subscriber. Ends after [`MachineEvent::Exited`], which comes to late subscribers too.
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<MachineEvent>,
+    /// The end, if it was there before the subscriber.
+    already: Option<ExitReason>,
+    over: bool,
 }
 
 impl Events {
-    pub(super) fn new(receiver: broadcast::Receiver<MachineEvent>) -> Self {
-        Events { receiver }
+    pub(super) fn new(receiver: broadcast::Receiver<MachineEvent>, already: Option<ExitReason>) -> Self {
+        Events { receiver, already, over: false }
     }
 
-    /// The next event, or `None` after the last.
+    /// The next event, or `None` after the last. Nothing is lost when the call is dropped.
     pub async fn next(&mut self) -> Option<MachineEvent> {
+        if self.over {
+            return None;
+        }
+        if let Some(reason) = self.already.take() {
+            self.over = true;
+            return Some(MachineEvent::Exited { reason });
+        }
         match self.receiver.recv().await {
-            Ok(event) => Some(event),
+            Ok(event) => {
+                self.over = matches!(event, MachineEvent::Exited { .. });
+                Some(event)
+            }
             Err(RecvError::Lagged(count)) => Some(MachineEvent::Lost { count }),
             Err(RecvError::Closed) => None,
         }

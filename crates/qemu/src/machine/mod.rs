@@ -106,7 +106,9 @@ impl Machine {
     /// What happens to the machine from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::new(self.inner.events.subscribe())
+        // In this order: an end in between is then told twice to the subscriber, who stops at the first.
+        let receiver = self.inner.events.subscribe();
+        Events::new(receiver, self.exit_reason())
     }
 
     /// How it ended, or `None` while it lives.

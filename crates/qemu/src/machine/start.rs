@@ -15,7 +15,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use tokio::time::timeout;
 
 /// Where Debian and most others have it.
@@ -36,6 +36,39 @@ pub struct StartOptions {
 struct Spawned {
     child: Option<Child>,
     process: Option<Process>,
+}
+
+impl Spawned {
+    fn take(child: Child) -> Result<Self> {
+        let pid = i32::try_from(child.id()).map_err(|_| Error::Protocol("process id out of range".into()));
+        let mut spawned = Spawned { child: Some(child), process: None };
+        match pid.and_then(Process::open) {
+            Ok(process) => {
+                spawned.process = Some(process);
+                Ok(spawned)
+            }
+            Err(e) => {
+                // No pidfd, so the old way; it is our child and not reaped, so the number is still its own.
+                if let Some(mut child) = spawned.child.take()
+                    && let Err(failure) = child.kill().and_then(|()| child.wait())
+                {
+                    tracing::error!(pid = child.id(), error = %failure, "cannot kill the process");
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Kills it and waits until it is gone. Returns its exit status.
+    async fn end(&mut self) -> Option<ExitStatus> {
+        if let Some(process) = &self.process {
+            process.kill();
+            if timeout(limits::KILL, process.ended()).await.is_err() {
+                tracing::error!(pid = process.pid(), "the process does not die");
+            }
+        }
+        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
 }
 
 impl Drop for Spawned {
@@ -75,7 +108,10 @@ pub(super) async fn start(spec: &MachineSpec, dir: &Path, options: StartOptions)
         Ok(client) => client,
         // QEMU gave up on the way.
         Err(Error::Closed | Error::Io { .. }) => return Err(explain(&mut spawned, &dir).await),
-        Err(e) => return Err(e),
+        Err(e) => {
+            spawned.end().await;
+            return Err(e);
+        }
     };
     let (child, process) = (spawned.child.take(), spawned.process.take().expect("taken over only here"));
     tracing::info!(vm = %record.spec.name, pid = process.pid(), "the machine has started");
@@ -131,10 +167,9 @@ fn launch(spec: MachineSpec, dir: &RuntimeDir, options: StartOptions) -> Result<
         cgroup: confinement.cgroup.clone(),
         oom_score_adj: confinement.oom_score_adj,
     })?;
-    let pid = i32::try_from(child.id()).map_err(|_| Error::Protocol("process id out of range".into()))?;
     let _entered = runtime.enter();
-    let process = Process::open(pid)?;
-    let spawned = Spawned { child: Some(child), process: Some(process) };
+    let spawned = Spawned::take(child)?;
+    let pid = spawned.process.as_ref().expect("just taken").pid();
     if let Some(start_ticks) = process::start_ticks(pid) {
         dir.write_birth(Birth { pid, start_ticks })?;
     }
@@ -192,12 +227,10 @@ async fn prepare(client: &qmp::Client, spec: &MachineSpec, incoming: Option<&Pat
 
 /// Why a process that was just started has ended; kills it if it has not.
 async fn explain(spawned: &mut Spawned, dir: &RuntimeDir) -> Error {
-    if let Some(process) = &spawned.process
-        && timeout(limits::LAST_WORDS, process.ended()).await.is_err()
-    {
-        process.kill();
-        drop(timeout(limits::KILL, process.ended()).await);
+    if let Some(process) = &spawned.process {
+        // A process that hung up is mostly about to end by itself, and its own status says more.
+        drop(timeout(limits::LAST_WORDS, process.ended()).await);
     }
-    let status = spawned.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+    let status = spawned.end().await;
     Error::StartFailed { reason: ExitReason::weigh(None, status, dir.log_tail()).to_string() }
 }
