@@ -1,7 +1,7 @@
 //! Who may do what, as this crate needs to know it. The daemons say it: they keep the accounts, roles and permissions.
 
 use async_trait::async_trait;
-use vim::{Fault, MoRef};
+use vim::{Fault, MoRef, ty};
 
 use crate::Snapshot;
 
@@ -36,4 +36,10 @@ pub trait Authority: Send + Sync {
 
     /// Ids of the account's roles on the object, for `effectiveRole`.
     fn roles(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32>;
+
+    /// The permissions that are defined on this very object, for `ManagedEntity.permission`.
+    fn permissions(&self, object: &MoRef) -> Vec<ty!(Permission)> {
+        let _ = object;
+        Vec::new()
+    }
 }

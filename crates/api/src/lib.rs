@@ -4,6 +4,7 @@
 //! Start with [`Tree`] (the objects), then [`Methods`] and [`Call`] (what can be asked of them) and [`Service`] (who may).
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 mod authority;
 mod call;
 pub mod client;
@@ -18,6 +19,8 @@ mod service;
 pub mod session;
 mod stored;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod ticket;
 pub mod tls;
 pub mod tree;

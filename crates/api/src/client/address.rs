@@ -16,7 +16,9 @@ impl Address {
     /// # Errors
     /// [`CallError::Usage`].
     pub fn parse(text: &str) -> Result<Self, CallError> {
-        let wrong = || CallError::Usage(format!("{text:?} is no address of a server; write host, host:port or a URL"));
+        let wrong = || {
+            CallError::Usage(format!("{text:?} is no address of a server; write host, host:port or a URL"))
+        };
         let (tls, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -34,7 +36,13 @@ impl Address {
         };
         let port = match port {
             Some(port) => port.parse().map_err(|_| wrong())?,
-            None => if tls { 443 } else { 80 },
+            None => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
         };
         if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:%".contains(c)) {
             return Err(wrong());

@@ -163,9 +163,8 @@ impl Client {
     /// [`CallError`].
     pub async fn property(&self, this: &MoRef, name: &str) -> Result<Option<Value>, CallError> {
         let ty = schema().managed(this.ty());
-        let number = ty.member(name).ok_or_else(|| {
-            CallError::Usage(format!("{} has no property {name}", ty.name))
-        })?;
+        let number =
+            ty.member(name).ok_or_else(|| CallError::Usage(format!("{} has no property {name}", ty.name)))?;
         let member = &ty.properties[usize::from(number)];
         let answer = self.ask(Method::GET, this, name, Bytes::new(), self.0.wire.timeouts.call).await?;
         match answer.status() {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vim::{
-    DataId, Fault, ManagedId, MoRef, Object, Value, call, data_id, field, ty, vim,
-};
+use vim::{DataId, Fault, ManagedId, MoRef, Object, Value, call, data_id, field, ty, vim};
 
 use super::call::type_name;
 use super::{CallError, Client};
@@ -45,7 +43,8 @@ impl Client {
             return Ok(Vec::new());
         }
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        let starts: Vec<ty!(ObjectSpec)> = objects.iter().map(|object| vim!(ObjectSpec { obj: object })).collect();
+        let starts: Vec<ty!(ObjectSpec)> =
+            objects.iter().map(|object| vim!(ObjectSpec { obj: object })).collect();
         let spec = vim!(PropertyFilterSpec {
             propSet: [PropertySpec { type: type_name(ty), pathSet: paths }],
             objectSet: starts,
@@ -107,7 +106,10 @@ impl Client {
             .cloned()
             .ok_or_else(|| self.unreadable("no PropertyCollector was made"))?;
         let updates = Updates { client: self.clone(), collector, version: String::new() };
-        updates.client.invoke(&updates.collector, &call!(CreateFilter { spec: spec, partialUpdates: false })).await?;
+        updates
+            .client
+            .invoke(&updates.collector, &call!(CreateFilter { spec: spec, partialUpdates: false }))
+            .await?;
         Ok(updates)
     }
 
@@ -162,7 +164,8 @@ impl Client {
             "success" => Some(Ok(info.get(field!(TaskInfo.result)).cloned())),
             "error" => {
                 let fault = info.get(field!(TaskInfo.error)).and_then(|error| Fault::from_localized(error));
-                Some(Err(fault.map_or_else(|| self.unreadable("a task with an error that is not said"), Into::into)))
+                Some(Err(fault
+                    .map_or_else(|| self.unreadable("a task with an error that is not said"), Into::into)))
             }
             _ => None,
         }
@@ -205,12 +208,17 @@ impl Updates {
             let full = self.version.is_empty();
             match self.client.invoke(&self.collector, &wait).await {
                 Ok(value) => {
-                    let Some(set) = value.as_ref().and_then(Value::as_object).cloned() else { return Ok(None) };
+                    let Some(set) = value.as_ref().and_then(Value::as_object).cloned() else {
+                        return Ok(None);
+                    };
                     self.version = set.get(field!(UpdateSet.version)).unwrap_or_default().to_owned();
                     return Ok(Some(Batch { set, full }));
                 }
                 Err(CallError::Fault(fault)) if fault.is_a(COLLECTOR_VERSION) && !full => {
-                    tracing::debug!(version = self.version, "the server has forgotten the version; reading all");
+                    tracing::debug!(
+                        version = self.version,
+                        "the server has forgotten the version; reading all"
+                    );
                     self.version.clear();
                 }
                 Err(error) => return Err(error),

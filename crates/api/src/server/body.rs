@@ -12,9 +12,7 @@ use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 
-use super::limits::{
-    BLOCKING_GZIP_BYTES, BODY_TIME, MAX_BODY_BYTES, MIN_GZIP_BYTES, STALL_TIME,
-};
+use super::limits::{BLOCKING_GZIP_BYTES, BODY_TIME, MAX_BODY_BYTES, MIN_GZIP_BYTES, STALL_TIME};
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +28,10 @@ fn refused<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refused> 
 /// Reads a whole body and inflates it if it is compressed.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+    if length
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > MAX_BODY_BYTES as u64)
+    {
         return too_large();
     }
     let body = tokio::time::timeout(BODY_TIME, collect(body, STALL_TIME))

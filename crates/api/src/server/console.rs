@@ -37,8 +37,10 @@ pub(super) async fn handle(
         }
     };
     let shutdown = app.shutdown.clone();
-    let upgrade =
-        upgrade.protocols(["binary"]).max_message_size(MAX_CONSOLE_MESSAGE_BYTES).max_frame_size(MAX_CONSOLE_MESSAGE_BYTES);
+    let upgrade = upgrade
+        .protocols(["binary"])
+        .max_message_size(MAX_CONSOLE_MESSAGE_BYTES)
+        .max_frame_size(MAX_CONSOLE_MESSAGE_BYTES);
     upgrade.on_upgrade(move |socket| async move {
         tracing::info!(address = %remote.address, "a console was opened");
         tokio::select! {

@@ -51,8 +51,7 @@ impl App {
         let new_session = call.new_session.clone();
         let run = async move {
             let work = tokio::spawn(async move { service.invoke(call).await });
-            let ended =
-                if only_waits(name) { AbortOnDropHandle::new(work).await } else { work.await };
+            let ended = if only_waits(name) { AbortOnDropHandle::new(work).await } else { work.await };
             ended.unwrap_or_else(|error| {
                 tracing::error!(method = name, %error, "a method failed by an internal error");
                 Err(fault!(SystemError { reason: "internal error" }, "The call failed by an internal error"))

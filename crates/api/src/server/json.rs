@@ -7,9 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
-use vim::{
-    Fault, MoRef, Record, Release, Value, api_release, data_id, fault, json, managed_id, schema,
-};
+use vim::{Fault, MoRef, Record, Release, Value, api_release, data_id, fault, json, managed_id, schema};
 
 use super::SESSION_HEADER;
 use super::auth::peer;
@@ -30,7 +28,8 @@ pub(super) async fn call(
     let headers = head.headers;
     let Some(release) = schema().release(&release).filter(|release| *release <= api_release()) else {
         let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
-        let unknown = fault!(ManagedObjectNotFound { obj: instance }, "The release {release} is not spoken here");
+        let unknown =
+            fault!(ManagedObjectNotFound { obj: instance }, "The release {release} is not spoken here");
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, api_release()).await;
     };
     let Some(ty) = schema().find_managed(&ty) else {
@@ -40,14 +39,8 @@ pub(super) async fn call(
     let this = MoRef::new(ty, id);
     let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(Arc::from);
     let session = app.session(&headers);
-    let asked = Asked {
-        peer: peer(&remote, &headers),
-        remote,
-        session,
-        this: this.clone(),
-        release,
-        operation_id,
-    };
+    let asked =
+        Asked { peer: peer(&remote, &headers), remote, session, this: this.clone(), release, operation_id };
     if head.method == Method::GET {
         return property(&app, &headers, &asked, &member).await;
     }
@@ -105,11 +98,7 @@ async fn property(app: &App, headers: &HeaderMap, asked: &Asked, name: &str) -> 
     }
 }
 
-async fn answer(
-    headers: &HeaderMap,
-    value: Option<(vim::Kind, bool, &Value)>,
-    release: Release,
-) -> Response {
+async fn answer(headers: &HeaderMap, value: Option<(vim::Kind, bool, &Value)>, release: Release) -> Response {
     let Some((kind, list, value)) = value else {
         return StatusCode::NO_CONTENT.into_response();
     };

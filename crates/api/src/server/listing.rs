@@ -18,12 +18,7 @@ pub(super) fn datastores(datacenter: Option<&str>, names: &[String]) -> String {
 }
 
 /// A page with the entries of a directory of a datastore.
-pub(super) fn directory(
-    path: &str,
-    datacenter: Option<&str>,
-    datastore: &str,
-    entries: &[Entry],
-) -> String {
+pub(super) fn directory(path: &str, datacenter: Option<&str>, datastore: &str, entries: &[Entry]) -> String {
     let title = escape_html(&format!("[{datastore}] {path}"));
     let mut page = top(&title);
     page.push_str("<table><tr><th>Name</th><th>Last modified</th><th>Size</th></tr>\n");

@@ -39,7 +39,9 @@ pub(super) async fn handle(
         return (StatusCode::FORBIDDEN, format!("the privilege {PRIVILEGE} is missing\n")).into_response();
     }
     match screens.screenshot(&account, &vm).await {
-        Ok(png) => ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], png).into_response(),
+        Ok(png) => {
+            ([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], png).into_response()
+        }
         Err(fault) => {
             let status = if fault.is_a(data_id!(ManagedObjectNotFound)) {
                 StatusCode::NOT_FOUND

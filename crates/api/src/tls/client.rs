@@ -38,7 +38,9 @@ impl Trust {
         let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         match authorities {
             Ok(authorities) if !authorities.is_empty() => Ok(Self::Ca(authorities)),
-            _ => Err(TlsError::Tls(rustls::Error::General("the file holds no certificate in PEM form".into()))),
+            _ => {
+                Err(TlsError::Tls(rustls::Error::General("the file holds no certificate in PEM form".into())))
+            }
         }
     }
 }

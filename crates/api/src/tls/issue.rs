@@ -204,6 +204,11 @@ fn is_good(certificate: &[u8], wanted: &BTreeSet<String>, now: OffsetDateTime) -
     wanted.is_subset(&held)
 }
 
+/// Whether a certificate (DER) has begun and not ended.
+pub(crate) fn holds_now(certificate: &[u8]) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| certificate.validity().is_valid())
+}
+
 fn alternative(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),

@@ -10,6 +10,7 @@ mod thumbprint;
 
 pub(crate) use client::server_name;
 pub use client::{PeerCertificate, Trust, client_config, thumbprint_of};
+pub(crate) use issue::holds_now;
 pub use issue::{CertificateAuthority, Identity};
 pub use server::{Renewing, server_config};
 pub use thumbprint::{same_thumbprint, thumbprint_sha1, thumbprint_sha256};

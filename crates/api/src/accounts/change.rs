@@ -1,0 +1,393 @@
+//! Changes of accounts, roles, permissions and trusted certificates. Each is stored before it counts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use store::Batch;
+use vim::{DateTime, MoRef};
+
+use super::policy::Policy;
+use super::privileges::all_privileges;
+use super::records::{
+    ACCOUNTS, CERTIFICATES, PERMISSIONS, ROLE_IDS, ROLES, StoredAccount, StoredCertificate, StoredPermission,
+    StoredRole,
+};
+use super::roles::{ADMIN, Role};
+use super::{AccountError, Accounts};
+
+const MAX_ACCOUNTS: usize = 10_000;
+const MAX_ROLES: usize = 1_000;
+const MAX_PERMISSIONS: usize = 50_000;
+const MAX_CERTIFICATES: usize = 1_000;
+const MAX_ROLE_NAME_CHARS: usize = 80;
+
+type Result<T> = std::result::Result<T, AccountError>;
+
+/// A client certificate that logs in as an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedCertificate {
+    /// SHA-256 thumbprint.
+    pub fingerprint: String,
+    pub account: String,
+    pub description: String,
+}
+
+/// A permission as it is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub principal: String,
+    pub group: bool,
+    pub role: i32,
+    pub propagate: bool,
+}
+
+impl Accounts {
+    /// Makes an account. Without a password it logs in by certificate only.
+    ///
+    /// # Errors
+    /// [`AccountError::UserExists`], [`AccountError::BadName`], [`AccountError::BadPassword`],
+    /// [`AccountError::Store`].
+    pub async fn create(&self, name: &str, full_name: &str, password: Option<&str>) -> Result<()> {
+        let bad = || AccountError::BadName(name.to_owned());
+        let plain = self.realm.plain(name).ok_or_else(bad)?.to_owned();
+        let hash = match password {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let key = plain.to_lowercase();
+        let account =
+            StoredAccount { name: plain, full_name: full_name.into(), hash, groups: BTreeSet::new() };
+        self.change(|policy, batch| {
+            if policy.accounts.contains_key(&key) {
+                return Err(AccountError::UserExists(account.name.clone()));
+            }
+            within("accounts", policy.accounts.len(), MAX_ACCOUNTS)?;
+            ACCOUNTS.put(batch, &key, &account)?;
+            policy.accounts.insert(key, account);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes an account that may do everything, if it is not there; at the first start. An account that is there keeps
+    /// its password and permissions.
+    ///
+    /// # Errors
+    /// As [`Accounts::create`].
+    pub async fn ensure_administrator(
+        &self,
+        name: &str,
+        full_name: &str,
+        password: Option<&str>,
+    ) -> Result<()> {
+        match self.create(name, full_name, password).await {
+            Ok(()) => {}
+            Err(AccountError::UserExists(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let rule = Rule { principal: name.to_owned(), group: false, role: ADMIN, propagate: true };
+        self.set_permissions(&self.root, &[rule], false).await
+    }
+
+    /// Gives an account a new password.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownUser`], [`AccountError::BadPassword`], [`AccountError::Store`].
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<()> {
+        let hash = self.passwords.hash(password).await?;
+        self.update(name, |account| account.hash = Some(hash)).await
+    }
+
+    /// Gives an account a new full name.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownUser`], [`AccountError::Store`].
+    pub async fn set_full_name(&self, name: &str, full_name: &str) -> Result<()> {
+        self.update(name, |account| account.full_name = full_name.to_owned()).await
+    }
+
+    async fn update(&self, name: &str, update: impl FnOnce(&mut StoredAccount)) -> Result<()> {
+        let unknown = || AccountError::UnknownUser(name.to_owned());
+        let key = self.realm.key(name).ok_or_else(unknown)?;
+        self.change(|policy, batch| {
+            let account = policy.accounts.get_mut(&key).ok_or_else(unknown)?;
+            update(account);
+            ACCOUNTS.put(batch, &key, account)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes an account, with its permissions and certificates. Its sessions may do nothing any more.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownUser`], [`AccountError::LastAdministrator`], [`AccountError::Store`].
+    pub async fn remove(&self, name: &str) -> Result<()> {
+        let unknown = || AccountError::UnknownUser(name.to_owned());
+        let key = self.realm.key(name).ok_or_else(unknown)?;
+        self.change(|policy, batch| {
+            policy.accounts.remove(&key).ok_or_else(unknown)?;
+            ACCOUNTS.delete(batch, &key);
+            let none = BTreeSet::new();
+            let mine: Vec<_> = policy.all_permissions().filter(|p| p.is_for(&key, &none)).cloned().collect();
+            for permission in mine {
+                policy.remove_permission(&permission);
+                PERMISSIONS.delete(batch, &permission.key());
+            }
+            let certificates: Vec<String> = policy
+                .certificates
+                .iter()
+                .filter(|(_, trusted)| self.realm.key(&trusted.account).as_ref() == Some(&key))
+                .map(|(fingerprint, _)| fingerprint.clone())
+                .collect();
+            for fingerprint in certificates {
+                policy.certificates.remove(&fingerprint);
+                CERTIFICATES.delete(batch, &fingerprint);
+            }
+            self.still_administered(policy)
+        })
+        .await
+    }
+
+    /// Lets whoever has the key of this certificate (DER) log in as the account.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownUser`], [`AccountError::Store`].
+    pub async fn trust_certificate(
+        &self,
+        certificate: &[u8],
+        account: &str,
+        description: &str,
+    ) -> Result<()> {
+        let fingerprint = crate::tls::thumbprint_sha256(certificate);
+        let key = self.realm.key(account).unwrap_or_default();
+        let trusted = StoredCertificate {
+            account: account.to_owned(),
+            description: description.to_owned(),
+            added_ms: DateTime::now().as_micros() / 1000,
+        };
+        self.change(|policy, batch| {
+            if !policy.accounts.contains_key(&key) {
+                return Err(AccountError::UnknownUser(account.to_owned()));
+            }
+            within("trusted certificates", policy.certificates.len(), MAX_CERTIFICATES)?;
+            CERTIFICATES.put(batch, &fingerprint, &trusted)?;
+            policy.certificates.insert(fingerprint, trusted);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Trusts a certificate (by its SHA-256 thumbprint) no more; whether it was trusted.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn distrust_certificate(&self, fingerprint: &str) -> Result<bool> {
+        self.change(|policy, batch| {
+            CERTIFICATES.delete(batch, fingerprint);
+            Ok(policy.certificates.remove(fingerprint).is_some())
+        })
+        .await
+    }
+
+    /// The client certificates that are trusted.
+    pub fn trusted_certificates(&self) -> Vec<TrustedCertificate> {
+        let policy = self.policy.load();
+        let all = policy.certificates.iter().map(|(fingerprint, trusted)| TrustedCertificate {
+            fingerprint: fingerprint.clone(),
+            account: trusted.account.clone(),
+            description: trusted.description.clone(),
+        });
+        all.collect()
+    }
+
+    pub(super) async fn add_role(&self, name: &str, privileges: BTreeSet<String>) -> Result<i32> {
+        let mut ids = Batch::new();
+        ids.reserve(ROLE_IDS, 1);
+        let id =
+            self.store.commit(ids).await?.reserved.first().and_then(|range| i32::try_from(range.start).ok());
+        let id = id.ok_or(AccountError::Internal("numbering a role"))?;
+        self.change(|policy, batch| {
+            within("roles", policy.roles.len(), MAX_ROLES)?;
+            put_role(policy, batch, id, name, privileges)
+        })
+        .await?;
+        Ok(id)
+    }
+
+    pub(super) async fn update_role(&self, id: i32, name: &str, privileges: BTreeSet<String>) -> Result<()> {
+        self.change(|policy, batch| {
+            changeable(policy, id)?;
+            put_role(policy, batch, id, name, privileges)
+        })
+        .await
+    }
+
+    pub(super) async fn remove_role(&self, id: i32, fail_if_used: bool) -> Result<()> {
+        self.change(|policy, batch| {
+            changeable(policy, id)?;
+            let users: Vec<_> = policy.all_permissions().filter(|p| p.role == id).cloned().collect();
+            if fail_if_used && !users.is_empty() {
+                return Err(AccountError::RoleInUse(id));
+            }
+            for permission in users {
+                policy.remove_permission(&permission);
+                PERMISSIONS.delete(batch, &permission.key());
+            }
+            policy.roles.remove(&id);
+            ROLES.delete(batch, &id.to_string());
+            self.still_administered(policy)
+        })
+        .await
+    }
+
+    /// Adds or changes permissions on an entity; with `reset` all others on it go.
+    pub(super) async fn set_permissions(&self, entity: &MoRef, rules: &[Rule], reset: bool) -> Result<()> {
+        self.change(|policy, batch| {
+            if reset {
+                for permission in policy.permissions.remove(entity.id()).unwrap_or_default() {
+                    PERMISSIONS.delete(batch, &permission.key());
+                }
+            }
+            within("permissions", policy.all_permissions().count() + rules.len(), MAX_PERMISSIONS)?;
+            for rule in rules {
+                if !policy.roles.contains_key(&rule.role) {
+                    return Err(AccountError::UnknownRole(rule.role));
+                }
+                let principal = self.principal(policy, &rule.principal, rule.group)?;
+                let permission = StoredPermission {
+                    entity_type: entity.type_name().to_owned(),
+                    entity: entity.id().to_owned(),
+                    principal,
+                    group: rule.group,
+                    role: rule.role,
+                    propagate: rule.propagate,
+                };
+                PERMISSIONS.put(batch, &permission.key(), &permission)?;
+                policy.put_permission(permission);
+            }
+            self.still_administered(policy)
+        })
+        .await
+    }
+
+    pub(super) async fn remove_permission(&self, entity: &MoRef, user: &str, group: bool) -> Result<()> {
+        self.change(|policy, batch| {
+            let like = StoredPermission {
+                entity_type: entity.type_name().to_owned(),
+                entity: entity.id().to_owned(),
+                principal: self.realm.plain(user).ok_or(AccountError::UnknownPermission)?.to_owned(),
+                group,
+                role: 0,
+                propagate: false,
+            };
+            if !policy.remove_permission(&like) {
+                return Err(AccountError::UnknownPermission);
+            }
+            PERMISSIONS.delete(batch, &like.key());
+            self.still_administered(policy)
+        })
+        .await
+    }
+
+    /// Forgets the permissions on an entity that is gone; a daemon calls it when it removes one.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn forget_entity(&self, entity: &MoRef) -> Result<()> {
+        if !self.policy.load().permissions.contains_key(entity.id()) || *entity == self.root {
+            return Ok(());
+        }
+        self.change(|policy, batch| {
+            for permission in policy.permissions.remove(entity.id()).unwrap_or_default() {
+                PERMISSIONS.delete(batch, &permission.key());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn seed_roles(&self, samples: Vec<(&'static str, BTreeSet<String>)>) -> Result<()> {
+        if samples.is_empty() || self.store.read(|view| view.counter(ROLE_IDS))? > 1 {
+            return Ok(());
+        }
+        for (name, privileges) in samples {
+            self.add_role(name, privileges).await?;
+        }
+        Ok(())
+    }
+
+    /// The plain name of a principal that exists.
+    fn principal(&self, policy: &Policy, name: &str, group: bool) -> Result<String> {
+        let unknown = || AccountError::UnknownUser(name.to_owned());
+        let key = self.realm.key(name).ok_or_else(unknown)?;
+        match group {
+            false => policy.accounts.get(&key).map(|account| account.name.clone()).ok_or_else(unknown),
+            true if policy.accounts.values().any(|account| account.groups.contains(&key)) => Ok(key),
+            true => Err(unknown()),
+        }
+    }
+
+    fn still_administered(&self, policy: &Policy) -> Result<()> {
+        // Where nobody ever was one (a store without accounts), nobody can be lost.
+        let was = self.policy.load().has_administrator(self.root.id());
+        if was && !policy.has_administrator(self.root.id()) {
+            return Err(AccountError::LastAdministrator);
+        }
+        Ok(())
+    }
+
+    /// Makes a new policy out of the present one, stores what has changed, and lets it count.
+    async fn change<T>(&self, change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>) -> Result<T> {
+        let _one_at_a_time = self.changing.lock().await;
+        let mut next = Policy::clone(&self.policy.load());
+        let mut batch = Batch::new();
+        let result = change(&mut next, &mut batch)?;
+        next.version += 1;
+        self.store.commit(batch).await?;
+        self.policy.store(Arc::new(next));
+        self.show();
+        Ok(result)
+    }
+}
+
+fn within(what: &'static str, count: usize, limit: usize) -> Result<()> {
+    if count < limit { Ok(()) } else { Err(AccountError::TooMany { what, limit }) }
+}
+
+fn changeable(policy: &Policy, id: i32) -> Result<()> {
+    match policy.roles.get(&id) {
+        None => Err(AccountError::UnknownRole(id)),
+        Some(role) if role.is_system() => Err(AccountError::SystemRole(id)),
+        Some(_) => Ok(()),
+    }
+}
+
+fn put_role(
+    policy: &mut Policy,
+    batch: &mut Batch,
+    id: i32,
+    name: &str,
+    mut privileges: BTreeSet<String>,
+) -> Result<()> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_ROLE_NAME_CHARS || name.chars().any(char::is_control) {
+        return Err(AccountError::BadRoleName(name.to_owned()));
+    }
+    if policy.roles.values().any(|role| role.id != id && role.name == name) {
+        return Err(AccountError::RoleExists(name.to_owned()));
+    }
+    if let Some(unknown) = privileges.iter().find(|id| !all_privileges().contains(id.as_str())) {
+        return Err(AccountError::UnknownPrivilege(unknown.clone()));
+    }
+    // Every role lets its users see what they work on.
+    privileges.extend(["System.Anonymous", "System.View", "System.Read"].map(String::from));
+    ROLES.put(
+        batch,
+        &id.to_string(),
+        &StoredRole { id, name: name.to_owned(), privileges: privileges.clone() },
+    )?;
+    let role = Role { id, name: name.to_owned(), label: name.to_owned(), privileges };
+    policy.roles.insert(id, Arc::new(role));
+    Ok(())
+}

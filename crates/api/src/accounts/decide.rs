@@ -1,0 +1,221 @@
+//! Decisions: which roles an account has on an object, and whether one of them has a privilege.
+//!
+//! The permission on the nearest entity up the tree decides; one for the user counts before those of groups, several of
+//! groups count together. Most accounts have one permission, on the root: for them nothing is walked. For the others
+//! what was found is remembered by object until the policy or an entity's parent changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vim::{MoRef, data_id, field, managed_id, prop, ty, vim};
+
+use super::Accounts;
+use super::policy::Policy;
+use super::privileges::IMPLICIT;
+use super::records::StoredPermission;
+use super::roles::Role;
+use crate::{Account, Snapshot, What};
+
+/// How deep the inventory may be.
+const MAX_DEPTH: usize = 100;
+/// Objects whose roles are remembered, by account.
+const MAX_REMEMBERED: usize = 200_000;
+/// Accounts for which something is remembered.
+const MAX_ACCOUNTS: usize = 1_000;
+
+/// Roles that hold together. None: no permission at all.
+type RoleSet = Arc<[Arc<Role>]>;
+
+/// What is known of one account under one policy.
+pub(super) struct Decisions {
+    policy: Arc<Policy>,
+    key: String,
+    groups: BTreeSet<String>,
+    /// The roles on everything, if the account's only permission is on the root.
+    everywhere: Option<RoleSet>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    /// The version of the tree for which it holds.
+    version: u64,
+    by_object: HashMap<MoRef, RoleSet>,
+}
+
+impl Accounts {
+    pub(super) fn decide(
+        &self,
+        account: &Account,
+        object: &MoRef,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> bool {
+        let Some(decisions) = self.decisions(&account.name) else { return false };
+        let roles = match &decisions.everywhere {
+            Some(roles) if roles.iter().any(|role| role.has(privilege)) => return true,
+            Some(roles) => roles.clone(),
+            None => match self.entity_of(object, state) {
+                Some(entity) => decisions.on(&entity, state),
+                None if IMPLICIT.contains(&privilege) => return true,
+                None => decisions.on(&self.root, state),
+            },
+        };
+        roles.iter().any(|role| role.has(privilege))
+            || (IMPLICIT.contains(&privilege) && self.entity_of(object, state).is_none())
+    }
+
+    pub(super) fn roles_on(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32> {
+        let Some(decisions) = self.decisions(&account.name) else { return Vec::new() };
+        let entity = self.entity_of(object, state).unwrap_or_else(|| self.root.clone());
+        decisions.on(&entity, state).iter().map(|role| role.id).collect()
+    }
+
+    /// The permissions that are defined on this very entity.
+    pub(super) fn permissions_on(&self, object: &MoRef) -> Vec<ty!(Permission)> {
+        let policy = self.policy.load();
+        let here = policy.permissions.get(object.id()).map_or(&[][..], Vec::as_slice);
+        here.iter().filter_map(|permission| self.shown_permission(permission)).collect()
+    }
+
+    pub(super) fn shown_permission(&self, permission: &StoredPermission) -> Option<ty!(Permission)> {
+        Some(vim!(Permission {
+            entity: permission.entity()?,
+            principal: self.realm.canonical(&permission.principal),
+            group: permission.group,
+            roleId: permission.role,
+            propagate: permission.propagate,
+        }))
+    }
+
+    /// The entity whose permissions decide; none for the daemon's own managers.
+    fn entity_of(&self, object: &MoRef, state: &Snapshot) -> Option<MoRef> {
+        if object.is_a(managed_id!(ManagedEntity)) {
+            return Some(object.clone());
+        }
+        if let Some(owner) = (self.owner)(object, state) {
+            return Some(owner);
+        }
+        let node = state.find(object)?;
+        if object.is_a(managed_id!(VirtualMachineSnapshot)) {
+            return node.get(prop!(VirtualMachineSnapshot.vm)).cloned();
+        }
+        if object.is_a(managed_id!(Task)) {
+            let info = node.get(prop!(Task.info)).filter(|info| info.is_a(data_id!(TaskInfo)))?;
+            return info.get(field!(TaskInfo.entity)).cloned();
+        }
+        None
+    }
+
+    /// What is known of an account under the policy of now; none if the account does not exist.
+    fn decisions(&self, name: &str) -> Option<Arc<Decisions>> {
+        let policy = self.policy.load();
+        if let Some(known) = self.decisions.read().unwrap_or_else(PoisonError::into_inner).get(name)
+            && known.policy.version == policy.version
+        {
+            return Some(known.clone());
+        }
+        let key = self.realm.key(name)?;
+        let groups = policy.accounts.get(&key)?.groups.clone();
+        let made = Arc::new(Decisions::new(policy.clone(), key, groups, self.root.id()));
+        let mut all = self.decisions.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_ACCOUNTS {
+            all.clear();
+        }
+        all.insert(name.to_owned(), made.clone());
+        Some(made)
+    }
+}
+
+impl Decisions {
+    fn new(policy: Arc<Policy>, key: String, groups: BTreeSet<String>, root: &str) -> Self {
+        let only_at_root = policy
+            .all_permissions()
+            .filter(|permission| permission.is_for(&key, &groups))
+            .all(|permission| permission.entity == root && permission.propagate);
+        let mut made = Self { policy, key, groups, everywhere: None, remembered: Mutex::default() };
+        if only_at_root {
+            made.everywhere = Some(made.defined_on(root, false).unwrap_or_else(|| Arc::new([])));
+        }
+        made
+    }
+
+    /// The roles on an entity.
+    fn on(&self, entity: &MoRef, state: &Snapshot) -> RoleSet {
+        if let Some(everywhere) = &self.everywhere {
+            return everywhere.clone();
+        }
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.version > state.version() {
+            // Who reads an older state must not spoil what is remembered of a newer one.
+            drop(remembered);
+            return self.walk(entity, state);
+        }
+        remembered.catch_up(state);
+        if let Some(roles) = remembered.by_object.get(entity) {
+            return roles.clone();
+        }
+        let roles = self.walk(entity, state);
+        if remembered.by_object.len() >= MAX_REMEMBERED {
+            remembered.by_object.clear();
+        }
+        remembered.by_object.insert(entity.clone(), roles.clone());
+        roles
+    }
+
+    fn walk(&self, entity: &MoRef, state: &Snapshot) -> RoleSet {
+        let mut at = Some(entity.clone());
+        for depth in 0..MAX_DEPTH {
+            let Some(entity) = at else { break };
+            if let Some(roles) = self.defined_on(entity.id(), depth > 0) {
+                return roles;
+            }
+            let node = state.find(&entity).filter(|node| node.me().is_a(managed_id!(ManagedEntity)));
+            at = node.and_then(|node| node.get(prop!(ManagedEntity.parent)).cloned());
+        }
+        Arc::new([])
+    }
+
+    /// The roles that permissions on this very entity give.
+    fn defined_on(&self, entity: &str, inherited: bool) -> Option<RoleSet> {
+        let here = self.policy.permissions.get(entity)?;
+        let mut mine = here
+            .iter()
+            .filter(|p| (p.propagate || !inherited) && p.is_for(&self.key, &self.groups))
+            .peekable();
+        mine.peek()?;
+        let (own, through): (Vec<_>, Vec<_>) = mine.partition(|permission| !permission.group);
+        let chosen = if own.is_empty() { through } else { own };
+        Some(
+            chosen.iter().filter_map(|permission| self.policy.roles.get(&permission.role).cloned()).collect(),
+        )
+    }
+}
+
+impl Remembered {
+    /// Forgets what the changes since have made doubtful.
+    fn catch_up(&mut self, state: &Snapshot) {
+        if self.version == state.version() {
+            return;
+        }
+        let parent = prop!(ManagedEntity.parent).number();
+        let from = std::mem::replace(&mut self.version, state.version());
+        let Ok(commits) = state.since(from) else {
+            self.by_object.clear();
+            return;
+        };
+        for change in commits.flat_map(|commit| &commit.changes) {
+            match &change.what {
+                What::Set(numbers) => {
+                    // What lies below a moved entity is not known here: all is looked up anew.
+                    if numbers.contains(&parent) && change.object.is_a(managed_id!(ManagedEntity)) {
+                        self.by_object.clear();
+                    }
+                }
+                What::Created | What::Removed => {
+                    self.by_object.remove(&change.object);
+                }
+            }
+        }
+    }
+}

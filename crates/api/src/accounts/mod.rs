@@ -1,0 +1,152 @@
+//! Accounts, roles and permissions of a daemon: the [`Authority`] of hosts and of the center.
+//!
+//! What is stored is in `records`, what follows from it in memory in `policy`, decisions with their cache in `decide`.
+//! Every change goes to the store first; then a new policy takes the place of the old one.
+
+mod change;
+mod create;
+mod decide;
+mod directory;
+mod error;
+mod methods;
+mod names;
+mod password;
+mod policy;
+mod privileges;
+mod records;
+mod roles;
+
+pub use change::TrustedCertificate;
+pub use create::{compute, create};
+pub use error::AccountError;
+pub use methods::register;
+pub use names::Realm;
+pub use privileges::all_privileges;
+pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use store::Store;
+use vim::{Fault, MoRef, fault, ty};
+
+use crate::{Account, Authority, Snapshot, Tree};
+use decide::Decisions;
+use password::Passwords;
+use policy::Policy;
+
+/// Names the entity to which an object belongs that is none itself: permissions of that entity hold for it.
+pub type Owner = fn(&MoRef, &Snapshot) -> Option<MoRef>;
+
+/// All accounts, roles and permissions.
+pub struct Accounts {
+    realm: Realm,
+    store: Store,
+    /// The top of the inventory; what belongs to no entity is decided there.
+    root: MoRef,
+    owner: Owner,
+    policy: ArcSwap<Policy>,
+    /// Held while something is changed.
+    changing: tokio::sync::Mutex<()>,
+    passwords: Passwords,
+    decisions: RwLock<HashMap<String, Arc<Decisions>>>,
+    /// Where roles and privileges are shown.
+    shown: OnceLock<(Arc<Tree>, MoRef)>,
+}
+
+impl Accounts {
+    /// Reads what the store holds; a new store has the system's roles and no account. `owner` may always say none.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn open(
+        store: Store,
+        realm: Realm,
+        root: MoRef,
+        owner: Owner,
+    ) -> Result<Arc<Self>, AccountError> {
+        let seeds = roles::samples(&realm);
+        let reading = store.clone();
+        let policy = tokio::task::spawn_blocking(move || Policy::read(&reading))
+            .await
+            .map_err(|_| AccountError::Internal("reading the accounts"))??;
+        let accounts = Self {
+            realm,
+            store,
+            root,
+            owner,
+            policy: ArcSwap::from_pointee(policy),
+            changing: tokio::sync::Mutex::default(),
+            passwords: Passwords::default(),
+            decisions: RwLock::default(),
+            shown: OnceLock::new(),
+        };
+        accounts.seed_roles(seeds).await?;
+        Ok(Arc::new(accounts))
+    }
+
+    /// Whether there is no account yet: the daemon starts for the first time.
+    pub fn is_empty(&self) -> bool {
+        self.policy.load().accounts.is_empty()
+    }
+
+    /// Canonical names of all accounts.
+    pub fn names(&self) -> Vec<String> {
+        self.policy.load().accounts.values().map(|known| self.realm.canonical(&known.name)).collect()
+    }
+
+    pub fn realm(&self) -> &Realm {
+        &self.realm
+    }
+
+    /// The account with this name in any spelling, as it logs in.
+    pub fn find(&self, user: &str) -> Option<Account> {
+        let policy = self.policy.load();
+        let known = policy.accounts.get(&self.realm.key(user)?)?;
+        Some(Account {
+            name: self.realm.canonical(&known.name),
+            full_name: known.full_name.clone(),
+            extension: false,
+        })
+    }
+}
+
+/// Says the same for a wrong password as for an unknown user.
+fn invalid_login() -> Fault {
+    fault!(InvalidLogin {}, "Cannot complete login due to an incorrect user name or password.")
+}
+
+#[async_trait]
+impl Authority for Accounts {
+    async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
+        let hash = self.realm.key(user).and_then(|key| self.policy.load().accounts.get(&key)?.hash.clone());
+        let good = self.passwords.verify(hash, password).await?;
+        // The account may have gone while its password was looked at.
+        self.find(user).filter(|_| good).ok_or_else(invalid_login)
+    }
+
+    async fn login_by_certificate(&self, certificate: &[u8]) -> Result<Account, Fault> {
+        let fingerprint = crate::tls::thumbprint_sha256(certificate);
+        let trusted = self.policy.load().certificates.get(&fingerprint).cloned();
+        let trusted = trusted.filter(|_| crate::tls::holds_now(certificate));
+        let account = trusted.and_then(|trusted| self.find(&trusted.account));
+        account.map(|account| Account { extension: true, ..account }).ok_or_else(|| {
+            tracing::info!(fingerprint, "a client certificate is not trusted");
+            invalid_login()
+        })
+    }
+
+    fn allows(&self, account: &Account, object: &MoRef, privilege: &str, state: &Snapshot) -> bool {
+        self.decide(account, object, privilege, state)
+    }
+
+    fn roles(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32> {
+        self.roles_on(account, object, state)
+    }
+
+    fn permissions(&self, object: &MoRef) -> Vec<ty!(Permission)> {
+        self.permissions_on(object)
+    }
+}
