@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::{paths, process, setup};
 
@@ -15,8 +16,25 @@ const MEMORY_MIB: u32 = 1024;
 /// One input may not take longer.
 const INPUT_SECONDS: u32 = 10;
 
-/// Runs each target for so many seconds. A finding does not keep the next target from running.
-pub fn run(seconds: u32) -> Result<()> {
+const DEFAULT_SECONDS: u32 = 10;
+
+#[derive(Args)]
+pub struct Options {
+    /// How long each target runs
+    #[arg(long, default_value_t = DEFAULT_SECONDS)]
+    seconds: u32,
+    /// Only these targets
+    targets: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seconds: DEFAULT_SECONDS, targets: Vec::new() }
+    }
+}
+
+/// Runs the targets one after the other. A finding does not keep the next target from running.
+pub fn run(options: &Options) -> Result<()> {
     let directory = paths::repository().join("fuzz");
     if !directory.join("Cargo.toml").is_file() {
         eprintln!("there are none");
@@ -24,10 +42,15 @@ pub fn run(seconds: u32) -> Result<()> {
     }
     setup::install_cargo_tool("cargo-fuzz")?;
     let listing = process::read(cargo_fuzz("list")?.env_remove("RUSTC_BOOTSTRAP"))?;
-    let targets: Vec<&str> = listing.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
-    if targets.is_empty() {
-        bail!("{} lists no targets", directory.display());
+    let known: Vec<&str> = listing.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    if let Some(unknown) = options.targets.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("there is no fuzz target {unknown}; there are {}", known.join(", "));
     }
+    let targets: Vec<&str> = match options.targets.as_slice() {
+        [] => known,
+        some => some.iter().map(String::as_str).collect(),
+    };
+    let seconds = options.seconds;
     process::step("build the fuzz targets", || {
         process::quiet(cargo_fuzz("build")?.args(["--sanitizer", "none"]))
     })?;

@@ -37,6 +37,8 @@ enum Command {
     Run(run::Options),
     /// Set up, build and run every test
     Test(test::Options),
+    /// Run the fuzz targets for a while
+    Fuzz(fuzz::Options),
     /// Check format, clippy, the floors of the crates and the tree
     Lint,
 }
@@ -47,6 +49,10 @@ fn main() -> Result<()> {
         Command::Guest { check } => make_guest(check),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Fuzz(options) => {
+            setup::packages()?;
+            fuzz::run(&options)
+        }
         Command::Lint => lint::run(),
     }
 }

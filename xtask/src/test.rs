@@ -13,12 +13,9 @@ use crate::{fuzz, paths, process, setup};
 
 #[derive(Args)]
 pub struct Options {
-    /// Run only this phase; may be given several times
-    #[arg(long, value_enum)]
+    /// Run only these phases
+    #[arg(value_enum, value_name = "PHASE")]
     only: Vec<Phase>,
-    /// How long each fuzz target runs
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
-    fuzz_seconds: u32,
     /// Passed to the phase's own runner (nextest or pytest), such as a filter
     #[arg(last = true)]
     rest: Vec<String>,
@@ -70,7 +67,7 @@ pub fn run(options: &Options) -> Result<()> {
             Phase::Crates => crates(environment()?, &options.rest),
             Phase::Docs => docs(),
             Phase::Clients => clients(environment()?, &options.rest),
-            Phase::Fuzz => fuzz::run(options.fuzz_seconds),
+            Phase::Fuzz => fuzz::run(&fuzz::Options::default()),
         });
         if let Err(error) = result {
             eprintln!("{error:#}");
@@ -103,7 +100,7 @@ fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
     let bin = python.parent().context("the interpreter lies in a directory")?;
     let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;
     let mut pytest = Command::new(&python);
-    pytest.current_dir(paths::repository()).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.current_dir(&directory).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"])
         .arg(directory)
