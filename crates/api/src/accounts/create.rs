@@ -24,6 +24,7 @@ pub fn create(core: &Core, ids: &Singletons, accounts: &Arc<Accounts>) {
         w.create(&ids.user_directory, props!(UserDirectory { domainList: domains }));
         if is_host {
             w.create(&ids.account_manager, props!(HostLocalAccountManager {}));
+            w.create(&ids.extension_manager, props!(ExtensionManager {}));
         }
     });
     content(core, |content| {

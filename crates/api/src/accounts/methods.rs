@@ -10,12 +10,15 @@ use vim::{
 
 use super::change::Rule;
 use super::privileges::all_privileges;
-use super::{AccountError, Accounts, directory};
+use super::{AccountError, Accounts, Realm, directory, trust};
 use crate::{Account, Call, Methods, Snapshot};
 
 /// Says what the methods of `AuthorizationManager`, `UserDirectory` and `HostLocalAccountManager` do.
 pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
     directory::register(methods, accounts);
+    if accounts.realm == Realm::Host {
+        trust::register(methods, accounts);
+    }
     macro_rules! on {
         ($method:ident, $does:ident) => {
             let a = accounts.clone();

@@ -15,6 +15,7 @@ mod policy;
 mod privileges;
 mod records;
 mod roles;
+mod trust;
 
 pub use change::TrustedCertificate;
 pub use create::{compute, create};
@@ -23,6 +24,7 @@ pub use methods::register;
 pub use names::Realm;
 pub use privileges::all_privileges;
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
+pub use trust::CENTER_ACCOUNT;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};

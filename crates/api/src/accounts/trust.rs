@@ -1,0 +1,83 @@
+//! How a center takes charge of a host: an administrator's session leaves the center's certificate (vSphere's
+//! `SetExtensionCertificate`), by which the center logs in from then on. One center at a time.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method};
+
+use super::Accounts;
+use crate::{Call, Methods};
+
+const MANAGER: ManagedId = managed_id!(ExtensionManager);
+/// The account that a host's center has; it has no password.
+pub const CENTER_ACCOUNT: &str = "vpxuser";
+
+/// Says what a host's `ExtensionManager` does.
+pub(super) fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
+    let a = accounts.clone();
+    methods.on(MANAGER, method!(SetExtensionCertificate), move |call| {
+        let a = a.clone();
+        async move { a.take_charge(&call).await.map(|()| None) }
+    });
+    let a = accounts.clone();
+    methods.on(MANAGER, method!(UnregisterExtension), move |call| {
+        let a = a.clone();
+        async move { a.let_go(&call).await }
+    });
+}
+
+impl Accounts {
+    /// Trusts the certificate that is given, or that the client has shown on the TLS connection, as the center with
+    /// this key.
+    async fn take_charge(&self, call: &Call) -> Result<(), Fault> {
+        let key = call.required(arg!(SetExtensionCertificate.extensionKey))?;
+        let certificate: Vec<u8> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
+            Some(pem) => CertificateDer::from_pem_slice(pem.as_bytes())
+                .map_err(|_| crate::call::invalid_argument("certificatePem", "This is no certificate in PEM"))?
+                .to_vec(),
+            None => call.peer.certificate.as_deref().map(<[u8]>::to_vec).ok_or_else(|| {
+                fault!(NoClientCertificate {}, "Connect with the client certificate that is to be trusted")
+            })?,
+        };
+        let known = self.centers();
+        if let Some((_, other)) = known.iter().find(|(_, other)| other != key) {
+            return Err(fault!(
+                AlreadyExists { name: other },
+                "The host is managed by {other}; remove it there first"
+            ));
+        }
+        self.ensure_administrator(CENTER_ACCOUNT, "Control center", None).await.map_err(|e| e.to_fault())?;
+        self.trust_certificate(&certificate, CENTER_ACCOUNT, key).await.map_err(|e| e.to_fault())?;
+        let new = crate::tls::thumbprint_sha256(&certificate);
+        for (old, _) in known.iter().filter(|(fingerprint, _)| *fingerprint != new) {
+            self.distrust_certificate(old).await.map_err(|e| e.to_fault())?;
+        }
+        tracing::info!(user = call.user(), center = key, "a center took charge of this host");
+        Ok(())
+    }
+
+    /// Forgets the center with this key.
+    async fn let_go(&self, call: &Call) -> Result<Option<Value>, Fault> {
+        let key = call.required(arg!(UnregisterExtension.extensionKey))?;
+        let mut found = false;
+        for (fingerprint, _) in self.centers().iter().filter(|(_, center)| center == key) {
+            found |= self.distrust_certificate(fingerprint).await.map_err(|e| e.to_fault())?;
+        }
+        if !found {
+            return Err(fault!(NotFound {}, "No center {key:?} manages this host"));
+        }
+        tracing::info!(user = call.user(), center = key, "a center let go of this host");
+        Ok(None)
+    }
+
+    /// The centers that manage this host: fingerprint and key.
+    fn centers(&self) -> Vec<(String, String)> {
+        let trusted = self.trusted_certificates().into_iter();
+        trusted
+            .filter(|trusted| trusted.account == CENTER_ACCOUNT)
+            .map(|trusted| (trusted.fingerprint, trusted.description))
+            .collect()
+    }
+}
