@@ -39,6 +39,7 @@ impl Tag {
     }
 }
 
+pub(crate) const FAULT: Tag = Tag::literal("<fault></fault>");
 pub(crate) const RETURNVAL: Tag = Tag::literal("<returnval></returnval>");
 
 /// What the writers need to know of a member.

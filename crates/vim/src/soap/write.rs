@@ -6,8 +6,8 @@
 //! enum that the client does not know.
 
 use super::escape;
-use crate::tags::{RETURNVAL, Row, Tag, Tags, tags};
-use crate::{Args, DataId, Kind, List, MoRef, Object, Release, Value, names, scalar, schema};
+use crate::tags::{FAULT, RETURNVAL, Row, Tag, Tags, tags};
+use crate::{Args, DataId, Kind, List, MoRef, Object, Release, Value, data_id, names, scalar, schema};
 
 /// Where a value stands, which decides whether it carries `xsi:type`.
 #[derive(Clone, Copy, PartialEq)]
@@ -16,6 +16,15 @@ enum Slot {
     Declared(Kind),
     /// Nothing is declared (`anyType`), or it is an element of an array there.
     Any,
+}
+
+/// A fault where nothing is declared is wrapped: clients know bare faults only in a `LocalizedMethodFault` and in the
+/// detail of an answer.
+const LOCALIZED_FAULT: DataId = data_id!(LocalizedMethodFault);
+const ANY_FAULT: DataId = data_id!(MethodFault);
+
+fn is_fault(ty: DataId) -> bool {
+    schema().data(ANY_FAULT).subtypes.contains(&ty.0)
 }
 
 pub(super) struct Writer<'o> {
@@ -148,20 +157,28 @@ impl<'o> Writer<'o> {
             Slot::Declared(Kind::Data(declared)) if declared == ty => self.raw(tag.open()),
             // The declared type itself is newer than the client.
             Slot::Declared(Kind::Data(declared)) if ty < declared => return,
-            _ => {
-                self.raw(tag.begin());
-                self.raw(self.tags.data(ty).xsi_type.as_bytes());
-                self.raw(b">");
+            Slot::Any | Slot::Declared(Kind::Any) if is_fault(ty) => {
+                self.begin_typed(tag, LOCALIZED_FAULT);
+                self.object(FAULT, Slot::Declared(Kind::Data(ANY_FAULT)), object);
+                return self.raw(tag.close());
             }
+            _ => self.begin_typed(tag, ty),
         }
         self.fields(ty, object);
         self.raw(tag.close());
+    }
+
+    fn begin_typed(&mut self, tag: Tag, ty: DataId) {
+        self.raw(tag.begin());
+        self.raw(self.tags.data(ty).xsi_type.as_bytes());
+        self.raw(b">");
     }
 
     /// A list where nothing is declared.
     fn array(&mut self, tag: Tag, list: &List) {
         let mut kind = list.element;
         match kind {
+            Kind::Data(id) if is_fault(id) => kind = Kind::Data(LOCALIZED_FAULT),
             Kind::Data(id) => match self.tags.known(id, self.release) {
                 Some(known) => kind = Kind::Data(known),
                 None => return,

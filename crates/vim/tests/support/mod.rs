@@ -5,7 +5,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use vim::{
     Args, DataId, DateTime, EnumId, EnumValue, Kind, List, ManagedId, Member, Method, MoRef, Object, Release,
-    Value, managed_id, schema,
+    Value, data_id, managed_id, schema,
 };
 
 /// How deep objects lie in an object.
@@ -15,6 +15,10 @@ const MAX_ITEMS: usize = 3;
 /// The newest release of the schema, which knows everything.
 pub fn newest() -> Release {
     Release(u8::try_from(schema().releases.len() - 1).unwrap())
+}
+
+pub fn is_fault(ty: DataId) -> bool {
+    schema().data(data_id!(MethodFault)).subtypes.contains(&ty.0)
 }
 
 pub struct Random<R> {
@@ -153,7 +157,11 @@ impl<R: Rng> Random<R> {
             7 => Kind::DateTime,
             8 => Kind::Binary,
             9 => Kind::Enum(EnumId(self.rng.random_range(0..enums))),
-            10 | 11 => Kind::Data(DataId(self.rng.random_range(0..data))),
+            10 | 11 => match DataId(self.rng.random_range(0..data)) {
+                // A bare fault would be wrapped.
+                ty if is_fault(ty) => Kind::Data(data_id!(LocalizedMethodFault)),
+                ty => Kind::Data(ty),
+            },
             12 => Kind::Ref(managed_id!(ManagedObject)),
             _ => Kind::String,
         }
