@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 const SHORT: Duration = Duration::from_millis(100);
+/// Long enough to connect on a busy machine, since the command must have been sent.
+const PATIENT: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(20);
 
 struct Fake {
@@ -99,7 +101,7 @@ async fn an_answer_that_came_too_late_is_not_taken_for_the_next() {
         again.answer(json!("fresh")).await;
     };
     let calls = async {
-        assert!(agent.call("guest-slow", Value::Null, SHORT).await.is_err());
+        assert!(agent.call("guest-slow", Value::Null, PATIENT).await.is_err());
         agent.call("guest-fast", Value::Null, LONG).await.unwrap()
     };
     let (answer, ()) = tokio::join!(calls, serve);

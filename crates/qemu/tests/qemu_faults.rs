@@ -279,7 +279,11 @@ async fn qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown() 
     let room = Room::new();
     let name = "qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown";
     let mut found_alive = 0;
-    for moment in 0..12 {
+    // Later and later, until some were caught with their process alive.
+    for moment in 0..40 {
+        if found_alive >= 4 {
+            break;
+        }
         let at = room.path(&format!("run/{moment}"));
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
@@ -290,7 +294,7 @@ async fn qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown() 
             .unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(daemon.stdout.take().unwrap()));
         lines.find(|line| line.as_ref().unwrap() == "starting").unwrap().unwrap();
-        std::thread::sleep(Duration::from_micros(700 * moment));
+        std::thread::sleep(Duration::from_micros(300 * moment * (moment + 1)));
         daemon.kill().unwrap();
         daemon.wait().unwrap();
         found_alive += machine::reap_orphans(&room.path("run"), |_| false).await.unwrap().len();
