@@ -55,9 +55,18 @@ def main():
     def keep(version):
         return V.GetInternedWsdlNamespace(version) == wanted
 
+    by_release = {releases[v]: v for v in releases if V.nsMap.get(v) == "vim25" and releases[v] in RELEASES}
+    mapped = [release for release in RELEASES if release in by_release]
+
     def since(version):
         wire = releases.get(version, "")
-        return wire if wire in RELEASES else "2.0"
+        if wire in RELEASES:
+            return wire
+        # Versions of the parts below vim have no release of their own: the first release that includes them counts.
+        for release in mapped:
+            if version in V.parentMap[by_release[release]]:
+                return RELEASES[0] if release == mapped[0] else release
+        raise SystemExit("no release includes " + version)
 
     wire_name = {}
     for table, mark in ((V._dataDefMap, ""), (V._enumDefMap, ""), (V._managedDefMap, "&")):

@@ -49,6 +49,16 @@ fn an_object_of_a_newer_type_is_sent_as_its_nearest_known_ancestor() {
     );
 }
 
+#[test]
+fn who_calls_a_method_newer_than_it_said_gets_its_result() {
+    let method = vim::method!(RetrievePropertiesEx);
+    assert!(schema().method(method).since > release("4.0"));
+    let result = Value::from(vim!(RetrieveResult { token: "1" }));
+    let mut out = Vec::new();
+    soap::write_response(&mut out, method, Some(&result), release("4.0"));
+    assert_eq!(soap::read_response(&out, method), Ok(Ok(Some(result))));
+}
+
 /// What is in a value that a client of `release` does not know.
 fn unknown_in(value: &Value, release: Release, found: &mut Vec<String>) {
     match value {

@@ -67,12 +67,13 @@ fn envelope(out: &mut Vec<u8>, name: &[&str], write: impl FnOnce(&mut Vec<u8>)) 
     out.extend_from_slice(END);
 }
 
-/// Appends the whole envelope of a result; no result for a void method or an unset one.
+/// Appends the whole envelope of a result; no result for a void method or an unset one. Who calls a method knows its
+/// release, whatever it said.
 pub fn write_response(out: &mut Vec<u8>, method: MethodId, result: Option<&Value>, release: Release) {
     let method = schema().method(method);
     envelope(out, &[method.name, "Response"], |out| {
         if let (Some(member), Some(value)) = (&method.returns, result) {
-            Writer::new(out, release).result(member.kind, member.list, value);
+            Writer::new(out, release.max(method.since)).result(member.kind, member.list, value);
         }
     });
 }
