@@ -1,5 +1,5 @@
-//! Every test there is, in the order of how soon each can fail: unit and integration tests, doc tests, whole-system
-//! tests with clients of others, a short run of the fuzz targets. A failing phase does not keep the next
+//! Every test there is, in the order of how soon each can fail: unit and integration tests, doc tests, the guest,
+//! whole-system tests with clients of others, a short run of the fuzz targets. A failing phase does not keep the next
 //! from running.
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::environment::Environment;
-use crate::{fuzz, paths, process, setup};
+use crate::{fuzz, guest, paths, process, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -27,6 +27,8 @@ enum Phase {
     Crates,
     /// Examples in the documentation
     Docs,
+    /// The test guest itself, booted in every way that it supports
+    Guest,
     /// Whole-system tests with pyVmomi, virsh, Ansible and others
     Clients,
     /// Fuzz targets
@@ -34,7 +36,7 @@ enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Crates, Self::Docs, Self::Clients, Self::Fuzz];
+    const ALL: [Self; 5] = [Self::Crates, Self::Docs, Self::Guest, Self::Clients, Self::Fuzz];
 
     /// Whether the phase needs the binary and the guest.
     fn needs_environment(self) -> bool {
@@ -45,6 +47,7 @@ impl Phase {
         match self {
             Self::Crates => "tests of the crates",
             Self::Docs => "examples in the documentation",
+            Self::Guest => "the test guest",
             Self::Clients => "whole-system tests",
             Self::Fuzz => "fuzz targets",
         }
@@ -66,6 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
         let result = process::step(phase.title(), || match phase {
             Phase::Crates => crates(environment()?, &options.rest),
             Phase::Docs => docs(),
+            Phase::Guest => guest::check::run(&guest::image()?),
             Phase::Clients => clients(environment()?, &options.rest),
             Phase::Fuzz => fuzz::run(&fuzz::Options::default()),
         });
