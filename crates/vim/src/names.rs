@@ -68,8 +68,8 @@ fn find_one(name: &str) -> Option<Kind> {
     match schema().find(name) {
         Some(TypeRef::Data(id)) => Some(Kind::Data(id)),
         Some(TypeRef::Enum(id)) => Some(Kind::Enum(id)),
-        // A reference says which type it refers to beside this name.
-        Some(TypeRef::Managed(_)) => None,
+        // Some clients name what they refer to in place of the reference.
+        Some(TypeRef::Managed(id)) => Some(Kind::Ref(id)),
         None if name == REFERENCE => Some(Kind::Ref(ANY_OBJECT)),
         None => find_scalar(name),
     }

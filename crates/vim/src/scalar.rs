@@ -36,12 +36,12 @@ pub(crate) fn parse(kind: Kind, text: &str) -> Option<Value> {
     })
 }
 
-/// The spellings of XML Schema for what is no number.
+/// The spellings of XML Schema for what is no number, and those of Python that clients in that language send.
 fn special(word: &str) -> Option<f64> {
     match word {
-        "NaN" => Some(f64::NAN),
-        "INF" | "+INF" => Some(f64::INFINITY),
-        "-INF" => Some(f64::NEG_INFINITY),
+        "NaN" | "nan" => Some(f64::NAN),
+        "INF" | "+INF" | "inf" => Some(f64::INFINITY),
+        "-INF" | "-inf" => Some(f64::NEG_INFINITY),
         _ => None,
     }
 }

@@ -118,3 +118,27 @@ fn an_unknown_method_is_a_fault_that_names_receiver_and_method() {
     let spec = vim!(PropertySpec { r#type: "Folder" });
     assert_eq!(spec.get(field!(PropertySpec.r#type)), Some("Folder"));
 }
+
+#[test]
+fn values_are_read_in_the_spellings_of_python_and_of_suds() {
+    let option = |value: &str| {
+        let args = read_call(&format!(
+            "<UpdateOptions><_this type='OptionManager'>o</_this><changedValue><key>k</key>{value}</changedValue></UpdateOptions>"
+        ));
+        let changed = args.get(arg!(UpdateOptions.changedValue)).unwrap();
+        let value = changed.iter().next().unwrap().get(field!(OptionValue.value)).cloned();
+        value.unwrap()
+    };
+    assert_eq!(option("<value x:type='xsd:float'>-inf</value>"), Value::Float(f32::NEG_INFINITY));
+    let host = MoRef::new(managed_id!(HostSystem), "h");
+    assert_eq!(option("<value x:type='ManagedObject' type='HostSystem'>h</value>"), host.clone().into());
+    assert_eq!(
+        option("<value x:type='ns1:ManagedObjectReference' type='HostSystem'> h </value>"),
+        host.into()
+    );
+    let number = option("<value x:type='xsd:string'>7</value>");
+    assert_eq!(number, "7".into());
+    assert_eq!(number.converted(Kind::Long), Some(Value::Long(7)));
+    assert_eq!(number.converted(Kind::Boolean), None);
+    assert_eq!(option("<value>bare</value>"), "bare".into());
+}
