@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::limits::{MAX_DICTIONARY_BYTES, MEMORY_BYTES};
 use crate::local::Local;
 use crate::memory::Memory;
-use crate::{Error, FileKind, FilePath, LockOwner, Reader, Result, Upload, VmLock};
+use crate::{Error, FileKind, FilePath, LockOwner, Reader, Result, Staged, Upload, VmLock};
 
 /// A place for files of virtual machines. It has an identity but no name: names belong to the inventory.
 pub struct Datastore {
@@ -195,6 +195,12 @@ impl Datastore {
     /// [`Error::AlreadyExists`] unless `overwrite`, [`Error::NotFound`] if the directory does not exist,
     /// [`Error::NoSpace`].
     pub fn upload(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<Upload> {
+        self.check_new(path, overwrite, size_bytes)?;
+        Upload::begin(self, path.clone(), overwrite)
+    }
+
+    /// Whether a file may be put there now.
+    fn check_new(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<()> {
         if path.is_root() {
             return Err(Error::Root);
         }
@@ -213,7 +219,20 @@ impl Datastore {
         if let Some(bytes) = size_bytes {
             self.require_space(path, bytes)?;
         }
-        Upload::begin(self, path.clone(), overwrite)
+        Ok(())
+    }
+
+    /// A place in which another program may make a file that then appears under its name as an upload does; `None`
+    /// in memory.
+    ///
+    /// # Errors
+    /// As [`Datastore::upload`].
+    pub fn stage(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<Option<Staged>> {
+        self.check_new(path, overwrite, size_bytes)?;
+        match &self.backend {
+            Backend::Local(local) => Staged::begin(local, path.clone(), overwrite).map(Some),
+            Backend::Memory(_) => Ok(None),
+        }
     }
 
     /// Writes a small file whole and durable, replacing the one that is there.

@@ -18,6 +18,7 @@ mod marker;
 mod memory;
 mod path;
 mod search;
+mod staged;
 mod transfer;
 pub mod vmsd;
 pub mod vmx;
@@ -31,6 +32,7 @@ pub use kind::{FileKind, delta_name, disk_chain_names, is_disk, next_delta_name,
 pub use lock::{LockOwner, VmLock};
 pub use path::{DatastorePath, FilePath, PathError, PathFault, escape_name};
 pub use search::{Found, Search};
+pub use staged::Staged;
 pub use transfer::{Reader, Upload};
 
 #[cfg(test)]

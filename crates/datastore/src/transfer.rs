@@ -21,7 +21,7 @@ use crate::memory::{Memory, Sparse};
 use crate::{Datastore, Error, FilePath, Result};
 
 /// Directory of unfinished transfers, in the root.
-const SLOTS: &str = ".esfera-tmp";
+pub(crate) const SLOTS: &str = ".esfera-tmp";
 const LOCK: &str = ".lock";
 const CONTENT: &str = ".content";
 /// How often a lock file that a cleaner took meanwhile is made anew.
@@ -204,7 +204,8 @@ impl Local {
 }
 
 impl Slot {
-    fn content(&self) -> String {
+    /// Name of what is written, in [`SLOTS`].
+    pub(crate) fn content(&self) -> String {
         format!("{}{CONTENT}", self.name)
     }
 
@@ -214,11 +215,22 @@ impl Slot {
         Ok(File::from(file.map_err(|e| Error::system(path, e))?))
     }
 
+    pub(crate) fn open_file(&self, path: &FilePath) -> Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.slots, self.content(), flags, Mode::empty());
+        Ok(File::from(file.map_err(|e| Error::system(path, e))?))
+    }
+
     pub(crate) fn link_as(&self, directory: &OwnedFd, name: &str) -> rustix::io::Result<()> {
         rustix::fs::linkat(&self.slots, self.content(), directory, name, AtFlags::empty())
     }
 
-    fn place_as(&self, directory: &OwnedFd, name: &str, overwrite: bool) -> rustix::io::Result<()> {
+    pub(crate) fn place_as(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+        overwrite: bool,
+    ) -> rustix::io::Result<()> {
         place(self.slots.as_fd(), &self.content(), directory.as_fd(), name, overwrite)
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use crate::vm::device::FileRef;
 
@@ -180,9 +181,49 @@ pub trait Machine: Send + Sync {
     fn serial(&self) -> Option<PathBuf>;
 }
 
+/// What a copy of a disk is to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyOptions {
+    pub room: Room,
+    /// Whether a file in the way is replaced.
+    pub overwrite: bool,
+}
+
+/// How a disk takes its room on the datastore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// As it is written.
+    Thin,
+    /// All at once, zeroed as it is first used.
+    Thick,
+    /// All at once, written with zeros.
+    EagerThick,
+}
+
+/// Why a disk was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error(transparent)]
+    Storage(#[from] datastore::Error),
+    #[error(transparent)]
+    Engine(#[from] Error),
+    #[error("cancelled")]
+    Cancelled,
+}
+
 /// Works on disk images that no machine has open.
 #[async_trait]
 pub trait Images: Send + Sync {
+    /// Copies a disk with everything under it into one new file, which appears whole or not at all. Onto itself, with
+    /// `overwrite`, it is written anew in its own format. `progress` is told per cent.
+    async fn copy(
+        &self,
+        from: &FileRef,
+        to: &FileRef,
+        options: CopyOptions,
+        progress: &(dyn Fn(u8) + Sync),
+        cancel: &CancellationToken,
+    ) -> std::result::Result<(), CopyError>;
     /// Makes an empty disk. Nothing is left if it fails.
     async fn create(&self, file: &FileRef, bytes: u64, thin: bool, eager: bool) -> Result<()>;
     /// Makes an empty layer over `base`.

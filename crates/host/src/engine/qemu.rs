@@ -12,10 +12,11 @@ use ::qemu::image::{self, Preallocation};
 use ::qemu::spec::{Accel, ImageFormat, User};
 use ::qemu::{StartOptions, machine as running};
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::simulated::image_error;
-use super::{Engine, EngineInfo, Error, Images, Launch, Machine, Result};
-use crate::datastores::Datastores;
+use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
+use crate::datastores::{Datastores, Mounted};
 use crate::disk_image;
 use crate::vm::device::FileRef;
 use machine::QemuMachine;
@@ -52,7 +53,17 @@ impl QemuEngine {
     }
 }
 
+/// Runs a synchronous call of a datastore.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Spec(error.to_string()))
+}
+
 impl Shared {
+    fn mounted(&self, file: &FileRef) -> Result<Mounted> {
+        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        self.datastores.by_uuid(file.datastore).ok_or_else(missing)
+    }
+
     /// The runtime directory of a machine.
     fn directory(&self, vm: &str) -> PathBuf {
         self.options.runtime.join(vm)
@@ -184,6 +195,40 @@ impl Engine for QemuEngine {
 
 #[async_trait]
 impl Images for Shared {
+    async fn copy(
+        &self,
+        from: &FileRef,
+        to: &FileRef,
+        options: CopyOptions,
+        progress: &(dyn Fn(u8) + Sync),
+        cancel: &CancellationToken,
+    ) -> std::result::Result<(), CopyError> {
+        let format = self.format(from)?;
+        let source = self.path(from)?;
+        let target = self.mounted(to)?.store;
+        let path = to.path.clone();
+        let staged = blocking(move || target.stage(&path, options.overwrite, None)).await??;
+        let Some(staged) = staged else {
+            return Err(Error::Spec(format!("{} is on a datastore in memory", to.path)).into());
+        };
+        let preallocation = match options.room {
+            Room::Thin => Preallocation::Off,
+            Room::Thick => Preallocation::Falloc,
+            Room::EagerThick => Preallocation::Full,
+        };
+        let into = if from == to { format } else { ImageFormat::Qcow2 };
+        let made = staged.host_path();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "per cent")]
+        let report = |percent: f32| progress(percent.clamp(0.0, 100.0) as u8);
+        let copying = image::convert((&source, format), (&made, into), preallocation, report);
+        tokio::select! {
+            copied = copying => copied?,
+            () = cancel.cancelled() => return Err(CopyError::Cancelled),
+        }
+        blocking(move || staged.finish()).await??;
+        Ok(())
+    }
+
     async fn create(&self, file: &FileRef, bytes: u64, thin: bool, eager: bool) -> Result<()> {
         let preallocation = match (thin, eager) {
             (true, _) => Preallocation::Off,

@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use super::launch::{DriveSpec, NicSpec};
 use super::{
-    Engine, EngineInfo, Error, ExitReason, GuestInterface, GuestReport, Happening, Images, Launch, Layer,
-    Machine, Processors, Result, Usage,
+    CopyError, CopyOptions, Engine, EngineInfo, Error, ExitReason, GuestInterface, GuestReport, Happening,
+    Images, Launch, Layer, Machine, Processors, Result, Usage,
 };
 use crate::datastores::Datastores;
 use crate::vm::device::FileRef;
@@ -376,6 +378,29 @@ pub(super) fn image_error(file: &FileRef, error: &datastore::Error) -> Error {
 
 #[async_trait]
 impl Images for MemoryImages {
+    async fn copy(
+        &self,
+        from: &FileRef,
+        to: &FileRef,
+        options: CopyOptions,
+        progress: &(dyn Fn(u8) + Sync),
+        cancel: &CancellationToken,
+    ) -> std::result::Result<(), CopyError> {
+        if from == to {
+            return Ok(());
+        }
+        let (source, target) = (self.on(from)?.store, self.on(to)?.store);
+        let mut report = |done: datastore::Progress| {
+            progress(u8::try_from(done.done_bytes * 100 / done.total_bytes.max(1)).unwrap_or(100));
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        // In memory nothing waits: this is quick enough for the caller's own thread.
+        match source.copy(&from.path, &target, &to.path, options.overwrite, &mut report) {
+            Err(datastore::Error::Cancelled) => Err(CopyError::Cancelled),
+            other => Ok(other?),
+        }
+    }
+
     async fn create(&self, file: &FileRef, bytes: u64, _thin: bool, _eager: bool) -> Result<()> {
         self.on(file)?.store.create_sparse(&file.path, bytes).map_err(|e| image_error(file, &e))
     }

@@ -1,0 +1,45 @@
+//! Files that another program makes (`qemu-img`): in a place for unfinished transfers, put under their names when they
+//! are whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::local::Local;
+use crate::transfer::{SLOTS, Slot};
+use crate::{Error, FilePath, Result};
+
+/// A place for a file that is being made. Dropped without [`Staged::finish`] it leaves nothing; after a crash the next
+/// mount removes it.
+pub struct Staged {
+    local: Arc<Local>,
+    slot: Slot,
+    path: FilePath,
+    overwrite: bool,
+}
+
+impl Staged {
+    pub(crate) fn begin(local: &Arc<Local>, path: FilePath, overwrite: bool) -> Result<Self> {
+        let slot = local.slot(&path)?;
+        Ok(Self { local: local.clone(), slot, path, overwrite })
+    }
+
+    /// Where the other program is to make the file. Nothing is there yet.
+    pub fn host_path(&self) -> PathBuf {
+        self.local.root_path().join(SLOTS).join(self.slot.content())
+    }
+
+    /// Makes the file durable and puts it under its name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it was not made, [`Error::AlreadyExists`] if the name was taken meanwhile.
+    pub fn finish(self) -> Result<()> {
+        let Self { local, slot, path, overwrite } = self;
+        let fail = |e: Errno| Error::system(&path, e);
+        slot.open_file(&path)?.sync_all().map_err(|e| Error::system(&path, e))?;
+        let parent = local.parent(&path)?;
+        slot.place_as(&parent, path.name(), overwrite).map_err(fail)?;
+        rustix::fs::fsync(&parent).map_err(fail)
+    }
+}
