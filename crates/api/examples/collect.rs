@@ -106,7 +106,8 @@ async fn main() {
     };
     let make_view =
         call!(CreateContainerView { container: &ids.root_folder, type: ["VirtualMachine"], recursive: true });
-    let view = service.invoke(call_of(&ids.view_manager, make_view)).await.expect("a view").expect("a reference");
+    let view =
+        service.invoke(call_of(&ids.view_manager, make_view)).await.expect("a view").expect("a reference");
     let view = Value::as_ref(&view).expect("a reference").clone();
     let spec = vim!(PropertyFilterSpec {
         propSet: [PropertySpec { type: "VirtualMachine", pathSet: ["name", "runtime.powerState", "summary.config"] }],
@@ -138,13 +139,20 @@ async fn main() {
     let megabytes = bytes as f64 / 1e6;
     println!("{VMS} VMs x 3 properties, median of {RUNS} runs:");
     println!("  collect          {:8.2} ms", collecting.as_secs_f64() * 1e3);
-    println!("  write            {:8.2} ms   {:.1} MB, {:.0} MB/s", writing.as_secs_f64() * 1e3, megabytes, megabytes / writing.as_secs_f64());
+    println!(
+        "  write            {:8.2} ms   {:.1} MB, {:.0} MB/s",
+        writing.as_secs_f64() * 1e3,
+        megabytes,
+        megabytes / writing.as_secs_f64()
+    );
     println!("  both                           {:.0} MB/s", megabytes / (collecting + writing).as_secs_f64());
 
     let args = call!(CreateFilter { spec: spec, partialUpdates: false });
     service.invoke(call_of(pc, args)).await.expect("a filter");
-    let set = service.invoke(call_of(pc, call!(CheckForUpdates {}))).await.expect("updates").expect("all of them");
-    let mut version = set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
+    let set =
+        service.invoke(call_of(pc, call!(CheckForUpdates {}))).await.expect("updates").expect("all of them");
+    let mut version =
+        set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
     let mut times = Vec::new();
     for n in 0..200 {
         service.core.tree.write(|w| w.set(&vm(n), props!(VirtualMachine { name: format!("renamed{n}") })));
@@ -152,7 +160,8 @@ async fn main() {
         let begun = Instant::now();
         let set = service.invoke(call_of(pc, args)).await.expect("updates").expect("one update");
         times.push(begun.elapsed());
-        version = set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
+        version =
+            set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
     }
     println!("  one VM's change  {:8.3} ms", median(times).as_secs_f64() * 1e3);
     let mut times = Vec::new();
@@ -166,7 +175,8 @@ async fn main() {
         let begun = Instant::now();
         let set = service.invoke(call_of(pc, args)).await.expect("updates").expect("one update");
         times.push(begun.elapsed());
-        version = set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
+        version =
+            set.as_object().and_then(|set| set.get(field!(UpdateSet.version))).expect("a version").to_owned();
     }
     println!("  one VM removed   {:8.3} ms", median(times).as_secs_f64() * 1e3);
 }

@@ -6,6 +6,8 @@
 mod catalog;
 mod filter;
 mod methods;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use filter::{EventFilter, Reach, known, texts};
 pub(crate) use methods::{blocking, description, list, register, too_many_collectors};

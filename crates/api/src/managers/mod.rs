@@ -9,6 +9,8 @@ mod ids;
 mod options;
 mod service_instance;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use fields::{CUSTOM_VALUES, custom_values};
 pub use ids::Singletons;

@@ -2,6 +2,8 @@
 //! an entity does not find it.
 
 mod path;
+#[cfg(test)]
+mod tests;
 
 use vim::{Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop};
 

@@ -8,6 +8,8 @@ mod collector;
 mod journal;
 mod methods;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 pub use journal::MAX_KEPT;
 pub(crate) use methods::{description, register};

@@ -2,6 +2,8 @@
 
 mod container;
 mod methods;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use methods::{compute, register};
 
