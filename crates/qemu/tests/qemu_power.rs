@@ -3,14 +3,13 @@
 
 mod common;
 
-use common::empty_machine;
+use common::{Room, empty_machine};
 use qemu::{Error, ExitReason, Machine, MachineEvent, RunState, StartOptions, machine};
 
 #[tokio::test]
 async fn qemu_a_machine_starts_stopped_runs_and_quits() {
-    let dir = tempfile::tempdir().unwrap();
-    let vm =
-        Machine::start(&empty_machine("power"), dir.path().join("r"), StartOptions::default()).await.unwrap();
+    let room = Room::new();
+    let vm = Machine::start(&empty_machine("power"), room.path("r"), StartOptions::default()).await.unwrap();
     assert_eq!(vm.run_state().await.unwrap(), RunState::Prelaunch);
     let mut events = vm.events();
     vm.resume().await.unwrap();
@@ -33,8 +32,8 @@ async fn qemu_a_machine_starts_stopped_runs_and_quits() {
 
 #[tokio::test]
 async fn qemu_two_starts_at_once_give_one_machine() {
-    let dir = tempfile::tempdir().unwrap();
-    let (spec, at) = (empty_machine("once"), dir.path().join("r"));
+    let room = Room::new();
+    let (spec, at) = (empty_machine("once"), room.path("r"));
     let (first, second) = tokio::join!(
         Machine::start(&spec, &at, StartOptions::default()),
         Machine::start(&spec, &at, StartOptions::default())
@@ -49,10 +48,8 @@ async fn qemu_two_starts_at_once_give_one_machine() {
 
 #[tokio::test]
 async fn qemu_a_killed_machine_is_noticed_with_the_signal() {
-    let dir = tempfile::tempdir().unwrap();
-    let vm = Machine::start(&empty_machine("killed"), dir.path().join("r"), StartOptions::default())
-        .await
-        .unwrap();
+    let room = Room::new();
+    let vm = Machine::start(&empty_machine("killed"), room.path("r"), StartOptions::default()).await.unwrap();
     let mut events = vm.events();
     let pid = rustix::process::Pid::from_raw(vm.pid()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -63,8 +60,8 @@ async fn qemu_a_killed_machine_is_noticed_with_the_signal() {
 
 #[tokio::test]
 async fn qemu_a_start_that_fails_says_why_and_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = dir.path().join("r");
+    let room = Room::new();
+    let at = room.path("r");
     let mut spec = empty_machine("broken");
     spec.cpu.model = Some("no-such-model".into());
     let error = Machine::start(&spec, &at, StartOptions::default()).await.unwrap_err();
@@ -77,8 +74,8 @@ async fn qemu_a_start_that_fails_says_why_and_leaves_nothing() {
 
 #[tokio::test]
 async fn qemu_a_machine_outlives_its_handle_and_is_adopted() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = dir.path().join("r");
+    let room = Room::new();
+    let at = room.path("r");
     let vm = Machine::start(&empty_machine("adopted"), &at, StartOptions::default()).await.unwrap();
     vm.resume().await.unwrap();
     let pid = vm.pid();
@@ -93,16 +90,16 @@ async fn qemu_a_machine_outlives_its_handle_and_is_adopted() {
 
 #[tokio::test]
 async fn qemu_orphans_are_killed_and_wanted_machines_are_kept() {
-    let dir = tempfile::tempdir().unwrap();
+    let room = Room::new();
     let start = async |name: &str| {
-        Machine::start(&empty_machine(name), dir.path().join(name), StartOptions::default()).await.unwrap()
+        Machine::start(&empty_machine(name), room.path(name), StartOptions::default()).await.unwrap()
     };
     let (wanted, orphan, dead) = (start("wanted").await, start("orphan").await, start("dead").await);
     dead.kill().await.unwrap();
-    let killed = machine::reap_orphans(dir.path(), |r| r.spec.name == "wanted").await.unwrap();
-    assert_eq!(killed, [dir.path().join("orphan")]);
+    let killed = machine::reap_orphans(&room.path(""), |r| r.spec.name == "wanted").await.unwrap();
+    assert_eq!(killed, [room.path("orphan")]);
     assert!(matches!(orphan.wait_exit().await, ExitReason::Killed { signal: 9, .. }));
-    let left = machine::scan(dir.path()).unwrap();
+    let left = machine::scan(&room.path("")).unwrap();
     assert_eq!(left.len(), 1);
     assert!(left[0].alive && left[0].dir.ends_with("wanted"));
     wanted.kill().await.unwrap();
@@ -110,11 +107,15 @@ async fn qemu_orphans_are_killed_and_wanted_machines_are_kept() {
 
 #[tokio::test]
 async fn qemu_a_process_that_only_holds_the_lock_is_not_adopted() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = dir.path().join("r");
+    let room = Room::new();
+    let at = room.path("r");
     let vm = Machine::start(&empty_machine("impostor"), &at, StartOptions::default()).await.unwrap();
     let own = std::process::id().to_string();
     std::fs::write(at.join("pid"), own).unwrap();
+    let error = Machine::adopt(&at).await.unwrap_err();
+    assert!(matches!(error, Error::NotOurs { .. }), "{error:?}");
+    // Without the record of its birth, its command line gives it away.
+    std::fs::remove_file(at.join("birth.json")).unwrap();
     let error = Machine::adopt(&at).await.unwrap_err();
     assert!(matches!(error, Error::NotOurs { .. }), "{error:?}");
     vm.kill().await.unwrap();
