@@ -65,13 +65,15 @@ pub(crate) fn find(name: &str) -> Option<Named> {
 }
 
 fn find_one(name: &str) -> Option<Kind> {
-    match schema().find(name) {
-        Some(TypeRef::Data(id)) => Some(Kind::Data(id)),
-        Some(TypeRef::Enum(id)) => Some(Kind::Enum(id)),
+    // No type of the schema has a scalar's name.
+    if let Some(kind) = find_scalar(name) {
+        return Some(kind);
+    }
+    match schema().find(name)? {
+        TypeRef::Data(id) => Some(Kind::Data(id)),
+        TypeRef::Enum(id) => Some(Kind::Enum(id)),
         // Some clients name what they refer to in place of the reference.
-        Some(TypeRef::Managed(id)) => Some(Kind::Ref(id)),
-        None if name == REFERENCE => Some(Kind::Ref(ANY_OBJECT)),
-        None => find_scalar(name),
+        TypeRef::Managed(id) => Some(Kind::Ref(id)),
     }
 }
 
@@ -88,6 +90,7 @@ fn find_scalar(name: &str) -> Option<Kind> {
         "string" | "anyURI" | "TypeName" | "MethodName" | "PropertyPath" => Kind::String,
         "dateTime" => Kind::DateTime,
         "base64Binary" | "binary" => Kind::Binary,
+        REFERENCE => Kind::Ref(ANY_OBJECT),
         _ => return None,
     })
 }

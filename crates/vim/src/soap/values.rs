@@ -2,7 +2,7 @@
 
 use quick_xml::events::BytesStart;
 
-use super::xml::Xml;
+use super::xml::{Attributes, Xml};
 use crate::error::{ReadError, shortened};
 use crate::names::{self, Named};
 use crate::{DataId, Kind, List, ManagedId, Member, MoRef, Object, Record, TypeRef, Value, scalar, schema};
@@ -77,7 +77,11 @@ impl<'i> Reader<'i> {
             let Some(value) = self.value(member.kind, start)? else { return Ok(()) };
             return members.set(number, value).map_err(|()| ReadError::Duplicate { place: self.place() });
         }
-        let attributes = self.xml.attributes(start)?;
+        // Looked for before it is parsed: most lists are not marked so.
+        let attributes = match start.attributes_raw().contains(names::ARRAY_OF) {
+            true => self.xml.attributes(start)?,
+            false => Attributes::default(),
+        };
         let array = attributes.xsi_type.as_deref().filter(|name| name.starts_with(names::ARRAY_OF));
         let is_array = match array {
             // Where anything may stand, an array is one element.
