@@ -1,7 +1,8 @@
 //! The vSphere data model: values over the schema table, and their encodings. Does no I/O.
 //!
 //! Start with [`Value`] and [`Object`]; [`vim!`], [`props!`] and [`call!`] write them with names and kinds checked at
-//! compile time, [`field!`], [`prop!`] and [`arg!`] read them.
+//! compile time, [`field!`], [`prop!`] and [`arg!`] read them. [`soap`] and [`json`] are the two encodings, both driven
+//! by the table; [`path`] follows property paths, [`version`] finds out what a client speaks.
 #![forbid(unsafe_code)]
 
 extern crate self as vim;
