@@ -15,6 +15,8 @@ mod policy;
 mod privileges;
 mod records;
 mod roles;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 pub use change::TrustedCertificate;

@@ -35,7 +35,9 @@ impl Accounts {
         let key = call.required(arg!(SetExtensionCertificate.extensionKey))?;
         let certificate: Vec<u8> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
             Some(pem) => CertificateDer::from_pem_slice(pem.as_bytes())
-                .map_err(|_| crate::call::invalid_argument("certificatePem", "This is no certificate in PEM"))?
+                .map_err(|_| {
+                    crate::call::invalid_argument("certificatePem", "This is no certificate in PEM")
+                })?
                 .to_vec(),
             None => call.peer.certificate.as_deref().map(<[u8]>::to_vec).ok_or_else(|| {
                 fault!(NoClientCertificate {}, "Connect with the client certificate that is to be trusted")
