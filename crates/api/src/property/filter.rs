@@ -4,11 +4,12 @@
 //! change log says which objects and properties to compare; the walk is repeated only when a property changed that it
 //! had read, or an object came or went that it had met.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use vim::{Fault, Kind, List, MoRef, Value, data_id, vim, vim_enum};
 
+use super::hash::{RefMap, RefSet};
 use super::read::{Denied, Reader};
 use super::select::{OwnSource, not_found, select};
 use super::spec::{Plan, Planned, Spec};
@@ -22,17 +23,17 @@ pub(super) struct Known {
     /// The version of the tree up to which everything here has been considered; none before the first walk.
     seen: Option<u64>,
     walk: u64,
-    entries: HashMap<MoRef, Entry>,
+    entries: RefMap<Entry>,
     /// Objects with something to tell, oldest first.
     pending: VecDeque<MoRef>,
-    traversed: HashSet<MoRef>,
+    traversed: RefSet,
     own: Vec<OwnSource>,
     /// Objects of the session's own that are reported: their properties change without a trace in the log.
     own_entries: Vec<MoRef>,
     dangling: HashSet<Box<str>>,
     /// An update that did not fit into the last reply.
     left_over: Option<Value>,
-    missing: HashSet<MoRef>,
+    missing: RefSet,
     missing_to_tell: Vec<MoRef>,
 }
 
@@ -297,7 +298,7 @@ impl Entry {
         let changed = std::mem::replace(&mut self.changed, Changed::None);
         let entering = self.sent.is_none();
         let mut changes: Vec<Value> = Vec::new();
-        let mut missing = List::new(Kind::Data(super::read::MISSING_PROPERTY), Vec::new());
+        let mut missing = None;
         let denied_before = self.sent.as_ref().map(|sent| sent.denied);
         if denied_before.map_or(denied.any(), |before| before != denied) {
             missing = reader.missing(object, &self.plan, denied);
@@ -326,7 +327,7 @@ impl Entry {
             _ => SentState::Values(values.into()),
         };
         self.sent = Some(Sent { state, denied });
-        if !entering && changes.is_empty() && missing.items.is_empty() {
+        if !entering && changes.is_empty() && missing.is_none() {
             return Ok(None);
         }
         let kind =

@@ -5,6 +5,7 @@
 
 mod collector;
 mod filter;
+mod hash;
 mod read;
 mod retrieve;
 mod select;

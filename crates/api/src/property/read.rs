@@ -1,13 +1,11 @@
 //! Reading planned properties of an object.
 
 use vim::path::PropertyPath;
-use vim::{DataId, Fault, Kind, List, MoRef, Value, data_id, vim};
+use vim::{Fault, Kind, List, MoRef, Value, data_id, vim};
 
 use super::spec::{Plan, Planned};
 use crate::service::{Computed, Object, not_authenticated};
 use crate::{Service, Session, Snapshot};
-
-pub(super) const MISSING_PROPERTY: DataId = data_id!(MissingProperty);
 
 /// Who reads, and when.
 #[derive(Clone, Copy)]
@@ -103,7 +101,7 @@ impl Reader<'_> {
     }
 
     /// `NoPermission` for each path that the reader may not read.
-    pub fn missing(&self, object: &Object, plan: &Plan, denied: Denied) -> List {
+    pub fn missing(&self, object: &Object, plan: &Plan, denied: Denied) -> Option<List> {
         let mut missing: Vec<Value> = Vec::new();
         if denied.any() {
             for planned in plan.paths.iter().filter(|planned| denied.is_denied(planned)) {
@@ -114,7 +112,7 @@ impl Reader<'_> {
                 }
             }
         }
-        List::new(Kind::Data(MISSING_PROPERTY), missing)
+        (!missing.is_empty()).then(|| List::new(Kind::Data(data_id!(MissingProperty)), missing))
     }
 }
 

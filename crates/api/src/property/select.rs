@@ -2,11 +2,12 @@
 //!
 //! The walk is a work list of (object, traversal), each done once, so recursive specifications end in every graph.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use vim::{Fault, MoRef, Value, fault};
+use vim::{Fault, ManagedId, MoRef, Value, fault};
 
+use super::hash::{RefMap, RefSet};
 use super::read::Reader;
 use super::spec::{Plan, Spec};
 use crate::service::Object;
@@ -20,7 +21,7 @@ pub(super) struct Selected {
     /// Start objects that are not there.
     pub missing: Vec<MoRef>,
     /// Objects of the tree of which a traversal read a property.
-    pub traversed: HashSet<MoRef>,
+    pub traversed: RefSet,
     /// The same for the session's own objects, with what was read.
     pub own: Vec<OwnSource>,
     /// Ids of objects that references led to and that were not there (or not to be seen).
@@ -38,7 +39,9 @@ struct Walk<'a> {
     reader: Reader<'a>,
     spec: &'a Spec,
     /// Whether each object that was met is reported.
-    met: HashMap<MoRef, bool>,
+    met: RefMap<bool>,
+    /// The plan that was looked up last: neighbours are mostly of one type.
+    plan: Option<(ManagedId, Option<Arc<Plan>>)>,
     queue: VecDeque<(Object, usize)>,
     queued: HashSet<(MoRef, usize)>,
     selected: Selected,
@@ -52,7 +55,8 @@ pub(super) fn select(spec: &Spec, reader: Reader<'_>) -> Result<Selected, Fault>
     let mut walk = Walk {
         reader,
         spec,
-        met: HashMap::new(),
+        met: RefMap::default(),
+        plan: None,
         queue: VecDeque::new(),
         queued: HashSet::new(),
         selected: Selected::default(),
@@ -92,10 +96,21 @@ impl Walk<'_> {
         let reported = self.met.entry(object.me().clone()).or_default();
         if !*reported {
             *reported = true;
-            if let Some(plan) = self.spec.plan(object.me().ty(), self.reader.service) {
+            if let Some(plan) = self.plan(object.me().ty()) {
                 self.selected.objects.push((object, plan));
             }
         }
+    }
+
+    fn plan(&mut self, ty: ManagedId) -> Option<Arc<Plan>> {
+        if let Some((last, plan)) = &self.plan
+            && *last == ty
+        {
+            return plan.clone();
+        }
+        let plan = self.spec.plan(ty, self.reader.service);
+        self.plan = Some((ty, plan.clone()));
+        plan
     }
 
     fn traverse(&mut self, object: &Object, number: usize) -> Result<(), Fault> {
@@ -119,6 +134,7 @@ impl Walk<'_> {
             }
         };
         let Some(targets) = targets else { return Ok(()) };
+        self.met.reserve(targets.items().len());
         for target in targets.items().iter().filter_map(Value::as_ref) {
             match self.reader.find(target).filter(|object| self.reader.sees(object)) {
                 Some(object) => self.meet(object, traversal.skip, &traversal.next),
