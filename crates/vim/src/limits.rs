@@ -20,7 +20,7 @@ pub struct Limits {
 }
 
 /// What a server takes from a client. A property filter that names every one of 45,000 VMs fits.
-pub const REQUEST: Limits = Limits { elements: 1_000_000, list_items: 100_000 };
+pub const REQUEST: Limits = Limits { elements: 400_000, list_items: 100_000 };
 
 /// What our own client takes from a server that it chose.
 pub const RESPONSE: Limits = Limits { elements: 50_000_000, list_items: 10_000_000 };
