@@ -73,9 +73,16 @@ pub(crate) struct Registered {
     pub(crate) pool: Option<String>,
     /// Number of the user that its machine runs as.
     pub(crate) user: u32,
-    /// The directory is being made: whoever finds this after a crash removes it.
+    /// The machine is being made or destroyed: whoever finds this after a crash removes these files and directories,
+    /// by datastore and path.
     #[serde(default)]
-    pub(crate) unfinished: bool,
+    pub(crate) unfinished: Option<Vec<(Uuid, String)>>,
+    /// The machine is being suspended to this file: if it is there and whole, the machine is suspended.
+    #[serde(default)]
+    pub(crate) suspending: Option<String>,
+    /// The task that made it.
+    #[serde(default)]
+    pub(crate) task: Option<String>,
 }
 
 pub(crate) const VMS: Collection<Registered> = Collection::new("vms");
@@ -172,6 +179,8 @@ impl Host {
             closing: CancellationToken::new(),
         });
         inventory::bootstrap(&host);
+        host.recover().await?;
+        host.watch_statistics();
         Ok(host)
     }
 

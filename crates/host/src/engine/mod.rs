@@ -12,12 +12,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use vim::DateTime;
 
 use crate::vm::device::FileRef;
 
 pub use self::launch::{Launch, drive_id, nic_id};
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;
+pub use ::qemu::accel::AccelPolicy;
 pub use ::qemu::{Error, ExitReason};
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -45,7 +47,7 @@ pub trait Engine: Send + Sync {
     /// Works on disk images that no machine has open.
     fn images(&self) -> Arc<dyn Images>;
 
-    /// Starts a machine, which then runs. If it fails nothing is left running.
+    /// Starts a machine, whose processors do not run yet. If it fails nothing is left.
     async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>>;
 
     /// Takes hold of the machine that runs already; none if it does not.
@@ -56,6 +58,12 @@ pub trait Engine: Send + Sync {
 
     /// Clears away what an ended machine left in the runtime directory.
     async fn forget(&self, vm: &str) -> Result<()>;
+
+    /// The user that the machine with this number runs as; none for the daemon's own.
+    fn user(&self, number: u32) -> Option<u32>;
+
+    /// What the machinery of a machine said, until it is forgotten.
+    fn log(&self, vm: &str) -> Option<Vec<u8>>;
 }
 
 /// What happens to a machine.
@@ -109,6 +117,8 @@ pub struct Usage {
 pub enum Processors {
     Running,
     Stopped,
+    /// They have not run yet.
+    NeverRan,
     /// Stopped because a disk could not be written.
     DiskError,
 }
@@ -133,6 +143,8 @@ pub trait Machine: Send + Sync {
     fn usage(&self) -> Option<Usage>;
     /// Process id of what runs it; 0 if there is no process.
     fn pid(&self) -> i32;
+    /// When it was started.
+    fn booted(&self) -> Option<DateTime>;
 
     async fn processors(&self) -> Result<Processors>;
     /// Lets the processors run again.

@@ -153,12 +153,7 @@ impl Engine for QemuEngine {
         let spec = prepared.await.map_err(|error| Error::Spec(error.to_string()))??;
         let options = StartOptions { incoming, ..StartOptions::default() };
         let machine = ::qemu::Machine::start(&spec, &directory, options).await?;
-        let machine = QemuMachine::new(machine, self.shared.clone());
-        if let Err(error) = machine.resume().await {
-            drop(machine.power_off().await);
-            return Err(error);
-        }
-        Ok(Arc::new(machine))
+        Ok(Arc::new(QemuMachine::new(machine, self.shared.clone())))
     }
 
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>> {
@@ -190,6 +185,15 @@ impl Engine for QemuEngine {
             return Ok(());
         }
         ::qemu::runtime::RuntimeDir::new(directory)?.remove()
+    }
+
+    fn user(&self, number: u32) -> Option<u32> {
+        self.shared.user(number).map(|user| user.uid)
+    }
+
+    fn log(&self, vm: &str) -> Option<Vec<u8>> {
+        let directory = ::qemu::runtime::RuntimeDir::new(self.shared.directory(vm)).ok()?;
+        std::fs::read(directory.log()).ok()
     }
 }
 

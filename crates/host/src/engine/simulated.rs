@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use vim::DateTime;
 
 use super::launch::{DriveSpec, NicSpec};
 use super::{
@@ -81,12 +81,20 @@ impl Engine for SimulatedEngine {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(vm);
         Ok(())
     }
+
+    fn user(&self, _number: u32) -> Option<u32> {
+        None
+    }
+
+    fn log(&self, _vm: &str) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// A machine in memory.
 pub struct SimulatedMachine {
     images: Arc<MemoryImages>,
-    started: Instant,
+    started: DateTime,
     memory_bytes: u64,
     report: GuestReport,
     state: Mutex<State>,
@@ -111,7 +119,7 @@ impl SimulatedMachine {
         };
         Self {
             images,
-            started: Instant::now(),
+            started: DateTime::now(),
             memory_bytes: config.memory_mib << 20,
             report: GuestReport {
                 host_name: Some(
@@ -170,6 +178,10 @@ impl Machine for SimulatedMachine {
 
     fn pid(&self) -> i32 {
         0
+    }
+
+    fn booted(&self) -> Option<DateTime> {
+        Some(self.started)
     }
 
     async fn processors(&self) -> Result<Processors> {

@@ -5,7 +5,9 @@ mod host_system;
 mod network;
 mod pool;
 
+pub(crate) use datastore::props as datastore_props;
 pub use host_system::about;
+pub(crate) use host_system::quick_stats;
 
 use vim::{MoRef, props};
 

@@ -1,5 +1,8 @@
 //! What the methods of the host's objects do. One file for each kind of object; each registers its own.
 
+mod folder;
+mod vm;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -29,7 +32,8 @@ impl Table<'_> {
 impl Host {
     /// Adds what the methods of this host's objects do.
     pub fn register(self: &Arc<Self>, methods: &mut Methods) {
-        let table = Table { host: self, methods };
-        let _ = table;
+        let mut table = Table { host: self, methods };
+        folder::register(&mut table);
+        vm::register(&mut table);
     }
 }

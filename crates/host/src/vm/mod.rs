@@ -1,15 +1,13 @@
-//! A virtual machine as the host keeps it.
+//! A virtual machine as the host keeps it: its configuration and devices as plain types, their text in `.vmx`, and
+//! what is known of it at this moment ([`Vm`]).
 
 pub mod config;
 mod defaults;
 pub mod device;
+pub mod guest_os;
+pub mod place;
+pub(crate) mod state;
+pub(crate) mod vmx;
 
 pub(crate) use defaults::is_default;
-
-use vim::MoRef;
-
-/// A virtual machine of this host.
-pub struct Vm {
-    /// Its object.
-    pub me: MoRef,
-}
+pub use state::{Power, Vm};

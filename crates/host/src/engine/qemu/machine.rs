@@ -8,6 +8,7 @@ use ::qemu::machine::NewLayer;
 use ::qemu::{Error, ExitReason, MachineEvent, RunState};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
+use vim::DateTime;
 
 use super::{Shared, spec};
 use crate::engine::launch::{DriveSpec, NicSpec};
@@ -83,10 +84,17 @@ impl Machine for QemuMachine {
         self.machine.pid()
     }
 
+    fn booted(&self) -> Option<DateTime> {
+        // Written when the process was started.
+        let birth = self.machine.runtime_dir().path().join("birth.json");
+        Some(std::fs::metadata(birth).ok()?.modified().ok()?.into())
+    }
+
     async fn processors(&self) -> Result<Processors> {
         Ok(match self.machine.run_state().await? {
             RunState::Running | RunState::Suspended => Processors::Running,
             RunState::IoError => Processors::DiskError,
+            RunState::Prelaunch | RunState::Migrating => Processors::NeverRan,
             _ => Processors::Stopped,
         })
     }

@@ -1,0 +1,183 @@
+//! A machine's files: reading and writing its configuration, and what they take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datastore::limits::MAX_DICTIONARY_BYTES;
+use datastore::vmsd::SnapshotList;
+use datastore::vmx::{self, Dictionary, VmxConfig};
+use vim::{DateTime, Fault, fault};
+
+use super::blocking;
+use crate::Host;
+use crate::datastores::Datastores;
+use crate::vm::config::VmConfig;
+use crate::vm::device::FileRef;
+use crate::vm::state::{OwnFile, State};
+use crate::vm::{Vm, vmx as text};
+
+/// Endings of the files that belong to a machine, beside its disks.
+const OWN_ENDINGS: [&str; 8] = [".vmx", ".vmxf", ".nvram", ".vmsd", ".vmsn", ".vmss", ".log", ".vswp"];
+
+/// What the files of a machine say.
+pub(crate) struct Loaded {
+    pub(crate) config: VmConfig,
+    pub(crate) file: VmxConfig,
+    pub(crate) text: Dictionary,
+    pub(crate) snapshots: SnapshotList,
+    pub(crate) frozen: BTreeMap<u32, Arc<VmConfig>>,
+}
+
+/// The `.vmsd` beside a `.vmx`.
+pub(crate) fn snapshot_list(home: &FileRef) -> Result<FileRef, Fault> {
+    sibling(home, &format!("{}.vmsd", home.path.stem()))
+}
+
+/// A file beside a `.vmx`.
+pub(crate) fn sibling(home: &FileRef, name: &str) -> Result<FileRef, Fault> {
+    home.sibling(name).map_err(|error| fault!(InvalidName { name: name }, "{error}"))
+}
+
+/// Reads a machine's configuration and snapshots. Blocking.
+pub(crate) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Result<Loaded, Fault> {
+    let on = datastores.of(home)?;
+    let text = on.store.read_vmx(&home.path).map_err(|error| on.fault(&error))?;
+    let file = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&home.path), &error))?;
+    let config = text::read(datastores, home, &file, now)?;
+    let list = snapshot_list(home)?;
+    let snapshots = on.store.read_vmsd(&list.path).map_err(|error| on.fault(&error))?;
+    let mut frozen = BTreeMap::new();
+    for snapshot in &snapshots.snapshots {
+        match load_frozen(datastores, home, &snapshot.file_name, now) {
+            Ok(config) => drop(frozen.insert(snapshot.uid, Arc::new(config))),
+            Err(fault) => {
+                tracing::warn!(vm = %config.name, snapshot = snapshot.uid, %fault, "a snapshot's configuration cannot be read");
+            }
+        }
+    }
+    Ok(Loaded { config, file, text, snapshots, frozen })
+}
+
+/// Reads the configuration that a snapshot froze, which is kept in the text of a `.vmx`. Blocking.
+pub(crate) fn load_frozen(
+    datastores: &Datastores,
+    home: &FileRef,
+    name: &str,
+    now: DateTime,
+) -> Result<VmConfig, Fault> {
+    let file = sibling(home, name)?;
+    let on = datastores.of(&file)?;
+    let content = on.store.read(&file.path, MAX_DICTIONARY_BYTES as u64).map_err(|error| on.fault(&error))?;
+    let text = vmx::parse(&content).map_err(|error| damaged(&on.show(&file.path), &error))?;
+    let config = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&file.path), &error))?;
+    text::read(datastores, home, &config, now)
+}
+
+fn damaged(file: &str, error: &dyn std::fmt::Display) -> Fault {
+    fault!(CannotAccessFile { file: file }, "{file} cannot be understood: {error}")
+}
+
+/// The text of a configuration, over what was there before.
+pub(crate) fn render(
+    config: &VmConfig,
+    home: &FileRef,
+    before: &VmxConfig,
+    text: &Dictionary,
+) -> Result<(VmxConfig, Dictionary), Fault> {
+    let file = text::write(config, home, before);
+    let mut text = text.clone();
+    file.write_into(&mut text)
+        .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))?;
+    Ok((file, text))
+}
+
+impl Host {
+    /// Writes a machine's configuration, which is then the one that it has. `suspend` names the saved state.
+    pub(crate) async fn save(&self, vm: &Vm, config: VmConfig, suspend: Option<&str>) -> Result<(), Fault> {
+        let (home, mut file, text) = {
+            let state = vm.state();
+            (state.home.clone(), state.file.clone(), state.text.clone())
+        };
+        file.suspend_file = suspend.map(ToOwned::to_owned);
+        let (file, text) = render(&config, &home, &file, &text)?;
+        let on = self.datastores.of(&home)?;
+        let content = text.to_string();
+        blocking(move || on.store.write(&home.path, content.as_bytes()).map_err(|error| on.fault(&error)))
+            .await?;
+        let mut state = vm.state();
+        state.config = Arc::new(config);
+        state.file = file;
+        state.text = text;
+        Ok(())
+    }
+
+    /// Writes the list of snapshots, which is then the one that the machine has.
+    pub(crate) async fn save_snapshots(&self, vm: &Vm, list: SnapshotList) -> Result<(), Fault> {
+        let home = vm.state().home.clone();
+        let file = snapshot_list(&home)?;
+        let on = self.datastores.of(&file)?;
+        let text = list
+            .to_text()
+            .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))?;
+        blocking(move || on.store.write(&file.path, text.as_bytes()).map_err(|error| on.fault(&error)))
+            .await?;
+        let mut state = vm.state();
+        state.frozen.retain(|uid, _| list.get(*uid).is_some());
+        state.snapshots = list;
+        Ok(())
+    }
+
+    /// Looks at what a machine's files take.
+    pub(crate) async fn look_at_files(&self, vm: &Vm) {
+        let datastores = self.datastores.clone();
+        let (home, disks) = {
+            let state = vm.state();
+            (state.home.clone(), all_disk_files(&state))
+        };
+        let found = blocking(move || Ok(own_files(&datastores, &home, &disks))).await;
+        if let Ok(files) = found {
+            let mut state = vm.state();
+            if state.files != files {
+                state.files = files;
+                state.files_at = DateTime::now();
+            }
+        }
+    }
+}
+
+/// The images of a machine's disks, now and in its snapshots.
+pub(crate) fn all_disk_files(state: &State) -> BTreeSet<FileRef> {
+    let mut files = BTreeSet::new();
+    for config in std::iter::once(&state.config).chain(state.frozen.values()) {
+        for (_, disk) in config.disks() {
+            files.insert(disk.file.clone());
+            files.extend(disk.parents.iter().cloned());
+        }
+    }
+    files
+}
+
+/// The files of a machine that are there: those of its directory that are its own, and its disks. Blocking.
+pub(crate) fn own_files(datastores: &Datastores, home: &FileRef, disks: &BTreeSet<FileRef>) -> Vec<OwnFile> {
+    let mut found = Vec::new();
+    let directory = home.directory();
+    let entries = datastores.of(home).ok().and_then(|on| on.store.list(&directory.path).ok());
+    for entry in entries.unwrap_or_default() {
+        let own = !entry.is_folder()
+            && OWN_ENDINGS.iter().any(|ending| entry.name.ends_with(ending))
+            && (entry.name.starts_with(home.path.stem()) || entry.name.starts_with("vmware"));
+        if let Ok(path) = directory.path.join(&entry.name)
+            && own
+        {
+            let file = FileRef { datastore: home.datastore, path };
+            found.push(OwnFile { file, allocated_bytes: entry.allocated_bytes });
+        }
+    }
+    for file in disks {
+        let entry = datastores.of(file).ok().and_then(|on| on.store.entry(&file.path).ok());
+        if let Some(entry) = entry {
+            found.push(OwnFile { file: file.clone(), allocated_bytes: entry.allocated_bytes });
+        }
+    }
+    found
+}

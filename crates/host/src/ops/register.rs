@@ -1,0 +1,73 @@
+//! Registering a machine that has its files already.
+
+use std::sync::Arc;
+
+use vim::{DateTime, Fault, MoRef, fault};
+
+use super::{blocking, files};
+use crate::host::Registered;
+use crate::vm::Vm;
+use crate::{Host, ids};
+
+impl Host {
+    /// Registers the machine whose `.vmx` this is.
+    pub(crate) async fn register_vm(
+        self: &Arc<Self>,
+        path: &str,
+        name: Option<&str>,
+        template: bool,
+        pool: MoRef,
+        task: &MoRef,
+    ) -> Result<Arc<Vm>, Fault> {
+        let home = self.datastores.parse(path)?;
+        let known = self.all_vms().into_iter().find(|vm| vm.state().home == home);
+        if let Some(known) = known {
+            return Err(fault!(
+                AlreadyExists { name: path },
+                "{path} is registered already as {}",
+                known.name()
+            ));
+        }
+        let (datastores, at) = (self.datastores.clone(), home.clone());
+        let mut loaded = blocking(move || files::load(&datastores, &at, DateTime::now())).await?;
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            crate::plan::check_name(name)?;
+            name.clone_into(&mut loaded.config.name);
+        }
+        self.check_free_name(&loaded.config.name, None)?;
+        loaded.config.template = template;
+        let mut record = Registered {
+            datastore: home.datastore,
+            path: home.path.as_str().to_owned(),
+            pool: (pool != ids::root_pool()).then(|| pool.id().to_owned()),
+            user: 0,
+            // Nothing of it is ours to remove.
+            unfinished: Some(Vec::new()),
+            suspending: None,
+            task: Some(task.id().to_owned()),
+        };
+        let number = self.begin_registration(&mut record).await?;
+        let config = loaded.config.clone();
+        let vm = self.add_vm(number, &record, home, loaded.config, loaded.file, loaded.text, pool);
+        {
+            let mut state = vm.state();
+            state.snapshots = loaded.snapshots;
+            state.frozen = loaded.frozen;
+        }
+        // The identities that the file did not have, and the new name.
+        let suspended = vm.state().file.suspend_file.clone();
+        record.unfinished = None;
+        let written = async {
+            self.save(&vm, config, suspended.as_deref()).await?;
+            self.write_record(number, &record).await
+        };
+        if let Err(fault) = written.await {
+            self.vms.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(vm.me.id());
+            self.drop_record(number).await;
+            return Err(fault);
+        }
+        self.look_at_files(&vm).await;
+        self.publish(&vm);
+        Ok(vm)
+    }
+}

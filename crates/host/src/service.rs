@@ -1,0 +1,82 @@
+//! The host's objects and methods together with those that every server has, ready to be served.
+
+use std::sync::Arc;
+
+use api::accounts::{self, Accounts, Realm};
+use api::managers::{self, Facts, Singletons};
+use api::{Authority, Methods, Service, Snapshot};
+use vim::{MoRef, managed_id, prop, vim};
+
+use crate::{Host, Result, ids, inventory};
+
+/// The account of a host's administrator.
+pub const ADMINISTRATOR: &str = "root";
+
+impl Host {
+    /// The accounts of this host. While there are none, [`Accounts::is_empty`] says so, and
+    /// [`Accounts::ensure_administrator`] makes the first: [`ADMINISTRATOR`].
+    ///
+    /// # Errors
+    /// If the host's state cannot be read or written.
+    pub async fn accounts(&self) -> Result<Arc<Accounts>> {
+        let store = self.core.store.clone();
+        let accounts = Accounts::open(store, Realm::Host, ids::root_folder(), owner).await;
+        Ok(accounts.map_err(|error| error.to_fault())?)
+    }
+
+    /// What serves this host's API to the users of these accounts. To be made once.
+    ///
+    /// # Errors
+    /// If stored settings cannot be read.
+    pub fn service(self: &Arc<Self>, accounts: &Arc<Accounts>) -> Result<Arc<Service>> {
+        let mut methods = Methods::default();
+        accounts::register(&mut methods, accounts);
+        let mut service = self.assemble_service(accounts.clone(), methods)?;
+        accounts::create(&self.core, &Singletons::host(), accounts);
+        accounts::compute(&mut service);
+        Ok(Arc::new(service))
+    }
+
+    /// What serves this host's API to whom `authority` lets in, without accounts that clients could manage. To be made
+    /// once.
+    ///
+    /// # Errors
+    /// If stored settings cannot be read.
+    pub fn service_for(self: &Arc<Self>, authority: Arc<dyn Authority>) -> Result<Arc<Service>> {
+        Ok(Arc::new(self.assemble_service(authority, Methods::default())?))
+    }
+
+    fn assemble_service(
+        self: &Arc<Self>,
+        authority: Arc<dyn Authority>,
+        mut methods: Methods,
+    ) -> Result<Service> {
+        let facts = Facts {
+            about: inventory::about(self),
+            capability: vim!(Capability {
+                provisioningSupported: false,
+                multiHostSupported: false,
+                userShellAccessSupported: false,
+            }),
+            settings: Vec::new(),
+            extensible: false,
+        };
+        managers::create(&self.core, &Singletons::host(), facts)?;
+        managers::register(&mut methods);
+        self.register(&mut methods);
+        let mut service = Service::new(self.core.clone(), authority, methods);
+        managers::compute(&mut service);
+        Ok(service)
+    }
+}
+
+/// A snapshot belongs to its virtual machine, a browser to its datastore: permissions there hold for it.
+fn owner(object: &MoRef, state: &Snapshot) -> Option<MoRef> {
+    if object.is_a(managed_id!(VirtualMachineSnapshot)) {
+        return state.find(object)?.get(prop!(VirtualMachineSnapshot.vm)).cloned();
+    }
+    if object.is_a(managed_id!(HostDatastoreBrowser)) {
+        return state.find(object)?.get(prop!(HostDatastoreBrowser.datastore))?.iter().next().cloned();
+    }
+    None
+}

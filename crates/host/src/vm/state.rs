@@ -1,0 +1,189 @@
+//! What is known of a virtual machine at this moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ::datastore::VmLock;
+use ::datastore::vmsd::SnapshotList;
+use ::datastore::vmx::{Dictionary, VmxConfig};
+use vim::{DateTime, Fault, MoRef, fault};
+
+use super::config::VmConfig;
+use super::device::FileRef;
+use crate::engine::{GuestReport, Machine};
+
+/// On, off or asleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    Off,
+    On,
+    Suspended,
+}
+
+impl Power {
+    /// As the API writes it.
+    pub fn value(self) -> vim::ty!(VirtualMachinePowerState) {
+        match self {
+            Self::Off => vim::vim_enum!(VirtualMachinePowerState.poweredOff),
+            Self::On => vim::vim_enum!(VirtualMachinePowerState.poweredOn),
+            Self::Suspended => vim::vim_enum!(VirtualMachinePowerState.suspended),
+        }
+    }
+}
+
+/// What a machine waits for somebody to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) id: String,
+    pub(crate) text: String,
+}
+
+/// What a machine uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Statistics {
+    pub(crate) resident_bytes: u64,
+    pub(crate) cpu_mhz: u64,
+}
+
+/// A file of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnFile {
+    pub(crate) file: FileRef,
+    pub(crate) allocated_bytes: u64,
+}
+
+/// Everything that changes.
+pub(crate) struct State {
+    /// The `.vmx`.
+    pub(crate) home: FileRef,
+    pub(crate) config: Arc<VmConfig>,
+    /// What the `.vmx` says, and its text.
+    pub(crate) file: VmxConfig,
+    pub(crate) text: Dictionary,
+    pub(crate) power: Power,
+    pub(crate) machine: Option<Arc<dyn Machine>>,
+    /// Somebody has asked the machine to end: its end is no surprise.
+    pub(crate) ending: bool,
+    pub(crate) snapshots: SnapshotList,
+    /// The configuration of each snapshot.
+    pub(crate) frozen: BTreeMap<u32, Arc<VmConfig>>,
+    /// Snapshots that were taken with the guest's file systems at rest.
+    pub(crate) quiesced: BTreeSet<u32>,
+    /// Layers are there that no snapshot needs.
+    pub(crate) consolidation_needed: bool,
+    pub(crate) guest: Option<GuestReport>,
+    /// An agent has answered since the machine was registered.
+    pub(crate) tools_seen: bool,
+    pub(crate) booted: Option<DateTime>,
+    pub(crate) suspended: Option<DateTime>,
+    pub(crate) clean_power_off: Option<bool>,
+    pub(crate) question: Option<Question>,
+    pub(crate) statistics: Statistics,
+    pub(crate) statistics_at: DateTime,
+    /// Processor time at the last look, ms.
+    pub(crate) cpu_ms: u64,
+    pub(crate) files: Vec<OwnFile>,
+    pub(crate) files_at: DateTime,
+    pub(crate) pool: MoRef,
+    /// Number of the user that its machine runs as.
+    pub(crate) user: u32,
+    pub(crate) lock: Option<VmLock>,
+    /// Why the configuration cannot be read.
+    pub(crate) broken: Option<String>,
+}
+
+/// A virtual machine of this host.
+pub struct Vm {
+    /// Its object.
+    pub me: MoRef,
+    state: Mutex<State>,
+    /// Held by whoever changes the machine.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+}
+
+impl Vm {
+    pub(crate) fn new(me: MoRef, state: State) -> Self {
+        Self { me, state: Mutex::new(state), changing: tokio::sync::Mutex::default() }
+    }
+
+    /// The state, for a moment: never across a wait.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Arc<VmConfig> {
+        self.state().config.clone()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.state().config.name.clone()
+    }
+
+    /// Whether it is on.
+    pub fn power(&self) -> Power {
+        self.state().power
+    }
+
+    /// What runs it.
+    pub fn machine(&self) -> Option<Arc<dyn Machine>> {
+        self.state().machine.clone()
+    }
+
+    /// What runs it, which must be there.
+    ///
+    /// # Errors
+    /// `InvalidPowerState`.
+    pub(crate) fn running(&self) -> Result<Arc<dyn Machine>, Fault> {
+        let state = self.state();
+        match (&state.machine, state.power) {
+            (Some(machine), Power::On) => Ok(machine.clone()),
+            _ => Err(invalid_power(&state, Power::On)),
+        }
+    }
+
+    /// Refuses unless the machine is in this state.
+    ///
+    /// # Errors
+    /// `InvalidPowerState`, `InvalidState` if its configuration cannot be read.
+    pub(crate) fn require(&self, power: Power) -> Result<(), Fault> {
+        let state = self.state();
+        usable(&state)?;
+        if state.power == power { Ok(()) } else { Err(invalid_power(&state, power)) }
+    }
+}
+
+/// Refuses a machine whose configuration cannot be read.
+pub(crate) fn usable(state: &State) -> Result<(), Fault> {
+    match &state.broken {
+        Some(reason) => Err(fault!(
+            InvalidState {},
+            "The configuration of {} cannot be read: {reason}",
+            state.config.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn invalid_power(state: &State, wanted: Power) -> Fault {
+    fault!(
+        InvalidPowerState { requestedState: wanted.value(), existingState: state.power.value() },
+        "{} is {}; the operation needs it to be {}",
+        state.config.name,
+        state.power.value().name(),
+        wanted.value().name()
+    )
+}
+
+impl Vm {
+    /// Refuses a machine that runs already, before a task is made of it.
+    ///
+    /// # Errors
+    /// `InvalidPowerState`, `InvalidState`.
+    pub(crate) fn can_power_on(&self) -> Result<(), Fault> {
+        let state = self.state();
+        usable(&state)?;
+        if state.power == Power::On { Err(invalid_power(&state, Power::Off)) } else { Ok(()) }
+    }
+}

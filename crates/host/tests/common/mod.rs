@@ -1,0 +1,249 @@
+//! A host in the test's own process, driven through its service as any client would.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::session::Peer;
+use api::{Account, Authority, Call, Service, Session, Snapshot};
+use async_trait::async_trait;
+use datastore::Datastore;
+use host::engine::{AccelPolicy, QemuOptions};
+use host::net::NoPlug;
+use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
+use vim::{Args, Data, Fault, MoRef, Object, Value, call, field, managed_id, prop, vim};
+
+/// Lets everybody do everything.
+struct Anybody;
+
+#[async_trait]
+impl Authority for Anybody {
+    async fn login(&self, _user: &str, _password: &str) -> Result<Account, Fault> {
+        Ok(root())
+    }
+
+    async fn login_by_certificate(&self, _certificate: &[u8]) -> Result<Account, Fault> {
+        Ok(root())
+    }
+
+    fn allows(&self, _account: &Account, _object: &MoRef, _privilege: &str, _state: &Snapshot) -> bool {
+        true
+    }
+
+    fn roles(&self, _account: &Account, _object: &MoRef, _state: &Snapshot) -> Vec<i32> {
+        vec![-1]
+    }
+}
+
+fn root() -> Account {
+    Account { name: "root".into(), full_name: "Administrator".into(), extension: false }
+}
+
+/// A host with one session.
+pub struct Client {
+    pub host: Arc<Host>,
+    pub service: Arc<Service>,
+    pub session: Arc<Session>,
+    pub peer: Arc<Peer>,
+}
+
+impl Client {
+    pub fn of(host: Arc<Host>) -> Self {
+        let service = host.service_for(Arc::new(Anybody)).unwrap();
+        let peer = Arc::new(Peer {
+            address: std::net::IpAddr::from([127, 0, 0, 1]),
+            user_agent: "test".into(),
+            certificate: None,
+        });
+        let session = host.core.sessions.open(root(), &peer, "en").unwrap();
+        Self { host, service, session, peer }
+    }
+
+    /// Calls a method.
+    pub async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
+        let (session, service) = (Some(self.session.clone()), self.service.clone());
+        let call = Call::new(service, self.peer.clone(), session, this.clone(), args);
+        self.service.invoke(call).await
+    }
+
+    /// Calls a method that makes a task, and waits for how it ends.
+    pub async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
+        let task = self.invoke(this, args).await?.expect("a task");
+        self.wait(task.as_ref().expect("a reference")).await
+    }
+
+    /// Waits for a task.
+    pub async fn wait(&self, task: &MoRef) -> Result<Option<Value>, Fault> {
+        let mut versions = self.host.core.tree.versions();
+        loop {
+            let info = self.get(task, prop!(Task.info)).expect("the task is there");
+            let state = info.get(field!(TaskInfo.state)).expect("a state");
+            match vim::EnumValue::from(state).name() {
+                "success" => return Ok(info.get(field!(TaskInfo.result)).cloned()),
+                "error" => {
+                    let fault = info.get(field!(TaskInfo.error)).and_then(|e| Fault::from_localized(e));
+                    return Err(fault.expect("a fault"));
+                }
+                _ => versions.changed().await.unwrap(),
+            }
+        }
+    }
+
+    /// A property as it is now.
+    pub fn get<K>(&self, me: &MoRef, property: vim::Field<K>) -> Option<Owned<K>>
+    where
+        K: OwnedMarker,
+    {
+        let state = self.host.core.tree.snapshot();
+        K::own(state.find(me)?.at(property.number())?)
+    }
+
+    /// Makes a machine.
+    pub async fn create(&self, spec: impl Into<Object>) -> Result<MoRef, Fault> {
+        let spec: Object = spec.into();
+        let args = call!(CreateVM_Task { config: spec, pool: ids::root_pool() });
+        let made = self.task(&ids::vm_folder(), args).await?;
+        Ok(made.and_then(|me| me.as_ref().cloned()).expect("the machine"))
+    }
+
+    pub async fn power_on(&self, vm: &MoRef) -> Result<(), Fault> {
+        self.task(vm, call!(PowerOnVM_Task {})).await.map(drop)
+    }
+
+    pub async fn power_off(&self, vm: &MoRef) -> Result<(), Fault> {
+        self.task(vm, call!(PowerOffVM_Task {})).await.map(drop)
+    }
+
+    pub async fn destroy(&self, vm: &MoRef) -> Result<(), Fault> {
+        self.task(vm, call!(Destroy_Task {})).await.map(drop)
+    }
+
+    /// `poweredOn` and so on.
+    pub fn power(&self, vm: &MoRef) -> &'static str {
+        let runtime = self.get(vm, prop!(VirtualMachine.runtime)).expect("a runtime");
+        let power = runtime.get(field!(VirtualMachineRuntimeInfo.powerState)).expect("a power state");
+        vim::EnumValue::from(power).name()
+    }
+
+    /// Types of the events so far, oldest first.
+    pub async fn events(&self) -> Vec<&'static str> {
+        let manager = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+        let args = call!(QueryEvents { filter: vim!(EventFilterSpec {}) });
+        let found = self.invoke(&manager, args).await.unwrap();
+        let found = found.map(|list| list.items().to_vec()).unwrap_or_default();
+        found.iter().filter_map(|event| Some(event.as_object()?.type_name())).collect()
+    }
+
+    /// Waits until something is so.
+    pub async fn until(&self, mut is: impl FnMut(&Self) -> bool) {
+        let mut versions = self.host.core.tree.versions();
+        let wait = async {
+            while !is(self) {
+                versions.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(180), wait).await.expect("it becomes so in time");
+    }
+}
+
+/// Values that outlive the state of the tree.
+pub trait OwnedMarker: vim::kind::Marker {
+    type Owned;
+    fn own(value: &Value) -> Option<Self::Owned>;
+}
+
+pub type Owned<K> = <K as OwnedMarker>::Owned;
+
+impl<const B: u16, const END: u16> OwnedMarker for vim::kind::Obj<B, END> {
+    type Owned = Arc<Object>;
+    fn own(value: &Value) -> Option<Arc<Object>> {
+        value.as_object().cloned()
+    }
+}
+
+impl OwnedMarker for vim::kind::Text {
+    type Owned = String;
+    fn own(value: &Value) -> Option<String> {
+        value.as_str().map(ToOwned::to_owned)
+    }
+}
+
+impl<K: vim::kind::Marker> OwnedMarker for vim::kind::ListOf<K> {
+    type Owned = Vec<Value>;
+    fn own(value: &Value) -> Option<Vec<Value>> {
+        Some(value.items().to_vec())
+    }
+}
+
+/// A simulated host with the datastore `ds`.
+pub async fn simulated() -> Client {
+    simulated_with(64 << 30).await
+}
+
+/// The same with a datastore of so many bytes.
+pub async fn simulated_with(capacity_bytes: u64) -> Client {
+    let store = Arc::new(Datastore::memory(uuid::Uuid::new_v4(), capacity_bytes));
+    let options = SimulatedOptions::new("sim.test", vec![("ds".into(), store)]);
+    Client::of(Host::simulated(options).await.unwrap())
+}
+
+/// Where a host with real guests keeps everything.
+pub struct Site {
+    pub root: tempfile::TempDir,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::Builder::new().prefix("esf").tempdir().unwrap();
+        // Machines run as users of their own.
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::create_dir(root.path().join("ds")).unwrap();
+        Self { root }
+    }
+
+    pub fn datastore(&self) -> PathBuf {
+        self.root.path().join("ds")
+    }
+
+    /// Opens the host, again if it was open before.
+    pub async fn open(&self) -> Client {
+        Client::of(self.open_host().await)
+    }
+
+    pub async fn open_host(&self) -> Arc<Host> {
+        let options = HostOptions {
+            data: self.root.path().join("data"),
+            name: "host.test".into(),
+            datastores: vec![("ds".into(), self.datastore())],
+            networks: vec![DEFAULT_NETWORK.into()],
+            plug: Arc::new(NoPlug),
+            qemu: QemuOptions {
+                runtime: self.root.path().join("run"),
+                accel: AccelPolicy::Tcg,
+                first_user: Some(210_000),
+                cgroup: None,
+            },
+        };
+        Host::open(options).await.unwrap()
+    }
+}
+
+/// The bootable guest that `cargo xtask guest` makes; tests that need it end early where it is not there.
+pub fn guest_image() -> Option<PathBuf> {
+    let named = std::env::var_os("ESFERA_GUEST_IMAGE").map(PathBuf::from);
+    let cached = || Some(Path::new(&std::env::var_os("HOME")?).join(".cache/esfera/guest.qcow2"));
+    named.or_else(cached).filter(|path| path.exists())
+}
+
+/// A small machine without disks.
+pub fn small(name: &str) -> Data<{ vim::data_id!(VirtualMachineConfigSpec).0 }> {
+    vim!(VirtualMachineConfigSpec {
+        name: name,
+        guestId: "otherLinux64Guest",
+        memoryMB: 128i64,
+        numCPUs: 1,
+        files: VirtualMachineFileInfo { vmPathName: "[ds]" },
+    })
+}
