@@ -37,7 +37,7 @@ pub enum Error {
 }
 
 /// A fault of type `ty` (`FileFault` or derived from it) that names the file.
-fn about_file(ty: DataId, file: &str, message: String) -> Fault {
+pub(crate) fn about_file(ty: DataId, file: &str, message: String) -> Fault {
     let mut object = Object::new(ty);
     object.set(field!(FileFault.file), file);
     Fault::new(object, message)

@@ -17,7 +17,7 @@ use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::hardware::Hardware;
 use crate::net::{NoPlug, PortPlug};
 use crate::vm::Vm;
-use crate::{Error, Result, inventory};
+use crate::{Error, Result, inventory, methods};
 
 /// How a host is opened.
 pub struct HostOptions {
@@ -179,6 +179,7 @@ impl Host {
             closing: CancellationToken::new(),
         });
         inventory::bootstrap(&host);
+        methods::create_file_objects(&host);
         host.recover().await?;
         host.watch_statistics();
         Ok(host)

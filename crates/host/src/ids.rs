@@ -36,6 +36,12 @@ refs! {
     environment_browser: EnvironmentBrowser = "ha-env-browser";
     /// The browser of all datastores at once.
     datastore_browser: HostDatastoreBrowser = "ha-datastorebrowser";
+    /// Files of all datastores.
+    file_manager: FileManager = "ha-nfc-file-manager";
+    /// Disks on all datastores.
+    virtual_disk_manager: VirtualDiskManager = "ha-vdiskmanager";
+    /// Which datastores the host has.
+    datastore_system: HostDatastoreSystem = "ha-datastoresystem";
 }
 
 /// A virtual machine by its number.

@@ -10,6 +10,7 @@ pub mod disk_image;
 pub mod engine;
 mod error;
 mod events;
+mod folder_access;
 pub mod hardware;
 mod host;
 pub mod ids;

@@ -62,6 +62,7 @@ impl Host {
             extensible: false,
         };
         managers::create(&self.core, &Singletons::host(), facts)?;
+        self.name_file_managers();
         managers::register(&mut methods);
         self.register(&mut methods);
         let mut service = Service::new(self.core.clone(), authority, methods);

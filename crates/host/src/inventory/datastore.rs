@@ -1,11 +1,11 @@
 //! `Datastore` objects: local directories.
 
 use datastore::Space;
-use vim::{DateTime, Object, Props, props, vim};
+use vim::{DateTime, MoRef, Object, Props, prop, props, vim};
 
 use crate::datastores::Mounted;
-use crate::ids;
 use crate::limits::MAX_DISK_BYTES;
+use crate::{Host, ids};
 
 /// What clients are told of a datastore's type: `VMFS` and `NFS` are promises that a directory does not keep.
 const TYPE: &str = "OTHER";
@@ -31,6 +31,29 @@ pub(crate) fn props(mounted: &Mounted) -> Props {
             },
         }],
     })
+}
+
+impl Host {
+    /// Shows how much room these datastores have now.
+    pub(crate) async fn refresh_space(&self, datastores: &[MoRef]) {
+        let mounted: Vec<Mounted> =
+            datastores.iter().filter_map(|me| self.datastores.by_ref(me).ok()).collect();
+        let look = move || mounted.iter().map(|on| (on.me(), props(on))).collect::<Vec<_>>();
+        let Ok(looked) = tokio::task::spawn_blocking(look).await else { return };
+        let summary = prop!(Datastore.summary).number();
+        self.core.tree.write(|w| {
+            for (me, props) in looked {
+                let now = props.values.iter().find(|(number, _)| *number == summary);
+                let shown = w.find(&me).map(|node| node.at(summary).cloned());
+                // The rest has the time in it: alone it is no news.
+                if let (Some((_, now)), Some(shown)) = (now, shown)
+                    && *now != shown
+                {
+                    w.set(&me, props);
+                }
+            }
+        });
+    }
 }
 
 /// `DatastoreSummary`.

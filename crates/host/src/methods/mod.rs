@@ -1,6 +1,12 @@
 //! What the methods of the host's objects do. One file for each kind of object; each registers its own.
 
+mod browser;
+mod disk_manager;
+mod file_manager;
+mod file_objects;
 mod folder;
+mod in_use;
+mod place;
 mod vm;
 
 use std::future::Future;
@@ -10,6 +16,10 @@ use api::{Call, Methods};
 use vim::{Fault, ManagedId, MethodId, Value};
 
 use crate::Host;
+
+pub(crate) use file_objects::create as create_file_objects;
+pub(crate) use in_use::refuse_open_file;
+pub(crate) use place::{BROWSE, MANAGE};
 
 /// The method table with the host that the methods work on.
 pub(crate) struct Table<'a> {
@@ -35,5 +45,8 @@ impl Host {
         let mut table = Table { host: self, methods };
         folder::register(&mut table);
         vm::register(&mut table);
+        browser::register(&mut table);
+        file_manager::register(&mut table);
+        disk_manager::register(&mut table);
     }
 }

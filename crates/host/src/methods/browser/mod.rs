@@ -1,0 +1,90 @@
+//! HostDatastoreBrowser: looks for files on the datastores that it is for. `spec` reads what is looked for, `show`
+//! writes what was found.
+
+mod show;
+mod spec;
+
+use std::sync::Arc;
+
+use api::Call;
+use vim::{
+    Fault, Kind, List, ManagedId, MoRef, Props, Value, arg, data_id, fault, managed_id, method, prop, props,
+};
+
+use self::spec::Wanted;
+use super::place::{BROWSE, Place, blocking};
+use super::{Table, in_use};
+use crate::Host;
+
+const BROWSER: ManagedId = managed_id!(HostDatastoreBrowser);
+
+type Reply = Result<Option<Value>, Fault>;
+
+/// A browser of these datastores.
+pub(crate) fn props(datastores: Vec<MoRef>) -> Props {
+    props!(HostDatastoreBrowser { datastore: datastores, supportedType: spec::supported() })
+}
+
+pub(super) fn register(table: &mut Table<'_>) {
+    table.on(BROWSER, method!(SearchDatastore_Task), |host, call| async move {
+        let path = call.required(arg!(SearchDatastore_Task.datastorePath))?;
+        let wanted = Wanted::read(call.arg(arg!(SearchDatastore_Task.searchSpec)), false)?;
+        let place = place(&host, &call, path, BROWSE)?;
+        search(&call, place, wanted, |found| found.into_iter().next()).await
+    });
+    table.on(BROWSER, method!(SearchDatastoreSubFolders_Task), |host, call| async move {
+        let path = call.required(arg!(SearchDatastoreSubFolders_Task.datastorePath))?;
+        let wanted = Wanted::read(call.arg(arg!(SearchDatastoreSubFolders_Task.searchSpec)), true)?;
+        let place = place(&host, &call, path, BROWSE)?;
+        let all = |found| {
+            Some(Value::List(List::new(Kind::Data(data_id!(HostDatastoreBrowserSearchResults)), found)))
+        };
+        search(&call, place, wanted, all).await
+    });
+    table.on(BROWSER, method!(DeleteFile), |host, call| async move {
+        let place =
+            place(&host, &call, call.required(arg!(DeleteFile.datastorePath))?, "Datastore.DeleteFile")?;
+        let datastore = place.datastore();
+        let on = host.clone();
+        blocking(move || {
+            in_use::refuse_open(&on, &place)?;
+            place.on.store.delete(&place.file.path).map_err(|error| place.fault(&error))
+        })
+        .await?;
+        host.refresh_space(&[datastore]).await;
+        Ok(None)
+    });
+}
+
+/// The place that a path names, which must be on a datastore of this browser.
+fn place(host: &Arc<Host>, call: &Call, path: &str, privilege: &str) -> Result<Place, Fault> {
+    let place = Place::of(host, call, path, privilege)?;
+    let (state, datastore) = (call.state(), place.datastore());
+    let mine = state.find(&call.this).and_then(|node| node.get(prop!(HostDatastoreBrowser.datastore)));
+    if !mine.into_iter().flatten().any(|mine| *mine == datastore) {
+        return Err(fault!(
+            InvalidDatastore { datastore: datastore, name: &place.on.name },
+            "This browser is not for the datastore {}",
+            place.on.name
+        ));
+    }
+    Ok(place)
+}
+
+async fn search(
+    call: &Call,
+    place: Place,
+    wanted: Wanted,
+    result: impl FnOnce(Vec<Value>) -> Option<Value> + Send + 'static,
+) -> Reply {
+    let options = place.task(false);
+    let work = async move |_| {
+        let found = blocking(move || {
+            let found = place.on.store.search(&place.file.path, &wanted.search);
+            let found = found.map_err(|error| place.fault(&error))?;
+            Ok(show::results(&place.on, found, &wanted))
+        });
+        Ok(result(found.await?))
+    };
+    call.task(options, work).await
+}

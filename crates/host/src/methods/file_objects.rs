@@ -1,0 +1,31 @@
+//! The objects through which clients reach files: the browsers, the managers of files and disks. Their methods are in
+//! `browser`, `file_manager` and `disk_manager`.
+
+use vim::{MoRef, field, props};
+
+use super::browser;
+use crate::datastores::Mounted;
+use crate::{Host, ids};
+
+/// Puts them into the tree.
+pub(crate) fn create(host: &Host) {
+    let datastores: Vec<MoRef> = host.datastores.all().iter().map(Mounted::me).collect();
+    host.core.tree.write(|w| {
+        w.create(&ids::datastore_browser(), browser::props(datastores.clone()));
+        for datastore in &datastores {
+            w.create(&ids::browser_of(datastore), browser::props(vec![datastore.clone()]));
+        }
+        w.create(&ids::file_manager(), props!(FileManager {}));
+        w.create(&ids::virtual_disk_manager(), props!(VirtualDiskManager {}));
+    });
+}
+
+impl Host {
+    /// Names the managers of files and disks in `ServiceInstance.content`, which must be there.
+    pub(crate) fn name_file_managers(&self) {
+        api::managers::content(&self.core, |content| {
+            content.set(field!(ServiceContent.fileManager), ids::file_manager());
+            content.set(field!(ServiceContent.virtualDiskManager), ids::virtual_disk_manager());
+        });
+    }
+}
