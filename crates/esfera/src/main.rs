@@ -3,11 +3,12 @@
 mod cli;
 mod daemon;
 mod lab;
+mod sim;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::args::{Cli, Command};
+use cli::args::{CenterArgs, Cli, Command, HostArgs, HostCommand, LabArgs, SimArgs};
 use cli::failure::Failure;
 
 fn main() -> ExitCode {
@@ -28,9 +29,28 @@ fn main() -> ExitCode {
     }
 }
 
+enum Daemon {
+    Host(HostArgs),
+    Center(CenterArgs),
+    Lab(LabArgs),
+    Sim(SimArgs),
+}
+
 async fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Lab(args) => Ok(lab::run(args).await?),
-        other => cli::run(other).await,
-    }
+    let daemon = match command {
+        Command::Host(HostCommand { verb: None, run }) => Daemon::Host(run),
+        Command::Center(args) => Daemon::Center(args),
+        Command::Lab(args) => Daemon::Lab(args),
+        Command::Sim(args) => Daemon::Sim(args),
+        client => return cli::run(client).await,
+    };
+    // A simulator is a tool of tests: it speaks only when something is wrong.
+    daemon::start_log(if matches!(daemon, Daemon::Sim(_)) { "warn" } else { "info" });
+    let ended = match daemon {
+        Daemon::Host(args) => daemon::host::run(args).await,
+        Daemon::Center(args) => daemon::center::run(args).await,
+        Daemon::Lab(args) => lab::run(args).await,
+        Daemon::Sim(args) => sim::run(args).await,
+    };
+    Ok(ended?)
 }

@@ -215,8 +215,9 @@ pub struct LabArgs {
 pub struct SimArgs {
     #[arg(long, default_value = "127.0.0.1:8989")]
     pub listen: SocketAddr,
-    #[arg(long, default_value = "administrator@vsphere.local")]
-    pub user: String,
+    /// Name of the administrator [default: administrator@vsphere.local, with --esx root]
+    #[arg(long)]
+    pub user: Option<String>,
     #[arg(long, default_value = "pass")]
     pub password: String,
     /// Serve plain HTTP
@@ -226,19 +227,19 @@ pub struct SimArgs {
     #[arg(long)]
     pub esx: bool,
     #[arg(long, default_value_t = 1)]
-    pub datacenters: u32,
+    pub datacenters: usize,
     /// Clusters in each datacenter
     #[arg(long, default_value_t = 1)]
-    pub clusters: u32,
+    pub clusters: usize,
     /// Hosts in each cluster
     #[arg(long, default_value_t = 3)]
-    pub hosts: u32,
+    pub hosts: usize,
     /// Hosts of their own in each datacenter
     #[arg(long, default_value_t = 1)]
-    pub standalone_hosts: u32,
+    pub standalone_hosts: usize,
     /// VMs in each cluster and on each standalone host
     #[arg(long, default_value_t = 2)]
-    pub vms: u32,
+    pub vms: usize,
     /// Write URL, user and password into this file when it answers
     #[arg(long)]
     pub ready_file: Option<PathBuf>,

@@ -1,11 +1,155 @@
-//! Setting up a daemon: its log, its sockets, its end.
+//! What the daemons have in common: a log, sockets, the first password, and an orderly end.
 
+pub mod center;
+pub mod host;
+mod inherit;
+
+use std::fs::OpenOptions;
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use serde_json::Value as Json;
+use api::server::{Site, serve};
+use api::tls::{CertificateAuthority, Renewing};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use serde_json::{Value as Json, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::args::ListenArgs;
+
+/// Where a daemon listens if it is not told otherwise.
+const DEFAULT_LISTEN: &str = "0.0.0.0:443";
+const INITIAL_PASSWORD_LENGTH: usize = 16;
+
+/// Writes the log to standard error, in colour on a terminal. `ESFERA_LOG` filters it, as `info,api=debug`.
+pub fn start_log(default: &str) {
+    let filter = EnvFilter::try_from_env("ESFERA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
+}
+
+/// The daemon's end: cancelled when it is asked to stop.
+pub fn shutdown_signal() -> Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("asked to stop");
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// The sockets that the command line names.
+pub fn listeners(args: &ListenArgs) -> Result<Vec<TcpListener>> {
+    let mut addresses = args.listen.clone();
+    if addresses.is_empty() && args.listen_fd.is_empty() {
+        addresses.push(DEFAULT_LISTEN.parse().context("the default address")?);
+    }
+    let bind = |address: &SocketAddr| {
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}; is the port in use?"))
+    };
+    let mut listeners = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
+    for fd in &args.listen_fd {
+        listeners.push(inherit::listener(*fd)?);
+    }
+    Ok(listeners)
+}
+
+/// The certificate that the daemon shows, made at first start below `data`.
+pub fn certificate(data: &Path, role: &str, names: &[String]) -> Result<Arc<Renewing>> {
+    let authority = CertificateAuthority::open(&data.join("tls"), &format!("Esfera {role} authority"))?;
+    let mut names = names.to_vec();
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    for name in [own.as_str(), "localhost", "127.0.0.1"] {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(Renewing::new(authority, "server", names)?)
+}
+
+/// Serves on every listener until the end, saying in the ready file when it begins.
+pub async fn serve_all(
+    site: Site,
+    listeners: Vec<TcpListener>,
+    certificate: Option<Arc<Renewing>>,
+    ready: Ready<'_>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let first = listeners.last().context("no address to listen on")?.local_addr()?;
+    let url = format!("{scheme}://{}", reachable(first));
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        tracing::info!(address = %listener.local_addr()?, "serving the API");
+        servers.spawn(serve(site.clone(), listener, certificate.clone(), shutdown.clone()));
+    }
+    if let Some(file) = ready.file {
+        write_ready_file(file, &json!({ "url": url, "user": ready.user, "password": ready.password }))?;
+    }
+    while let Some(ended) = servers.join_next().await {
+        ended.context("the server failed")??;
+    }
+    Ok(())
+}
+
+/// What a waiting program is told when the daemon answers.
+pub struct Ready<'a> {
+    pub file: Option<&'a Path>,
+    pub user: &'a str,
+    /// None if the daemon does not know it any more.
+    pub password: Option<&'a str>,
+}
+
+/// An address that a client on this machine can use.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port()))
+        }
+        other => other,
+    }
+}
+
+/// The administrator's first password, to be asked for before the daemon's state is made: from the file that was named,
+/// or at the first start a new one, which is written to `DATA/initial-password` for the administrator to read and
+/// remove. None if the daemon has started before and that file is gone.
+pub fn password_for(first_start: bool, data: &Path, file: Option<&Path>) -> Result<Option<String>> {
+    let initial = data.join("initial-password");
+    let read = |path: &Path| -> Result<Option<String>> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+    };
+    if let Some(path) = file {
+        return read(path);
+    }
+    if initial.exists() {
+        return read(&initial);
+    }
+    if !first_start {
+        return Ok(None);
+    }
+    let password: String =
+        rand::rng().sample_iter(Alphanumeric).take(INITIAL_PASSWORD_LENGTH).map(char::from).collect();
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&initial)?;
+    writeln!(made, "{password}").with_context(|| format!("cannot write {}", initial.display()))?;
+    tracing::info!(file = %initial.display(), "a first password was made; change it and remove the file");
+    Ok(Some(password))
+}
 
 /// Writes a file that tells a waiting program that the daemon answers. It appears whole.
 pub fn write_ready_file(path: &Path, ready: &Json) -> Result<()> {

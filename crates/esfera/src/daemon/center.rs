@@ -1,0 +1,33 @@
+//! `esfera center`
+
+use anyhow::{Context, Result};
+use center::{Center, Network, Options};
+use store::Store;
+
+use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
+use crate::cli::args::CenterArgs;
+
+const ADMINISTRATOR: &str = "administrator@vsphere.local";
+
+pub async fn run(args: CenterArgs) -> Result<()> {
+    let listeners = listeners(&args.listen)?;
+    let shutdown = shutdown_signal()?;
+    std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
+    let certificate = certificate(&args.data, "center", &args.listen.name)?;
+    let database = args.data.join("center.db");
+    let first_start = !database.exists();
+    let store = Store::open(&database)?;
+    let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
+    let mut options = Options::new(store);
+    options.address = args.listen.name.first().cloned();
+    options.administrator = ADMINISTRATOR.into();
+    options.password = password.clone();
+    options.network = Network::Identity(certificate.identity());
+    let center = Center::open(options).await?;
+    let ready =
+        Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };
+    tracing::info!("the center is up");
+    serve_all(center.site(), listeners, Some(certificate), ready, shutdown).await?;
+    tracing::info!("the center ends");
+    Ok(())
+}

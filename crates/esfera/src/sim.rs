@@ -1,0 +1,214 @@
+//! `esfera sim`: the real center over simulated hosts, or one simulated host, all in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use api::accounts::CENTER_ACCOUNT;
+use api::server::Site;
+use api::session::Peer;
+use api::tls::{CertificateAuthority, Renewing};
+use api::{Account, Call, Service, Session};
+use center::link::LocalLink;
+use center::sim::{Counts, DATASTORE, HostPlan, plan};
+use center::{Center, Place};
+use datastore::Datastore;
+use host::{ADMINISTRATOR, Host, SimulatedOptions, ids};
+use store::Store;
+use vim::{Args, MoRef, Value, call, field, prop};
+
+use crate::cli::args::SimArgs;
+use crate::daemon::{Ready, serve_all, shutdown_signal};
+
+const CENTER_USER: &str = "administrator@vsphere.local";
+const DATASTORE_BYTES: u64 = 10 << 40;
+const VM_MEMORY_MIB: i64 = 32;
+const VM_DISK_KIB: i64 = 10 << 20;
+
+/// Serves a simulated data center until it is told to stop.
+pub async fn run(args: SimArgs) -> Result<()> {
+    let shutdown = shutdown_signal()?;
+    let listener = std::net::TcpListener::bind(args.listen)
+        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+    let default_user = if args.esx { ADMINISTRATOR } else { CENTER_USER };
+    let user = args.user.clone().unwrap_or_else(|| default_user.to_owned());
+    let keys = tempfile::tempdir()?;
+    let certificate = if args.plain { None } else { Some(certificate(&args, keys.path())?) };
+    let ready = Ready { file: args.ready_file.as_deref(), user: &user, password: Some(&args.password) };
+    let address = listener.local_addr()?;
+    let scheme = if args.plain { "http" } else { "https" };
+    println!("{scheme}://{address}   user {user}   password {}", args.password);
+    if args.esx {
+        let site = lone_host(&args, &user).await?;
+        return serve_all(site, vec![listener], certificate, ready, shutdown).await;
+    }
+    let center = data_center(&args, &user, &address.to_string()).await?;
+    serve_all(center.site(), vec![listener], certificate, ready, shutdown).await
+}
+
+/// A certificate of an authority that is forgotten with the process.
+fn certificate(args: &SimArgs, directory: &Path) -> Result<Arc<Renewing>> {
+    let authority = CertificateAuthority::open(directory, "Esfera simulator authority")?;
+    let names = vec!["localhost".into(), "127.0.0.1".into(), args.listen.ip().to_string()];
+    Ok(Renewing::new(authority, "server", names)?)
+}
+
+async fn lone_host(args: &SimArgs, user: &str) -> Result<Site> {
+    let vms = (0..args.vms).map(|at| format!("ha-host_VM{at}")).collect();
+    let plan = HostPlan { name: "localhost.localdomain".into(), vms };
+    let (_host, service) = simulated_host(&plan, &shared_datastore(), Some((user, &args.password))).await?;
+    Ok(Site { files: None, screens: None, service })
+}
+
+async fn data_center(args: &SimArgs, user: &str, address: &str) -> Result<Arc<Center>> {
+    let mut options = center::Options::new(Store::in_memory()?);
+    options.durable = false;
+    options.address = Some(address.to_owned());
+    options.administrator = user.to_owned();
+    options.password = Some(args.password.clone());
+    let center = Center::open(options).await?;
+    let counts = Counts {
+        datacenters: args.datacenters,
+        clusters: args.clusters,
+        hosts: args.hosts,
+        standalone_hosts: args.standalone_hosts,
+        vms: args.vms,
+    };
+    for datacenter in plan(&counts) {
+        let (_, folder) = center.add_datacenter(&datacenter.name).await?;
+        let store = shared_datastore();
+        for cluster in &datacenter.clusters {
+            let place = Place::Cluster { cluster: center.add_cluster(&folder, &cluster.name).await? };
+            for host in &cluster.hosts {
+                attach(&center, host, &store, &place).await?;
+            }
+        }
+        let place = Place::Standalone { folder };
+        for host in &datacenter.standalone_hosts {
+            attach(&center, host, &store, &place).await?;
+        }
+    }
+    Ok(center)
+}
+
+fn shared_datastore() -> Arc<Datastore> {
+    Arc::new(Datastore::memory(uuid::Uuid::new_v4(), DATASTORE_BYTES))
+}
+
+async fn attach(center: &Center, plan: &HostPlan, store: &Arc<Datastore>, place: &Place) -> Result<()> {
+    let (host, service) = simulated_host(plan, store, None).await?;
+    let _ = host;
+    let link = LocalLink::new(&plan.name, service, None).with_context(|| plan.name.clone())?;
+    center.attach(Arc::new(link), place).await?;
+    Ok(())
+}
+
+/// A host with its VMs turned on.
+async fn simulated_host(
+    plan: &HostPlan,
+    store: &Arc<Datastore>,
+    administrator: Option<(&str, &str)>,
+) -> Result<(Arc<Host>, Arc<Service>)> {
+    let options = SimulatedOptions::new(&plan.name, vec![(DATASTORE.into(), store.clone())]);
+    let host = Host::simulated(options).await?;
+    let accounts = host.accounts().await?;
+    accounts.ensure_administrator(CENTER_ACCOUNT, "Control center", None).await?;
+    if let Some((user, password)) = administrator {
+        accounts.ensure_administrator(user, "Administrator", Some(password)).await?;
+    }
+    let service = host.service(&accounts)?;
+    let insider = Insider::new(&service)?;
+    for vm in &plan.vms {
+        let made = insider.task(&ids::vm_folder(), new_vm(vm)).await?;
+        let vm = made.as_ref().and_then(Value::as_ref).context("no virtual machine was made")?;
+        insider.task(vm, call!(PowerOnVM_Task {})).await?;
+    }
+    Ok((host, service))
+}
+
+fn new_vm(name: &str) -> Args {
+    call!(CreateVM_Task {
+        config: VirtualMachineConfigSpec {
+            name: name,
+            guestId: "otherGuest",
+            numCPUs: 1,
+            memoryMB: VM_MEMORY_MIB,
+            files: VirtualMachineFileInfo { vmPathName: format!("[{DATASTORE}]") },
+            deviceChange: [
+                VirtualDeviceConfigSpec {
+                    operation: "add",
+                    device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
+                },
+                VirtualDeviceConfigSpec {
+                    operation: "add",
+                    fileOperation: "create",
+                    device: VirtualDisk {
+                        key: -2,
+                        controllerKey: -1,
+                        unitNumber: 0,
+                        capacityInKB: VM_DISK_KIB,
+                        backing: VirtualDiskFlatVer2BackingInfo {
+                            fileName: "",
+                            diskMode: "persistent",
+                            thinProvisioned: true,
+                        },
+                    },
+                },
+                VirtualDeviceConfigSpec {
+                    operation: "add",
+                    device: VirtualE1000 {
+                        key: -3,
+                        addressType: "generated",
+                        backing: VirtualEthernetCardNetworkBackingInfo { deviceName: center::sim::NETWORK },
+                    },
+                },
+            ],
+        },
+        pool: ids::root_pool(),
+    })
+}
+
+/// Calls a host's service from within the process.
+struct Insider {
+    service: Arc<Service>,
+    session: Arc<Session>,
+    peer: Arc<Peer>,
+}
+
+impl Insider {
+    fn new(service: &Arc<Service>) -> Result<Self> {
+        let account = Account { name: CENTER_ACCOUNT.into(), full_name: "Simulator".into(), extension: true };
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let peer = Arc::new(Peer { address, user_agent: "esfera sim".into(), certificate: None });
+        let session = service.core.sessions.open(account, &peer, "en")?;
+        Ok(Self { service: service.clone(), session, peer })
+    }
+
+    async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>> {
+        let mut versions = self.service.core.tree.versions();
+        let (session, peer) = (Some(self.session.clone()), self.peer.clone());
+        let task =
+            self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await?;
+        let task = task.as_ref().and_then(Value::as_ref).context("no task was begun")?;
+        loop {
+            let state = self.service.core.tree.snapshot();
+            let info =
+                state.find(task).and_then(|node| node.get(prop!(Task.info))).context("the task is gone")?;
+            match info.get(field!(TaskInfo.state)).map(|state| state.name()) {
+                Some("success") => return Ok(info.get(field!(TaskInfo.result)).cloned()),
+                Some("error") => {
+                    let error =
+                        info.get(field!(TaskInfo.error)).and_then(|error| vim::Fault::from_localized(error));
+                    return Err(error.map_or_else(|| anyhow::anyhow!("the task failed"), Into::into));
+                }
+                _ => versions.changed().await?,
+            }
+        }
+    }
+}
+
+impl Drop for Insider {
+    fn drop(&mut self) {
+        self.service.core.sessions.close(&self.session.key);
+    }
+}
