@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vim::{
-    DataId, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id,
-    method, prop, schema, vim,
+    Fault, Kind, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
+    schema, vim,
 };
 
 use super::{EVENT, EventFilter, EventLog, catalog};
-use crate::history::{Cursor, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, MAX_SCANNED_LATEST, backward};
+use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, backward, list};
 use crate::session::SessionObject;
 use crate::stored::store_fault;
 use crate::{Call, Methods, Session, Snapshot};
@@ -69,6 +69,7 @@ pub(crate) struct EventCollector {
     filter: EventFilter,
     log: EventLog,
     cursor: Mutex<Cursor>,
+    latest: LatestPage,
 }
 
 impl EventCollector {
@@ -93,21 +94,8 @@ impl SessionObject for EventCollector {
             return None;
         }
         let size = self.cursor().page_size();
-        let matches = |event: &Object| self.filter.matches(event, state);
-        match backward(&self.log, u64::MAX, size, MAX_SCANNED_LATEST, &matches) {
-            Ok(page) => list(EVENT, page.items.into_iter().rev().map(|(_, event)| event)),
-            Err(error) => {
-                tracing::error!(%error, "events cannot be read");
-                None
-            }
-        }
+        self.latest.get(&self.log, EVENT, size, &|event| self.filter.matches(event, state))
     }
-}
-
-/// A list property or result of data objects; none if it is empty.
-pub(crate) fn list(element: DataId, items: impl Iterator<Item = Arc<Object>>) -> Option<Value> {
-    let items: Vec<Value> = items.map(Value::Object).collect();
-    (!items.is_empty()).then(|| Value::List(List::new(Kind::Data(element), items)))
 }
 
 fn query(call: &Call) -> Reply {
@@ -137,7 +125,14 @@ fn create_collector(call: &Call) -> Reply {
     }
     let me = MoRef::new(COLLECTOR, session.new_object_id());
     let log = call.service.core.events.source();
-    session.add(Arc::new(EventCollector { me: me.clone(), spec, filter, log, cursor: Mutex::default() }))?;
+    session.add(Arc::new(EventCollector {
+        me: me.clone(),
+        spec,
+        filter,
+        log,
+        cursor: Mutex::default(),
+        latest: LatestPage::default(),
+    }))?;
     Ok(Some(Value::Ref(me)))
 }
 

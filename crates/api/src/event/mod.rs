@@ -10,7 +10,7 @@ mod methods;
 mod tests;
 
 pub(crate) use filter::{EventFilter, Reach, known, texts};
-pub(crate) use methods::{blocking, description, list, register, too_many_collectors};
+pub(crate) use methods::{blocking, description, register, too_many_collectors};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -142,6 +142,10 @@ impl Source for EventLog {
             let last = view.last_sequence(LOG)?;
             Ok((first.unwrap_or(last + 1), last + 1))
         })
+    }
+
+    fn stamp(&self) -> Result<u64, store::Error> {
+        self.0.read(|view| view.last_sequence(LOG))
     }
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error> {

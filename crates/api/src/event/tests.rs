@@ -197,3 +197,32 @@ async fn many_at_once_have_keys_of_their_own_and_the_latest_is_the_last() {
     let latest = toy.fetch(&toy.ids.event_manager, "latestEvent").unwrap();
     assert_eq!(latest.as_object().unwrap().get(field!(Event.key)), Some(100));
 }
+
+#[tokio::test]
+async fn a_property_filter_follows_the_latest_page() {
+    let toy = Toy::new();
+    toy.service.core.events.post(powered_on(1)).await;
+    let create = call!(CreateCollectorForEvents { filter: EventFilterSpec { type: ["VmPoweredOnEvent"] } });
+    let collector = toy.reference(&toy.ids.event_manager, create).await;
+    let spec = vim!(PropertyFilterSpec {
+        propSet: [PropertySpec { type: "EventHistoryCollector", pathSet: ["latestPage"] }],
+        objectSet: [ObjectSpec { obj: collector }],
+    });
+    let pc = &toy.ids.property_collector;
+    toy.reference(pc, call!(CreateFilter { spec: spec, partialUpdates: false })).await;
+    let told = |set: &Value| {
+        let set = set.as_object().unwrap();
+        let filters = set.get(field!(UpdateSet.filterSet)).unwrap();
+        let updates = filters.iter().next().unwrap().get(field!(PropertyFilterUpdate.objectSet)).unwrap();
+        let changes = updates.iter().next().unwrap().get(field!(ObjectUpdate.changeSet)).unwrap();
+        let page = changes.iter().next().unwrap().get(field!(PropertyChange.val)).cloned();
+        (set.get(field!(UpdateSet.version)).unwrap().to_owned(), keys(page.as_ref()))
+    };
+    let (version, page) = told(&toy.get(pc, call!(CheckForUpdates {})).await);
+    assert_eq!(page, [1]);
+    toy.service.core.events.post(vim!(VmPoweredOffEvent {})).await;
+    assert!(toy.call(pc, call!(CheckForUpdates { version: &version })).await.unwrap().is_none());
+    toy.service.core.events.post(powered_on(2)).await;
+    let (_, page) = told(&toy.get(pc, call!(CheckForUpdates { version: &version })).await);
+    assert_eq!(page, [3, 1]);
+}

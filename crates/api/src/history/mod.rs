@@ -1,8 +1,8 @@
 //! Reading what is kept of the past: pages of events and tasks, forwards and backwards, with a bound on each read.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use vim::{Fault, Object, fault};
+use vim::{DataId, Fault, Kind, List, Object, Value, fault};
 
 use crate::stored::store_fault;
 
@@ -18,11 +18,15 @@ pub const MAX_SCANNED_LATEST: u64 = 4_096;
 pub const MAX_COLLECTORS: usize = 32;
 /// Items that are read from the store at a time.
 const CHUNK: u64 = 512;
+/// The same for a page that is shorter.
+const SMALL_CHUNK: u64 = 64;
 
 /// Numbered items; numbers rise with time and are not reused. Some may be missing.
 pub(crate) trait Source: Send + Sync {
     /// The number of the oldest item, and the number after that of the newest.
     fn bounds(&self) -> Result<(u64, u64), store::Error>;
+    /// Another number whenever anything in it has changed.
+    fn stamp(&self) -> Result<u64, store::Error>;
     /// Up to `limit` items with numbers from `from` on, oldest first.
     fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error>;
 }
@@ -79,7 +83,8 @@ pub(crate) fn backward(
     let mut page = Page { items: Vec::new(), next: before.min(end) };
     let stop = page.next.saturating_sub(scan).max(first);
     while page.items.len() < count && page.next > stop {
-        let from = page.next.saturating_sub(CHUNK).max(stop);
+        let wanted = u64::try_from(count - page.items.len()).unwrap_or(CHUNK);
+        let from = page.next.saturating_sub(wanted.clamp(SMALL_CHUNK, CHUNK)).max(stop);
         let limit = usize::try_from(page.next - from).unwrap_or(usize::MAX);
         let chunk = source.read(from, limit)?;
         let before = page.next;
@@ -96,6 +101,57 @@ pub(crate) fn backward(
     }
     page.items.reverse();
     Ok(page)
+}
+
+/// A collector's `latestPage`, kept until the history changes: whoever follows it reads it with every change of the tree.
+#[derive(Default)]
+pub(crate) struct LatestPage(Mutex<Option<Kept>>);
+
+struct Kept {
+    stamp: u64,
+    size: usize,
+    page: Option<Value>,
+}
+
+impl LatestPage {
+    /// The newest `size` items that match, newest first; none if there are none or they cannot be read.
+    pub fn get(
+        &self,
+        source: &dyn Source,
+        element: DataId,
+        size: usize,
+        matches: &dyn Fn(&Object) -> bool,
+    ) -> Option<Value> {
+        self.try_get(source, element, size, matches).unwrap_or_else(|error| {
+            tracing::error!(%error, "the history cannot be read");
+            None
+        })
+    }
+
+    fn try_get(
+        &self,
+        source: &dyn Source,
+        element: DataId,
+        size: usize,
+        matches: &dyn Fn(&Object) -> bool,
+    ) -> Result<Option<Value>, store::Error> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read first: what is added meanwhile is read again the next time.
+        let stamp = source.stamp()?;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.size == size) {
+            return Ok(kept.page.clone());
+        }
+        let newest = backward(source, u64::MAX, size, MAX_SCANNED_LATEST, matches)?;
+        let page = list(element, newest.items.into_iter().rev().map(|(_, item)| item));
+        *kept = Some(Kept { stamp, size, page: page.clone() });
+        Ok(page)
+    }
+}
+
+/// A list property or result of data objects; none if it is empty.
+pub(crate) fn list(element: DataId, items: impl Iterator<Item = Arc<Object>>) -> Option<Value> {
+    let items: Vec<Value> = items.map(Value::Object).collect();
+    (!items.is_empty()).then(|| Value::List(List::new(Kind::Data(element), items)))
 }
 
 /// Where a collector stands, and how it moves.

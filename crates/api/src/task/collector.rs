@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vim::{DateTime, Fault, MoRef, Object, Value, arg, data_id, field, prop, vim_enum};
 
 use super::journal::{INFO, TaskLog};
-use crate::event::{Reach, known, list, texts};
-use crate::history::{Cursor, MAX_SCANNED_LATEST, backward};
+use crate::event::{Reach, known, texts};
+use crate::history::{Cursor, LatestPage, list};
 use crate::session::SessionObject;
 use crate::{Call, Session, Snapshot};
 
@@ -18,6 +18,7 @@ pub(super) struct TaskCollector {
     filter: Filter,
     log: TaskLog,
     cursor: Mutex<Cursor>,
+    latest: LatestPage,
 }
 
 /// A `TaskFilterSpec`, checked.
@@ -126,7 +127,7 @@ impl Filter {
 impl TaskCollector {
     pub fn new(me: MoRef, spec: Arc<Object>, log: TaskLog, state: &Snapshot) -> Result<Self, Fault> {
         let filter = Filter::parse(&spec, state)?;
-        Ok(Self { me, spec, filter, log, cursor: Mutex::default() })
+        Ok(Self { me, spec, filter, log, cursor: Mutex::default(), latest: LatestPage::default() })
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {
@@ -147,14 +148,7 @@ impl SessionObject for TaskCollector {
             return None;
         }
         let size = self.cursor().page_size();
-        let matches = |info: &Object| self.filter.matches(info, state);
-        match backward(&self.log, u64::MAX, size, MAX_SCANNED_LATEST, &matches) {
-            Ok(page) => list(INFO, page.items.into_iter().rev().map(|(_, info)| info)),
-            Err(error) => {
-                tracing::error!(%error, "tasks cannot be read");
-                None
-            }
-        }
+        self.latest.get(&self.log, INFO, size, &|info| self.filter.matches(info, state))
     }
 }
 

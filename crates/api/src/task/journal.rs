@@ -1,6 +1,7 @@
 //! Tasks in the store: one record each, by number, from before the reference is given out until the history forgets it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vim::{DataId, Object, data_id, field, vim_enum};
@@ -25,11 +26,13 @@ pub(crate) struct Journal {
     free: tokio::sync::Mutex<std::ops::Range<u64>>,
     /// Tasks that have not ended: the history does not forget them, however old.
     open: Mutex<BTreeSet<u64>>,
+    /// Counts what was written.
+    stamp: Arc<AtomicU64>,
 }
 
 impl Journal {
     pub fn new(store: store::Store) -> Self {
-        Self { store, free: tokio::sync::Mutex::new(0..0), open: Mutex::default() }
+        Self { store, free: tokio::sync::Mutex::new(0..0), open: Mutex::default(), stamp: Arc::default() }
     }
 
     /// A number that no task has had.
@@ -59,6 +62,7 @@ impl Journal {
             }
         }
         self.store.commit(batch).await?;
+        self.stamp.fetch_add(1, Ordering::Release);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
         Ok(())
     }
@@ -68,6 +72,7 @@ impl Journal {
         let mut batch = store::Batch::new();
         batch.put(COLLECTION, key(number), stored::encode(INFO, info));
         self.store.commit(batch).await?;
+        self.stamp.fetch_add(1, Ordering::Release);
         if has_ended(info) {
             self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
         }
@@ -89,7 +94,7 @@ impl Journal {
     }
 
     pub fn source(&self) -> TaskLog {
-        TaskLog(self.store.clone())
+        TaskLog { store: self.store.clone(), stamp: self.stamp.clone() }
     }
 }
 
@@ -103,20 +108,27 @@ fn key(number: u64) -> String {
 }
 
 /// The tasks that are kept, as history that is read in pages.
-pub(crate) struct TaskLog(store::Store);
+pub(crate) struct TaskLog {
+    store: store::Store,
+    stamp: Arc<AtomicU64>,
+}
 
 impl Source for TaskLog {
     fn bounds(&self) -> Result<(u64, u64), store::Error> {
-        self.0.read(|view| {
+        self.store.read(|view| {
             let end = view.counter(COUNTER)?;
             let first = view.scan(COLLECTION, None, 1)?.first().and_then(|record| record.key.parse().ok());
             Ok((first.unwrap_or(end), end))
         })
     }
 
+    fn stamp(&self) -> Result<u64, store::Error> {
+        Ok(self.stamp.load(Ordering::Acquire))
+    }
+
     fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error> {
         let after = from.checked_sub(1).map(key);
-        let records = self.0.scan(COLLECTION, after.as_deref(), limit)?;
+        let records = self.store.scan(COLLECTION, after.as_deref(), limit)?;
         let read =
             |record: &store::Record| Some((record.key.parse().ok()?, stored::decode(INFO, &record.value)?));
         Ok(records.iter().filter_map(read).collect())

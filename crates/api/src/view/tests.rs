@@ -19,12 +19,15 @@ async fn container(toy: &Toy, object: &MoRef, types: &[&str], recursive: bool) -
     toy.reference(&toy.ids.view_manager, args).await
 }
 
+/// What it is, the container, types, whether it is recursive, and what is seen.
+type Case = (&'static str, MoRef, &'static [&'static str], bool, &'static [&'static str]);
+
 #[tokio::test]
 async fn each_kind_of_container_shows_what_lies_in_it() {
     let toy = Toy::new();
     let root = toy.ids.root_folder.clone();
     let vms = ["vm-1", "vm-2", "vm-3"].as_slice();
-    let cases: [(&str, MoRef, &[&str], bool, &[&str]); 11] = [
+    let cases: [Case; 11] = [
         ("all VMs, each once", root.clone(), &["VirtualMachine"], true, vms),
         ("a base type", root.clone(), &["ComputeResource"], true, &["domain-c1"]),
         (

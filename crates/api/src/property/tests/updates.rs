@@ -162,6 +162,10 @@ async fn permissions_that_end_show_as_missing_properties() {
     let text = format!("{second:?}");
     assert!(!text.contains("hidden"), "the new value is not given away");
     assert_eq!(told(&second), ["modify vm-1 name=-"]);
+    let sets = second.as_object().unwrap().get(field!(UpdateSet.filterSet)).unwrap();
+    let update = sets.iter().next().unwrap().get(field!(PropertyFilterUpdate.objectSet)).unwrap();
+    let missing = update.iter().next().unwrap().get(field!(ObjectUpdate.missingSet)).unwrap();
+    assert_eq!(missing.iter().next().unwrap().get(field!(MissingProperty.path)), Some("name"));
 }
 
 /// Starts a wait without end, and gives it time to be waiting.
