@@ -6,7 +6,7 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use api::session::MAX_SESSIONS;
-use support::{PASSWORD, cookie, envelope, plain, until, vm, vm_folder};
+use support::{PASSWORD, cookie, envelope, plain, plain_that_waits, until, vm, vm_folder};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -164,7 +164,7 @@ async fn vi_json_has_its_session_in_a_header_and_its_own_statuses() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_ends_its_wait_and_not_its_change() {
-    let daemon = plain().await;
+    let daemon = plain_that_waits().await;
     let key = cookie(&daemon.login("root", PASSWORD).await);
     let send = |ty: &'static str, id: &'static str, method: &'static str| {
         let body = envelope(ty, id, method, "");

@@ -89,9 +89,9 @@ async fn keep_house(service: Arc<Service>, certificate: Option<Arc<Renewing>>, s
             _ = sweep.tick() => service.core.sessions.close_idle(DateTime::now()),
             _ = renewal.tick() => {
                 let Some(certificate) = certificate.clone() else { continue };
-                match tokio::task::spawn_blocking(move || certificate.renew()).await {
-                    Ok(Err(error)) => tracing::error!(%error, "the server's certificate cannot be renewed"),
-                    Ok(Ok(_)) | Err(_) => {}
+                let renewed = tokio::task::spawn_blocking(move || certificate.renew()).await;
+                if let Ok(Err(error)) = renewed {
+                    tracing::error!(%error, "the server's certificate cannot be renewed");
                 }
             }
         }

@@ -60,12 +60,17 @@ pub fn vm_folder() -> MoRef {
 
 /// A daemon without TLS.
 pub async fn plain() -> Daemon {
-    start(false).await
+    start(false, false).await
+}
+
+/// A daemon without TLS whose property collector waits until the client goes.
+pub async fn plain_that_waits() -> Daemon {
+    start(false, true).await
 }
 
 /// A daemon with TLS and a certificate for 127.0.0.1.
 pub async fn with_tls() -> Daemon {
-    start(true).await
+    start(true, false).await
 }
 
 struct ToyScreens;
@@ -80,7 +85,7 @@ impl Screens for ToyScreens {
     }
 }
 
-async fn start(tls: bool) -> Daemon {
+async fn start(tls: bool, waits: bool) -> Daemon {
     let directory = tempfile::tempdir().unwrap();
     let store = store::Store::in_memory().unwrap();
     let core = Arc::new(Core::new(store.clone()));
@@ -92,6 +97,9 @@ async fn start(tls: bool) -> Daemon {
     managers::register(&mut methods);
     api::accounts::register(&mut methods, &accounts);
     toy_methods(&mut methods, &seen, directory.path().join("console.sock"));
+    if waits {
+        endless_wait(&mut methods, &seen);
+    }
     let mut service = Service::new(core.clone(), accounts.clone(), methods);
     managers::compute(&mut service);
     api::accounts::compute(&mut service);
@@ -228,7 +236,10 @@ fn toy_methods(methods: &mut Methods, seen: &Arc<Seen>, console: PathBuf) {
             Ok(None)
         }
     });
-    // In the place of the property collector's own, which does not wait without a filter.
+}
+
+/// In the place of the property collector's own.
+fn endless_wait(methods: &mut Methods, seen: &Arc<Seen>) {
     let at = seen.clone();
     methods.on(managed_id!(PropertyCollector), method!(WaitForUpdates), move |_| {
         let at = at.clone();
