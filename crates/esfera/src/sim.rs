@@ -56,8 +56,7 @@ fn certificate(args: &SimArgs, directory: &Path) -> Result<Arc<Renewing>> {
 async fn lone_host(args: &SimArgs, user: &str) -> Result<Site> {
     let vms = (0..args.vms).map(|at| format!("ha-host_VM{at}")).collect();
     let plan = HostPlan { name: "localhost.localdomain".into(), vms };
-    let (_host, service) = simulated_host(&plan, &shared_datastore(), Some((user, &args.password))).await?;
-    Ok(Site { files: None, screens: None, service })
+    simulated_host(&plan, &shared_datastore(), Some((user, &args.password))).await
 }
 
 async fn data_center(args: &SimArgs, user: &str, address: &str) -> Result<Arc<Center>> {
@@ -96,9 +95,8 @@ fn shared_datastore() -> Arc<Datastore> {
 }
 
 async fn attach(center: &Center, plan: &HostPlan, store: &Arc<Datastore>, place: &Place) -> Result<()> {
-    let (host, service) = simulated_host(plan, store, None).await?;
-    let _ = host;
-    let link = LocalLink::new(&plan.name, service, None).with_context(|| plan.name.clone())?;
+    let Site { service, files, .. } = simulated_host(plan, store, None).await?;
+    let link = LocalLink::new(&plan.name, service, files).with_context(|| plan.name.clone())?;
     center.attach(Arc::new(link), place).await?;
     Ok(())
 }
@@ -108,7 +106,7 @@ async fn simulated_host(
     plan: &HostPlan,
     store: &Arc<Datastore>,
     administrator: Option<(&str, &str)>,
-) -> Result<(Arc<Host>, Arc<Service>)> {
+) -> Result<Site> {
     let options = SimulatedOptions::new(&plan.name, vec![(DATASTORE.into(), store.clone())]);
     let host = Host::simulated(options).await?;
     let accounts = host.accounts().await?;
@@ -123,7 +121,7 @@ async fn simulated_host(
         let vm = made.as_ref().and_then(Value::as_ref).context("no virtual machine was made")?;
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
-    Ok((host, service))
+    Ok(Site { files: Some(host.files(accounts)), screens: Some(host.screens()), service })
 }
 
 fn new_vm(name: &str) -> Args {
