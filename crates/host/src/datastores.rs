@@ -96,6 +96,12 @@ impl Datastores {
         Ok(())
     }
 
+    /// Takes a datastore out; its files stay where they are.
+    pub fn remove(&self, me: &MoRef) {
+        let mut mounted = self.mounted.write().unwrap_or_else(PoisonError::into_inner);
+        mounted.retain(|_, other| other.me() != *me);
+    }
+
     pub fn all(&self) -> Vec<Mounted> {
         self.mounted.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

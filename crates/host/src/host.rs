@@ -17,7 +17,7 @@ use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::hardware::Hardware;
 use crate::net::{NoPlug, PortPlug};
 use crate::vm::Vm;
-use crate::{Error, Result, inventory, methods};
+use crate::{Error, Result, inventory, methods, mounts};
 
 /// How a host is opened.
 pub struct HostOptions {
@@ -104,6 +104,8 @@ pub struct Host {
     pub hardware: Hardware,
     pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
     pub(crate) closing: CancellationToken,
+    /// Held by whoever adds, renames or removes a datastore.
+    pub(crate) mounting: tokio::sync::Mutex<()>,
 }
 
 impl Host {
@@ -120,11 +122,9 @@ impl Host {
         }
         let store = Store::open(options.data.join("host.db"))?;
         let datastores = Arc::new(Datastores::default());
-        for (name, directory) in &options.datastores {
-            let mounted = Datastore::mount(directory)
-                .map_err(|source| Error::Datastore { name: name.clone(), source })?;
-            datastores.add(name, Arc::new(mounted))?;
-        }
+        let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
+        let mounting = tokio::task::spawn_blocking(move || mounts::mount_all(&opened, &named, &over)).await;
+        mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
         let (qemu, over) = (options.qemu, datastores.clone());
         let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over)).await;
         let engine = engine.map_err(|error| Error::Io {
@@ -177,6 +177,7 @@ impl Host {
             hardware: parts.hardware,
             vms: RwLock::default(),
             closing: CancellationToken::new(),
+            mounting: tokio::sync::Mutex::default(),
         });
         inventory::bootstrap(&host);
         methods::create_file_objects(&host);

@@ -17,6 +17,7 @@ pub mod ids;
 mod inventory;
 pub mod limits;
 mod methods;
+mod mounts;
 pub mod net;
 mod ops;
 pub mod plan;

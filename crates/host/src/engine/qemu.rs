@@ -239,7 +239,13 @@ impl Images for Shared {
             (false, false) => Preallocation::Falloc,
             (false, true) => Preallocation::Full,
         };
-        image::create(&self.path(file)?, ImageFormat::Qcow2, bytes, preallocation).await
+        let (on, path) = (self.mounted(file)?.store, file.path.clone());
+        let staged = blocking(move || on.stage(&path, false, None)).await?;
+        let staged = staged.map_err(|error| image_error(file, &error))?;
+        let staged =
+            staged.ok_or_else(|| Error::Spec(format!("{} is on a datastore in memory", file.path)))?;
+        image::create(&staged.host_path(), ImageFormat::Qcow2, bytes, preallocation).await?;
+        blocking(move || staged.finish()).await?.map_err(|error| image_error(file, &error))
     }
 
     async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {

@@ -1,9 +1,9 @@
 //! The objects through which clients reach files: the browsers, the managers of files and disks. Their methods are in
 //! `browser`, `file_manager` and `disk_manager`.
 
-use vim::{MoRef, field, props};
+use vim::{MoRef, Object, field, prop, props};
 
-use super::browser;
+use super::{browser, datastore_system};
 use crate::datastores::Mounted;
 use crate::{Host, ids};
 
@@ -17,6 +17,14 @@ pub(crate) fn create(host: &Host) {
         }
         w.create(&ids::file_manager(), props!(FileManager {}));
         w.create(&ids::virtual_disk_manager(), props!(VirtualDiskManager {}));
+        w.create(&ids::datastore_system(), datastore_system::props(datastores.clone()));
+        let managers =
+            w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.configManager)).cloned());
+        if let Some(managers) = managers {
+            let mut managers = Object::clone(&managers);
+            managers.set(field!(HostConfigManager.datastoreSystem), ids::datastore_system());
+            w.set(&ids::host(), props!(HostSystem { configManager: managers }));
+        }
     });
 }
 

@@ -1,6 +1,8 @@
 //! What the methods of the host's objects do. One file for each kind of object; each registers its own.
 
 mod browser;
+mod datastore;
+mod datastore_system;
 mod disk_manager;
 mod file_manager;
 mod file_objects;
@@ -48,5 +50,7 @@ impl Host {
         browser::register(&mut table);
         file_manager::register(&mut table);
         disk_manager::register(&mut table);
+        datastore::register(&mut table);
+        datastore_system::register(&mut table);
     }
 }
