@@ -37,6 +37,7 @@ async fn servers_are_believed_by_authority_or_thumbprint_only() {
     assert_eq!(shown.sha1, own.thumbprint_sha1());
     assert_eq!(shown.sha256, own.thumbprint_sha256());
     assert_eq!(shown.chain, own.chain);
+    assert!(!shown.is_self_signed());
 
     let ca = api::tls::thumbprint_sha256(own.chain.last().unwrap());
     for trust in [

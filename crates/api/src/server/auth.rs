@@ -23,6 +23,9 @@ impl App {
         if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
             return sessions.find(unquoted(key));
         }
+        if is_foreign(headers) {
+            return None;
+        }
         cookie(headers, SESSION_COOKIE).and_then(|key| sessions.find(key))
     }
 
@@ -79,6 +82,14 @@ pub(super) fn set_cookie(key: &str, tls: bool) -> String {
     format!("{SESSION_COOKIE}=\"{key}\"; Path=/; HttpOnly{secure}")
 }
 
+/// Whether a browser sends this on behalf of a page of another server. It adds our cookie to that: it must not count.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    authority.is_none() || authority != host
+}
+
 /// The value of a cookie, without the quotes that some clients keep around it.
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
@@ -130,6 +141,19 @@ mod tests {
         headers.clear();
         headers.insert(header::COOKIE, "xvmware_soap_session=k-1".parse().unwrap());
         assert_eq!(cookie(&headers, SESSION_COOKIE), None);
+    }
+
+    #[test]
+    fn a_page_of_another_server_does_not_act_with_our_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "center:8443".parse().unwrap());
+        assert!(!is_foreign(&headers));
+        for (origin, foreign) in
+            [("https://center:8443", false), ("https://evil", true), ("null", true), ("https://center", true)]
+        {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            assert_eq!(is_foreign(&headers), foreign, "{origin}");
+        }
     }
 
     #[test]

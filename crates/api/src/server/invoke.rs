@@ -12,6 +12,14 @@ use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
 use crate::{Call, Session};
 
+/// The longest name that a client may give its operation, in characters; the rest is cut off.
+const MAX_OPERATION_ID_CHARS: usize = 256;
+
+/// A client's name for its operation, of a length that logs can bear.
+pub(super) fn operation_id(given: &str) -> Arc<str> {
+    given.chars().take(MAX_OPERATION_ID_CHARS).collect::<String>().into()
+}
+
 /// A request with what its protocol knew of it.
 pub(super) struct Asked {
     pub remote: Remote,

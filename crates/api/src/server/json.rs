@@ -13,7 +13,7 @@ use super::SESSION_HEADER;
 use super::auth::peer;
 use super::body;
 use super::connection::Remote;
-use super::invoke::Asked;
+use super::invoke::{Asked, operation_id};
 use super::routes::App;
 
 const JSON: &str = "application/json";
@@ -37,7 +37,7 @@ pub(super) async fn call(
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, release).await;
     };
     let this = MoRef::new(ty, id);
-    let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(Arc::from);
+    let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(operation_id);
     let session = app.session(&headers);
     let asked =
         Asked { peer: peer(&remote, &headers), remote, session, this: this.clone(), release, operation_id };

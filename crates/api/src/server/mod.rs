@@ -56,7 +56,7 @@ pub struct Site {
 }
 
 /// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have
-/// [`limits::SHUTDOWN_GRACE`] to end; calls that change something are finished in any case.
+/// [`limits::SHUTDOWN_GRACE`] to end.
 ///
 /// # Errors
 /// If the listener cannot be used, or TLS cannot be set up.

@@ -11,13 +11,11 @@ use vim::{Fault, Release, fault, version};
 use super::auth::{peer, set_cookie, unquoted};
 use super::body::{self, Refused};
 use super::connection::Remote;
-use super::invoke::Asked;
+use super::invoke::{Asked, operation_id};
 use super::routes::App;
 use crate::Session;
 
 const XML: &str = "text/xml; charset=utf-8";
-/// The longest name that a client may give its operation.
-const MAX_OPERATION_ID_BYTES: usize = 256;
 
 pub(super) async fn call(
     State(app): State<Arc<App>>,
@@ -46,10 +44,7 @@ pub(super) async fn call(
         let cookie = request.header.session_cookie.as_deref()?;
         app.site.service.core.sessions.find(unquoted(cookie))
     });
-    let operation_id = request.header.operation_id.as_deref().map(|id| {
-        let end = id.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_OPERATION_ID_BYTES).last();
-        Arc::from(if id.len() > MAX_OPERATION_ID_BYTES { &id[..end.unwrap_or(0)] } else { id })
-    });
+    let operation_id = request.header.operation_id.as_deref().map(operation_id);
     let asked =
         Asked { peer: peer(&remote, &headers), remote, session, this: request.this, release, operation_id };
     let mut out = Vec::new();

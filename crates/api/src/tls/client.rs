@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::thumbprint::plain;
 use super::{Identity, TlsError, provider, same_thumbprint};
@@ -92,6 +93,14 @@ pub struct PeerCertificate {
     pub chain: Vec<CertificateDer<'static>>,
     pub sha1: String,
     pub sha256: String,
+}
+
+impl PeerCertificate {
+    /// Whether the certificate names itself as its issuer.
+    pub fn is_self_signed(&self) -> bool {
+        let own = self.chain.first().map(|own| X509Certificate::from_der(own));
+        matches!(own, Some(Ok((_, own))) if own.issuer() == own.subject())
+    }
 }
 
 /// Looks at the certificate of `address` (`host:port`) without trusting it: what `SSLVerifyFault` tells the user.
