@@ -24,7 +24,9 @@ use crate::{Call, Methods, Service, Session};
 /// Objects, property sets and traversals that one filter specification may name.
 pub const MAX_SPECS: usize = 100_000;
 /// Traversals that one filter specification may hold.
-pub const MAX_TRAVERSALS: usize = 1_000;
+pub const MAX_TRAVERSALS: usize = 256;
+/// Filter specifications that one retrieval may hold.
+pub const MAX_FILTER_SPECS: usize = 1_000;
 /// Retrievals of one session that are to be continued; the oldest is forgotten when there are more.
 pub const MAX_TOKENS: usize = 32;
 

@@ -9,7 +9,7 @@ use vim::{
 
 use super::select::{not_found, select};
 use super::spec::{Plan, Spec};
-use super::{MAX_SPECS, MAX_TOKENS};
+use super::{MAX_FILTER_SPECS, MAX_TOKENS};
 use crate::call::invalid_argument;
 use crate::service::Object;
 use crate::session::random_uuid;
@@ -52,7 +52,13 @@ fn begin<'a>(
     page: usize,
 ) -> Result<Rest, Fault> {
     let mut objects = VecDeque::new();
-    for spec in specs.take(MAX_SPECS) {
+    for (number, spec) in specs.enumerate() {
+        if number >= MAX_FILTER_SPECS {
+            return Err(invalid_argument(
+                "specSet",
+                &format!("At most {MAX_FILTER_SPECS} specifications fit into a call"),
+            ));
+        }
         let spec = Spec::compile(spec)?;
         let selected = select(&spec, call.reader(&state))?;
         if let Some(missing) = selected.missing.first().filter(|_| !spec.report_missing) {

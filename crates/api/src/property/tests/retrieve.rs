@@ -94,6 +94,13 @@ async fn wrong_specifications_are_the_faults_that_clients_know() {
     let walk = traversal(None, "VirtualMachine", "nowhere", vec![]);
     let fault = fault_of(&toy, spec(&vm(1), false, vec![walk], vec![set.clone()])).await;
     assert!(fault.is_a(data_id!(InvalidProperty)));
+    let many = vec![spec(&vm(1), false, vec![], vec![set.clone()]); crate::property::MAX_FILTER_SPECS + 1];
+    let args = call!(RetrievePropertiesEx { specSet: many, options: RetrieveOptions {} });
+    let fault = toy.call(&toy.ids.property_collector, args).await.unwrap_err();
+    assert!(fault.is_a(data_id!(InvalidArgument)));
+    let walks = vec![traversal(None, "HostSystem", "vm", vec![]); crate::property::MAX_TRAVERSALS + 1];
+    let fault = fault_of(&toy, spec(&vm(1), false, walks, vec![set.clone()])).await;
+    assert!(fault.is_a(data_id!(InvalidArgument)));
     let mut absent = spec(&vm(9), false, vec![], vec![set]);
     absent.set(field!(PropertyFilterSpec.reportMissingObjectsInResults), true);
     assert!(retrieve(&toy, absent).await.is_empty());
