@@ -7,6 +7,8 @@ use vim::Fault;
 pub enum Error {
     #[error("the center's database cannot be used: {0}")]
     Store(#[from] store::Error),
+    #[error("the center's accounts cannot be used: {0}")]
+    Accounts(#[from] api::accounts::AccountError),
     #[error("the center cannot start: {0}")]
     Start(Fault),
     #[error("the host cannot be attached: {0}")]

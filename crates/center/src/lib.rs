@@ -5,8 +5,11 @@
 //! is a cache here, rebuilt whenever a host connects; what the center owns is in the store before a client hears of it.
 #![forbid(unsafe_code)]
 
+mod about;
+mod center;
 mod error;
 mod events;
+mod forward;
 mod hosts;
 mod ids;
 mod inventory;
@@ -14,10 +17,16 @@ pub mod link;
 mod mirror;
 mod names;
 mod objects;
+mod ops;
+mod options;
 mod records;
 mod reference;
+pub mod sim;
 mod state;
 mod stored;
 
+pub use center::Center;
 pub use error::Error;
+pub use hosts::{Place, RemoteConnector, connector};
 pub use link::{HostLink, HostStream, LinkError};
+pub use options::{Network, Options};

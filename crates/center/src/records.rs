@@ -151,6 +151,9 @@ pub(crate) struct Host {
     pub disconnected: bool,
     #[serde(default)]
     pub maintenance: bool,
+    /// Where its VMs appear at first, if that was said when the host was added.
+    #[serde(with = "reference::optional", default)]
+    pub vm_folder: Option<MoRef>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -53,6 +53,17 @@ pub trait Connector: Send + Sync + 'static {
         force: bool,
     ) -> Result<(), Fault>;
 
+    /// Connects with a password, for one look at the host.
+    ///
+    /// # Errors
+    /// `InvalidLogin` or another `HostConnectFault`.
+    async fn visit(
+        &self,
+        address: &Address,
+        fingerprint: &str,
+        credentials: &Credentials,
+    ) -> Result<Arc<dyn HostLink>, Fault>;
+
     /// Connects to a host that trusts the center.
     ///
     /// # Errors

@@ -109,6 +109,7 @@ impl State {
             uuid: uuid.clone(),
             disconnected: !connect,
             maintenance: false,
+            vm_folder: wanted.vm_folder.clone(),
         };
         let host = match self.enter(&place, record, compute_config).await {
             Ok(host) => host,
@@ -149,6 +150,7 @@ impl State {
                     uuid: uuid.clone(),
                     disconnected: false,
                     maintenance: false,
+                    vm_folder: None,
                 };
                 self.enter(place, record, None).await.map_err(Error::Attach)?
             }
@@ -249,6 +251,30 @@ impl State {
         let host = ManagedHost::new(me.clone(), &name, Refs::new(fixed));
         self.hosts.add(&host);
         Ok(host)
+    }
+
+    /// Makes the parts that work for all hosts of the inventory, which know their VMs from before.
+    pub(crate) fn manage_all(&self) -> Result<Vec<Arc<ManagedHost>>, Error> {
+        let mut hosts: Vec<MoRef> = Vec::new();
+        for (me, record) in self.inventory.records().iter() {
+            if matches!(record, Record::Host(_)) {
+                hosts.push(me.clone());
+            }
+        }
+        hosts.sort();
+        let hosts = hosts.iter().map(|me| self.manage(me)).collect::<Result<Vec<_>, _>>();
+        let hosts = hosts.map_err(Error::Start)?;
+        for (me, record) in self.inventory.records().iter() {
+            let (host, remote) = match record {
+                Record::Vm(vm) => (&vm.host, &vm.remote),
+                Record::Snapshot(snapshot) => (&snapshot.host, &snapshot.remote),
+                _ => continue,
+            };
+            if let Some(host) = self.hosts.find(host) {
+                host.refs_mut().add(remote, me);
+            }
+        }
+        Ok(hosts)
     }
 
     /// What stands for the fixed objects of the host, where it is now.

@@ -2,10 +2,13 @@
 
 pub mod connector;
 mod join;
+mod remote;
 pub(crate) mod supervise;
 
 pub use join::Place;
 pub(crate) use join::{Wanted, connect_fault};
+pub(crate) use remote::NoNetwork;
+pub use remote::RemoteConnector;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -66,9 +66,8 @@ async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Op
             }
             _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
         };
-        if reached || !again {
-            lose(state, host, connection).await;
-        } else if *host.connection.borrow() != connection {
+        let shown = *host.connection.borrow() == connection;
+        if reached || !again || !shown {
             lose(state, host, connection).await;
         }
         said.send_if_modified(|said| said.is_none() && said.replace(Err(into_fault(error))).is_none());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::files::Files;
 use api::session::Peer;
+use api::ticket::ByteStream;
 use api::{Account, Call, Service, Session, Snapshot, What};
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -79,6 +80,10 @@ impl HostLink for LocalLink {
 
     fn files(&self) -> Option<Arc<dyn Files>> {
         self.files.clone()
+    }
+
+    async fn console(&self, _ticket: &str) -> std::io::Result<Box<dyn ByteStream>> {
+        Err(std::io::Error::other(format!("host {} has no consoles", self.address)))
     }
 }
 

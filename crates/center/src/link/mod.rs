@@ -5,10 +5,15 @@
 
 mod local;
 pub mod names;
+pub(crate) mod remote;
+mod remote_files;
+mod remote_filter;
 
+use std::io;
 use std::sync::Arc;
 
 use api::files::Files;
+use api::ticket::ByteStream;
 use async_trait::async_trait;
 use vim::{Args, Fault, MoRef, Value};
 
@@ -116,4 +121,7 @@ pub trait HostLink: Send + Sync + 'static {
 
     /// The files of the host's datastores; none if the host transfers no files.
     fn files(&self) -> Option<Arc<dyn Files>>;
+
+    /// Opens the console that one of the host's tickets stands for.
+    async fn console(&self, ticket: &str) -> io::Result<Box<dyn ByteStream>>;
 }

@@ -26,6 +26,10 @@ pub fn root_pool() -> MoRef {
     MoRef::new(managed_id!(ResourcePool), ROOT_POOL)
 }
 
+pub fn compute_resource() -> MoRef {
+    MoRef::new(managed_id!(ComputeResource), COMPUTE_RESOURCE)
+}
+
 pub fn datacenter() -> MoRef {
     MoRef::new(managed_id!(Datacenter), DATACENTER)
 }

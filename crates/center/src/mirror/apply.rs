@@ -62,6 +62,7 @@ pub(super) async fn apply(
     let tasks = tasks(&sorted);
     let latest = events::latest(&sorted);
     if whole {
+        host.tasks.open();
         host.connection.send_replace(vim_enum!(HostSystemConnectionState.connected));
     }
     turn.finish(planned, move |w, edges| {

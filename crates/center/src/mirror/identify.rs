@@ -8,7 +8,7 @@ use super::facts::{self, Properties, Sorted, VmFacts};
 use super::refs::Refs;
 use crate::hosts::Hosts;
 use crate::inventory::Plan;
-use crate::records::{Datastore, Network, Record, Snapshot, Vm};
+use crate::records::{Datastore, Holds, Network, Record, Snapshot, Vm};
 use crate::state::{Expected, Placement};
 
 const VM: ManagedId = managed_id!(VirtualMachine);
@@ -58,7 +58,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
             match remote.ty() {
                 DATASTORE => self.datastore(remote, properties),
                 ty if is_network(ty) => self.network(remote, properties),
-                managed if managed == managed_id!(HostSystem) => self.host(properties),
+                managed_id!(HostSystem) => self.host(properties),
                 _ => {}
             }
         }
@@ -231,7 +231,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
                     .expected
                     .find(&new.instance_uuid)
                     .filter(|place| self.plan.find(&place.folder).is_some() && self.belongs(&place.pool))
-                    .unwrap_or(Placement { folder: fixed.vm_folder, pool: fixed.pool });
+                    .unwrap_or_else(|| Placement { folder: self.first_folder(), pool: fixed.pool.clone() });
                 let fresh = Vm {
                     name: String::new(),
                     host: fixed.host,
@@ -248,6 +248,17 @@ impl<'p, 'r> Identifier<'p, 'r> {
             }
         };
         self.refs.add(remote, &center);
+    }
+
+    /// Where the host's VMs appear when nobody has said more.
+    fn first_folder(&self) -> MoRef {
+        let fixed = self.refs.fixed();
+        let wanted = match self.plan.find(&fixed.host) {
+            Some(Record::Host(host)) => host.vm_folder.as_ref(),
+            _ => None,
+        };
+        let holds_vms = |folder: &&MoRef| matches!(self.plan.find(folder), Some(Record::Folder(folder)) if folder.holds == Holds::Vms);
+        wanted.filter(holds_vms).unwrap_or(&fixed.vm_folder).clone()
     }
 
     /// Whether the pool is one of this host's compute resource.

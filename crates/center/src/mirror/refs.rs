@@ -33,7 +33,12 @@ impl Refs {
     pub(crate) fn new(fixed: Fixed) -> Self {
         let mut refs =
             Self { to_center: HashMap::new(), to_host: HashMap::new(), subsystems: HashSet::new(), fixed };
-        let fixed = refs.fixed.clone();
+        refs.rehome(refs.fixed.clone());
+        refs
+    }
+
+    /// The host has a new place in the inventory.
+    pub(crate) fn rehome(&mut self, fixed: Fixed) {
         for (id, center) in [
             (names::HOST, &fixed.host),
             (names::COMPUTE_RESOURCE, &fixed.compute),
@@ -47,9 +52,9 @@ impl Refs {
         ] {
             // On a host the compute resource is never a cluster.
             let ty = if id == names::COMPUTE_RESOURCE { managed_id!(ComputeResource) } else { center.ty() };
-            refs.add(&MoRef::new(ty, id), center);
+            self.add(&MoRef::new(ty, id), center);
         }
-        refs
+        self.fixed = fixed;
     }
 
     pub(crate) fn fixed(&self) -> &Fixed {
@@ -83,8 +88,8 @@ impl Refs {
             return Some(remote.clone());
         }
         match center.ty() {
-            ty if ty == managed_id!(ResourcePool) => Some(names::root_pool()),
-            ty if ty == managed_id!(Datacenter) => Some(names::datacenter()),
+            managed_id!(ResourcePool) => Some(names::root_pool()),
+            managed_id!(Datacenter) => Some(names::datacenter()),
             _ => None,
         }
     }
@@ -99,6 +104,11 @@ impl Refs {
 
     pub(crate) fn is_subsystem(&self, remote: &MoRef) -> bool {
         self.subsystems.contains(remote)
+    }
+
+    /// What stands for the host's own parts.
+    pub(crate) fn subsystem_centers(&self) -> impl Iterator<Item = MoRef> {
+        self.subsystems.iter().filter_map(|remote| self.center(remote))
     }
 
     /// The host's references that stand for something, apart from those that every host has.

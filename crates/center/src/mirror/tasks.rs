@@ -19,6 +19,8 @@ pub(crate) struct TaskBook {
 
 #[derive(Default)]
 struct State {
+    /// Whether the host is followed: only then will there be word of its tasks.
+    open: bool,
     tasks: HashMap<MoRef, watch::Sender<Info>>,
     ended: VecDeque<MoRef>,
 }
@@ -40,9 +42,17 @@ impl TaskBook {
         }
     }
 
+    /// The host is followed from now on.
+    pub(crate) fn open(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).open = true;
+    }
+
     /// Follows a task; the receiver's sender goes when the host is lost or the host forgets the task.
     pub(crate) fn follow(&self, task: &MoRef) -> watch::Receiver<Info> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.open {
+            return watch::channel(None).1;
+        }
         state.tasks.entry(task.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe()
     }
 

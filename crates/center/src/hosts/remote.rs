@@ -1,0 +1,175 @@
+//! Reaching hosts on the network: a look at the certificate, one login with a password, then mutual TLS.
+
+use std::sync::Arc;
+
+use api::client::{CallError, Client, Options};
+use api::tls::{Identity, TlsError, Trust, thumbprint_of};
+use async_trait::async_trait;
+use vim::{Fault, MoRef, call, data_id, fault, field, managed_id};
+
+use super::connector::{Address, Certificate, Connector, Credentials};
+use crate::link::remote::{RemoteLink, link_error};
+use crate::link::{HostLink, LinkError};
+
+/// Connects by the vSphere API.
+pub struct RemoteConnector {
+    identity: Identity,
+    /// By which hosts know this center: `center <address> <uuid>`.
+    key: String,
+}
+
+impl RemoteConnector {
+    /// `identity` is what the center shows to hosts; `uuid` and `address` are the center's own.
+    pub fn new(identity: Identity, uuid: &str, address: &str) -> Self {
+        Self { identity, key: format!("center {address} {uuid}") }
+    }
+
+    async fn client(&self, address: &Address, fingerprint: &str) -> Result<Client, CallError> {
+        let mut options = Options::new(Trust::Thumbprint(fingerprint.to_owned()));
+        options.identity = Some(self.identity.clone());
+        options.user_agent = concat!("esfera-center/", env!("CARGO_PKG_VERSION")).to_owned();
+        Client::connect(&authority(address), options).await
+    }
+
+    async fn logged_in(
+        &self,
+        address: &Address,
+        fingerprint: &str,
+        credentials: &Credentials,
+    ) -> Result<Client, Fault> {
+        let client =
+            self.client(address, fingerprint).await.map_err(|error| connect_fault(address, error))?;
+        let login = client.login(&credentials.user, &credentials.password).await;
+        login.map_err(|error| connect_fault(address, error))?;
+        Ok(client)
+    }
+}
+
+fn authority(address: &Address) -> String {
+    let Address { host, port } = address;
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn extension_manager() -> MoRef {
+    MoRef::new(managed_id!(ExtensionManager), "ha-extensionmgr")
+}
+
+/// A failed attempt to reach a host, as adding it tells it.
+fn connect_fault(address: &Address, error: CallError) -> Fault {
+    let name = &address.host;
+    match error {
+        CallError::Fault(fault) => fault,
+        error @ (CallError::Unreachable { .. } | CallError::TimedOut { .. }) => {
+            fault!(NoHost { name: name }, "{error}")
+        }
+        CallError::Tls { reason, .. } => {
+            fault!(SSLVerifyFault { selfSigned: false }, "Host {name} is not trusted: {reason}")
+        }
+        error => fault!(NotSupportedHost {}, "{name} is no host that can be managed: {error}"),
+    }
+}
+
+#[async_trait]
+impl Connector for RemoteConnector {
+    async fn probe(&self, address: &Address) -> Result<Certificate, Fault> {
+        let found = thumbprint_of(&authority(address)).await.map_err(|error| match error {
+            error @ (TlsError::Unreachable { .. } | TlsError::TimedOut { .. }) => {
+                fault!(NoHost { name: &address.host }, "{error}")
+            }
+            error => fault!(SSLDisabledFault {}, "Host {} speaks no TLS: {error}", address.host),
+        })?;
+        // A host whose own authority signs for it is as good as self-signed to a stranger.
+        Ok(Certificate { thumbprint: found.sha1, fingerprint: found.sha256, self_signed: true })
+    }
+
+    async fn enroll(
+        &self,
+        address: &Address,
+        fingerprint: &str,
+        credentials: &Credentials,
+        force: bool,
+    ) -> Result<(), Fault> {
+        let client = self.logged_in(address, fingerprint, credentials).await?;
+        let take = call!(SetExtensionCertificate { extensionKey: self.key.as_str() });
+        let manager = extension_manager();
+        let mut taken = client.invoke(&manager, &take).await;
+        if let Err(CallError::Fault(fault)) = &taken
+            && let Some(other) = managed_by(fault)
+        {
+            if !force {
+                let address = other.split(' ').nth(1).unwrap_or("unknown").to_owned();
+                let message =
+                    format!("The host is managed by the center {address}; add it with force to take it over");
+                return Err(fault!(AlreadyBeingManaged { ipAddress: address }, "{message}"));
+            }
+            let let_go = call!(UnregisterExtension { extensionKey: other });
+            client.invoke(&manager, &let_go).await.map_err(|error| connect_fault(address, error))?;
+            taken = client.invoke(&manager, &take).await;
+        }
+        let done = taken.map(drop).map_err(|error| connect_fault(address, error));
+        if let Err(error) = client.logout().await {
+            tracing::debug!(host = address.host, %error, "the administrator's session stays until it is idle");
+        }
+        done
+    }
+
+    async fn visit(
+        &self,
+        address: &Address,
+        fingerprint: &str,
+        credentials: &Credentials,
+    ) -> Result<Arc<dyn HostLink>, Fault> {
+        let client = self.logged_in(address, fingerprint, credentials).await?;
+        Ok(Arc::new(RemoteLink::new(&address.host, client)))
+    }
+
+    async fn connect(&self, address: &Address, fingerprint: &str) -> Result<Arc<dyn HostLink>, LinkError> {
+        let failed = |error| link_error(&address.host, error);
+        let client = self.client(address, fingerprint).await.map_err(failed)?;
+        client.login_by_certificate(&self.key).await.map_err(failed)?;
+        Ok(Arc::new(RemoteLink::new(&address.host, client)))
+    }
+
+    async fn release(&self, link: &Arc<dyn HostLink>) {
+        let let_go = call!(UnregisterExtension { extensionKey: self.key.as_str() });
+        if let Err(error) = link.invoke(&extension_manager(), let_go).await {
+            tracing::warn!(host = link.address(), %error, "the host could not be told that it is removed");
+        }
+    }
+}
+
+/// The key of the center that manages the host already, in the host's refusal.
+fn managed_by(fault: &Fault) -> Option<&str> {
+    if !fault.is_a(data_id!(AlreadyExists)) {
+        return None;
+    }
+    fault.object().get(field!(AlreadyExists.name))
+}
+
+/// For a center whose hosts all run in its own process.
+pub(crate) struct NoNetwork;
+
+fn no_network() -> Fault {
+    fault!(NotSupported {}, "This center manages only the hosts in its own process")
+}
+
+#[async_trait]
+impl Connector for NoNetwork {
+    async fn probe(&self, _: &Address) -> Result<Certificate, Fault> {
+        Err(no_network())
+    }
+
+    async fn enroll(&self, _: &Address, _: &str, _: &Credentials, _: bool) -> Result<(), Fault> {
+        Err(no_network())
+    }
+
+    async fn visit(&self, _: &Address, _: &str, _: &Credentials) -> Result<Arc<dyn HostLink>, Fault> {
+        Err(no_network())
+    }
+
+    async fn connect(&self, _: &Address, _: &str) -> Result<Arc<dyn HostLink>, LinkError> {
+        Err(no_network().into())
+    }
+
+    async fn release(&self, _: &Arc<dyn HostLink>) {}
+}

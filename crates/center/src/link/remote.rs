@@ -1,0 +1,213 @@
+//! A host on the network: its own API over VI-JSON and mutual TLS.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use api::client::{CallError, Client, Updates};
+use api::files::Files;
+use api::ticket::ByteStream;
+use async_trait::async_trait;
+use tokio::sync::watch;
+use vim::{Args, Fault, Kind, List, MoRef, Record as _, Value, call, data_id, field, schema};
+
+use super::remote_files::RemoteFiles;
+use super::{Changes, HostLink, HostStream, LinkError, ObjectChange, remote_filter};
+
+/// How long one wait for changes lasts before the next; a host that has gone silent is noticed then.
+const WAIT: Duration = Duration::from_secs(20);
+/// Attempts to go on with the same stream after the connection broke, and the pause before each.
+const BRIDGE_ATTEMPTS: u32 = 3;
+const BRIDGE_PAUSE: Duration = Duration::from_millis(200);
+/// How often a wait is asked to end early until it does.
+const NUDGE: Duration = Duration::from_millis(100);
+
+pub(crate) struct RemoteLink {
+    address: String,
+    client: Client,
+    marks: Arc<Marks>,
+    collector: Arc<std::sync::OnceLock<MoRef>>,
+}
+
+/// Marks that were asked for, and those that the stream has passed.
+struct Marks {
+    asked: AtomicU64,
+    passed: watch::Sender<u64>,
+}
+
+impl RemoteLink {
+    /// `client` is logged in.
+    pub(crate) fn new(address: &str, client: Client) -> Self {
+        let marks = Marks { asked: AtomicU64::new(0), passed: watch::Sender::new(0) };
+        Self { address: address.to_owned(), client, marks: Arc::new(marks), collector: Arc::default() }
+    }
+}
+
+/// What a failed call means for what was asked.
+pub(crate) fn link_error(host: &str, error: CallError) -> LinkError {
+    let host = host.to_owned();
+    match error {
+        CallError::Fault(fault) if fault.is_a(data_id!(NotAuthenticated)) => {
+            LinkError::Unreachable { host, reason: "its session with the center has ended".into() }
+        }
+        CallError::Fault(fault) => LinkError::Fault(fault),
+        CallError::Unreachable { reason, maybe_done: false, .. } => LinkError::Unreachable { host, reason },
+        CallError::Tls { reason, .. } => LinkError::Unreachable { host, reason },
+        CallError::Unreachable { reason, .. } => LinkError::Unknown { host, reason },
+        CallError::TimedOut { seconds, .. } => {
+            LinkError::Unknown { host, reason: format!("no answer within {seconds} s") }
+        }
+        error @ (CallError::Http { .. } | CallError::Answer { .. }) => {
+            LinkError::Unknown { host, reason: error.to_string() }
+        }
+        CallError::Usage(reason) => LinkError::Unreachable { host, reason },
+    }
+}
+
+#[async_trait]
+impl HostLink for RemoteLink {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
+        self.client.invoke(this, &args).await.map_err(|error| link_error(&self.address, error))
+    }
+
+    async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
+        let ty = schema().managed(object.ty());
+        let name = ty.members()[usize::from(property)].name;
+        let read = self.client.property(object, name).await;
+        read.map_err(|error| match link_error(&self.address, error) {
+            // A read changes nothing.
+            LinkError::Unknown { host, reason } => LinkError::Unreachable { host, reason },
+            other => other,
+        })
+    }
+
+    async fn follow(&self) -> Result<Box<dyn HostStream>, LinkError> {
+        let updates = self
+            .client
+            .follow(remote_filter::everything())
+            .await
+            .map_err(|error| link_error(&self.address, error))?;
+        let _ = self.collector.set(updates.collector().clone());
+        let marks = self.marks.clone();
+        Ok(Box::new(RemoteStream { address: self.address.clone(), updates, marks }))
+    }
+
+    async fn mark(&self) -> Result<u64, LinkError> {
+        let mark = self.marks.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let Some(collector) = self.collector.get().cloned() else { return Ok(mark) };
+        let (client, mut passed) = (self.client.clone(), self.marks.passed.subscribe());
+        // The wait that is under way knows nothing of the mark: it is ended until one has begun that does.
+        tokio::spawn(async move {
+            while *passed.borrow_and_update() < mark {
+                if client.invoke(&collector, &call!(CancelWaitForUpdates {})).await.is_err() {
+                    return;
+                }
+                let _ = tokio::time::timeout(NUDGE, passed.wait_for(|passed| *passed >= mark)).await;
+            }
+        });
+        Ok(mark)
+    }
+
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        Some(Arc::new(RemoteFiles::new(self.client.clone())))
+    }
+
+    async fn console(&self, ticket: &str) -> io::Result<Box<dyn ByteStream>> {
+        let console = self.client.console(ticket).await.map_err(io::Error::other)?;
+        Ok(Box::new(console))
+    }
+}
+
+struct RemoteStream {
+    address: String,
+    updates: Updates,
+    marks: Arc<Marks>,
+}
+
+#[async_trait]
+impl HostStream for RemoteStream {
+    async fn next(&mut self) -> Result<Changes, LinkError> {
+        let mut broken = 0;
+        loop {
+            let asked = self.marks.asked.load(Ordering::SeqCst);
+            let hurry = asked > *self.marks.passed.borrow();
+            let error = match self.updates.next(Some(if hurry { Duration::ZERO } else { WAIT })).await {
+                Ok(batch) => {
+                    broken = 0;
+                    let passed = self.marks.passed.send_replace(asked);
+                    match batch {
+                        Some(batch) => return Ok(self.changes(&batch, asked)),
+                        None if hurry && asked > passed => {
+                            return Ok(Changes { mark: asked, ..Changes::default() });
+                        }
+                        None => continue,
+                    }
+                }
+                Err(error) => error,
+            };
+            match &error {
+                CallError::Fault(fault) if fault.is_a(data_id!(RequestCanceled)) => continue,
+                CallError::Unreachable { .. } | CallError::TimedOut { .. } if broken < BRIDGE_ATTEMPTS => {
+                    broken += 1;
+                    tokio::time::sleep(BRIDGE_PAUSE * broken).await;
+                }
+                _ => return Err(lost(&self.address, error)),
+            }
+        }
+    }
+}
+
+/// A stream that has ended is never a refusal by the host of what the center asked.
+fn lost(address: &str, error: CallError) -> LinkError {
+    let reason = match link_error(address, error) {
+        LinkError::Fault(fault) => fault.to_string(),
+        LinkError::Unreachable { reason, .. } | LinkError::Unknown { reason, .. } => reason,
+    };
+    LinkError::Unreachable { host: address.to_owned(), reason }
+}
+
+impl RemoteStream {
+    fn changes(&self, batch: &api::client::Batch, mark: u64) -> Changes {
+        let filters = batch.set.get(field!(UpdateSet.filterSet)).into_iter().flatten();
+        let mut changes = Vec::new();
+        for filter in filters {
+            for update in filter.get(field!(PropertyFilterUpdate.objectSet)).into_iter().flatten() {
+                let Some(object) = update.get(field!(ObjectUpdate.obj)).cloned() else { continue };
+                if update.get(field!(ObjectUpdate.kind)).is_some_and(|kind| kind.name() == "leave") {
+                    changes.push(ObjectChange::Removed { object });
+                    continue;
+                }
+                let ty = schema().managed(object.ty());
+                let set = update.get(field!(ObjectUpdate.changeSet)).into_iter().flatten();
+                let properties = set.filter_map(|change| {
+                    let number = ty.member(change.get(field!(PropertyChange.name))?)?;
+                    let value = change.get(field!(PropertyChange.val)).cloned();
+                    Some((number, value.map(|value| declared(ty.members()[usize::from(number)].kind, value))))
+                });
+                let properties = properties.collect();
+                changes.push(ObjectChange::Set { object, properties });
+            }
+        }
+        let more = batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false);
+        Changes { reset: batch.full, more, changes, mark: if more { 0 } else { mark } }
+    }
+}
+
+/// A list that came as `anyType` knows only that it holds references, not which; the property does.
+fn declared(kind: Kind, value: Value) -> Value {
+    match value {
+        Value::List(list) if list.element != kind => Value::List(List::new(kind, list.items)),
+        value => value,
+    }
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        error.into_fault()
+    }
+}

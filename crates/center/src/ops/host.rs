@@ -1,0 +1,166 @@
+//! A host's connection: disconnecting, reconnecting, asking what it is.
+
+use std::sync::Arc;
+
+use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method, prop, vim, vim_enum};
+
+use super::Table;
+use crate::events::HostWord;
+use crate::hosts::{Wanted, connect_fault, supervise};
+use crate::records::{Host, Record};
+use crate::state::State;
+
+pub(super) fn register(table: &mut Table) {
+    let host = managed_id!(HostSystem);
+    table.on(host, method!(DisconnectHost_Task), |state, call| async move {
+        let me = call.this.clone();
+        let options = state.alone(&call);
+        call.task(options, move |_| async move { state.disconnect(&me).await.map(|()| None) }).await
+    });
+    table.on(host, method!(ReconnectHost_Task), |state, call| async move {
+        let me = call.this.clone();
+        let spec = call.arg(arg!(ReconnectHost_Task.cnxSpec)).cloned();
+        let options = state.alone(&call);
+        call.task(options, move |_| async move { state.reconnect(&me, spec).await.map(|()| None) }).await
+    });
+    table.on(host, method!(QueryHostConnectionInfo), |state, call| async move {
+        state.hosts.get(&call.this)?.link()?;
+        Ok(Some(connection_info(&state, &call.this)?.into()))
+    });
+    let datacenter = managed_id!(Datacenter);
+    table.on(datacenter, method!(QueryConnectionInfoViaSpec), |state, call| async move {
+        let wanted = Wanted::read(call.required(arg!(QueryConnectionInfoViaSpec.spec))?)?;
+        state.look_at(wanted).await.map(Some)
+    });
+    table.on(datacenter, method!(QueryConnectionInfo), |state, call| async move {
+        let spec = vim!(HostConnectSpec {
+            hostName: call.required(arg!(QueryConnectionInfo.hostname))?,
+            port: call.required(arg!(QueryConnectionInfo.port))?,
+            userName: call.required(arg!(QueryConnectionInfo.username))?,
+            password: call.required(arg!(QueryConnectionInfo.password))?,
+            sslThumbprint: call.arg(arg!(QueryConnectionInfo.sslThumbprint)),
+            force: false,
+        });
+        state.look_at(Wanted::read(&spec)?).await.map(Some)
+    });
+}
+
+impl State {
+    async fn disconnect(self: &Arc<Self>, me: &MoRef) -> Result<(), Fault> {
+        let host = self.hosts.get(me)?;
+        self.set_wanted(me, false).await?;
+        host.halt();
+        supervise::lose(self, &host, vim_enum!(HostSystemConnectionState.disconnected)).await;
+        self.tell(me, HostWord::Disconnected).await;
+        Ok(())
+    }
+
+    async fn set_wanted(&self, me: &MoRef, connected: bool) -> Result<(), Fault> {
+        self.change_host(me, |host| host.disconnected = !connected).await
+    }
+
+    /// Changes what is remembered of a host.
+    pub(super) async fn change_host(&self, me: &MoRef, change: impl FnOnce(&mut Host)) -> Result<(), Fault> {
+        let done = self.inventory.change(|plan| {
+            let Record::Host(host) = plan.get(me)? else { return Err(crate::inventory::not_found(me)) };
+            let mut host = host.clone();
+            change(&mut host);
+            plan.put(me, Record::Host(host));
+            Ok(())
+        });
+        done.await
+    }
+
+    async fn reconnect(self: &Arc<Self>, me: &MoRef, spec: Option<Arc<Object>>) -> Result<(), Fault> {
+        let host = self.hosts.get(me)?;
+        if host.is_connected() && spec.is_none() {
+            return Err(fault!(InvalidState {}, "Host {} is connected already", host.name));
+        }
+        if let Some(spec) = spec {
+            self.enroll_again(me, &spec).await?;
+        }
+        self.set_wanted(me, true).await?;
+        self.bring_in(&host).await.map_err(|fault| {
+            if fault.is_a(vim::data_id!(HostCommunication)) {
+                return fault!(NoHost { name: &host.name }, "{fault}");
+            }
+            fault
+        })?;
+        self.tell(me, HostWord::Connected).await;
+        Ok(())
+    }
+
+    /// Has the host trust the center anew, by an administrator's password; it may have a new certificate.
+    async fn enroll_again(&self, me: &MoRef, spec: &Object) -> Result<(), Fault> {
+        let Some(Record::Host(known)) = self.inventory.record(me) else {
+            return Err(crate::inventory::not_found(me));
+        };
+        let mut spec = Object::clone(spec);
+        if spec.get(field!(HostConnectSpec.hostName)).is_none_or(str::is_empty) {
+            spec.set(field!(HostConnectSpec.hostName), &known.name);
+            spec.set(field!(HostConnectSpec.port), i32::from(known.port));
+        }
+        if spec.get(field!(HostConnectSpec.sslThumbprint)).is_none() {
+            spec.set(field!(HostConnectSpec.sslThumbprint), &known.fingerprint);
+        }
+        let wanted = Wanted::read(&spec)?;
+        if wanted.address.host != known.name {
+            return Err(fault!(
+                InvalidName { name: &wanted.address.host },
+                "The host is {}; add a host with another address as a new one",
+                known.name
+            ));
+        }
+        let certificate = self.trusted_certificate(&wanted).await?;
+        let fingerprint = certificate.fingerprint;
+        if !wanted.credentials.user.is_empty() {
+            let Wanted { address, credentials, force, .. } = &wanted;
+            self.connector.enroll(address, &fingerprint, credentials, *force).await?;
+        }
+        self.change_host(me, |host| {
+            host.port = wanted.address.port;
+            host.fingerprint = fingerprint;
+        })
+        .await
+    }
+
+    /// What a host would be if it were added.
+    async fn look_at(&self, wanted: Wanted) -> Result<Value, Fault> {
+        let certificate = self.trusted_certificate(&wanted).await?;
+        let link =
+            self.connector.visit(&wanted.address, &certificate.fingerprint, &wanted.credentials).await?;
+        let summary = link
+            .read(&crate::link::names::host(), prop!(HostSystem.summary).number())
+            .await
+            .map_err(|error| connect_fault(error, &wanted.address))?;
+        let summary = summary.as_ref().and_then(Value::as_object).cloned();
+        let summary = summary.ok_or_else(|| {
+            fault!(NotSupportedHost {}, "{} is no host that can be added", wanted.address.host)
+        })?;
+        // The host's own reference means nothing here.
+        let mut summary = Object::clone(&summary);
+        summary.set(field!(HostListSummary.host), None::<MoRef>);
+        Ok(vim!(HostConnectInfo { host: summary, vimAccountNameRequired: false, clusterSupported: true })
+            .into())
+    }
+}
+
+fn connection_info(state: &State, me: &MoRef) -> Result<Object, Fault> {
+    let tree = state.inventory.tree.snapshot();
+    let node = tree.find(me).ok_or_else(|| crate::inventory::not_found(me))?;
+    let summary = node.get(prop!(HostSystem.summary)).cloned();
+    let summary = summary.ok_or_else(|| crate::inventory::not_found(me))?;
+    let vms: Vec<Arc<Object>> = node
+        .get(prop!(HostSystem.vm))
+        .into_iter()
+        .flatten()
+        .filter_map(|vm| tree.find(vm)?.get(prop!(VirtualMachine.summary)).cloned())
+        .collect();
+    let info = vim!(HostConnectInfo {
+        host: summary,
+        vm: vms,
+        vimAccountNameRequired: false,
+        clusterSupported: true,
+    });
+    Ok(info.into())
+}

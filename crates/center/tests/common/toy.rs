@@ -1,0 +1,421 @@
+//! A toy host: objects with the ids that every host has, and the few methods that the tests carry there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use api::files::Files;
+use api::ticket::ByteStream;
+use api::{Account, Authority, Call, Core, Methods, Service, Snapshot, TaskOptions};
+use async_trait::async_trait;
+use center::link::{Changes, HostLink, HostStream, LinkError, LocalLink, names};
+use store::Store;
+use tokio::sync::Semaphore;
+use vim::{
+    Args, Fault, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props, ty, vim,
+};
+
+use super::Cut;
+
+pub struct Toy {
+    pub service: Arc<Service>,
+    pub name: String,
+    pub cut: Cut,
+    /// A task that powers a VM on waits for one of these.
+    pub gate: Arc<Semaphore>,
+}
+
+struct Anyone;
+
+#[async_trait]
+impl Authority for Anyone {
+    async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
+        if (user, password) == ("root", "secret") {
+            return Ok(Account { name: user.into(), full_name: String::new(), extension: false });
+        }
+        Err(fault!(InvalidLogin {}, "no"))
+    }
+    async fn login_by_certificate(&self, _: &[u8]) -> Result<Account, Fault> {
+        Err(fault!(InvalidLogin {}, "no"))
+    }
+    fn allows(&self, _: &Account, _: &MoRef, _: &str, _: &Snapshot) -> bool {
+        true
+    }
+    fn roles(&self, _: &Account, _: &MoRef, _: &Snapshot) -> Vec<i32> {
+        vec![-1]
+    }
+    fn permissions(&self, _: &MoRef) -> Vec<ty!(Permission)> {
+        Vec::new()
+    }
+}
+
+pub fn vm_ref(id: &str) -> MoRef {
+    MoRef::new(managed_id!(VirtualMachine), id)
+}
+
+pub const DATASTORE: &str = "5f1c-shared";
+
+impl Toy {
+    /// A host with this name and UUID, a datastore `ds` that all toys share, one of its own, and the usual network.
+    pub fn new(name: &str) -> Arc<Self> {
+        let core = Arc::new(Core::new(Store::in_memory().expect("a store")));
+        create_objects(&core, name);
+        let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let mut methods = Methods::default();
+        register(&mut methods, gate.clone());
+        let service = Arc::new(Service::new(core, Arc::new(Anyone), methods));
+        Arc::new(Self { service, name: name.to_owned(), cut: Cut::default(), gate })
+    }
+
+    pub fn link(self: &Arc<Self>) -> Arc<dyn HostLink> {
+        let local = LocalLink::new(&self.name, self.service.clone(), None).expect("a link");
+        Arc::new(CutLink { local, cut: self.cut.clone(), host: self.name.clone() })
+    }
+
+    pub fn core(&self) -> &Core {
+        &self.service.core
+    }
+
+    /// A VM that appears on the host without anybody having asked the center.
+    pub fn add_vm(&self, id: &str, name: &str, instance_uuid: &str) {
+        add_vm(self.core(), id, name, instance_uuid);
+    }
+
+    /// Waits until the host has begun a task.
+    pub async fn until_task_runs(&self) {
+        let mut versions = self.core().tree.versions();
+        while !self.core().tree.snapshot().iter().any(|node| node.me().is_a(managed_id!(Task))) {
+            versions.changed().await.expect("the tree lives");
+        }
+    }
+
+    pub fn remove_vm(&self, id: &str) {
+        remove_vm(self.core(), id);
+    }
+}
+
+pub fn remove_vm(core: &Core, id: &str) {
+    let vm = vm_ref(id);
+    core.tree.write(|w| {
+        w.remove_ref(&names::host(), prop!(HostSystem.vm), &vm);
+        w.remove_ref(&names::vm_folder(), prop!(Folder.childEntity), &vm);
+        w.remove(&vm);
+    });
+}
+
+fn datastore(id: &str) -> MoRef {
+    MoRef::new(managed_id!(Datastore), id)
+}
+
+fn network() -> MoRef {
+    MoRef::new(managed_id!(Network), "HaNetwork-VM Network")
+}
+
+fn create_objects(core: &Core, name: &str) {
+    let host = names::host();
+    let own = format!("own-{name}");
+    let system = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem");
+    core.tree.write(|w| {
+        w.create(&names::vm_folder(), props!(Folder { name: "vm" }));
+        w.create(&names::root_pool(), props!(ResourcePool { name: "Resources" }));
+        w.create(
+            &names::datacenter(),
+            props!(Datacenter { name: "ha-datacenter", vmFolder: names::vm_folder() }),
+        );
+        w.create(&names::file_manager(), props!(FileManager {}));
+        let browser = MoRef::new(managed_id!(EnvironmentBrowser), "ha-envbrowser");
+        w.create(&browser, props!(EnvironmentBrowser {}));
+        w.create(
+            &names::compute_resource(),
+            props!(ComputeResource { name: name, environmentBrowser: &browser }),
+        );
+        for (id, label) in [(DATASTORE, "ds"), (own.as_str(), own.as_str())] {
+            let browser = MoRef::new(managed_id!(HostDatastoreBrowser), format!("browser-{id}"));
+            w.create(&browser, props!(HostDatastoreBrowser { datastore: [datastore(id)] }));
+            w.create(
+                &datastore(id),
+                props!(Datastore {
+                    name: label,
+                    browser: browser,
+                    summary: DatastoreSummary {
+                        datastore: datastore(id),
+                        name: label,
+                        url: format!("ds:///vmfs/volumes/{id}/"),
+                        capacity: 1_000,
+                        freeSpace: 500,
+                        accessible: true,
+                        type: "VMFS",
+                    },
+                    host: [DatastoreHostMount {
+                        key: names::host(),
+                        mountInfo: HostMountInfo { accessMode: "readWrite", accessible: true, mounted: true },
+                    }],
+                }),
+            );
+        }
+        w.create(
+            &network(),
+            props!(Network {
+                name: "VM Network",
+                summary: NetworkSummary {
+                    network: network(),
+                    name: "VM Network",
+                    accessible: true,
+                    ipPoolName: "",
+                },
+                host: [names::host()],
+            }),
+        );
+        w.create(
+            &system,
+            props!(HostNetworkSystem {
+                offloadCapabilities: HostNetOffloadCapabilities { tcpSegmentation: true }
+            }),
+        );
+        let runtime = vim!(HostRuntimeInfo {
+            connectionState: "connected",
+            powerState: "poweredOn",
+            inMaintenanceMode: false,
+        });
+        w.create(
+            &host,
+            props!(HostSystem {
+                name: name,
+                runtime: runtime.clone(),
+                summary: HostListSummary {
+                    host: &host,
+                    runtime: runtime,
+                    hardware: HostHardwareSummary {
+                        vendor: "Toy",
+                        model: "T1",
+                        uuid: format!("uuid-of-{name}"),
+                        memorySize: 4_i64 << 30,
+                        cpuModel: "none",
+                        cpuMhz: 2_000,
+                        numCpuPkgs: 1,
+                        numCpuCores: 4,
+                        numCpuThreads: 8,
+                        numNics: 1,
+                        numHBAs: 0,
+                    },
+                    config: HostConfigSummary {
+                        name: name,
+                        port: 443,
+                        vmotionEnabled: false,
+                        faultToleranceEnabled: false,
+                    },
+                    quickStats: HostListSummaryQuickStats {},
+                    overallStatus: "green",
+                    rebootRequired: false,
+                },
+                configManager: HostConfigManager { networkSystem: &system },
+                datastore: [datastore(DATASTORE), datastore(&own)],
+                network: [network()],
+            }),
+        );
+    });
+}
+
+pub fn add_vm(core: &Core, id: &str, name: &str, instance_uuid: &str) {
+    let vm = vm_ref(id);
+    let runtime = vim!(VirtualMachineRuntimeInfo {
+        host: names::host(),
+        connectionState: "connected",
+        powerState: "poweredOff",
+        faultToleranceState: "notConfigured",
+        toolsInstallerMounted: false,
+        numMksConnections: 0,
+        recordReplayState: "inactive",
+        onlineStandby: false,
+        consolidationNeeded: false,
+    });
+    core.tree.write(|w| {
+        w.create(
+            &vm,
+            props!(VirtualMachine {
+                name: name,
+                parent: names::vm_folder(),
+                resourcePool: names::root_pool(),
+                environmentBrowser: MoRef::new(managed_id!(EnvironmentBrowser), "ha-envbrowser"),
+                runtime: runtime.clone(),
+                summary: VirtualMachineSummary {
+                    vm: &vm,
+                    runtime: runtime,
+                    config: VirtualMachineConfigSummary {
+                        name: name,
+                        template: false,
+                        vmPathName: format!("[ds] {name}/{name}.vmx"),
+                        instanceUuid: instance_uuid,
+                        uuid: instance_uuid,
+                        memorySizeMB: 64,
+                    },
+                    quickStats: VirtualMachineQuickStats { overallCpuUsage: 10, hostMemoryUsage: 20 },
+                    overallStatus: "green",
+                },
+                datastore: [datastore(DATASTORE)],
+                network: [network()],
+            }),
+        );
+        w.add_ref(&names::host(), prop!(HostSystem.vm), &vm);
+        w.add_ref(&names::vm_folder(), prop!(Folder.childEntity), &vm);
+    });
+}
+
+const VM: ManagedId = managed_id!(VirtualMachine);
+
+fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
+    let next = Arc::new(AtomicU32::new(100));
+    methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let spec = call.required(arg!(CreateVM_Task.config))?.clone();
+            assert_eq!(call.required(arg!(CreateVM_Task.pool))?, &names::root_pool(), "in the host's terms");
+            let core = call.service.core.clone();
+            call.task(TaskOptions::default(), move |running| async move {
+                running.progress(50);
+                let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
+                let uuid = spec.get(field!(VirtualMachineConfigSpec.instanceUuid)).unwrap_or_default();
+                if name == "refused" {
+                    let full = MoRef::new(managed_id!(Datastore), DATASTORE);
+                    return Err(fault!(DuplicateName { name: name, object: full }, "refused"));
+                }
+                add_vm(&core, &number.to_string(), name, uuid);
+                Ok(Some(vm_ref(&number.to_string()).into()))
+            })
+            .await
+        }
+    });
+    methods.on(VM, method!(PowerOnVM_Task), move |call| {
+        let gate = gate.clone();
+        async move {
+            let (core, vm) = (call.service.core.clone(), call.this.clone());
+            call.task(TaskOptions::default(), move |_| async move {
+                gate.acquire().await.expect("the gate stays").forget();
+                set_power(&core, &vm, "poweredOn");
+                Ok(None)
+            })
+            .await
+        }
+    });
+    methods.on(VM, method!(PowerOffVM_Task), |call| async move {
+        let (core, vm) = (call.service.core.clone(), call.this.clone());
+        call.task(TaskOptions::default(), move |_| async move {
+            set_power(&core, &vm, "poweredOff");
+            Ok(None)
+        })
+        .await
+    });
+    methods.on(VM, method!(UnregisterVM), |call| async move {
+        remove_vm(&call.service.core, call.this.id());
+        Ok(None)
+    });
+    methods.on(managed_id!(ManagedEntity), method!(Destroy_Task), |call| async move {
+        let (core, vm) = (call.service.core.clone(), call.this.clone());
+        call.task(TaskOptions::default(), move |_| async move {
+            remove_vm(&core, vm.id());
+            Ok(None)
+        })
+        .await
+    });
+    methods.on(managed_id!(ManagedEntity), method!(Rename_Task), |call| async move {
+        let (core, vm) = (call.service.core.clone(), call.this.clone());
+        let name = call.required(arg!(Rename_Task.newName))?.to_owned();
+        call.task(TaskOptions::default(), move |_| async move {
+            rename(&core, &vm, &name);
+            Ok(None)
+        })
+        .await
+    });
+    methods.on(managed_id!(FileManager), method!(MakeDirectory), |call: Call| async move {
+        let name = call.required(arg!(MakeDirectory.name))?;
+        if name.ends_with("there") {
+            return Err(fault!(FileAlreadyExists { file: name }, "it is there"));
+        }
+        Ok(None)
+    });
+}
+
+fn rename(core: &Core, vm: &MoRef, name: &str) {
+    core.tree.write(|w| {
+        let summary = w.find(vm).and_then(|vm| vm.get(prop!(VirtualMachine.summary)).cloned()).expect("a VM");
+        let mut summary = vim::Object::clone(&summary);
+        let config = summary.get(field!(VirtualMachineSummary.config)).cloned().expect("its configuration");
+        let mut config = vim::Object::clone(&config);
+        config.set(field!(VirtualMachineConfigSummary.name), name);
+        summary.set(field!(VirtualMachineSummary.config), config);
+        w.set(vm, props!(VirtualMachine { name: name, summary: summary }));
+    });
+}
+
+pub fn set_power(core: &Core, vm: &MoRef, power: &str) {
+    let power = vim::EnumOf::parse(power).expect("a power state");
+    core.tree.write(|w| {
+        let runtime = w.find(vm).and_then(|vm| vm.get(prop!(VirtualMachine.runtime)).cloned()).expect("a VM");
+        let mut runtime = vim::Object::clone(&runtime);
+        runtime.set(field!(VirtualMachineRuntimeInfo.powerState), power);
+        w.set(vm, props!(VirtualMachine { runtime: runtime }));
+    });
+}
+
+struct CutLink {
+    local: LocalLink,
+    cut: Cut,
+    host: String,
+}
+
+impl CutLink {
+    fn open(&self) -> Result<(), LinkError> {
+        if self.cut.is_cut() {
+            return Err(LinkError::Unreachable { host: self.host.clone(), reason: "cut".into() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HostLink for CutLink {
+    fn address(&self) -> &str {
+        self.local.address()
+    }
+    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
+        self.open()?;
+        self.local.invoke(this, args).await
+    }
+    async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
+        self.open()?;
+        self.local.read(object, property).await
+    }
+    async fn follow(&self) -> Result<Box<dyn HostStream>, LinkError> {
+        self.open()?;
+        let stream = self.local.follow().await?;
+        Ok(Box::new(CutStream { stream, cut: self.cut.clone(), host: self.host.clone() }))
+    }
+    async fn mark(&self) -> Result<u64, LinkError> {
+        self.open()?;
+        self.local.mark().await
+    }
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        None
+    }
+    async fn console(&self, ticket: &str) -> std::io::Result<Box<dyn ByteStream>> {
+        self.local.console(ticket).await
+    }
+}
+
+struct CutStream {
+    stream: Box<dyn HostStream>,
+    cut: Cut,
+    host: String,
+}
+
+#[async_trait]
+impl HostStream for CutStream {
+    async fn next(&mut self) -> Result<Changes, LinkError> {
+        tokio::select! {
+            biased;
+            () = self.cut.wait_cut() => {
+                Err(LinkError::Unreachable { host: self.host.clone(), reason: "cut".into() })
+            }
+            changes = self.stream.next() => changes,
+        }
+    }
+}
