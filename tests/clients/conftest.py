@@ -6,12 +6,14 @@ sim          a center over simulated hosts, the default inventory (fresh for eac
 esx          one simulated standalone host
 lab          a center, two hosts and a running Linux VM, real QEMU (one for the whole run; tests clean up after themselves)
 """
+import contextlib
 import json
 import os
 import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -113,9 +115,21 @@ class Lab:
         self.ready = ready
 
 
+@contextlib.contextmanager
+def open_directory():
+    """A directory that VMs' users can enter, as a datastore must be; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="esfera-test-", dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("lab")
+def lab():
+    with open_directory() as directory:
+        yield from run_lab(directory)
+
+
+def run_lab(directory):
     name = f"t{os.getpid()}"
     daemon = Daemon(directory, "lab", "--name", name, "--data", str(directory / "data"), "--listen", "127.0.0.1:0")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyVmomi import vim, vmodl
 
-from conftest import Daemon, Server
+from conftest import Daemon, Server, open_directory
 from guest import Guest, console_of
 from test_pyvmomi_lab import guest_spec, wait_for
 from vsphere import all_of, by_name, new_vm_spec, wait
@@ -177,8 +177,13 @@ def test_a_qemu_that_dies_is_noticed_with_the_reason(lab):
 
 
 @pytest.fixture
-def small_host(tmp_path):
+def small_host():
     """A host whose only datastore holds 40 MiB."""
+    with open_directory() as directory:
+        yield from run_small_host(directory)
+
+
+def run_small_host(tmp_path):
     datastore = tmp_path / "ds"
     datastore.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(datastore)], check=True)

@@ -44,7 +44,7 @@ def guest_spec(si, name, host, memory_mib=192):
                                            deviceName="VM Network"))
     changes = [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in (scsi, vmdk, nic)]
     return vim.vm.ConfigSpec(name=name, memoryMB=memory_mib, numCPUs=2, guestId="otherLinux64Guest",
-                             files=vim.vm.FileInfo(vmPathName=f"[{datastore.name}]"), deviceChange=changes)
+                             files=vim.vm.FileInfo(vmPathName=f"[{datastore.name}] {name}/{name}.vmx"), deviceChange=changes)
 
 
 @pytest.fixture(params=["center", "host"])

@@ -32,6 +32,7 @@ impl Found {
     /// A whole number of any width.
     pub fn number(&self, place: usize) -> Option<i64> {
         match self.at(place)? {
+            Value::Short(number) => Some((*number).into()),
             Value::Int(number) => Some((*number).into()),
             Value::Long(number) => Some(*number),
             _ => None,

@@ -223,7 +223,7 @@ async fn make_vm(inventory: &Inventory<'_>, datacenter: &Found) -> Result<MoRef>
         guestId: "otherLinux64Guest",
         numCPUs: 1,
         memoryMB: DEMO_MEMORY_MIB,
-        files: VirtualMachineFileInfo { vmPathName: "[shared]" },
+        files: VirtualMachineFileInfo { vmPathName: format!("[shared] {VM}/{VM}.vmx") },
         deviceChange: [
             VirtualDeviceConfigSpec {
                 operation: "add",
