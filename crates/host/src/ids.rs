@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use vim::{ManagedId, MoRef, managed_id};
+use vim::{MoRef, managed_id};
 
 macro_rules! refs {
     ($($(#[$doc:meta])* $name:ident: $ty:ident = $id:literal;)*) => {
@@ -72,9 +72,4 @@ pub fn network(name: &str) -> MoRef {
 /// A resource pool by its number.
 pub fn pool(number: u64) -> MoRef {
     MoRef::new(managed_id!(ResourcePool), format!("pool{number}"))
-}
-
-/// Whether a managed type is `base` or derived from it.
-pub(crate) fn is_a(ty: ManagedId, base: ManagedId) -> bool {
-    vim::schema().managed(base).subtypes.contains(&ty.0)
 }

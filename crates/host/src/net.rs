@@ -43,6 +43,9 @@ pub trait PortPlug: Send + Sync {
     /// Makes the port, or gives the one that is there already; `owner` may open the tap.
     async fn plug(&self, port: &PortSpec, owner: Option<u32>) -> Result<Option<Tap>, PortError>;
 
+    /// Moves the port of a running adapter to the network that `port` names now.
+    async fn move_port(&self, port: &PortSpec) -> Result<(), PortError>;
+
     /// Removes a port; one that is not there is no error.
     async fn unplug(&self, vm: &str, key: i32) -> Result<(), PortError>;
 
@@ -58,6 +61,10 @@ pub struct NoPlug;
 impl PortPlug for NoPlug {
     async fn plug(&self, _port: &PortSpec, _owner: Option<u32>) -> Result<Option<Tap>, PortError> {
         Ok(None)
+    }
+
+    async fn move_port(&self, _port: &PortSpec) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn unplug(&self, _vm: &str, _key: i32) -> Result<(), PortError> {
@@ -118,6 +125,11 @@ impl PortPlug for TapPlug {
             return Err(error);
         }
         Ok(Some(Tap { name }))
+    }
+
+    /// All networks are the one bridge.
+    async fn move_port(&self, _port: &PortSpec) -> Result<(), PortError> {
+        Ok(())
     }
 
     async fn unplug(&self, vm: &str, key: i32) -> Result<(), PortError> {

@@ -16,7 +16,7 @@ use vim::DateTime;
 
 use crate::vm::device::FileRef;
 
-pub use self::launch::{Launch, drive_id, nic_id};
+pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id};
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;
 pub use ::qemu::accel::AccelPolicy;

@@ -1,6 +1,6 @@
 //! The `HostSystem` object: hardware, state and the few settings that a Linux machine has at this point.
 
-use vim::{DateTime, MoRef, Object, Props, props, ty, vim, vim_enum};
+use vim::{DateTime, MoRef, Object, Props, props, ty, vim};
 
 use crate::{Host, hardware, ids};
 
@@ -287,9 +287,4 @@ pub(crate) fn quick_stats(host: &Host, previous: (u64, u64), now: (u64, u64)) ->
         uptime: i32::try_from(uptime).unwrap_or(i32::MAX),
     })
     .into()
-}
-
-/// The status of a host that works.
-pub(crate) fn status() -> ty!(ManagedEntityStatus) {
-    vim_enum!(ManagedEntityStatus.green)
 }

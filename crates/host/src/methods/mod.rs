@@ -1,6 +1,7 @@
 //! What the methods of the host's objects do. One file for each kind of object; each registers its own.
 
 mod browser;
+mod console;
 mod datastore;
 mod datastore_system;
 mod disk_manager;
@@ -9,6 +10,7 @@ mod file_objects;
 mod folder;
 mod in_use;
 mod place;
+mod snapshot;
 mod vm;
 
 use std::future::Future;
@@ -47,6 +49,8 @@ impl Host {
         let mut table = Table { host: self, methods };
         folder::register(&mut table);
         vm::register(&mut table);
+        snapshot::register(&mut table);
+        console::register(&mut table);
         browser::register(&mut table);
         file_manager::register(&mut table);
         disk_manager::register(&mut table);

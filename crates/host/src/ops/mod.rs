@@ -6,10 +6,14 @@ mod destroy;
 mod files;
 mod power;
 mod publish;
+mod reconfigure;
 pub(crate) mod recover;
 mod register;
+mod snapshot;
 mod watch;
 
+pub(crate) use files::sibling;
+pub(crate) use snapshot::Wanted;
 use vim::{Fault, Value};
 
 use crate::error::internal;

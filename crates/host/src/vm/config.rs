@@ -72,7 +72,7 @@ impl Firmware {
 }
 
 /// How the machine boots.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
     /// Before the firmware starts, ms.
     pub delay_ms: i64,
@@ -82,6 +82,21 @@ pub struct Boot {
     pub setup: bool,
     /// What to try, in this order; empty for the firmware's own order.
     pub order: Vec<BootDevice>,
+}
+
+/// Before another try to boot, ms, unless it is said otherwise.
+pub const BOOT_RETRY_DELAY_MS: i64 = 10_000;
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self {
+            delay_ms: 0,
+            retry: false,
+            retry_delay_ms: BOOT_RETRY_DELAY_MS,
+            setup: false,
+            order: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

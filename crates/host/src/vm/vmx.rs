@@ -7,7 +7,9 @@ use datastore::vmx::{self, AddressType as Address, Backing, Bus, DiskMode, FileN
 use uuid::Uuid;
 use vim::{DateTime, Fault};
 
-use super::config::{Allocation, Boot, BootDevice, Firmware, ManagedBy, Shares, Tools, VmConfig};
+use super::config::{
+    Allocation, BOOT_RETRY_DELAY_MS, Boot, BootDevice, Firmware, ManagedBy, Shares, Tools, VmConfig,
+};
 use super::device::{
     AddressType, Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Nic, NicModel, ScsiModel, Serial,
     SerialBacking, Video, key,
@@ -418,7 +420,7 @@ fn boot(config: &VmConfig, file: &VmxConfig, extra: &mut Extra) -> Boot {
     Boot {
         delay_ms: extra.number(own::BOOT_DELAY).unwrap_or(0),
         retry: extra.flag(own::BOOT_RETRY).unwrap_or(false),
-        retry_delay_ms: extra.number(own::BOOT_RETRY_DELAY).unwrap_or(10_000),
+        retry_delay_ms: extra.number(own::BOOT_RETRY_DELAY).unwrap_or(BOOT_RETRY_DELAY_MS),
         setup: extra.flag(own::BOOT_SETUP).unwrap_or(false),
         order,
     }
@@ -599,7 +601,7 @@ fn write_extra(config: &VmConfig, file: &mut VmxConfig) {
     if config.boot.delay_ms != 0 {
         put(own::BOOT_DELAY, config.boot.delay_ms.to_string());
     }
-    if config.boot.retry {
+    if config.boot.retry_delay_ms != BOOT_RETRY_DELAY_MS {
         put(own::BOOT_RETRY_DELAY, config.boot.retry_delay_ms.to_string());
     }
     if let Some(manager) = &config.managed_by {

@@ -1,0 +1,512 @@
+//! Snapshots of disks. A snapshot is the file that each disk had when it was taken, frozen by a new layer on top, and
+//! the configuration of that moment, kept as the text of a `.vmx` under the snapshot's `.vmsn` name.
+//!
+//! Order when one is taken: layers and `.vmsn`, then the `.vmx` that uses the layers, then the `.vmsd` that knows the
+//! snapshot. A daemon that dies in between leaves at worst a layer that no snapshot needs, never a snapshot whose file
+//! is written to. When one is removed the `.vmsd` forgets it first; then its layers are merged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datastore::vmsd::{SnapshotDisk, SnapshotList, SnapshotRecord};
+use datastore::vmx::Dictionary;
+use vim::{DateTime, Fault, fault};
+
+use super::{blocking, files};
+use crate::Host;
+use crate::engine::{Layer, Machine};
+use crate::error::{machine_fault, not_supported};
+use crate::events::Who;
+use crate::limits::MAX_SNAPSHOT_DEPTH;
+use crate::vm::config::VmConfig;
+use crate::vm::device::FileRef;
+use crate::vm::state::{Power, usable};
+use crate::vm::{Vm, place, vmx as text};
+
+/// What is asked of a new snapshot.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) memory: bool,
+    pub(crate) quiesce: bool,
+}
+
+impl Host {
+    /// Takes a snapshot; gives its number.
+    pub(crate) async fn take_snapshot(&self, vm: &Arc<Vm>, wanted: Wanted) -> Result<u32, Fault> {
+        let _one = vm.changing.lock().await;
+        if wanted.name.trim().is_empty() {
+            return Err(fault!(InvalidName { name: &*wanted.name }, "A snapshot needs a name"));
+        }
+        let (power, home, config, mut list) = {
+            let state = vm.state();
+            usable(&state)?;
+            (state.power, state.home.clone(), state.config.clone(), state.snapshots.clone())
+        };
+        if wanted.memory && power == Power::On {
+            return Err(not_supported(
+                "Snapshots with the guest's memory are not supported; take one without (memory = false)",
+            ));
+        }
+        if power == Power::Suspended {
+            return Err(not_supported(
+                "Snapshots of a suspended machine are not supported; power it on or off first",
+            ));
+        }
+        if depth(&list) >= MAX_SNAPSHOT_DEPTH {
+            return Err(fault!(
+                SnapshotFault {},
+                "A machine has at most {MAX_SNAPSHOT_DEPTH} snapshots on top of each other"
+            ));
+        }
+        let uid = list.last_uid.saturating_add(1);
+        let layers = self.layer_names(&config)?;
+        let frozen = self.write_frozen(vm, &config, uid).await?;
+        let laid = self.lay(vm, &config, &layers, wanted.quiesce).await;
+        let quiesced = match laid {
+            Ok(quiesced) => quiesced,
+            Err(fault) => {
+                self.clear_away(&[frozen]).await;
+                return Err(fault);
+            }
+        };
+        let mut next = VmConfig::clone(&config);
+        for layer in &layers {
+            if let Some(disk) = next.devices.get_mut(&layer.disk).and_then(|device| device.disk_mut()) {
+                let below = std::mem::replace(&mut disk.file, layer.file.clone());
+                disk.parents.insert(0, below);
+            }
+        }
+        list.snapshots.push(SnapshotRecord {
+            uid,
+            parent: list.current,
+            file_name: frozen.path.name().to_owned(),
+            display_name: wanted.name,
+            description: wanted.description,
+            create_time_us: DateTime::now().as_micros(),
+            kind: 0,
+            disks: disks_of(&home, &config),
+        });
+        list.current = Some(uid);
+        list.last_uid = uid;
+        let stored = async {
+            self.save(vm, next, None).await?;
+            self.save_snapshots(vm, list).await
+        };
+        if let Err(fault) = stored.await {
+            // The layers are in use; what is missing is the snapshot, which nobody was told of.
+            vm.state().consolidation_needed = true;
+            self.clear_away(&[frozen]).await;
+            self.publish(vm);
+            return Err(fault);
+        }
+        {
+            let mut state = vm.state();
+            state.frozen.insert(uid, config);
+            if quiesced {
+                state.quiesced.insert(uid);
+            }
+        }
+        self.look_at_files(vm).await;
+        self.publish(vm);
+        Ok(uid)
+    }
+
+    /// Names for the new layers of all disks that snapshots are about.
+    fn layer_names(&self, config: &VmConfig) -> Result<Vec<Layer>, Fault> {
+        let mut layers: Vec<Layer> = Vec::new();
+        for (key, disk) in config.disks().filter(|(_, disk)| !disk.independent) {
+            let on = self.datastores.of(&disk.file)?;
+            let directory = disk.file.directory().path;
+            let entries = on.store.list(&directory).map_err(|error| on.fault(&error))?;
+            let taken = layers.iter().map(|layer| layer.file.path.name());
+            let names = entries.iter().map(|entry| entry.name.as_str()).chain(taken);
+            let name = datastore::next_delta_name(disk.file.path.name(), names).ok_or_else(|| {
+                let file = on.show(&disk.file.path);
+                fault!(
+                    CannotAccessFile { file: &*file },
+                    "{file} cannot have another layer: end its name in .vmdk"
+                )
+            })?;
+            layers.push(Layer { disk: key, file: files::sibling(&disk.file, &name)? });
+        }
+        Ok(layers)
+    }
+
+    /// Writes the configuration of this moment.
+    async fn write_frozen(&self, vm: &Vm, config: &VmConfig, uid: u32) -> Result<FileRef, Fault> {
+        let (home, before) = {
+            let state = vm.state();
+            (state.home.clone(), state.file.clone())
+        };
+        let file = files::sibling(&home, &format!("{}-Snapshot{uid}.vmsn", home.path.stem()))?;
+        let (_, text) = files::render(config, &home, &before, &Dictionary::new())?;
+        let (on, path, content) = (self.datastores.of(&file)?, file.path.clone(), text.to_string());
+        blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error))).await?;
+        Ok(file)
+    }
+
+    /// Lays the layers: in one instant on a machine that runs. Whether the guest's file systems were at rest.
+    async fn lay(&self, vm: &Vm, config: &VmConfig, layers: &[Layer], quiesce: bool) -> Result<bool, Fault> {
+        let Some(machine) = vm.machine() else {
+            let images = self.engine.images();
+            for (at, layer) in layers.iter().enumerate() {
+                let Some(disk) = config.devices.get(&layer.disk).and_then(|device| device.disk()) else {
+                    continue;
+                };
+                let made = images.create_layer(&layer.file, &disk.file, disk.capacity_bytes).await;
+                if let Err(error) = made {
+                    let made: Vec<FileRef> = layers[..at].iter().map(|layer| layer.file.clone()).collect();
+                    self.clear_away(&made).await;
+                    return Err(self.image_fault(&layer.file, &error));
+                }
+            }
+            return Ok(false);
+        };
+        let frozen = quiesce && freeze(vm, &machine).await;
+        let laid = machine.snapshot(layers).await;
+        if frozen && let Err(error) = machine.thaw().await {
+            tracing::error!(vm = vm.me.id(), %error, "the guest's file systems may still be frozen");
+        }
+        match laid {
+            Ok(()) => Ok(frozen),
+            Err(error @ crate::engine::Error::NoSpace { .. }) => {
+                let file = layers.first().map_or_else(|| vm.state().home.clone(), |layer| layer.file.clone());
+                Err(self.image_fault(&file, &error))
+            }
+            Err(error) => Err(machine_fault(&vm.me, &error)),
+        }
+    }
+
+    /// Takes a machine back to a snapshot. It is off afterwards, as it was without its memory.
+    pub(crate) async fn revert(
+        self: &Arc<Self>,
+        vm: &Arc<Vm>,
+        uid: Option<u32>,
+        who: &Who,
+    ) -> Result<(), Fault> {
+        let uid = {
+            let state = vm.state();
+            usable(&state)?;
+            uid.or(state.snapshots.current)
+                .ok_or_else(|| fault!(NotFound {}, "{} has no snapshot to go back to", state.config.name))?
+        };
+        if vm.power() != Power::Off {
+            self.power_off(vm, who).await?;
+        }
+        let _one = vm.changing.lock().await;
+        let (current, frozen, mut list) = {
+            let state = vm.state();
+            let frozen = state.frozen.get(&uid).cloned();
+            (state.config.clone(), frozen, state.snapshots.clone())
+        };
+        let frozen = frozen.ok_or_else(|| {
+            fault!(SnapshotFault {}, "The configuration of the snapshot {uid} cannot be read")
+        })?;
+        // A new layer on what the snapshot froze; the layer until now goes unless a snapshot needs it.
+        let layers = self.layer_names(&frozen)?;
+        let images = self.engine.images();
+        let mut next = VmConfig::clone(&frozen);
+        for (at, layer) in layers.iter().enumerate() {
+            let Some(disk) = next.devices.get_mut(&layer.disk).and_then(|device| device.disk_mut()) else {
+                continue;
+            };
+            if let Err(error) = images.create_layer(&layer.file, &disk.file, disk.capacity_bytes).await {
+                let made: Vec<FileRef> = layers[..at].iter().map(|layer| layer.file.clone()).collect();
+                self.clear_away(&made).await;
+                return Err(self.image_fault(&layer.file, &error));
+            }
+            let below = std::mem::replace(&mut disk.file, layer.file.clone());
+            disk.parents.insert(0, below);
+        }
+        // What identifies the machine does not go back.
+        next.name.clone_from(&current.name);
+        next.instance_uuid = current.instance_uuid;
+        next.touch(DateTime::now());
+        if let Err(fault) = self.save(vm, next, None).await {
+            self.clear_away(&layers.into_iter().map(|layer| layer.file).collect::<Vec<_>>()).await;
+            return Err(fault);
+        }
+        if list.current != Some(uid) {
+            list.current = Some(uid);
+            self.save_snapshots(vm, list).await?;
+        }
+        self.clear_unused(vm, current.disks().map(|(_, disk)| disk.file.clone()).collect()).await;
+        self.look_at_files(vm).await;
+        self.publish(vm);
+        Ok(())
+    }
+
+    /// Removes those of the images that neither the machine nor a snapshot uses.
+    async fn clear_unused(&self, vm: &Vm, images: Vec<FileRef>) {
+        let used = files::all_disk_files(&vm.state());
+        let gone: Vec<FileRef> = images.into_iter().filter(|file| !used.contains(file)).collect();
+        self.clear_away(&gone).await;
+    }
+
+    /// Removes a snapshot, or with `children` also those that were taken after it, and merges what they kept apart.
+    pub(crate) async fn remove_snapshot(
+        &self,
+        vm: &Arc<Vm>,
+        uid: u32,
+        children: bool,
+        progress: &(dyn Fn(u8) + Sync),
+    ) -> Result<(), Fault> {
+        let _one = vm.changing.lock().await;
+        usable(&vm.state())?;
+        let list = vm.state().snapshots.clone();
+        if list.get(uid).is_none() {
+            return Err(fault!(SnapshotFault {}, "There is no snapshot {uid}"));
+        }
+        // The newest first, so that each merge is small.
+        let mut doomed = vec![uid];
+        if children {
+            let mut at = 0;
+            while at < doomed.len() {
+                doomed.extend(list.children(Some(doomed[at])).map(|snapshot| snapshot.uid));
+                at += 1;
+            }
+            doomed.reverse();
+        }
+        self.remove_all(vm, &doomed, progress).await
+    }
+
+    /// Removes all snapshots of a machine.
+    pub(crate) async fn remove_all_snapshots(
+        &self,
+        vm: &Arc<Vm>,
+        progress: &(dyn Fn(u8) + Sync),
+    ) -> Result<(), Fault> {
+        let _one = vm.changing.lock().await;
+        usable(&vm.state())?;
+        let mut doomed: Vec<u32> =
+            vm.state().snapshots.snapshots.iter().map(|snapshot| snapshot.uid).collect();
+        doomed.reverse();
+        self.remove_all(vm, &doomed, progress).await
+    }
+
+    async fn remove_all(
+        &self,
+        vm: &Arc<Vm>,
+        doomed: &[u32],
+        progress: &(dyn Fn(u8) + Sync),
+    ) -> Result<(), Fault> {
+        let removed = async {
+            for (at, uid) in doomed.iter().enumerate() {
+                self.remove_one(vm, *uid).await?;
+                let percent = (at + 1).saturating_mul(100).checked_div(doomed.len()).unwrap_or(100);
+                progress(u8::try_from(percent).unwrap_or(100));
+            }
+            Ok(())
+        };
+        let removed: Result<(), Fault> = removed.await;
+        if removed.is_err() {
+            vm.state().consolidation_needed = true;
+        } else if vm.state().snapshots.snapshots.is_empty() {
+            vm.state().consolidation_needed = false;
+        }
+        self.look_at_files(vm).await;
+        self.publish(vm);
+        removed
+    }
+
+    /// Forgets one snapshot and merges the layer on top of each of its files into the file.
+    async fn remove_one(&self, vm: &Arc<Vm>, uid: u32) -> Result<(), Fault> {
+        let (mut list, frozen) = {
+            let state = vm.state();
+            (state.snapshots.clone(), state.frozen.get(&uid).cloned())
+        };
+        let Some(record) = list.get(uid).cloned() else { return Ok(()) };
+        for child in &mut list.snapshots {
+            if child.parent == Some(uid) {
+                child.parent = record.parent;
+            }
+        }
+        list.snapshots.retain(|snapshot| snapshot.uid != uid);
+        if list.current == Some(uid) {
+            list.current = record.parent;
+        }
+        self.save_snapshots(vm, list).await?;
+        vm.state().quiesced.remove(&uid);
+        if let Some(frozen) = frozen {
+            for (key, disk) in frozen.disks().filter(|(_, disk)| !disk.independent) {
+                self.merge_into(vm, key, &disk.file).await?;
+            }
+        }
+        let home = vm.state().home.clone();
+        if let Ok(file) = files::sibling(&home, &record.file_name) {
+            self.clear_away(&[file]).await;
+        }
+        Ok(())
+    }
+
+    /// Merges the only layer on top of `base` into it; keeps both if several layers lie on it, and removes `base` if
+    /// none does.
+    async fn merge_into(&self, vm: &Arc<Vm>, key: i32, base: &FileRef) -> Result<(), Fault> {
+        let (current, frozen) = {
+            let state = vm.state();
+            (state.config.clone(), state.frozen.clone())
+        };
+        let configs = || std::iter::once(&current).chain(frozen.values());
+        // A snapshot or the machine itself may still be on the very file.
+        if configs().any(|config| config.disks().any(|(_, disk)| disk.file == *base)) {
+            return Ok(());
+        }
+        let above = lying_on(configs().map(|config| &**config), base);
+        let [layer] = above.as_slice() else {
+            if above.is_empty() {
+                self.clear_away(&[base.clone()]).await;
+            }
+            return Ok(());
+        };
+        let in_use = vm
+            .machine()
+            .filter(|_| current.disks().any(|(_, disk)| disk.file == *layer || disk.parents.contains(layer)));
+        // What lies on the layer will lie on the file below. QEMU changes what it has open itself.
+        let mut lying = lying_on(configs().map(|config| &**config), layer);
+        let images = self.engine.images();
+        match in_use {
+            Some(machine) => {
+                let newest = current.disks().any(|(_, disk)| disk.file == *layer);
+                let top = (!newest).then_some(layer);
+                let merged = machine.commit(key, top, base, &|_| {}).await;
+                merged.map_err(|error| machine_fault(&vm.me, &error))?;
+                lying.retain(|file| {
+                    !current.disks().any(|(_, disk)| disk.file == *file || disk.parents.contains(file))
+                });
+            }
+            None => {
+                let merged = images.commit(layer, base).await;
+                merged.map_err(|error| self.image_fault(base, &error))?;
+            }
+        }
+        for file in lying {
+            images.rebase(&file, base).await.map_err(|error| self.image_fault(&file, &error))?;
+        }
+        self.replace_everywhere(vm, layer, base).await?;
+        self.clear_away(&[layer.clone()]).await;
+        Ok(())
+    }
+
+    /// Names `base` wherever `layer` was named, which holds the same now: in the machine and in its snapshots.
+    async fn replace_everywhere(&self, vm: &Vm, layer: &FileRef, base: &FileRef) -> Result<(), Fault> {
+        let replace = |config: &VmConfig| {
+            let mut config = config.clone();
+            let mut changed = false;
+            for disk in config.devices.values_mut().filter_map(|device| device.disk_mut()) {
+                let chain: Vec<FileRef> =
+                    std::iter::once(disk.file.clone()).chain(disk.parents.clone()).collect();
+                if !chain.contains(layer) {
+                    continue;
+                }
+                let mut merged = chain.into_iter().filter(|file| file != layer);
+                disk.file = merged.next().unwrap_or_else(|| base.clone());
+                disk.parents = merged.collect();
+                changed = true;
+            }
+            changed.then_some(config)
+        };
+        let (home, current, frozen, mut list, before) = {
+            let state = vm.state();
+            (
+                state.home.clone(),
+                state.config.clone(),
+                state.frozen.clone(),
+                state.snapshots.clone(),
+                state.file.clone(),
+            )
+        };
+        let mut replaced: BTreeMap<u32, Arc<VmConfig>> = BTreeMap::new();
+        for (uid, config) in &frozen {
+            let Some(config) = replace(config) else { continue };
+            let Some(record) = list.snapshots.iter_mut().find(|record| record.uid == *uid) else { continue };
+            record.disks = disks_of(&home, &config);
+            let file = files::sibling(&home, &record.file_name)?;
+            let (_, text) = files::render(&config, &home, &before, &Dictionary::new())?;
+            let (on, path, content) = (self.datastores.of(&file)?, file.path, text.to_string());
+            blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error)))
+                .await?;
+            replaced.insert(*uid, Arc::new(config));
+        }
+        if !replaced.is_empty() {
+            self.save_snapshots(vm, list).await?;
+            vm.state().frozen.extend(replaced);
+        }
+        match replace(&current) {
+            Some(config) => self.save(vm, config, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives a snapshot another name or description.
+    pub(crate) async fn rename_snapshot(
+        &self,
+        vm: &Arc<Vm>,
+        uid: u32,
+        name: Option<&str>,
+        description: Option<&str>,
+    ) -> Result<(), Fault> {
+        let _one = vm.changing.try_lock().map_err(|_| super::destroy::busy(vm))?;
+        let mut list: SnapshotList = vm.state().snapshots.clone();
+        let record = list.snapshots.iter_mut().find(|record| record.uid == uid);
+        let record = record.ok_or_else(|| fault!(SnapshotFault {}, "There is no snapshot {uid}"))?;
+        if let Some(name) = name {
+            if name.trim().is_empty() {
+                return Err(fault!(InvalidName { name: name }, "A snapshot needs a name"));
+            }
+            name.clone_into(&mut record.display_name);
+        }
+        if let Some(description) = description {
+            description.clone_into(&mut record.description);
+        }
+        self.save_snapshots(vm, list).await?;
+        self.publish(vm);
+        Ok(())
+    }
+}
+
+/// Freezes the guest's file systems if somebody is there to do it; a snapshot without is taken otherwise, as the event
+/// log says.
+async fn freeze(vm: &Vm, machine: &Arc<dyn Machine>) -> bool {
+    match machine.freeze().await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(vm = vm.me.id(), %error, "the guest's file systems cannot be frozen");
+            false
+        }
+    }
+}
+
+/// The disks of a configuration as `.vmsd` lists them.
+fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
+    let entry = |device: &crate::vm::device::Device| {
+        let disk = device.disk().filter(|disk| !disk.independent)?;
+        Some(SnapshotDisk {
+            node: place::slot(config, device)?.to_string(),
+            file_name: text::file_name(home, &disk.file),
+        })
+    };
+    config.devices.values().filter_map(entry).collect()
+}
+
+/// Snapshots on top of each other, from the current one down.
+fn depth(list: &SnapshotList) -> usize {
+    let mut at = list.current;
+    let mut count = 0;
+    while let Some(uid) = at {
+        count += 1;
+        at = list.get(uid).and_then(|snapshot| snapshot.parent);
+    }
+    count
+}
+
+/// The files whose next file below is `layer`.
+fn lying_on<'a>(configs: impl Iterator<Item = &'a VmConfig>, layer: &FileRef) -> Vec<FileRef> {
+    let mut found: Vec<FileRef> = Vec::new();
+    for (_, disk) in configs.flat_map(VmConfig::disks) {
+        let chain: Vec<&FileRef> = std::iter::once(&disk.file).chain(&disk.parents).collect();
+        let on_top = chain.windows(2).find(|pair| pair[1] == layer).map(|pair| pair[0].clone());
+        found.extend(on_top.filter(|file| !found.contains(file)));
+    }
+    found
+}
