@@ -182,11 +182,14 @@ pub fn cookie(key: &str) -> String {
     format!("Cookie: vmware_soap_session=\"{key}\"\r\n")
 }
 
-/// Waits for something that must come; a test that waits in vain is ended by its runner.
+/// Waits for something that must come; far longer than it takes is given up.
 pub async fn until(what: impl Fn() -> bool) {
-    while !what() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let come = async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), come).await.expect("it comes");
 }
 
 struct CountDrop(Arc<Seen>);
