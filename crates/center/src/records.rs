@@ -142,7 +142,8 @@ pub(crate) struct Host {
     #[serde(with = "reference")]
     pub parent: MoRef,
     pub port: u16,
-    /// SHA-256 of the host's certificate, in hexadecimal digits; empty for a host in this process.
+    /// SHA-256 of the certificate that the center believes, the host's own or its authority's; empty for a host in
+    /// this process.
     pub fingerprint: String,
     /// The hardware's UUID: a host that answers with another one is not this host.
     pub uuid: String,

@@ -20,8 +20,11 @@ pub struct Address {
 pub struct Certificate {
     /// SHA-1, as vSphere clients show it: `AA:BB:…`.
     pub thumbprint: String,
-    /// SHA-256, in the same form: what the center pins.
+    /// SHA-256, in the same form.
     pub fingerprint: String,
+    /// SHA-256 of what the center believes from then on: the host's own authority, if the host shows it, so that the
+    /// certificate can be renewed; else the certificate.
+    pub pin: String,
     pub self_signed: bool,
 }
 
@@ -41,7 +44,7 @@ pub trait Connector: Send + Sync + 'static {
     async fn probe(&self, address: &Address) -> Result<Certificate, Fault>;
 
     /// Has the host trust the center from now on: logs in once with these credentials and leaves the center's
-    /// certificate. `fingerprint` is the host's. `force` takes the host over from another center.
+    /// certificate. `fingerprint` is of the host's certificate. `force` takes the host over from another center.
     ///
     /// # Errors
     /// `InvalidLogin`, `AlreadyBeingManaged`, or another `HostConnectFault`.
@@ -68,7 +71,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LinkError`]; a fault if the host does not take the center any more.
-    async fn connect(&self, address: &Address, fingerprint: &str) -> Result<Arc<dyn HostLink>, LinkError>;
+    async fn connect(&self, address: &Address, pin: &str) -> Result<Arc<dyn HostLink>, LinkError>;
 
     /// Has the host forget the center, as far as it can be reached.
     async fn release(&self, link: &Arc<dyn HostLink>);

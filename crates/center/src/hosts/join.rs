@@ -95,17 +95,16 @@ impl State {
     ) -> Result<MoRef, Fault> {
         self.refuse_known(&wanted.address)?;
         let certificate = self.trusted_certificate(&wanted).await?;
-        let fingerprint = &certificate.fingerprint;
         let Wanted { address, credentials, force, .. } = &wanted;
-        self.connector.enroll(address, fingerprint, credentials, *force).await?;
+        self.connector.enroll(address, &certificate.fingerprint, credentials, *force).await?;
         let link =
-            self.connector.connect(address, fingerprint).await.map_err(|e| connect_fault(e, address))?;
+            self.connector.connect(address, &certificate.pin).await.map_err(|e| connect_fault(e, address))?;
         let uuid = read_uuid(&link).await?;
         let record = |parent: MoRef| Host {
             name: address.host.clone(),
             parent,
             port: address.port,
-            fingerprint: fingerprint.clone(),
+            fingerprint: certificate.pin.clone(),
             uuid: uuid.clone(),
             disconnected: !connect,
             maintenance: false,
@@ -193,7 +192,7 @@ impl State {
         let plain = |text: &str| text.replace(':', "").to_ascii_lowercase();
         let trusted = wanted.thumbprint.as_deref().is_some_and(|given| {
             let given = plain(given);
-            given == plain(&found.thumbprint) || given == plain(&found.fingerprint)
+            [&found.thumbprint, &found.fingerprint, &found.pin].into_iter().any(|known| given == plain(known))
         });
         if trusted {
             return Ok(found);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::client::{CallError, Client, Options};
-use api::tls::{Identity, TlsError, Trust, thumbprint_of};
+use api::tls::{Identity, TlsError, Trust, thumbprint_of, thumbprint_sha256};
 use async_trait::async_trait;
 use vim::{Fault, MoRef, call, data_id, fault, field, managed_id};
 
@@ -79,7 +79,8 @@ impl Connector for RemoteConnector {
             error => fault!(SSLDisabledFault {}, "Host {} speaks no TLS: {error}", address.host),
         })?;
         // A host whose own authority signs for it is as good as self-signed to a stranger.
-        Ok(Certificate { thumbprint: found.sha1, fingerprint: found.sha256, self_signed: true })
+        let pin = found.chain.last().map_or_else(|| found.sha256.clone(), |last| thumbprint_sha256(last));
+        Ok(Certificate { thumbprint: found.sha1, fingerprint: found.sha256, pin, self_signed: true })
     }
 
     async fn enroll(
@@ -123,9 +124,9 @@ impl Connector for RemoteConnector {
         Ok(Arc::new(RemoteLink::new(&address.host, client)))
     }
 
-    async fn connect(&self, address: &Address, fingerprint: &str) -> Result<Arc<dyn HostLink>, LinkError> {
+    async fn connect(&self, address: &Address, pin: &str) -> Result<Arc<dyn HostLink>, LinkError> {
         let failed = |error| link_error(&address.host, error);
-        let client = self.client(address, fingerprint).await.map_err(failed)?;
+        let client = self.client(address, pin).await.map_err(failed)?;
         client.login_by_certificate(&self.key).await.map_err(failed)?;
         Ok(Arc::new(RemoteLink::new(&address.host, client)))
     }

@@ -112,14 +112,13 @@ impl State {
             ));
         }
         let certificate = self.trusted_certificate(&wanted).await?;
-        let fingerprint = certificate.fingerprint;
         if !wanted.credentials.user.is_empty() {
             let Wanted { address, credentials, force, .. } = &wanted;
-            self.connector.enroll(address, &fingerprint, credentials, *force).await?;
+            self.connector.enroll(address, &certificate.fingerprint, credentials, *force).await?;
         }
         self.change_host(me, |host| {
             host.port = wanted.address.port;
-            host.fingerprint = fingerprint;
+            host.fingerprint = certificate.pin;
         })
         .await
     }

@@ -110,7 +110,7 @@ fn network() -> MoRef {
     MoRef::new(managed_id!(Network), "HaNetwork-VM Network")
 }
 
-fn create_objects(core: &Core, name: &str) {
+pub fn create_objects(core: &Core, name: &str) {
     let host = names::host();
     let own = format!("own-{name}");
     let system = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem");
@@ -262,7 +262,7 @@ pub fn add_vm(core: &Core, id: &str, name: &str, instance_uuid: &str) {
 
 const VM: ManagedId = managed_id!(VirtualMachine);
 
-fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
+pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     let next = Arc::new(AtomicU32::new(100));
     methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
         let number = next.fetch_add(1, Ordering::Relaxed);

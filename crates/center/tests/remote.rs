@@ -1,0 +1,264 @@
+//! A host behind a real API server on the loopback: added by password, then followed over mutual TLS.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use api::accounts::{self, Accounts, Realm};
+use api::managers::{self, Facts, Singletons};
+use api::server::{Site, serve};
+use api::tls::{CertificateAuthority, Identity, Renewing};
+use api::{Core, Methods, Service};
+use center::{Center, Network, Options};
+use common::toy::{self, vm_ref};
+use common::{Client, root};
+use store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use vim::{MoRef, Value, call, field, managed_id, prop, vim};
+
+struct Served {
+    core: Arc<Core>,
+    accounts: Arc<Accounts>,
+    port: u16,
+    certificate: Arc<Renewing>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Served {
+    async fn start(directory: &Path, name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(directory, name, listener).await
+    }
+
+    async fn start_at(directory: &Path, name: &str, listener: TcpListener) -> Self {
+        let store = Store::open(directory.join("host.db")).unwrap();
+        let core = Arc::new(Core::new(store.clone()));
+        toy::create_objects(&core, name);
+        let ids = Singletons::host();
+        let accounts =
+            Accounts::open(store, Realm::Host, ids.root_folder.clone(), |_, _| None).await.unwrap();
+        accounts.ensure_administrator("root", "root", Some("secret!1A")).await.unwrap();
+        let mut methods = Methods::default();
+        managers::register(&mut methods);
+        accounts::register(&mut methods, &accounts);
+        toy::register(&mut methods, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+        let mut service = Service::new(core.clone(), accounts.clone(), methods);
+        managers::compute(&mut service);
+        accounts::compute(&mut service);
+        let about = vim!(AboutInfo {
+            name: "Toy",
+            fullName: "Toy",
+            vendor: "Esfera",
+            version: "8.0.3",
+            build: "1",
+            osType: "linux",
+            productLineId: "embeddedEsx",
+            apiType: "HostAgent",
+            apiVersion: "8.0.3.0",
+        });
+        let capability = vim!(Capability {
+            provisioningSupported: true,
+            multiHostSupported: false,
+            userShellAccessSupported: false,
+        });
+        managers::create(&core, &ids, Facts { about, capability, settings: Vec::new(), extensible: false })
+            .unwrap();
+        accounts::create(&core, &ids, &accounts);
+        let authority = CertificateAuthority::open(&directory.join("tls"), name).unwrap();
+        let certificate = Renewing::new(authority, "server", Vec::new()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let site = Site { service: Arc::new(service), files: None, screens: None };
+        let stop = CancellationToken::new();
+        let serving = serve(site, listener, Some(certificate.clone()), stop.clone());
+        let task = tokio::spawn(async move { serving.await.unwrap() });
+        Self { core, accounts, port, certificate, stop, task }
+    }
+
+    fn thumbprint(&self) -> String {
+        self.certificate.identity().thumbprint_sha1()
+    }
+}
+
+fn identity(directory: &Path) -> Identity {
+    let authority = CertificateAuthority::open(directory, "center").unwrap();
+    authority.identity("client", &[]).unwrap()
+}
+
+async fn center_at(directory: &Path) -> Arc<Center> {
+    let mut options = Options::new(Store::open(directory.join("center.db")).unwrap());
+    options.password = Some("Test!123".into());
+    options.address = Some(directory.file_name().unwrap().to_string_lossy().into_owned());
+    options.network = Network::Identity(identity(&directory.join("tls")));
+    Center::open(options).await.unwrap()
+}
+
+fn spec(port: u16, thumbprint: Option<&str>, password: &str, force: bool) -> vim::Object {
+    vim!(HostConnectSpec {
+        hostName: "127.0.0.1",
+        port: i32::from(port),
+        sslThumbprint: thumbprint,
+        userName: "root",
+        password: password,
+        force: force,
+    })
+    .into_object()
+}
+
+fn add(spec: vim::Object) -> vim::Args {
+    call!(AddStandaloneHost_Task { spec: spec, addConnected: true })
+}
+
+async fn host_folder(client: &Client) -> MoRef {
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    client.reference(&dc, prop!(Datacenter.hostFolder).number())
+}
+
+fn power(client: &Client, vm: &MoRef) -> String {
+    let runtime = client.get(vm, prop!(VirtualMachine.runtime).number()).unwrap();
+    let runtime = runtime.as_object().unwrap();
+    runtime.get(field!(VirtualMachineRuntimeInfo.powerState)).unwrap().name().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_added_by_password_and_followed_by_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let right = host.thumbprint();
+    let wrong = "00".repeat(20);
+    for (thumbprint, password, expected) in [
+        (None, "secret!1A", "SSLVerifyFault"),
+        (Some(wrong.as_str()), "secret!1A", "SSLVerifyFault"),
+        (Some(right.as_str()), "wrong", "InvalidLogin"),
+    ] {
+        let fault = client.task(&hosts, add(spec(host.port, thumbprint, password, false))).await.unwrap_err();
+        assert_eq!(fault.type_name(), expected, "{fault}");
+        if expected == "SSLVerifyFault" {
+            let shown = fault.object().get(field!(SSLVerifyFault.thumbprint));
+            assert_eq!(shown, Some(right.as_str()));
+        }
+    }
+    let nobody = client.task(&hosts, add(spec(1, Some(&right), "secret!1A", false))).await.unwrap_err();
+    assert_eq!(nobody.type_name(), "NoHost");
+    assert!(client.all(managed_id!(HostSystem)).is_empty(), "a refused host leaves nothing behind");
+
+    client.task(&hosts, add(spec(host.port, Some(&right), "secret!1A", false))).await.unwrap();
+    let again =
+        client.task(&hosts, add(spec(host.port, Some(&right), "secret!1A", false))).await.unwrap_err();
+    assert_eq!(again.type_name(), "AlreadyConnected");
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    assert_eq!(power(&client, &vm), "poweredOn", "what a task has done is seen when it has ended");
+    toy::add_vm(&host.core, "2", "made there", "uuid-2");
+    client.until(|client| client.all(managed_id!(VirtualMachine)).len() == 2).await;
+    let other = client.find(managed_id!(VirtualMachine), "made there");
+    client.call(&other, call!(UnregisterVM {})).await.unwrap();
+    assert!(!client.exists(&other), "a call that has returned has been seen");
+    let system = client.all(managed_id!(HostNetworkSystem));
+    assert_eq!(system.len(), 1, "the host's parts are there");
+    // The password is not kept: the host has a new one, and the center comes back all the same.
+    host.accounts.set_password("root", "other!2B").await.unwrap();
+    drop(client);
+    drop(center);
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    assert_eq!(client.find(managed_id!(VirtualMachine), "web"), vm, "a VM is itself after a restart");
+    client.until(|client| power(client, &vm) == "poweredOn").await;
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    assert_eq!(host.accounts.trusted_certificates().len(), 1);
+    client.task(&host_ref, call!(Destroy_Task {})).await.unwrap();
+    assert!(host.accounts.trusted_certificates().is_empty(), "a removed host forgets the center");
+    host.stop.cancel();
+    host.task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_of_another_center_is_taken_over_by_force_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let dirs: Vec<_> = ["host", "one", "two"].iter().map(|name| directory.path().join(name)).collect();
+    for dir in &dirs {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    let host = Served::start(&dirs[0], "toy").await;
+    let thumbprint = host.thumbprint();
+    let (one, two) = (center_at(&dirs[1]).await, center_at(&dirs[2]).await);
+    let (first, second) = (Client::of(&one), Client::of(&two));
+    let (a, b) = (host_folder(&first).await, host_folder(&second).await);
+    let wanted = |force| add(spec(host.port, Some(&thumbprint), "secret!1A", force));
+    first.task(&a, wanted(false)).await.unwrap();
+    let fault = second.task(&b, wanted(false)).await.unwrap_err();
+    assert_eq!(fault.type_name(), "AlreadyBeingManaged");
+    assert_eq!(fault.object().get(field!(AlreadyBeingManaged.ipAddress)), Some("one"));
+    second.task(&b, wanted(true)).await.unwrap();
+    assert_eq!(second.all(managed_id!(HostSystem)).len(), 1);
+    host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_restarts_is_found_again_as_it_is_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let thumbprint = host.thumbprint();
+    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    let port = host.port;
+    host.stop.cancel();
+    host.task.await.unwrap();
+    let state = |client: &Client| {
+        let runtime = client.get(&host_ref, prop!(HostSystem.runtime).number()).unwrap();
+        let runtime = runtime.as_object().unwrap();
+        runtime.get(field!(HostRuntimeInfo.connectionState)).unwrap().name().to_owned()
+    };
+    client.until(|client| state(client) == "notResponding").await;
+    assert_eq!(client.call(&vm, call!(PowerOnVM_Task {})).await.unwrap_err().type_name(), "HostNotConnected");
+    drop(host.core);
+    drop(host.accounts);
+    let listener = loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    };
+    // Another directory: the store of the first is in use until its last connection has gone.
+    let second_dir = directory.path().join("second");
+    std::fs::create_dir_all(&second_dir).unwrap();
+    copy_tls(&host_dir.join("tls"), &second_dir.join("tls"));
+    let host = Served::start_at(&second_dir, "toy", listener).await;
+    let own = identity(&center_dir.join("tls"));
+    host.accounts.ensure_administrator("vpxuser", "center", None).await.unwrap();
+    host.accounts.trust_certificate(own.certificate(), "vpxuser", "center").await.unwrap();
+    toy::add_vm(&host.core, "1", "renamed", "uuid-1");
+    client.until(|client| state(client) == "connected").await;
+    assert_eq!(client.name(&vm), "renamed");
+    assert_eq!(client.get(&vm, prop!(VirtualMachine.name).number()), Some(Value::from("renamed")));
+    assert!(host.core.tree.snapshot().find(&vm_ref("1")).is_some());
+    host.stop.cancel();
+}
+
+fn copy_tls(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
