@@ -6,6 +6,8 @@ use std::path::Path;
 
 use vim::DateTime;
 
+use crate::cpuid::{self, Leaf};
+
 /// What a host consists of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hardware {
@@ -31,6 +33,7 @@ pub struct Cpu {
     pub packages: u16,
     pub cores: u16,
     pub threads: u16,
+    pub features: Vec<Leaf>,
 }
 
 /// A node of memory with processors near it.
@@ -70,6 +73,7 @@ impl Hardware {
             packages: 1,
             cores: threads,
             threads,
+            features: cpuid::simulated(),
         };
         Self {
             vendor: "Esfera".into(),
@@ -130,6 +134,7 @@ impl Cpu {
             packages: u16::try_from(packages.len()).unwrap_or(1).max(1),
             cores: u16::try_from(cores.len()).unwrap_or(1).max(1),
             threads: threads.max(1),
+            features: cpuid::detect(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! machines, [`show`] turns types into the API's values.
 #![forbid(unsafe_code)]
 
+pub mod cpuid;
 pub mod datastores;
 pub mod disk_image;
 pub mod engine;

@@ -204,6 +204,8 @@ fn json_mistakes_are_the_same_faults() {
         ("{\"spec\":{\"name\":\"a\",\"name\":\"b\"}}", "InvalidRequest", "spec.name is given twice"),
         ("{\"spec\":{\"name\":\n\"\\x\"}}", "InvalidRequest", "byte 20"),
         ("{\"spec\":{\"name\":[]}}", "InvalidArgument", "name"),
+        ("{\"spec\":{\"name\":7}}", "InvalidArgument", "spec.name"),
+        ("{\"spec\":{\"name\":true}}", "InvalidArgument", "spec.name"),
         ("{\"spec\":{\"deviceChange\":{}}}", "InvalidArgument", "deviceChange"),
         ("{\"spec\":{\"_typeName\":\"Event\"}}", "InvalidArgument", "Event"),
         ("{\"spec\":{\"_typeName\":\"Nothing\"}}", "InvalidType", "Nothing"),

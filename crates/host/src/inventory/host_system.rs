@@ -2,7 +2,7 @@
 
 use vim::{DateTime, MoRef, Object, Props, props, ty, vim};
 
-use crate::{Host, hardware, ids};
+use crate::{Host, cpuid, hardware, ids};
 
 /// Most machines that are promised to run at once.
 const MAX_RUNNING: i32 = 1024;
@@ -107,6 +107,7 @@ fn hardware_info(host: &Host) -> Object {
     let hz = i64::from(cpu.mhz) * 1_000_000;
     let threads: Vec<i16> = (0..short(cpu.threads)).collect();
     let per_package = threads.len().div_ceil(usize::from(cpu.packages)).max(1);
+    let features = features(host);
     let packages: Vec<ty!(HostCpuPackage)> = threads
         .chunks(per_package)
         .enumerate()
@@ -118,6 +119,7 @@ fn hardware_info(host: &Host) -> Object {
                 busHz: hz,
                 description: &cpu.model,
                 threadId: threads.to_vec(),
+                cpuFeature: features.clone(),
             })
         })
         .collect();
@@ -150,6 +152,7 @@ fn hardware_info(host: &Host) -> Object {
         },
         cpuPkg: packages,
         memorySize: memory(host),
+        cpuFeature: features,
         numaInfo: HostNumaInfo {
             type: "NUMA",
             numNodes: i32::try_from(hardware.numa.len()).unwrap_or(i32::MAX),
@@ -159,6 +162,17 @@ fn hardware_info(host: &Host) -> Object {
         biosInfo: HostBIOSInfo { biosVersion: &hardware.bios_version, vendor: &hardware.bios_vendor },
     })
     .into()
+}
+
+fn features(host: &Host) -> Vec<ty!(HostCpuIdInfo)> {
+    let leaves = host.hardware.cpu.features.iter();
+    leaves
+        .map(|leaf| {
+            let [eax, ebx, ecx, edx] = leaf.registers.map(cpuid::digits);
+            let level = leaf.level.cast_signed();
+            vim!(HostCpuIdInfo { level: level, eax: eax, ebx: ebx, ecx: ecx, edx: edx })
+        })
+        .collect()
 }
 
 /// `intel` and `amd`, as clients compare them.

@@ -270,6 +270,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A text may spell a number, but a number or a truth is no text: JSON has a spelling for each.
     fn scalar(&self, kind: Kind, json: &Json) -> Result<Value, ReadError> {
         let value = match json {
             Json::Text(text) => scalar::parse(kind, text),
@@ -277,6 +278,7 @@ impl<'a> Reader<'a> {
             Json::Boolean(value) => Value::Boolean(*value).converted(kind),
             Json::Null | Json::List(_) | Json::Object(_) => None,
         };
+        let value = value.filter(|value| !matches!(value, Value::String(_)) || matches!(json, Json::Text(_)));
         value.ok_or_else(|| self.bad(&names::described(kind), json))
     }
 }
