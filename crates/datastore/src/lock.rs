@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -144,6 +145,15 @@ pub(crate) fn try_lock(file: &File) -> std::io::Result<bool> {
 
 fn is_locked(file: &File) -> std::io::Result<bool> {
     let mut lock = whole_file(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// Whether anybody, by whichever open file, holds a lock on some of these bytes.
+pub(crate) fn is_range_locked(file: &File, bytes: Range<u64>) -> std::io::Result<bool> {
+    let offset = |n: u64| n.try_into().map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    let length = offset(bytes.end.saturating_sub(bytes.start))?;
+    let mut lock = libc::flock { l_start: offset(bytes.start)?, l_len: length, ..whole_file(libc::F_WRLCK) };
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::datastore::Backend;
 use crate::local::{DIRECTORY_MODE, FILE_MODE, Local, place, remove_tree};
-use crate::lock::{is_still_there, try_lock};
+use crate::lock::{is_range_locked, is_still_there, try_lock};
 use crate::memory::{Memory, Sparse};
 use crate::{Datastore, Error, FilePath, Result};
 
@@ -114,6 +115,15 @@ impl Reader {
                     .map_err(|e| Error::system(&self.path, e))?;
                 Ok((start < self.len_bytes).then_some((start, end.min(self.len_bytes))))
             }
+        }
+    }
+
+    /// Whether another program holds a lock on some of these bytes, as QEMU does on images that it has open
+    /// (open-file-description locks, which network file systems carry between hosts). Never in memory.
+    pub fn is_locked(&self, bytes: Range<u64>) -> Result<bool> {
+        match &self.source {
+            Source::Local(file) => is_range_locked(file, bytes).map_err(|e| Error::system(&self.path, e)),
+            Source::Memory(_) => Ok(false),
         }
     }
 

@@ -5,10 +5,9 @@
 //! configurations.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::ops::Range;
 
 use datastore::{Error, FileKind, FilePath, Search};
-use rustix::process::{Flock, FlockOffsetType, FlockType};
 use vim::{Fault, Object, Value, data_id, fault, field, managed_id, prop, vim_enum};
 
 use super::place::Place;
@@ -18,10 +17,9 @@ use crate::vm::device::FileRef;
 
 /// Where QEMU's locks on an image begin (`block/file-posix.c`): a byte for each permission that it holds from 100 on,
 /// and for each that it denies others from 200 on.
-const IMAGE_LOCKS: u64 = 100;
-const IMAGE_LOCKS_LENGTH: u64 = 200;
+const IMAGE_LOCKS: Range<u64> = 100..300;
 /// The byte that is locked while somebody may write.
-const WRITER: u64 = IMAGE_LOCKS + 1;
+const WRITER: Range<u64> = 101..102;
 
 /// The files that this host's machines have open.
 struct Open(BTreeSet<FileRef>);
@@ -134,7 +132,7 @@ fn refuse_locked(place: &Place, path: &FilePath, kind: FileKind) -> Result<(), F
             Ok(None) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(place.fault(&error)),
         },
-        FileKind::Disk | FileKind::Iso => match image_lock(place, path, IMAGE_LOCKS, IMAGE_LOCKS_LENGTH)? {
+        FileKind::Disk | FileKind::Iso => match image_lock(place, path, IMAGE_LOCKS)? {
             true => Err(locked(&place.on.show(path), "a virtual machine has it open")),
             false => Ok(()),
         },
@@ -152,7 +150,7 @@ pub(super) fn refuse_written(host: &Host, place: &Place, layers: &[FilePath]) ->
         return Err(locked(&place.show(), "a virtual machine that is on writes to it"));
     }
     for path in std::iter::once(&place.file.path).chain(layers) {
-        if image_lock(place, path, WRITER, 1)? {
+        if image_lock(place, path, WRITER)? {
             return Err(locked(&place.on.show(path), "a virtual machine that is on writes to it"));
         }
     }
@@ -160,22 +158,11 @@ pub(super) fn refuse_written(host: &Host, place: &Place, layers: &[FilePath]) ->
 }
 
 /// Whether anybody holds a lock on these bytes of a file.
-fn image_lock(place: &Place, path: &FilePath, start: u64, length: u64) -> Result<bool, Fault> {
-    let file: Option<File> = match place.on.store.open(path) {
-        Ok(reader) => reader.into_file(),
-        Err(Error::NotFound(_)) => None,
-        Err(error) => return Err(place.fault(&error)),
-    };
-    let Some(file) = file else { return Ok(false) };
-    let wanted =
-        Flock { start, length, pid: None, typ: FlockType::WriteLock, offset_type: FlockOffsetType::Set };
-    match rustix::process::fcntl_getlk(&file, &wanted) {
-        Ok(held) => Ok(held.is_some()),
-        // A file system without locks has no image that QEMU could have locked.
-        Err(error) => {
-            tracing::debug!(%error, file = path.as_str(), "locks cannot be asked for");
-            Ok(false)
-        }
+fn image_lock(place: &Place, path: &FilePath, bytes: Range<u64>) -> Result<bool, Fault> {
+    match place.on.store.open(path).and_then(|reader| reader.is_locked(bytes)) {
+        Ok(locked) => Ok(locked),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(place.fault(&error)),
     }
 }
 

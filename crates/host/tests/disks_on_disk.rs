@@ -1,0 +1,371 @@
+//! Disks and files on a mounted directory, with the real `qemu-img`: chains are flattened, nothing half done is left,
+//! nothing that is open is touched, nothing leads out.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{Client, Site};
+use datastore::FilePath;
+use host::ids;
+use host::vm::device::FileRef;
+use vim::{Args, Fault, MoRef, Value, call, data_id, field, prop, vim};
+
+const MIB: usize = 1 << 20;
+
+fn qemu_img(arguments: &[&str]) {
+    let ended = Command::new("qemu-img").args(arguments).output().unwrap();
+    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A qcow2 disk whose first MiB is full of `byte`.
+fn disk(site: &Site, name: &str, byte: u8) -> PathBuf {
+    let (raw, at) = (site.root.path().join("raw"), site.datastore().join(name));
+    let mut content = vec![byte; MIB];
+    content.resize(16 * MIB, 0);
+    std::fs::write(&raw, content).unwrap();
+    qemu_img(&["convert", "-f", "raw", "-O", "qcow2", text(&raw), text(&at)]);
+    at
+}
+
+fn same(a: &Path, b: &Path) {
+    qemu_img(&["compare", "-f", "qcow2", "-F", "qcow2", text(a), text(b)]);
+}
+
+fn file(c: &Client, name: &str) -> FileRef {
+    let datastore = c.host.datastores.by_name("ds").unwrap().store.uuid();
+    FileRef { datastore, path: FilePath::parse(name).unwrap() }
+}
+
+async fn on_disks(c: &Client, args: Args) -> Result<Option<Value>, Fault> {
+    c.task(&ids::virtual_disk_manager(), args).await
+}
+
+/// What transfers that are under way, or died, have left.
+fn leftovers(site: &Site) -> usize {
+    std::fs::read_dir(site.datastore().join(".esfera-tmp")).map_or(0, Iterator::count)
+}
+
+/// A program that has an image open as a running machine has.
+struct Holder(Child);
+
+impl Holder {
+    fn open(image: &Path, read_only: bool) -> Self {
+        let mut command = Command::new("qemu-io");
+        if read_only {
+            command.arg("-r");
+        }
+        let mut child = command
+            .args(["-f", "qcow2", text(image)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It answers when the image is open.
+        writeln!(child.stdin.as_mut().unwrap(), "length").unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "qemu-io ended");
+        Self(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_chain_is_copied_into_one_disk() {
+    let site = Site::new();
+    let c = site.open().await;
+    let base = disk(&site, "base.vmdk", 1);
+    let layers = c.host.engine.images();
+    layers.create_layer(&file(&c, "base-000001.vmdk"), &file(&c, "base.vmdk"), 16 << 20).await.unwrap();
+    let top = site.datastore().join("base-000001.vmdk");
+    let write = Command::new("qemu-io").args(["-f", "qcow2", "-c", "write -P 9 4M 1M", text(&top)]).output();
+    assert!(write.unwrap().status.success());
+    let args =
+        call!(CopyVirtualDisk_Task { sourceName: "[ds] base-000001.vmdk", destName: "[ds] whole.vmdk" });
+    assert_eq!(on_disks(&c, args).await.unwrap(), Some(Value::from("[ds] whole.vmdk")));
+    let whole = site.datastore().join("whole.vmdk");
+    same(&top, &whole);
+    std::fs::remove_file(base).unwrap();
+    let facts = host::disk_image::facts(
+        &c.host.datastores.by_name("ds").unwrap().store,
+        &file(&c, "whole.vmdk").path,
+    );
+    assert_eq!(facts.unwrap().backing, None);
+    qemu_img(&["check", text(&whole)]);
+    assert_eq!(leftovers(&site), 0);
+}
+
+#[tokio::test]
+async fn a_disk_is_written_anew_thick_and_thin_again() {
+    let site = Site::new();
+    let c = site.open().await;
+    let at = disk(&site, "a.vmdk", 3);
+    let before = site.root.path().join("before.qcow2");
+    std::fs::copy(&at, &before).unwrap();
+    let room = || {
+        c.host
+            .datastores
+            .by_name("ds")
+            .unwrap()
+            .store
+            .entry(&file(&c, "a.vmdk").path)
+            .unwrap()
+            .allocated_bytes
+    };
+    assert!(room() < 8 << 20);
+    on_disks(&c, call!(EagerZeroVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
+    assert!(room() >= 16 << 20);
+    same(&before, &at);
+    on_disks(&c, call!(ShrinkVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
+    assert!(room() < 8 << 20);
+    on_disks(&c, call!(InflateVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
+    assert!(room() >= 16 << 20);
+    same(&before, &at);
+    on_disks(&c, call!(ExtendVirtualDisk_Task { name: "[ds] a.vmdk", newCapacityKb: 32 << 10 }))
+        .await
+        .unwrap();
+    assert_eq!(leftovers(&site), 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_open_is_neither_copied_nor_changed() {
+    let site = Site::new();
+    let c = site.open().await;
+    let at = disk(&site, "a.vmdk", 3);
+    let copy =
+        || call!(CopyVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] b.vmdk", force: true });
+    let changes = || {
+        [
+            call!(DeleteVirtualDisk_Task { name: "[ds] a.vmdk" }),
+            call!(MoveVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] c.vmdk" }),
+            call!(ExtendVirtualDisk_Task { name: "[ds] a.vmdk", newCapacityKb: 32 << 10 }),
+            call!(InflateVirtualDisk_Task { name: "[ds] a.vmdk" }),
+        ]
+    };
+    let held = Holder::open(&at, false);
+    for args in changes().into_iter().chain([copy()]) {
+        let method = args.method_name();
+        assert_eq!(on_disks(&c, args).await.expect_err(method).type_name(), "FileLocked", "{method}");
+    }
+    drop(held);
+    let reading = Holder::open(&at, true);
+    on_disks(&c, copy()).await.expect("reading does not disturb reading");
+    for args in changes() {
+        let method = args.method_name();
+        assert_eq!(on_disks(&c, args).await.expect_err(method).type_name(), "FileLocked", "{method}");
+    }
+    drop(reading);
+    on_disks(&c, call!(DeleteVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_is_cancelled_leaves_nothing() {
+    let site = Site::new();
+    let c = site.open().await;
+    disk(&site, "a.vmdk", 3);
+    let big = site.datastore().join("a.vmdk");
+    qemu_img(&["resize", text(&big), "24G"]);
+    let args = call!(CopyVirtualDisk_Task {
+        sourceName: "[ds] a.vmdk",
+        destName: "[ds] b.vmdk",
+        destSpec: VirtualDiskSpec { diskType: "eagerZeroedThick", adapterType: "lsiLogic" },
+    });
+    let task = c.invoke(&ids::virtual_disk_manager(), args).await.unwrap().unwrap();
+    let task: MoRef = task.as_ref().unwrap().clone();
+    let under_way = async {
+        while leftovers(&site) < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), under_way).await.unwrap();
+    c.host.core.tasks.cancel(&task).unwrap();
+    assert_eq!(c.wait(&task).await.unwrap_err().type_name(), "RequestCanceled");
+    assert!(!site.datastore().join("b.vmdk").exists());
+    assert_eq!(leftovers(&site), 0);
+}
+
+#[tokio::test]
+async fn a_full_datastore_keeps_what_was_there() {
+    let site = Site::new();
+    let mounted = Small::mount(&site.datastore());
+    let c = site.open().await;
+    disk(&site, "a.vmdk", 3);
+    std::fs::write(site.datastore().join("b.vmdk"), "old").unwrap();
+    for args in [
+        call!(CopyVirtualDisk_Task {
+            sourceName: "[ds] a.vmdk",
+            destName: "[ds] b.vmdk",
+            destSpec: VirtualDiskSpec { diskType: "preallocated", adapterType: "lsiLogic" },
+            force: true,
+        }),
+        call!(CreateVirtualDisk_Task {
+            name: "[ds] c.vmdk",
+            spec: FileBackedVirtualDiskSpec {
+                diskType: "eagerZeroedThick",
+                adapterType: "lsiLogic",
+                capacityKb: 16 << 10
+            },
+        }),
+    ] {
+        let full = on_disks(&c, args).await.unwrap_err();
+        assert_eq!(full.type_name(), "NoDiskSpace", "{full}");
+    }
+    assert_eq!(std::fs::read(site.datastore().join("b.vmdk")).unwrap(), b"old");
+    assert!(!site.datastore().join("c.vmdk").exists());
+    // Thin, so that it fails on the way and not at the look at the room.
+    std::fs::write(site.datastore().join("filler"), vec![1; 5 * MIB + MIB / 2]).unwrap();
+    let args = call!(CopyVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] d.vmdk" });
+    assert_eq!(on_disks(&c, args).await.unwrap_err().type_name(), "NoDiskSpace");
+    assert!(!site.datastore().join("d.vmdk").exists());
+    assert_eq!(leftovers(&site), 0);
+    drop((c, mounted));
+}
+
+/// A file system of 8 MiB.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: &Path) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(at).status();
+        assert!(status.unwrap().success(), "mounting a tmpfs needs root");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn no_image_and_no_link_leads_out_of_a_datastore() {
+    let site = Site::new();
+    let c = site.open().await;
+    let secret = site.root.path().join("secret");
+    std::fs::write(&secret, vec![b's'; MIB]).unwrap();
+    let at = |name: &str| site.datastore().join(name);
+    let (up, data) = (at("up.vmdk"), at("data.vmdk"));
+    qemu_img(&["create", "-f", "qcow2", "-u", "-b", "../secret", "-F", "raw", text(&up), "1M"]);
+    let option = format!("data_file={}", text(&site.root.path().join("outer")));
+    qemu_img(&["create", "-f", "qcow2", "-o", &option, text(&data), "1M"]);
+    // A text that QEMU would follow, under an image that leaves it to QEMU what it is.
+    let extents = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW 2048 FLAT \"{}\" 0\n",
+        text(&secret)
+    );
+    std::fs::write(at("text.vmdk"), extents).unwrap();
+    let over = at("over.vmdk");
+    qemu_img(&["create", "-f", "qcow2", "-b", text(&at("text.vmdk")), "-F", "vmdk", text(&over)]);
+    symlink(&secret, at("link.vmdk")).unwrap();
+    symlink(site.root.path(), at("out")).unwrap();
+    for source in ["up.vmdk", "data.vmdk", "over.vmdk", "link.vmdk", "out/secret.vmdk"] {
+        let args = call!(CopyVirtualDisk_Task {
+            sourceName: format!("[ds] {source}"),
+            destName: "[ds] stolen.vmdk"
+        });
+        let fault = on_disks(&c, args).await.expect_err(source);
+        assert!(fault.is_a(data_id!(CannotAccessFile)), "{source}: {fault}");
+        assert!(!fault.message().contains(text(site.root.path())), "{source}: {fault}");
+        assert!(!at("stolen.vmdk").exists(), "{source}");
+    }
+    let args = call!(CopyVirtualDisk_Task { sourceName: "[ds] text.vmdk", destName: "[ds] text2.vmdk" });
+    on_disks(&c, args).await.expect("a text is a raw disk of that text");
+    let copied = std::fs::read(at("text2.vmdk")).unwrap();
+    assert!(!copied.windows(8).any(|window| window == b"ssssssss"));
+    for args in [
+        call!(CopyDatastoreFile_Task { sourceName: "[ds] link.vmdk", destinationName: "[ds] stolen.vmdk" }),
+        call!(MoveDatastoreFile_Task { sourceName: "[ds] text.vmdk", destinationName: "[ds] out/x" }),
+    ] {
+        let fault = c.task(&ids::file_manager(), args).await.unwrap_err();
+        assert_eq!(fault.type_name(), "CannotAccessFile", "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_host_left_half_done_goes_and_what_a_living_one_makes_stays() {
+    let site = Site::new();
+    let c = site.open().await;
+    let ds = c.host.datastores.by_name("ds").unwrap().store;
+    let path = FilePath::parse("new.vmdk").unwrap();
+    let living = ds.stage(&path, false, None).unwrap().unwrap();
+    std::fs::write(living.host_path(), "half").unwrap();
+    let slots = site.datastore().join(".esfera-tmp");
+    let dead = "5b0e3a1c-7d6f-4d3e-9a51-0c2b7d9e4f10";
+    std::fs::write(slots.join(format!("{dead}.lock")), "").unwrap();
+    std::fs::write(slots.join(format!("{dead}.content")), "half").unwrap();
+    let again = datastore::Datastore::mount(site.datastore()).unwrap();
+    assert!(!slots.join(format!("{dead}.content")).exists());
+    assert_eq!(leftovers(&site), 2, "the copy that is under way has its lock and its content");
+    living.finish().unwrap();
+    assert_eq!(again.read(&path, 99).unwrap(), b"half");
+    assert_eq!(leftovers(&site), 0);
+}
+
+#[tokio::test]
+async fn a_directory_becomes_a_datastore_for_good() {
+    let site = Site::new();
+    let c = site.open().await;
+    let at = site.root.path().join("more");
+    let create = |name: &str, path: &Path| call!(CreateLocalDatastore { name: name, path: text(path) });
+    let system = ids::datastore_system();
+    let refused = async |c: &Client, args: Args| c.invoke(&system, args).await.unwrap_err().type_name();
+    assert_eq!(refused(&c, create("more", &at)).await, "FileNotFound");
+    std::fs::create_dir(&at).unwrap();
+    std::fs::write(at.join("mine"), "mine").unwrap();
+    assert_eq!(refused(&c, create("more", &at)).await, "HostConfigFault", "it has files");
+    std::fs::remove_file(at.join("mine")).unwrap();
+    assert_eq!(refused(&c, create("ds", &at)).await, "DuplicateName");
+    assert_eq!(refused(&c, create("in", &site.datastore())).await, "HostConfigFault", "it is one already");
+    let me = c.invoke(&system, create("more", &at)).await.unwrap().unwrap().as_ref().unwrap().clone();
+    let info = c.get(&me, prop!(Datastore.summary)).unwrap();
+    assert_eq!(info.get(field!(DatastoreSummary.name)), Some("more"));
+    c.invoke(&ids::file_manager(), call!(MakeDirectory { name: "[more] d" })).await.unwrap();
+    c.invoke(&me, call!(RenameDatastore { newName: "most" })).await.unwrap();
+    drop(c);
+    let c = site.open().await;
+    assert_eq!(c.get(&me, prop!(Datastore.name)).as_deref(), Some("most"));
+    assert!(at.join("d").is_dir());
+    c.invoke(&system, call!(RemoveDatastore { datastore: &me })).await.unwrap();
+    drop(c);
+    let c = site.open().await;
+    assert!(c.host.datastores.by_name("most").is_none());
+    assert!(at.join("d").is_dir(), "the files stay");
+    c.invoke(&system, create("back", &at)).await.expect("it was a datastore before");
+}
+
+#[tokio::test]
+async fn a_specification_that_cannot_be_met_is_refused() {
+    let site = Site::new();
+    let c = site.open().await;
+    let spec = |kind: &str, kib: i64| {
+        vim!(FileBackedVirtualDiskSpec { diskType: kind, adapterType: "lsiLogic", capacityKb: kib })
+    };
+    for (kind, kib, fault) in [
+        ("rdm", 1024, "InvalidArgument"),
+        ("thin", 0, "InvalidArgument"),
+        ("thin", -1, "InvalidArgument"),
+        ("thin", i64::MAX, "InvalidArgument"),
+    ] {
+        let args = call!(CreateVirtualDisk_Task { name: "[ds] a.vmdk", spec: spec(kind, kib) });
+        assert_eq!(on_disks(&c, args).await.unwrap_err().type_name(), fault, "{kind} {kib}");
+    }
+    let args = call!(CreateVirtualDisk_Task { name: "[ds] no/a.vmdk", spec: spec("thin", 1024) });
+    assert_eq!(on_disks(&c, args).await.unwrap_err().type_name(), "FileNotFound");
+    let args = call!(QueryVirtualDiskFragmentation { name: "[ds] a.vmdk" });
+    assert_eq!(on_disks(&c, args).await.unwrap_err().type_name(), "NotSupported");
+}
