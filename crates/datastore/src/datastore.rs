@@ -284,6 +284,25 @@ impl Datastore {
         }
     }
 
+    /// The identity that a disk was given. It moves with the file and is not copied.
+    pub fn identity_of(&self, path: &FilePath) -> Result<Option<Uuid>> {
+        match &self.backend {
+            Backend::Local(local) => local.identity_of(path),
+            Backend::Memory(memory) => memory.identity_of(path),
+        }
+    }
+
+    /// Gives a disk an identity.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file system keeps no attributes of users.
+    pub fn identify(&self, path: &FilePath, uuid: Uuid) -> Result<()> {
+        match &self.backend {
+            Backend::Local(local) => local.identify(path, uuid),
+            Backend::Memory(memory) => memory.identify(path, uuid),
+        }
+    }
+
     /// Takes the lock of a virtual machine for this host, until the returned value is dropped or the process ends.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, XattrFlags};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ use crate::{Entry, Error, FileKind, FilePath, LockOwner, Reader, Result, Space, 
 pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
 pub(crate) const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// The attribute of a disk that keeps its identity.
+const IDENTITY: &str = "user.esfera.uuid";
 /// How often `openat2` is tried again when a rename elsewhere disturbs it.
 const ATTEMPTS: usize = 16;
 
@@ -197,6 +199,28 @@ impl Local {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.resolve(path.as_str(), flags, Mode::empty()).map_err(|e| Error::system(path, e))?;
         Reader::local(File::from(fd), path.clone())
+    }
+
+    pub(crate) fn identity_of(&self, path: &FilePath) -> Result<Option<Uuid>> {
+        let file = self.readable(path)?;
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        match rustix::fs::fgetxattr(&file, IDENTITY, &mut text) {
+            // What is no UUID is somebody else's.
+            Ok(count) => Ok(std::str::from_utf8(&text[..count]).ok().and_then(|t| Uuid::parse_str(t).ok())),
+            Err(Errno::NODATA | Errno::RANGE | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(Error::system(path, error)),
+        }
+    }
+
+    pub(crate) fn identify(&self, path: &FilePath, uuid: Uuid) -> Result<()> {
+        let file = self.readable(path)?;
+        rustix::fs::fsetxattr(&file, IDENTITY, uuid.to_string().as_bytes(), XattrFlags::empty())
+            .and_then(|()| rustix::fs::fsync(&file))
+            .map_err(|error| Error::system(path, error))
+    }
+
+    fn readable(&self, path: &FilePath) -> Result<File> {
+        self.open_file(path)?.into_file().ok_or_else(|| Error::NotAFile(path.clone()))
     }
 
     pub(crate) fn host_path(&self, path: &FilePath) -> Result<PathBuf> {

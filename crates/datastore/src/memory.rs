@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use uuid::Uuid;
+
 use crate::limits::MAX_LISTED;
 use crate::{Entry, Error, FileKind, FilePath, LockOwner, Reader, Result, Space, VmLock};
 
@@ -85,7 +87,7 @@ fn split(offset: u64) -> (u64, usize) {
 
 enum Node {
     Directory { children: BTreeMap<String, Node>, modified: SystemTime },
-    File { content: Arc<Sparse>, modified: SystemTime },
+    File { content: Arc<Sparse>, modified: SystemTime, identity: Option<Uuid> },
 }
 
 impl Node {
@@ -96,7 +98,7 @@ impl Node {
     fn entry(&self, name: &str) -> Entry {
         let (kind, size_bytes, allocated_bytes, modified) = match self {
             Self::Directory { modified, .. } => (FileKind::Folder, 0, 0, *modified),
-            Self::File { content, modified } => {
+            Self::File { content, modified, .. } => {
                 (FileKind::of_name(name), content.len_bytes(), content.allocated_bytes(), *modified)
             }
         };
@@ -191,8 +193,27 @@ impl Memory {
     pub(crate) fn open_file(&self, path: &FilePath) -> Result<Reader> {
         match self.tree().node(path)? {
             Node::Directory { .. } => Err(Error::NotAFile(path.clone())),
-            Node::File { content, modified } => Ok(Reader::memory(content.clone(), path.clone(), *modified)),
+            Node::File { content, modified, .. } => {
+                Ok(Reader::memory(content.clone(), path.clone(), *modified))
+            }
         }
+    }
+
+    pub(crate) fn identity_of(&self, path: &FilePath) -> Result<Option<Uuid>> {
+        match self.tree().node(path)? {
+            Node::Directory { .. } => Err(Error::NotAFile(path.clone())),
+            Node::File { identity, .. } => Ok(*identity),
+        }
+    }
+
+    pub(crate) fn identify(&self, path: &FilePath, uuid: Uuid) -> Result<()> {
+        let mut tree = self.tree();
+        match tree.children(&path.parent().ok_or(Error::Root)?)?.get_mut(path.name()) {
+            Some(Node::File { identity, .. }) => *identity = Some(uuid),
+            Some(Node::Directory { .. }) => return Err(Error::NotAFile(path.clone())),
+            None => return Err(Error::NotFound(path.clone())),
+        }
+        Ok(())
     }
 
     pub(crate) fn insert(&self, path: &FilePath, mut content: Sparse, overwrite: bool) -> Result<()> {
@@ -201,7 +222,8 @@ impl Memory {
         }
         let mut tree = self.tree();
         tree.require(path, content.allocated_bytes(), self.capacity.min(self.limit))?;
-        tree.add(path, Node::File { content: Arc::new(content), modified: SystemTime::now() }, overwrite)
+        let file = Node::File { content: Arc::new(content), modified: SystemTime::now(), identity: None };
+        tree.add(path, file, overwrite)
     }
 
     pub(crate) fn lock_vm(self: &Arc<Self>, vmx: &FilePath, host: &str) -> Result<VmLock> {

@@ -349,6 +349,35 @@ async fn a_directory_becomes_a_datastore_for_good() {
 }
 
 #[tokio::test]
+async fn a_disk_keeps_its_identity_when_it_moves_and_a_copy_has_its_own() {
+    let (site, simulated) = (Site::new(), common::simulated().await);
+    let real = site.open().await;
+    for c in [&real, &simulated] {
+        let spec =
+            vim!(FileBackedVirtualDiskSpec { diskType: "thin", adapterType: "lsiLogic", capacityKb: 4096 });
+        on_disks(c, call!(CreateVirtualDisk_Task { name: "[ds] a.vmdk", spec: spec })).await.unwrap();
+        let ask = async |name: &str| {
+            let args = call!(QueryVirtualDiskUuid { name: format!("[ds] {name}") });
+            let uuid = c.invoke(&ids::virtual_disk_manager(), args).await.unwrap().unwrap();
+            uuid.as_str().unwrap().to_owned()
+        };
+        assert_eq!(ask("a.vmdk").await, ask("a.vmdk").await);
+        let wanted = "60 00 c2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3";
+        let set = |uuid: &str| call!(SetVirtualDiskUuid { name: "[ds] a.vmdk", uuid: uuid });
+        c.invoke(&ids::virtual_disk_manager(), set(wanted)).await.unwrap();
+        let wrong = c.invoke(&ids::virtual_disk_manager(), set("60 00")).await.unwrap_err();
+        assert_eq!(wrong.type_name(), "InvalidArgument");
+        on_disks(c, call!(InflateVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
+        let copy = call!(CopyVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] b.vmdk" });
+        on_disks(c, copy).await.unwrap();
+        let moved = call!(MoveVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] c.vmdk" });
+        on_disks(c, moved).await.unwrap();
+        assert_eq!(ask("c.vmdk").await, wanted);
+        assert_ne!(ask("b.vmdk").await, wanted);
+    }
+}
+
+#[tokio::test]
 async fn a_specification_that_cannot_be_met_is_refused() {
     let site = Site::new();
     let c = site.open().await;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use api::{Call, Running};
+use uuid::Uuid;
 use vim::{Fault, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method};
 
-use super::place::{MANAGE, Percents, Place, blocking};
+use super::place::{BROWSE, MANAGE, Percents, Place, blocking};
 use super::{Table, in_use};
 use crate::disk_image::{self, Facts};
 use crate::engine::{CopyError, CopyOptions, Room};
@@ -52,6 +53,23 @@ pub(super) fn register(table: &mut Table<'_>) {
             ))
         });
     }
+    table.on(MANAGER, method!(QueryVirtualDiskUuid), |host, call| async move {
+        let place = Place::of(&host, &call, call.required(arg!(QueryVirtualDiskUuid.name))?, BROWSE)?;
+        let uuid = blocking(move || identity(&place)).await?;
+        Ok(Some(Value::from(show_uuid(uuid))))
+    });
+    table.on(MANAGER, method!(SetVirtualDiskUuid), |host, call| async move {
+        let text = call.required(arg!(SetVirtualDiskUuid.uuid))?;
+        let uuid = read_uuid(text)?;
+        let place = Place::of(&host, &call, call.required(arg!(SetVirtualDiskUuid.name))?, MANAGE)?;
+        must_be_disk(&place)?;
+        blocking(move || {
+            in_use::refuse_open(&host, &place)?;
+            place.on.store.identify(&place.file.path, uuid).map_err(|error| place.fault(&error))
+        })
+        .await?;
+        Ok(None)
+    });
     table.on(MANAGER, method!(QueryVirtualDiskFragmentation), |_, _| async {
         Err(not_supported("The fragmentation of disks is not known"))
     });
@@ -155,9 +173,17 @@ async fn relocate(host: Arc<Host>, call: Call) -> Reply {
             .await?;
         } else {
             copy_disk(&host, &from, &to, CopyOptions { room, overwrite }, running).await?;
-            let source = from.clone();
-            blocking(move || source.on.store.delete(&source.file.path).map_err(|error| source.fault(&error)))
-                .await?;
+            let (source, target) = (from.clone(), to.clone());
+            blocking(move || {
+                let (old, new) = (&source.on.store, &target.on.store);
+                if let Some(uuid) =
+                    old.identity_of(&source.file.path).map_err(|error| source.fault(&error))?
+                {
+                    new.identify(&target.file.path, uuid).map_err(|error| target.fault(&error))?;
+                }
+                old.delete(&source.file.path).map_err(|error| source.fault(&error))
+            })
+            .await?;
         }
         host.refresh_space(&[from.datastore(), to.datastore()]).await;
         Ok(Some(Value::from(to.show())))
@@ -202,7 +228,14 @@ async fn rewrite(host: Arc<Host>, call: &Call, place: Place, room: Room) -> Repl
                 "The disk is a layer of a snapshot; its room cannot be changed without those under it",
             ));
         }
+        let at = place.clone();
+        let uuid = blocking(move || identity(&at)).await.ok();
         copy_disk(&host, &place, &place, CopyOptions { room, overwrite: true }, running).await?;
+        if let Some(uuid) = uuid {
+            let at = place.clone();
+            blocking(move || at.on.store.identify(&at.file.path, uuid).map_err(|error| at.fault(&error)))
+                .await?;
+        }
         host.refresh_space(&[place.datastore()]).await;
         Ok(None)
     };
@@ -282,6 +315,34 @@ async fn look(host: &Arc<Host>, place: &Place, to: Use) -> Result<(Known, Vec<da
         Ok((Known { header, allocated_bytes, thin }, layers))
     })
     .await
+}
+
+/// The identity of a disk, which it is given when it is first asked for.
+fn identity(place: &Place) -> Result<Uuid, Fault> {
+    must_be_disk(place)?;
+    let (store, path) = (&place.on.store, &place.file.path);
+    let fault = |error: datastore::Error| place.fault(&error);
+    if let Some(uuid) = store.identity_of(path).map_err(fault)? {
+        return Ok(uuid);
+    }
+    let uuid = Uuid::new_v4();
+    store.identify(path, uuid).map_err(fault)?;
+    Ok(uuid)
+}
+
+/// As vSphere writes identities of disks: `60 00 c2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3`.
+fn show_uuid(uuid: Uuid) -> String {
+    let part = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    let (first, second) = uuid.as_bytes().split_at(8);
+    format!("{}-{}", part(first), part(second))
+}
+
+/// Reads an identity in that form or in the usual one.
+fn read_uuid(text: &str) -> Result<Uuid, Fault> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    Uuid::parse_str(&digits).map_err(|error| {
+        fault!(InvalidArgument { invalidProperty: "uuid" }, "\"{text}\" is no UUID: {error}")
+    })
 }
 
 /// Refuses a name that the browser would not know as a disk's.
