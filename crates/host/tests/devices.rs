@@ -183,10 +183,10 @@ async fn a_disk_grows_and_never_shrinks_and_goes_with_its_file_when_asked() {
     let vm = c.create(equipped("grow", 8192)).await.unwrap();
     let on = c.host.datastores.by_name("ds").unwrap();
     let file = FilePath::parse("grow/grow.vmdk").unwrap();
+    // As clients do that know only one of the two fields of the size.
     let edit = |kib: i64| {
         let mut disk = disk(&c, &vm);
         disk.set(field!(VirtualDisk.capacityInKB), kib);
-        disk.set(field!(VirtualDisk.capacityInBytes), None::<i64>);
         vim!(VirtualMachineConfigSpec {
             deviceChange: [VirtualDeviceConfigSpec { operation: "edit", device: disk }]
         })

@@ -25,7 +25,7 @@ pub(super) fn props(host: &Host, datastores: Vec<MoRef>, networks: Vec<MoRef>) -
                 vmotionEnabled: false,
                 faultToleranceEnabled: false,
             },
-            quickStats: HostListSummaryQuickStats {},
+            quickStats: quick_stats(host, (0, 0), (0, 0)),
             overallStatus: "green",
             rebootRequired: false,
         },
@@ -294,10 +294,12 @@ pub(crate) fn quick_stats(host: &Host, previous: (u64, u64), now: (u64, u64)) ->
     let (busy, all) = (now.0.saturating_sub(previous.0), now.1.saturating_sub(previous.1));
     let total = u64::try_from(host.hardware.total_mhz()).unwrap_or(0);
     let used_mhz = busy.saturating_mul(total).checked_div(all).unwrap_or(0);
+    // A simulated host takes nothing of the machine that it is not.
+    let memory = if host.engine.info().simulated { 0 } else { hardware::memory_used() };
     let uptime = (DateTime::now().as_micros() - host.hardware.booted.as_micros()) / 1_000_000;
     vim!(HostListSummaryQuickStats {
         overallCpuUsage: i32::try_from(used_mhz).unwrap_or(i32::MAX),
-        overallMemoryUsage: i32::try_from(hardware::memory_used() >> 20).unwrap_or(i32::MAX),
+        overallMemoryUsage: i32::try_from(memory >> 20).unwrap_or(i32::MAX),
         uptime: i32::try_from(uptime).unwrap_or(i32::MAX),
     })
     .into()

@@ -61,6 +61,17 @@ fn wanted_bytes(device: &Object) -> Option<u64> {
     bytes.or_else(|| kib.and_then(|kib| u64::try_from(kib).ok()?.checked_mul(1024)))
 }
 
+/// The size that an edit of a disk of `current` bytes asks for. Many clients change one of the two fields and send the
+/// other back as they were shown it: then the changed one counts.
+fn edited_bytes(device: &Object, current: u64) -> Option<u64> {
+    let kib = device.get(field!(VirtualDisk.capacityInKB)).filter(|kib| *kib > 0);
+    let changed = kib.and_then(|kib| u64::try_from(kib).ok()).filter(|kib| *kib != current / 1024);
+    match wanted_bytes(device) {
+        Some(bytes) if bytes == current => changed.and_then(|kib| kib.checked_mul(1024)).or(Some(bytes)),
+        other => other,
+    }
+}
+
 /// The backing of a disk, if it is of a kind that there is here.
 fn disk_backing<'a>(change: &Change<'a>) -> Result<Option<&'a Object>, Fault> {
     let Some(found) = change.device.get(field!(VirtualDevice.backing)) else { return Ok(None) };
@@ -262,7 +273,7 @@ pub(super) fn edit_disk(draft: &mut Draft<'_>, change: &Change<'_>, existing: De
             disk.independent = independent;
         }
     }
-    if let Some(bytes) = wanted_bytes(change.device) {
+    if let Some(bytes) = edited_bytes(change.device, disk.capacity_bytes) {
         // Clients that work in KiB send back what they were shown, rounded down.
         let same = bytes / 1024 == disk.capacity_bytes / 1024;
         if bytes < disk.capacity_bytes && !same {

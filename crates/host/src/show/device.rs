@@ -9,6 +9,9 @@ use crate::vm::device::{
     Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Nic, NicModel, ScsiModel, Serial, SerialBacking, key,
 };
 
+/// Shares of a network adapter at the level `normal`.
+const NIC_SHARES: i32 = 50;
+
 /// The device as `VirtualDevice` of the right kind.
 pub fn device(config: &VmConfig, device: &Device, names: &Names<'_>) -> Object {
     let info = description(config, device);
@@ -93,6 +96,11 @@ pub fn device(config: &VmConfig, device: &Device, names: &Names<'_>) -> Object {
                         addressType: nic.address.name(),
                         macAddress: &nic.mac,
                         wakeOnLanEnabled: nic.wake_on_lan,
+                        resourceAllocation: VirtualEthernetCardResourceAllocation {
+                            reservation: 0,
+                            share: SharesInfo { shares: NIC_SHARES, level: "normal" },
+                            limit: -1i64,
+                        },
                     })
                 };
             }
