@@ -56,8 +56,14 @@ impl Host {
     }
 }
 
-/// `DatastoreSummary`.
-pub(crate) fn summary(mounted: &Mounted, space: Space, accessible: bool) -> Object {
+/// `DatastoreSummary` as it is now.
+pub(crate) fn current_summary(mounted: &Mounted) -> Object {
+    let space = mounted.store.space();
+    let accessible = space.is_ok();
+    summary(mounted, space.unwrap_or(Space { capacity_bytes: 0, free_bytes: 0 }), accessible)
+}
+
+fn summary(mounted: &Mounted, space: Space, accessible: bool) -> Object {
     vim!(DatastoreSummary {
         datastore: mounted.me(),
         name: &mounted.name,

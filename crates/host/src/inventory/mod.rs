@@ -6,8 +6,11 @@ mod network;
 mod pool;
 
 pub(crate) use datastore::props as datastore_props;
+pub(crate) use datastore::{capability as datastore_capability, current_summary as datastore_summary};
 pub use host_system::about;
+pub(crate) use host_system::capability;
 pub(crate) use host_system::quick_stats;
+pub(crate) use pool::runtime;
 
 use vim::{MoRef, props};
 

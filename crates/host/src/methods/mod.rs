@@ -5,6 +5,7 @@ mod console;
 mod datastore;
 mod datastore_system;
 mod disk_manager;
+mod environment;
 mod file_manager;
 mod file_objects;
 mod folder;
@@ -51,6 +52,7 @@ impl Host {
         vm::register(&mut table);
         snapshot::register(&mut table);
         console::register(&mut table);
+        environment::register(&mut table);
         browser::register(&mut table);
         file_manager::register(&mut table);
         disk_manager::register(&mut table);

@@ -1,6 +1,8 @@
 //! A host in the test's own process, driven through its service as any client would.
 #![allow(dead_code)]
 
+pub mod serial;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +137,13 @@ impl Client {
         found.iter().filter_map(|event| Some(event.as_object()?.type_name())).collect()
     }
 
+    /// What the newest event says.
+    pub async fn last_event(&self) -> String {
+        let manager = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+        let latest = self.get(&manager, prop!(EventManager.latestEvent)).expect("an event");
+        latest.get(field!(Event.fullFormattedMessage)).unwrap_or_default().to_owned()
+    }
+
     /// Waits until something is so.
     pub async fn until(&self, mut is: impl FnMut(&Self) -> bool) {
         let mut versions = self.host.core.tree.versions();
@@ -196,6 +205,8 @@ pub struct Site {
 impl Site {
     pub fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
         let root = tempfile::Builder::new().prefix("esf").tempdir().unwrap();
         // Machines run as users of their own.
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -213,7 +224,20 @@ impl Site {
     }
 
     pub async fn open_host(&self) -> Arc<Host> {
-        let options = HostOptions {
+        // A host that was just let go of may still be closing its store.
+        for _ in 0..100 {
+            match Host::open(self.options()).await {
+                Err(host::Error::Store(store::Error::InUse(_))) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("another host has the state open");
+    }
+
+    fn options(&self) -> HostOptions {
+        HostOptions {
             data: self.root.path().join("data"),
             name: "host.test".into(),
             datastores: vec![("ds".into(), self.datastore())],
@@ -225,8 +249,7 @@ impl Site {
                 first_user: Some(210_000),
                 cgroup: None,
             },
-        };
-        Host::open(options).await.unwrap()
+        }
     }
 }
 

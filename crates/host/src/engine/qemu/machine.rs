@@ -27,7 +27,8 @@ pub(super) struct QemuMachine {
 impl QemuMachine {
     pub(super) fn new(machine: ::qemu::Machine, shared: Arc<Shared>) -> Self {
         let events = broadcast::Sender::new(EVENTS);
-        let (told, mut source, ended) = (events.clone(), machine.events(), machine.clone());
+        let (told, mut source) = (events.clone(), machine.events());
+        // Holds no handle: a daemon that lets go of the machine lets go of its monitor too.
         tokio::spawn(async move {
             while let Some(event) = source.next().await {
                 let Some(happening) = translate(event) else { continue };
@@ -37,7 +38,6 @@ impl QemuMachine {
                     return;
                 }
             }
-            drop(told.send(Happening::Ended(ended.wait_exit().await)));
         });
         Self { machine, shared, events }
     }
