@@ -1,6 +1,8 @@
 //! Disks and files on a mounted directory, with the real `qemu-img`: chains are flattened, nothing half done is left,
 //! nothing that is open is touched, nothing leads out.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};

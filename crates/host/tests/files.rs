@@ -1,5 +1,7 @@
 //! Files and directories on the datastores of a simulated host: the browser, the managers, the datastores themselves.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! `/folder` over the datastores of a host.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io;
