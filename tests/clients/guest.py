@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 PASSWORD = "esfera"
+CONTROL = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+PROMPT = re.compile(r"^\S*:\S* # |^\S+:\S+# ")
 
 
 def console_of(runtime, vm_name):
@@ -74,7 +76,7 @@ class Guest:
             self._read_until("assword: ")
             self.socket.sendall(PASSWORD.encode() + b"\n")
             self._read_until(r"# ")
-        self.run("stty -echo 2>/dev/null || true")
+        self.run("PS1=; stty -echo 2>/dev/null || true")
 
     def run(self, command, timeout_s=60):
         mark = f"done-{time.monotonic_ns()}"
@@ -82,6 +84,7 @@ class Guest:
         self.socket.sendall(f"{command}; echo \"{mark}\"'='$?\n".encode())
         before, match = self._read_until(mark + r"=(\d+)\r?\n", timeout_s)
         lines = before.replace("\r", "").split("\n")
-        text = "\n".join(line for line in lines if mark not in line).strip()
+        text = CONTROL.sub("", "\n".join(line for line in lines if mark not in line))
+        text = PROMPT.sub("", text.strip()).strip()
         assert match.group(1) == "0", f"{command!r} failed in the guest with {match.group(1)}: {text}"
-        return re.sub(r"^.*?# ", "", text, count=1).strip() if text.startswith(("~", "/")) else text
+        return text

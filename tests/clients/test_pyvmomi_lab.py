@@ -42,7 +42,11 @@ def guest_spec(si, name, host, memory_mib=192):
     nic = vim.vm.device.VirtualVmxnet3(key=-3, addressType="generated",
                                        backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(
                                            deviceName="VM Network"))
-    changes = [vim.vm.device.VirtualDeviceSpec(operation="add", device=device) for device in (scsi, vmdk, nic)]
+    console = vim.vm.device.VirtualSerialPort(key=-4, yieldOnPoll=True,
+                                              backing=vim.vm.device.VirtualSerialPort.PipeBackingInfo(
+                                                  pipeName="console", endpoint="server"))
+    changes = [vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+               for device in (scsi, vmdk, nic, console)]
     return vim.vm.ConfigSpec(name=name, memoryMB=memory_mib, numCPUs=2, guestId="otherLinux64Guest",
                              files=vim.vm.FileInfo(vmPathName=f"[{datastore.name}] {name}/{name}.vmx"), deviceChange=changes)
 

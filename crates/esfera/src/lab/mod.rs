@@ -36,10 +36,15 @@ pub async fn run(args: LabArgs) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let lab = Lab::prepare(args)?;
-    let running = tokio::select! {
-        running = lab.start() => running?,
-        _ = interrupt.recv() => { lab.net.remove()?; return Ok(()) }
-        _ = terminate.recv() => { lab.net.remove()?; return Ok(()) }
+    let started = tokio::select! {
+        running = lab.start() => running.map(Some),
+        _ = interrupt.recv() => Ok(None),
+        _ = terminate.recv() => Ok(None),
+    };
+    let running = match started {
+        Ok(Some(running)) => running,
+        // Whatever has been started is in the namespaces, and goes with them.
+        stopped_or_failed => return stopped_or_failed.map(drop).and(lab.net.remove()),
     };
     tokio::select! {
         _ = interrupt.recv() => {}

@@ -247,6 +247,14 @@ async fn make_vm(inventory: &Inventory<'_>, datacenter: &Found) -> Result<MoRef>
                     backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
                 },
             },
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                device: VirtualSerialPort {
+                    key: -4,
+                    yieldOnPoll: true,
+                    backing: VirtualSerialPortPipeBackingInfo { pipeName: "console", endpoint: "server" },
+                },
+            },
         ],
     });
     let folder = datacenter.reference(2).context("the datacenter has no VM folder")?;
