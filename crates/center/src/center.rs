@@ -50,6 +50,7 @@ impl Center {
             }
         };
         let expected = Expected::open(&store)?;
+        expected.prune(&inventory).await?;
         let hosts = Hosts::default();
         let state = Arc::new(State { core, inventory, hosts, connector, expected, address });
         let accounts = Accounts::open(store, Realm::vsphere_local(), inventory::root(), about::owner).await?;

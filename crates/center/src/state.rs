@@ -11,6 +11,7 @@ use vim::MoRef;
 use crate::hosts::Hosts;
 use crate::hosts::connector::Connector;
 use crate::inventory::Inventory;
+use crate::records::Record;
 use crate::reference;
 
 pub(crate) struct State {
@@ -44,6 +45,23 @@ pub(crate) struct Expected {
 impl Expected {
     pub(crate) fn open(store: &store::Store) -> store::Result<Self> {
         Ok(Self { places: Mutex::new(PLACEMENTS.all(store)?.into_iter().collect()) })
+    }
+
+    /// Forgets the places of VMs that have appeared since.
+    pub(crate) async fn prune(&self, inventory: &Inventory) -> store::Result<()> {
+        let known: Vec<String> = {
+            let records = inventory.records();
+            let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            let vms = records.values().filter_map(|record| match record {
+                Record::Vm(vm) => Some(&vm.instance_uuid),
+                _ => None,
+            });
+            vms.filter(|uuid| places.contains_key(*uuid)).cloned().collect()
+        };
+        for uuid in known {
+            self.remove(&inventory.store, &uuid).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn find(&self, instance_uuid: &str) -> Option<Placement> {

@@ -41,6 +41,8 @@ async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Op
             Ok(link) => match link.follow().await {
                 Ok(stream) => {
                     host.set_link(Some(link));
+                    // Marks of another link mean nothing on this one.
+                    host.applied.send_replace(0);
                     mirror::follow(state, host, stream, || {
                         if !std::mem::replace(&mut reached, true) {
                             tracing::info!(host = host.name, "host connected");

@@ -41,20 +41,28 @@ async fn take_over(state: &State, host: &ManagedHost, manager: &MoRef, latest: A
         Some((taken, since)) if key > taken + 1 => {
             missed(host, manager, taken, since).await.unwrap_or_default()
         }
+        Some(_) => Vec::new(),
         // Of a host that is new to the center, what happened before is its own.
-        _ => Vec::new(),
+        None => return keep_place(state, host, key, &latest).await,
     };
     let new = if events.is_empty() { vec![latest] } else { events };
     for event in new {
         let number = event.get(field!(Event.key)).unwrap_or(key);
-        let made = event.get(field!(Event.createdTime)).map_or(0, DateTime::as_micros);
         state.core.events.post(translate(state, host, &event)).await;
-        let mut batch = store::Batch::new();
-        if TAKEN.put(&mut batch, id, &(number, made)).is_ok()
-            && let Err(error) = state.inventory.store.commit(batch).await
-        {
-            tracing::error!(host = id, %error, "the place in a host's events could not be kept");
-        }
+        keep_place(state, host, number, &event).await;
+    }
+}
+
+/// Notes that the host's events up to this one are taken over.
+async fn keep_place(state: &State, host: &ManagedHost, key: i32, event: &Object) {
+    let made = event.get(field!(Event.createdTime)).map_or(0, DateTime::as_micros);
+    let mut batch = store::Batch::new();
+    let kept = match TAKEN.put(&mut batch, host.me.id(), &(key, made)) {
+        Ok(()) => state.inventory.store.commit(batch).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = kept {
+        tracing::error!(host = host.name, %error, "the place in a host's events could not be kept");
     }
 }
 

@@ -216,6 +216,7 @@ impl State {
         let link = host.any_link().filter(|_| host.is_connected());
         host.halt();
         host.tasks.clear();
+        host.connection.send_replace(vim_enum!(HostSystemConnectionState.disconnected));
         let gone = me.clone();
         let subsystems: Vec<MoRef> = host.refs().subsystem_centers().collect();
         turn.finish(changes, move |w, edges| {

@@ -20,8 +20,10 @@ pub struct Toy {
     pub service: Arc<Service>,
     pub name: String,
     pub cut: Cut,
-    /// A task that powers a VM on waits for one of these.
+    /// A task that powers a VM on, or makes one, waits for one of these.
     pub gate: Arc<Semaphore>,
+    /// Where the host lives: not with the center, which may end.
+    home: tokio::runtime::Handle,
 }
 
 struct Anyone;
@@ -63,12 +65,23 @@ impl Toy {
         let mut methods = Methods::default();
         register(&mut methods, gate.clone());
         let service = Arc::new(Service::new(core, Arc::new(Anyone), methods));
-        Arc::new(Self { service, name: name.to_owned(), cut: Cut::default(), gate })
+        Arc::new(Self {
+            service,
+            name: name.to_owned(),
+            cut: Cut::default(),
+            gate,
+            home: tokio::runtime::Handle::current(),
+        })
     }
 
     pub fn link(self: &Arc<Self>) -> Arc<dyn HostLink> {
         let local = LocalLink::new(&self.name, self.service.clone(), None).expect("a link");
-        Arc::new(CutLink { local, cut: self.cut.clone(), host: self.name.clone() })
+        Arc::new(CutLink {
+            local: Arc::new(local),
+            cut: self.cut.clone(),
+            host: self.name.clone(),
+            home: self.home.clone(),
+        })
     }
 
     pub fn core(&self) -> &Core {
@@ -264,14 +277,17 @@ const VM: ManagedId = managed_id!(VirtualMachine);
 
 pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     let next = Arc::new(AtomicU32::new(100));
+    let making = gate.clone();
     methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
         let number = next.fetch_add(1, Ordering::Relaxed);
+        let gate = making.clone();
         async move {
             let spec = call.required(arg!(CreateVM_Task.config))?.clone();
             assert_eq!(call.required(arg!(CreateVM_Task.pool))?, &names::root_pool(), "in the host's terms");
             let core = call.service.core.clone();
             call.task(TaskOptions::default(), move |running| async move {
                 running.progress(50);
+                gate.acquire().await.expect("the gate stays").forget();
                 let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
                 let uuid = spec.get(field!(VirtualMachineConfigSpec.instanceUuid)).unwrap_or_default();
                 if name == "refused" {
@@ -357,7 +373,8 @@ pub fn set_power(core: &Core, vm: &MoRef, power: &str) {
 }
 
 struct CutLink {
-    local: LocalLink,
+    home: tokio::runtime::Handle,
+    local: Arc<LocalLink>,
     cut: Cut,
     host: String,
 }
@@ -378,7 +395,8 @@ impl HostLink for CutLink {
     }
     async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
         self.open()?;
-        self.local.invoke(this, args).await
+        let (local, this) = (self.local.clone(), this.clone());
+        self.home.spawn(async move { local.invoke(&this, args).await }).await.expect("the host lives")
     }
     async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
         self.open()?;
