@@ -7,6 +7,7 @@ mod common;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::accounts::{self, Accounts, Realm};
 use api::managers::{self, Facts, Singletons};
@@ -91,7 +92,15 @@ fn identity(directory: &Path) -> Identity {
 }
 
 async fn center_at(directory: &Path) -> Arc<Center> {
-    let mut options = Options::new(Store::open(directory.join("center.db")).unwrap());
+    // A center that was dropped lets go of its files when its last task has ended.
+    let store = loop {
+        match Store::open(directory.join("center.db")) {
+            Ok(store) => break store,
+            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut options = Options::new(store);
     options.password = Some("Test!123".into());
     options.address = Some(directory.file_name().unwrap().to_string_lossy().into_owned());
     options.network = Network::Identity(identity(&directory.join("tls")));
@@ -236,7 +245,7 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     let listener = loop {
         match TcpListener::bind(("127.0.0.1", port)) {
             Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
     // Another directory: the store of the first is in use until its last connection has gone.
