@@ -3,6 +3,7 @@
 //! fresh clone needs exactly one of them.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod environment;
 mod fuzz;
 mod guest;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Options),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Options),
+    /// Measure what is promised in numbers, beside a peer or a limit
+    Bench(bench::Options),
     /// Check format, clippy, the floors of the crates and the tree
     Lint,
 }
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
             setup::packages()?;
             fuzz::run(&options)
         }
+        Command::Bench(options) => bench::run(&options),
         Command::Lint => lint::run(),
     }
 }

@@ -1,5 +1,5 @@
 //! Prints how long it takes to collect name, runtime.powerState and summary.config of 10,000 VMs, and to write them as
-//! SOAP: `cargo run --release -p api --example collect`.
+//! SOAP: `cargo run --release -p api --example collect`; with `ESFERA_FIGURES` set, figures for `cargo xtask bench`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -137,6 +137,11 @@ async fn main() {
     }
     let (collecting, writing) = (median(collecting), median(writing));
     let megabytes = bytes as f64 / 1e6;
+    if std::env::var_os("ESFERA_FIGURES").is_some() {
+        let rate = megabytes / (collecting + writing).as_secs_f64();
+        println!("figure\t{VMS} VMs, collecting and writing SOAP\t{rate}\tMB/s\t\t\t");
+        return;
+    }
     println!("{VMS} VMs x 3 properties, median of {RUNS} runs:");
     println!("  collect          {:8.2} ms", collecting.as_secs_f64() * 1e3);
     println!(

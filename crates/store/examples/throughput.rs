@@ -1,6 +1,10 @@
-//! Durable commits per second of small batches, for 1, 16 and 64 writers:
-//! `cargo run --release -p store --example throughput [directory] [seconds]`.
+//! Durable commits per second of small batches, for 1, 16 and 64 writers, beside appending as many bytes to a file with
+//! an fdatasync after each: `cargo run --release -p store --example throughput [directory] [seconds]`; with
+//! `ESFERA_FIGURES` set, figures for `cargo xtask bench`.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
     let seconds = arguments.next().map_or(Ok(2.0), |text| text.parse::<f64>())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
-    println!("{:>8} {:>12} {:>14}", "writers", "commits/s", "mean wait ms");
+    let figures = std::env::var_os("ESFERA_FIGURES").is_some();
+    if !figures {
+        println!("{:>8} {:>12} {:>14} {:>12}", "writers", "commits/s", "mean wait ms", "bare/s");
+    }
     for writers in [1, 16, 64] {
         let path = directory.join(format!("store-throughput-{}-{writers}.db", std::process::id()));
         let (commits, elapsed) = runtime.block_on(run(&path, writers, Duration::from_secs_f64(seconds)))?;
@@ -20,12 +27,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
         let rate = commits as f64 / elapsed.as_secs_f64();
-        println!("{writers:>8} {rate:>12.0} {:>14.3}", writers as f64 / rate * 1000.0);
+        let bare = bare(&path, Duration::from_secs_f64(seconds))?;
+        if figures {
+            let peer = "write and fdatasync";
+            println!("figure\tdurable commits, {writers} writers\t{rate}\t1/s\t\t{peer}\t{bare}");
+        } else {
+            let wait = writers as f64 / rate * 1000.0;
+            println!("{writers:>8} {rate:>12.0} {wait:>14.3} {bare:>12.0}");
+        }
     }
     Ok(())
 }
 
-async fn run(path: &std::path::Path, writers: usize, long: Duration) -> store::Result<(u64, Duration)> {
+/// How often per second so many bytes as a value of [`run`] can be appended and brought to the disk.
+fn bare(path: &Path, long: Duration) -> std::io::Result<f64> {
+    let mut file = File::create(path)?;
+    let (start, mut times) = (Instant::now(), 0_u64);
+    while start.elapsed() < long {
+        file.write_all(&VALUE)?;
+        file.sync_data()?;
+        times += 1;
+    }
+    let rate = times as f64 / start.elapsed().as_secs_f64();
+    std::fs::remove_file(path)?;
+    Ok(rate)
+}
+
+/// What each commit stores.
+const VALUE: [u8; 100] = [0x42; 100];
+
+async fn run(path: &Path, writers: usize, long: Duration) -> store::Result<(u64, Duration)> {
     let store = Store::open(path)?;
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let start = Instant::now();
@@ -36,7 +67,7 @@ async fn run(path: &std::path::Path, writers: usize, long: Duration) -> store::R
                 let mut n = 0u64;
                 while !stop.load(Ordering::Relaxed) {
                     let mut batch = Batch::new();
-                    batch.put("vm", format!("{writer}-{}", n % 1000), [0x42; 100]);
+                    batch.put("vm", format!("{writer}-{}", n % 1000), VALUE);
                     store.commit(batch).await?;
                     done.fetch_add(1, Ordering::Relaxed);
                     n += 1;
