@@ -1,4 +1,5 @@
 """Breaks things on purpose: daemons are killed in mid-task, QEMU dies, a datastore fills up."""
+import contextlib
 import os
 import random
 import signal
@@ -39,6 +40,20 @@ def kill_and_wait_for_restart(lab, name):
     wait_for(lambda: daemon_pid(lab, name) != pid, 60)
 
 
+def answering_host(si, address):
+    """The host, when the center reaches it: it may take a moment to notice that the daemon was killed at all."""
+    host = by_name(si, vim.HostSystem, address)
+
+    def answers():
+        try:
+            return host.runtime.connectionState == "connected" and host.QueryHostConnectionInfo()
+        except (vmodl.fault.HostNotConnected, vmodl.fault.HostCommunication):
+            return None
+
+    wait_for(answers)
+    return host
+
+
 def running_qemus(lab):
     """Names of the machines whose QEMU is alive, over all hosts of the lab."""
     names = []
@@ -76,8 +91,7 @@ def test_a_daemon_killed_in_mid_task_leaves_the_truth(lab, victim, operation):
     """Whatever the task had come to, afterwards inventory, files and processes agree with each other."""
     si = lab.center.connect()
     address = lab.ready["hosts"][0]["management_address"]
-    host = by_name(si, vim.HostSystem, address)
-    wait_for(lambda: host.runtime.connectionState == "connected")
+    host = answering_host(si, address)
     datacenter = all_of(si, vim.Datacenter)[0]
     name = f"kill-{victim}-{operation.replace('_', '-')}"
     pool = host.parent.resourcePool
@@ -99,8 +113,7 @@ def test_a_daemon_killed_in_mid_task_leaves_the_truth(lab, victim, operation):
     time.sleep(random.Random(name).uniform(0.0, 0.15))
     kill_and_wait_for_restart(lab, victim)
     si = reconnect(lab.center)
-    host = by_name(si, vim.HostSystem, address)
-    wait_for(lambda: host.runtime.connectionState == "connected")
+    answering_host(si, address)
     info = wait_for(lambda: finished(si, task), 60)
     wait_for(lambda: settled(lab, si), 60)
     vms = {v.name: v for v in all_of(si, vim.VirtualMachine)}
@@ -209,12 +222,8 @@ def test_a_full_datastore_is_a_clear_fault_and_nothing_is_left_half_made(small_h
     host = all_of(si, vim.HostSystem)[0]
     folder = all_of(si, vim.Datacenter)[0].vmFolder
     filler = datastore / "filler"
-    with open(filler, "wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
+    with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"\0" * 65536):
             pass
     with pytest.raises((vim.fault.NoDiskSpace, vim.fault.FileFault)):
         wait(si, folder.CreateVM_Task(config=new_vm_spec("full", "small", disk_gib=1),
