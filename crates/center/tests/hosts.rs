@@ -430,3 +430,28 @@ async fn file_operations_go_to_a_host_that_has_the_datastore() {
         assert_eq!(fault.type_name(), expected, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_hosts_event_names_the_centers_objects_even_those_just_removed() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let (dc, _, hosts) = folders(&client).await;
+    let toy = Toy::new("h1");
+    toy.add_vm("1", "web", "u");
+    standalone(&center, &toy, &hosts).await;
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    toy.remove_vm("1");
+    client.until(|client| !client.exists(&vm)).await;
+    toy.say(1, "1");
+    let manager = MoRef::new(managed_id!(EventManager), "EventManager");
+    let latest = |client: &Client| {
+        let event = client.get(&manager, prop!(EventManager.latestEvent).number());
+        event.and_then(|event| event.as_object().cloned())
+    };
+    client.until(|client| latest(client).is_some_and(|event| event.type_name() == "VmRemovedEvent")).await;
+    let event = latest(&client).unwrap();
+    let named = event.get(field!(Event.vm)).unwrap().get(field!(VmEventArgument.vm)).unwrap().clone();
+    assert_eq!(named, vm);
+    let place = event.get(field!(Event.datacenter)).unwrap();
+    assert_eq!(place.get(field!(DatacenterEventArgument.datacenter)), Some(&dc));
+}

@@ -80,6 +80,9 @@ pub(super) async fn apply(
     for task in tasks.1 {
         host.tasks.forget(&task);
     }
+    if whole {
+        events::begin(state, host, latest.as_ref().map(|(_, event)| event)).await;
+    }
     if let Some(latest) = latest {
         events::forward(state, host, latest);
     }

@@ -23,6 +23,16 @@ pub(super) fn latest(sorted: &Sorted) -> Option<(MoRef, Arc<Object>)> {
     Some((manager.clone(), facts::object(set, prop!(EventManager.latestEvent))?.clone()))
 }
 
+/// A host is followed from now on: of one that is new to the center, what happened before is its own.
+pub(super) async fn begin(state: &State, host: &ManagedHost, latest: Option<&Arc<Object>>) {
+    if TAKEN.get(&state.inventory.store, host.me.id()).ok().flatten().is_some() {
+        return;
+    }
+    let key = latest.and_then(|event| event.get(field!(Event.key))).unwrap_or(0);
+    let made = latest.and_then(|event| event.get(field!(Event.createdTime))).unwrap_or_else(DateTime::now);
+    keep_place(state, host, key, made).await;
+}
+
 /// Has the events up to this one taken over, in order, behind what is under way already.
 pub(super) fn forward(state: &Arc<State>, host: &Arc<ManagedHost>, (manager, latest): (MoRef, Arc<Object>)) {
     let (state, host) = (state.clone(), host.clone());
@@ -42,20 +52,21 @@ async fn take_over(state: &State, host: &ManagedHost, manager: &MoRef, latest: A
             missed(host, manager, taken, since).await.unwrap_or_default()
         }
         Some(_) => Vec::new(),
-        // Of a host that is new to the center, what happened before is its own.
-        None => return keep_place(state, host, key, &latest).await,
+        // The place is kept when a host is first followed, unless the store failed then.
+        None => Vec::new(),
     };
     let new = if events.is_empty() { vec![latest] } else { events };
     for event in new {
         let number = event.get(field!(Event.key)).unwrap_or(key);
         state.core.events.post(translate(state, host, &event)).await;
-        keep_place(state, host, number, &event).await;
+        let made = event.get(field!(Event.createdTime)).unwrap_or_else(DateTime::now);
+        keep_place(state, host, number, made).await;
     }
 }
 
 /// Notes that the host's events up to this one are taken over.
-async fn keep_place(state: &State, host: &ManagedHost, key: i32, event: &Object) {
-    let made = event.get(field!(Event.createdTime)).map_or(0, DateTime::as_micros);
+async fn keep_place(state: &State, host: &ManagedHost, key: i32, made: DateTime) {
+    let made = made.as_micros();
     let mut batch = store::Batch::new();
     let kept = match TAKEN.put(&mut batch, host.me.id(), &(key, made)) {
         Ok(()) => state.inventory.store.commit(batch).await.map(drop),
@@ -90,7 +101,7 @@ async fn missed(host: &ManagedHost, manager: &MoRef, taken: i32, since: i64) -> 
 /// The event in the center's terms: its references, names and place.
 fn translate(state: &State, host: &ManagedHost, event: &Arc<Object>) -> Object {
     let refs = host.refs();
-    let mapped = Value::Object(event.clone()).map_refs(&|reference| refs.center(reference));
+    let mapped = Value::Object(event.clone()).map_refs(&|reference| refs.center_or_former(reference));
     let fixed = refs.fixed().clone();
     drop(refs);
     let mut event = mapped.as_object().map_or_else(|| Object::clone(event), |event| Object::clone(event));

@@ -1,6 +1,6 @@
 //! Which object of the center stands for which object of one host, both ways.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use vim::{ManagedId, MoRef, managed_id};
 
@@ -25,14 +25,24 @@ pub(crate) struct Refs {
     to_host: HashMap<MoRef, MoRef>,
     /// The host's own parts (`configManager`), as the host names them.
     subsystems: HashSet<MoRef>,
+    /// What was removed last, by the host's reference: an event may still speak of it.
+    former: VecDeque<(MoRef, MoRef)>,
 }
+
+/// Removed objects that are remembered for events.
+const MAX_FORMER: usize = 256;
 
 const BROWSER: ManagedId = managed_id!(EnvironmentBrowser);
 
 impl Refs {
     pub(crate) fn new(fixed: Fixed) -> Self {
-        let mut refs =
-            Self { to_center: HashMap::new(), to_host: HashMap::new(), subsystems: HashSet::new(), fixed };
+        let mut refs = Self {
+            to_center: HashMap::new(),
+            to_host: HashMap::new(),
+            subsystems: HashSet::new(),
+            former: VecDeque::new(),
+            fixed,
+        };
         refs.rehome(refs.fixed.clone());
         refs
     }
@@ -72,7 +82,18 @@ impl Refs {
         if self.to_host.get(&center) == Some(remote) {
             self.to_host.remove(&center);
         }
+        if self.former.len() >= MAX_FORMER {
+            self.former.pop_front();
+        }
+        self.former.push_back((remote.clone(), center.clone()));
         Some(center)
+    }
+
+    /// What stands, or stood until a moment ago, for the host's object.
+    pub(crate) fn center_or_former(&self, remote: &MoRef) -> Option<MoRef> {
+        self.center(remote).or_else(|| {
+            self.former.iter().rev().find(|(at, _)| at == remote).map(|(_, center)| center.clone())
+        })
     }
 
     pub(crate) fn center(&self, remote: &MoRef) -> Option<MoRef> {

@@ -101,6 +101,21 @@ impl Toy {
         }
     }
 
+    /// Says that something has happened to a VM.
+    pub fn say(&self, key: i32, vm: &str) {
+        let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+        let event = vim!(VmRemovedEvent {
+            key: key,
+            chainId: key,
+            createdTime: vim::DateTime::now(),
+            userName: "root",
+            template: false,
+            fullFormattedMessage: "gone",
+            vm: VmEventArgument { name: "web", vm: vm_ref(vm) },
+        });
+        self.core().tree.write(|w| w.set(&events, props!(EventManager { latestEvent: event })));
+    }
+
     pub fn remove_vm(&self, id: &str) {
         remove_vm(self.core(), id);
     }
@@ -135,6 +150,8 @@ pub fn create_objects(core: &Core, name: &str) {
             props!(Datacenter { name: "ha-datacenter", vmFolder: names::vm_folder() }),
         );
         w.create(&names::file_manager(), props!(FileManager {}));
+        let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+        w.create(&events, props!(EventManager { maxCollector: 1 }));
         let browser = MoRef::new(managed_id!(EnvironmentBrowser), "ha-envbrowser");
         w.create(&browser, props!(EnvironmentBrowser {}));
         w.create(
