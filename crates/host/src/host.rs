@@ -1,8 +1,8 @@
 //! The host as a whole: its parts, how it is opened, and the register of its virtual machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use api::Core;
 use datastore::Datastore;
@@ -103,6 +103,10 @@ pub struct Host {
     pub networks: Vec<String>,
     pub hardware: Hardware,
     pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
+    /// Names of machines that are being made.
+    pub(crate) making: Mutex<BTreeSet<String>>,
+    /// Held by whoever finds and takes a place for a machine.
+    pub(crate) placing: tokio::sync::Mutex<()>,
     pub(crate) closing: CancellationToken,
     /// Held by whoever adds, renames or removes a datastore.
     pub(crate) mounting: tokio::sync::Mutex<()>,
@@ -176,6 +180,8 @@ impl Host {
             networks: parts.networks,
             hardware: parts.hardware,
             vms: RwLock::default(),
+            making: Mutex::default(),
+            placing: tokio::sync::Mutex::default(),
             closing: CancellationToken::new(),
             mounting: tokio::sync::Mutex::default(),
         });

@@ -1,5 +1,7 @@
 //! Devices and settings of machines, through the API of a simulated host.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Client, simulated, simulated_with, small};

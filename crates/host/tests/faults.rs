@@ -1,6 +1,8 @@
 //! What happens when something goes wrong: two at once, a daemon that died half-way, a full datastore, a process that
 //! was killed.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;
@@ -32,6 +34,19 @@ async fn of_two_machines_of_one_name_one_is_refused_and_leaves_nothing() {
     let names: Vec<String> =
         on.store.list(&FilePath::root()).unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["same"]);
+}
+
+#[tokio::test]
+async fn machines_made_at_the_same_time_do_not_get_into_each_others_way() {
+    let c = simulated().await;
+    let (first, second) = tokio::join!(c.create(small("race")), c.create(small("race")));
+    assert_eq!([&first, &second].iter().filter(|made| made.is_ok()).count(), 1, "{first:?} {second:?}");
+    let made = first.or(second).unwrap();
+    let on = c.host.datastores.by_name("ds").unwrap();
+    assert!(on.store.exists(&FilePath::parse("race/race.vmx").unwrap()).unwrap());
+    assert_eq!(c.get(&made, prop!(VirtualMachine.name)).as_deref(), Some("race"));
+    let (one, two) = tokio::join!(c.create(small("one")), c.create(small("two")));
+    assert!(one.is_ok() && two.is_ok());
 }
 
 #[tokio::test]

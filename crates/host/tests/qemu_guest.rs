@@ -1,5 +1,7 @@
 //! A guest that boots, looked at from inside.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::serial::Serial;

@@ -1,5 +1,7 @@
 //! Everything that a host shows has the fields that the schema requires, and refers only to what is there.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{simulated, small};

@@ -2,7 +2,7 @@
 //! be; whoever opens the host after a crash removes them. When all is there it is registered in earnest.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use datastore::vmx::{Dictionary, VmxConfig};
 use datastore::{DatastorePath, FilePath};
@@ -30,8 +30,34 @@ impl Host {
     ) -> Result<Arc<Vm>, Fault> {
         let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default().to_owned();
         plan::check_name(&name)?;
-        self.check_free_name(&name, None)?;
-        let (host, planned) = (self.clone(), spec.clone());
+        self.reserve_name(&name)?;
+        let made = self.create_named(spec, pool, task).await;
+        self.making.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        made
+    }
+
+    /// Keeps a name for a machine that is being made.
+    fn reserve_name(&self, name: &str) -> Result<(), Fault> {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_free_name(name, None)?;
+        if !making.insert(name.to_owned()) {
+            return Err(fault!(
+                DuplicateName { name: name, object: ids::vm_folder() },
+                "A virtual machine called {name} is being made already"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn create_named(
+        self: &Arc<Self>,
+        spec: Arc<Object>,
+        pool: MoRef,
+        task: &MoRef,
+    ) -> Result<Arc<Vm>, Fault> {
+        // One at a time until the directory is there: then nobody else finds its place free.
+        let placing = self.placing.lock().await;
+        let (host, planned) = (self.clone(), spec);
         let (plan, home, new_directory) = blocking(move || {
             let (home, new_directory) = host.choose_home(&planned)?;
             let plan = host.plan(home.clone(), None, |around| plan::create(&planned, around))?;
@@ -39,9 +65,11 @@ impl Host {
         })
         .await?;
         let mut made: Vec<FileRef> = created_disks(&plan).collect();
-        made.push(home.clone());
         if new_directory {
-            made = vec![home.directory()];
+            made.retain(|file| file.directory() != home.directory());
+            made.push(home.directory());
+        } else {
+            made.push(home.clone());
         }
         let mut record = Registered {
             datastore: home.datastore,
@@ -55,7 +83,12 @@ impl Host {
             task: Some(task.id().to_owned()),
         };
         let number = self.begin_registration(&mut record).await?;
-        let built = self.build(&home, new_directory, &plan).await;
+        if new_directory && let Err(fault) = self.make_directory(&home).await {
+            self.drop_record(number).await;
+            return Err(fault);
+        }
+        drop(placing);
+        let built = self.build(&home, &plan).await;
         let built = match built {
             Ok(built) => {
                 record.unfinished = None;
@@ -78,19 +111,15 @@ impl Host {
         }
     }
 
-    /// Makes the directory, the disks and the configuration.
-    async fn build(
-        &self,
-        home: &FileRef,
-        new_directory: bool,
-        plan: &Plan,
-    ) -> Result<(VmxConfig, Dictionary), Fault> {
+    async fn make_directory(&self, home: &FileRef) -> Result<(), Fault> {
         let on = self.datastores.of(home)?;
-        if new_directory {
-            let (directory, on) = (home.directory().path, on.clone());
-            blocking(move || on.store.make_directory(&directory, true).map_err(|error| on.fault(&error)))
-                .await?;
-        }
+        let directory = home.directory().path;
+        blocking(move || on.store.make_directory(&directory, true).map_err(|error| on.fault(&error))).await
+    }
+
+    /// Makes the disks and the configuration.
+    async fn build(&self, home: &FileRef, plan: &Plan) -> Result<(VmxConfig, Dictionary), Fault> {
+        let on = self.datastores.of(home)?;
         let images = self.engine.images();
         for step in &plan.steps {
             if let Step::CreateDisk { file, bytes, thin, eager, .. } = step {
@@ -190,7 +219,7 @@ impl Host {
             broken: None,
         };
         let vm = Arc::new(Vm::new(ids::vm(number), state));
-        let mut vms = self.vms.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut vms = self.vms.write().unwrap_or_else(PoisonError::into_inner);
         vms.insert(vm.me.id().to_owned(), vm.clone());
         vm
     }

@@ -375,7 +375,7 @@ impl Host {
             if let Some(reason) = machine.ended() {
                 self.has_ended(vm, &reason, who, false).await;
             }
-            self.clear_away(&[file.clone()]).await;
+            self.clear_away(std::slice::from_ref(&file)).await;
             self.note_suspending(vm, None).await?;
             return Err(self.image_fault(&file, &error));
         }

@@ -223,16 +223,17 @@ impl Host {
     fn outcome(&self, task: &UnfinishedTask) -> Outcome {
         let vm = task.entity().and_then(|entity| self.vm(entity).ok());
         let power = vm.as_ref().map(|vm| vm.power());
-        let done = match (task.method(), power) {
-            (Some(m), Some(Power::On)) if m == method!(PowerOnVM_Task) => true,
-            (Some(m), Some(Power::Off)) if m == method!(PowerOffVM_Task) => true,
-            (Some(m), Some(Power::Suspended)) if m == method!(SuspendVM_Task) => true,
-            (Some(m), None) if m == method!(Destroy_Task) => true,
-            (Some(m), _) if m == method!(CreateVM_Task) || m == method!(RegisterVM_Task) => {
-                return self.made_by(&task.task).map(|me| Some(Value::Ref(me))).ok_or_else(|| nothing_made());
-            }
-            _ => false,
-        };
+        let Some(method) = task.method() else { return task.interrupted() };
+        if method == method!(CreateVM_Task) || method == method!(RegisterVM_Task) {
+            return self.made_by(&task.task).map(|me| Some(Value::Ref(me))).ok_or_else(nothing_made);
+        }
+        let wanted = [
+            (method!(PowerOnVM_Task), Some(Power::On)),
+            (method!(PowerOffVM_Task), Some(Power::Off)),
+            (method!(SuspendVM_Task), Some(Power::Suspended)),
+            (method!(Destroy_Task), None),
+        ];
+        let done = wanted.contains(&(method, power));
         if done { Ok(None) } else { task.interrupted() }
     }
 

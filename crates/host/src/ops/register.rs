@@ -19,6 +19,7 @@ impl Host {
         pool: MoRef,
         task: &MoRef,
     ) -> Result<Arc<Vm>, Fault> {
+        let _placing = self.placing.lock().await;
         let home = self.datastores.parse(path)?;
         let known = self.all_vms().into_iter().find(|vm| vm.state().home == home);
         if let Some(known) = known {

@@ -355,7 +355,7 @@ impl Host {
         let above = lying_on(configs().map(|config| &**config), base);
         let [layer] = above.as_slice() else {
             if above.is_empty() {
-                self.clear_away(&[base.clone()]).await;
+                self.clear_away(std::slice::from_ref(base)).await;
             }
             return Ok(());
         };
@@ -384,7 +384,7 @@ impl Host {
             images.rebase(&file, base).await.map_err(|error| self.image_fault(&file, &error))?;
         }
         self.replace_everywhere(vm, layer, base).await?;
-        self.clear_away(&[layer.clone()]).await;
+        self.clear_away(std::slice::from_ref(layer)).await;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! A host in the test's own process, driven through its service as any client would.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod serial;
 
@@ -12,7 +12,7 @@ use api::{Account, Authority, Call, Service, Session, Snapshot};
 use async_trait::async_trait;
 use datastore::Datastore;
 use host::engine::{AccelPolicy, QemuOptions};
-use host::net::NoPlug;
+use host::net::{NoPlug, PortPlug};
 use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
 use vim::{Args, Data, Fault, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
@@ -224,9 +224,13 @@ impl Site {
     }
 
     pub async fn open_host(&self) -> Arc<Host> {
+        self.open_host_with(Arc::new(NoPlug)).await
+    }
+
+    pub async fn open_host_with(&self, plug: Arc<dyn PortPlug>) -> Arc<Host> {
         // A host that was just let go of may still be closing its store.
         for _ in 0..100 {
-            match Host::open(self.options()).await {
+            match Host::open(self.options(plug.clone())).await {
                 Err(host::Error::Store(store::Error::InUse(_))) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -236,13 +240,13 @@ impl Site {
         panic!("another host has the state open");
     }
 
-    fn options(&self) -> HostOptions {
+    fn options(&self, plug: Arc<dyn PortPlug>) -> HostOptions {
         HostOptions {
             data: self.root.path().join("data"),
             name: "host.test".into(),
             datastores: vec![("ds".into(), self.datastore())],
             networks: vec![DEFAULT_NETWORK.into()],
-            plug: Arc::new(NoPlug),
+            plug,
             qemu: QemuOptions {
                 runtime: self.root.path().join("run"),
                 accel: AccelPolicy::Tcg,
