@@ -257,6 +257,22 @@ impl Site {
     }
 }
 
+/// A test that fails leaves no machine running.
+impl Drop for Site {
+    fn drop(&mut self) {
+        let Ok(machines) = std::fs::read_dir(self.root.path().join("run")) else { return };
+        for machine in machines.flatten() {
+            let pid = std::fs::read_to_string(machine.path().join("pid")).unwrap_or_default();
+            let command = std::fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+            let ours = String::from_utf8_lossy(&command).contains(&*self.root.path().to_string_lossy());
+            let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid.filter(|_| ours) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
 /// The bootable guest that `cargo xtask guest` makes; tests that need it end early where it is not there.
 pub fn guest_image() -> Option<PathBuf> {
     let named = std::env::var_os("ESFERA_GUEST_IMAGE").map(PathBuf::from);
