@@ -12,6 +12,7 @@ pub mod event;
 pub mod files;
 pub mod history;
 pub mod managers;
+mod needed;
 pub mod property;
 mod search;
 pub mod server;

@@ -192,7 +192,7 @@ impl Service {
                 self.check(session, reference, privilege, state)?;
             }
         }
-        Ok(())
+        crate::needed::check(session, object, call, state)
     }
 
     /// Whether the session has the privilege on the object.

@@ -17,6 +17,7 @@ pub fn all_privileges() -> &'static BTreeSet<&'static str> {
     static ALL: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         let schema = schema();
         let mut all = BTreeSet::from(OURS);
+        all.extend(crate::needed::privileges());
         all.extend(IMPLICIT);
         for ty in &schema.managed {
             all.extend(ty.privileges.iter().flatten());

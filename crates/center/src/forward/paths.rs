@@ -13,6 +13,9 @@ use crate::ops::Table;
 use crate::records::Record;
 use crate::state::State;
 
+const BROWSE: &str = "Datastore.Browse";
+const MANAGE: &str = "Datastore.FileManagement";
+
 const FILE_METHODS: &[MethodId] = &[
     method!(MoveDatastoreFile_Task),
     method!(CopyDatastoreFile_Task),
@@ -50,10 +53,25 @@ pub(super) fn register(table: &mut Table) {
         [method!(SearchDatastore_Task), method!(SearchDatastoreSubFolders_Task), method!(DeleteFile)]
     {
         table.on(managed_id!(HostDatastoreBrowser), method, |state, call| async move {
+            may_browse(&state, &call)?;
             let options = state.shared(&call);
             state.carry(call, options).await
         });
     }
+}
+
+/// A browser shows and deletes what is on the datastore that the path names.
+fn may_browse(state: &State, call: &Call) -> Result<(), Fault> {
+    let path = call.args.at(0).and_then(Value::as_str).unwrap_or_default();
+    let privilege = if call.args.method == method!(DeleteFile) { MANAGE } else { BROWSE };
+    let Some(name) = datastore_name(path) else { return Ok(()) };
+    let session = call.session()?;
+    let tree = call.state();
+    // A name that several datacenters have: each must be allowed, as it is not known yet which one is meant.
+    for datastore in state.datastores_named(name) {
+        call.service.check(session, &datastore, privilege, &tree)?;
+    }
+    Ok(())
 }
 
 /// The datastore's name in `[name] rest`.
@@ -81,6 +99,10 @@ async fn carry(state: Arc<State>, call: Call, manager: MoRef) -> Result<Option<V
             )
         })?;
         needed.push((name.to_owned(), datacenter.clone()));
+    }
+    for (name, datacenter) in &needed {
+        let datastore = state.find_datastore(name, datacenter.as_ref())?;
+        call.service.check(call.session()?, &datastore, MANAGE, &call.state())?;
     }
     let host = state.host_for(&needed)?;
     let args = call.args.clone();
@@ -136,6 +158,16 @@ impl State {
                 "Several datacenters have a datastore '{name}'; name the datacenter"
             )),
         }
+    }
+
+    /// All datastores of this name.
+    fn datastores_named(&self, name: &str) -> Vec<MoRef> {
+        let records = self.inventory.records();
+        let named = records.iter().filter(|(_, record)| match record {
+            Record::Datastore(store) => store.name == name,
+            _ => false,
+        });
+        named.map(|(at, _)| at.clone()).collect()
     }
 
     /// A connected host that reaches all these datastores.
