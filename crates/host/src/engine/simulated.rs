@@ -20,6 +20,9 @@ use super::{
 use crate::datastores::Datastores;
 use crate::vm::device::FileRef;
 
+/// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
+const EVENTS: usize = 8;
+
 /// Runs machines in memory.
 pub struct SimulatedEngine {
     images: Arc<MemoryImages>,
@@ -134,7 +137,7 @@ impl SimulatedMachine {
                 ended: None,
                 chains: config.disks().map(|(key, disk)| (key, chain(disk))).collect(),
             }),
-            events: broadcast::Sender::new(super::EVENTS),
+            events: broadcast::Sender::new(EVENTS),
         }
     }
 
