@@ -50,7 +50,8 @@ def real_host(room):
 
 
 def center(room):
-    hosts = [Daemon(room / f"h{n}", "sim", "--esx", "--listen", f"127.0.0.1:0", "--user", "root") for n in range(2)]
+    # A host is known by its address, so each has its own.
+    hosts = [Daemon(room / f"h{n}", "sim", "--esx", "--listen", f"127.0.0.{n}:0", "--user", "root") for n in (1, 2)]
     with Daemon(room / "center", "center", "--listen", "127.0.0.1:0", "--data", str(room / "center/data")) as server:
         try:
             empty, _ = settled(server.pid)
@@ -66,17 +67,21 @@ def center(room):
 def add_host(client, daemon):
     """Adds a host, by the thumbprint of the certificate that it shows."""
     root = client.content["rootFolder"][1]
-    datacenter = re.search(r'type="Datacenter">([^<]*)', client.retrieve("Folder", root, "childEntity"))
-    if not datacenter:
+    if not (datacenters := referred(client, "Folder", root, "childEntity")):
         client.made("Folder", root, "CreateDatacenter", parameter("name", "DC"))
-        datacenter = re.search(r'type="Datacenter">([^<]*)', client.retrieve("Folder", root, "childEntity"))
-    folder = client.retrieve("Datacenter", datacenter.group(1), "hostFolder")
-    folder = re.search(r'type="Folder">([^<]*)</val>', folder).group(1)
+        datacenters = referred(client, "Folder", root, "childEntity")
+    folder, = referred(client, "Datacenter", datacenters[0], "hostFolder")
     address, thumbprint = Client(daemon.ready, login=False).server()
     spec = (f"<spec>{parameter('hostName', address[0])}{parameter('port', address[1])}"
             f"{parameter('sslThumbprint', thumbprint)}{parameter('userName', daemon.ready['user'])}"
             f"{parameter('password', daemon.ready['password'])}<force>true</force></spec><addConnected>true</addConnected>")
     client.task("Folder", folder, "AddStandaloneHost_Task", spec)
+
+
+def referred(client, kind, value, path):
+    """The references that a property holds."""
+    answer = client.retrieve(kind, value, path).partition("<val")[2]
+    return re.findall(r'type="\w+"[^>]*>([^<]+)</', answer)
 
 
 def simulated(room):
