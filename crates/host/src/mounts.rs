@@ -1,6 +1,7 @@
 //! What the host remembers of its datastores: the directories that were added through the API, which are mounted again at
 //! every start, and the names that datastores were given.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,13 @@ const REMEMBERED: Collection<Remembered> = Collection::new("datastores");
 /// If one of the command line cannot be mounted. One that was added and is gone is left out, with a word in the log.
 pub(crate) fn mount_all(store: &Store, named: &[(String, PathBuf)], datastores: &Datastores) -> Result<()> {
     let mount = |name: &str, directory: &Path| {
+        if let Some(closed) = closed_directory(directory) {
+            tracing::warn!(
+                datastore = name,
+                "virtual machines run as users of their own, who cannot enter {}; allow it with: chmod o+x {0}",
+                closed.display()
+            );
+        }
         let mounted = Datastore::mount(directory);
         mounted.map_err(|source| Error::Datastore { name: name.to_owned(), source })
     };
@@ -51,6 +59,15 @@ pub(crate) fn mount_all(store: &Store, named: &[(String, PathBuf)], datastores: 
     Ok(())
 }
 
+/// The first directory on the way to a datastore, itself included, that others than its owner cannot enter.
+fn closed_directory(datastore: &Path) -> Option<&Path> {
+    const ENTER: u32 = 0o001;
+    let closed = |directory: &&Path| {
+        std::fs::metadata(directory).is_ok_and(|known| known.permissions().mode() & ENTER == 0)
+    };
+    datastore.ancestors().filter(closed).last()
+}
+
 impl Host {
     /// What is remembered of a datastore.
     pub(crate) fn remembered(&self, datastore: &MoRef) -> Result<Option<Remembered>, Fault> {
@@ -67,5 +84,24 @@ impl Host {
             None => REMEMBERED.delete(&mut batch, datastore.id()),
         }
         self.core.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{Permissions, create_dir, set_permissions};
+
+    #[test]
+    fn the_outermost_closed_directory_is_named() {
+        let outer = tempfile::tempdir().unwrap();
+        let (closed, open) = (outer.path().join("closed"), outer.path().join("closed/open"));
+        for (directory, mode) in [(outer.path(), 0o755), (&closed, 0o700), (&open, 0o755)] {
+            let _ = create_dir(directory);
+            set_permissions(directory, Permissions::from_mode(mode)).unwrap();
+        }
+        assert_eq!(closed_directory(&open), Some(closed.as_path()));
+        set_permissions(&closed, Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(closed_directory(&open), None);
     }
 }
