@@ -107,7 +107,6 @@ fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
     pytest.current_dir(&directory).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest
         .args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"])
-        .arg(directory)
         .args(rest);
     process::run(environment.apply(&mut pytest))
 }
