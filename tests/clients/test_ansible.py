@@ -25,6 +25,14 @@ def test_a_vm_lives_its_life_by_playbook(sim, tmp_path):
     play("lifecycle.yml", sim, tmp_path, datacenter="DC0", esxi="DC0_H0", datastore="LocalDS_0")
 
 
+def test_devices_and_snapshots_are_managed_by_playbook(sim, tmp_path):
+    play("devices.yml", sim, tmp_path, datacenter="DC0", esxi="DC0_H0", datastore="LocalDS_0")
+
+
+def test_the_newer_collection_manages_a_vm(sim, tmp_path):
+    play("newer.yml", sim, tmp_path, datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
+
+
 def test_a_host_is_taken_out_and_added_by_playbook(lab, tmp_path):
     host = lab.ready["hosts"][1]
     play("hosts.yml", lab.center, tmp_path, datacenter="Lab", esxi=host["management_address"],

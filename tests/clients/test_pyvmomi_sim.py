@@ -25,25 +25,13 @@ def test_the_default_inventory_has_the_well_known_names(sim):
     assert "VM Network" in names[vim.Network]
 
 
-def test_every_property_of_a_vm_can_be_read(sim):
+def test_a_vm_says_what_it_is_and_where_it_runs(sim):
     si = sim.connect()
     vm = by_name(si, vim.VirtualMachine, "DC0_H0_VM0")
-    for prop in vm._GetPropertyList():
-        getattr(vm, prop.name)
     assert vm.summary.config.name == "DC0_H0_VM0"
     assert vm.config.uuid and vm.config.instanceUuid and vm.config.hardware.numCPU >= 1
     assert vm.parent.name == "vm" and vm.runtime.host.name == "DC0_H0"
     assert vm.guest.toolsRunningStatus
-
-
-def test_every_property_of_hosts_and_containers_can_be_read(sim):
-    si = sim.connect()
-    for kind in (vim.HostSystem, vim.Datacenter, vim.Folder, vim.ClusterComputeResource, vim.ComputeResource,
-                 vim.ResourcePool, vim.Datastore, vim.Network):
-        things = all_of(si, kind)
-        assert things, kind
-        for prop in things[0]._GetPropertyList():
-            getattr(things[0], prop.name)
 
 
 @pytest.mark.parametrize("server", ["sim", "esx"])
