@@ -42,6 +42,8 @@ refs! {
     virtual_disk_manager: VirtualDiskManager = "ha-vdiskmanager";
     /// Which datastores the host has.
     datastore_system: HostDatastoreSystem = "ha-datastoresystem";
+    /// Which machines start with the host.
+    auto_start_manager: HostAutoStartManager = "ha-autostart-mgr";
 }
 
 /// A virtual machine by its number.

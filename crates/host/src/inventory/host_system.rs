@@ -34,11 +34,19 @@ pub(super) fn props(host: &Host, datastores: Vec<MoRef>, networks: Vec<MoRef>) -
         licensableResource: HostLicensableResourceInfo {
             resource: [KeyAnyValue { key: "numCpuPackages", value: i32::from(host.hardware.cpu.packages) },]
         },
-        configManager: HostConfigManager {},
+        configManager: HostConfigManager { autoStartManager: ids::auto_start_manager() },
         config: config(host),
         datastore: datastores,
         network: networks,
         datastoreBrowser: ids::datastore_browser(),
+    })
+}
+
+/// Machines do not start with the host: libvirt reads so before it describes a machine, and does not survive a host
+/// that has nobody to ask.
+pub(super) fn auto_start() -> Props {
+    props!(HostAutoStartManager {
+        config: HostAutoStartManagerConfig { defaults: AutoStartDefaults { enabled: false } },
     })
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn bootstrap(host: &Host) {
         w.set(&ids::root_pool(), pool::root(host));
         w.set(&ids::compute_resource(), pool::compute_resource(host, datastores.clone(), networks.clone()));
         w.set(&ids::host(), host_system::props(host, datastores, networks));
+        w.create(&ids::auto_start_manager(), host_system::auto_start());
         w.create(
             &ids::environment_browser(),
             props!(EnvironmentBrowser { datastoreBrowser: ids::datastore_browser() }),
