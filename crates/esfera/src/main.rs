@@ -12,6 +12,7 @@ use cli::args::{CenterArgs, Cli, Command, HostArgs, HostCommand, LabArgs, SimArg
 use cli::failure::Failure;
 
 fn main() -> ExitCode {
+    daemon::allocator::settle();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,5 +1,6 @@
 //! What the daemons have in common: a log, sockets, the first password, and an orderly end.
 
+pub mod allocator;
 pub mod center;
 pub mod host;
 mod inherit;
