@@ -102,6 +102,8 @@ async fn paths_that_lead_out_reach_the_files_as_they_are_and_are_refused_there()
     }
     assert_eq!(daemon.ask("GET", "/folder/%252e%252e/x?dsName=ds%201", &key).await.status, 404);
     assert_eq!(daemon.files.asked.lock().unwrap().last().unwrap().path, "%2e%2e/x", "undone once only");
+    assert_eq!(daemon.ask("GET", "/folder/folder1/x?dsName=ds%201", &key).await.status, 404);
+    assert_eq!(daemon.files.asked.lock().unwrap().last().unwrap().path, "folder1/x", "cut off once only");
     assert_eq!(daemon.ask("GET", "/folder/%ff?dsName=ds%201", &key).await.status, 400);
     assert_eq!(daemon.ask("PUT", "/folder/x", &format!("{key}Content-Length: 0\r\n")).await.status, 400);
 }

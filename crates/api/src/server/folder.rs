@@ -35,7 +35,8 @@ pub(super) async fn handle(
     };
     // The session is in use until the answer has been sent: a long transfer is no idleness.
     let active = session.as_ref().map(crate::Session::begin);
-    let path = head.uri.path().trim_start_matches("/folder").trim_start_matches('/');
+    let path = head.uri.path();
+    let path = path.strip_prefix("/folder").unwrap_or(path).trim_start_matches('/');
     let Some(path) = unescape(path) else {
         return (StatusCode::BAD_REQUEST, "the path is not UTF-8\n").into_response();
     };

@@ -16,8 +16,8 @@ pub async fn run(args: CenterArgs) -> Result<()> {
     let certificate = certificate(&args.data, "center", &args.listen.name)?;
     let database = args.data.join("center.db");
     let first_start = !database.exists();
-    let store = Store::open(&database)?;
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
+    let store = Store::open(&database)?;
     let mut options = Options::new(store);
     options.address = args.listen.name.first().cloned();
     options.administrator = ADMINISTRATOR.into();

@@ -152,10 +152,15 @@ pub fn password_for(first_start: bool, data: &Path, file: Option<&Path>) -> Resu
     Ok(Some(password))
 }
 
-/// Writes a file that tells a waiting program that the daemon answers. It appears whole.
+/// Writes a file that tells a waiting program that the daemon answers. It appears whole, and only its owner can read
+/// it: it holds a password.
 pub fn write_ready_file(path: &Path, ready: &Json) -> Result<()> {
     let new = path.with_extension("new");
-    std::fs::write(&new, ready.to_string())
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(&new)
+        .and_then(|mut file| file.write_all(ready.to_string().as_bytes()))
         .and_then(|()| std::fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }
