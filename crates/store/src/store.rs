@@ -183,11 +183,12 @@ impl Store {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.queue = None;
-        // The writer's connection has to be the last one: it moves the log into the file and removes it.
+        // The writer's connection has to be the last one: it moves the log into the file and removes it. So the readers
+        // go before the writer hears that there is nothing more to come.
         if let Readers::File { idle, .. } = &self.readers {
             idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
+        self.queue = None;
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
