@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use datastore::{Error, FileKind, FilePath, Search};
-use vim::{Fault, Object, Value, data_id, fault, field, managed_id, prop, vim_enum};
+use vim::{Fault, MoRef, Object, Value, data_id, fault, field, managed_id, prop, vim_enum};
 
 use super::place::Place;
 use crate::Host;
@@ -27,10 +27,15 @@ struct Open(BTreeSet<FileRef>);
 impl Open {
     /// What is open at this moment.
     fn of(host: &Host) -> Self {
+        Self::but(host, None)
+    }
+
+    /// What machines other than `but` have open.
+    fn but(host: &Host, but: Option<&MoRef>) -> Self {
         let mut files = BTreeSet::new();
-        for node in
-            host.core.tree.snapshot().iter().filter(|node| node.me().is_a(managed_id!(VirtualMachine)))
-        {
+        let state = host.core.tree.snapshot();
+        let machines = state.iter().filter(|node| node.me().is_a(managed_id!(VirtualMachine)));
+        for node in machines.filter(|node| Some(node.me()) != but) {
             let power = node
                 .get(prop!(VirtualMachine.runtime))
                 .and_then(|runtime| runtime.get(field!(VirtualMachineRuntimeInfo.powerState)));
@@ -89,8 +94,11 @@ fn backings(host: &Host, config: &Object) -> Vec<FileRef> {
 /// # Errors
 /// `FileLocked`, or the fault of what cannot be read.
 pub(super) fn refuse_open(host: &Host, place: &Place) -> Result<(), Fault> {
-    let shown = place.show();
-    Open::of(host).refuse(&place.file, &shown)?;
+    refuse_among(&Open::of(host), place)
+}
+
+fn refuse_among(open: &Open, place: &Place) -> Result<(), Fault> {
+    open.refuse(&place.file, &place.show())?;
     let store = &place.on.store;
     let fault = |error: Error| place.fault(&error);
     let entry = match store.entry(&place.file.path) {
@@ -118,6 +126,24 @@ pub(super) fn refuse_open(host: &Host, place: &Place) -> Result<(), Fault> {
 /// As [`refuse_open`].
 pub(crate) fn refuse_open_file(host: &Host, on: &Mounted, file: &FileRef) -> Result<(), Fault> {
     refuse_open(host, &Place { on: on.clone(), file: file.clone() })
+}
+
+/// The same for files of a machine that is off, which does not count itself. What is on no mounted datastore is left out.
+///
+/// # Errors
+/// As [`refuse_open`].
+pub(crate) fn refuse_open_files<'a>(
+    host: &Host,
+    but: &MoRef,
+    files: impl IntoIterator<Item = &'a FileRef>,
+) -> Result<(), Fault> {
+    let open = Open::but(host, Some(but));
+    for file in files {
+        if let Some(on) = host.datastores.by_uuid(file.datastore) {
+            refuse_among(&open, &Place { on, file: file.clone() })?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a file that is locked, by whichever host.

@@ -23,7 +23,7 @@ use vim::{Fault, ManagedId, MethodId, Value};
 use crate::Host;
 
 pub(crate) use file_objects::create as create_file_objects;
-pub(crate) use in_use::refuse_open_file;
+pub(crate) use in_use::{refuse_open_file, refuse_open_files};
 pub(crate) use place::{BROWSE, MANAGE};
 
 /// The method table with the host that the methods work on.

@@ -12,7 +12,7 @@ use super::blocking;
 use crate::Host;
 use crate::datastores::Datastores;
 use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
+use crate::vm::device::{Cdrom, FileRef, Kind, Medium, Serial, SerialBacking};
 use crate::vm::state::{OwnFile, State};
 use crate::vm::{Vm, vmx as text};
 
@@ -157,15 +157,29 @@ pub(crate) fn all_disk_files(state: &State) -> BTreeSet<FileRef> {
     files
 }
 
+/// The files that a machine's configurations name: itself, its disks, media and files of serial ports.
+pub(crate) fn all_named_files(state: &State) -> BTreeSet<FileRef> {
+    let mut files = all_disk_files(state);
+    files.insert(state.home.clone());
+    for config in std::iter::once(&state.config).chain(state.frozen.values()) {
+        files.extend(config.devices.values().filter_map(|device| match &device.kind {
+            Kind::Cdrom(Cdrom { medium: Medium::Iso(file) }) => Some(file.clone()),
+            Kind::Serial(Serial { backing: SerialBacking::File(file), .. }) => Some(file.clone()),
+            _ => None,
+        }));
+    }
+    files
+}
+
 /// The files of a machine that are there: those of its directory that are its own, and its disks. Blocking.
 pub(crate) fn own_files(datastores: &Datastores, home: &FileRef, disks: &BTreeSet<FileRef>) -> Vec<OwnFile> {
     let mut found = Vec::new();
     let directory = home.directory();
     let entries = datastores.of(home).ok().and_then(|on| on.store.list(&directory.path).ok());
-    for entry in entries.unwrap_or_default() {
-        let own = !entry.is_folder()
-            && OWN_ENDINGS.iter().any(|ending| entry.name.ends_with(ending))
-            && (entry.name.starts_with(home.path.stem()) || entry.name.starts_with("vmware"));
+    let entries = entries.unwrap_or_default();
+    let machines: Vec<&str> = entries.iter().filter_map(|entry| entry.name.strip_suffix(".vmx")).collect();
+    for entry in entries.iter().filter(|entry| !entry.is_folder()) {
+        let own = is_own(&entry.name, home.path.stem(), &machines);
         if let Ok(path) = directory.path.join(&entry.name)
             && own
         {
@@ -180,4 +194,39 @@ pub(crate) fn own_files(datastores: &Datastores, home: &FileRef, disks: &BTreeSe
         }
     }
     found
+}
+
+/// Whether a file is the machine's whose files begin with `stem`, beside those of the other machines in the directory:
+/// `web-2.nvram` is the machine's `web-2` if there is one, else the machine's `web`.
+fn is_own(name: &str, stem: &str, machines: &[&str]) -> bool {
+    let begins = |stem: &str| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(['.', '-']));
+    if !OWN_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        return false;
+    }
+    let nearer = machines.iter().any(|other| other.len() > stem.len() && begins(other));
+    begins(stem) && !nearer || name.starts_with("vmware") && name.ends_with(".log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn a_file_is_the_machines_whose_name_it_has_and_no_others() {
+        let machines = ["web", "web2", "web-2", "web.1", "vmware"];
+        for (name, own) in [
+            ("web.vmx", true),
+            ("web-Snapshot1.vmsn", true),
+            ("web-0000aaaa.vmss", true),
+            ("vmware.log", true),
+            ("vmware.vmx", false),
+            ("web2.vmx", false),
+            ("web-2.vmx", false),
+            ("web-2-Snapshot1.vmsn", false),
+            ("web.1.nvram", false),
+            ("web.iso", false),
+        ] {
+            assert_eq!(is_own(name, "web", &machines), own, "{name}");
+        }
+    }
 }
