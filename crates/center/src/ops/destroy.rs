@@ -18,12 +18,7 @@ use crate::state::State;
 pub(super) fn register(table: &mut Table) {
     table.on(managed_id!(ManagedEntity), method!(Destroy_Task), destroy);
     table.on(managed_id!(Folder), method!(UnregisterAndDestroy_Task), |state, call| async move {
-        let me = call.this.clone();
-        let options = state.alone(&call);
-        call.task(options, move |_| async move {
-            state.destroy_vm_folder(&me, &call!(UnregisterVM {})).await.map(|()| None)
-        })
-        .await
+        destroy_with_vms(state, call, call!(UnregisterVM {}), "VirtualMachine.Inventory.Unregister").await
     });
     table.on(managed_id!(Datastore), method!(DestroyDatastore), |state, call| async move {
         state.destroy_datastore(&call.this).await.map(|()| None)
@@ -57,12 +52,7 @@ async fn destroy(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> 
             call.task(options, move |_| async move { state.remove_host(&host).await.map(|()| None) }).await
         }
         Record::Folder(folder) if folder.holds == Holds::Vms => {
-            let gone = call!(Destroy_Task {});
-            call.task(
-                options,
-                move |_| async move { state.destroy_vm_folder(&me, &gone).await.map(|()| None) },
-            )
-            .await
+            destroy_with_vms(state, call, call!(Destroy_Task {}), "VirtualMachine.Inventory.Delete").await
         }
         Record::Datastore(_) => {
             call.task(options, move |_| async move { state.destroy_datastore(&me).await.map(|()| None) })
@@ -75,6 +65,23 @@ async fn destroy(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> 
             .await
         }
     }
+}
+
+/// Ends a folder of VMs with what is in it: each VM by this call on its host, which takes this privilege on the VM.
+async fn destroy_with_vms(
+    state: Arc<State>,
+    call: Call,
+    by: Args,
+    privilege: &'static str,
+) -> Result<Option<Value>, Fault> {
+    state.may_end(&call, privilege)?;
+    let (options, asked) = (state.alone(&call), call.clone());
+    call.task(options, move |_| async move {
+        // What has come into the folder since is checked as well.
+        let vms = state.may_end(&asked, privilege)?;
+        state.destroy_vm_folder(&asked.this, vms, &by).await.map(|()| None)
+    })
+    .await
 }
 
 fn in_use(me: &MoRef, name: &str, why: &str) -> Fault {
@@ -139,9 +146,14 @@ impl State {
             .await
     }
 
-    /// Ends all VMs in and below a folder by this call on their hosts, then the folder.
-    async fn destroy_vm_folder(self: &Arc<Self>, me: &MoRef, by: &Args) -> Result<(), Fault> {
-        let vms: Vec<MoRef> = {
+    /// The VMs in and below a folder of VMs, if the session may end each of them and each folder below.
+    ///
+    /// # Errors
+    /// `NoPermission` that names the first that it may not, `NotSupported` for a folder that is not removed so.
+    fn may_end(&self, call: &Call, privilege: &str) -> Result<Vec<MoRef>, Fault> {
+        let me = &call.this;
+        let (mut vms, mut folders) = (Vec::new(), Vec::new());
+        {
             let records = self.inventory.records();
             match records.get(me) {
                 Some(Record::Folder(folder)) if folder.holds == Holds::Vms && !folder.fixed => {}
@@ -157,9 +169,34 @@ impl State {
                     None => return false,
                 }
             };
-            let vms = records.iter().filter(|(_, record)| matches!(record, Record::Vm(_)));
-            vms.map(|(at, _)| at.clone()).filter(|at| within(at.clone())).collect()
-        };
+            for (at, record) in records.iter() {
+                let list = match record {
+                    Record::Vm(_) => &mut vms,
+                    Record::Folder(_) => &mut folders,
+                    _ => continue,
+                };
+                if within(at.clone()) {
+                    list.push(at.clone());
+                }
+            }
+        }
+        let (session, tree) = (call.session()?, call.state());
+        for folder in &folders {
+            call.service.check(session, folder, "Folder.Delete", &tree)?;
+        }
+        for vm in &vms {
+            call.service.check(session, vm, privilege, &tree)?;
+        }
+        Ok(vms)
+    }
+
+    /// Ends these VMs by this call on their hosts, then the folder in which they are.
+    async fn destroy_vm_folder(
+        self: &Arc<Self>,
+        me: &MoRef,
+        vms: Vec<MoRef>,
+        by: &Args,
+    ) -> Result<(), Fault> {
         let tree = self.inventory.tree.snapshot();
         if let Some(on) = vms.iter().find(|vm| !is_powered_off(&tree, vm)) {
             return Err(fault!(

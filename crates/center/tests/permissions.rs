@@ -1,0 +1,96 @@
+//! What a user without all privileges may not do by a detour.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use center::{Center, Place};
+use common::toy::Toy;
+use common::{Client, center, root};
+use vim::{MoRef, Value, call, field, managed_id, prop, vim};
+
+/// A center with a datacenter, a host in it, and a user without any permission yet.
+struct Stage {
+    center: Arc<Center>,
+    admin: Client,
+    user: Client,
+    vms: MoRef,
+    toy: Arc<Toy>,
+}
+
+fn authorization() -> MoRef {
+    MoRef::new(managed_id!(AuthorizationManager), "AuthorizationManager")
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let center = center().await;
+        let admin = Client::of(&center);
+        let dc = admin.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+        let vms = admin.reference(&dc, prop!(Datacenter.vmFolder).number());
+        let folder = admin.reference(&dc, prop!(Datacenter.hostFolder).number());
+        let toy = Toy::new("h1");
+        toy.add_vm("1", "web", "aaaa");
+        center.attach(toy.link(), &Place::Standalone { folder }).await.expect("the host comes in");
+        center.accounts().create("user", "", Some("Test!123")).await.unwrap();
+        let user = Client::new(center.service(), center.accounts().find("user").unwrap());
+        Self { center, admin, user, vms, toy }
+    }
+
+    /// Gives the user these privileges, and no others, on an entity and what is below it.
+    async fn grant(&self, entity: &MoRef, privileges: &[&str]) {
+        let name = format!("role for {entity} {}", privileges.len());
+        let ids: Vec<String> = privileges.iter().map(|id| (*id).to_owned()).collect();
+        let add = call!(AddAuthorizationRole { name: name, privIds: ids });
+        let Some(Value::Int(role)) = self.admin.call(&authorization(), add).await.unwrap() else {
+            panic!("a role's number")
+        };
+        let rule =
+            vim!(Permission { principal: self.user_name(), group: false, roleId: role, propagate: true });
+        let set = call!(SetEntityPermissions { entity: entity, permission: [rule] });
+        self.admin.call(&authorization(), set).await.unwrap();
+    }
+
+    fn user_name(&self) -> String {
+        self.center.accounts().find("user").unwrap().name
+    }
+
+    /// The privilege that is missing for a call.
+    async fn missing(&self, object: &MoRef, args: vim::Args) -> (MoRef, String) {
+        let method = args.method_name();
+        let fault = self.user.task(object, args).await.expect_err(method);
+        assert_eq!(fault.type_name(), "NoPermission", "{method}: {fault}");
+        let object = fault.object().get(field!(NoPermission.object)).unwrap().clone();
+        let privilege = fault.object().get(field!(NoPermission.privilegeId)).unwrap().to_owned();
+        (object, privilege)
+    }
+}
+
+#[tokio::test]
+async fn a_folder_takes_along_only_what_its_destroyer_may_destroy() {
+    let stage = Stage::new().await;
+    let folder = stage.admin.make(&stage.vms, call!(CreateFolder { name: "a" })).await;
+    let below = stage.admin.make(&folder, call!(CreateFolder { name: "b" })).await;
+    let vm = stage.admin.find(managed_id!(VirtualMachine), "web");
+    stage.admin.task(&below, call!(MoveIntoFolder_Task { list: [vm.clone()] })).await.unwrap();
+    stage.grant(&root(), &["Folder.Delete"]).await;
+    let tasks = || stage.admin.all(managed_id!(Task)).len();
+    let before = tasks();
+    for (by, privilege) in [
+        (call!(Destroy_Task {}), "VirtualMachine.Inventory.Delete"),
+        (call!(UnregisterAndDestroy_Task {}), "VirtualMachine.Inventory.Unregister"),
+    ] {
+        assert_eq!(stage.missing(&folder, by).await, (vm.clone(), privilege.to_owned()));
+    }
+    assert_eq!(tasks(), before, "no task begins");
+    stage.grant(&below, &["VirtualMachine.Inventory.Delete"]).await;
+    let missing = stage.missing(&folder, call!(Destroy_Task {})).await;
+    assert_eq!(missing, (below.clone(), "Folder.Delete".to_owned()));
+    assert!(stage.admin.exists(&vm) && stage.admin.exists(&folder));
+    stage.grant(&below, &["VirtualMachine.Inventory.Delete", "Folder.Delete"]).await;
+    stage.user.task(&folder, call!(Destroy_Task {})).await.unwrap();
+    assert!(!stage.admin.exists(&vm) && !stage.admin.exists(&folder));
+    assert!(stage.toy.core().tree.snapshot().find(&common::toy::vm_ref("1")).is_none());
+}
