@@ -64,12 +64,15 @@ impl Host {
             Ok((plan, home, new_directory))
         })
         .await?;
-        let mut made: Vec<FileRef> = created_disks(&plan).collect();
+        let mut planned: Vec<FileRef> = created_disks(&plan).collect();
+        // What is there so far, for when the rest fails.
+        let mut made = Vec::new();
         if new_directory {
-            made.retain(|file| file.directory() != home.directory());
+            planned.retain(|file| file.directory() != home.directory());
+            planned.push(home.directory());
             made.push(home.directory());
         } else {
-            made.push(home.clone());
+            planned.push(home.clone());
         }
         let mut record = Registered {
             datastore: home.datastore,
@@ -77,7 +80,7 @@ impl Host {
             pool: (pool != ids::root_pool()).then(|| pool.id().to_owned()),
             user: 0,
             unfinished: Some(
-                made.iter().map(|file| (file.datastore, file.path.as_str().to_owned())).collect(),
+                planned.iter().map(|file| (file.datastore, file.path.as_str().to_owned())).collect(),
             ),
             suspending: None,
             task: Some(task.id().to_owned()),
@@ -88,7 +91,7 @@ impl Host {
             return Err(fault);
         }
         drop(placing);
-        let built = self.build(&home, &plan).await;
+        let built = self.build(&home, &plan, &mut made).await;
         let built = match built {
             Ok(built) => {
                 record.unfinished = None;
@@ -117,18 +120,33 @@ impl Host {
         blocking(move || on.store.make_directory(&directory, true).map_err(|error| on.fault(&error))).await
     }
 
-    /// Makes the disks and the configuration.
-    async fn build(&self, home: &FileRef, plan: &Plan) -> Result<(VmxConfig, Dictionary), Fault> {
+    /// Makes the disks and the configuration, and notes in `made` what it has made.
+    async fn build(
+        &self,
+        home: &FileRef,
+        plan: &Plan,
+        made: &mut Vec<FileRef>,
+    ) -> Result<(VmxConfig, Dictionary), Fault> {
         let on = self.datastores.of(home)?;
         let images = self.engine.images();
         for step in &plan.steps {
             if let Step::CreateDisk { file, bytes, thin, eager, .. } = step {
                 self.create_disk(&*images, file, *bytes, *thin, *eager).await?;
+                made.push(file.clone());
             }
         }
         let (file, text) = files::render(&plan.config, home, &VmxConfig::new(""), &Dictionary::new())?;
         let (content, path) = (text.to_string(), home.path.clone());
-        blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error))).await?;
+        blocking(move || {
+            let begun = on.store.upload(&path, false, None);
+            let written = begun.and_then(|mut upload| {
+                upload.write(content.as_bytes())?;
+                upload.finish()
+            });
+            written.map_err(|error| on.fault(&error))
+        })
+        .await?;
+        made.push(home.clone());
         Ok((file, text))
     }
 
@@ -414,4 +432,35 @@ fn file_stem(name: &str) -> String {
 
 fn bad_name(name: &str, error: &dyn std::fmt::Display) -> Fault {
     fault!(InvalidName { name: name }, "\"{name}\" cannot be the name of a directory: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use datastore::Datastore;
+    use vim::vim;
+
+    use super::*;
+    use crate::SimulatedOptions;
+
+    #[tokio::test]
+    async fn a_file_that_appeared_meanwhile_is_neither_replaced_nor_counted_as_made() {
+        let store = Arc::new(Datastore::memory(uuid::Uuid::new_v4(), 1 << 30));
+        let options = SimulatedOptions::new("sim.test", vec![("ds".into(), store.clone())]);
+        let host = Host::simulated(options).await.unwrap();
+        let spec = Object::from(vim!(VirtualMachineConfigSpec {
+            name: "late",
+            memoryMB: 128i64,
+            numCPUs: 1,
+            files: VirtualMachineFileInfo { vmPathName: "[ds] d/late.vmx" },
+        }));
+        store.make_directory(&FilePath::parse("d").unwrap(), false).unwrap();
+        let (home, _) = host.choose_home(&spec).unwrap();
+        let plan = host.plan(home.clone(), None, |around| plan::create(&spec, around)).unwrap();
+        store.write(&home.path, b"another's").unwrap();
+        let mut made = Vec::new();
+        let fault = host.build(&home, &plan, &mut made).await.unwrap_err();
+        assert_eq!(fault.type_name(), "FileAlreadyExists");
+        assert_eq!(made, []);
+        assert_eq!(store.read(&home.path, 100).unwrap(), b"another's");
+    }
 }
