@@ -5,7 +5,7 @@
 //! snapshot. A daemon that dies in between leaves at worst a layer that no snapshot needs, never a snapshot whose file
 //! is written to. When one is removed the `.vmsd` forgets it first; then its layers are merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datastore::vmsd::{SnapshotDisk, SnapshotList, SnapshotRecord};
@@ -231,16 +231,34 @@ impl Host {
             list.current = Some(uid);
             self.save_snapshots(vm, list).await?;
         }
-        self.clear_unused(vm, current.disks().map(|(_, disk)| disk.file.clone()).collect()).await;
+        self.clear_left_layers(vm, &current).await;
         self.look_at_files(vm).await;
         self.publish(vm);
         Ok(())
     }
 
-    /// Removes those of the images that neither the machine nor a snapshot uses.
-    async fn clear_unused(&self, vm: &Vm, images: Vec<FileRef>) {
-        let used = files::all_disk_files(&vm.state());
-        let gone: Vec<FileRef> = images.into_iter().filter(|file| !used.contains(file)).collect();
+    /// Removes the layers of a configuration that was left behind: what was written since a file that is still used.
+    /// A disk that lies on no such file was attached since, and is only detached; a file that another machine names
+    /// stays in any case.
+    async fn clear_left_layers(&self, vm: &Vm, left: &VmConfig) {
+        let used = {
+            let state = vm.state();
+            let known = |snapshot: &SnapshotRecord| state.frozen.contains_key(&snapshot.uid);
+            if !state.snapshots.snapshots.iter().all(known) {
+                tracing::warn!(vm = vm.me.id(), "layers stay behind: what a snapshot needs cannot be read");
+                return;
+            }
+            files::all_disk_files(&state)
+        };
+        let others = self.all_vms().into_iter().filter(|other| other.me != vm.me);
+        let foreign: BTreeSet<FileRef> =
+            others.flat_map(|other| files::all_disk_files(&other.state())).collect();
+        let gone: Vec<FileRef> = left
+            .disks()
+            .filter(|(_, disk)| disk.parents.first().is_some_and(|below| used.contains(below)))
+            .map(|(_, disk)| disk.file.clone())
+            .filter(|file| !used.contains(file) && !foreign.contains(file))
+            .collect();
         self.clear_away(&gone).await;
     }
 

@@ -1,0 +1,71 @@
+//! Snapshots and the files that they are about: what stays and what goes.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Client, simulated, small};
+use datastore::FilePath;
+use vim::{MoRef, Object, call, vim};
+
+/// A disk to add: a new one, or with a name one that is there.
+fn disk(unit: i32, file: &str) -> Object {
+    let fresh = file.is_empty();
+    let device = vim!(VirtualDisk {
+        key: -2,
+        controllerKey: if fresh { -1 } else { 1000 },
+        unitNumber: unit,
+        capacityInKB: 8192i64,
+        backing: VirtualDiskFlatVer2BackingInfo { fileName: file, diskMode: "persistent" },
+    });
+    if fresh {
+        return vim!(VirtualMachineConfigSpec {
+            deviceChange: [
+                VirtualDeviceConfigSpec {
+                    operation: "add",
+                    device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
+                },
+                VirtualDeviceConfigSpec { operation: "add", fileOperation: "create", device: device },
+            ],
+        })
+        .into();
+    }
+    vim!(VirtualMachineConfigSpec {
+        deviceChange: [VirtualDeviceConfigSpec { operation: "add", device: device }],
+    })
+    .into()
+}
+
+/// A machine with one disk.
+async fn with_disk(c: &Client, name: &str) -> MoRef {
+    let mut spec: Object = small(name).into();
+    let changes = vim::field!(VirtualMachineConfigSpec.deviceChange).number();
+    spec.put(changes, disk(0, "").at(changes).cloned());
+    c.create(spec).await.unwrap()
+}
+
+fn images(c: &Client, directory: &str) -> Vec<String> {
+    let on = c.host.datastores.by_name("ds").unwrap();
+    let entries = on.store.list(&FilePath::parse(directory).unwrap()).unwrap();
+    entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".vmdk")).collect()
+}
+
+#[tokio::test]
+async fn a_disk_attached_after_the_snapshot_is_detached_by_a_revert_and_not_deleted() {
+    let c = simulated().await;
+    let owner = with_disk(&c, "owner").await;
+    let vm = with_disk(&c, "back").await;
+    let args = call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
+    c.task(&vm, args).await.unwrap();
+    let on = c.host.datastores.by_name("ds").unwrap();
+    on.store.create_sparse(&FilePath::parse("data.vmdk").unwrap(), 8 << 20).unwrap();
+    for (unit, file) in [(1, "[ds] owner/owner.vmdk"), (2, "[ds] data.vmdk")] {
+        c.task(&vm, call!(ReconfigVM_Task { spec: disk(unit, file) })).await.unwrap();
+    }
+    assert_eq!(images(&c, "back"), ["back-000001.vmdk", "back.vmdk"]);
+    c.task(&vm, call!(RevertToCurrentSnapshot_Task {})).await.unwrap();
+    assert_eq!(images(&c, "owner"), ["owner.vmdk"], "another machine's disk");
+    assert_eq!(images(&c, ""), ["data.vmdk"], "a disk that nothing else names");
+    assert_eq!(images(&c, "back"), ["back-000002.vmdk", "back.vmdk"], "the layer until then has gone");
+    c.power_on(&owner).await.unwrap();
+}
