@@ -81,15 +81,25 @@ async fn qemu_a_creation_that_a_crash_interrupted_leaves_nothing_and_a_machine_t
     // As a daemon leaves it that dies in the middle.
     std::fs::create_dir(site.datastore().join("half")).unwrap();
     std::fs::write(site.datastore().join("half/half.vmdk"), b"half").unwrap();
-    let record = format!(
-        r#"{{"datastore":"{uuid}","path":"half/half.vmx","user":77,"unfinished":[["{uuid}","half"]],"task":"task-9"}}"#
-    );
+    let token = format!("{} 77\n", c.host.uuid);
+    std::fs::write(site.datastore().join("half/.unfinished-machine"), token).unwrap();
+    // Another host made this one in the moment before.
+    std::fs::create_dir(site.datastore().join("taken")).unwrap();
+    std::fs::write(site.datastore().join("taken/taken.vmdk"), b"another's").unwrap();
+    std::fs::create_dir(site.datastore().join("bare")).unwrap();
     let mut batch = store::Batch::new();
-    batch.put("vms", "77", record.into_bytes());
+    for (number, name) in [("77", "half"), ("78", "taken"), ("79", "bare")] {
+        let record = format!(
+            r#"{{"datastore":"{uuid}","path":"{name}/{name}.vmx","user":77,"unfinished":[["{uuid}","{name}"]],"task":"task-9"}}"#
+        );
+        batch.put("vms", number, record.into_bytes());
+    }
     c.host.core.store.commit(batch).await.unwrap();
     drop(c);
     let c = site.open().await;
-    assert!(!site.datastore().join("half").exists());
+    assert!(!site.datastore().join("half").exists() && !site.datastore().join("bare").exists());
+    assert!(site.datastore().join("taken/taken.vmdk").exists());
+    assert!(!site.datastore().join("kept/.unfinished-machine").exists());
     assert_eq!(c.host.all_vms().len(), 1);
     assert_eq!(c.get(&kept, prop!(VirtualMachine.name)).as_deref(), Some("kept"));
     drop(c);

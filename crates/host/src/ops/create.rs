@@ -86,7 +86,7 @@ impl Host {
             task: Some(task.id().to_owned()),
         };
         let number = self.begin_registration(&mut record).await?;
-        if new_directory && let Err(fault) = self.make_directory(&home).await {
+        if new_directory && let Err(fault) = self.make_directory(&home, number).await {
             self.drop_record(number).await;
             return Err(fault);
         }
@@ -101,6 +101,9 @@ impl Host {
         };
         match built {
             Ok((file, text)) => {
+                if new_directory {
+                    self.disown(&home).await;
+                }
                 let vm = self.add_vm(number, &record, home, plan.config, file, text, pool);
                 self.look_at_files(&vm).await;
                 self.publish(&vm);
@@ -114,10 +117,28 @@ impl Host {
         }
     }
 
-    async fn make_directory(&self, home: &FileRef) -> Result<(), Fault> {
+    /// Makes a machine's directory, which says whose it is until the machine is there.
+    async fn make_directory(&self, home: &FileRef, number: u64) -> Result<(), Fault> {
         let on = self.datastores.of(home)?;
-        let directory = home.directory().path;
-        blocking(move || on.store.make_directory(&directory, true).map_err(|error| on.fault(&error))).await
+        let directory = home.directory();
+        let (path, token) = (directory.path.clone(), files::owner_token(&directory)?.path);
+        let says = files::owner_says(self, number);
+        let owned = blocking(move || {
+            on.store.make_directory(&path, true).map_err(|error| on.fault(&error))?;
+            Ok(on.store.write(&token, says.as_bytes()).map_err(|error| on.fault(&error)))
+        });
+        let owned = owned.await?;
+        if owned.is_err() {
+            self.remove_empty(&directory).await;
+        }
+        owned
+    }
+
+    /// Takes the word whose it is out of a directory whose machine is there.
+    async fn disown(&self, home: &FileRef) {
+        if let Ok(token) = files::owner_token(&home.directory()) {
+            self.clear_away(&[token]).await;
+        }
     }
 
     /// Makes the disks and the configuration, and notes in `made` what it has made.

@@ -19,6 +19,24 @@ use crate::vm::{Vm, vmx as text};
 /// Endings of the files that belong to a machine, beside its disks.
 const OWN_ENDINGS: [&str; 8] = [".vmx", ".vmxf", ".nvram", ".vmsd", ".vmsn", ".vmss", ".log", ".vswp"];
 
+/// The file in the directory of a machine that is being made that says who makes it. It makes what is in the directory
+/// the creation's own, which may then be removed if that is interrupted.
+const OWNER_TOKEN: &str = ".unfinished-machine";
+/// Longest text of such a file that is read.
+const MAX_TOKEN_BYTES: u64 = 256;
+
+/// The owner token of a directory.
+pub(crate) fn owner_token(directory: &FileRef) -> Result<FileRef, Fault> {
+    let path = directory.path.join(OWNER_TOKEN);
+    let path = path.map_err(|error| fault!(InvalidName { name: OWNER_TOKEN }, "{error}"))?;
+    Ok(FileRef { datastore: directory.datastore, path })
+}
+
+/// What the owner token of a machine of this host says.
+pub(crate) fn owner_says(host: &Host, number: u64) -> String {
+    format!("{} {number}\n", host.uuid)
+}
+
 /// What the files of a machine say.
 pub(crate) struct Loaded {
     pub(crate) config: VmConfig,
@@ -111,6 +129,27 @@ impl Host {
         Ok(())
     }
 
+    /// Removes what an interrupted creation or removal of a machine named: files, and directories whose token says that
+    /// it made them. Another directory goes only if it is empty.
+    pub(crate) async fn clear_unfinished(&self, number: u64, made: &[FileRef]) {
+        let says = owner_says(self, number);
+        for file in made {
+            let Some(on) = self.datastores.by_uuid(file.datastore) else { continue };
+            let (at, says) = (file.clone(), says.clone());
+            let foreign = blocking(move || {
+                let folder = on.store.entry(&at.path).is_ok_and(|entry| entry.is_folder());
+                let token = owner_token(&at)?;
+                let ours =
+                    || on.store.read(&token.path, MAX_TOKEN_BYTES).is_ok_and(|text| text == says.as_bytes());
+                Ok(folder && !ours())
+            });
+            match foreign.await {
+                Ok(false) => self.clear_away(std::slice::from_ref(file)).await,
+                _ => self.remove_empty(file).await,
+            }
+        }
+    }
+
     /// Writes the list of snapshots, which is then the one that the machine has.
     pub(crate) async fn save_snapshots(&self, vm: &Vm, list: SnapshotList) -> Result<(), Fault> {
         let home = vm.state().home.clone();
@@ -200,6 +239,9 @@ pub(crate) fn own_files(datastores: &Datastores, home: &FileRef, disks: &BTreeSe
 /// `web-2.nvram` is the machine's `web-2` if there is one, else the machine's `web`.
 fn is_own(name: &str, stem: &str, machines: &[&str]) -> bool {
     let begins = |stem: &str| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(['.', '-']));
+    if name == OWNER_TOKEN {
+        return true;
+    }
     if !OWN_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
         return false;
     }

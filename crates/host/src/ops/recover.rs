@@ -51,7 +51,7 @@ impl Host {
                 Some(FileRef { datastore: *datastore, path: FilePath::parse(path).ok()? })
             })
             .collect();
-        self.clear_away(&made).await;
+        self.clear_unfinished(number, &made).await;
         for directory in made.iter().map(FileRef::directory).collect::<BTreeSet<_>>() {
             self.remove_empty(&directory).await;
         }
