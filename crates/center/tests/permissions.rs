@@ -9,7 +9,7 @@ use std::sync::Arc;
 use center::{Center, Place};
 use common::toy::Toy;
 use common::{Client, center, root};
-use vim::{MoRef, Value, call, field, managed_id, prop, vim};
+use vim::{MoRef, Value, call, field, managed_id, prop, vim, vim_enum};
 
 /// A center with a datacenter, a host in it, and a user without any permission yet.
 struct Stage {
@@ -93,4 +93,87 @@ async fn a_folder_takes_along_only_what_its_destroyer_may_destroy() {
     stage.user.task(&folder, call!(Destroy_Task {})).await.unwrap();
     assert!(!stage.admin.exists(&vm) && !stage.admin.exists(&folder));
     assert!(stage.toy.core().tree.snapshot().find(&common::toy::vm_ref("1")).is_none());
+}
+
+fn disk(path: &str, creates: bool) -> vim::Object {
+    let mut change = vim!(VirtualDeviceConfigSpec {
+        operation: "add",
+        device: VirtualDisk {
+            key: -1,
+            capacityInKB: 1i64,
+            backing: VirtualDiskFlatVer2BackingInfo { fileName: path, diskMode: "persistent" },
+        },
+    });
+    if creates {
+        change.set(
+            field!(VirtualDeviceConfigSpec.fileOperation),
+            vim_enum!(VirtualDeviceConfigSpecFileOperation.create),
+        );
+    }
+    change.into()
+}
+
+#[tokio::test]
+async fn a_specification_reaches_only_datastores_that_its_author_may_use() {
+    let stage = Stage::new().await;
+    let vm = stage.admin.find(managed_id!(VirtualMachine), "web");
+    let (shared, own) =
+        (stage.admin.find(managed_id!(Datastore), "ds"), stage.admin.find(managed_id!(Datastore), "own-h1"));
+    let pool = stage.admin.find(managed_id!(ResourcePool), "Resources");
+    let devices = [
+        "VirtualMachine.Config.AddExistingDisk",
+        "VirtualMachine.Config.AddRemoveDevice",
+        "VirtualMachine.Inventory.Create",
+        "VirtualMachine.Inventory.Register",
+        "Resource.AssignVMToPool",
+    ];
+    stage.grant(&root(), &devices).await;
+    stage.grant(&shared, &["Datastore.AllocateSpace"]).await;
+    let create = |home: &str, change: vim::Object| {
+        let files = vim!(VirtualMachineFileInfo { vmPathName: home });
+        let spec = vim!(VirtualMachineConfigSpec { name: "new", files: files, deviceChange: [change] });
+        call!(CreateVM_Task { config: spec, pool: &pool })
+    };
+    let change = |change: vim::Object| {
+        call!(ReconfigVM_Task { spec: vim!(VirtualMachineConfigSpec { deviceChange: [change] }) })
+    };
+    let serial = || {
+        vim!(VirtualDeviceConfigSpec {
+            operation: "add",
+            device: VirtualSerialPort {
+                key: -1,
+                yieldOnPoll: true,
+                backing: VirtualSerialPortFileBackingInfo { fileName: "[own-h1] log" },
+            },
+        })
+    };
+    let iso = || {
+        vim!(VirtualDeviceConfigSpec {
+            operation: "add",
+            device: VirtualCdrom { key: -1, backing: VirtualCdromIsoBackingInfo { fileName: "[ds] x.iso" } },
+        })
+    };
+    let existing = "[own-h1] secret/secret.vmdk";
+    for (object, args, at, privilege) in [
+        (&stage.vms, create("[own-h1]", disk(existing, false)), &own, "Datastore.AllocateSpace"),
+        (&stage.vms, create("[ds]", disk(existing, false)), &own, "Datastore.Browse"),
+        (&stage.vms, create("[ds]", disk(existing, true)), &stage.vms, "VirtualMachine.Config.AddNewDisk"),
+        (&vm, change(disk(existing, false)), &own, "Datastore.Browse"),
+        (&vm, change(serial().into()), &own, "Datastore.FileManagement"),
+        (&vm, change(iso().into()), &shared, "Datastore.Browse"),
+        (
+            &stage.vms,
+            call!(RegisterVM_Task { path: "[own-h1] a/a.vmx", asTemplate: false, pool: &pool }),
+            &own,
+            "Datastore.Browse",
+        ),
+    ] {
+        assert_eq!(stage.missing(object, args).await, (at.clone(), privilege.to_owned()));
+    }
+    for path in ["/etc/shadow", "[elsewhere] a.vmdk", "[ds"] {
+        let fault = stage.user.task(&vm, change(disk(path, false))).await.unwrap_err();
+        assert_eq!(fault.type_name(), "InvalidDatastorePath", "{path}");
+    }
+    stage.grant(&own, &["Datastore.Browse"]).await;
+    stage.user.task(&stage.vms, create("[ds]", disk(existing, false))).await.unwrap();
 }

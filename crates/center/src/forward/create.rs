@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Args, Fault, MoRef, Object, Value, arg, call, fault, field, managed_id, method, prop};
 
+use super::storage::StorageCheck;
 use super::{free_vm_name, nobody_reaches, paths};
 use crate::LinkError;
 use crate::hosts::ManagedHost;
@@ -51,6 +52,7 @@ async fn create_at(
         .and_then(|files| files.get(field!(VirtualMachineFileInfo.vmPathName)));
     let datastore = path.and_then(paths::datastore_name);
     let host = state.choose(&place.pool, wanted.as_ref(), datastore, &spec)?;
+    StorageCheck::new(&state, &call, &host).may_use(&spec)?;
     // The UUID tells the new VM when the host's stream shows it, so that it appears where it belongs.
     let mut spec = Object::clone(&spec);
     let uuid = match spec.get(field!(VirtualMachineConfigSpec.instanceUuid)) {
@@ -128,6 +130,7 @@ async fn register_at(
         Some(datastore),
         &Object::new(vim::data_id!(VirtualMachineConfigSpec)),
     )?;
+    StorageCheck::new(&state, &call, &host).may_register(&path)?;
     if let Some(known) = known.filter(|_| state.same_datastore(&host, datastore)) {
         return Err(fault!(AlreadyExists { name: &known }, "{path} is registered already, as '{known}'"));
     }

@@ -7,6 +7,7 @@ mod files;
 mod paths;
 mod power;
 mod screens;
+mod storage;
 mod table;
 mod ticket;
 

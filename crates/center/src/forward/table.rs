@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, ManagedId, MethodId, Value, arg, field, managed_id, method, schema};
 
+use super::storage::StorageCheck;
 use crate::ops::{Table, check_vm_name};
 use crate::state::State;
 
@@ -147,5 +148,7 @@ async fn reconfigure(state: Arc<State>, call: Call) -> Result<Option<Value>, Fau
     if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
         check_vm_name(&state, &call.this, name)?;
     }
+    let host = state.home(&call.this)?;
+    StorageCheck::of_vm(&state, &call, &host).may_use(spec)?;
     alone(state, call).await
 }
