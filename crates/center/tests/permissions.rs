@@ -177,3 +177,18 @@ async fn a_specification_reaches_only_datastores_that_its_author_may_use() {
     stage.grant(&own, &["Datastore.Browse"]).await;
     stage.user.task(&stage.vms, create("[ds]", disk(existing, false))).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
+    let stage = Stage::new().await;
+    stage.grant(&root(), &[]).await;
+    let shared = stage.admin.find(managed_id!(Datastore), "ds");
+    let browser = stage.admin.reference(&shared, prop!(Datastore.browser).number());
+    let search = |path: &str| call!(SearchDatastore_Task { datastorePath: path });
+    for path in ["", "ds", "/vmfs/volumes/ds", "[elsewhere] a", "[ds", "[] a"] {
+        let fault = stage.user.task(&browser, search(path)).await.unwrap_err();
+        assert_eq!(fault.type_name(), "InvalidDatastorePath", "{path:?}");
+    }
+    let missing = stage.missing(&browser, search("[ds] a")).await;
+    assert_eq!(missing, (shared, "Datastore.Browse".to_owned()));
+}

@@ -64,11 +64,15 @@ pub(super) fn register(table: &mut Table) {
 fn may_browse(state: &State, call: &Call) -> Result<(), Fault> {
     let path = call.args.at(0).and_then(Value::as_str).unwrap_or_default();
     let privilege = if call.args.method == method!(DeleteFile) { MANAGE } else { BROWSE };
-    let Some(name) = datastore_name(path) else { return Ok(()) };
+    let named = datastore_name(path).map(|name| state.datastores_named(name)).unwrap_or_default();
+    // What the center cannot judge, the host is not asked for.
+    if named.is_empty() {
+        return Err(fault!(InvalidDatastorePath { datastorePath: path }, "{path:?} names no datastore"));
+    }
     let session = call.session()?;
     let tree = call.state();
-    // A name that several datacenters have: each must be allowed, as it is not known yet which one is meant.
-    for datastore in state.datastores_named(name) {
+    // A name that several datastores have: each must be allowed, as it is not known yet which one is meant.
+    for datastore in named {
         call.service.check(session, &datastore, privilege, &tree)?;
     }
     Ok(())
