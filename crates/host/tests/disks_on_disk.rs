@@ -112,6 +112,17 @@ async fn a_chain_is_copied_into_one_disk() {
 }
 
 #[tokio::test]
+async fn a_layer_is_as_large_as_what_it_is_laid_on_even_if_a_smaller_size_is_remembered() {
+    let site = Site::new();
+    let c = site.open().await;
+    disk(&site, "grown.vmdk", 1);
+    let (base, layer) = (file(&c, "grown.vmdk"), file(&c, "grown-000001.vmdk"));
+    c.host.engine.images().create_layer(&layer, &base, 4 << 20).await.unwrap();
+    let facts = host::disk_image::facts(&c.host.datastores.by_name("ds").unwrap().store, &layer.path);
+    assert_eq!(facts.unwrap().capacity_bytes, 16 << 20);
+}
+
+#[tokio::test]
 async fn a_disk_is_written_anew_thick_and_thin_again() {
     let site = Site::new();
     let c = site.open().await;

@@ -88,10 +88,12 @@ impl Shared {
 
     /// What a file's header says that it is.
     pub(super) fn format(&self, file: &FileRef) -> Result<ImageFormat> {
-        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
-        let on = self.datastores.by_uuid(file.datastore).ok_or_else(missing)?;
-        let facts = disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))?;
-        Ok(if facts.qcow2 { ImageFormat::Qcow2 } else { ImageFormat::Raw })
+        Ok(format_of(&self.facts(file)?))
+    }
+
+    fn facts(&self, file: &FileRef) -> Result<disk_image::Facts> {
+        let on = self.mounted(file)?;
+        disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))
     }
 
     /// The user of a machine and the group of all of them.
@@ -127,6 +129,10 @@ impl Shared {
         }
         Ok(path)
     }
+}
+
+fn format_of(facts: &disk_image::Facts) -> ImageFormat {
+    if facts.qcow2 { ImageFormat::Qcow2 } else { ImageFormat::Raw }
 }
 
 #[async_trait]
@@ -249,7 +255,10 @@ impl Images for Shared {
     }
 
     async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {
-        image::create_overlay(&self.path(file)?, &self.path(base)?, self.format(base)?, bytes).await
+        let facts = self.facts(base)?;
+        // What is known of the disk may be from before it grew; a layer must not cut it.
+        let bytes = bytes.max(facts.capacity_bytes);
+        image::create_overlay(&self.path(file)?, &self.path(base)?, format_of(&facts), bytes).await
     }
 
     async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()> {
