@@ -130,6 +130,24 @@ async fn a_datastore_and_a_network_that_two_hosts_see_are_one() {
 }
 
 #[tokio::test]
+async fn a_name_that_two_datastores_have_is_no_place_for_files() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let (dc, _, hosts) = folders(&client).await;
+    let (one, two) = (Toy::new("h1"), Toy::new("h2"));
+    two.rename_own_datastore("own-h1");
+    standalone(&center, &one, &hosts).await;
+    let files = MoRef::new(managed_id!(FileManager), "FileManager");
+    let make = || call!(MakeDirectory { name: "[own-h1] a", datacenter: &dc });
+    client.call(&files, make()).await.unwrap();
+    standalone(&center, &two, &hosts).await;
+    let fault = client.call(&files, make()).await.unwrap_err();
+    assert_eq!(fault.type_name(), "InvalidDatastore", "{fault}");
+    let shared = call!(MakeDirectory { name: "[ds] a", datacenter: &dc });
+    client.call(&files, shared).await.unwrap();
+}
+
+#[tokio::test]
 async fn vms_that_come_and_go_on_the_host_come_and_go_here() {
     let center = center().await;
     let client = Client::of(&center);

@@ -130,7 +130,8 @@ impl State {
     /// The datastore of this name in the datacenter, or in the only one that has such a name.
     ///
     /// # Errors
-    /// `InvalidDatastorePath` if there is none, `InvalidArgument` if the datacenter must be named.
+    /// `InvalidDatastorePath` if there is none, `InvalidArgument` if the datacenter must be named, `InvalidDatastore` if
+    /// several there have the name.
     pub(crate) fn find_datastore(&self, name: &str, datacenter: Option<&MoRef>) -> Result<MoRef, Fault> {
         let records = self.inventory.records();
         let mut found: Vec<&MoRef> = records
@@ -156,7 +157,11 @@ impl State {
                 InvalidDatastorePath { datastorePath: format!("[{name}]") },
                 "There is no datastore '{name}' there"
             )),
-            (Some(at), 1) => Ok((*at).clone()),
+            (Some(at), _) if found.len() == 1 => Ok((*at).clone()),
+            (_, 1) => Err(fault!(
+                InvalidDatastore { name: name },
+                "Several datastores there are called '{name}'; rename all but one of them"
+            )),
             _ => Err(fault!(
                 InvalidArgument { invalidProperty: "datacenter" },
                 "Several datacenters have a datastore '{name}'; name the datacenter"

@@ -93,6 +93,17 @@ impl Toy {
         add_vm(self.core(), id, name, instance_uuid);
     }
 
+    /// Gives the datastore that only this host has another name.
+    pub fn rename_own_datastore(&self, new: &str) {
+        let own = datastore(&format!("own-{}", self.name));
+        self.core().tree.write(|w| {
+            let summary = w.find(&own).and_then(|own| own.get(prop!(Datastore.summary)).cloned());
+            let mut summary = vim::Object::clone(&summary.expect("a datastore"));
+            summary.set(field!(DatastoreSummary.name), new);
+            w.set(&own, props!(Datastore { name: new, summary: summary }));
+        });
+    }
+
     /// Waits until the host has begun a task.
     pub async fn until_task_runs(&self) {
         let mut versions = self.core().tree.versions();
