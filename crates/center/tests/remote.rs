@@ -167,6 +167,11 @@ async fn a_host_is_added_by_password_and_followed_by_certificate() {
     let again =
         client.task(&hosts, add(spec(host.port, Some(&right), "secret!1A", false))).await.unwrap_err();
     assert_eq!(again.type_name(), "AlreadyConnected");
+    let mut alias = spec(host.port, Some(&right), "secret!1A", false);
+    alias.set(field!(HostConnectSpec.hostName), "localhost");
+    let alias = client.task(&hosts, add(alias)).await.unwrap_err();
+    assert_eq!(alias.type_name(), "AlreadyConnected");
+    assert_eq!(host.accounts.trusted_certificates().len(), 1, "the host under its first name is kept");
     let vm = client.find(managed_id!(VirtualMachine), "web");
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
     assert_eq!(power(&client, &vm), "poweredOn", "what a task has done is seen when it has ended");

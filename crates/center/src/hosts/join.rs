@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use vim::{Fault, MoRef, Object, Value, fault, field, managed_id, prop};
+use vim::{Fault, MoRef, Object, Value, call, data_id, fault, field, managed_id, prop};
 
 use super::ManagedHost;
 use super::connector::{Address, Certificate, Credentials};
 use super::supervise;
 use crate::Error;
 use crate::events::HostWord;
-use crate::inventory::Plan;
 use crate::link::HostLink;
 use crate::mirror::{Fixed, Refs};
 use crate::objects;
@@ -95,11 +94,38 @@ impl State {
     ) -> Result<MoRef, Fault> {
         self.refuse_known(&wanted.address)?;
         let certificate = self.trusted_certificate(&wanted).await?;
-        let Wanted { address, credentials, force, .. } = &wanted;
+        let Wanted { address, credentials, .. } = &wanted;
+        let visit = self.connector.visit(address, &certificate.fingerprint, credentials).await?;
+        let entered = self.take_in(&place, &wanted, &certificate, compute_config, connect, &visit).await;
+        if let Err(error) = visit.invoke(&crate::link::names::session_manager(), call!(Logout {})).await {
+            tracing::debug!(host = address.host, %error, "the administrator's session stays until it is idle");
+        }
+        let host = entered?;
+        self.tell(&host.me, HostWord::Added).await;
+        if connect {
+            // The host is in the inventory whatever comes: a state that cannot be read now is read later.
+            if let Err(fault) = self.bring_in(&host).await {
+                tracing::warn!(host = host.name, %fault, "the new host could not be read yet");
+            }
+        }
+        Ok(host.me.clone())
+    }
+
+    /// Has the host trust the center and notes it in the inventory; `visit` is an administrator's connection to it.
+    async fn take_in(
+        &self,
+        place: &Place,
+        wanted: &Wanted,
+        certificate: &Certificate,
+        compute_config: Option<Arc<Object>>,
+        connect: bool,
+        visit: &Arc<dyn HostLink>,
+    ) -> Result<Arc<ManagedHost>, Fault> {
+        let Wanted { address, credentials, force, .. } = wanted;
+        let uuid = read_uuid(visit).await?;
+        // A machine that is here under another name trusts the center already, and must go on doing so.
+        refuse_same_machine(self.inventory.records().iter(), &address.host, &uuid)?;
         self.connector.enroll(address, &certificate.fingerprint, credentials, *force).await?;
-        let link =
-            self.connector.connect(address, &certificate.pin).await.map_err(|e| connect_fault(e, address))?;
-        let uuid = read_uuid(&link).await?;
         let record = |parent: MoRef| Host {
             name: address.host.clone(),
             parent,
@@ -110,21 +136,16 @@ impl State {
             maintenance: false,
             vm_folder: wanted.vm_folder.clone(),
         };
-        let host = match self.enter(&place, record, compute_config).await {
-            Ok(host) => host,
-            Err(fault) => {
-                self.connector.release(&link).await;
-                return Err(fault);
-            }
+        let entered = match self.connector.connect(address, &certificate.pin).await {
+            Ok(_) => self.enter(place, record, compute_config).await,
+            Err(error) => Err(connect_fault(error, address)),
         };
-        self.tell(&host.me, HostWord::Added).await;
-        if connect {
-            // The host is in the inventory whatever comes: a state that cannot be read now is read later.
-            if let Err(fault) = self.bring_in(&host).await {
-                tracing::warn!(host = host.name, %fault, "the new host could not be read yet");
-            }
+        if let Err(fault) = &entered
+            && !fault.is_a(data_id!(AlreadyConnected))
+        {
+            self.connector.release(visit).await;
         }
-        Ok(host.me.clone())
+        entered
     }
 
     /// Brings in a host that runs in this process. One that was attached before is the same host again, by its UUID.
@@ -218,7 +239,7 @@ impl State {
                     Place::Cluster { cluster } => cluster.clone(),
                     Place::Standalone { folder } => folder.clone(),
                 });
-                refuse_same_machine(plan, &new)?;
+                refuse_same_machine(plan.all(), &new.name, &new.uuid)?;
                 let compute = match place {
                     Place::Cluster { cluster } => {
                         plan.compute(cluster)?;
@@ -298,18 +319,20 @@ impl State {
     }
 }
 
-fn refuse_same_machine(plan: &Plan, new: &Host) -> Result<(), Fault> {
-    let same = plan.all().find_map(|(_, record)| match record {
-        Record::Host(host) if !new.uuid.is_empty() && host.uuid == new.uuid => Some(&host.name),
+fn refuse_same_machine<'a>(
+    mut known: impl Iterator<Item = (&'a MoRef, &'a Record)>,
+    new: &str,
+    uuid: &str,
+) -> Result<(), Fault> {
+    let same = known.find_map(|(_, record)| match record {
+        Record::Host(host) if !uuid.is_empty() && host.uuid == uuid => Some(&host.name),
         _ => None,
     });
     match same {
         None => Ok(()),
-        Some(name) => Err(fault!(
-            AlreadyConnected { name: name },
-            "Host {} is in the inventory already, as {name}",
-            new.name
-        )),
+        Some(name) => {
+            Err(fault!(AlreadyConnected { name: name }, "Host {new} is in the inventory already, as {name}"))
+        }
     }
 }
 

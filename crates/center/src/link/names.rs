@@ -41,3 +41,7 @@ pub fn file_manager() -> MoRef {
 pub fn virtual_disk_manager() -> MoRef {
     MoRef::new(managed_id!(VirtualDiskManager), "ha-vdiskmanager")
 }
+
+pub fn session_manager() -> MoRef {
+    MoRef::new(managed_id!(SessionManager), "ha-sessionmgr")
+}
