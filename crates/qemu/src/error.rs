@@ -144,6 +144,12 @@ impl Error {
         matches!(self, Error::Qmp { class, .. } if class == wanted)
     }
 
+    /// Whether what was asked may have happened, or may still happen, although nobody said so.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(self, Error::Timeout { .. } | Error::Closed | Error::Protocol(_))
+    }
+
     /// Whether another process has an image open, on this host or, where the datastore carries locks, on another.
     #[must_use]
     pub fn is_lock_conflict(&self) -> bool {

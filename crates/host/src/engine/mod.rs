@@ -128,7 +128,7 @@ pub enum Processors {
 pub struct Layer {
     /// Key of the disk.
     pub disk: i32,
-    /// The new file, which does not exist.
+    /// The new file.
     pub file: FileRef,
 }
 
@@ -167,7 +167,10 @@ pub trait Machine: Send + Sync {
     async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()>;
     async fn add_memory(&self, mib: u64) -> Result<()>;
 
-    /// Lays new layers on disks in one instant. All or none.
+    /// Makes the files of new layers, empty, over what the disks have open. Nothing is left if one cannot be made.
+    async fn make_layers(&self, layers: &[Layer]) -> Result<()>;
+    /// Lays layers that were made on their disks in one instant. All or none, which [`Self::chain`] tells after an
+    /// error that is undecided; the files stay in any case.
     async fn snapshot(&self, layers: &[Layer]) -> Result<()>;
     /// The files of a disk as they are open now, newest first.
     async fn chain(&self, key: i32) -> Result<Vec<FileRef>>;

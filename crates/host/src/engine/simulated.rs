@@ -268,7 +268,7 @@ impl Machine for SimulatedMachine {
         self.living()
     }
 
-    async fn snapshot(&self, layers: &[Layer]) -> Result<()> {
+    async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.living()?;
         for (at, layer) in layers.iter().enumerate() {
             let chain = self.chain(layer.disk).await?;
@@ -283,6 +283,11 @@ impl Machine for SimulatedMachine {
                 return Err(error);
             }
         }
+        Ok(())
+    }
+
+    async fn snapshot(&self, layers: &[Layer]) -> Result<()> {
+        self.living()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for layer in layers {
             if let Some(chain) = state.chains.get_mut(&layer.disk) {

@@ -1,9 +1,10 @@
 //! Snapshots of disks. A snapshot is the file that each disk had when it was taken, frozen by a new layer on top, and
 //! the configuration of that moment, kept as the text of a `.vmx` under the snapshot's `.vmsn` name.
 //!
-//! Order when one is taken: layers and `.vmsn`, then the `.vmx` that uses the layers, then the `.vmsd` that knows the
-//! snapshot. A daemon that dies in between leaves at worst a layer that no snapshot needs, never a snapshot whose file
-//! is written to. When one is removed the `.vmsd` forgets it first; then its layers are merged.
+//! Order when one is taken: layers and `.vmsn`, then the `.vmx` that uses the layers, then a running machine goes over to
+//! them, then the `.vmsd` knows the snapshot. An empty layer shows what lies under it, so that the `.vmx` is right before
+//! and after the machine has gone over. A daemon that dies in between leaves at worst a layer that no snapshot needs,
+//! never a snapshot whose file is written to, nor a `.vmx` without what the guest wrote. When one is removed the `.vmsd` forgets it first; then its layers are merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use vim::{DateTime, Fault, fault};
 
 use super::{blocking, files};
 use crate::Host;
-use crate::engine::{Layer, Machine};
+use crate::engine::{Error, Layer, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events::Who;
 use crate::limits::MAX_SNAPSHOT_DEPTH;
@@ -62,14 +63,10 @@ impl Host {
         let uid = list.last_uid.saturating_add(1);
         let layers = self.layer_names(&config)?;
         let frozen = self.write_frozen(vm, &config, uid).await?;
-        let laid = self.lay(vm, &config, &layers, wanted.quiesce).await;
-        let quiesced = match laid {
-            Ok(quiesced) => quiesced,
-            Err(fault) => {
-                self.clear_away(&[frozen]).await;
-                return Err(fault);
-            }
-        };
+        if let Err(fault) = self.make_layers(vm, &config, &layers).await {
+            self.clear_away(&[frozen]).await;
+            return Err(fault);
+        }
         let mut next = VmConfig::clone(&config);
         for layer in &layers {
             if let Some(disk) = next.devices.get_mut(&layer.disk).and_then(|device| device.disk_mut()) {
@@ -77,6 +74,14 @@ impl Host {
                 disk.parents.insert(0, below);
             }
         }
+        let quiesced = match self.lay(vm, &config, next, &layers, wanted.quiesce).await {
+            Ok(quiesced) => quiesced,
+            Err(fault) => {
+                self.clear_away(&[frozen]).await;
+                self.publish(vm);
+                return Err(fault);
+            }
+        };
         list.snapshots.push(SnapshotRecord {
             uid,
             parent: list.current,
@@ -89,11 +94,7 @@ impl Host {
         });
         list.current = Some(uid);
         list.last_uid = uid;
-        let stored = async {
-            self.save(vm, next, None).await?;
-            self.save_snapshots(vm, list).await
-        };
-        if let Err(fault) = stored.await {
+        if let Err(fault) = self.save_snapshots(vm, list).await {
             // The layers are in use; what is missing is the snapshot, which nobody was told of.
             vm.state().consolidation_needed = true;
             self.clear_away(&[frozen]).await;
@@ -146,35 +147,94 @@ impl Host {
         Ok(file)
     }
 
-    /// Lays the layers: in one instant on a machine that runs. Whether the guest's file systems were at rest.
-    async fn lay(&self, vm: &Vm, config: &VmConfig, layers: &[Layer], quiesce: bool) -> Result<bool, Fault> {
-        let Some(machine) = vm.machine() else {
-            let images = self.engine.images();
-            for (at, layer) in layers.iter().enumerate() {
-                let Some(disk) = config.devices.get(&layer.disk).and_then(|device| device.disk()) else {
-                    continue;
-                };
-                let made = images.create_layer(&layer.file, &disk.file, disk.capacity_bytes).await;
-                if let Err(error) = made {
-                    let made: Vec<FileRef> = layers[..at].iter().map(|layer| layer.file.clone()).collect();
-                    self.clear_away(&made).await;
-                    return Err(self.image_fault(&layer.file, &error));
-                }
+    /// Makes the files of new layers, empty. None is left if one cannot be made.
+    async fn make_layers(&self, vm: &Vm, config: &VmConfig, layers: &[Layer]) -> Result<(), Fault> {
+        if let Some(machine) = vm.machine() {
+            let made = machine.make_layers(layers).await;
+            return made.map_err(|error| self.layer_fault(vm, layers, &error));
+        }
+        let images = self.engine.images();
+        for (at, layer) in layers.iter().enumerate() {
+            let Some(disk) = config.devices.get(&layer.disk).and_then(|device| device.disk()) else {
+                continue;
+            };
+            if let Err(error) = images.create_layer(&layer.file, &disk.file, disk.capacity_bytes).await {
+                self.clear_layers(&layers[..at]).await;
+                return Err(self.image_fault(&layer.file, &error));
             }
-            return Ok(false);
-        };
+        }
+        Ok(())
+    }
+
+    /// Makes `next`, whose disks are the layers, the machine's configuration, and lets a machine that runs go over to
+    /// them in one instant. Whether the guest's file systems were at rest.
+    async fn lay(
+        &self,
+        vm: &Vm,
+        before: &Arc<VmConfig>,
+        next: VmConfig,
+        layers: &[Layer],
+        quiesce: bool,
+    ) -> Result<bool, Fault> {
+        if let Err(fault) = self.save(vm, next, None).await {
+            // It may have been written all the same: the layers go only if the configuration is surely the old one.
+            self.leave_layers(vm, before, layers).await;
+            return Err(fault);
+        }
+        let Some(machine) = vm.machine() else { return Ok(false) };
         let frozen = quiesce && freeze(vm, &machine).await;
         let laid = machine.snapshot(layers).await;
         if frozen && let Err(error) = machine.thaw().await {
             tracing::error!(vm = vm.me.id(), %error, "the guest's file systems may still be frozen");
         }
-        match laid {
-            Ok(()) => Ok(frozen),
-            Err(error @ crate::engine::Error::NoSpace { .. }) => {
-                let file = layers.first().map_or_else(|| vm.state().home.clone(), |layer| layer.file.clone());
-                Err(self.image_fault(&file, &error))
+        let Err(error) = laid else { return Ok(frozen) };
+        if !error.is_undecided() {
+            self.leave_layers(vm, before, layers).await;
+            return Err(self.layer_fault(vm, layers, &error));
+        }
+        match uses_layers(&machine, layers).await {
+            Some(true) => return Ok(frozen),
+            Some(false) => {
+                // It may still happen: the files stay, whatever names them.
+                self.save_before(vm, before).await;
             }
-            Err(error) => Err(machine_fault(&vm.me, &error)),
+            // Whether it has ended before or after: the layers show what was written.
+            None => {}
+        }
+        vm.state().consolidation_needed = true;
+        Err(self.layer_fault(vm, layers, &error))
+    }
+
+    /// Goes back to the configuration without the layers, which no machine uses, and removes them.
+    async fn leave_layers(&self, vm: &Vm, before: &Arc<VmConfig>, layers: &[Layer]) {
+        if self.save_before(vm, before).await {
+            self.clear_layers(layers).await;
+        } else {
+            vm.state().consolidation_needed = true;
+        }
+    }
+
+    /// Makes the configuration the old one again; false if the `.vmx` may say another.
+    async fn save_before(&self, vm: &Vm, before: &Arc<VmConfig>) -> bool {
+        let saved = self.save(vm, VmConfig::clone(before), None).await;
+        if let Err(fault) = &saved {
+            tracing::error!(vm = vm.me.id(), %fault, "the configuration may name layers that are not in use");
+            vm.state().config = before.clone();
+        }
+        saved.is_ok()
+    }
+
+    async fn clear_layers(&self, layers: &[Layer]) {
+        self.clear_away(&layers.iter().map(|layer| layer.file.clone()).collect::<Vec<_>>()).await;
+    }
+
+    fn layer_fault(&self, vm: &Vm, layers: &[Layer], error: &Error) -> Fault {
+        match error {
+            Error::NoSpace { .. } => {
+                let file = layers.first().map_or_else(|| vm.state().home.clone(), |layer| layer.file.clone());
+                self.image_fault(&file, error)
+            }
+            _ => machine_fault(&vm.me, error),
         }
     }
 
@@ -493,6 +553,21 @@ async fn freeze(vm: &Vm, machine: &Arc<dyn Machine>) -> bool {
             false
         }
     }
+}
+
+/// Whether a machine has gone over to new layers; none if it does not say.
+async fn uses_layers(machine: &Arc<dyn Machine>, layers: &[Layer]) -> Option<bool> {
+    for layer in layers {
+        match machine.chain(layer.disk).await {
+            Ok(chain) if chain.first() == Some(&layer.file) => {}
+            Ok(_) => return Some(false),
+            Err(error) => {
+                tracing::warn!(%error, "the layers of a running machine are not known");
+                return None;
+            }
+        }
+    }
+    Some(true)
 }
 
 /// The disks of a configuration as `.vmsd` lists them.

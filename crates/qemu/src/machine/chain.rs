@@ -16,13 +16,12 @@ use std::path::{Path, PathBuf};
 pub struct NewLayer {
     /// Disk id.
     pub disk: String,
-    /// File that will hold everything written from now on; must not exist.
+    /// File that holds everything written from then on; must not exist before it is made.
     pub file: PathBuf,
 }
 
 /// A layer that was prepared and is not in use yet.
 struct Prepared {
-    file: PathBuf,
     node: String,
     below: String,
 }
@@ -31,50 +30,77 @@ impl Machine {
     /// Lays a new layer on each of several disks in one instant: together their old files are the snapshot, as
     /// consistent as after a power failure, or better if the guest's file systems are frozen. All or none.
     pub async fn snapshot(&self, layers: &[NewLayer]) -> Result<()> {
+        self.make_layers(layers).await?;
+        let done = self.switch_to_layers(layers).await;
+        if let Err(e) = &done
+            && !e.is_undecided()
+        {
+            remove_layers(layers);
+        }
+        done
+    }
+
+    /// Makes the files of new layers, empty: each shows what its disk shows. Nothing is left if one cannot be made.
+    pub async fn make_layers(&self, layers: &[NewLayer]) -> Result<()> {
+        let client = self.monitor();
+        for (at, layer) in layers.iter().enumerate() {
+            if let Err(e) = self.make_layer(&client, layer).await {
+                remove_layers(&layers[..at]);
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts layers that were made on their disks in one instant. All or none. If it fails the files stay: after
+    /// an error that [`Error::is_undecided`] they may be in use.
+    pub async fn switch_to_layers(&self, layers: &[NewLayer]) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
         let mut prepared = Vec::new();
         let done = async {
             for layer in layers {
-                prepared.push(self.prepare_layer(&client, layer).await?);
+                prepared.push(self.open_layer(&client, layer).await?);
             }
             let action = |p: &Prepared| json!({"type": "blockdev-snapshot", "data": {"node": p.below, "overlay": p.node}});
             let actions: Vec<Value> = prepared.iter().map(action).collect();
             client.run(&command::Transaction { actions }).await.map(drop)
         };
         let done = done.await;
-        if let Err(e) = &done {
-            // After a missing answer it may have happened all the same: then the files are in use and must stay.
-            let undecided = matches!(e, Error::Timeout { .. } | Error::Closed | Error::Protocol(_));
-            for layer in prepared.iter().filter(|_| !undecided) {
-                if close_node(&client, &layer.node).await {
-                    drop(std::fs::remove_file(&layer.file));
+        if let Err(e) = &done
+            && !e.is_undecided()
+        {
+            for layer in &prepared {
+                if !close_node(&client, &layer.node).await {
+                    tracing::warn!(node = layer.node, "a layer that is not in use stays open");
                 }
             }
         }
         done
     }
 
-    async fn prepare_layer(&self, client: &qmp::Client, layer: &NewLayer) -> Result<Prepared> {
+    async fn make_layer(&self, client: &qmp::Client, layer: &NewLayer) -> Result<()> {
         let drive = self.drive(&layer.disk).await?;
         let below = self.node_at(client, &drive.node_name).await?;
         let format = if below.drv == "raw" { ImageFormat::Raw } else { ImageFormat::Qcow2 };
         let below_file =
             below.path().ok_or_else(|| Error::NoSuchDevice(format!("{}: its file", layer.disk)))?;
         image::create_overlay(&layer.file, Path::new(&below_file), format, drive.virtual_bytes).await?;
-        let node = fresh_node(&layer.disk);
-        let opened = async {
-            super::start::give(&layer.file, self.spec())?;
-            let mut options = block::image(&node, &layer.file, ImageFormat::Qcow2, false)?;
-            // The layer below is open already; the snapshot connects the two.
-            options["backing"] = Value::Null;
-            client.run(&command::BlockdevAdd { options }).await
-        };
-        if let Err(e) = opened.await {
-            drop(std::fs::remove_file(&layer.file));
-            return Err(e);
+        let given = super::start::give(&layer.file, self.spec());
+        if given.is_err() {
+            remove_layers(std::slice::from_ref(layer));
         }
-        Ok(Prepared { file: layer.file.clone(), node, below: drive.node_name })
+        given
+    }
+
+    async fn open_layer(&self, client: &qmp::Client, layer: &NewLayer) -> Result<Prepared> {
+        let below = self.drive(&layer.disk).await?.node_name;
+        let node = fresh_node(&layer.disk);
+        let mut options = block::image(&node, &layer.file, ImageFormat::Qcow2, false)?;
+        // The layer below is open already; the snapshot connects the two.
+        options["backing"] = Value::Null;
+        client.run(&command::BlockdevAdd { options }).await?;
+        Ok(Prepared { node, below })
     }
 
     async fn node_at(&self, client: &qmp::Client, node_name: &str) -> Result<command::BlockNode> {
@@ -170,6 +196,12 @@ impl Machine {
         client.run(&command).await?;
         drop(one);
         self.wait_job(&job, progress).await
+    }
+}
+
+fn remove_layers(layers: &[NewLayer]) {
+    for layer in layers {
+        drop(std::fs::remove_file(&layer.file));
     }
 }
 

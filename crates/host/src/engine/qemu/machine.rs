@@ -41,6 +41,12 @@ impl QemuMachine {
         });
         Self { machine, shared, events }
     }
+
+    fn layers(&self, layers: &[Layer]) -> Result<Vec<NewLayer>> {
+        let new =
+            |layer: &Layer| Ok(NewLayer { disk: drive_id(layer.disk), file: self.shared.path(&layer.file)? });
+        layers.iter().map(new).collect()
+    }
 }
 
 fn translate(event: MachineEvent) -> Option<Happening> {
@@ -161,11 +167,12 @@ impl Machine for QemuMachine {
         self.machine.add_memory(mib).await
     }
 
+    async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
+        self.machine.make_layers(&self.layers(layers)?).await
+    }
+
     async fn snapshot(&self, layers: &[Layer]) -> Result<()> {
-        let new =
-            |layer: &Layer| Ok(NewLayer { disk: drive_id(layer.disk), file: self.shared.path(&layer.file)? });
-        let layers: Vec<NewLayer> = layers.iter().map(new).collect::<Result<_>>()?;
-        self.machine.snapshot(&layers).await
+        self.machine.switch_to_layers(&self.layers(layers)?).await
     }
 
     async fn chain(&self, key: i32) -> Result<Vec<FileRef>> {
