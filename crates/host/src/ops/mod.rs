@@ -3,6 +3,10 @@
 
 mod create;
 mod destroy;
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod faulty;
 mod files;
 mod power;
 mod publish;

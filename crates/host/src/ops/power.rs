@@ -1,5 +1,6 @@
 //! Switching machines on, off and over. Before a machine's processors run, its `.vmx` no longer names a saved state:
-//! a state that was gone on from must never be gone on from again, because the disks have changed since.
+//! a state that was gone on from must never be gone on from again, because the disks have changed since. For the same
+//! reason the register then says no more that the machine is being suspended.
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::vm::state::{Power, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
+/// What a saved state's name ends in until it is whole.
+pub(super) const PARTIAL: &str = ".partial";
 
 impl Host {
     /// Switches a machine on, or lets a suspended one go on.
@@ -54,8 +57,11 @@ impl Host {
             }
         };
         // From here on the saved state is worthless.
-        let stored = self.save(vm, config.clone(), None).await;
-        let runs = match stored {
+        let stored = async {
+            self.save(vm, config.clone(), None).await?;
+            self.forget_suspending(vm, resume_from.as_ref()).await
+        };
+        let runs = match stored.await {
             Ok(()) => machine.resume().await.map_err(|error| machine_fault(&vm.me, &error)),
             Err(fault) => Err(fault),
         };
@@ -110,7 +116,7 @@ impl Host {
         Ok(config)
     }
 
-    fn has(&self, file: &FileRef) -> Result<bool, Fault> {
+    pub(super) fn has(&self, file: &FileRef) -> Result<bool, Fault> {
         let on = self.datastores.of(file)?;
         on.store.exists(&file.path).map_err(|error| on.fault(&error))
     }
@@ -235,6 +241,7 @@ impl Host {
         };
         match (power, machine) {
             (Power::On, Some(machine)) => {
+                self.forget_suspending(vm, None).await?;
                 vm.state().ending = true;
                 let reason = match machine.power_off().await {
                     Ok(reason) => reason,
@@ -247,13 +254,14 @@ impl Host {
                         return Err(machine_fault(&vm.me, &error));
                     }
                 };
-                self.has_ended(vm, &reason, who, false).await;
+                self.has_ended(vm, &reason, who).await;
                 Ok(())
             }
             (Power::Suspended, _) => {
                 let file = self.saved_state(vm).ok();
                 let config = VmConfig::clone(&vm.config());
                 self.save(vm, config, None).await?;
+                self.forget_suspending(vm, None).await?;
                 {
                     let mut state = vm.state();
                     state.power = Power::Off;
@@ -271,14 +279,27 @@ impl Host {
         }
     }
 
-    /// Does what there is to do when a machine has ended, whoever ended it.
-    pub(crate) async fn has_ended(
-        &self,
-        vm: &Arc<Vm>,
-        reason: &ExitReason,
-        who: &events::Who,
-        suspended: bool,
-    ) {
+    /// Does what there is to do when a machine has ended, whoever ended it. It is suspended if it was being suspended
+    /// and its state was saved whole.
+    pub(crate) async fn has_ended(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who) {
+        // Told late of the end of an earlier machine, or told already.
+        if vm.machine().is_none_or(|machine| machine.ended().is_none()) {
+            return;
+        }
+        let file = match self.suspending_to(vm) {
+            Ok(file) => file.filter(|file| self.has(file).unwrap_or(false)),
+            Err(fault) => {
+                tracing::error!(vm = vm.me.id(), %fault, "whether a machine was being suspended is not known");
+                None
+            }
+        };
+        match file {
+            Some(file) => self.is_suspended(vm, file.path.name(), who).await,
+            None => self.ended_as(vm, reason, who, false).await,
+        }
+    }
+
+    async fn ended_as(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who, suspended: bool) {
         let config = {
             let mut state = vm.state();
             if state.machine.is_none() {
@@ -371,22 +392,73 @@ impl Host {
         self.note_suspending(vm, Some(&name)).await?;
         vm.state().ending = true;
         if let Err(error) = machine.suspend(&file, progress).await {
-            vm.state().ending = false;
-            if let Some(reason) = machine.ended() {
-                self.has_ended(vm, &reason, who, false).await;
+            let whole = self.has(&file).unwrap_or(true);
+            let ended = machine.ended();
+            match (&ended, whole) {
+                // All was done but to say so.
+                (Some(_), true) => {}
+                (Some(reason), false) => {
+                    self.has_ended(vm, reason, who).await;
+                    self.forget_suspending(vm, None).await?;
+                    return Err(self.image_fault(&file, &error));
+                }
+                // The state is saved and the machine about to end: its end is noticed, and then it is suspended.
+                (None, true) => {
+                    vm.state().ending = false;
+                    return Err(self.image_fault(&file, &error));
+                }
+                (None, false) => {
+                    vm.state().ending = false;
+                    self.forget_suspending(vm, None).await?;
+                    return Err(self.image_fault(&file, &error));
+                }
             }
-            self.clear_away(std::slice::from_ref(&file)).await;
-            self.note_suspending(vm, None).await?;
-            return Err(self.image_fault(&file, &error));
         }
+        self.is_suspended(vm, &name, who).await;
+        Ok(())
+    }
+
+    /// Notes that a machine has ended whose state was saved whole to `name`.
+    async fn is_suspended(&self, vm: &Arc<Vm>, name: &str, who: &events::Who) {
         let config = VmConfig::clone(&vm.config());
-        self.save(vm, config, Some(&name)).await?;
-        self.has_ended(vm, &ExitReason::Quit, who, true).await;
-        self.note_suspending(vm, None).await
+        let saved = self.save(vm, config, Some(name)).await;
+        if saved.is_err() {
+            vm.state().file.suspend_file = Some(name.to_owned());
+        }
+        self.ended_as(vm, &ExitReason::Quit, who, true).await;
+        let noted = match saved {
+            Ok(()) => self.note_suspending(vm, None).await,
+            // The register goes on to say it in the place of the configuration.
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = noted {
+            tracing::error!(vm = vm.me.id(), %fault, "that the machine is suspended stays in the register");
+        }
+    }
+
+    /// What the register says that the machine is being suspended to.
+    fn suspending_to(&self, vm: &Vm) -> Result<Option<FileRef>, Fault> {
+        let record =
+            VMS.get(&self.core.store, vm.me.id()).map_err(|error| crate::error::store_fault(&error))?;
+        let Some(name) = record.and_then(|record| record.suspending) else { return Ok(None) };
+        files::sibling(&vm.state().home, &name).map(Some)
+    }
+
+    /// Makes the register forget that a machine was being suspended, and removes what was saved, but not `keep`.
+    pub(crate) async fn forget_suspending(&self, vm: &Vm, keep: Option<&FileRef>) -> Result<(), Fault> {
+        let Some(file) = self.suspending_to(vm)? else { return Ok(()) };
+        self.note_suspending(vm, None).await?;
+        let mut left: Vec<FileRef> =
+            files::sibling(&file, &format!("{}{PARTIAL}", file.path.name())).into_iter().collect();
+        if keep != Some(&file) {
+            left.push(file);
+        }
+        self.clear_away(&left).await;
+        Ok(())
     }
 
     /// Notes in the register that a state is being saved.
-    async fn note_suspending(&self, vm: &Vm, file: Option<&str>) -> Result<(), Fault> {
+    pub(super) async fn note_suspending(&self, vm: &Vm, file: Option<&str>) -> Result<(), Fault> {
         let number: u64 = vm.me.id().parse().unwrap_or_default();
         let record =
             VMS.get(&self.core.store, vm.me.id()).map_err(|error| crate::error::store_fault(&error))?;

@@ -8,6 +8,7 @@ use api::task::UnfinishedTask;
 use datastore::FilePath;
 use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
 
+use super::power::PARTIAL;
 use super::{Outcome, blocking, files};
 use crate::engine::Processors;
 use crate::error::Result;
@@ -188,18 +189,34 @@ impl Host {
         if let Err(error) = self.engine.forget(vm.me.id()).await {
             tracing::warn!(vm = vm.me.id(), %error, "the runtime directory stays behind");
         }
-        let Some(name) = record.suspending.take() else { return };
+        let Some(name) = record.suspending.clone() else { return };
+        // What cannot be looked at now may be there another time.
+        if vm.state().broken.is_some() {
+            return;
+        }
         let home = vm.state().home.clone();
-        let whole = files::sibling(&home, &name).ok().filter(|file| {
-            self.datastores.of(file).is_ok_and(|on| on.store.exists(&file.path).unwrap_or(false))
-        });
-        if whole.is_some() && vm.state().broken.is_none() {
-            let config = VmConfig::clone(&vm.config());
-            match self.save(vm, config, Some(&name)).await {
-                Ok(()) => vm.state().power = Power::Suspended,
-                Err(fault) => tracing::error!(vm = number, %fault, "a suspended machine could not be noted"),
+        let Ok(file) = files::sibling(&home, &name) else { return };
+        match self.has(&file) {
+            Ok(true) => {
+                let config = VmConfig::clone(&vm.config());
+                let saved = self.save(vm, config, Some(&name)).await;
+                vm.state().power = Power::Suspended;
+                if let Err(fault) = saved {
+                    tracing::error!(vm = number, %fault, "that a machine is suspended stays in the register");
+                    vm.state().file.suspend_file = Some(name);
+                    return;
+                }
+            }
+            Ok(false) => {
+                let partial = files::sibling(&home, &format!("{name}{PARTIAL}"));
+                self.clear_away(&partial.into_iter().collect::<Vec<_>>()).await;
+            }
+            Err(fault) => {
+                tracing::error!(vm = number, %fault, "whether a machine is suspended is not known");
+                return;
             }
         }
+        record.suspending = None;
         if let Err(fault) = self.write_record(number, &record).await {
             tracing::error!(vm = number, %fault, "the register could not be written");
         }

@@ -6,11 +6,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Duration, sleep};
 use vim::{DateTime, prop, props};
 
-use crate::engine::{Happening, Machine};
+use crate::engine::{GuestReport, Happening, Machine};
 use crate::events::{self, Who};
 use crate::hardware;
 use crate::inventory::quick_stats;
-use crate::limits::{GUEST_POLL, GUEST_POLL_FIRST, STATISTICS};
+use crate::limits::{
+    GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT, STATISTICS,
+};
 use crate::vm::Vm;
 use crate::vm::device::{Kind, Medium};
 use crate::vm::state::{Power, Question, Statistics};
@@ -57,7 +59,7 @@ impl Host {
         }
         let _one = vm.changing.lock().await;
         tracing::info!(vm = vm.me.id(), %reason, "a machine has ended by itself");
-        self.has_ended(vm, reason, &Who::default(), false).await;
+        self.has_ended(vm, reason, &Who::default()).await;
     }
 
     async fn noticed(&self, vm: &Arc<Vm>, machine: &Arc<dyn Machine>, happening: Happening) {
@@ -198,13 +200,38 @@ impl Host {
     }
 }
 
+/// What is kept of a guest's report, which may say anything.
+fn bounded(mut report: GuestReport) -> GuestReport {
+    for text in [&mut report.host_name, &mut report.system, &mut report.agent_version] {
+        *text = text.take().map(|text| plain(&text)).filter(|text| !text.is_empty());
+    }
+    report.interfaces.truncate(MAX_GUEST_INTERFACES);
+    for interface in &mut report.interfaces {
+        interface.mac = plain(&interface.mac);
+        interface.addresses.truncate(MAX_GUEST_ADDRESSES);
+    }
+    report
+}
+
+/// A text without control characters, cut at the end of a character.
+fn plain(text: &str) -> String {
+    let mut kept = String::new();
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if kept.len() + c.len_utf8() > MAX_GUEST_TEXT {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
 /// Asks a guest about itself as long as its machine runs.
 async fn poll_guest(host: Weak<Host>, vm: Arc<Vm>, machine: Arc<dyn Machine>) {
     loop {
         if machine.ended().is_some() || vm.power() == Power::Off {
             return;
         }
-        let report = machine.guest().await;
+        let report = machine.guest().await.map(bounded);
         let Some(host) = host.upgrade() else { return };
         let changed = {
             let mut state = vm.state();
@@ -224,5 +251,31 @@ async fn poll_guest(host: Weak<Host>, vm: Arc<Vm>, machine: Arc<dyn Machine>) {
         drop(host);
         let pause: Duration = if known { GUEST_POLL } else { GUEST_POLL_FIRST };
         sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::GuestInterface;
+
+    #[test]
+    fn a_guest_cannot_make_the_tree_large_or_write_control_characters_into_it() {
+        let address = (std::net::IpAddr::from([10, 0, 0, 1]), 24);
+        let interface = GuestInterface { mac: "m".repeat(1 << 20), addresses: vec![address; 10_000] };
+        let kept = bounded(GuestReport {
+            host_name: Some(format!("a\u{1b}[2J\n{}", "\u{e9}".repeat(1 << 20))),
+            system: Some("\u{0}\r\n".into()),
+            family: Some("linuxGuest"),
+            agent_version: Some("9.2.0".into()),
+            interfaces: vec![interface; 1000],
+        });
+        let name = kept.host_name.unwrap();
+        assert_eq!((name.len(), name.chars().any(char::is_control)), (254, false));
+        assert!(name.starts_with("a[2J\u{e9}"));
+        assert_eq!((kept.system, kept.agent_version.as_deref()), (None, Some("9.2.0")));
+        assert_eq!(kept.interfaces.len(), MAX_GUEST_INTERFACES);
+        assert!(kept.interfaces.iter().all(|i| i.mac.len() <= MAX_GUEST_TEXT));
+        assert!(kept.interfaces.iter().all(|i| i.addresses.len() == MAX_GUEST_ADDRESSES));
     }
 }

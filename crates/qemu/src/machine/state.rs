@@ -65,7 +65,10 @@ impl Machine {
         let was_running = self.run_state().await? == RunState::Running;
         self.stop().await?;
         let partial = partial_name(file);
-        let saved = self.save(&partial, progress).await.and_then(|()| publish(&partial, file));
+        let saved = self.save(&partial, progress).await.and_then(|()| {
+            // Whoever finds a whole file believes that the machine has not run since.
+            publish(&partial, file).inspect_err(|_| drop(fs::remove_file(file)))
+        });
         if let Err(e) = saved {
             drop(fs::remove_file(&partial));
             if was_running {
