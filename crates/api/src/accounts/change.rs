@@ -70,7 +70,7 @@ impl Accounts {
     }
 
     /// Makes an account that may do everything, if it is not there; at the first start. An account that is there keeps
-    /// its password and permissions.
+    /// its password, and its permissions unless nobody administers the daemon.
     ///
     /// # Errors
     /// As [`Accounts::create`].
@@ -80,13 +80,37 @@ impl Accounts {
         full_name: &str,
         password: Option<&str>,
     ) -> Result<()> {
-        match self.create(name, full_name, password).await {
-            Ok(()) => {}
-            Err(AccountError::UserExists(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        let rule = Rule { principal: name.to_owned(), group: false, role: ADMIN, propagate: true };
-        self.set_permissions(&self.root, &[rule], false).await
+        let bad = || AccountError::BadName(name.to_owned());
+        let plain = self.realm.plain(name).ok_or_else(bad)?.to_owned();
+        let key = plain.to_lowercase();
+        let there = |policy: &Policy| policy.accounts.contains_key(&key);
+        let hash = match password {
+            Some(password) if !there(&self.policy.load()) => Some(self.passwords.hash(password).await?),
+            _ => None,
+        };
+        let account =
+            StoredAccount { name: plain.clone(), full_name: full_name.into(), hash, groups: BTreeSet::new() };
+        self.change(|policy, batch| {
+            if !there(policy) {
+                within("accounts", policy.accounts.len(), MAX_ACCOUNTS)?;
+                ACCOUNTS.put(batch, &key, &account)?;
+                policy.accounts.insert(key.clone(), account);
+            } else if policy.has_administrator(self.root.id()) {
+                return Ok(());
+            }
+            let permission = StoredPermission {
+                entity_type: self.root.type_name().to_owned(),
+                entity: self.root.id().to_owned(),
+                principal: plain,
+                group: false,
+                role: ADMIN,
+                propagate: true,
+            };
+            PERMISSIONS.put(batch, &permission.key(), &permission)?;
+            policy.put_permission(permission);
+            Ok(())
+        })
+        .await
     }
 
     /// Gives an account a new password.
