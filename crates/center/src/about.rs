@@ -56,6 +56,10 @@ pub(crate) fn owner(object: &MoRef, state: &api::Snapshot) -> Option<MoRef> {
     if object.ty() == managed_id!(VirtualMachineSnapshot) {
         return state.find(object)?.get(prop!(VirtualMachineSnapshot.vm)).cloned();
     }
+    // Tasks have numbers of their own, which say nothing of hosts.
+    if object.ty() == managed_id!(Task) {
+        return None;
+    }
     let entity = match id.strip_prefix("datastoreBrowser-") {
         Some(entity) => entity.to_owned(),
         None if object.ty() == managed_id!(EnvironmentBrowser) => {
@@ -68,4 +72,22 @@ pub(crate) fn owner(object: &MoRef, state: &api::Snapshot) -> Option<MoRef> {
         None => format!("host-{}", id.rsplit_once('-')?.1),
     };
     state.find_id(&entity).map(|node| node.me().clone()).filter(|at| at.is_a(managed_id!(ManagedEntity)))
+}
+
+#[cfg(test)]
+mod tests {
+    use vim::{managed_id, props};
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_host_are_its_own_and_a_task_of_the_same_number_is_not() {
+        let tree = api::Tree::new();
+        let host = MoRef::new(managed_id!(HostSystem), "host-7");
+        tree.write(|w| w.create(&host, props!(HostSystem { name: "h" })));
+        let state = tree.snapshot();
+        let part = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem-7");
+        assert_eq!(owner(&part, &state), Some(host));
+        assert_eq!(owner(&MoRef::new(managed_id!(Task), "task-7"), &state), None);
+    }
 }

@@ -52,6 +52,9 @@ impl Accounts {
         state: &Snapshot,
     ) -> bool {
         let Some(decisions) = self.decisions(&account.name) else { return false };
+        if IMPLICIT.contains(&privilege) && self.is_own_task(account, object, state) {
+            return true;
+        }
         let roles = match &decisions.everywhere {
             Some(roles) if roles.iter().any(|role| role.has(privilege)) => return true,
             Some(roles) => roles.clone(),
@@ -102,9 +105,25 @@ impl Accounts {
         }
         if object.is_a(managed_id!(Task)) {
             let info = node.get(prop!(Task.info)).filter(|info| info.is_a(data_id!(TaskInfo)))?;
-            return info.get(field!(TaskInfo.entity)).cloned();
+            let entity = info.get(field!(TaskInfo.entity))?;
+            // Of what is gone nobody knows where it was: the outcome is for those who may see everything.
+            return Some(state.find(entity).map_or(&self.root, |_| entity).clone());
         }
         None
+    }
+
+    /// Whether the object is a task that the account began: it may see what came of it.
+    fn is_own_task(&self, account: &Account, object: &MoRef, state: &Snapshot) -> bool {
+        if !object.is_a(managed_id!(Task)) {
+            return false;
+        }
+        let info = state.find(object).and_then(|node| node.get(prop!(Task.info)));
+        let info = info.filter(|info| info.is_a(data_id!(TaskInfo)));
+        let reason = info.and_then(|info| info.get(field!(TaskInfo.reason)));
+        let reason = reason.filter(|reason| reason.is_a(data_id!(TaskReasonUser)));
+        let user = reason.and_then(|reason| reason.get(field!(TaskReasonUser.userName)));
+        user.and_then(|user| self.realm.key(user))
+            .is_some_and(|user| Some(user) == self.realm.key(&account.name))
     }
 
     /// What is known of an account under the policy of now; none if the account does not exist.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use store::Store;
-use vim::{MoRef, managed_id, props};
+use vim::{MoRef, managed_id, props, vim};
 
 use super::change::Rule;
 use super::{ADMIN, AccountError, Accounts, NO_ACCESS, READ_ONLY, Realm};
@@ -174,4 +174,58 @@ async fn passwords_are_hashed_with_a_salt_and_can_be_changed() {
     assert!(matches!(accounts.create("a\\b\\c", "", Some("x")).await, Err(AccountError::BadName(_))));
     accounts.create("keyless", "", None).await.unwrap();
     assert!(accounts.login("keyless", "").await.is_err());
+}
+
+#[tokio::test]
+async fn a_task_shows_its_outcome_to_who_began_it_and_to_who_sees_its_entity() {
+    let (accounts, tree) = (accounts().await, tree());
+    accounts.create("other", "", Some("o")).await.unwrap();
+    let task = |n: u32| MoRef::new(managed_id!(Task), format!("task-{n}"));
+    let gone = vm(99);
+    tree.write(|w| {
+        for (n, entity, user) in [(1, vm(1), "VSPHERE.LOCAL\\user"), (2, vm(2), "x"), (3, gone.clone(), "x")]
+        {
+            let info = vim!(TaskInfo {
+                key: task(n).id(),
+                task: task(n),
+                name: "x",
+                descriptionId: "x",
+                entity: entity,
+                state: "running",
+                cancelled: false,
+                cancelable: false,
+                reason: TaskReasonUser { userName: user },
+                queueTime: vim::DateTime::now(),
+                eventChainId: 1,
+            });
+            w.create(&task(n), props!(Task { info: info }));
+        }
+    });
+    // More than one permission, so that the entity counts.
+    set(&accounts, &vm(2), "user", READ_ONLY, true).await;
+    set(&accounts, &vm(1), "other", READ_ONLY, true).await;
+    assert!(may(&accounts, &tree, &task(1), "System.Read"), "its own");
+    assert!(!may(&accounts, &tree, &task(1), "Global.CancelTask"));
+    assert!(may(&accounts, &tree, &task(2), "System.Read"), "of what it sees");
+    assert!(!may(&accounts, &tree, &task(3), "System.Read"), "of what is gone");
+    let other = accounts.find("other").unwrap();
+    assert!(!accounts.allows(&other, &task(2), "System.Read", &tree.snapshot()));
+    set(&accounts, &folder("root"), "user", READ_ONLY, true).await;
+    assert!(may(&accounts, &tree, &task(3), "System.Read"));
+}
+
+#[tokio::test]
+async fn an_administrator_whose_permission_was_lost_at_the_first_start_gets_it_at_the_next() {
+    let store = Store::in_memory().unwrap();
+    let accounts = accounts_in(store).await;
+    // What a daemon leaves that is killed between the two.
+    accounts.create("Administrator", "", Some("first")).await.unwrap();
+    accounts.ensure_administrator("Administrator", "", Some("second")).await.unwrap();
+    let account = accounts.find("Administrator").unwrap();
+    assert!(accounts.allows(&account, &vm(1), POWER_ON, &tree().snapshot()));
+    assert!(accounts.login("Administrator", "first").await.is_ok(), "the password stays");
+    // Another's permissions are not touched where there is an administrator.
+    accounts.create("user", "", Some("u")).await.unwrap();
+    accounts.ensure_administrator("user", "", None).await.unwrap();
+    assert!(!may(&accounts, &tree(), &vm(1), POWER_ON));
 }
