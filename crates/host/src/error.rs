@@ -84,6 +84,10 @@ pub(crate) fn machine_fault(vm: &MoRef, error: &qemu::Error) -> Fault {
             path.display()
         ),
         E::AgentSilent { .. } | E::Agent { .. } => fault!(ToolsUnavailable {}, "{error}"),
+        E::Image { path, reason, .. } => {
+            let name = path.display().to_string();
+            fault!(CannotAccessFile { file: &*name }, "{name}: {reason}")
+        }
         E::NoFreePort { .. } | E::Spec(_) | E::NoSuchDevice(_) => {
             fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}")
         }

@@ -122,6 +122,64 @@ async fn a_layer_is_as_large_as_what_it_is_laid_on_even_if_a_smaller_size_is_rem
     assert_eq!(facts.unwrap().capacity_bytes, 16 << 20);
 }
 
+/// Makes an image that shows a file of the machine that the host runs on.
+fn lure(at: &Path) {
+    drop(std::fs::remove_file(at));
+    qemu_img(&["create", "-q", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", text(at), "16M"]);
+}
+
+#[tokio::test]
+async fn an_image_that_leads_out_of_the_datastore_is_opened_by_no_tool() {
+    let site = Site::new();
+    let c = site.open().await;
+    lure(&site.datastore().join("lure.vmdk"));
+    disk(&site, "base.vmdk", 1);
+    let (lure, base, new) = (file(&c, "lure.vmdk"), file(&c, "base.vmdk"), file(&c, "new.vmdk"));
+    let images = c.host.engine.images();
+    for done in [
+        images.create_layer(&new, &lure, 16 << 20).await,
+        images.grow(&lure, 32 << 20).await,
+        images.commit(&lure, &base).await,
+        images.rebase(&lure, &base).await,
+        images.rebase(&base, &lure).await,
+    ] {
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("leads to a file outside"), "{error}");
+    }
+    assert!(!site.datastore().join("new.vmdk").exists());
+}
+
+#[tokio::test]
+async fn qemu_a_machine_whose_disk_was_exchanged_for_one_that_leads_out_does_not_start() {
+    let site = Site::new();
+    let c = site.open().await;
+    disk(&site, "good.vmdk", 1);
+    let controller = vim::Object::from(vim!(VirtualDeviceConfigSpec {
+        operation: "add",
+        device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
+    }));
+    let disk = vim::Object::from(vim!(VirtualDeviceConfigSpec {
+        operation: "add",
+        device: VirtualDisk {
+            key: -2,
+            controllerKey: -1,
+            unitNumber: 0,
+            capacityInKB: 16_384i64,
+            backing: VirtualDiskFlatVer2BackingInfo { fileName: "[ds] good.vmdk", diskMode: "persistent" },
+        },
+    }));
+    let mut spec = vim::Object::from(common::small("lured"));
+    let changes = vim!(VirtualMachineConfigSpec { deviceChange: [controller, disk] });
+    let changes = vim::Object::from(changes);
+    let number = field!(VirtualMachineConfigSpec.deviceChange).number();
+    spec.put(number, changes.at(number).cloned());
+    let vm = c.create(spec).await.unwrap();
+    lure(&site.datastore().join("good.vmdk"));
+    let fault = c.power_on(&vm).await.unwrap_err();
+    assert_eq!(fault.type_name(), "CannotAccessFile", "{fault}");
+    assert_eq!(c.power(&vm), "poweredOff");
+}
+
 #[tokio::test]
 async fn a_disk_is_written_anew_thick_and_thin_again() {
     let site = Site::new();

@@ -91,6 +91,26 @@ impl Shared {
         Ok(format_of(&self.facts(file)?))
     }
 
+    /// The files under an image, nearest first. QEMU and `qemu-img` open whatever a header names, so this comes before
+    /// each of them: what an image says may have changed since it was planned with.
+    ///
+    /// # Errors
+    /// If one of them is not on the datastore, or in no plain format, or keeps its data elsewhere.
+    pub(super) fn parents(&self, file: &FileRef) -> Result<Vec<FileRef>> {
+        let on = self.mounted(file)?;
+        let found = disk_image::parents(&on.store, &file.path).map_err(|error| Error::Image {
+            operation: "open".into(),
+            path: on.show(&file.path).into(),
+            reason: match error {
+                datastore::Error::Escapes(path) => {
+                    format!("{path} leads to a file outside of the datastore, or to one of an unknown format")
+                }
+                other => other.to_string(),
+            },
+        })?;
+        Ok(found.into_iter().map(|path| FileRef { datastore: file.datastore, path }).collect())
+    }
+
     fn facts(&self, file: &FileRef) -> Result<disk_image::Facts> {
         let on = self.mounted(file)?;
         disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))
@@ -213,6 +233,7 @@ impl Images for Shared {
         progress: &(dyn Fn(u8) + Sync),
         cancel: &CancellationToken,
     ) -> std::result::Result<(), CopyError> {
+        self.parents(from)?;
         let format = self.format(from)?;
         let source = self.path(from)?;
         let target = self.mounted(to)?.store;
@@ -255,6 +276,7 @@ impl Images for Shared {
     }
 
     async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {
+        self.parents(base)?;
         let facts = self.facts(base)?;
         // What is known of the disk may be from before it grew; a layer must not cut it.
         let bytes = bytes.max(facts.capacity_bytes);
@@ -262,14 +284,18 @@ impl Images for Shared {
     }
 
     async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()> {
+        self.parents(file)?;
         image::resize(&self.path(file)?, self.format(file)?, bytes, false).await
     }
 
     async fn commit(&self, file: &FileRef, base: &FileRef) -> Result<()> {
+        self.parents(file)?;
         image::commit(&self.path(file)?, Some(&self.path(base)?)).await
     }
 
     async fn rebase(&self, file: &FileRef, base: &FileRef) -> Result<()> {
+        self.parents(file)?;
+        self.parents(base)?;
         image::rebase(&self.path(file)?, Some((&self.path(base)?, self.format(base)?)), true).await
     }
 }

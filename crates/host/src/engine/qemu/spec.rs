@@ -197,8 +197,8 @@ fn disk(
     boot_index: Option<u32>,
 ) -> Result<Disk> {
     // Layers below are read only while the machine runs, but merged into when a snapshot is removed.
-    for parent in &disk.parents {
-        shared.give(parent, user)?;
+    for parent in shared.parents(&disk.file)? {
+        shared.give(&parent, user)?;
     }
     Ok(Disk {
         id: drive_id(device.key),
@@ -248,8 +248,8 @@ pub(super) fn hot_disk(shared: &Shared, spec: &MachineSpec, drive: &DriveSpec) -
         _ => return Err(Error::Spec("a disk on IDE cannot be added while the machine runs".into())),
     };
     let user = spec.confinement.user;
-    for parent in &drive.disk.parents {
-        shared.give(parent, user)?;
+    for parent in shared.parents(&drive.disk.file)? {
+        shared.give(&parent, user)?;
     }
     let format: ImageFormat = shared.format(&drive.disk.file)?;
     Ok(Disk {
