@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use vim::{Fault, MoRef, vim_enum};
+use vim::{Fault, MoRef, data_id, vim_enum};
 
 use super::ManagedHost;
 use super::connector::Address;
@@ -62,8 +62,7 @@ async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Op
             tracing::debug!(host = host.name, %error, "host not reached");
         }
         let (connection, again) = match &error {
-            // It answers, but not to the center, or it is another machine: trying again changes nothing.
-            FollowError::WrongHost(_) | FollowError::Link(LinkError::Fault(_)) if !reached => {
+            error if !reached && is_final(error) => {
                 (vim_enum!(HostSystemConnectionState.disconnected), false)
             }
             _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
@@ -82,6 +81,22 @@ async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Op
         // Hosts that were lost together do not all come at the same moment.
         tokio::time::sleep(pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether trying again changes nothing: it answers, but not to the center, or it is another machine. Any other fault,
+/// as of a host that has too many sessions or is just starting, may pass.
+fn is_final(error: &FollowError) -> bool {
+    match error {
+        FollowError::WrongHost(_) => true,
+        FollowError::Link(LinkError::Fault(fault)) => {
+            [data_id!(InvalidLogin), data_id!(NoClientCertificate), data_id!(NoPermission)]
+                .iter()
+                .any(|refusal| fault.is_a(*refusal))
+                // A session that has ended is refused by a kind of NoPermission.
+                && !fault.is_a(data_id!(NotAuthenticated))
+        }
+        FollowError::Link(_) | FollowError::Center(_) => false,
     }
 }
 
@@ -119,5 +134,23 @@ pub(crate) async fn lose(state: &Arc<State>, host: &Arc<ManagedHost>, connection
     });
     if let Err(fault) = shown.await {
         tracing::error!(host = host.name, %fault, "a lost host could not be shown");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vim::fault;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_the_center_ends_the_attempts() {
+        let link = |fault: Fault| FollowError::Link(LinkError::Fault(fault));
+        assert!(is_final(&link(fault!(InvalidLogin {}, "no"))));
+        assert!(is_final(&FollowError::WrongHost(fault!(InvalidState {}, "another"))));
+        assert!(!is_final(&link(fault!(OutOfBounds { argumentName: "sessions" }, "too many"))));
+        assert!(!is_final(&link(fault!(NotAuthenticated {}, "restarted"))));
+        let reason = "down".to_owned();
+        assert!(!is_final(&LinkError::Unreachable { host: "h".into(), reason }.into()));
     }
 }
