@@ -13,6 +13,9 @@ use super::privileges::all_privileges;
 use super::{AccountError, Accounts, Realm, directory, trust};
 use crate::{Account, Call, Methods, Snapshot};
 
+/// How many decisions (objects times privileges) one call may ask for.
+pub(super) const MAX_DECISIONS: usize = 250_000;
+
 /// Says what the methods of `AuthorizationManager`, `UserDirectory` and `HostLocalAccountManager` do.
 pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
     directory::register(methods, accounts);
@@ -138,7 +141,7 @@ impl Accounts {
         let account = session_account(call, call.required(arg!(HasPrivilegeOnEntities.sessionId))?)?;
         let asked = strings(call.arg(arg!(HasPrivilegeOnEntities.privId)));
         let entities = call.required(arg!(HasPrivilegeOnEntities.entity))?;
-        Ok(self.availability(&account, entities.iter(), &asked, &call.state()))
+        self.availability(&account, entities.iter(), &asked, &call.state())
     }
 
     async fn has_user_privilege_on_entities(&self, call: &Call) -> Answer {
@@ -146,14 +149,16 @@ impl Accounts {
         let asked = strings(call.arg(arg!(HasUserPrivilegeOnEntities.privId)));
         let entities = call.required(arg!(HasUserPrivilegeOnEntities.entities))?;
         let entities = entities.iter().filter(|object| object.is_a(managed_id!(ManagedEntity)));
-        Ok(self.availability(&account, entities, &asked, &call.state()))
+        self.availability(&account, entities, &asked, &call.state())
     }
 
     async fn fetch_user_privilege_on_entities(&self, call: &Call) -> Answer {
         let account = self.named(call.required(arg!(FetchUserPrivilegeOnEntities.userName))?)?;
         let state = call.state();
         let entities = call.required(arg!(FetchUserPrivilegeOnEntities.entities))?;
-        let results = entities.iter().map(|entity| {
+        let entities: Vec<&MoRef> = entities.iter().filter(|entity| state.find(entity).is_some()).collect();
+        within_answer(entities.len(), all_privileges().len())?;
+        let results = entities.into_iter().map(|entity| {
             let held = all_privileges().iter().filter(|id| self.decide(&account, entity, id, &state));
             let held: Vec<String> = held.map(|id| (*id).to_owned()).collect();
             vim!(UserPrivilegeResult { entity: entity, privileges: held }).into()
@@ -161,14 +166,16 @@ impl Accounts {
         Ok(list(Kind::Data(data_id!(UserPrivilegeResult)), results.collect()))
     }
 
-    fn availability<'a>(
+    pub(super) fn availability<'a>(
         &self,
         account: &Account,
         entities: impl Iterator<Item = &'a MoRef>,
         asked: &BTreeSet<String>,
         state: &Snapshot,
-    ) -> Option<Value> {
-        let results = entities.map(|entity| {
+    ) -> Answer {
+        let entities: Vec<&MoRef> = entities.filter(|entity| state.find(entity).is_some()).collect();
+        within_answer(entities.len(), asked.len())?;
+        let results = entities.into_iter().map(|entity| {
             let each: Vec<_> = asked
                 .iter()
                 .map(|id| {
@@ -178,12 +185,24 @@ impl Accounts {
                 .collect();
             vim!(EntityPrivilege { entity: entity, privAvailability: each }).into()
         });
-        list(Kind::Data(data_id!(EntityPrivilege)), results.collect())
+        Ok(list(Kind::Data(data_id!(EntityPrivilege)), results.collect()))
     }
 
     fn named(&self, user: &str) -> Result<Account, Fault> {
         self.find(user).ok_or_else(|| AccountError::UnknownUser(user.to_owned()).into())
     }
+}
+
+/// # Errors
+/// `OutOfBounds` for more than [`MAX_DECISIONS`].
+fn within_answer(entities: usize, privileges: usize) -> Result<(), Fault> {
+    if entities.saturating_mul(privileges) <= MAX_DECISIONS {
+        return Ok(());
+    }
+    Err(fault!(
+        OutOfBounds { argumentName: "entities" },
+        "{privileges} privileges on {entities} objects are more than {MAX_DECISIONS} answers; ask for fewer at a time"
+    ))
 }
 
 fn strings(list: Option<ListRef<'_, vim::kind::Text>>) -> BTreeSet<String> {

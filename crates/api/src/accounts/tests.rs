@@ -6,6 +6,7 @@ use store::Store;
 use vim::{MoRef, managed_id, props, vim};
 
 use super::change::Rule;
+use super::methods::MAX_DECISIONS;
 use super::{ADMIN, AccountError, Accounts, NO_ACCESS, READ_ONLY, Realm};
 use crate::{Account, Authority, Tree};
 
@@ -228,4 +229,16 @@ async fn an_administrator_whose_permission_was_lost_at_the_first_start_gets_it_a
     accounts.create("user", "", Some("u")).await.unwrap();
     accounts.ensure_administrator("user", "", None).await.unwrap();
     assert!(!may(&accounts, &tree(), &vm(1), POWER_ON));
+}
+
+#[tokio::test]
+async fn a_question_about_too_many_objects_is_refused_and_what_is_gone_has_no_answer() {
+    let (accounts, tree) = (accounts().await, tree());
+    let (account, state) = (accounts.find("user").unwrap(), tree.snapshot());
+    let asked = [POWER_ON.to_owned()].into();
+    let answers = accounts.availability(&account, [vm(1), vm(99), vm(2)].iter(), &asked, &state).unwrap();
+    assert_eq!(answers.unwrap().items().len(), 2);
+    let many = std::iter::repeat_n(vm(1), MAX_DECISIONS + 1).collect::<Vec<_>>();
+    let fault = accounts.availability(&account, many.iter(), &asked, &state).unwrap_err();
+    assert_eq!(fault.type_name(), "OutOfBounds");
 }
