@@ -39,3 +39,8 @@ pub const STATISTICS: Duration = Duration::from_secs(20);
 pub const SPARE_PORTS: u8 = 8;
 /// A console ticket is good for so long.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
+/// What a guest says of itself that is shown: bytes of a text, its interfaces, and addresses of each. A guest may say
+/// anything, and all of it would be kept and sent to every client that looks.
+pub const MAX_GUEST_TEXT: usize = 255;
+pub const MAX_GUEST_INTERFACES: usize = 32;
+pub const MAX_GUEST_ADDRESSES: usize = 32;
