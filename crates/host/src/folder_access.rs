@@ -102,10 +102,14 @@ impl Files for Folders {
         let host = self.host()?;
         let file = FileRef { datastore: on.store.uuid(), path: path.clone() };
         let (me, looking, store) = (on.me(), host.clone(), on.store.clone());
+        let refuse_open = move || match on.store.entry(&file.path) {
+            Ok(_) => methods::refuse_open_file(&looking, &on, &file).map_err(|fault| conflict(&fault)),
+            // What cannot be looked at cannot be written to either, and writing says why.
+            Err(_) => Ok(()),
+        };
+        let before = refuse_open.clone();
         let (mut upload, written) = blocking(move || {
-            if store.entry(&path).is_ok() {
-                methods::refuse_open_file(&looking, &on, &file).map_err(|fault| conflict(&fault))?;
-            }
+            before()?;
             let there = store.exists(&path).map_err(file_error)?;
             let upload = store.upload(&path, true, length).map_err(file_error)?;
             Ok((upload, if there { Written::Replaced } else { Written::Created }))
@@ -127,7 +131,12 @@ impl Files for Folders {
         if length.is_some_and(|length| length != total) {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        blocking(move || upload.finish().map_err(file_error)).await?;
+        // A machine may have been switched on while the body was on its way.
+        blocking(move || {
+            refuse_open()?;
+            upload.finish().map_err(file_error)
+        })
+        .await?;
         host.refresh_space(&[me]).await;
         Ok(written)
     }

@@ -197,3 +197,41 @@ async fn a_file_that_a_machine_has_open_is_not_replaced() {
     c.power_off(&vm).await.unwrap();
     files.delete(&who(), &target("web")).await.unwrap();
 }
+
+/// A client during whose upload another host opens the machine.
+struct MeanwhileOpened {
+    store: Arc<datastore::Datastore>,
+    lock: Arc<Mutex<Option<datastore::VmLock>>>,
+    sent: bool,
+}
+
+impl AsyncRead for MeanwhileOpened {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.sent {
+            out.put_slice(b"late");
+            let vmx = datastore::FilePath::parse("web/web.vmx").unwrap();
+            *self.lock.lock().unwrap() = Some(self.store.lock_vm(&vmx, "elsewhere").unwrap());
+            self.sent = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_opened_while_its_replacement_arrives_is_not_replaced() {
+    let c = simulated().await;
+    let files = c.host.files(Arc::new(Denied::default()));
+    c.create(small("web")).await.unwrap();
+    let store = c.host.datastores.by_name("ds").unwrap().store;
+    let lock = Arc::new(Mutex::new(None));
+    let body = Box::new(MeanwhileOpened { store, lock: lock.clone(), sent: false });
+    let written = files.write(&who(), &target("web/web.vmx"), None, body).await;
+    assert!(matches!(written, Err(FileError::Conflict)), "{written:?}");
+    assert!(get(&*files, "web/web.vmx", None).await.unwrap().starts_with(b".encoding"));
+    lock.lock().unwrap().take();
+    put(&*files, "web/web.vmx", b"now").await.unwrap();
+}
