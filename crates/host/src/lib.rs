@@ -23,6 +23,7 @@ pub mod net;
 mod ops;
 pub mod plan;
 mod screens;
+mod serial_file;
 mod service;
 pub mod show;
 pub mod vm;

@@ -365,3 +365,32 @@ async fn snapshots_form_a_tree_and_merge_when_they_go() {
     c.power_on(&vm).await.unwrap();
     assert_eq!(c.task(&vm, memory).await.unwrap_err().type_name(), "NotSupported");
 }
+
+#[tokio::test]
+async fn a_serial_port_writes_into_no_file_of_a_machine_and_none_that_is_open() {
+    let c = simulated().await;
+    let (vm, other) = (c.create(small("talks")).await.unwrap(), c.create(small("other")).await.unwrap());
+    let on = c.host.datastores.by_name("ds").unwrap();
+    on.store.write(&FilePath::parse("other/vmware.log").unwrap(), b"log").unwrap();
+    c.power_on(&other).await.unwrap();
+    let port = |file: &str| {
+        vim!(VirtualMachineConfigSpec {
+            deviceChange: [VirtualDeviceConfigSpec {
+                operation: "add",
+                device: VirtualSerialPort {
+                    key: -1,
+                    yieldOnPoll: true,
+                    backing: VirtualSerialPortFileBackingInfo { fileName: file },
+                },
+            }],
+        })
+    };
+    for file in ["[ds] other/other.vmx", "[ds] other/other.nvram", "[ds] talks/x.vmdk", "[ds] other"] {
+        let fault = reconfigure(&c, &vm, port(file)).await.unwrap_err();
+        assert_eq!(fault.type_name(), "InvalidDeviceBacking", "{file}: {fault}");
+    }
+    let fault = reconfigure(&c, &vm, port("[ds] other/vmware.log")).await.unwrap_err();
+    assert_eq!(fault.type_name(), "FileLocked", "{fault}");
+    reconfigure(&c, &vm, port("[ds] talks/serial.txt")).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+}

@@ -413,6 +413,10 @@ impl Host {
                 let on = self.datastores.of(file)?;
                 on.store.exists(&file.path).map_err(|error| on.fault(&error))
             },
+            refuse_open: &|file| {
+                let on = self.datastores.of(file)?;
+                crate::methods::refuse_open_file(self, &on, file)
+            },
             new_mac: &new_mac,
             mac_taken: &|mac| taken.contains(mac),
             now: DateTime::now(),

@@ -11,6 +11,7 @@ use super::device_faults::{
 };
 use super::devices::{Change, Draft, connect};
 use crate::limits::MAX_DISK_BYTES;
+use crate::serial_file;
 use crate::vm::device::{Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Serial, SerialBacking, key};
 use crate::vm::place;
 
@@ -391,7 +392,12 @@ pub(super) fn edit_cdrom(draft: &mut Draft<'_>, change: &Change<'_>, existing: D
     Ok(())
 }
 
-fn serial(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<SerialBacking>, Fault> {
+/// Where a serial port is to lead; `now` is where it leads, if there is one.
+fn serial(
+    draft: &Draft<'_>,
+    change: &Change<'_>,
+    now: Option<&SerialBacking>,
+) -> Result<Option<SerialBacking>, Fault> {
     let Some(found) = change.device.get(field!(VirtualDevice.backing)) else { return Ok(None) };
     let text = |name: &str| found.named(name).and_then(|name| name.as_str()).unwrap_or_default().to_owned();
     match found.type_name() {
@@ -403,7 +409,14 @@ fn serial(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<SerialBacking
         "VirtualSerialPortFileBackingInfo" => {
             let file = named_file(draft, change, found)?
                 .ok_or_else(|| backing(change.index, ".fileName", "Name the file for the output"))?;
-            Ok(Some(SerialBacking::File(file)))
+            let wanted = SerialBacking::File(file.clone());
+            if now != Some(&wanted) {
+                let on = draft.around.datastores.of(&file)?;
+                serial_file::check(&on, &file.path)
+                    .map_err(|why| backing(change.index, ".fileName", &why))?;
+                (draft.around.refuse_open)(&file)?;
+            }
+            Ok(Some(wanted))
         }
         other => {
             let message = format!("A serial port cannot have the backing {other}; use a pipe or a file");
@@ -415,7 +428,7 @@ fn serial(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<SerialBacking
 pub(super) fn add_serial(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
     draft.need_off("Serial ports")?;
     let default = || SerialBacking::Pipe { name: String::new(), endpoint: "server".into(), no_rx_loss: true };
-    let backing = serial(draft, change)?.unwrap_or_else(default);
+    let backing = serial(draft, change, None)?.unwrap_or_else(default);
     let device = Device {
         key: key::SERIAL,
         controller: Some(key::SIO),
@@ -434,9 +447,9 @@ pub(super) fn add_serial(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(
 
 pub(super) fn edit_serial(draft: &mut Draft<'_>, change: &Change<'_>, existing: Device) -> Result<(), Fault> {
     let mut device = existing;
-    let wanted = serial(draft, change)?;
     let Kind::Serial(port) = &mut device.kind else { return Ok(()) };
     let before = port.clone();
+    let wanted = serial(draft, change, Some(&before.backing))?;
     port.backing = wanted.unwrap_or_else(|| before.backing.clone());
     port.yield_on_poll =
         change.device.get(field!(VirtualSerialPort.yieldOnPoll)).unwrap_or(before.yield_on_poll);

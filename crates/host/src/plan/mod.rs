@@ -33,6 +33,8 @@ pub struct Surroundings<'a> {
     pub parents: &'a dyn Fn(&FileRef) -> Result<Vec<FileRef>, Fault>,
     /// Whether there is such a file.
     pub exists: &'a dyn Fn(&FileRef) -> Result<bool, Fault>,
+    /// Refuses a file that somebody has open.
+    pub refuse_open: &'a dyn Fn(&FileRef) -> Result<(), Fault>,
     /// A MAC address that nothing on this host has.
     pub new_mac: &'a dyn Fn() -> String,
     /// Whether another adapter of this host has the address.

@@ -14,6 +14,7 @@ use crate::engine::launch::{DriveSpec, NicSpec, inserted};
 use crate::engine::{Launch, Result, drive_id, nic_id};
 use crate::limits::SPARE_PORTS;
 use crate::net::Tap;
+use crate::serial_file;
 use crate::vm::config::{self, BootDevice, VmConfig};
 use crate::vm::device::{self, Device, Kind, SerialBacking, key};
 
@@ -69,7 +70,10 @@ pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Re
             }
             Kind::Serial(serial) => {
                 let log = match &serial.backing {
-                    SerialBacking::File(file) => Some(shared.give(file, user)?),
+                    SerialBacking::File(file) => {
+                        serial_file::check(&shared.mounted(file)?, &file.path).map_err(Error::Spec)?;
+                        Some(shared.give(file, user)?)
+                    }
                     SerialBacking::Pipe { .. } => None,
                 };
                 spec.serial = Some(SerialPort { log });
