@@ -148,6 +148,31 @@ async fn a_name_that_two_datastores_have_is_no_place_for_files() {
 }
 
 #[tokio::test]
+async fn a_host_that_returns_does_not_overwrite_a_vm_that_runs_elsewhere_now() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let (_, _, hosts) = folders(&client).await;
+    let (one, two) = (Toy::new("h1"), Toy::new("h2"));
+    one.add_vm("1", "web", "aaaa");
+    let first = standalone(&center, &one, &hosts).await;
+    let second = standalone(&center, &two, &hosts).await;
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    one.cut.cut();
+    client.until(|client| host_state(client, &first) == "notResponding").await;
+    two.add_vm("5", "web", "aaaa");
+    let of = |host: &MoRef| client.refs(host, prop!(HostSystem.vm).number());
+    client.until(|_| of(&second) == vec![vm.clone()]).await;
+    client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    one.cut.mend();
+    client.until(|client| host_state(client, &first) == "connected").await;
+    assert_eq!((power(&client, &vm), of(&second)), ("poweredOn".to_owned(), vec![vm.clone()]));
+    assert!(!of(&first).contains(&vm));
+    let host = client.get(&vm, prop!(VirtualMachine.runtime).number()).unwrap();
+    let host = host.as_object().unwrap().get(field!(VirtualMachineRuntimeInfo.host)).cloned();
+    assert_eq!(host, Some(second));
+}
+
+#[tokio::test]
 async fn vms_that_come_and_go_on_the_host_come_and_go_here() {
     let center = center().await;
     let client = Client::of(&center);

@@ -204,6 +204,13 @@ impl<'p, 'r> Identifier<'p, 'r> {
     }
 
     fn vm(&mut self, remote: &MoRef, properties: &Properties) {
+        // A VM that another host has taken over meanwhile is that host's: what this one still has is another.
+        let elsewhere = self.refs.center(remote).is_some_and(|center| {
+            matches!(self.plan.find(&center), Some(Record::Vm(vm)) if vm.host != self.refs.fixed().host)
+        });
+        if elsewhere {
+            self.refs.remove(remote);
+        }
         let Some(new) = VmFacts::read(properties) else { return };
         if let Some(center) = self.refs.center(remote) {
             if let Some(Record::Vm(known)) = self.plan.find(&center) {
