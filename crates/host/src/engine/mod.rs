@@ -153,6 +153,8 @@ pub trait Machine: Send + Sync {
     async fn power_off(&self) -> Result<ExitReason>;
     /// Saves the state to a file and ends.
     async fn suspend(&self, file: &FileRef, progress: &(dyn Fn(u8) + Sync)) -> Result<()>;
+    /// Gives up a suspending that nobody follows any more; the processors stay stopped.
+    async fn cancel_suspend(&self) -> Result<()>;
     /// Asks the guest to shut down.
     async fn shutdown_guest(&self) -> Result<()>;
     /// Asks the guest to reboot.

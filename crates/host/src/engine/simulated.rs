@@ -215,6 +215,10 @@ impl Machine for SimulatedMachine {
         Ok(())
     }
 
+    async fn cancel_suspend(&self) -> Result<()> {
+        self.living()
+    }
+
     async fn shutdown_guest(&self) -> Result<()> {
         self.living()?;
         self.end(ExitReason::GuestShutdown);

@@ -143,6 +143,9 @@ impl Machine for Faulty {
             _ => self.inner.suspend(file, progress).await,
         }
     }
+    async fn cancel_suspend(&self) -> Result<()> {
+        self.inner.cancel_suspend().await
+    }
     async fn shutdown_guest(&self) -> Result<()> {
         self.inner.shutdown_guest().await
     }

@@ -17,7 +17,8 @@ use crate::vm::state::{OwnFile, State};
 use crate::vm::{Vm, vmx as text};
 
 /// Endings of the files that belong to a machine, beside its disks.
-const OWN_ENDINGS: [&str; 8] = [".vmx", ".vmxf", ".nvram", ".vmsd", ".vmsn", ".vmss", ".log", ".vswp"];
+const OWN_ENDINGS: [&str; 9] =
+    [".vmx", ".vmxf", ".nvram", ".vmsd", ".vmsn", ".vmss", ".vmss.partial", ".log", ".vswp"];
 
 /// The file in the directory of a machine that is being made that says who makes it. It makes what is in the directory
 /// the creation's own, which may then be removed if that is interrupted.

@@ -93,7 +93,7 @@ impl Host {
             }
         };
         match self.engine.adopt(vm.me.id()).await {
-            Ok(Some(machine)) => self.adopt(&vm, machine).await,
+            Ok(Some(machine)) => self.adopt(&vm, machine, number, record).await,
             Ok(None) => self.find_saved_state(&vm, number, record).await,
             Err(error) => {
                 tracing::error!(vm = vm.me.id(), %error, "the running machine cannot be adopted");
@@ -105,19 +105,35 @@ impl Host {
     }
 
     /// Takes hold of a machine that runs.
-    async fn adopt(self: &Arc<Self>, vm: &Arc<Vm>, machine: Arc<dyn crate::engine::Machine>) {
+    async fn adopt(
+        self: &Arc<Self>,
+        vm: &Arc<Vm>,
+        machine: Arc<dyn crate::engine::Machine>,
+        number: u64,
+        record: Registered,
+    ) {
         let suspended = vm.state().file.suspend_file.is_some();
         match machine.processors().await {
             // The daemon died while it was being started: nobody was told that it is on, and a saved state that the
             // configuration still names is still good.
-            Ok(Processors::NeverRan) => return self.end_unstarted(vm, &machine).await,
+            Ok(Processors::NeverRan) => {
+                self.end_unstarted(vm, &machine).await;
+                return self.find_saved_state(vm, number, record).await;
+            }
             Ok(Processors::Stopped) if suspended => return self.end_unstarted(vm, &machine).await,
-            Ok(Processors::Stopped) => {
-                if let Err(error) = machine.resume().await {
+            Ok(processors) => {
+                if let Some(name) = &record.suspending {
+                    self.give_up_suspending(vm, &machine, name).await;
+                }
+                if processors == Processors::Stopped
+                    && let Err(error) = machine.resume().await
+                {
                     tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
                 }
             }
-            _ => {}
+            Err(error) => {
+                tracing::warn!(vm = vm.me.id(), %error, "what the machine's processors do is not known");
+            }
         }
         let (home, mut config) = {
             let state = vm.state();
@@ -172,6 +188,22 @@ impl Host {
             tracing::error!(vm = vm.me.id(), %fault, "the configuration of a running machine could not be repaired");
         }
         self.watch(vm, machine);
+    }
+
+    /// The daemon died while it saved the machine's state: the machine goes on, and what was written goes before its
+    /// processors run.
+    async fn give_up_suspending(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>, name: &str) {
+        tracing::warn!(vm = vm.me.id(), "giving up a suspending that was interrupted");
+        if let Err(error) = machine.cancel_suspend().await {
+            tracing::error!(vm = vm.me.id(), %error, "the saving of the state could not be given up");
+        }
+        let home = vm.state().home.clone();
+        let left = [name.to_owned(), format!("{name}{PARTIAL}")];
+        let left: Vec<FileRef> = left.iter().filter_map(|name| files::sibling(&home, name).ok()).collect();
+        self.clear_away(&left).await;
+        if let Err(fault) = self.note_suspending(vm, None).await {
+            tracing::error!(vm = vm.me.id(), %fault, "the register still says that the machine is being suspended");
+        }
     }
 
     async fn end_unstarted(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>) {

@@ -19,8 +19,10 @@ pub enum RunState {
     IoError,
     /// The guest sleeps (S3).
     Suspended,
-    /// Saved state is awaited or has just been loaded or sent.
-    Migrating,
+    /// Saved state is awaited or being loaded.
+    Incoming,
+    /// The state is being saved, or was saved: the processors stand.
+    Saving,
     /// The guest's kernel panicked.
     GuestPanicked,
     /// The guest is off, the process about to end.
@@ -37,7 +39,8 @@ impl RunState {
             "prelaunch" => RunState::Prelaunch,
             "io-error" => RunState::IoError,
             "suspended" => RunState::Suspended,
-            "inmigrate" | "postmigrate" | "finish-migrate" => RunState::Migrating,
+            "inmigrate" => RunState::Incoming,
+            "finish-migrate" | "postmigrate" => RunState::Saving,
             "guest-panicked" => RunState::GuestPanicked,
             "shutdown" => RunState::Shutdown,
             other => RunState::Other(other.to_owned()),

@@ -79,6 +79,22 @@ impl Machine {
         self.power_off().await
     }
 
+    /// Gives up a saving of state that nobody follows any more and waits for its end. The processors stay stopped;
+    /// what was written is whoever's who asked for it.
+    pub async fn cancel_suspend(&self) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        let client = self.monitor();
+        let status = client.run(&command::QueryMigrate {}).await?.status;
+        if matches!(status.as_deref(), None | Some("none" | "completed" | "failed" | "cancelled")) {
+            return Ok(());
+        }
+        client.run(&command::MigrateCancel {}).await?;
+        match wait(&client, "give up saving the state", |_| {}).await {
+            Ok(()) | Err(Error::JobFailed { .. }) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
     async fn save(&self, partial: &Path, progress: impl FnMut(StateProgress)) -> Result<()> {
         let what = || format!("create {}", partial.display());
         drop(fs::remove_file(partial));

@@ -100,7 +100,7 @@ impl Machine for QemuMachine {
         Ok(match self.machine.run_state().await? {
             RunState::Running | RunState::Suspended => Processors::Running,
             RunState::IoError => Processors::DiskError,
-            RunState::Prelaunch | RunState::Migrating => Processors::NeverRan,
+            RunState::Prelaunch | RunState::Incoming => Processors::NeverRan,
             _ => Processors::Stopped,
         })
     }
@@ -120,6 +120,10 @@ impl Machine for QemuMachine {
     async fn suspend(&self, file: &FileRef, progress: &(dyn Fn(u8) + Sync)) -> Result<()> {
         let path = self.shared.path(file)?;
         self.machine.suspend(&path, |at| progress(percent(at.done_bytes, at.total_bytes))).await.map(drop)
+    }
+
+    async fn cancel_suspend(&self) -> Result<()> {
+        self.machine.cancel_suspend().await
     }
 
     async fn shutdown_guest(&self) -> Result<()> {
