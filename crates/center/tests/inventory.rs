@@ -198,6 +198,11 @@ async fn everything_is_there_again_after_a_restart() {
         let gone = client.make(&vms, call!(CreateFolder { name: "gone" })).await;
         client.make(&vms, call!(CreateFolder { name: "kept" })).await;
         client.task(&gone, call!(Destroy_Task {})).await.unwrap();
+        let fields = MoRef::new(managed_id!(CustomFieldsManager), "CustomFieldsManager");
+        let add = call!(AddCustomFieldDef { name: "owner", moType: "Datacenter" });
+        let definition = client.call(&fields, add).await.unwrap().unwrap();
+        let key = definition.as_object().unwrap().get(field!(CustomFieldDef.key)).unwrap();
+        client.call(&fields, call!(SetField { entity: &dc, key: key, value: "me" })).await.unwrap();
         let spec = vim!(ClusterConfigSpecEx { dasConfig: ClusterDasConfigInfo { enabled: true } });
         client.make(&hosts, call!(CreateClusterEx { name: "C", spec: spec })).await;
         (center.uuid().to_owned(), client.all(managed_id!(ManagedEntity)), gone)
@@ -206,6 +211,9 @@ async fn everything_is_there_again_after_a_restart() {
     let client = Client::of(&center);
     assert_eq!(center.uuid(), uuid);
     assert_eq!(client.all(managed_id!(ManagedEntity)), seen);
+    let dc = client.find(managed_id!(Datacenter), "DC");
+    let custom = client.get(&dc, prop!(Datacenter.customValue).number());
+    assert_eq!(custom.iter().flat_map(Value::items).count(), 1, "values of custom fields");
     let cluster = client.find(managed_id!(ClusterComputeResource), "C");
     let config = client.get(&cluster, prop!(ComputeResource.configurationEx).number()).unwrap();
     let das = config.as_object().unwrap().get(field!(ClusterConfigInfoEx.dasConfig)).unwrap();

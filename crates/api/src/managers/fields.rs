@@ -10,7 +10,7 @@ use vim::{
 
 use crate::event::known;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Core, Methods, Service, Snapshot};
+use crate::{Call, Core, Methods, Service, Snapshot, Writer};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -25,7 +25,7 @@ const MAX_NAME_BYTES: usize = 256;
 const MAX_VALUE_BYTES: usize = 4_096;
 
 /// The values of an object's fields, by the object's id and the field's key. Whoever makes the objects again after a
-/// restart gives them [`custom_values`], and deletes the record with the object.
+/// restart gives them [`show_custom_values`], and deletes the record with the object.
 pub const CUSTOM_VALUES: store::Collection<BTreeMap<i32, String>> = store::Collection::new("custom-value");
 
 pub(super) fn register(methods: &mut Methods) {
@@ -292,23 +292,25 @@ async fn set_value(call: &Call, entity: &MoRef, key: i32, definition: &Object, v
     Ok(None)
 }
 
-/// Shows the values wherever the object has a place for them.
 fn show_values(core: &Core, entity: &MoRef, values: &BTreeMap<i32, String>) {
+    core.tree.write(|w| show_custom_values(w, entity, values));
+}
+
+/// Shows the values wherever the object has a place for them.
+pub fn show_custom_values(w: &mut Writer, entity: &MoRef, values: &BTreeMap<i32, String>) {
     let list = custom_values(values).map(Value::List);
-    core.tree.write(|w| {
-        w.put(entity, prop!(ExtensibleManagedObject.value).number(), list.clone());
-        if !entity.is_a(managed_id!(ManagedEntity)) {
-            return;
-        }
-        w.put(entity, prop!(ManagedEntity.customValue).number(), list.clone());
-        let Some(summary) = schema().managed(entity.ty()).member("summary") else { return };
-        let Some(Value::Object(old)) = w.find(entity).and_then(|node| node.at(summary)).cloned() else {
-            return;
-        };
-        if let Some(field) = schema().data(old.ty()).member("customValue") {
-            let mut new = Object::clone(&old);
-            new.put(field, list);
-            w.put(entity, summary, Some(new.into()));
-        }
-    });
+    w.put(entity, prop!(ExtensibleManagedObject.value).number(), list.clone());
+    if !entity.is_a(managed_id!(ManagedEntity)) {
+        return;
+    }
+    w.put(entity, prop!(ManagedEntity.customValue).number(), list.clone());
+    let Some(summary) = schema().managed(entity.ty()).member("summary") else { return };
+    let Some(Value::Object(old)) = w.find(entity).and_then(|node| node.at(summary)).cloned() else {
+        return;
+    };
+    if let Some(field) = schema().data(old.ty()).member("customValue") {
+        let mut new = Object::clone(&old);
+        new.put(field, list);
+        w.put(entity, summary, Some(new.into()));
+    }
 }

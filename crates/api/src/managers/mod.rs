@@ -12,7 +12,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use fields::{CUSTOM_VALUES, custom_values};
+pub use fields::{CUSTOM_VALUES, custom_values, show_custom_values};
 pub use ids::Singletons;
 pub use options::create_options;
 

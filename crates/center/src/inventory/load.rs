@@ -3,7 +3,8 @@
 use std::sync::{Arc, RwLock};
 
 use api::Tree;
-use store::Store;
+use api::managers::{CUSTOM_VALUES, show_custom_values};
+use store::{Batch, Store};
 use vim::{MoRef, managed_id};
 
 use super::{Inventory, Records};
@@ -42,7 +43,28 @@ impl Inventory {
             let known = objects.into_iter().map(|(reference, record)| (reference, Some(record))).collect();
             inventory.show(known, |_, _| ());
         }
+        inventory.show_custom_values().await?;
         Ok(inventory)
+    }
+
+    /// Gives objects the values of their custom fields; those of objects that are gone are forgotten.
+    async fn show_custom_values(&self) -> Result<(), Error> {
+        let mut orphans = Batch::new();
+        let seen = self.tree.snapshot();
+        let mut all = Vec::new();
+        for (id, values) in CUSTOM_VALUES.all(&self.store)? {
+            match seen.find_id(&id) {
+                Some(node) => all.push((node.me().clone(), values)),
+                None => CUSTOM_VALUES.delete(&mut orphans, &id),
+            }
+        }
+        self.store.commit(orphans).await?;
+        self.tree.write(|w| {
+            for (me, values) in &all {
+                show_custom_values(w, me, values);
+            }
+        });
+        Ok(())
     }
 }
 

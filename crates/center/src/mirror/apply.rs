@@ -229,6 +229,8 @@ impl Batch<'_> {
                         let runtime = objects::host::correct_runtime(&runtime, connected, maintenance);
                         summary.set(field!(HostListSummary.runtime), runtime);
                     }
+                    let custom = before.as_ref().and_then(|node| custom_values(node));
+                    summary.put(field!(HostListSummary.customValue).number(), custom);
                     if let Some(address) = &self.address {
                         summary.set(field!(HostListSummary.managementServerIp), address);
                     }
@@ -305,7 +307,15 @@ fn vm(
         if is_centers(number) || number == pool {
             continue;
         }
-        let value = value.map(|value| value.map_refs(map));
+        let mut value = value.map(|value| value.map_refs(map));
+        if number == prop!(VirtualMachine.summary).number() {
+            let custom = w.find(me).and_then(|node| custom_values(node));
+            value = value.as_ref().and_then(Value::as_object).map(|summary| {
+                let mut summary = vim::Object::clone(summary);
+                summary.put(field!(VirtualMachineSummary.customValue).number(), custom);
+                summary.into()
+            });
+        }
         if number == prop!(VirtualMachine.datastore).number() {
             relist(w, edges, me, number, value.as_ref(), prop!(Datastore.vm));
         }
@@ -314,6 +324,11 @@ fn vm(
         }
         w.put(me, number, value);
     }
+}
+
+/// The values of custom fields, which are the center's, for a summary that a host gave.
+fn custom_values(node: &api::Node) -> Option<Value> {
+    node.at(prop!(ManagedEntity.customValue).number()).cloned()
 }
 
 /// Keeps the lists of the other side with a list of references that gets a new value.
