@@ -4,6 +4,9 @@ mod machine;
 mod spec;
 
 use std::collections::BTreeSet;
+use std::fs::{OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use ::qemu::image::{self, Preallocation};
 use ::qemu::spec::{Accel, ImageFormat, User};
 use ::qemu::{StartOptions, machine as running};
 use async_trait::async_trait;
+use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
 
 use super::simulated::image_error;
@@ -20,6 +24,9 @@ use crate::datastores::{Datastores, Mounted};
 use crate::disk_image;
 use crate::vm::device::FileRef;
 use machine::QemuMachine;
+
+/// Mode of a file that is one machine's: all machines have their group in common.
+const PRIVATE: u32 = 0o600;
 
 /// How machines are run.
 #[derive(Debug, Clone)]
@@ -122,16 +129,31 @@ impl Shared {
         Some(User { uid: first.saturating_add(1).saturating_add(number), gid: first })
     }
 
-    /// Makes a file the machine's own, and lets its group into the directory.
-    pub(super) fn give(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
+    /// Lets the group of all machines into the directory of a file.
+    pub(super) fn let_in(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
         let path = self.path(file)?;
+        let directory = path.parent().filter(|_| !file.directory().path.is_root());
+        if let (Some(user), Some(directory)) = (user, directory) {
+            let what = || format!("let machines into the directory of {}", file.path);
+            std::os::unix::fs::lchown(directory, None, Some(user.gid))
+                .map_err(|source| Error::Io { what: what(), source })?;
+        }
+        Ok(path)
+    }
+
+    /// Makes a file the machine's own, which no other machine may read, and lets the group of all into the directory.
+    pub(super) fn give(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
+        let path = self.let_in(file, user)?;
         if let Some(user) = user {
             let io = |source| Error::Io { what: format!("give {} to its machine", file.path), source };
-            if let Some(directory) = path.parent().filter(|_| !file.directory().path.is_root()) {
-                std::os::unix::fs::lchown(directory, None, Some(user.gid)).map_err(io)?;
-            }
-            if path.exists() {
-                std::os::unix::fs::lchown(&path, Some(user.uid), Some(user.gid)).map_err(io)?;
+            let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+            match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+                Ok(file) => {
+                    std::os::unix::fs::fchown(&file, Some(user.uid), None).map_err(io)?;
+                    file.set_permissions(Permissions::from_mode(PRIVATE)).map_err(io)?;
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(io(error)),
             }
         }
         Ok(path)
@@ -139,12 +161,9 @@ impl Shared {
 
     /// Lets the group of all machines read a file that several may use.
     pub(super) fn share(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
-        let path = self.path(file)?;
+        let path = self.let_in(file, user)?;
         if let Some(user) = user {
             let io = |source| Error::Io { what: format!("let machines read {}", file.path), source };
-            if let Some(directory) = path.parent().filter(|_| !file.directory().path.is_root()) {
-                std::os::unix::fs::lchown(directory, None, Some(user.gid)).map_err(io)?;
-            }
             std::os::unix::fs::lchown(&path, None, Some(user.gid)).map_err(io)?;
         }
         Ok(path)
@@ -297,5 +316,47 @@ impl Images for Shared {
         self.parents(file)?;
         self.parents(base)?;
         image::rebase(&self.path(file)?, Some((&self.path(base)?, self.format(base)?)), true).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use datastore::{Datastore, FilePath};
+
+    use super::*;
+
+    #[test]
+    fn qemu_a_file_that_one_machine_was_given_is_read_by_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(Datastore::mount(root.path()).unwrap());
+        let datastores = Arc::new(Datastores::default());
+        datastores.add("ds", store.clone()).unwrap();
+        let options = QemuOptions {
+            runtime: root.path().join("run"),
+            accel: AccelPolicy::Tcg,
+            first_user: Some(210_000),
+            cgroup: None,
+        };
+        let shared = Shared { options, datastores };
+        std::fs::create_dir(root.path().join("vm")).unwrap();
+        let file = |name: &str| FileRef { datastore: store.uuid(), path: FilePath::parse(name).unwrap() };
+        for name in ["vm/disk.vmdk", "vm/image.iso"] {
+            std::fs::write(root.path().join(name), b"x").unwrap();
+            let mode = Permissions::from_mode(0o640);
+            std::fs::set_permissions(root.path().join(name), mode).unwrap();
+        }
+        let user = shared.user(7);
+        shared.give(&file("vm/disk.vmdk"), user).unwrap();
+        shared.share(&file("vm/image.iso"), user).unwrap();
+        shared.give(&file("vm/missing.nvram"), user).unwrap();
+        let rights = |name: &str| {
+            let facts = std::fs::metadata(root.path().join(name)).unwrap();
+            (facts.uid(), facts.gid(), facts.mode() & 0o777)
+        };
+        assert_eq!(rights("vm/disk.vmdk"), (210_008, 0, 0o600));
+        assert_eq!(rights("vm/image.iso"), (0, 210_000, 0o640));
+        assert_eq!(rights("vm").1, 210_000);
     }
 }

@@ -13,7 +13,7 @@ use crate::{Error, Result, limits, tap};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use tokio::time::timeout;
@@ -205,13 +205,17 @@ fn prepare_serial_log(spec: &MachineSpec) -> Result<()> {
     give(path, spec)
 }
 
-/// Makes a file the machine's own.
+/// Makes a file or directory the machine's own, which no other machine may read: all have their group in common.
 pub(super) fn give(path: &Path, spec: &MachineSpec) -> Result<()> {
-    match spec.confinement.user {
-        Some(user) => std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))
-            .map_err(Error::io(format!("change the owner of {}", path.display()))),
-        None => Ok(()),
-    }
+    let Some(user) = spec.confinement.user else { return Ok(()) };
+    let give = || {
+        std::os::unix::fs::lchown(path, Some(user.uid), None)?;
+        if std::fs::symlink_metadata(path)?.is_file() {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(())
+    };
+    give().map_err(Error::io(format!("change the owner of {}", path.display())))
 }
 
 /// What has no place on the command line.

@@ -40,6 +40,8 @@ const HOT_ADD_FACTOR: u64 = 4;
 pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Result<MachineSpec> {
     let config = &launch.config;
     let user = shared.user(launch.user);
+    // Its state is saved there, even if no drive of it is there.
+    shared.let_in(&launch.home, user)?;
     let mut spec = MachineSpec::new(config.name.clone(), config.bios_uuid.to_string(), config.memory_mib);
     spec.max_memory_mib = config.memory_hot_add.then(|| config.memory_mib.saturating_mul(HOT_ADD_FACTOR));
     spec.cpu = Cpu { count: config.cpus, cores_per_socket: config.cores_per_socket, ..Cpu::default() };
