@@ -145,14 +145,9 @@ pub(crate) fn check(session: &Session, object: &MoRef, call: &Call, state: &Snap
             needs(object, privilege)?;
         }
     }
-    let spec = if method == method!(CreateVM_Task) {
-        call.arg(arg!(CreateVM_Task.config))
-    } else if method == method!(CreateChildVM_Task) {
-        call.arg(arg!(CreateChildVM_Task.config))
-    } else {
-        None
-    };
-    if let Some(spec) = spec {
+    // The specification is the first parameter of both.
+    let creates = method == method!(CreateVM_Task) || method == method!(CreateChildVM_Task);
+    if creates && let Some(spec) = call.arg(arg!(CreateVM_Task.config)) {
         let changes = spec.get(field!(VirtualMachineConfigSpec.deviceChange));
         for change in changes.into_iter().flatten() {
             needs(object, of_device_change(change))?;
