@@ -105,8 +105,6 @@ fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
     let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;
     let mut pytest = Command::new(&python);
     pytest.current_dir(&directory).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest
-        .args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"])
-        .args(rest);
+    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"]).args(rest);
     process::run(environment.apply(&mut pytest))
 }
