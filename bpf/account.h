@@ -1,0 +1,69 @@
+/* Counters and limits of a port. */
+#ifndef ESFERA_ACCOUNT_H
+#define ESFERA_ACCOUNT_H
+
+#include "frame.h"
+#include "maps.h"
+
+static __always_inline struct counters *counters_of(__u32 number)
+{
+	return bpf_map_lookup_elem(&counters, &number);
+}
+
+static __always_inline int drop(struct counters *mine, enum drop reason)
+{
+	if (mine)
+		mine->drops[reason]++;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline void count_from(struct counters *mine, struct __sk_buff *skb, const __u8 *destination)
+{
+	mine->from_packets++;
+	mine->from_bytes += skb->len;
+	if (unlikely(is_group(destination))) {
+		if (is_broadcast(destination))
+			mine->from_broadcast++;
+		else
+			mine->from_multicast++;
+	}
+}
+
+static __always_inline void count_to(__u32 number, struct __sk_buff *skb, const __u8 *destination)
+{
+	struct counters *theirs = counters_of(number);
+
+	if (!theirs)
+		return;
+	theirs->to_packets++;
+	theirs->to_bytes += skb->len;
+	if (unlikely(is_group(destination))) {
+		if (is_broadcast(destination))
+			theirs->to_broadcast++;
+		else
+			theirs->to_multicast++;
+	}
+}
+
+/* Whether the port has sent more copies than it may in this window. Two processors that begin a window at once count a few
+ * frames twice or not at all, which a limit can bear and a lock could not. */
+static __always_inline bool is_storm(const struct port *port)
+{
+	__u32 number = port->number;
+	struct storm *storm;
+	__u64 now;
+
+	if (!port->storm_limit)
+		return false;
+	storm = bpf_map_lookup_elem(&storms, &number);
+	if (!storm)
+		return false;
+	now = bpf_ktime_get_ns();
+	if (now - storm->window_ns > STORM_WINDOW_NS) {
+		storm->window_ns = now;
+		storm->frames = 0;
+	}
+	return __sync_fetch_and_add(&storm->frames, 1) >= port->storm_limit;
+}
+
+#endif

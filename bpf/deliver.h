@@ -1,0 +1,140 @@
+/* Delivering a frame to one port or to many. */
+#ifndef ESFERA_DELIVER_H
+#define ESFERA_DELIVER_H
+
+#include "account.h"
+#include "team.h"
+
+static __always_inline void station_key(struct station_key *key, __u32 network, __u16 vlan, const __u8 *mac)
+{
+	key->network = network;
+	key->vlan = vlan;
+	__builtin_memcpy(key->mac, mac, ETH_BYTES);
+}
+
+/* The local port with this MAC, if there is one. */
+static __always_inline struct target *find_station(__u32 network, __u16 vlan, const __u8 *mac)
+{
+	struct station_key key;
+	struct target *station;
+
+	station_key(&key, network, vlan, mac);
+	station = bpf_map_lookup_elem(&stations, &key);
+	if (station)
+		return station;
+	key.vlan = VLAN_ANY;
+	return bpf_map_lookup_elem(&stations, &key);
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,
+				   struct counters *mine)
+{
+	if (unlikely(to->flags & (PORT_BLOCKED | PORT_DEAF)))
+		return drop(mine, DROP_DEAF);
+	if (unlikely(set_tag(skb, to->vlan == VLAN_TRUNK ? frame->vlan : 0)))
+		return drop(mine, DROP_SEND);
+	count_to(to->number, skb, frame->destination);
+	return bpf_redirect(to->ifindex, 0);
+}
+
+/* Sends the frame by an uplink as it is to be on the wire. */
+static __always_inline int send_up(struct __sk_buff *skb, const struct uplink *uplink, const struct frame *frame,
+				   struct counters *mine)
+{
+	__u32 ifindex, number;
+
+	if (!uplink)
+		return drop(mine, DROP_NO_UPLINK);
+	ifindex = uplink->ifindex;
+	number = uplink->number;
+	if (unlikely(set_tag(skb, frame->vlan)))
+		return drop(mine, DROP_SEND);
+	count_to(number, skb, frame->destination);
+	return bpf_redirect(ifindex, 0);
+}
+
+struct copying {
+	struct __sk_buff *skb;
+	__u32 list;
+	__u32 first;
+	/* Not to these: where the frame came from, and who gets it anyway. */
+	__u32 source;
+	__u32 other;
+	/* The uplink that it came by, if the reverse path matters. */
+	__u32 uplink;
+	__u8 destination[ETH_BYTES];
+	__u16 reserved;
+};
+
+static long copy_to_member(__u32 index, struct copying *copying)
+{
+	struct member_key key = { .list = copying->list, .position = copying->first + index };
+	struct target *member = bpf_map_lookup_elem(&members, &key);
+
+	if (!member)
+		return 0;
+	if (member->ifindex == copying->source || member->ifindex == copying->other)
+		return 0;
+	if (member->flags & (PORT_BLOCKED | PORT_DEAF))
+		return 0;
+	if (copying->uplink && !is_reverse_path(member, copying->uplink))
+		return 0;
+	count_to(member->number, copying->skb, copying->destination);
+	bpf_clone_redirect(copying->skb, member->ifindex, 0);
+	return 0;
+}
+
+/* Copies the frame to the members of a group, first to those without tags. Its tag is then as the last of them needs it. */
+static __always_inline void copy_to(struct __sk_buff *skb, const struct group *group, const struct frame *frame,
+				    __u32 source, __u32 other, __u32 uplink)
+{
+	__u32 untagged = group->untagged, tagged = group->tagged;
+	struct copying copying = {
+		.skb = skb, .list = group->list, .source = source, .other = other, .uplink = uplink,
+	};
+
+	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);
+	if (untagged) {
+		if (set_tag(skb, 0))
+			return;
+		bpf_loop(untagged, copy_to_member, &copying, 0);
+	}
+	if (tagged) {
+		if (set_tag(skb, frame->vlan))
+			return;
+		copying.first = untagged;
+		bpf_loop(tagged, copy_to_member, &copying, 0);
+	}
+}
+
+/* The list that a frame to a group address goes to. */
+static __always_inline struct group *find_group(__u32 network, __u16 vlan, const __u8 *mac)
+{
+	struct station_key key;
+	struct group *group;
+
+	station_key(&key, network, vlan, mac);
+	group = bpf_map_lookup_elem(&groups, &key);
+	if (group)
+		return group;
+	__builtin_memset(key.mac, 0xff, ETH_BYTES);
+	group = bpf_map_lookup_elem(&groups, &key);
+	if (group)
+		return group;
+	key.vlan = VLAN_ANY;
+	return bpf_map_lookup_elem(&groups, &key);
+}
+
+/* The promiscuous ports that see a VLAN are a group whose address is all zeroes. */
+static __always_inline struct group *find_promiscuous(__u32 network, __u16 vlan)
+{
+	struct station_key key = { .network = network, .vlan = vlan };
+	struct group *group = bpf_map_lookup_elem(&groups, &key);
+
+	if (group)
+		return group;
+	key.vlan = VLAN_ANY;
+	return bpf_map_lookup_elem(&groups, &key);
+}
+
+#endif

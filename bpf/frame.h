@@ -1,0 +1,85 @@
+/* What the programs look at in a frame: its addresses, its protocol and its tag. The kernel has moved an outer tag of either
+ * kind out of the frame into its metadata, so offsets are those of an untagged frame. */
+#ifndef ESFERA_FRAME_H
+#define ESFERA_FRAME_H
+
+#include "base.h"
+
+struct frame {
+	__u8 destination[ETH_BYTES];
+	__u8 source[ETH_BYTES];
+	/* In network order. */
+	__u16 protocol;
+	/* 0 for none, also where a tag carries a priority only. */
+	__u16 vlan;
+};
+
+static __always_inline bool read_frame(struct __sk_buff *skb, struct frame *frame)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *header = data;
+
+	if ((void *)(header + 1) > end)
+		return false;
+	__builtin_memcpy(frame->destination, header->h_dest, ETH_BYTES);
+	__builtin_memcpy(frame->source, header->h_source, ETH_BYTES);
+	frame->protocol = header->h_proto;
+	frame->vlan = skb->vlan_present ? skb->vlan_tci & VLAN_ID_MASK : 0;
+	return true;
+}
+
+static __always_inline bool is_tag(__u16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
+{
+	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
+}
+
+static __always_inline bool is_group(const __u8 *mac)
+{
+	return mac[0] & 1;
+}
+
+static __always_inline bool is_broadcast(const __u8 *mac)
+{
+	return *(__u32 *)mac == 0xffffffff && *(__u16 *)(mac + 4) == 0xffff;
+}
+
+/* Addresses that a switch keeps for itself: 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, table 8-1) and Cisco's 01:00:0c:cc:cc:cc. */
+static __always_inline bool is_control(const struct frame *frame)
+{
+	const __u8 *mac = frame->destination;
+
+	if (frame->protocol == bpf_htons(ETH_P_BEACON))
+		return true;
+	if (likely(!is_group(mac)))
+		return false;
+	if (*(__u32 *)mac == bpf_htonl(0x0180c200) && mac[4] == 0)
+		return mac[5] <= 0x0f;
+	return *(__u32 *)mac == bpf_htonl(0x01000ccc) && *(__u16 *)(mac + 4) == 0xcccc;
+}
+
+/* Whether a frame is larger than a link of this MTU carries; segments that are still to be cut count one by one. */
+static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu)
+{
+	if (skb->gso_size)
+		return skb->gso_size > mtu;
+	return skb->len > mtu + ETH_HLEN + VLAN_TAG_BYTES;
+}
+
+/* Makes the frame carry this tag and no other; 0 for none. The pointers into the frame are void afterwards. */
+static __always_inline int set_tag(struct __sk_buff *skb, __u16 vlan)
+{
+	if (skb->vlan_present) {
+		if (vlan && (skb->vlan_tci & VLAN_ID_MASK) == vlan)
+			return 0;
+		if (bpf_skb_vlan_pop(skb))
+			return -1;
+	}
+	return vlan ? bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), vlan) : 0;
+}
+
+#endif

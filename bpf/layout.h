@@ -1,0 +1,133 @@
+/* What the programs and the control half share. crates/vswitch/src/kernel/layout.rs holds the same, and a test compares
+ * them. Values in host byte order. Every struct is a multiple of 4 bytes without holes. A change here is a new LAYOUT. */
+#ifndef ESFERA_LAYOUT_H
+#define ESFERA_LAYOUT_H
+
+#include <linux/types.h>
+
+#define LAYOUT 1
+
+#define ETH_BYTES 6
+#define TEAM_SLOTS 32
+/* VLAN of a port that takes every tag, as vSphere numbers it. */
+#define VLAN_TRUNK 4095
+/* VLAN of a key that stands for every VLAN. */
+#define VLAN_ANY 4096
+#define MAX_PORTS 4096
+#define MAX_STATIONS 65536
+#define MAX_GROUPS 16384
+#define MAX_MEMBERS 262144
+#define MAX_TEAMS 1024
+
+enum port_flag {
+	PORT_BLOCKED = 1 << 0,
+	/* Forged transmits are accepted. */
+	PORT_FORGED = 1 << 1,
+	/* The guest took another MAC and may not: nothing is delivered to it. */
+	PORT_DEAF = 1 << 2,
+	/* A port of this VLAN is promiscuous: unicast is copied to it. For an uplink: a port of the switch is. */
+	PORT_SNOOPED = 1 << 3,
+	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. */
+	PORT_TEAMED = 1 << 4,
+	PORT_UPLINK = 1 << 5,
+};
+
+enum hashing {
+	HASH_PORT = 0,
+	HASH_SOURCE_MAC = 1,
+	HASH_IP = 2,
+};
+
+struct port {
+	__u32 number;
+	__u32 network;
+	__u32 team;
+	__u32 flags;
+	__u32 mtu;
+	__u16 vlan;
+	__u8 mac[ETH_BYTES];
+	__u8 hashing;
+	__u8 slot;
+	/* Most broadcasts and multicasts that it may send in a window; 0 is no limit. */
+	__u16 storm_limit;
+};
+
+struct station_key {
+	__u32 network;
+	__u16 vlan;
+	__u8 mac[ETH_BYTES];
+};
+
+/* Where frames are delivered: all that it takes, so that no second look-up is needed. */
+struct target {
+	__u32 ifindex;
+	__u32 number;
+	__u32 flags;
+	__u32 team;
+	__u16 vlan;
+	__u8 slot;
+	__u8 hashing;
+};
+
+struct group {
+	/* Number of the list in `members`. */
+	__u32 list;
+	/* Members without tags come first, then those that take tags. */
+	__u32 untagged;
+	__u32 tagged;
+};
+
+struct member_key {
+	__u32 list;
+	__u32 position;
+};
+
+struct uplink {
+	__u32 ifindex;
+	__u32 number;
+};
+
+struct team {
+	struct uplink slot[TEAM_SLOTS];
+};
+
+enum drop {
+	DROP_NO_PORT = 0,
+	DROP_BLOCKED,
+	DROP_FORGED,
+	DROP_TAGGED,
+	DROP_OVERSIZE,
+	DROP_MALFORMED,
+	DROP_CONTROL,
+	DROP_STORM,
+	DROP_SHAPED,
+	DROP_REFLECTION,
+	DROP_UNKNOWN,
+	DROP_NO_UPLINK,
+	DROP_DEAF,
+	DROP_SEND,
+	DROP_REASONS,
+};
+
+/* Seen from the switch: `from` is what the port's owner sent. */
+struct counters {
+	__u64 from_packets;
+	__u64 from_bytes;
+	__u64 from_multicast;
+	__u64 from_broadcast;
+	__u64 to_packets;
+	__u64 to_bytes;
+	__u64 to_multicast;
+	__u64 to_broadcast;
+	__u64 drops[DROP_REASONS];
+};
+
+#define STORM_WINDOW_NS 100000000ULL
+
+/* What a port has sent to groups in the current window. */
+struct storm {
+	__u64 window_ns;
+	__u64 frames;
+};
+
+#endif

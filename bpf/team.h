@@ -1,0 +1,78 @@
+/* Which uplink a frame takes. */
+#ifndef ESFERA_TEAM_H
+#define ESFERA_TEAM_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "frame.h"
+#include "maps.h"
+
+/* The top five bits are a slot. */
+#define GOLDEN 0x9e3779b1U
+#define SLOT_SHIFT 27
+
+static __always_inline __u32 slot_of(__u32 folded)
+{
+	return (folded * GOLDEN) >> SLOT_SHIFT;
+}
+
+static __always_inline __u32 hash_mac(const __u8 *mac)
+{
+	return slot_of(*(__u32 *)(mac + 2) ^ *(__u16 *)mac);
+}
+
+/* By source and destination address; the same for both directions. What is not IP goes by the port. */
+static __always_inline __u32 hash_ip(struct __sk_buff *skb, const struct frame *frame, __u32 otherwise)
+{
+	if (frame->protocol == bpf_htons(ETH_P_IP)) {
+		__u32 pair[2];
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + __builtin_offsetof(struct iphdr, saddr), pair, sizeof(pair)))
+			return otherwise;
+		return slot_of(pair[0] ^ pair[1]);
+	}
+	if (frame->protocol == bpf_htons(ETH_P_IPV6)) {
+		__u32 pair[8];
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + __builtin_offsetof(struct ipv6hdr, saddr), pair, sizeof(pair)))
+			return otherwise;
+		return slot_of(pair[0] ^ pair[1] ^ pair[2] ^ pair[3] ^ pair[4] ^ pair[5] ^ pair[6] ^ pair[7]);
+	}
+	return otherwise;
+}
+
+static __always_inline struct uplink *choose_uplink(struct __sk_buff *skb, const struct port *port,
+						    const struct frame *frame)
+{
+	__u32 key = port->team, slot = port->slot;
+	struct team *team = bpf_map_lookup_elem(&teams, &key);
+
+	if (!team)
+		return NULL;
+	if (port->hashing == HASH_SOURCE_MAC)
+		slot = hash_mac(frame->source);
+	else if (port->hashing == HASH_IP)
+		slot = hash_ip(skb, frame, slot);
+	/* The compiler may not fold this into an index that the verifier cannot follow. */
+	asm volatile("%0 &= 31" : "+r"(slot));
+	return team->slot[slot].ifindex ? &team->slot[slot] : NULL;
+}
+
+/* Whether frames to many that came by this uplink are for the member: on a segment that two uplinks reach, each delivers to
+ * those that send by it. With the IP hash the physical switch sends one copy, by whichever uplink it likes. */
+static __always_inline bool is_reverse_path(const struct target *member, __u32 uplink)
+{
+	__u32 key = member->team, slot = member->slot;
+	struct team *team;
+
+	if (member->hashing == HASH_IP)
+		return true;
+	team = bpf_map_lookup_elem(&teams, &key);
+	if (!team)
+		return false;
+	asm volatile("%0 &= 31" : "+r"(slot));
+	return team->slot[slot].ifindex == uplink;
+}
+
+#endif

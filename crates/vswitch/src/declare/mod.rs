@@ -1,0 +1,76 @@
+//! What a host's network is to be: plain data, from whoever declares it. Nothing here knows how it is applied.
+
+mod policy;
+
+pub use policy::{Balancing, Override, Policy, Security, Teaming};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Mac, Vlan};
+
+/// All switches and ports of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declaration {
+    pub switches: Vec<Switch>,
+    /// Ports by interface; those whose port group is not there stay unconnected.
+    pub ports: Vec<Port>,
+}
+
+/// A switch, standard or distributed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// Tells its frames from those of others; unique on the host, and the same for as long as the switch lives.
+    pub number: u32,
+    pub name: String,
+    /// Largest payload of a frame, in bytes.
+    pub mtu: u32,
+    /// Interfaces of the physical network cards. One belongs to one switch.
+    pub uplinks: Vec<String>,
+    pub policy: Policy,
+    pub port_groups: Vec<PortGroup>,
+}
+
+/// A port group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortGroup {
+    /// Unique on the host, the same for as long as the port group lives, less than [`crate::limits::PORT_GROUPS`].
+    pub number: u32,
+    pub name: String,
+    pub vlan: Vlan,
+    /// Where it differs from its switch.
+    pub policy: Override,
+}
+
+/// What is connected: a VM's tap, or the switch's end of a VMkernel adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The interface in the host's network namespace. One that is not there (yet) is left out.
+    pub interface: String,
+    /// Number of the port group.
+    pub port_group: u32,
+    /// The MAC that it was given.
+    pub mac: Mac,
+    /// The MAC that its guest has set instead, if it has.
+    pub guest_mac: Option<Mac>,
+    /// Neither sends nor receives.
+    pub blocked: bool,
+}
+
+impl Declaration {
+    /// The switch and the port group with this number.
+    pub fn port_group(&self, number: u32) -> Option<(&Switch, &PortGroup)> {
+        let groups = |switch| Switch::port_group(switch, number).map(|group| (switch, group));
+        self.switches.iter().find_map(groups)
+    }
+}
+
+impl Switch {
+    fn port_group(&self, number: u32) -> Option<&PortGroup> {
+        self.port_groups.iter().find(|group| group.number == number)
+    }
+
+    /// The policy of one of its port groups: the switch's, with what the port group overrides.
+    pub fn policy_of(&self, group: &PortGroup) -> Policy {
+        self.policy.overridden(&group.policy)
+    }
+}

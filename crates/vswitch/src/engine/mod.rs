@@ -1,0 +1,93 @@
+//! What a daemon runs: one thread that owns the kernel's half, listens to netlink, and reconciles whenever what is declared
+//! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
+//! namespaces belong to threads.
+
+mod run;
+
+use std::path::PathBuf;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::declare::Declaration;
+use crate::kernel::layout::Counters;
+use crate::limits::COMMANDS;
+use crate::{Error, Result};
+
+/// How an engine is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where maps and links are pinned: a directory of this host's own, on a BPF file system or where one can be mounted.
+    pub pins: PathBuf,
+    /// The network namespace to work in, as a file; none for the one that the daemon is in.
+    pub namespace: Option<PathBuf>,
+}
+
+/// What is seen of ports and uplinks. By interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    pub links: crate::plan::Links,
+    /// Who serves in the team of each port group.
+    pub seats: crate::plan::Seats,
+    /// The uplink that each port uses now; those that spread their traffic over several have none here.
+    pub uplinks: std::collections::BTreeMap<String, String>,
+}
+
+enum Command {
+    Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
+    Counters(String, oneshot::Sender<Result<Option<Counters>>>),
+}
+
+/// A running engine. Dropping it ends the thread; the data plane goes on.
+#[derive(Clone)]
+pub struct Engine {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+}
+
+impl Engine {
+    /// Opens the kernel's half and reads what it holds. Nothing changes before the first declaration.
+    ///
+    /// # Errors
+    /// `Pins` and `Kernel`, see [`crate::kernel::Kernel::open`]; `Link` if there is no netlink.
+    pub async fn start(options: Options) -> Result<Self> {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (publish, state) = watch::channel(State::default());
+        let (started, result) = oneshot::channel();
+        let body = move || run::thread(&options, inbox, publish, started);
+        let spawned = thread::Builder::new().name("vswitch".into()).spawn(body);
+        spawned.map_err(|error| Error::Kernel { what: format!("cannot start a thread: {error}") })?;
+        result.await.map_err(|_| Error::Ended)??;
+        Ok(Self { commands, state })
+    }
+
+    /// Makes this the declared state, and returns when the kernel has it. What could not be applied is the error; the rest
+    /// is applied all the same, and is tried again at the next change.
+    ///
+    /// # Errors
+    /// `Limit` before anything is done; `Map`, `Attach` and `Link` for what failed first.
+    pub async fn declare(&self, declaration: Declaration) -> Result<()> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Declare(Box::new(declaration), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// What has passed a port or an uplink; none if it is not one.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub async fn counters(&self, interface: &str) -> Result<Option<Counters>> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Counters(interface.into(), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// What is seen, now and at every change.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    async fn ask(&self, command: Command) -> Result<()> {
+        self.commands.send(command).await.map_err(|_| Error::Ended)
+    }
+}

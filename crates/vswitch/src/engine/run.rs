@@ -1,0 +1,339 @@
+//! The engine's thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Command, Options, State};
+use crate::declare::Declaration;
+use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
+use crate::kernel::{Kernel, Program};
+use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
+use crate::link::{Event, Events, Netlink, silence};
+use crate::notify::{self, Scene};
+use crate::packet::PacketSocket;
+use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
+use crate::{Error, Result};
+
+/// How often all interfaces are looked at, in case an event was lost.
+const LOOK: Duration = Duration::from_secs(5);
+
+pub(super) fn thread(
+    options: &Options,
+    inbox: mpsc::Receiver<Command>,
+    publish: watch::Sender<State>,
+    started: oneshot::Sender<Result<()>>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let body = async {
+        match Switching::open(options, publish).await {
+            Ok((mut switching, events)) => {
+                let _ = started.send(Ok(()));
+                switching.run(inbox, events).await;
+            }
+            Err(error) => _ = started.send(Err(error)),
+        }
+    };
+    match runtime {
+        Ok(runtime) => runtime.block_on(body),
+        Err(error) => tracing::error!(%error, "the virtual switch has no runtime"),
+    }
+}
+
+/// Everything that the thread knows.
+struct Switching {
+    kernel: Kernel,
+    netlink: Netlink,
+    packets: PacketSocket,
+    declared: Declaration,
+    /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
+    is_declared: bool,
+    links: Links,
+    numbers: Numbers,
+    seats: Seats,
+    actual: Actual,
+    /// Interfaces with our program, by ifindex.
+    attached: BTreeMap<u32, (String, Program)>,
+    publish: watch::Sender<State>,
+}
+
+impl Switching {
+    async fn open(options: &Options, publish: watch::Sender<State>) -> Result<(Self, Events)> {
+        if let Some(namespace) = &options.namespace {
+            let entered = File::open(namespace).and_then(|file| {
+                Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
+            });
+            entered
+                .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
+        }
+        let kernel = Kernel::open(&options.pins)?;
+        let (netlink, events) = Netlink::open()?;
+        let packets = PacketSocket::open()
+            .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
+        let actual = kernel.read()?;
+        let links = netlink.all().await?;
+        // Ports keep the numbers under which they were counted.
+        let alive: BTreeSet<u32> = links.values().map(|link| link.index).collect();
+        let known = actual.ports.iter().filter(|(index, _)| alive.contains(index));
+        let numbers = known.map(|(index, port)| (*index, port.number)).collect();
+        let switching = Self {
+            kernel,
+            netlink,
+            packets,
+            declared: Declaration::default(),
+            is_declared: false,
+            links,
+            numbers,
+            seats: Seats::new(),
+            actual,
+            attached: BTreeMap::new(),
+            publish,
+        };
+        Ok((switching, events))
+    }
+
+    async fn run(&mut self, mut inbox: mpsc::Receiver<Command>, mut events: Events) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(event) => self.seen(event).await,
+                    None => break tracing::error!("netlink has ended; the virtual switch no longer sees links"),
+                },
+                command = inbox.recv() => match command {
+                    Some(command) => self.carry_out(command).await,
+                    None => break,
+                },
+                _ = look.tick() => self.look().await,
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Declare(declared, answer) => {
+                let result = match check_limits(&declared) {
+                    Ok(()) => {
+                        self.declared = *declared;
+                        self.is_declared = true;
+                        self.reconcile().await
+                    }
+                    Err(error) => Err(error),
+                };
+                let _ = answer.send(result);
+            }
+            Command::Counters(interface, answer) => {
+                let _ = answer.send(self.counters(&interface));
+            }
+        }
+    }
+
+    fn counters(&self, interface: &str) -> Result<Option<Counters>> {
+        let number = self.links.get(interface).and_then(|link| self.numbers.get(&link.index));
+        number.map(|number| self.kernel.counters(*number)).transpose()
+    }
+
+    async fn seen(&mut self, event: Event) {
+        let changed = match event {
+            Event::Is(name, link) => {
+                // The one that had this number before has been renamed.
+                let renamed = self.links.iter().find(|(n, l)| l.index == link.index && **n != name);
+                if let Some(old) = renamed.map(|(old, _)| old.clone()) {
+                    self.links.remove(&old);
+                }
+                self.links.insert(name, link) != Some(link)
+            }
+            Event::Gone(name) => self.links.remove(&name).is_some(),
+        };
+        if changed {
+            self.apply_seen().await;
+        }
+    }
+
+    /// Looks at all interfaces.
+    async fn look(&mut self) {
+        match self.netlink.all().await {
+            Ok(links) if links != self.links => {
+                self.links = links;
+                self.apply_seen().await;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "cannot look at the network interfaces"),
+        }
+    }
+
+    async fn apply_seen(&mut self) {
+        if let Err(error) = self.reconcile().await {
+            tracing::error!(%error, "the virtual switch is not as it was declared");
+        }
+    }
+
+    /// Brings the kernel to what is declared, teams first.
+    async fn reconcile(&mut self) -> Result<()> {
+        if !self.is_declared {
+            return Ok(());
+        }
+        let mut first = Ok(());
+        let mut note = |result: Result<()>| {
+            if first.is_ok() {
+                first = result;
+            }
+        };
+        note(self.number_ports());
+        let before = (self.actual.ports.clone(), self.actual.teams.clone());
+        let works = |name: &str| self.links.get(name).is_some_and(|link| link.running);
+        let (teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
+        self.seats = seats;
+        for (number, team) in &teams {
+            if self.actual.teams.get(number).is_some_and(|old| old != team) {
+                note(self.step(&Step::Team(*number, Box::new(*team))));
+            }
+        }
+        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
+        tables.teams = teams;
+        for step in difference(&self.actual, &tables) {
+            note(self.step(&step));
+        }
+        note(self.attach().await);
+        self.notify(Scene { ports: &before.0, teams: &before.1 });
+        self.publish();
+        first
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        self.kernel.apply(step)?;
+        self.actual.apply(step);
+        Ok(())
+    }
+
+    /// Gives each interface that is to be a port a number, and takes the numbers of those that are not back.
+    fn number_ports(&mut self) -> Result<()> {
+        let wanted: BTreeSet<u32> = self.wanted().map(|(_, index, _)| index).collect();
+        self.numbers.retain(|index, _| wanted.contains(index));
+        let used: BTreeSet<u32> = self.numbers.values().copied().collect();
+        let most = u32::try_from(PORTS).expect("is small");
+        let mut free = (0..most).filter(|number| !used.contains(number));
+        for index in wanted {
+            if !self.numbers.contains_key(&index) {
+                let full = Error::Limit { what: "ports of a host", asked: PORTS + 1, most: PORTS };
+                let number = free.next().ok_or(full)?;
+                self.kernel.clear_counters(number)?;
+                self.numbers.insert(index, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// The interfaces that are declared and there, and the program that each needs.
+    fn wanted(&self) -> impl Iterator<Item = (String, u32, Program)> {
+        let ports = self.declared.ports.iter().map(|port| (&port.interface, Program::FromPort));
+        let uplinks = self.declared.switches.iter().flat_map(|switch| &switch.uplinks);
+        let uplinks = uplinks.map(|uplink| (uplink, Program::FromUplink));
+        ports
+            .chain(uplinks)
+            .filter_map(|(name, program)| Some((name.clone(), self.links.get(name)?.index, program)))
+    }
+
+    /// Attaches what is not attached yet, and detaches what is no port any more.
+    async fn attach(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        let wanted: BTreeMap<u32, (String, Program)> =
+            self.wanted().map(|(name, index, program)| (index, (name, program))).collect();
+        let names: BTreeMap<u32, String> =
+            self.links.iter().map(|(name, link)| (link.index, name.clone())).collect();
+        for (index, program) in self.kernel.attached() {
+            if wanted.get(&index).is_none_or(|(_, needed)| *needed != program) {
+                let name = names.get(&index).cloned().unwrap_or_default();
+                self.kernel.detach(&name, index, program);
+                if program == Program::FromUplink
+                    && names.contains_key(&index)
+                    && let Err(error) = self.netlink.release(&name, index).await
+                {
+                    tracing::warn!(%error, "a former uplink");
+                }
+            }
+        }
+        for (index, (name, program)) in &wanted {
+            if self.attached.get(index) == Some(&(name.clone(), *program)) {
+                continue;
+            }
+            match self.attach_one(name, *index, *program).await {
+                Ok(()) => _ = self.attached.insert(*index, (name.clone(), *program)),
+                Err(error) => {
+                    tracing::error!(interface = name, %error, "not connected to the virtual switch");
+                    first = first.and(Err(error));
+                }
+            }
+        }
+        self.attached.retain(|index, _| wanted.contains_key(index));
+        first
+    }
+
+    async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {
+        let mtu = self.actual.ports.get(&index).map_or(0, |port| port.mtu);
+        if let Err(error) = silence(name) {
+            tracing::warn!(interface = name, %error, "cannot keep the host's own IPv6 off a port");
+        }
+        self.kernel.attach(name, index, program)?;
+        if mtu != 0 {
+            self.netlink.prepare(name, index, mtu, program == Program::FromUplink).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells physical switches of what has moved since `before`.
+    fn notify(&self, before: Scene<'_>) {
+        let now = Scene { ports: &self.actual.ports, teams: &self.actual.teams };
+        let wanted = |group| {
+            let found = self.declared.port_group(group);
+            found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
+        };
+        for (uplink, frame) in notify::due(before, now, wanted) {
+            if let Err(error) = self.packets.send(uplink, &frame) {
+                tracing::warn!(uplink, %error, "cannot notify the physical switch");
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let names: BTreeMap<u32, &String> =
+            self.links.iter().map(|(name, link)| (link.index, name)).collect();
+        let uplink = |port: &crate::kernel::layout::Port| {
+            let team = self.actual.teams.get(&port.team)?;
+            names.get(&team.slot[usize::from(port.slot) % TEAM_SLOTS].ifindex)
+        };
+        let ports = self.actual.ports.iter().filter(|(_, port)| port.flags & PORT_UPLINK == 0);
+        let uplinks =
+            ports.filter_map(|(index, port)| Some(((*names.get(index)?).clone(), (*uplink(port)?).clone())));
+        let state =
+            State { links: self.links.clone(), seats: self.seats.clone(), uplinks: uplinks.collect() };
+        self.publish.send_if_modified(|old| {
+            let changed = *old != state;
+            *old = state;
+            changed
+        });
+    }
+}
+
+fn check_limits(declared: &Declaration) -> Result<()> {
+    let groups: usize = declared.switches.iter().map(|switch| switch.port_groups.len()).sum();
+    let uplinks = declared.switches.iter().map(|switch| switch.uplinks.len());
+    let all = uplinks.clone().sum::<usize>() + declared.ports.len();
+    for (what, asked, most) in [
+        ("port groups of a host", groups, PORT_GROUPS),
+        ("uplinks of a switch", uplinks.max().unwrap_or(0), UPLINKS),
+        ("ports of a host", all, PORTS),
+    ] {
+        if asked > most {
+            return Err(Error::Limit { what, asked, most });
+        }
+    }
+    Ok(())
+}

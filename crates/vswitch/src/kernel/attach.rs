@@ -1,0 +1,122 @@
+//! Programs on interfaces, by links that are pinned under the interface's number and name. Where the kernel has no tcx (before
+//! 6.6) a filter on the clsact queueing discipline does the same; it lives with its interface and needs no pin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aya::Ebpf;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{self, SchedClassifierLink, TcAttachOptions};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use aya::util::KernelVersion;
+
+use super::{Kernel, in_words};
+use crate::{Error, Result};
+
+/// A program of the data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Program {
+    FromPort,
+    FromUplink,
+}
+
+impl Program {
+    pub(super) const ALL: [Self; 2] = [Self::FromPort, Self::FromUplink];
+
+    /// Its name in the object, and in the names of pins.
+    fn name(self) -> &'static str {
+        match self {
+            Self::FromPort => "from_port",
+            Self::FromUplink => "from_uplink",
+        }
+    }
+}
+
+/// The loaded program, by name.
+pub(super) fn program(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier> {
+    let missing = || Error::Kernel { what: format!("the data plane has no program {}", program.name()) };
+    let found = ebpf.program_mut(program.name()).ok_or_else(missing)?;
+    found.try_into().map_err(|_| missing())
+}
+
+/// First kernel with tcx.
+fn has_tcx() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+impl Kernel {
+    /// Puts a program to work at the ingress of an interface. One of an earlier daemon is replaced in place: no frame is lost.
+    ///
+    /// # Errors
+    /// `Attach`.
+    pub fn attach(&mut self, interface: &str, index: u32, wanted: Program) -> Result<()> {
+        let failed = |error: &dyn std::error::Error| Error::Attach {
+            interface: interface.into(),
+            reason: in_words(error),
+        };
+        let pin = self.links.join(pin_name(index, wanted));
+        let program = program(&mut self.ebpf, wanted)?;
+        if !has_tcx() {
+            // The filter of an earlier daemon has this name, and is replaced by handle and priority.
+            let _ = tc::qdisc_add_clsact(interface);
+            let _ = tc::qdisc_detach_program(interface, TcAttachType::Ingress, wanted.name());
+            let link = program.attach(interface, TcAttachType::Ingress).map_err(|error| failed(&error))?;
+            let link = program.take_link(link).map_err(|error| failed(&error))?;
+            // It lives with the interface.
+            std::mem::forget(link);
+            return Ok(());
+        }
+        if let Some(link) = pinned(&pin)
+            && let Ok(link) = program.attach_to_link(link)
+        {
+            // Still pinned; the descriptor may go.
+            drop(program.take_link(link).map_err(|error| failed(&error))?);
+            return Ok(());
+        }
+        // The link of an interface that had this number before.
+        let _ = fs::remove_file(&pin);
+        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+        let link = program
+            .attach_with_options(interface, TcAttachType::Ingress, order)
+            .map_err(|error| failed(&error))?;
+        let link = program.take_link(link).map_err(|error| failed(&error))?;
+        let link: FdLink =
+            link.try_into().map_err(|error: aya::programs::links::LinkError| failed(&error))?;
+        link.pin(&pin).map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    /// Takes a program off an interface that is no port any more.
+    pub fn detach(&mut self, interface: &str, index: u32, program: Program) {
+        if !has_tcx() {
+            let _ = tc::qdisc_detach_program(interface, TcAttachType::Ingress, program.name());
+        }
+        let pin = self.links.join(pin_name(index, program));
+        if let Err(error) = fs::remove_file(&pin)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(pin = %pin.display(), %error, "cannot remove a link of the virtual switch");
+        }
+    }
+
+    /// Every link that is pinned, by the ifindex that it was made for.
+    pub fn attached(&self) -> Vec<(u32, Program)> {
+        let entries = fs::read_dir(&self.links).into_iter().flatten().flatten();
+        entries.filter_map(|entry| parse_pin(&entry.file_name().to_string_lossy())).collect()
+    }
+}
+
+/// `<ifindex>-<program>`.
+fn pin_name(index: u32, program: Program) -> PathBuf {
+    format!("{index}-{}", program.name()).into()
+}
+
+fn parse_pin(name: &str) -> Option<(u32, Program)> {
+    let (index, name) = name.split_once('-')?;
+    let program = Program::ALL.into_iter().find(|program| program.name() == name)?;
+    Some((index.parse().ok()?, program))
+}
+
+fn pinned(pin: &Path) -> Option<SchedClassifierLink> {
+    FdLink::from(PinnedLink::from_pin(pin).ok()?).try_into().ok()
+}

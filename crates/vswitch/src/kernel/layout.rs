@@ -1,0 +1,272 @@
+//! Keys and values of the maps, as `bpf/layout.h` has them. Every struct is free of holes, so that it can be compared and
+//! handed over as bytes.
+//!
+//! Unsafe for `aya::Pod`, which says exactly that: each struct is `repr(C)`, made of integers only, and a test compares its
+//! size and offsets with what a C compiler makes of the header.
+#![allow(unsafe_code)]
+
+/// Number of the layout: maps of another one are left alone.
+pub const LAYOUT: u32 = 1;
+/// Slots of a team.
+pub const TEAM_SLOTS: usize = 32;
+/// VLAN of a port that takes every tag.
+pub const VLAN_TRUNK: u16 = 4095;
+/// VLAN of a key that stands for every VLAN.
+pub const VLAN_ANY: u16 = 4096;
+
+pub const PORT_BLOCKED: u32 = 1 << 0;
+pub const PORT_FORGED: u32 = 1 << 1;
+pub const PORT_DEAF: u32 = 1 << 2;
+pub const PORT_SNOOPED: u32 = 1 << 3;
+pub const PORT_TEAMED: u32 = 1 << 4;
+pub const PORT_UPLINK: u32 = 1 << 5;
+
+pub const HASH_PORT: u8 = 0;
+pub const HASH_SOURCE_MAC: u8 = 1;
+pub const HASH_IP: u8 = 2;
+
+/// Value of `ports`, whose key is an ifindex.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Port {
+    /// Place in `counters` and `storms`.
+    pub number: u32,
+    /// Number of the switch.
+    pub network: u32,
+    /// Key of `teams`.
+    pub team: u32,
+    pub flags: u32,
+    /// In bytes, without the Ethernet header.
+    pub mtu: u32,
+    pub vlan: u16,
+    pub mac: [u8; 6],
+    pub hashing: u8,
+    pub slot: u8,
+    /// Frames to groups in a window; 0 is no limit.
+    pub storm_limit: u16,
+}
+
+/// Key of `stations` and `groups`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StationKey {
+    pub network: u32,
+    pub vlan: u16,
+    pub mac: [u8; 6],
+}
+
+/// Value of `stations` and `members`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Target {
+    pub ifindex: u32,
+    pub number: u32,
+    pub flags: u32,
+    pub team: u32,
+    pub vlan: u16,
+    pub slot: u8,
+    pub hashing: u8,
+}
+
+/// Value of `groups`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Group {
+    pub list: u32,
+    /// Members that get no tag come first in the list.
+    pub untagged: u32,
+    pub tagged: u32,
+}
+
+/// Key of `members`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct MemberKey {
+    pub list: u32,
+    pub position: u32,
+}
+
+/// A slot of a team; ifindex 0 is none.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uplink {
+    pub ifindex: u32,
+    pub number: u32,
+}
+
+/// Value of `teams`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Team {
+    pub slot: [Uplink; TEAM_SLOTS],
+}
+
+/// Why a frame was dropped, in the order of `enum drop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drop {
+    NoPort,
+    Blocked,
+    Forged,
+    Tagged,
+    Oversize,
+    Malformed,
+    Control,
+    Storm,
+    Shaped,
+    Reflection,
+    Unknown,
+    NoUplink,
+    Deaf,
+    Send,
+}
+
+impl Drop {
+    pub const ALL: [Self; 14] = [
+        Self::NoPort,
+        Self::Blocked,
+        Self::Forged,
+        Self::Tagged,
+        Self::Oversize,
+        Self::Malformed,
+        Self::Control,
+        Self::Storm,
+        Self::Shaped,
+        Self::Reflection,
+        Self::Unknown,
+        Self::NoUplink,
+        Self::Deaf,
+        Self::Send,
+    ];
+}
+
+/// Value of `counters`, for one processor. `from` is what the port's owner sent.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    pub from_packets: u64,
+    pub from_bytes: u64,
+    pub from_multicast: u64,
+    pub from_broadcast: u64,
+    pub to_packets: u64,
+    pub to_bytes: u64,
+    pub to_multicast: u64,
+    pub to_broadcast: u64,
+    pub drops: [u64; Drop::ALL.len()],
+}
+
+impl Counters {
+    /// How many frames were dropped for this reason.
+    pub fn dropped(&self, reason: Drop) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.from_packets += other.from_packets;
+        self.from_bytes += other.from_bytes;
+        self.from_multicast += other.from_multicast;
+        self.from_broadcast += other.from_broadcast;
+        self.to_packets += other.to_packets;
+        self.to_bytes += other.to_bytes;
+        self.to_multicast += other.to_multicast;
+        self.to_broadcast += other.to_broadcast;
+        for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Value of `storms`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Storm {
+    pub window_ns: u64,
+    pub frames: u64,
+}
+
+// SAFETY: each is `repr(C)` and made of integers without holes; see the test.
+unsafe impl aya::Pod for Port {}
+// SAFETY: as above.
+unsafe impl aya::Pod for StationKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Target {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Group {}
+// SAFETY: as above.
+unsafe impl aya::Pod for MemberKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Team {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Counters {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Storm {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::{offset_of, size_of};
+    use std::process::Command;
+
+    macro_rules! fields {
+        ($asserts:ident, $rust:ident, $c:literal: $($field:ident),+) => {
+            let mut covered = 0;
+            $(
+                $asserts.push_str(&format!(
+                    "_Static_assert(__builtin_offsetof({}, {}) == {}, \"{}\");\n",
+                    $c, stringify!($field), offset_of!($rust, $field), stringify!($field),
+                ));
+                covered += { let value = $rust::default(); std::mem::size_of_val(&value.$field) };
+            )+
+            assert_eq!(covered, size_of::<$rust>(), "{} has holes", $c);
+            $asserts.push_str(&format!("_Static_assert(sizeof({}) == {}, \"{}\");\n", $c, size_of::<$rust>(), $c));
+        };
+    }
+
+    #[test]
+    fn the_layout_is_that_of_the_header() {
+        let mut c = String::from("#include \"layout.h\"\n");
+        fields!(c, Port, "struct port": number, network, team, flags, mtu, vlan, mac, hashing, slot, storm_limit);
+        fields!(c, StationKey, "struct station_key": network, vlan, mac);
+        fields!(c, Target, "struct target": ifindex, number, flags, team, vlan, slot, hashing);
+        fields!(c, Group, "struct group": list, untagged, tagged);
+        fields!(c, MemberKey, "struct member_key": list, position);
+        fields!(c, Uplink, "struct uplink": ifindex, number);
+        fields!(c, Team, "struct team": slot);
+        fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
+            to_packets, to_bytes, to_multicast, to_broadcast, drops);
+        fields!(c, Storm, "struct storm": window_ns, frames);
+        for (name, value) in [
+            ("LAYOUT", LAYOUT as usize),
+            ("TEAM_SLOTS", TEAM_SLOTS),
+            ("VLAN_TRUNK", VLAN_TRUNK.into()),
+            ("VLAN_ANY", VLAN_ANY.into()),
+            ("MAX_PORTS", crate::limits::PORTS),
+            ("MAX_TEAMS", crate::limits::PORT_GROUPS),
+            ("PORT_BLOCKED", PORT_BLOCKED as usize),
+            ("PORT_FORGED", PORT_FORGED as usize),
+            ("PORT_DEAF", PORT_DEAF as usize),
+            ("PORT_SNOOPED", PORT_SNOOPED as usize),
+            ("PORT_TEAMED", PORT_TEAMED as usize),
+            ("PORT_UPLINK", PORT_UPLINK as usize),
+            ("HASH_SOURCE_MAC", HASH_SOURCE_MAC.into()),
+            ("HASH_IP", HASH_IP.into()),
+            ("DROP_NO_PORT", Drop::NoPort as usize),
+            ("DROP_FORGED", Drop::Forged as usize),
+            ("DROP_REFLECTION", Drop::Reflection as usize),
+            ("DROP_SEND", Drop::Send as usize),
+            ("DROP_REASONS", Drop::ALL.len()),
+        ] {
+            c.push_str(&format!("_Static_assert({name} == {value}, \"{name}\");\n"));
+        }
+        let room = tempfile::tempdir().unwrap();
+        let source = room.path().join("layout.c");
+        std::fs::write(&source, c).unwrap();
+        let header = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bpf");
+        let include = format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH);
+        let output = Command::new("clang")
+            .args(["-target", "bpf", "-fsyntax-only", &include, "-I", header])
+            .arg(&source)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,111 @@
+//! Reading and writing the maps.
+
+use std::collections::BTreeMap;
+
+use aya::Pod;
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+
+use super::layout::{Counters, Group, MemberKey, Port, StationKey, Storm, Target, Team};
+use super::{Kernel, in_words};
+use crate::plan::{Actual, Step};
+use crate::{Error, Result};
+
+fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
+    move |error| Error::Map { map, reason: in_words(&error) }
+}
+
+impl Kernel {
+    fn map(&self, name: &'static str) -> Result<&Map> {
+        self.ebpf.map(name).ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })
+    }
+
+    fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<HashMap<&MapData, K, V>> {
+        self.map(name)?.try_into().map_err(failed(name))
+    }
+
+    fn hash_mut<K: Pod, V: Pod>(&mut self, name: &'static str) -> Result<HashMap<&mut MapData, K, V>> {
+        let map = self.ebpf.map_mut(name);
+        map.ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })?
+            .try_into()
+            .map_err(failed(name))
+    }
+
+    fn all<K: Pod + Ord, V: Pod>(&self, name: &'static str) -> Result<BTreeMap<K, V>> {
+        self.hash(name)?.iter().map(|entry| entry.map_err(failed(name))).collect()
+    }
+
+    fn put<K: Pod, V: Pod>(&mut self, name: &'static str, key: K, value: V) -> Result<()> {
+        self.hash_mut(name)?.insert(key, value, 0).map_err(failed(name))
+    }
+
+    fn forget<K: Pod, V: Pod>(&mut self, name: &'static str, key: &K) -> Result<()> {
+        match self.hash_mut::<K, V>(name)?.remove(key) {
+            Err(MapError::KeyNotFound) | Ok(()) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(())
+            }
+            Err(error) => Err(failed(name)(error)),
+        }
+    }
+
+    /// What the maps hold.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn read(&self) -> Result<Actual> {
+        Ok(Actual {
+            ports: self.all("ports")?,
+            stations: self.all("stations")?,
+            groups: self.all("groups")?,
+            members: self.all("members")?,
+            teams: self.all("teams")?,
+        })
+    }
+
+    /// Changes one entry.
+    ///
+    /// # Errors
+    /// `Map`, where the map is full for instance.
+    pub fn apply(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Team(key, value) => self.put("teams", *key, **value),
+            Step::Member(key, value) => self.put("members", *key, *value),
+            Step::Group(key, value) => self.put("groups", *key, *value),
+            Step::Station(key, value) => self.put("stations", *key, *value),
+            Step::Port(key, value) => self.put("ports", *key, *value),
+            Step::NoPort(key) => self.forget::<u32, Port>("ports", key),
+            Step::NoStation(key) => self.forget::<StationKey, Target>("stations", key),
+            Step::NoGroup(key) => self.forget::<StationKey, Group>("groups", key),
+            Step::NoMember(key) => self.forget::<MemberKey, Target>("members", key),
+            Step::NoTeam(key) => self.forget::<u32, Team>("teams", key),
+        }
+    }
+
+    /// What has passed a port, by its number.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn counters(&self, number: u32) -> Result<Counters> {
+        let map: PerCpuArray<_, Counters> = self.map("counters")?.try_into().map_err(failed("counters"))?;
+        let mut sum = Counters::default();
+        map.get(&number, 0).map_err(failed("counters"))?.iter().for_each(|one| sum.add(one));
+        Ok(sum)
+    }
+
+    /// Begins to count anew at a number that another port had.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn clear_counters(&mut self, number: u32) -> Result<()> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| failed("counters")(MapError::IoError(error)))?;
+        let zeroes = aya::maps::PerCpuValues::try_from(vec![Counters::default(); cpus]);
+        let zeroes = zeroes.map_err(|error| failed("counters")(MapError::IoError(error)))?;
+        let missing = || Error::Map { map: "counters", reason: "is not there".into() };
+        let map = self.ebpf.map_mut("counters").ok_or_else(missing)?;
+        let mut map: PerCpuArray<_, Counters> = map.try_into().map_err(failed("counters"))?;
+        map.set(number, zeroes, 0).map_err(failed("counters"))?;
+        let map = self.ebpf.map_mut("storms").ok_or_else(missing)?;
+        let mut map: aya::maps::Array<_, Storm> = map.try_into().map_err(failed("storms"))?;
+        map.set(number, Storm::default(), 0).map_err(failed("storms"))
+    }
+}

@@ -1,0 +1,62 @@
+//! The kernel's half: maps and links that are pinned, so that they go on without us. It knows tables, no switches.
+
+mod attach;
+pub mod layout;
+mod maps;
+mod pins;
+
+pub use attach::Program;
+
+use std::path::{Path, PathBuf};
+
+use aya::{Ebpf, EbpfLoader};
+
+use crate::{Error, Result};
+
+/// The data plane, compiled by `build.rs`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/switch.o"));
+
+/// The maps and programs of one host. Dropping it leaves all of it in the kernel.
+pub struct Kernel {
+    ebpf: Ebpf,
+    /// Where links are pinned.
+    links: PathBuf,
+}
+
+impl Kernel {
+    /// Opens the maps that are pinned below `pins`, making what is missing, and loads the programs, which
+    /// [`Self::attach`] puts to work. `pins` is a directory of a BPF file system, or where one can be mounted.
+    ///
+    /// # Errors
+    /// `Pins` if there is no BPF file system, `Kernel` if the kernel refuses the programs.
+    pub fn open(pins: &Path) -> Result<Self> {
+        let (maps, links) = pins::prepare(pins)?;
+        let refused = |error: &dyn std::error::Error| Error::Kernel { what: in_words(error) };
+        let mut ebpf = EbpfLoader::new()
+            .default_map_pin_directory(&maps)
+            .load(OBJECT)
+            .map_err(|error| refused(&error))?;
+        for program in Program::ALL {
+            attach::program(&mut ebpf, program)?.load().map_err(|error| refused(&error))?;
+        }
+        pins::forget_other_layouts(pins, &maps);
+        Ok(Self { ebpf, links })
+    }
+}
+
+/// An error with its causes, without repeating one that is in its effect's words already.
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The programs, run by the kernel over crafted frames: a table of frame and verdict. The port under test is the loopback
+//! interface, which is where the kernel says that such frames come from.
+
+use std::path::Path;
+
+use aya::programs::TestRun;
+use aya::programs::TestRunOptions;
+use rustix::mount::{UnmountFlags, unmount};
+
+use super::layout::*;
+use super::*;
+use crate::plan::Step;
+
+const LOOPBACK: u32 = 1;
+const REDIRECT: u32 = 7;
+const SHOT: u32 = 2;
+const OK: u32 = 0;
+
+const OWN: [u8; 6] = [0, 0x50, 0x56, 0, 0, 1];
+const OTHER: [u8; 6] = [0, 0x50, 0x56, 0, 0, 2];
+const OUTSIDE: [u8; 6] = [0, 0x11, 0x22, 0, 0, 3];
+const BROADCAST: [u8; 6] = [0xff; 6];
+const MTU: u32 = 1500;
+
+/// A kernel half in a BPF file system of its own.
+struct Bench {
+    kernel: Kernel,
+    room: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let room = tempfile::tempdir().unwrap();
+        let kernel = Kernel::open(&pins(room.path())).unwrap();
+        Self { kernel, room }
+    }
+
+    /// A port on loopback in VLAN 10, another with [`OTHER`], one uplink.
+    fn with_port(flags: u32, vlan: u16) -> Self {
+        let mut bench = Self::new();
+        let port =
+            Port { number: 1, network: 7, team: 3, flags, mtu: MTU, vlan, mac: OWN, ..Port::default() };
+        bench.apply(Step::Port(LOOPBACK, port));
+        let other = Target { ifindex: 50, number: 2, vlan: 10, ..Target::default() };
+        bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, other));
+        let uplink = Uplink { ifindex: 60, number: 3 };
+        bench.apply(Step::Team(3, Box::new(Team { slot: [uplink; TEAM_SLOTS] })));
+        bench
+    }
+
+    fn apply(&mut self, step: Step) {
+        self.kernel.apply(&step).unwrap();
+    }
+
+    fn run(&mut self, program: Program, frame: &[u8]) -> u32 {
+        let program = attach::program(&mut self.kernel.ebpf, program).unwrap();
+        let mut out = vec![0; frame.len() + 64];
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
+        program.test_run(options).unwrap().return_value
+    }
+
+    fn drops(&self, reason: Drop) -> u64 {
+        self.kernel.counters(1).unwrap().dropped(reason)
+    }
+}
+
+impl std::ops::Drop for Bench {
+    fn drop(&mut self) {
+        let _ = unmount(pins(self.room.path()), UnmountFlags::DETACH);
+    }
+}
+
+fn pins(room: &Path) -> std::path::PathBuf {
+    room.join("bpf")
+}
+
+fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec<u8> {
+    let mut frame = [&destination[..], &source[..], &protocol.to_be_bytes()[..]].concat();
+    frame.resize(60, 0);
+    frame
+}
+
+const IPV4: u16 = 0x0800;
+
+#[test]
+fn what_a_port_sends_meets_its_rules() {
+    let long = |bytes: usize| {
+        let mut frame = frame(OTHER, OWN, IPV4);
+        frame.resize(bytes, 0);
+        frame
+    };
+    let tagged = frame(OTHER, OWN, 0x8100);
+    let service_tagged = frame(OTHER, OWN, 0x88a8);
+    let cases: Vec<(&str, u32, u16, Vec<u8>, Result<u32, Drop>)> = vec![
+        ("to a neighbour", 0, 10, frame(OTHER, OWN, IPV4), Ok(2)),
+        ("to the outside", 0, 10, frame(OUTSIDE, OWN, IPV4), Ok(3)),
+        ("to a neighbour of another VLAN", 0, 20, frame(OTHER, OWN, IPV4), Ok(3)),
+        ("broadcast", 0, 10, frame(BROADCAST, OWN, IPV4), Ok(3)),
+        ("from a foreign MAC", 0, 10, frame(OTHER, OUTSIDE, IPV4), Err(Drop::Forged)),
+        ("from a foreign MAC, allowed", PORT_FORGED, 10, frame(OTHER, OUTSIDE, IPV4), Ok(2)),
+        ("from a group", PORT_FORGED, 10, frame(OTHER, [1, 0, 0, 0, 0, 1], IPV4), Err(Drop::Malformed)),
+        ("from a blocked port", PORT_BLOCKED, 10, frame(OTHER, OWN, IPV4), Err(Drop::Blocked)),
+        ("with a tag", 0, 10, tagged, Err(Drop::Tagged)),
+        ("with a service tag", 0, 10, service_tagged, Err(Drop::Tagged)),
+        ("spanning tree", 0, 10, frame([1, 0x80, 0xc2, 0, 0, 0], OWN, 0x0026), Err(Drop::Control)),
+        ("LLDP", 0, 10, frame([1, 0x80, 0xc2, 0, 0, 0x0e], OWN, 0x88cc), Err(Drop::Control)),
+        ("CDP", 0, 10, frame([1, 0, 0x0c, 0xcc, 0xcc, 0xcc], OWN, 0x2000), Err(Drop::Control)),
+        ("a beacon", 0, 10, frame(BROADCAST, OWN, 0x8922), Err(Drop::Control)),
+        ("IPv6 multicast", 0, 10, frame([0x33, 0x33, 0, 0, 0, 1], OWN, 0x86dd), Ok(3)),
+        ("as long as the MTU allows", 0, 10, long(1518), Ok(2)),
+        ("longer", 0, 10, long(1519), Err(Drop::Oversize)),
+    ];
+    for (name, flags, vlan, frame, expected) in cases {
+        let mut bench = Bench::with_port(flags, vlan);
+        let verdict = bench.run(Program::FromPort, &frame);
+        match expected {
+            Ok(number) => {
+                assert_eq!(verdict, REDIRECT, "{name}");
+                let to = bench.kernel.counters(number).unwrap();
+                assert_eq!(to.to_packets, 1, "{name}: counted where it goes");
+                let mine = bench.kernel.counters(1).unwrap();
+                assert_eq!((mine.from_packets, mine.from_bytes), (1, frame.len() as u64), "{name}");
+            }
+            Err(reason) => {
+                assert_eq!(verdict, SHOT, "{name}");
+                assert_eq!(bench.drops(reason), 1, "{name}: {reason:?}");
+                assert_eq!(bench.kernel.counters(1).unwrap().from_packets, 0, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_an_uplink_brings_is_for_local_ports_only() {
+    let lldp = frame([1, 0x80, 0xc2, 0, 0, 0x0e], OUTSIDE, 0x88cc);
+    let beacon = frame(BROADCAST, OUTSIDE, 0x8922);
+    let cases: Vec<(&str, Vec<u8>, u32, Option<Drop>)> = vec![
+        ("for a station", frame(OTHER, OUTSIDE, IPV4), REDIRECT, None),
+        ("for nobody", frame(OUTSIDE, [2, 0, 0, 0, 0, 9], IPV4), SHOT, Some(Drop::Unknown)),
+        ("our own broadcast", frame(BROADCAST, OTHER, IPV4), SHOT, Some(Drop::Reflection)),
+        ("from a group", frame(OTHER, [3, 0, 0, 0, 0, 1], IPV4), SHOT, Some(Drop::Malformed)),
+        ("LLDP, for the control half", lldp, OK, None),
+        ("a beacon, for the control half", beacon, OK, None),
+    ];
+    for (name, frame, verdict, reason) in cases {
+        let mut bench = Bench::with_port(PORT_UPLINK, VLAN_TRUNK);
+        // Untagged frames: the station must be where they are.
+        let station = Target { ifindex: 50, number: 2, ..Target::default() };
+        bench.apply(Step::Station(StationKey { network: 7, vlan: 0, mac: OTHER }, station));
+        assert_eq!(bench.run(Program::FromUplink, &frame), verdict, "{name}");
+        if let Some(reason) = reason {
+            assert_eq!(bench.drops(reason), 1, "{name}: {reason:?}");
+        }
+    }
+}
+
+#[test]
+fn a_deaf_station_hears_nothing_and_a_port_does_not_hear_itself() {
+    let mut bench = Bench::with_port(0, 10);
+    let key = StationKey { network: 7, vlan: 10, mac: OTHER };
+    bench.apply(Step::Station(
+        key,
+        Target { ifindex: 50, number: 2, flags: PORT_DEAF, vlan: 10, ..Target::default() },
+    ));
+    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), SHOT);
+    assert_eq!(bench.drops(Drop::Deaf), 1);
+    let own = Target { ifindex: LOOPBACK, number: 1, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OWN }, own));
+    assert_eq!(bench.run(Program::FromPort, &frame(OWN, OWN, IPV4)), SHOT);
+    assert_eq!(bench.drops(Drop::Unknown), 1);
+}
+
+#[test]
+fn a_team_without_uplinks_drops_what_would_go_up() {
+    let mut bench = Bench::with_port(0, 10);
+    bench.apply(Step::Team(3, Box::default()));
+    assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, OWN, IPV4)), SHOT);
+    assert_eq!(bench.drops(Drop::NoUplink), 1);
+}
+
+#[test]
+fn a_storm_of_broadcasts_ends_at_its_limit() {
+    let mut bench = Bench::with_port(0, 10);
+    let port = Port {
+        number: 1,
+        network: 7,
+        team: 3,
+        mtu: MTU,
+        vlan: 10,
+        mac: OWN,
+        storm_limit: 5,
+        ..Port::default()
+    };
+    bench.apply(Step::Port(LOOPBACK, port));
+    for _ in 0..50 {
+        bench.run(Program::FromPort, &frame(BROADCAST, OWN, IPV4));
+    }
+    // Windows may change in between, on a machine that stands still for a moment.
+    let (sent, dropped) = (bench.kernel.counters(1).unwrap().from_broadcast, bench.drops(Drop::Storm));
+    assert_eq!(sent + dropped, 50);
+    assert!((5..45).contains(&sent), "{sent} of 50 came through");
+    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT, "unicast goes on");
+}
+
+/// Uplinks that frames of different kinds choose, as the planner expects it.
+#[test]
+fn hashes_choose_a_slot() {
+    let uplinks =
+        Team { slot: std::array::from_fn(|slot| Uplink { ifindex: 60, number: 100 + slot as u32 }) };
+    let chosen = |bench: &mut Bench, frame: &[u8]| {
+        let before: Vec<u64> = (100..132).map(|n| bench.kernel.counters(n).unwrap().to_packets).collect();
+        assert_eq!(bench.run(Program::FromPort, frame), REDIRECT);
+        let after = (100..132).map(|n| bench.kernel.counters(n).unwrap().to_packets);
+        after.zip(before).position(|(after, before)| after > before).expect("it left by one of them")
+    };
+    let ip = |last: u8| {
+        let mut frame = frame(OUTSIDE, OWN, IPV4);
+        frame[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 1, last]);
+        frame
+    };
+    let mut bench = Bench::with_port(0, 10);
+    bench.apply(Step::Team(3, Box::new(uplinks)));
+    let with = |hashing, slot| Port {
+        hashing,
+        slot,
+        number: 1,
+        network: 7,
+        team: 3,
+        mtu: MTU,
+        vlan: 10,
+        mac: OWN,
+        flags: PORT_FORGED,
+        storm_limit: 0,
+    };
+    bench.apply(Step::Port(LOOPBACK, with(HASH_PORT, 9)));
+    assert_eq!(chosen(&mut bench, &ip(1)), 9);
+    assert_eq!(chosen(&mut bench, &ip(77)), 9);
+
+    bench.apply(Step::Port(LOOPBACK, with(HASH_SOURCE_MAC, 9)));
+    assert_eq!(chosen(&mut bench, &ip(1)), crate::plan::slot_of_mac(crate::Mac(OWN)));
+
+    bench.apply(Step::Port(LOOPBACK, with(HASH_IP, 9)));
+    let spread: std::collections::BTreeSet<usize> =
+        (0..64).map(|last| chosen(&mut bench, &ip(last))).collect();
+    assert!(spread.len() > 16, "64 destinations share {} slots", spread.len());
+    let mut back = ip(5);
+    back[26..30].copy_from_slice(&[10, 0, 1, 5]);
+    back[30..34].copy_from_slice(&[10, 0, 0, 1]);
+    assert_eq!(chosen(&mut bench, &ip(5)), chosen(&mut bench, &back), "both directions of a flow");
+    assert_eq!(chosen(&mut bench, &frame(OUTSIDE, OWN, 0x0806)), 9, "what is not IP goes by the port");
+}
+
+#[test]
+fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
+    let bench = Bench::with_port(0, 10);
+    let before = bench.kernel.read().unwrap();
+    let again = Kernel::open(&pins(bench.room.path())).unwrap();
+    assert_eq!(again.read().unwrap(), before);
+    assert_eq!(before.ports.len(), 1);
+}

@@ -1,0 +1,23 @@
+//! The virtual switch of a host: an eBPF data plane that goes on without us, and the control half that reconciles it with
+//! what is declared. Knows no VM, only ports. `docs/virtual-switch.md` is the way in.
+//!
+//! Start with [`declare`] (what can be asked for), then [`plan`] (what it means, pure) and [`kernel`] (how it is applied);
+//! [`Engine`] is what a daemon runs.
+#![deny(unsafe_code)]
+
+pub mod declare;
+mod engine;
+mod error;
+pub mod kernel;
+pub mod limits;
+pub mod link;
+pub mod mac;
+mod notify;
+mod packet;
+pub mod plan;
+pub mod vlan;
+
+pub use engine::{Engine, Options, State};
+pub use error::{Error, Result};
+pub use mac::Mac;
+pub use vlan::{Vlan, VlanId};

@@ -1,0 +1,22 @@
+//! Every bound of the crate in one place. The sizes of the kernel's maps are in `bpf/layout.h`.
+
+use std::time::Duration;
+
+/// Ports of one host, uplinks included. Equals `MAX_PORTS` of the layout.
+pub const PORTS: usize = 4096;
+/// Port groups of one host, each a team. Equals `MAX_TEAMS` of the layout.
+pub const PORT_GROUPS: usize = 1024;
+/// Uplinks of one switch, as on ESXi.
+pub const UPLINKS: usize = 32;
+/// Smallest MTU of a switch (vSphere).
+pub const MIN_MTU: u32 = 1280;
+/// Largest MTU of a switch (vSphere).
+pub const MAX_MTU: u32 = 9000;
+/// Frames to groups (broadcast and multicast) that a port may send in 100 ms.
+pub const STORM_FRAMES: u16 = 1000;
+/// Commands waiting for the engine.
+pub const COMMANDS: usize = 64;
+/// Longest name of a network interface (`IFNAMSIZ` less its terminator).
+pub const INTERFACE_NAME: usize = 15;
+/// For the kernel to answer over netlink.
+pub const NETLINK: Duration = Duration::from_secs(5);

@@ -1,0 +1,131 @@
+//! Network interfaces of the namespace that the calling thread is in: what there are, changes of them, and the settings that a
+//! port needs.
+
+mod quiet;
+
+pub use quiet::silence;
+
+use std::fmt::Display;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::proto::Connection;
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, MulticastGroup, new_multicast_connection};
+use tokio::time::timeout;
+
+use crate::limits::NETLINK;
+use crate::plan::{Link, Links};
+use crate::{Error, Result};
+
+/// An open netlink socket.
+#[derive(Clone)]
+pub struct Netlink {
+    handle: Handle,
+}
+
+/// What happened to interfaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is there, like this.
+    Is(String, Link),
+    /// It is gone.
+    Gone(String),
+}
+
+/// Changes of interfaces as they happen. Some may be lost under load: look at everything now and then.
+pub struct Events {
+    messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+}
+
+fn failed(interface: &str, what: &'static str) -> impl FnOnce(&dyn Display) -> Error {
+    let interface = interface.to_owned();
+    move |reason| Error::Link { interface, what, reason: reason.to_string() }
+}
+
+impl Netlink {
+    /// Opens a socket in the thread's network namespace; its work is done by the runtime that this is called in.
+    ///
+    /// # Errors
+    /// `Link` if there is no netlink.
+    pub fn open() -> Result<(Self, Events)> {
+        let opened = new_multicast_connection(&[MulticastGroup::Link]);
+        let (connection, handle, messages): (Connection<RouteNetlinkMessage>, _, _) =
+            opened.map_err(|error| failed("*", "listen to netlink")(&error))?;
+        tokio::spawn(connection);
+        Ok((Self { handle }, Events { messages: messages.map(|(message, _)| message).boxed() }))
+    }
+
+    /// All interfaces.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn all(&self) -> Result<Links> {
+        let found = timeout(NETLINK, self.handle.link().get().execute().try_collect::<Vec<_>>()).await;
+        let found =
+            found.map_err(|late| failed("*", "list")(&late))?.map_err(|error| failed("*", "list")(&error))?;
+        Ok(found.iter().filter_map(read).collect())
+    }
+
+    /// Makes an interface ready to be a port: up, of this MTU, and for an uplink open to frames for others.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn prepare(&self, name: &str, index: u32, mtu: u32, promiscuous: bool) -> Result<()> {
+        let message = LinkUnspec::new_with_index(index).up().mtu(mtu);
+        let message = if promiscuous { message.promiscuous(true) } else { message };
+        self.set(name, "set it up with its MTU", message).await
+    }
+
+    /// Lets an interface that is no uplink any more be as it was.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn release(&self, name: &str, index: u32) -> Result<()> {
+        self.set(name, "end promiscuous mode", LinkUnspec::new_with_index(index).promiscuous(false)).await
+    }
+
+    async fn set(
+        &self,
+        name: &str,
+        what: &'static str,
+        message: LinkMessageBuilder<LinkUnspec>,
+    ) -> Result<()> {
+        let set = timeout(NETLINK, self.handle.link().set(message.build()).execute()).await;
+        set.map_err(|late| failed(name, what)(&late))?.map_err(|error| failed(name, what)(&error))
+    }
+}
+
+impl Events {
+    /// The next change; none when the socket is closed.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            let message = self.messages.next().await?;
+            match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    if let Some((name, link)) = read(&link) {
+                        return Some(Event::Is(name, link));
+                    }
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
+                    if let Some((name, _)) = read(&link) {
+                        return Some(Event::Gone(name));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Name, number and state.
+fn read(message: &LinkMessage) -> Option<(String, Link)> {
+    let name = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let running = message.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
+    Some((name, Link { index: message.header.index, running }))
+}

@@ -1,0 +1,49 @@
+//! What a declaration means for the kernel: pure functions from what is declared and seen to the exact content of the maps.
+
+mod difference;
+mod failover;
+mod tables;
+mod teams;
+
+pub use difference::{Actual, Step, difference};
+pub use failover::Serving;
+#[cfg(test)]
+pub(crate) use tables::slot_of_mac;
+pub use tables::tables;
+pub use teams::{Seats, teams};
+
+use std::collections::BTreeMap;
+
+use crate::kernel::layout::{Port, StationKey, Target, Team};
+
+/// The exact content that the maps are to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// By ifindex.
+    pub ports: BTreeMap<u32, Port>,
+    pub stations: BTreeMap<StationKey, Target>,
+    pub groups: BTreeMap<StationKey, Members>,
+    /// By number of the port group.
+    pub teams: BTreeMap<u32, Team>,
+}
+
+/// Who gets a copy: those without tags, then those that take tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members {
+    pub untagged: Vec<Target>,
+    pub tagged: Vec<Target>,
+}
+
+/// The interfaces that the kernel has, by name.
+pub type Links = BTreeMap<String, Link>;
+
+/// What is known of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    pub index: u32,
+    /// Up, with a carrier.
+    pub running: bool,
+}
+
+/// Places of ports in the maps of counters, by ifindex. A port keeps its place as long as its interface lives.
+pub type Numbers = BTreeMap<u32, u32>;

@@ -1,0 +1,190 @@
+//! Ports, stations and groups of a declaration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Links, Members, Numbers, Tables};
+use crate::Mac;
+use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Switch};
+use crate::kernel::layout::{
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_SNOOPED, PORT_TEAMED,
+    PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, VLAN_ANY, VLAN_TRUNK,
+};
+use crate::limits::STORM_FRAMES;
+
+/// A port whose interface is there, with what decides about it.
+struct Connected<'a> {
+    index: u32,
+    number: u32,
+    declared: &'a declare::Port,
+    switch: &'a Switch,
+    group: &'a PortGroup,
+    policy: Policy,
+}
+
+/// Everything but the teams. `numbers` has a place for each interface that is declared and there.
+pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Tables {
+    let place = |interface: &str| {
+        let index = links.get(interface)?.index;
+        Some((index, *numbers.get(&index)?))
+    };
+    let ports: Vec<Connected<'_>> = declared
+        .ports
+        .iter()
+        .filter_map(|port| {
+            let (index, number) = place(&port.interface)?;
+            let (switch, group) = declared.port_group(port.port_group)?;
+            let policy = switch.policy_of(group);
+            Some(Connected { index, number, declared: port, switch, group, policy })
+        })
+        .collect();
+    let mut tables = Tables::default();
+    // Networks and VLANs that some port listens to in promiscuous mode.
+    let snooped: BTreeSet<(u32, u16)> =
+        ports.iter().filter(|port| port.policy.security.promiscuous).map(Connected::place).collect();
+    let is_snooped = |network: u32, vlan: u16| {
+        snooped.contains(&(network, vlan)) || snooped.contains(&(network, VLAN_ANY)) || {
+            vlan == VLAN_ANY && snooped.range((network, 0)..=(network, u16::MAX)).next().is_some()
+        }
+    };
+    for port in &ports {
+        let (network, vlan) = port.place();
+        let snooped = if is_snooped(network, vlan) { PORT_SNOOPED } else { 0 };
+        tables.ports.insert(port.index, port.entry(snooped));
+        tables.stations.insert(StationKey { network, vlan, mac: port.station().0 }, port.target());
+    }
+    groups(&mut tables, &ports);
+    for switch in &declared.switches {
+        for (index, number) in switch.uplinks.iter().filter_map(|uplink| place(uplink)) {
+            let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
+            let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
+            let flags = PORT_UPLINK | snooped | teamed;
+            let uplink = Port {
+                number,
+                network: switch.number,
+                flags,
+                mtu: switch.mtu,
+                vlan: VLAN_TRUNK,
+                ..Port::default()
+            };
+            tables.ports.insert(index, uplink);
+        }
+    }
+    tables
+}
+
+/// Who gets broadcasts and who listens, for each VLAN that a port has.
+fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
+    let mut by_vlan: BTreeMap<(u32, u16), Vec<&Connected<'_>>> = BTreeMap::new();
+    for port in ports {
+        by_vlan.entry(port.place()).or_default().push(port);
+    }
+    for (&(network, vlan), own) in &by_vlan {
+        // Ports that take all tags hear every VLAN of their network.
+        let trunks = by_vlan.get(&(network, VLAN_ANY)).into_iter().flatten();
+        let mut everyone = Members::default();
+        let mut listeners = Members::default();
+        let access: &[&Connected<'_>] = if vlan == VLAN_ANY { &[] } else { own };
+        for port in access {
+            everyone.untagged.push(port.target());
+            if port.policy.security.promiscuous {
+                listeners.untagged.push(port.target());
+            }
+        }
+        for port in trunks {
+            everyone.tagged.push(port.target());
+            if port.policy.security.promiscuous {
+                listeners.tagged.push(port.target());
+            }
+        }
+        let key = |mac: Mac| StationKey { network, vlan, mac: mac.0 };
+        if !listeners.untagged.is_empty() || !listeners.tagged.is_empty() {
+            tables.groups.insert(key(Mac::ZERO), listeners);
+        }
+        tables.groups.insert(key(Mac::BROADCAST), everyone);
+    }
+}
+
+impl Connected<'_> {
+    /// Network and VLAN, as keys have them.
+    fn place(&self) -> (u32, u16) {
+        let vlan = self.group.vlan.number();
+        (self.switch.number, if vlan == VLAN_TRUNK { VLAN_ANY } else { vlan })
+    }
+
+    /// The guest has taken another MAC and may not.
+    fn is_deaf(&self) -> bool {
+        !self.policy.security.mac_changes
+            && self.declared.guest_mac.is_some_and(|mac| mac != self.declared.mac)
+    }
+
+    /// The MAC that it is reached by, and sends from.
+    fn station(&self) -> Mac {
+        match self.declared.guest_mac {
+            Some(mac) if self.policy.security.mac_changes && !mac.is_group() => mac,
+            _ => self.declared.mac,
+        }
+    }
+
+    fn flags(&self) -> u32 {
+        let flag = |on: bool, flag: u32| if on { flag } else { 0 };
+        flag(self.declared.blocked, PORT_BLOCKED)
+            | flag(self.policy.security.forged_transmits, PORT_FORGED)
+            | flag(self.is_deaf(), PORT_DEAF)
+    }
+
+    fn hashing(&self) -> u8 {
+        match self.policy.teaming.balancing {
+            Balancing::Port | Balancing::Explicit => HASH_PORT,
+            Balancing::SourceMac => HASH_SOURCE_MAC,
+            Balancing::IpHash => HASH_IP,
+        }
+    }
+
+    /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
+    fn slot(&self) -> u8 {
+        let slot = match self.policy.teaming.balancing {
+            Balancing::SourceMac => slot_of_mac(self.station()),
+            _ => self.number as usize % TEAM_SLOTS,
+        };
+        u8::try_from(slot).expect("there are 32 slots")
+    }
+
+    fn entry(&self, more: u32) -> Port {
+        Port {
+            number: self.number,
+            network: self.switch.number,
+            team: self.group.number,
+            flags: self.flags() | more,
+            mtu: self.switch.mtu,
+            vlan: self.group.vlan.number(),
+            mac: self.station().0,
+            hashing: self.hashing(),
+            slot: self.slot(),
+            storm_limit: STORM_FRAMES,
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            ifindex: self.index,
+            number: self.number,
+            flags: self.flags() & (PORT_BLOCKED | PORT_DEAF),
+            team: self.group.number,
+            vlan: self.group.vlan.number(),
+            slot: self.slot(),
+            hashing: self.hashing(),
+        }
+    }
+}
+
+/// As `hash_mac` in `bpf/team.h`.
+pub(crate) fn slot_of_mac(mac: Mac) -> usize {
+    const GOLDEN: u32 = 0x9e37_79b1;
+    let [a, b, c, d, e, f] = mac.0;
+    let folded = u32::from_ne_bytes([c, d, e, f]) ^ u32::from(u16::from_ne_bytes([a, b]));
+    (folded.wrapping_mul(GOLDEN) >> 27) as usize
+}
+
+#[cfg(test)]
+#[path = "tables_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+use super::*;
+use crate::plan::Link;
+use crate::{Vlan, declare};
+
+fn mac(last: u8) -> Mac {
+    Mac([0, 0x50, 0x56, 0, 0, last])
+}
+
+fn group(number: u32, vlan: i32, policy: declare::Override) -> PortGroup {
+    PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
+}
+
+fn switch(port_groups: Vec<PortGroup>) -> Switch {
+    let uplinks = vec!["up0".into(), "up1".into()];
+    Switch { number: 7, name: "vSwitch0".into(), mtu: 1500, uplinks, policy: Policy::default(), port_groups }
+}
+
+fn port(interface: &str, port_group: u32, last: u8) -> declare::Port {
+    declare::Port { interface: interface.into(), port_group, mac: mac(last), guest_mac: None, blocked: false }
+}
+
+/// Plans with interfaces `up0`, `up1`, `t1` … `t9`, whose ifindexes are 90, 91 and 1 … 9; a port's number is ten times that.
+fn plan(declared: &Declaration) -> Tables {
+    let links: Links = [("up0".to_owned(), 90), ("up1".to_owned(), 91)]
+        .into_iter()
+        .chain((1..=9).map(|n| (format!("t{n}"), n)))
+        .map(|(name, index)| (name, Link { index, running: true }))
+        .collect();
+    let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
+    tables(declared, &links, &numbers)
+}
+
+fn members(tables: &Tables, vlan: u16, of: Mac) -> (Vec<u32>, Vec<u32>) {
+    let indexes = |targets: &[Target]| targets.iter().map(|target| target.ifindex).collect();
+    match tables.groups.get(&StationKey { network: 7, vlan, mac: of.0 }) {
+        Some(group) => (indexes(&group.untagged), indexes(&group.tagged)),
+        None => (vec![], vec![]),
+    }
+}
+
+#[test]
+fn broadcasts_stay_in_their_vlan_and_reach_ports_that_take_all() {
+    let none = declare::Override::default;
+    let switch = switch(vec![group(1, 0, none()), group(2, 10, none()), group(3, 4095, none())]);
+    let ports = vec![port("t1", 1, 1), port("t2", 2, 2), port("t3", 2, 3), port("t4", 3, 4)];
+    let tables = plan(&Declaration { switches: vec![switch], ports });
+    assert_eq!(members(&tables, 0, Mac::BROADCAST), (vec![1], vec![4]));
+    assert_eq!(members(&tables, 10, Mac::BROADCAST), (vec![2, 3], vec![4]));
+    assert_eq!(members(&tables, VLAN_ANY, Mac::BROADCAST), (vec![], vec![4]));
+    assert_eq!(tables.stations[&StationKey { network: 7, vlan: 10, mac: mac(3).0 }].ifindex, 3);
+    assert_eq!(tables.stations[&StationKey { network: 7, vlan: VLAN_ANY, mac: mac(4).0 }].vlan, VLAN_TRUNK);
+    assert_eq!(tables.ports[&4].vlan, VLAN_TRUNK);
+    assert!(tables.ports[&90].flags & PORT_TEAMED != 0 && tables.ports[&90].flags & PORT_UPLINK != 0);
+}
+
+#[test]
+fn a_promiscuous_port_group_listens_to_its_own_vlan_only() {
+    let listening = declare::Override { promiscuous: Some(true), ..Default::default() };
+    let switch = switch(vec![
+        group(1, 10, Default::default()),
+        group(2, 10, listening),
+        group(3, 20, Default::default()),
+    ]);
+    let ports = vec![port("t1", 1, 1), port("t2", 2, 2), port("t3", 3, 3)];
+    let tables = plan(&Declaration { switches: vec![switch], ports });
+    assert_eq!(members(&tables, 10, Mac::ZERO), (vec![2], vec![]));
+    assert_eq!(members(&tables, 20, Mac::ZERO), (vec![], vec![]));
+    let is_snooped = |index: u32| tables.ports[&index].flags & PORT_SNOOPED != 0;
+    assert_eq!([1, 2, 3, 90].map(is_snooped), [true, true, false, true]);
+}
+
+#[test]
+fn a_promiscuous_port_that_takes_all_tags_listens_to_every_vlan() {
+    let listening = declare::Override { promiscuous: Some(true), ..Default::default() };
+    let switch = switch(vec![group(1, 10, Default::default()), group(2, 4095, listening)]);
+    let tables =
+        plan(&Declaration { switches: vec![switch], ports: vec![port("t1", 1, 1), port("t2", 2, 2)] });
+    assert_eq!(members(&tables, 10, Mac::ZERO), (vec![], vec![2]));
+    assert_eq!(members(&tables, VLAN_ANY, Mac::ZERO), (vec![], vec![2]));
+    assert!(tables.ports[&1].flags & PORT_SNOOPED != 0);
+}
+
+#[test]
+fn a_guest_that_changes_its_mac_is_reached_by_it_or_goes_deaf() {
+    let strict = declare::Override { mac_changes: Some(false), ..Default::default() };
+    let switch = switch(vec![group(1, 0, Default::default()), group(2, 0, strict)]);
+    let mut ports = vec![port("t1", 1, 1), port("t2", 2, 2), port("t3", 2, 3)];
+    ports[0].guest_mac = Some(mac(101));
+    ports[1].guest_mac = Some(mac(102));
+    ports[2].guest_mac = Some(mac(3));
+    let tables = plan(&Declaration { switches: vec![switch], ports });
+    let station = |last| tables.stations.get(&StationKey { network: 7, vlan: 0, mac: mac(last).0 });
+    assert_eq!(station(101).map(|target| target.ifindex), Some(1));
+    assert!(station(1).is_none() && station(102).is_none());
+    assert_eq!(station(2).map(|target| target.flags), Some(PORT_DEAF));
+    assert_eq!(station(3).map(|target| target.flags), Some(0));
+}
+
+#[test]
+fn ports_without_interface_or_port_group_are_left_out() {
+    let switch = switch(vec![group(1, 0, Default::default())]);
+    let ports = vec![port("missing", 1, 1), port("t2", 9, 2)];
+    let tables = plan(&Declaration { switches: vec![switch], ports });
+    assert!(tables.stations.is_empty() && tables.groups.is_empty());
+    assert_eq!(tables.ports.keys().copied().collect::<Vec<_>>(), [90, 91]);
+}
