@@ -1,0 +1,176 @@
+//! A network of the test's own: a namespace for the host, one for the physical segment, one for each guest and station.
+//!
+//! ```text
+//!   host                          wire                       station "outside"
+//!   t1 ── eth0 guest "t1"         br0 ── w-up0 ── up0 host   eth0 ── w-outside
+//! ```
+//!
+//! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::mount::{UnmountFlags, unmount};
+use vswitch::declare::{Declaration, Override, Policy, Port, PortGroup, Switch, Teaming};
+use vswitch::{Engine, Mac, Options, Vlan};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+pub struct Network {
+    name: String,
+    namespaces: Vec<String>,
+    room: tempfile::TempDir,
+}
+
+impl Network {
+    /// A host with these uplinks, on one segment that passes tags.
+    pub fn new(uplinks: &[&str]) -> Self {
+        let name = format!("esf-vs{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let room = tempfile::tempdir().unwrap();
+        let mut network = Self { name, namespaces: Vec::new(), room };
+        let (host, wire) = (network.add("host"), network.add("wire"));
+        ip(&wire, "link add br0 type bridge forward_delay 0 mcast_snooping 0");
+        ip(&wire, "link set br0 up");
+        for uplink in uplinks {
+            network.cable(&host, uplink);
+        }
+        network
+    }
+
+    /// A cable from an interface of a namespace to the segment.
+    fn cable(&self, namespace: &str, interface: &str) {
+        let (wire, end) = (self.namespace("wire"), format!("w-{interface}"));
+        ip(
+            &wire,
+            &format!("link add {end} mtu 9000 type veth peer name {interface} mtu 9000 netns {namespace}"),
+        );
+        ip(&wire, &format!("link set {end} master br0 up"));
+        ip(namespace, &format!("link set {interface} up"));
+    }
+
+    /// A station on the segment with this address, in a VLAN if it is not 0.
+    pub fn station(&mut self, name: &str, address: &str) -> String {
+        let namespace = self.add(name);
+        let wire = self.namespace("wire");
+        ip(&wire, &format!("link add w-{name} mtu 9000 type veth peer name eth0 netns {namespace}"));
+        ip(&wire, &format!("link set w-{name} master br0 up"));
+        ip(&namespace, "link set eth0 up");
+        ip(&namespace, &format!("addr add {address} dev eth0"));
+        namespace
+    }
+
+    /// A guest: an interface `name` of the host, whose other end is `eth0` with this MAC and address.
+    pub fn guest(&mut self, name: &str, address: &str) -> Port {
+        let namespace = self.add(name);
+        let host = self.namespace("host");
+        let mac = Mac([2, 0, 0, 0, 0, u8::try_from(self.namespaces.len()).unwrap()]);
+        ip(&host, &format!("link add {name} type veth peer name eth0 address {mac} netns {namespace}"));
+        ip(&host, &format!("link set {name} up"));
+        ip(&namespace, "link set eth0 up");
+        ip(&namespace, &format!("addr add {address} dev eth0"));
+        Port { interface: name.into(), port_group: 0, mac, guest_mac: None, blocked: false }
+    }
+
+    fn add(&mut self, name: &str) -> String {
+        let namespace = self.namespace(name);
+        run(Command::new("ip").args(["netns", "add", &namespace]));
+        self.namespaces.push(namespace.clone());
+        ip(&namespace, "link set lo up");
+        // Nothing but what the test sends: no router solicitations of idle stacks.
+        inside(
+            &namespace,
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
+        );
+        namespace
+    }
+
+    /// The namespace's full name.
+    pub fn namespace(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
+    }
+
+    pub fn pins(&self) -> PathBuf {
+        self.room.path().join("bpf")
+    }
+
+    /// The engine of the host.
+    pub async fn engine(&self) -> Engine {
+        let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
+        Engine::start(Options { pins: self.pins(), namespace }).await.unwrap()
+    }
+
+    /// Runs a command in a namespace to its end.
+    pub fn run(&self, name: &str, command: &str) -> Output {
+        output(&self.namespace(name), command)
+    }
+
+    /// Runs a command in a namespace in the background.
+    pub fn spawn(&self, name: &str, command: &str) -> Child {
+        start(&self.namespace(name), command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Whether `from` gets an answer of an address.
+    pub fn reaches(&self, from: &str, address: &str) -> bool {
+        self.run(from, &format!("ping -c 1 -W 2 {address}")).status.success()
+    }
+
+    /// Whether `from` gets no answer, which takes as long as the ping waits.
+    pub fn is_cut_off(&self, from: &str, address: &str) -> bool {
+        !self.run(from, &format!("ping -c 2 -i 0.2 -W 1 {address}")).status.success()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for namespace in &self.namespaces {
+            let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
+        }
+        let _ = unmount(self.pins(), UnmountFlags::DETACH);
+    }
+}
+
+/// A switch `vSwitch0` with these uplinks, all active.
+pub fn switch(uplinks: &[&str], port_groups: Vec<PortGroup>) -> Switch {
+    let uplinks: Vec<String> = uplinks.iter().map(|name| (*name).into()).collect();
+    let teaming = Teaming { active: uplinks.clone(), ..Teaming::default() };
+    let policy = Policy { teaming, ..Policy::default() };
+    Switch { number: 1, name: "vSwitch0".into(), mtu: 1500, uplinks, policy, port_groups }
+}
+
+/// A port group with the switch's policies.
+pub fn port_group(number: u32, vlan: i32) -> PortGroup {
+    let policy = Override::default();
+    PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
+}
+
+/// One switch, and the ports in these port groups.
+pub fn declaration(switch: Switch, ports: Vec<(Port, u32)>) -> Declaration {
+    let ports = ports.into_iter().map(|(port, port_group)| Port { port_group, ..port }).collect();
+    Declaration { switches: vec![switch], ports }
+}
+
+fn start(namespace: &str, command: &str) -> Command {
+    let mut started = Command::new("ip");
+    started.args(["netns", "exec", namespace]).args(command.split_whitespace()).stdin(Stdio::null());
+    started
+}
+
+fn output(namespace: &str, command: &str) -> Output {
+    start(namespace, command).output().unwrap()
+}
+
+fn inside(namespace: &str, command: &str) {
+    run(&mut start(namespace, command));
+}
+
+/// `ip` in a namespace.
+pub fn ip(namespace: &str, arguments: &str) {
+    run(Command::new("ip").args(["-n", namespace]).args(arguments.split_whitespace()));
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
