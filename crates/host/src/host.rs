@@ -15,7 +15,7 @@ use vim::{DateTime, Fault, MoRef, fault};
 use crate::datastores::Datastores;
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::hardware::Hardware;
-use crate::net::{NoPlug, PortPlug};
+use crate::network::{HostNetwork, NetworkOptions};
 use crate::vm::Vm;
 use crate::{Error, Result, inventory, methods, mounts};
 
@@ -27,10 +27,8 @@ pub struct HostOptions {
     pub name: String,
     /// Datastores by name and directory.
     pub datastores: Vec<(String, PathBuf)>,
-    /// Networks that adapters can be on.
-    pub networks: Vec<String>,
-    /// Connects adapters.
-    pub plug: Arc<dyn PortPlug>,
+    /// How its network begins, and who connects it.
+    pub network: NetworkOptions,
     /// How guests are run.
     pub qemu: QemuOptions,
 }
@@ -96,11 +94,10 @@ pub struct Host {
     pub core: Arc<Core>,
     pub datastores: Arc<Datastores>,
     pub engine: Arc<dyn Engine>,
-    pub plug: Arc<dyn PortPlug>,
+    pub network: Arc<HostNetwork>,
     /// Identity of the host, made once.
     pub uuid: Uuid,
     pub name: String,
-    pub networks: Vec<String>,
     pub hardware: Hardware,
     pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
     /// Names of machines that are being made.
@@ -139,9 +136,8 @@ impl Host {
             store,
             datastores,
             engine: Arc::new(engine),
-            plug: options.plug,
+            network: options.network,
             name: options.name,
-            networks: options.networks,
             hardware: Hardware::detect(),
         };
         Self::assemble(parts).await
@@ -160,9 +156,8 @@ impl Host {
             store: Store::in_memory()?,
             engine: Arc::new(SimulatedEngine::new(datastores.clone())),
             datastores,
-            plug: Arc::new(NoPlug),
+            network: NetworkOptions::simulated(options.networks),
             name: options.name,
-            networks: options.networks,
             hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
         };
         Self::assemble(parts).await
@@ -170,14 +165,14 @@ impl Host {
 
     async fn assemble(parts: Parts) -> Result<Arc<Self>> {
         let uuid = identity(&parts.store).await?;
+        let network = Arc::new(HostNetwork::open(&parts.store, parts.network).await?);
         let host = Arc::new(Self {
             core: Arc::new(Core::new(parts.store)),
             datastores: parts.datastores,
             engine: parts.engine,
-            plug: parts.plug,
+            network,
             uuid,
             name: parts.name,
-            networks: parts.networks,
             hardware: parts.hardware,
             vms: RwLock::default(),
             making: Mutex::default(),
@@ -188,6 +183,8 @@ impl Host {
         inventory::bootstrap(&host);
         methods::create_file_objects(&host);
         host.recover().await?;
+        host.show_network();
+        host.watch_links();
         host.watch_statistics();
         Ok(host)
     }
@@ -219,9 +216,8 @@ struct Parts {
     store: Store,
     datastores: Arc<Datastores>,
     engine: Arc<dyn Engine>,
-    plug: Arc<dyn PortPlug>,
+    network: NetworkOptions,
     name: String,
-    networks: Vec<String>,
     hardware: Hardware,
 }
 

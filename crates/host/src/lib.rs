@@ -19,7 +19,7 @@ mod inventory;
 pub mod limits;
 mod methods;
 mod mounts;
-pub mod net;
+pub mod network;
 mod ops;
 pub mod plan;
 mod screens;

@@ -249,7 +249,7 @@ async fn a_copy_that_is_cancelled_leaves_nothing() {
     let c = site.open().await;
     disk(&site, "a.vmdk", 3);
     let big = site.datastore().join("a.vmdk");
-    qemu_img(&["resize", text(&big), "24G"]);
+    qemu_img(&["resize", text(&big), "4G"]);
     let args = call!(CopyVirtualDisk_Task {
         sourceName: "[ds] a.vmdk",
         destName: "[ds] b.vmdk",

@@ -1,22 +1,23 @@
-//! A guest on a network: the test runs itself again in a network namespace of its own, with a bridge and a server that
-//! gives out addresses.
+//! A guest on the virtual switch: the test runs itself again in a network namespace of its own, where a server that gives out
+//! addresses is at the other end of the uplink.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
 
 use common::{Client, Site, guest_image};
-use host::net::TapPlug;
+use host::network::{NetworkOptions, Switched};
 use vim::{call, field, prop, vim};
 
 fn ip(arguments: &[&str]) {
     assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
 }
 
-/// A network namespace with a bridge and dnsmasq.
+/// A network namespace with a cable, whose end `up0` is the host's, and dnsmasq at the other.
 struct Room {
     name: String,
     server: Child,
@@ -28,12 +29,12 @@ impl Room {
         ip(&["netns", "add", &name]);
         let inside = |arguments: &[&str]| ip(&[&["-n", &name], arguments].concat());
         inside(&["link", "set", "lo", "up"]);
-        inside(&["link", "add", "br0", "type", "bridge"]);
-        inside(&["addr", "add", "10.91.0.1/24", "dev", "br0"]);
-        inside(&["link", "set", "br0", "up"]);
+        inside(&["link", "add", "wire", "type", "veth", "peer", "name", "up0"]);
+        inside(&["addr", "add", "10.91.0.1/24", "dev", "wire"]);
+        inside(&["link", "set", "wire", "up"]);
         let server = Command::new("ip")
             .args(["netns", "exec", &name, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"])
-            .args(["--interface=br0", "--bind-interfaces", "--port=0", "--leasefile-ro", "--pid-file="])
+            .args(["--interface=wire", "--bind-interfaces", "--port=0", "--leasefile-ro", "--pid-file="])
             .arg("--dhcp-range=10.91.0.50,10.91.0.60,1h")
             .spawn()
             .unwrap();
@@ -76,8 +77,16 @@ async fn inside_the_namespace() {
     let site = Site::new();
     // Left by a daemon that died.
     ip(&["tuntap", "add", "dev", "tst9n0", "mode", "tap"]);
-    let plug = Arc::new(TapPlug::new("tst", Some("br0".into())));
-    let c = Client::of(site.open_host_with(plug).await);
+    // The BPF file system is mounted in the mount namespace that `ip netns exec` has made, and ends with it.
+    let pins = Path::new("/sys/fs/bpf");
+    let fabric = Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()]).await.unwrap());
+    let network = || NetworkOptions {
+        fabric: fabric.clone(),
+        prefix: "tst".into(),
+        uplinks: vec!["up0".into()],
+        networks: vec![host::DEFAULT_NETWORK.into()],
+    };
+    let c = Client::of(site.open_host_with(network).await);
     assert_eq!(taps(), 0, "the tap of nobody is gone");
     std::fs::create_dir(site.datastore().join("net")).unwrap();
     std::fs::copy(image, site.datastore().join("net/guest.vmdk")).unwrap();

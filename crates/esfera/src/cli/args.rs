@@ -159,9 +159,15 @@ pub struct HostArgs {
     /// A datastore: NAME=DIRECTORY; may be repeated
     #[arg(long, value_parser = name_and_directory)]
     pub datastore: Vec<(String, PathBuf)>,
-    /// Linux bridge that VMs' network adapters join
-    #[arg(long)]
-    pub bridge: Option<String>,
+    /// Network card that becomes an uplink of vSwitch0 when the host starts for the first time; may be repeated
+    #[arg(long, value_name = "INTERFACE")]
+    pub uplink: Vec<String>,
+    /// Interface that counts as a network card although it is a virtual one; may be repeated
+    #[arg(long, value_name = "INTERFACE")]
+    pub nic: Vec<String>,
+    /// Where the virtual switch outlives the daemon: a directory of a BPF file system, mounted if it is none
+    #[arg(long, value_name = "DIRECTORY", default_value = "/sys/fs/bpf/esfera")]
+    pub bpf: PathBuf,
     /// File that holds root's password, set at first start; without it one is made and written to DATA/initial-password
     #[arg(long)]
     pub password_file: Option<PathBuf>,

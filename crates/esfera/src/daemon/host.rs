@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use api::server::Site;
 use host::engine::QemuOptions;
-use host::net::{PortPlug, TapPlug};
+use host::network::{NetworkOptions, Switched};
 use host::{ADMINISTRATOR, DEFAULT_NETWORK, Host, HostOptions};
 
 use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
@@ -21,7 +21,6 @@ pub async fn run(args: HostArgs) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("a host makes users, taps and processes for its virtual machines: run it as root");
     }
-    let listeners = listeners(&args.listen)?;
     let shutdown = shutdown_signal()?;
     std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
     let certificate = certificate(&args.data, "host", &args.listen.name)?;
@@ -29,8 +28,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
         data: args.data.clone(),
         name: name(&args),
         datastores: args.datastore.clone(),
-        networks: vec![DEFAULT_NETWORK.into()],
-        plug: plug(args.bridge.clone()),
+        network: network(&args).await?,
         qemu: QemuOptions {
             runtime: args.runtime.clone(),
             accel: args.accel.into(),
@@ -41,6 +39,8 @@ pub async fn run(args: HostArgs) -> Result<()> {
     let first_start = !args.data.join("host.db").exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
     let host = Host::open(options).await?;
+    // Its own addresses may be adapters' of the virtual switch, which stands now.
+    let listeners = listeners(&args.listen)?;
     let accounts = host.accounts().await?;
     if let Some(password) = &password {
         accounts.ensure_administrator(ADMINISTRATOR, "Administrator", Some(password)).await?;
@@ -60,8 +60,15 @@ fn name(args: &HostArgs) -> String {
     args.listen.name.first().cloned().unwrap_or_else(own)
 }
 
-fn plug(bridge: Option<String>) -> Arc<dyn PortPlug> {
-    Arc::new(TapPlug::new(TAP_PREFIX, bridge))
+async fn network(args: &HostArgs) -> Result<NetworkOptions> {
+    let named = args.nic.iter().chain(&args.uplink).cloned().collect();
+    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, named).await?;
+    Ok(NetworkOptions {
+        fabric: Arc::new(fabric),
+        prefix: TAP_PREFIX.into(),
+        uplinks: args.uplink.clone(),
+        networks: vec![DEFAULT_NETWORK.into()],
+    })
 }
 
 impl From<Accelerator> for host::engine::AccelPolicy {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::net::Tap;
+use crate::network::Tap;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{Cdrom, Device, Disk, FileRef, Medium, Nic};
 

@@ -10,7 +10,7 @@ const MAX_RUNNING: i32 = 1024;
 const PORT: i32 = 443;
 
 /// Everything of the host that does not change while it runs, and the first statistics.
-pub(super) fn props(host: &Host, datastores: Vec<MoRef>, networks: Vec<MoRef>) -> Props {
+pub(super) fn props(host: &Host, datastores: Vec<MoRef>) -> Props {
     let runtime = runtime(host);
     props!(HostSystem {
         runtime: runtime.clone(),
@@ -34,10 +34,12 @@ pub(super) fn props(host: &Host, datastores: Vec<MoRef>, networks: Vec<MoRef>) -
         licensableResource: HostLicensableResourceInfo {
             resource: [KeyAnyValue { key: "numCpuPackages", value: i32::from(host.hardware.cpu.packages) },]
         },
-        configManager: HostConfigManager { autoStartManager: ids::auto_start_manager() },
+        configManager: HostConfigManager {
+            autoStartManager: ids::auto_start_manager(),
+            networkSystem: ids::network_system(),
+        },
         config: config(host),
         datastore: datastores,
-        network: networks,
         datastoreBrowser: ids::datastore_browser(),
     })
 }
@@ -194,7 +196,6 @@ fn cpu_vendor(vendor: &str) -> &str {
 
 fn config(host: &Host) -> Object {
     let engine = host.engine.info();
-    let (name, domain) = host.name.split_once('.').unwrap_or((&host.name, ""));
     let option = |key: &str, value: &str| vim!(OptionValue { key: key, value: value });
     vim!(HostConfigInfo {
         host: ids::host(),
@@ -203,14 +204,6 @@ fn config(host: &Host) -> Object {
             available: host.hardware.cpu.threads > host.hardware.cpu.cores,
             active: host.hardware.cpu.threads > host.hardware.cpu.cores,
             config: host.hardware.cpu.threads > host.hardware.cpu.cores,
-        },
-        network: HostNetworkInfo {
-            dnsConfig: HostDnsConfig {
-                dhcp: false,
-                hostName: name,
-                domainName: domain,
-                address: name_servers(engine.simulated),
-            },
         },
         option: vec![
             option("Esfera.Accelerator", engine.accelerator),
@@ -226,6 +219,13 @@ fn config(host: &Host) -> Object {
         },
     })
     .into()
+}
+
+/// What the host calls itself and whom it asks for names.
+pub(crate) fn dns(host: &Host) -> Object {
+    let (name, domain) = host.name.split_once('.').unwrap_or((&host.name, ""));
+    let servers = name_servers(host.engine.info().simulated);
+    vim!(HostDnsConfig { dhcp: false, hostName: name, domainName: domain, address: servers }).into()
 }
 
 /// The name servers of `/etc/resolv.conf`.
@@ -255,8 +255,8 @@ pub(crate) fn capability(host: &Host) -> Object {
         sanSupported: no,
         nfsSupported: no,
         iscsiSupported: no,
-        vlanTaggingSupported: no,
-        nicTeamingSupported: no,
+        vlanTaggingSupported: true,
+        nicTeamingSupported: true,
         highGuestMemSupported: true,
         maintenanceModeSupported: no,
         suspendedRelocateSupported: no,

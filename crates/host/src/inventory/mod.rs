@@ -9,7 +9,9 @@ pub(crate) use datastore::props as datastore_props;
 pub(crate) use datastore::{capability as datastore_capability, current_summary as datastore_summary};
 pub use host_system::about;
 pub(crate) use host_system::capability;
+pub(crate) use host_system::dns;
 pub(crate) use host_system::quick_stats;
+pub(crate) use network::props as network_props;
 pub(crate) use pool::runtime;
 
 use vim::{MoRef, props};
@@ -19,7 +21,6 @@ use crate::{Host, ids};
 /// Puts the fixed objects into the tree, with datastores and networks.
 pub(crate) fn bootstrap(host: &Host) {
     let datastores: Vec<MoRef> = host.datastores.all().iter().map(crate::datastores::Mounted::me).collect();
-    let networks: Vec<MoRef> = host.networks.iter().map(|name| ids::network(name)).collect();
     host.core.tree.write(|w| {
         let entity = |w: &mut api::Writer, me: &MoRef, name: &str, parent: Option<&MoRef>| {
             w.create(
@@ -44,7 +45,7 @@ pub(crate) fn bootstrap(host: &Host) {
         folder(w, &ids::vm_folder(), "vm", vec!["VirtualMachine"], Vec::new());
         folder(w, &ids::host_folder(), "host", vec!["ComputeResource"], vec![ids::compute_resource()]);
         folder(w, &ids::datastore_folder(), "datastore", vec!["Datastore"], datastores.clone());
-        folder(w, &ids::network_folder(), "network", vec!["Network"], networks.clone());
+        folder(w, &ids::network_folder(), "network", vec!["Network"], Vec::new());
         w.set(
             &datacenter,
             props!(Datacenter {
@@ -53,7 +54,6 @@ pub(crate) fn bootstrap(host: &Host) {
                 datastoreFolder: ids::datastore_folder(),
                 networkFolder: ids::network_folder(),
                 datastore: datastores.clone(),
-                network: networks.clone(),
                 configuration: DatacenterConfigInfo { defaultHardwareVersionKey: crate::show::HARDWARE_KEY },
             }),
         );
@@ -64,14 +64,9 @@ pub(crate) fn bootstrap(host: &Host) {
             entity(w, &mounted.me(), &mounted.name, Some(&ids::datastore_folder()));
             w.set(&mounted.me(), datastore::props(&mounted));
         }
-        for name in &host.networks {
-            let me = ids::network(name);
-            entity(w, &me, name, Some(&ids::network_folder()));
-            w.set(&me, network::props(name));
-        }
         w.set(&ids::root_pool(), pool::root(host));
-        w.set(&ids::compute_resource(), pool::compute_resource(host, datastores.clone(), networks.clone()));
-        w.set(&ids::host(), host_system::props(host, datastores, networks));
+        w.set(&ids::compute_resource(), pool::compute_resource(host, datastores.clone()));
+        w.set(&ids::host(), host_system::props(host, datastores));
         w.create(&ids::auto_start_manager(), host_system::auto_start());
         w.create(
             &ids::environment_browser(),

@@ -64,7 +64,7 @@ pub(crate) fn runtime(host: &Host) -> Object {
 }
 
 /// The compute resource that is this host alone.
-pub(super) fn compute_resource(host: &Host, datastores: Vec<MoRef>, networks: Vec<MoRef>) -> Props {
+pub(super) fn compute_resource(host: &Host, datastores: Vec<MoRef>) -> Props {
     let memory = i64::try_from(host.hardware.memory_bytes).unwrap_or(i64::MAX);
     let cpu = &host.hardware.cpu;
     let short = |n: u16| i16::try_from(n).unwrap_or(i16::MAX);
@@ -72,7 +72,6 @@ pub(super) fn compute_resource(host: &Host, datastores: Vec<MoRef>, networks: Ve
         resourcePool: ids::root_pool(),
         host: [ids::host()],
         datastore: datastores,
-        network: networks,
         environmentBrowser: ids::environment_browser(),
         summary: ComputeResourceSummary {
             totalCpu: host.hardware.total_mhz(),

@@ -272,7 +272,8 @@ fn target(host: &Host) -> ty!(ConfigTarget) {
         })
         .collect();
     let networks: Vec<ty!(VirtualMachineNetworkInfo)> = host
-        .networks
+        .network
+        .names()
         .iter()
         .map(|name| {
             vim!(VirtualMachineNetworkInfo {

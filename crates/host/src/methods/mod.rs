@@ -10,6 +10,7 @@ mod file_manager;
 mod file_objects;
 mod folder;
 mod in_use;
+mod network_system;
 mod place;
 mod snapshot;
 mod vm;
@@ -58,5 +59,6 @@ impl Host {
         disk_manager::register(&mut table);
         datastore::register(&mut table);
         datastore_system::register(&mut table);
+        network_system::register(&mut table);
     }
 }

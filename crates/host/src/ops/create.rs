@@ -393,11 +393,11 @@ impl Host {
             running,
             has_snapshots,
             network: &|me, name| {
-                let found = self.networks.iter().find(|known| match me {
+                let found = self.network.names().into_iter().find(|known| match me {
                     Some(me) => ids::network(known) == *me,
-                    None => *known == name,
+                    None => known == name,
                 });
-                found.cloned()
+                found
             },
             inspect: &|file| {
                 let on = self.datastores.of(file)?;

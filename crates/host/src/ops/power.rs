@@ -12,7 +12,7 @@ use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
 use crate::host::VMS;
-use crate::net::{PortSpec, Tap};
+use crate::network::{PortSpec, Tap};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
@@ -192,7 +192,7 @@ impl Host {
     /// Connects one adapter.
     pub(crate) async fn plug_one(&self, vm: &Vm, config: &VmConfig, key: i32) -> Result<Option<Tap>, Fault> {
         let Some(nic) = config.devices.get(&key).and_then(|device| device.nic()) else { return Ok(None) };
-        if nic.network.is_empty() || !self.networks.contains(&nic.network) {
+        if nic.network.is_empty() || !self.network.has(&nic.network) {
             tracing::warn!(
                 vm = config.name,
                 network = nic.network,
@@ -200,10 +200,9 @@ impl Host {
             );
             return Ok(None);
         }
-        let port =
-            PortSpec { vm: vm.me.id().to_owned(), key, mac: nic.mac.clone(), network: nic.network.clone() };
+        let port = PortSpec::new(vm, key, nic);
         let owner = self.engine.user(vm.state().user);
-        self.plug.plug(&port, owner).await.map_err(|error| {
+        self.network.plug(&port, owner).await.map_err(|error| {
             fault!(
                 GenericVmConfigFault { reason: error.to_string() },
                 "The network adapter cannot be connected: {error}"
@@ -214,7 +213,7 @@ impl Host {
     /// Takes all adapters off their networks.
     pub(crate) async fn unplug_all(&self, vm: &Vm, config: &VmConfig) {
         for (key, _) in config.nics() {
-            if let Err(error) = self.plug.unplug(vm.me.id(), key).await {
+            if let Err(error) = self.network.unplug(vm.me.id(), key).await {
                 tracing::warn!(vm = config.name, %error, "a port stays behind");
             }
         }

@@ -10,6 +10,7 @@ use crate::Host;
 use crate::engine::{DriveSpec, Machine, NicSpec};
 use crate::error::machine_fault;
 use crate::events::{self, Who};
+use crate::network::PortSpec;
 use crate::plan::{self, Plan, Step};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
@@ -107,7 +108,7 @@ impl Host {
         let is_nic = before.devices.get(&key).is_some_and(|device| device.nic().is_some());
         let gone = if is_nic { machine.remove_nic(key).await } else { machine.remove_disk(key).await };
         gone.map_err(|error| machine_fault(&vm.me, &error))?;
-        if is_nic && let Err(error) = self.plug.unplug(vm.me.id(), key).await {
+        if is_nic && let Err(error) = self.network.unplug(vm.me.id(), key).await {
             tracing::warn!(vm = vm.me.id(), %error, "a port stays behind");
         }
         Ok(())
@@ -153,7 +154,7 @@ impl Host {
                         let adapter = NicSpec { device: device.clone(), nic: nic.clone(), tap };
                         let added = machine.add_nic(&adapter).await.map_err(fault);
                         if added.is_err()
-                            && let Err(error) = self.plug.unplug(vm.me.id(), *key).await
+                            && let Err(error) = self.network.unplug(vm.me.id(), *key).await
                         {
                             tracing::warn!(vm = vm.me.id(), %error, "a port stays behind");
                         }
@@ -178,13 +179,8 @@ impl Host {
                 let Some(nic) = config.devices.get(key).and_then(|device| device.nic()) else {
                     return Ok(());
                 };
-                let port = crate::net::PortSpec {
-                    vm: vm.me.id().to_owned(),
-                    key: *key,
-                    mac: nic.mac.clone(),
-                    network: nic.network.clone(),
-                };
-                self.plug.move_port(&port).await.map_err(|error| {
+                let port = PortSpec::new(vm, *key, nic);
+                self.network.move_port(&port).await.map_err(|error| {
                     vim::fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}")
                 })
             }

@@ -13,6 +13,7 @@ use super::{Outcome, blocking, files};
 use crate::engine::Processors;
 use crate::error::Result;
 use crate::host::{Registered, VMS};
+use crate::network::PortSpec;
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
@@ -256,15 +257,15 @@ impl Host {
 
     /// Removes the ports of machines that do not run.
     async fn reconcile_ports(&self) {
-        let mut wanted = BTreeSet::new();
+        let mut running = Vec::new();
         for vm in self.all_vms() {
             let state = vm.state();
             if state.power == Power::On {
-                wanted.extend(state.config.nics().map(|(key, _)| (vm.me.id().to_owned(), key)));
+                running.extend(state.config.nics().map(|(key, nic)| PortSpec::new(&vm, key, nic)));
             }
         }
-        if let Err(error) = self.plug.reconcile(&wanted).await {
-            tracing::warn!(%error, "ports that no machine uses stay behind");
+        if let Err(error) = self.network.adopt(running).await {
+            tracing::error!(%error, "the network is not as it was declared");
         }
     }
 

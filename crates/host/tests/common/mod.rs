@@ -12,7 +12,7 @@ use api::{Account, Authority, Call, Service, Session, Snapshot};
 use async_trait::async_trait;
 use datastore::Datastore;
 use host::engine::{AccelPolicy, QemuOptions};
-use host::net::{NoPlug, PortPlug};
+use host::network::NetworkOptions;
 use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
 use vim::{Args, Data, Fault, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
@@ -224,13 +224,13 @@ impl Site {
     }
 
     pub async fn open_host(&self) -> Arc<Host> {
-        self.open_host_with(Arc::new(NoPlug)).await
+        self.open_host_with(|| NetworkOptions::simulated(vec![DEFAULT_NETWORK.into()])).await
     }
 
-    pub async fn open_host_with(&self, plug: Arc<dyn PortPlug>) -> Arc<Host> {
+    pub async fn open_host_with(&self, network: impl Fn() -> NetworkOptions) -> Arc<Host> {
         // A host that was just let go of may still be closing its store.
         for _ in 0..100 {
-            match Host::open(self.options(plug.clone())).await {
+            match Host::open(self.options(network())).await {
                 Err(host::Error::Store(store::Error::InUse(_))) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -240,13 +240,12 @@ impl Site {
         panic!("another host has the state open");
     }
 
-    fn options(&self, plug: Arc<dyn PortPlug>) -> HostOptions {
+    fn options(&self, network: NetworkOptions) -> HostOptions {
         HostOptions {
             data: self.root.path().join("data"),
             name: "host.test".into(),
             datastores: vec![("ds".into(), self.datastore())],
-            networks: vec![DEFAULT_NETWORK.into()],
-            plug,
+            network,
             qemu: QemuOptions {
                 runtime: self.root.path().join("run"),
                 accel: AccelPolicy::Tcg,

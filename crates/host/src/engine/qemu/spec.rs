@@ -13,7 +13,7 @@ use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
 use crate::engine::{Launch, Result, drive_id, nic_id};
 use crate::limits::SPARE_PORTS;
-use crate::net::Tap;
+use crate::network::Tap;
 use crate::serial_file;
 use crate::vm::config::{self, BootDevice, VmConfig};
 use crate::vm::device::{self, Device, Kind, SerialBacking, key};

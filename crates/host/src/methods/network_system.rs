@@ -1,0 +1,168 @@
+//! HostNetworkSystem: standard switches and their port groups.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::{Call, Writer};
+use vim::{Fault, ManagedId, MoRef, Object, Value, arg, field, managed_id, method, prop, props, vim_enum};
+
+use super::Table;
+use crate::network::{self, Around, NetworkConfig, Scene};
+use crate::vm::state::Power;
+use crate::{Host, ids, inventory};
+
+const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
+
+type Reply = Result<Option<Value>, Fault>;
+
+pub(super) fn register(table: &mut Table<'_>) {
+    table.on(SYSTEM, method!(AddVirtualSwitch), |host, call| async move {
+        let name = call.required(arg!(AddVirtualSwitch.vswitchName))?;
+        let spec =
+            call.arg(arg!(AddVirtualSwitch.spec)).map(|spec| network::switch_spec(spec)).transpose()?;
+        host.change_network(|config, around| config.add_switch(name, spec.unwrap_or_default(), around)).await
+    });
+    table.on(SYSTEM, method!(UpdateVirtualSwitch), |host, call| async move {
+        let name = call.required(arg!(UpdateVirtualSwitch.vswitchName))?;
+        let spec = network::switch_spec(call.required(arg!(UpdateVirtualSwitch.spec))?)?;
+        host.change_network(|config, around| config.update_switch(name, spec, around)).await
+    });
+    table.on(SYSTEM, method!(RemoveVirtualSwitch), |host, call| async move {
+        let name = call.required(arg!(RemoveVirtualSwitch.vswitchName))?;
+        host.change_network(|config, around| config.remove_switch(name, around)).await
+    });
+    table.on(SYSTEM, method!(AddPortGroup), |host, call| async move {
+        let spec = network::group_spec(call.required(arg!(AddPortGroup.portgrp))?)?;
+        host.change_network(|config, _| config.add_group(spec)).await
+    });
+    table.on(SYSTEM, method!(UpdatePortGroup), |host, call| async move {
+        let name = call.required(arg!(UpdatePortGroup.pgName))?;
+        let spec = network::group_spec(call.required(arg!(UpdatePortGroup.portgrp))?)?;
+        host.change_network(|config, around| config.update_group(name, spec, around)).await
+    });
+    table.on(SYSTEM, method!(RemovePortGroup), |host, call| async move {
+        let name = call.required(arg!(RemovePortGroup.pgName))?;
+        host.change_network(|config, around| config.remove_group(name, around)).await
+    });
+    table.on(SYSTEM, method!(RefreshNetworkSystem), |host, _: Call| async move {
+        host.show_network();
+        Ok(None)
+    });
+}
+
+impl Host {
+    async fn change_network(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
+    ) -> Reply {
+        self.network.change(&|group| self.user_of_network(group), change).await?;
+        self.show_network();
+        Ok(None)
+    }
+
+    /// Which machine has an adapter on a port group.
+    fn user_of_network(&self, group: &str) -> Option<String> {
+        let uses = |vm: &Arc<crate::vm::Vm>| vm.state().config.nics().any(|(_, nic)| nic.network == group);
+        let vm = self.all_vms().into_iter().find(uses)?;
+        Some(format!("the virtual machine {}", vm.state().config.name))
+    }
+
+    /// MAC addresses of the adapters of running machines that are on a port group.
+    fn adapters_on(&self, group: &str) -> Vec<String> {
+        let of = |vm: &Arc<crate::vm::Vm>| {
+            let state = vm.state();
+            let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
+            on.map(|(_, nic)| nic.mac.clone()).collect::<Vec<_>>()
+        };
+        self.all_vms().iter().flat_map(of).collect()
+    }
+
+    /// Brings the tree to what the network is now: the objects of port groups, and what is shown of switches and cards.
+    pub(crate) fn show_network(&self) {
+        let config = self.network.config();
+        let scene = Scene {
+            config: &config,
+            nics: self.network.fabric().nics(),
+            dns: inventory::dns(self),
+            on: &|group| self.adapters_on(group),
+        };
+        let (info, asked) = (Object::from(scene.info()), Object::from(scene.asked()));
+        let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
+        self.core.tree.write(|w| {
+            let known = names_of_networks(w);
+            for name in wanted.difference(&known) {
+                show(w, name);
+            }
+            for name in known.difference(&wanted) {
+                hide(w, name);
+            }
+            w.create(
+                &ids::network_system(),
+                props!(HostNetworkSystem {
+                    capabilities: network::capabilities(),
+                    networkInfo: info.clone(),
+                    networkConfig: asked,
+                    dnsConfig: scene.dns.clone(),
+                }),
+            );
+            let shown = w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.config)).cloned());
+            if let Some(shown) = shown {
+                let mut shown = Object::clone(&shown);
+                shown.set(field!(HostConfigInfo.network), info);
+                w.set(&ids::host(), props!(HostSystem { config: shown }));
+            }
+        });
+    }
+
+    /// Shows links that come and go, until the host closes.
+    pub(crate) fn watch_links(self: &Arc<Self>) {
+        let (host, closing) = (Arc::downgrade(self), self.closing.clone());
+        let network = self.network.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = closing.cancelled() => return,
+                    () = network.fabric().changed() => {}
+                }
+                let Some(host) = host.upgrade() else { return };
+                host.show_network();
+            }
+        });
+    }
+}
+
+fn names_of_networks(w: &Writer) -> BTreeSet<String> {
+    let Some(folder) = w.find(&ids::network_folder()) else { return BTreeSet::new() };
+    let networks = folder.get(prop!(Folder.childEntity)).into_iter().flatten();
+    let name = |me: &MoRef| Some(w.find(me)?.get(prop!(ManagedEntity.name))?.to_owned());
+    networks.filter_map(name).collect()
+}
+
+/// Puts the object of a network into the tree and lists it wherever networks are listed.
+fn show(w: &mut Writer, name: &str) {
+    let me = ids::network(name);
+    w.create(
+        &me,
+        props!(ManagedEntity {
+            name: name,
+            parent: ids::network_folder(),
+            overallStatus: vim_enum!(ManagedEntityStatus.green),
+            configStatus: vim_enum!(ManagedEntityStatus.green),
+            alarmActionsEnabled: true,
+        }),
+    );
+    w.set(&me, inventory::network_props(name));
+    w.add_ref(&ids::network_folder(), prop!(Folder.childEntity), &me);
+    w.add_ref(&ids::datacenter(), prop!(Datacenter.network), &me);
+    w.add_ref(&ids::compute_resource(), prop!(ComputeResource.network), &me);
+    w.add_ref(&ids::host(), prop!(HostSystem.network), &me);
+}
+
+fn hide(w: &mut Writer, name: &str) {
+    let me = ids::network(name);
+    w.remove_ref(&ids::network_folder(), prop!(Folder.childEntity), &me);
+    w.remove_ref(&ids::datacenter(), prop!(Datacenter.network), &me);
+    w.remove_ref(&ids::compute_resource(), prop!(ComputeResource.network), &me);
+    w.remove_ref(&ids::host(), prop!(HostSystem.network), &me);
+    w.remove(&me);
+}

@@ -1,0 +1,120 @@
+//! What the host's network is to be, as the host keeps it: standard switches with their port groups.
+
+use serde::{Deserialize, Serialize};
+use vswitch::declare::{self, Declaration, Override, Policy, Teaming};
+use vswitch::{Vlan, limits};
+
+/// All of it. Small, so it is kept and changed whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkConfig {
+    pub(crate) switches: Vec<StandardSwitch>,
+}
+
+/// A standard switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StandardSwitch {
+    #[serde(flatten)]
+    pub(crate) declared: declare::Switch,
+    /// How many ports were asked for; shown, and not enforced, as on ESXi since ports are elastic.
+    pub(crate) ports: i32,
+    pub(crate) discovery: Option<Discovery>,
+}
+
+/// How a switch speaks CDP or LLDP on its uplinks; vSphere's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Discovery {
+    pub(crate) protocol: String,
+    pub(crate) operation: String,
+}
+
+/// Ports that a switch has unless more are asked for.
+pub(crate) const DEFAULT_PORTS: i32 = 128;
+/// Largest payload of a frame, in bytes, unless it is said.
+pub(crate) const DEFAULT_MTU: u32 = 1500;
+/// The switch that a host begins with.
+const FIRST_SWITCH: &str = "vSwitch0";
+
+impl NetworkConfig {
+    /// What a new host has: one switch with these uplinks and these port groups.
+    pub(crate) fn first(uplinks: &[String], networks: &[String]) -> Self {
+        let mut first = Self::default();
+        let mut switch = StandardSwitch::new(FIRST_SWITCH, first.free_switch());
+        switch.set_uplinks(uplinks.to_vec());
+        first.switches.push(switch);
+        for name in networks {
+            first.put_group(FIRST_SWITCH, name, Vlan::None, Override::default());
+        }
+        first
+    }
+
+    pub(crate) fn switch(&self, name: &str) -> Option<&StandardSwitch> {
+        self.switches.iter().find(|switch| switch.declared.name == name)
+    }
+
+    pub(crate) fn switch_mut(&mut self, name: &str) -> Option<&mut StandardSwitch> {
+        self.switches.iter_mut().find(|switch| switch.declared.name == name)
+    }
+
+    /// A port group and its switch.
+    pub(crate) fn group(&self, name: &str) -> Option<(&StandardSwitch, &declare::PortGroup)> {
+        self.groups().find(|(_, group)| group.name == name)
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&StandardSwitch, &declare::PortGroup)> {
+        self.switches
+            .iter()
+            .flat_map(|switch| switch.declared.port_groups.iter().map(move |group| (switch, group)))
+    }
+
+    /// Adds a port group to a switch that is there; nothing if there is no number left for it.
+    pub(crate) fn put_group(&mut self, switch: &str, name: &str, vlan: Vlan, policy: Override) -> Option<()> {
+        let used: Vec<u32> = self.groups().map(|(_, group)| group.number).collect();
+        let most = u32::try_from(limits::PORT_GROUPS).ok()?;
+        let number = (1..most).find(|number| !used.contains(number))?;
+        let group = declare::PortGroup { number, name: name.into(), vlan, policy };
+        self.switch_mut(switch)?.declared.port_groups.push(group);
+        Some(())
+    }
+
+    pub(crate) fn free_switch(&self) -> u32 {
+        let used = |number: &u32| self.switches.iter().any(|switch| switch.declared.number == *number);
+        (1..).find(|number| !used(number)).expect("there are fewer switches than numbers")
+    }
+
+    /// What is declared with these ports.
+    pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
+        Declaration { switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(), ports }
+    }
+}
+
+impl StandardSwitch {
+    pub(crate) fn new(name: &str, number: u32) -> Self {
+        let declared = declare::Switch {
+            number,
+            name: name.into(),
+            mtu: DEFAULT_MTU,
+            uplinks: Vec::new(),
+            policy: Policy::default(),
+            port_groups: Vec::new(),
+        };
+        let discovery = Some(Discovery { protocol: "cdp".into(), operation: "listen".into() });
+        Self { declared, ports: DEFAULT_PORTS, discovery }
+    }
+
+    /// Gives the switch these uplinks: those that leave also leave the order of fail-over, those that are new are active.
+    pub(crate) fn set_uplinks(&mut self, uplinks: Vec<String>) {
+        let before = std::mem::replace(&mut self.declared.uplinks, uplinks);
+        let uplinks = &self.declared.uplinks;
+        let keep = |order: &mut Vec<String>| order.retain(|name| uplinks.contains(name));
+        let Teaming { active, standby, .. } = &mut self.declared.policy.teaming;
+        keep(active);
+        keep(standby);
+        active.extend(uplinks.iter().filter(|name| !before.contains(name)).cloned());
+        for group in &mut self.declared.port_groups {
+            if let Some((active, standby)) = &mut group.policy.order {
+                keep(active);
+                keep(standby);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The seam to what really connects: the virtual switch in the kernel, or nothing for a simulated host.
+
+use async_trait::async_trait;
+use vswitch::declare::Declaration;
+use vswitch::kernel::layout::Counters;
+
+/// A physical network card, or what stands for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nic {
+    /// Interface name.
+    pub name: String,
+    pub mac: String,
+    /// Bus address; empty for what is on no bus.
+    pub pci: String,
+    pub driver: Option<String>,
+    /// Megabits a second, and whether full duplex; none without a link.
+    pub link: Option<(i32, bool)>,
+    pub wake_on_lan: bool,
+}
+
+/// Why the fabric could not do something, in words.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct FabricError(pub String);
+
+/// What connects ports.
+#[async_trait]
+pub trait Fabric: Send + Sync {
+    /// Physical network cards, and interfaces that the administrator named as such.
+    fn nics(&self) -> Vec<Nic>;
+
+    /// Makes this the state of the network.
+    async fn declare(&self, declaration: Declaration) -> Result<(), FabricError>;
+
+    /// Makes a tap that `owner` may open, in the place of one of the same name; none where there are no taps.
+    async fn make_tap(&self, name: &str, owner: Option<u32>) -> Result<bool, FabricError>;
+
+    /// Removes a tap; one that is not there is no error.
+    async fn remove_tap(&self, name: &str) -> Result<(), FabricError>;
+
+    /// Taps that this host has made.
+    fn taps(&self) -> Vec<String>;
+
+    /// What has passed a port.
+    async fn counters(&self, interface: &str) -> Option<Counters>;
+
+    /// Returns when something about links has changed since the last time.
+    async fn changed(&self);
+}
+
+/// Connects nothing: the network of a simulated host.
+#[derive(Debug, Default)]
+pub struct NoFabric {
+    nics: Vec<Nic>,
+}
+
+impl NoFabric {
+    /// With this many cards, `vmnic0` onwards, all with a link.
+    pub fn new(cards: u8) -> Self {
+        let nic = |number| Nic {
+            name: format!("vmnic{number}"),
+            mac: format!("02:00:00:00:00:{number:02x}"),
+            pci: format!("0000:0b:{number:02x}.0"),
+            driver: None,
+            link: Some((10_000, true)),
+            wake_on_lan: false,
+        };
+        Self { nics: (0..cards).map(nic).collect() }
+    }
+}
+
+#[async_trait]
+impl Fabric for NoFabric {
+    fn nics(&self) -> Vec<Nic> {
+        self.nics.clone()
+    }
+
+    async fn declare(&self, _: Declaration) -> Result<(), FabricError> {
+        Ok(())
+    }
+
+    async fn make_tap(&self, _: &str, _: Option<u32>) -> Result<bool, FabricError> {
+        Ok(false)
+    }
+
+    async fn remove_tap(&self, _: &str) -> Result<(), FabricError> {
+        Ok(())
+    }
+
+    fn taps(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn counters(&self, _: &str) -> Option<Counters> {
+        None
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,177 @@
+//! Ports of virtual machines: a tap for each adapter, connected to the port group that the adapter names.
+
+use std::collections::BTreeMap;
+
+use vswitch::declare;
+
+use super::HostNetwork;
+use super::config::NetworkConfig;
+use super::fabric::FabricError;
+use crate::vm::Vm;
+use crate::vm::device::Nic;
+
+/// Longest name of a network interface (`IFNAMSIZ` less its terminator).
+const MAX_INTERFACE: usize = 15;
+
+/// Which adapter wants to be connected, and to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortSpec {
+    /// Id of the virtual machine's object.
+    pub vm: String,
+    /// Key of the adapter.
+    pub key: i32,
+    /// Its MAC address.
+    pub mac: String,
+    /// Name of the port group.
+    pub network: String,
+}
+
+impl PortSpec {
+    /// The port of a machine's adapter.
+    pub(crate) fn new(vm: &Vm, key: i32, nic: &Nic) -> Self {
+        Self { vm: vm.me.id().to_owned(), key, mac: nic.mac.clone(), network: nic.network.clone() }
+    }
+}
+
+/// A tap device that is ready to be opened, made with `vnet_hdr`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tap {
+    /// Interface name.
+    pub name: String,
+}
+
+/// Why a port could not be made or removed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the network port {port}: {reason}")]
+pub struct PortError {
+    /// Interface name.
+    pub port: String,
+    /// In words.
+    pub reason: String,
+}
+
+/// Ports by the name of their tap.
+pub(super) type Ports = BTreeMap<String, PortSpec>;
+
+/// `prefix`, machine, `n`, adapter.
+fn tap_name(prefix: &str, vm: &str, key: i32) -> String {
+    let mut name = format!("{prefix}{vm}n{}", key - crate::vm::device::key::NIC);
+    name.truncate(MAX_INTERFACE);
+    name
+}
+
+/// Whether the name is one that [`tap_name`] gives.
+pub(super) fn is_tap(prefix: &str, name: &str) -> bool {
+    let Some((vm, nic)) = name.strip_prefix(prefix).and_then(|rest| rest.split_once('n')) else {
+        return false;
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits(vm) && digits(nic)
+}
+
+/// Ports as the switch is told of them. One whose port group is gone, or whose MAC is none, is left unconnected.
+pub(super) fn declared(config: &NetworkConfig, ports: &Ports) -> Vec<declare::Port> {
+    let port = |(interface, spec): (&String, &PortSpec)| {
+        let (_, group) = config.group(&spec.network)?;
+        Some(declare::Port {
+            interface: interface.clone(),
+            port_group: group.number,
+            mac: spec.mac.parse().ok()?,
+            guest_mac: None,
+            blocked: false,
+        })
+    };
+    ports.iter().filter_map(port).collect()
+}
+
+impl HostNetwork {
+    fn tap(&self, vm: &str, key: i32) -> String {
+        tap_name(&self.prefix, vm, key)
+    }
+
+    /// Makes the port and its tap, which `owner` may open; none where there are no taps.
+    ///
+    /// # Errors
+    /// If the tap or its connection cannot be made; nothing is left then.
+    pub(crate) async fn plug(&self, spec: &PortSpec, owner: Option<u32>) -> Result<Option<Tap>, PortError> {
+        let name = self.tap(&spec.vm, spec.key);
+        let failed = |error: FabricError| PortError { port: name.clone(), reason: error.0 };
+        if !self.fabric.make_tap(&name, owner).await.map_err(failed)? {
+            return Ok(None);
+        }
+        if let Err(error) = self.with_ports(|ports| _ = ports.insert(name.clone(), spec.clone())).await {
+            if let Err(error) = self.unplug(&spec.vm, spec.key).await {
+                tracing::warn!(%error, "a port stays behind");
+            }
+            return Err(failed(error));
+        }
+        Ok(Some(Tap { name }))
+    }
+
+    /// Moves the port of a running adapter to the port group that `spec` names now. The tap stays.
+    ///
+    /// # Errors
+    /// If the switch refuses.
+    pub(crate) async fn move_port(&self, spec: &PortSpec) -> Result<(), PortError> {
+        let name = self.tap(&spec.vm, spec.key);
+        let moved = self.with_ports(|ports| {
+            if let Some(port) = ports.get_mut(&name) {
+                *port = spec.clone();
+            }
+        });
+        moved.await.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+    }
+
+    /// Removes a port; one that is not there is no error.
+    ///
+    /// # Errors
+    /// If the tap stays behind.
+    pub(crate) async fn unplug(&self, vm: &str, key: i32) -> Result<(), PortError> {
+        let name = self.tap(vm, key);
+        if let Err(error) = self.with_ports(|ports| _ = ports.remove(&name)).await {
+            tracing::warn!(port = name, %error, "the virtual switch could not let go of a port");
+        }
+        let removed = self.fabric.remove_tap(&name).await;
+        removed.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+    }
+
+    /// Declares the network for the first time since the daemon started, with the ports of machines that run, and removes the
+    /// taps that a daemon that died has left.
+    ///
+    /// # Errors
+    /// If the switch could not be brought to what is declared; what could be, is.
+    pub(crate) async fn adopt(&self, running: Vec<PortSpec>) -> Result<(), FabricError> {
+        let ports: Ports = running.into_iter().map(|spec| (self.tap(&spec.vm, spec.key), spec)).collect();
+        let stray: Vec<String> =
+            self.fabric.taps().into_iter().filter(|tap| !ports.contains_key(tap)).collect();
+        let declared = self.with_ports(|known| *known = ports).await;
+        for tap in stray {
+            tracing::info!(port = tap, "removing a tap that no machine uses");
+            if let Err(error) = self.fabric.remove_tap(&tap).await {
+                tracing::warn!(port = tap, %error, "it stays behind");
+            }
+        }
+        declared
+    }
+
+    async fn with_ports(&self, change: impl FnOnce(&mut Ports)) -> Result<(), FabricError> {
+        let mut held = self.held.lock().await;
+        change(&mut held.ports);
+        self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_taps_fit_an_interface_and_are_recognised() {
+        assert_eq!(tap_name("vmt", "12", 4001), "vmt12n1");
+        assert!(tap_name("vmt", "123456789012", 4000).len() <= MAX_INTERFACE);
+        assert!(is_tap("vmt", "vmt12n1"));
+        for foreign in ["vmtn", "vmt1n", "eth0", "vmt-n1", "vmtap0n1x"] {
+            assert!(!is_tap("vmt", foreign), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The fabric of a real host: the virtual switch, taps, and the network cards that the kernel shows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use async_trait::async_trait;
+use tokio::process::Command;
+use tokio::sync::{Mutex, watch};
+use vswitch::declare::Declaration;
+use vswitch::kernel::layout::Counters;
+use vswitch::{Engine, Options, State};
+
+use super::fabric::{Fabric, FabricError, Nic};
+
+/// Where the kernel shows the interfaces of the namespace.
+const INTERFACES: &str = "/sys/class/net";
+/// What the kernel says of the speed of a link that has none, a virtual one for instance.
+const NO_SPEED: i32 = 0;
+
+/// The virtual switch in the kernel.
+pub struct Switched {
+    engine: Engine,
+    seen: Mutex<watch::Receiver<State>>,
+    /// Tells the taps of this host from those of another in the same namespace.
+    prefix: String,
+    /// Interfaces that count as physical network cards although nothing is plugged in behind them.
+    named: Vec<String>,
+}
+
+impl Switched {
+    /// Starts the switch in the network namespace that the daemon is in; `pins` is where its maps outlive the daemon.
+    ///
+    /// # Errors
+    /// If the kernel cannot run it, in words that say what it needs.
+    pub async fn start(pins: PathBuf, prefix: &str, named: Vec<String>) -> Result<Self, FabricError> {
+        let engine = Engine::start(Options { pins, namespace: None }).await.map_err(in_words)?;
+        let seen = Mutex::new(engine.state());
+        Ok(Self { engine, seen, prefix: prefix.into(), named })
+    }
+
+    fn nic(&self, name: &str) -> Option<Nic> {
+        let at = Path::new(INTERFACES).join(name);
+        let device = at.join("device");
+        if !device.exists() && !self.named.iter().any(|named| named == name) {
+            return None;
+        }
+        let read = |file: &str| fs::read_to_string(at.join(file)).ok().map(|text| text.trim().to_owned());
+        let last_of = |link: &str| {
+            let target = fs::read_link(at.join(link)).ok()?;
+            Some(target.file_name()?.to_string_lossy().into_owned())
+        };
+        let running = self.engine.state().borrow().links.get(name).is_some_and(|link| link.running);
+        let speed = read("speed").and_then(|text| text.parse().ok()).filter(|speed| *speed > NO_SPEED);
+        let full = read("duplex").is_none_or(|duplex| duplex != "half");
+        Some(Nic {
+            name: name.into(),
+            mac: read("address")?,
+            pci: last_of("device").unwrap_or_default(),
+            driver: last_of("device/driver"),
+            link: running.then(|| (speed.unwrap_or(NO_SPEED), full)),
+            wake_on_lan: false,
+        })
+    }
+}
+
+fn in_words(error: vswitch::Error) -> FabricError {
+    FabricError(error.to_string())
+}
+
+fn interfaces() -> Vec<String> {
+    let entries = fs::read_dir(INTERFACES).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[async_trait]
+impl Fabric for Switched {
+    fn nics(&self) -> Vec<Nic> {
+        interfaces().iter().filter_map(|name| self.nic(name)).collect()
+    }
+
+    async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
+        self.engine.declare(declaration).await.map_err(in_words)
+    }
+
+    async fn make_tap(&self, name: &str, owner: Option<u32>) -> Result<bool, FabricError> {
+        self.remove_tap(name).await?;
+        let owner = owner.map(|uid| uid.to_string());
+        let mut make = vec!["tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr"];
+        if let Some(owner) = &owner {
+            make.extend(["user", owner]);
+        }
+        ip(&make).await.map(|()| true)
+    }
+
+    async fn remove_tap(&self, name: &str) -> Result<(), FabricError> {
+        let exists = || Path::new(INTERFACES).join(name).exists();
+        if !exists() {
+            return Ok(());
+        }
+        match ip(&["link", "delete", "dev", name]).await {
+            Err(error) if exists() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn taps(&self) -> Vec<String> {
+        interfaces().into_iter().filter(|name| super::ports::is_tap(&self.prefix, name)).collect()
+    }
+
+    async fn counters(&self, interface: &str) -> Option<Counters> {
+        let counted = self.engine.counters(interface).await;
+        counted.unwrap_or_else(|error| {
+            tracing::warn!(interface, %error, "the counters of a port cannot be read");
+            None
+        })
+    }
+
+    async fn changed(&self) {
+        if self.seen.lock().await.changed().await.is_err() {
+            // The engine has ended, and said so.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Runs `ip` of iproute2.
+async fn ip(arguments: &[&str]) -> Result<(), FabricError> {
+    let output = Command::new("ip")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(|error| FabricError(format!("cannot run ip: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(FabricError(format!("ip {}: {}", arguments.join(" "), words.trim())))
+}
