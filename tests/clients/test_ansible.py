@@ -37,3 +37,7 @@ def test_a_host_is_taken_out_and_added_by_playbook(lab, tmp_path):
     host = lab.ready["hosts"][1]
     play("hosts.yml", lab.center, tmp_path, datacenter="Lab", esxi=host["management_address"],
          esxi_password=host["password"], esxi_thumbprint=host["thumbprint"])
+
+
+def test_switches_and_port_groups_are_managed_by_playbook(sim, tmp_path):
+    play("network.yml", sim, tmp_path, esxi="DC0_H0")

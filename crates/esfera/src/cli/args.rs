@@ -33,6 +33,9 @@ pub enum Command {
     /// Datastores and their files
     #[command(subcommand)]
     Datastore(DatastoreCommand),
+    /// Switches, port groups and network cards of a host
+    #[command(subcommand)]
+    Net(super::net_args::NetCommand),
     /// Tasks
     #[command(subcommand)]
     Task(TaskCommand),

@@ -7,6 +7,8 @@ mod devices;
 pub mod failure;
 mod host;
 pub mod inventory;
+mod net;
+pub mod net_args;
 mod output;
 mod progress;
 mod session;
@@ -27,6 +29,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Vm(command) => vm::run(command).await,
         Command::Host(args::HostCommand { verb: Some(verb), .. }) => host::run(verb).await,
         Command::Datastore(command) => datastore::run(command).await,
+        Command::Net(command) => net::run(command).await,
         Command::Task(command) => task::run(command).await,
         Command::Events(args) => task::events(args).await,
         Command::Completions { shell } => {

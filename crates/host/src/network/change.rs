@@ -196,7 +196,7 @@ impl NetworkConfig {
 fn refuse_used(name: &str, around: &Around<'_>) -> Result<(), Fault> {
     match (around.user)(name) {
         Some(user) => Err(fault!(
-            ResourceInUse { type: "PortGroup", name: name },
+            ResourceInUse { type: "HostPortGroup", name: name },
             "The port group {name} is used by {user}; move it to another one first"
         )),
         None => Ok(()),

@@ -393,11 +393,10 @@ impl Host {
             running,
             has_snapshots,
             network: &|me, name| {
-                let found = self.network.names().into_iter().find(|known| match me {
+                self.network.names().into_iter().find(|known| match me {
                     Some(me) => ids::network(known) == *me,
                     None => known == name,
-                });
-                found
+                })
             },
             inspect: &|file| {
                 let on = self.datastores.of(file)?;

@@ -1,0 +1,109 @@
+"""Standard switches and port groups, by pyVmomi: on a center and on a host by itself."""
+import pytest
+from pyVmomi import vim, vmodl
+
+from vsphere import all_of, by_name, new_vm_spec, wait
+
+
+def a_host(si):
+    return next(host for host in all_of(si, vim.HostSystem) if host.name in ("DC0_H0", "localhost.localdomain"))
+
+
+def bond(*nics):
+    return vim.host.VirtualSwitch.BondBridge(nicDevice=list(nics))
+
+
+def policy(**security):
+    return vim.host.NetworkPolicy(security=vim.host.NetworkPolicy.SecurityPolicy(**security))
+
+
+def group(name, vlan=0, switch="vSwitch0", policy=None):
+    return vim.host.PortGroup.Specification(name=name, vlanId=vlan, vswitchName=switch,
+                                            policy=policy or vim.host.NetworkPolicy())
+
+
+def find(things, name):
+    return next((thing for thing in things if thing.name == name), None)
+
+
+def group_of(host, name):
+    return next((group for group in host.config.network.portgroup if group.spec.name == name), None)
+
+
+@pytest.mark.parametrize("server", ["sim", "esx"])
+def test_a_switch_and_its_port_groups_live_their_life(server, request):
+    si = request.getfixturevalue(server).connect()
+    host = a_host(si) if server == "sim" else all_of(si, vim.HostSystem)[0]
+    network = host.configManager.networkSystem
+    assert network.capabilities.supportsVlan and "failover_explicit" in network.capabilities.nicTeamingPolicy
+    first = find(network.networkInfo.vswitch, "vSwitch0")
+    assert first.spec.bridge.nicDevice == ["vmnic0"] and first.mtu == 1500
+    assert [nic.device for nic in network.networkInfo.pnic] == ["vmnic0", "vmnic1"]
+
+    network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=256, bridge=bond("vmnic1"), mtu=9000))
+    with pytest.raises(vim.fault.AlreadyExists):
+        network.AddVirtualSwitch("vSwitch1")
+    with pytest.raises(vim.fault.ResourceInUse):
+        network.AddVirtualSwitch("vSwitch2", vim.host.VirtualSwitch.Specification(numPorts=8, bridge=bond("vmnic0")))
+    with pytest.raises(vmodl.fault.InvalidArgument):
+        network.AddVirtualSwitch("vSwitch2", vim.host.VirtualSwitch.Specification(numPorts=8, bridge=bond("eth7")))
+    made = find(host.config.network.vswitch, "vSwitch1")
+    assert made.mtu == 9000 and made.spec.policy.nicTeaming.nicOrder.activeNic == ["vmnic1"]
+
+    network.AddPortGroup(group("Production", 10, "vSwitch1", policy(forgedTransmits=False)))
+    for wrong in (-1, 4096):
+        with pytest.raises(vmodl.fault.InvalidArgument):
+            network.AddPortGroup(group("Wrong", wrong, "vSwitch1"))
+    with pytest.raises(vim.fault.NotFound):
+        network.AddPortGroup(group("Wrong", 0, "vSwitch9"))
+    shown = group_of(host, "Production")
+    assert shown.spec.vlanId == 10 and shown.vswitch == made.key
+    assert shown.spec.policy.security.macChanges is None, "what is not overridden is unset"
+    computed = shown.computedPolicy.security
+    assert (computed.allowPromiscuous, computed.macChanges, computed.forgedTransmits) == (False, True, False)
+
+    place = by_name(si, vim.Network, "Production")
+    assert host in place.host and place in host.network
+    datastore = host.datastore[0].name
+    spec = new_vm_spec("on-production", datastore, network="Production")
+    folder = all_of(si, vim.Datacenter)[0].vmFolder
+    vm = wait(si, folder.CreateVM_Task(config=spec, pool=host.parent.resourcePool, host=host))
+    wait(si, vm.PowerOnVM_Task())
+    assert vm.network == [place] and place.vm == [vm]
+    with pytest.raises(vim.fault.ResourceInUse):
+        network.RemovePortGroup("Production")
+    with pytest.raises(vim.fault.ResourceInUse):
+        network.RemoveVirtualSwitch("vSwitch1")
+    network.UpdatePortGroup("Production", group("Production", 20, "vSwitch1"))
+    shown = group_of(host, "Production")
+    assert shown.spec.vlanId == 20 and shown.computedPolicy.security.forgedTransmits
+    assert len(shown.port) == 1 and shown.port[0].type == "virtualMachine"
+
+    wait(si, vm.PowerOffVM_Task())
+    wait(si, vm.Destroy_Task())
+    network.RemovePortGroup("Production")
+    with pytest.raises(vim.fault.NotFound):
+        network.RemovePortGroup("Production")
+    assert "Production" not in [thing.name for thing in all_of(si, vim.Network)]
+    network.RemoveVirtualSwitch("vSwitch1")
+    assert [switch.name for switch in host.config.network.vswitch] == ["vSwitch0"]
+
+
+def test_an_update_of_a_switch_keeps_what_it_does_not_say(sim):
+    si = sim.connect()
+    host = a_host(si)
+    network = host.configManager.networkSystem
+    spec = find(network.networkInfo.vswitch, "vSwitch0").spec
+    spec.policy.security.allowPromiscuous = True
+    spec.bridge.nicDevice = ["vmnic0", "vmnic1"]
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic1"], standbyNic=["vmnic0"])
+    spec.policy.nicTeaming.policy = "failover_explicit"
+    network.UpdateVirtualSwitch("vSwitch0", spec)
+    network.UpdateVirtualSwitch("vSwitch0", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("vmnic0", "vmnic1")))
+    shown = find(host.config.network.vswitch, "vSwitch0").spec.policy
+    assert shown.security.allowPromiscuous
+    assert shown.nicTeaming.policy == "failover_explicit"
+    assert (shown.nicTeaming.nicOrder.activeNic, shown.nicTeaming.nicOrder.standbyNic) == (["vmnic1"], ["vmnic0"])
+    with pytest.raises(vim.fault.NotFound):
+        network.UpdateVirtualSwitch("vSwitch9", spec)
+
