@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{Call, Writer};
-use vim::{Fault, ManagedId, MoRef, Object, Value, arg, field, managed_id, method, prop, props, vim_enum};
+use vim::{
+    Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
+    props, vim, vim_enum,
+};
 
 use super::Table;
 use crate::network::{self, Around, NetworkConfig, Scene};
@@ -44,10 +47,26 @@ pub(super) fn register(table: &mut Table<'_>) {
         let name = call.required(arg!(RemovePortGroup.pgName))?;
         host.change_network(|config, around| config.remove_group(name, around)).await
     });
+    table.on(SYSTEM, method!(QueryNetworkHint), |host, call| async move { hints(&host, &call) });
     table.on(SYSTEM, method!(RefreshNetworkSystem), |host, _: Call| async move {
         host.show_network();
         Ok(None)
     });
+}
+
+/// What the network at the other end of each card has told about itself.
+fn hints(host: &Host, call: &Call) -> Reply {
+    let nics = host.network.fabric().nics();
+    let asked: Vec<&str> = match call.arg(arg!(QueryNetworkHint.device)) {
+        Some(devices) => devices.iter().collect(),
+        None => nics.iter().map(|nic| &*nic.name).collect(),
+    };
+    let hint = |device: &str| match nics.iter().any(|nic| nic.name == device) {
+        true => Ok(Value::from(Object::from(vim!(PhysicalNicHintInfo { device: device })))),
+        false => Err(fault!(NotFound {}, "The host has no physical network card {device}")),
+    };
+    let hints = asked.into_iter().map(hint).collect::<Result<Vec<Value>, Fault>>()?;
+    Ok(Some(Value::List(List::new(Kind::Data(data_id!(PhysicalNicHintInfo)), hints))))
 }
 
 impl Host {

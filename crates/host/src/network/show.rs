@@ -62,9 +62,12 @@ impl Scene<'_> {
             .config
             .groups()
             .map(|(switch, group)| vim!(HostPortGroupConfig { spec: group_spec(switch, group) }));
+        let card = |nic: &Nic| vim!(PhysicalNicConfig { device: &nic.name, spec: PhysicalNicSpec {} });
+        let cards = self.nics.iter().map(card);
         vim!(HostNetworkConfig {
             vswitch: switches,
             portgroup: groups.collect::<Vec<_>>(),
+            pnic: cards.collect::<Vec<_>>(),
             dnsConfig: self.dns.clone(),
             ipV6Enabled: true,
         })
