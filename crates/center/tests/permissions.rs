@@ -192,3 +192,50 @@ async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
     let missing = stage.missing(&browser, search("[ds] a")).await;
     assert_eq!(missing, (shared, "Datastore.Browse".to_owned()));
 }
+
+#[tokio::test]
+async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
+    let stage = Stage::new().await;
+    let (web, other) = (stage.admin.find(managed_id!(VirtualMachine), "web"), {
+        stage.toy.add_vm("2", "other", "bbbb");
+        stage.admin.until(|admin| admin.all(managed_id!(VirtualMachine)).len() == 2).await;
+        stage.admin.find(managed_id!(VirtualMachine), "other")
+    });
+    for vm in [&web, &other] {
+        stage.admin.task(vm, call!(Rename_Task { newName: format!("{}-2", vm.id()) })).await.unwrap();
+        let log = call!(LogUserEvent { entity: vm, msg: "look" });
+        stage.admin.call(&MoRef::new(managed_id!(EventManager), "EventManager"), log).await.unwrap();
+    }
+    // Two permissions, so that it is decided for each entity.
+    stage.grant(&web, &["System.View"]).await;
+    stage.grant(&stage.vms, &["System.View"]).await;
+    stage
+        .admin
+        .call(
+            &authorization(),
+            call!(RemoveEntityPermission { entity: &stage.vms, user: stage.user_name(), isGroup: false }),
+        )
+        .await
+        .unwrap();
+    let entities = async |client: &Client| -> Vec<MoRef> {
+        let manager = MoRef::new(managed_id!(TaskManager), "TaskManager");
+        let recent = client.refs(&manager, prop!(TaskManager.recentTask).number());
+        let collector =
+            client.make(&manager, call!(CreateCollectorForTasks { filter: TaskFilterSpec {} })).await;
+        let read = client.call(&collector, call!(ReadNextTasks { maxCount: 100 })).await.unwrap();
+        let tasks = read.iter().flat_map(Value::items).filter_map(Value::as_object);
+        let of: Vec<MoRef> = tasks.filter_map(|info| info.get(field!(TaskInfo.entity)).cloned()).collect();
+        assert_eq!(recent.len(), of.len(), "history and recent tasks agree");
+        of
+    };
+    assert_eq!(entities(&stage.admin).await, [web.clone(), other.clone()]);
+    assert_eq!(entities(&stage.user).await, std::slice::from_ref(&web));
+    let manager = MoRef::new(managed_id!(EventManager), "EventManager");
+    let query = call!(QueryEvents { filter: EventFilterSpec { type: ["GeneralUserEvent"] } });
+    let seen = stage.user.call(&manager, query).await.unwrap();
+    let about = seen.iter().flat_map(Value::items).filter_map(Value::as_object).map(|event| {
+        let entity = event.get(field!(GeneralUserEvent.entity)).unwrap();
+        entity.get(field!(ManagedEntityEventArgument.entity)).unwrap().clone()
+    });
+    assert_eq!(about.collect::<Vec<_>>(), [web]);
+}
