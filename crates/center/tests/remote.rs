@@ -24,6 +24,7 @@ use vim::{MoRef, Value, call, field, managed_id, prop, vim};
 
 struct Served {
     core: Arc<Core>,
+    service: Arc<Service>,
     accounts: Arc<Accounts>,
     port: u16,
     certificate: Arc<Renewing>,
@@ -74,11 +75,40 @@ impl Served {
         let authority = CertificateAuthority::open(&directory.join("tls"), name).unwrap();
         let certificate = Renewing::new(authority, "server", Vec::new()).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let site = Site { service: Arc::new(service), files: None, screens: None };
+        let service = Arc::new(service);
+        let (stop, task) = Self::serve(&service, listener, &certificate);
+        Self { core, service, accounts, port, certificate, stop, task }
+    }
+
+    fn serve(
+        service: &Arc<Service>,
+        listener: TcpListener,
+        certificate: &Arc<Renewing>,
+    ) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+        let site = Site { service: service.clone(), files: None, screens: None };
         let stop = CancellationToken::new();
         let serving = serve(site, listener, Some(certificate.clone()), stop.clone());
-        let task = tokio::spawn(async move { serving.await.unwrap() });
-        Self { core, accounts, port, certificate, stop, task }
+        (stop, tokio::spawn(async move { serving.await.unwrap() }))
+    }
+
+    /// Is away for a moment, and remembers all sessions.
+    async fn interrupt(&mut self, lost: impl AsyncFnOnce()) {
+        self.stop.cancel();
+        (&mut self.task).await.unwrap();
+        lost().await;
+        let listener = listen_at(self.port).await;
+        (self.stop, self.task) = Self::serve(&self.service, listener, &self.certificate);
+    }
+
+    /// Waits until the center has so many sessions here.
+    async fn until_sessions(&self, wanted: usize) {
+        let centers = || {
+            let all = self.core.sessions.all().into_iter();
+            all.filter(|session| session.account.name == "vpxuser").count()
+        };
+        while centers() != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn thumbprint(&self) -> String {
@@ -246,13 +276,9 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     client.until(|client| state(client) == "notResponding").await;
     assert_eq!(client.call(&vm, call!(PowerOnVM_Task {})).await.unwrap_err().type_name(), "HostNotConnected");
     drop(host.core);
+    drop(host.service);
     drop(host.accounts);
-    let listener = loop {
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    };
+    let listener = listen_at(port).await;
     // Another directory: the store of the first is in use until its last connection has gone.
     let second_dir = directory.path().join("second");
     std::fs::create_dir_all(&second_dir).unwrap();
@@ -267,6 +293,63 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     assert_eq!(client.get(&vm, prop!(VirtualMachine.name).number()), Some(Value::from("renamed")));
     assert!(host.core.tree.snapshot().find(&vm_ref("1")).is_some());
     host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_center_leaves_no_session_behind_on_a_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let mut host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let thumbprint = host.thumbprint();
+    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    host.until_sessions(1).await;
+    let state = |client: &Client| {
+        let runtime = client.get(&host_ref, prop!(HostSystem.runtime).number()).unwrap();
+        let runtime = runtime.as_object().unwrap();
+        runtime.get(field!(HostRuntimeInfo.connectionState)).unwrap().name().to_owned()
+    };
+    // Lost and found again.
+    host.interrupt(async || client.until(|client| state(client) == "notResponding").await).await;
+    client.until(|client| state(client) == "connected").await;
+    host.until_sessions(1).await;
+    // Followed anew at another place.
+    let cluster =
+        client.make(&hosts, call!(CreateClusterEx { name: "C", spec: ClusterConfigSpecEx {} })).await;
+    client.task(&host_ref, call!(EnterMaintenanceMode_Task { timeout: 0 })).await.unwrap();
+    client.task(&cluster, call!(MoveInto_Task { host: [host_ref.clone()] })).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(ExitMaintenanceMode_Task { timeout: 0 })).await.unwrap();
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    // Enrolled anew, and away.
+    let anew = spec(host.port, Some(&thumbprint), "secret!1A", false);
+    client.task(&host_ref, call!(ReconnectHost_Task { cnxSpec: anew })).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(DisconnectHost_Task {})).await.unwrap();
+    host.until_sessions(0).await;
+    client.task(&host_ref, call!(ReconnectHost_Task {})).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(DisconnectHost_Task {})).await.unwrap();
+    client.task(&host_ref, call!(Destroy_Task {})).await.unwrap();
+    host.until_sessions(0).await;
+    assert!(host.core.sessions.all().is_empty(), "nor an administrator's");
+    host.stop.cancel();
+}
+
+async fn listen_at(port: u16) -> TcpListener {
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 fn copy_tls(from: &Path, to: &Path) {

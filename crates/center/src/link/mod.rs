@@ -122,6 +122,9 @@ pub trait HostLink: Send + Sync + 'static {
     /// The files of the host's datastores; none if the host transfers no files.
     fn files(&self) -> Option<Arc<dyn Files>>;
 
+    /// Gives back what the link holds on the host: its session there. It is not used afterwards.
+    async fn close(&self) {}
+
     /// Opens the console that one of the host's tickets stands for.
     async fn console(&self, ticket: &str) -> io::Result<Box<dyn ByteStream>>;
 }

@@ -8,6 +8,7 @@ use vim::{Args, Fault, MoRef, Value, call, fault, field, managed_id, method, pro
 use super::moving::remove_compute;
 use super::{Table, not_supported, pool};
 use crate::events::HostWord;
+use crate::hosts::ManagedHost;
 use crate::inventory::Plan;
 use crate::link::LinkError;
 use crate::mirror;
@@ -272,7 +273,9 @@ impl State {
         if let Some(link) = link {
             self.connector.release(&link).await;
         }
-        host.set_link(None);
+        if let Some(link) = host.set_link(None) {
+            ManagedHost::let_go(link);
+        }
         let mut batch = store::Batch::new();
         mirror::forget_events(&mut batch, me);
         if let Err(error) = self.inventory.store.commit(batch).await {
