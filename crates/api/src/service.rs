@@ -211,12 +211,15 @@ impl Service {
         {
             return Ok(());
         }
-        Err(fault!(
-            NoPermission { object: object, privilegeId: privilege },
-            "{} does not have the privilege {privilege} on {object}",
-            session.account.name
-        ))
+        Err(no_permission(&session.account.name, object, privilege))
     }
+}
+
+pub(crate) fn no_permission(user: &str, object: &MoRef, privilege: &str) -> Fault {
+    fault!(
+        NoPermission { object: object, privilegeId: privilege },
+        "{user} does not have the privilege {privilege} on {object}"
+    )
 }
 
 /// The fault on which every client logs in again.

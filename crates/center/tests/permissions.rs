@@ -179,6 +179,23 @@ async fn a_specification_reaches_only_datastores_that_its_author_may_use() {
 }
 
 #[tokio::test]
+async fn a_registered_machine_reaches_only_datastores_that_who_registers_it_may_use() {
+    let stage = Stage::new().await;
+    let (shared, own) =
+        (stage.admin.find(managed_id!(Datastore), "ds"), stage.admin.find(managed_id!(Datastore), "own-h1"));
+    let pool = stage.admin.find(managed_id!(ResourcePool), "Resources");
+    stage.grant(&root(), &["VirtualMachine.Inventory.Register", "Resource.AssignVMToPool"]).await;
+    stage.grant(&shared, &["Datastore.Browse", "Datastore.AllocateSpace"]).await;
+    // Only the host knows what the file names.
+    let register = || call!(RegisterVM_Task { path: "[ds] a/a.vmx", asTemplate: false, pool: &pool });
+    let missing = stage.missing(&stage.vms, register()).await;
+    assert_eq!(missing, (own.clone(), "Datastore.AllocateSpace".to_owned()), "in the center's terms");
+    stage.grant(&own, &["Datastore.AllocateSpace"]).await;
+    stage.user.task(&stage.vms, register()).await.unwrap();
+    stage.admin.find(managed_id!(VirtualMachine), "registered");
+}
+
+#[tokio::test]
 async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
     let stage = Stage::new().await;
     stage.grant(&root(), &[]).await;

@@ -343,6 +343,62 @@ async fn a_center_leaves_no_session_behind_on_a_host() {
     host.stop.cancel();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_has_a_host_do_is_told_under_his_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let thumbprint = host.thumbprint();
+    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    center.accounts().create("zoë", "", Some("Test!123")).await.unwrap();
+    let user = center.accounts().find("zoë").unwrap();
+    let name = user.name.clone();
+    let (who, rule) = (Client::new(center.service(), user), |role| {
+        vim!(Permission { principal: &name, group: false, roleId: role, propagate: true })
+    });
+    let authorization = MoRef::new(managed_id!(AuthorizationManager), "AuthorizationManager");
+    let set = call!(SetEntityPermissions { entity: root(), permission: [rule(-1)] });
+    client.call(&authorization, set).await.unwrap();
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    who.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    let latest = |client: &Client, manager: &str| {
+        let manager = MoRef::new(managed_id!(EventManager), manager);
+        let event = client.get(&manager, prop!(EventManager.latestEvent).number());
+        let event = event.as_ref().and_then(|event| event.as_object()).cloned();
+        event.filter(|event| event.type_name() == "VmPoweredOnEvent")
+    };
+    let by = |event: &vim::Object| event.get(field!(Event.userName)).unwrap().to_owned();
+    client.until(|client| latest(client, "EventManager").is_some()).await;
+    assert_eq!(by(&latest(&client, "EventManager").unwrap()), name);
+    let there = host.core.tree.snapshot();
+    let at_host = |id: &str| {
+        let manager = there.find(&MoRef::new(managed_id!(EventManager), id)).unwrap();
+        by(manager.get(prop!(EventManager.latestEvent)).unwrap())
+    };
+    assert_eq!(at_host("ha-eventmgr"), format!("vpxuser:{name}"));
+    // Nobody but a center speaks for others.
+    let mut options = api::client::Options::new(api::tls::Trust::Thumbprint(
+        host.certificate.identity().thumbprint_sha256(),
+    ));
+    options.user_agent = "test".into();
+    let root = api::client::Client::connect(&format!("127.0.0.1:{}", host.port), options).await.unwrap();
+    root.login("root", "secret!1A").await.unwrap();
+    let task =
+        root.invoke_for(&api::Acting::new("eve"), &vm_ref("1"), &call!(PowerOnVM_Task {})).await.unwrap();
+    let task = task.and_then(|task| task.as_ref().cloned()).unwrap();
+    root.wait_for_task(&task, |_| ()).await.unwrap();
+    let info = host.core.tree.snapshot().find(&task).and_then(|node| node.get(prop!(Task.info)).cloned());
+    let reason = info.unwrap().get(field!(TaskInfo.reason)).cloned().unwrap();
+    assert_eq!(reason.get(field!(TaskReasonUser.userName)), Some("root"));
+    host.stop.cancel();
+}
+
 async fn listen_at(port: u16) -> TcpListener {
     loop {
         match TcpListener::bind(("127.0.0.1", port)) {

@@ -80,6 +80,7 @@ impl ManagedHost {
 
 #[cfg(test)]
 mod tests {
+    use api::Acting;
     use api::files::Files;
     use api::ticket::ByteStream;
     use async_trait::async_trait;
@@ -97,7 +98,7 @@ mod tests {
         fn address(&self) -> &'static str {
             "h"
         }
-        async fn invoke(&self, _: &MoRef, _: Args) -> Result<Option<Value>, LinkError> {
+        async fn invoke(&self, _: &MoRef, _: Args, _: Option<Acting>) -> Result<Option<Value>, LinkError> {
             Ok(None)
         }
         async fn read(&self, _: &MoRef, _: u16) -> Result<Option<Value>, LinkError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use api::Acting;
 use api::client::{CallError, Client, Updates};
 use api::files::Files;
 use api::ticket::ByteStream;
@@ -76,8 +77,17 @@ impl HostLink for RemoteLink {
         &self.address
     }
 
-    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
-        self.client.invoke(this, &args).await.map_err(|error| link_error(&self.address, error))
+    async fn invoke(
+        &self,
+        this: &MoRef,
+        args: Args,
+        acting: Option<Acting>,
+    ) -> Result<Option<Value>, LinkError> {
+        let answer = match acting {
+            Some(acting) => self.client.invoke_for(&acting, this, &args).await,
+            None => self.client.invoke(this, &args).await,
+        };
+        answer.map_err(|error| link_error(&self.address, error))
     }
 
     async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {

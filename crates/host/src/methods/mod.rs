@@ -10,7 +10,7 @@ mod file_manager;
 mod file_objects;
 mod folder;
 mod in_use;
-mod place;
+pub(crate) mod place;
 mod snapshot;
 mod vm;
 
