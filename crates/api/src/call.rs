@@ -151,6 +151,18 @@ impl Methods {
         self.table.insert((ty, method), Arc::new(move |call| Box::pin(handler(call))));
     }
 
+    /// The methods for which neither the schema nor `needed` says what privilege they take.
+    pub(crate) fn unguarded(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .table
+            .keys()
+            .filter(|(_, method)| !crate::needed::is_said(*method))
+            .map(|(ty, method)| format!("{}.{}", schema().managed(*ty).name, schema().method(*method).name))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
     /// What the method does on an object of this type: the nearest base type decides.
     pub(crate) fn find(&self, ty: ManagedId, method: MethodId) -> Option<&Handler> {
         let mut at = Some(ty);

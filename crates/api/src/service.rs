@@ -62,7 +62,11 @@ impl Object {
 }
 
 impl Service {
+    /// # Panics
+    /// If nothing says what privilege one of the methods takes, lest it be forgotten: the schema does, or `needed` must.
     pub fn new(core: Arc<Core>, authority: Arc<dyn Authority>, methods: Methods) -> Self {
+        let unguarded = methods.unguarded();
+        assert!(unguarded.is_empty(), "what privilege do these take? Say so in needed.rs: {unguarded:?}");
         Self { core, authority, methods, computed: HashMap::new() }
     }
 

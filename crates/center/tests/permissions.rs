@@ -256,3 +256,20 @@ async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
     });
     assert_eq!(about.collect::<Vec<_>>(), [web]);
 }
+
+#[tokio::test]
+async fn a_hosts_network_is_changed_by_who_may_configure_it() {
+    let stage = Stage::new().await;
+    stage.grant(&root(), &["System.View", "System.Read"]).await;
+    let system = stage.admin.all(managed_id!(HostNetworkSystem)).pop().unwrap().1;
+    let nic = || vim!(HostVirtualNicSpec { mtu: 9000 });
+    let config = vim!(HostNetworkConfig {});
+    for change in [
+        call!(AddVirtualNic { portgroup: "pg", nic: nic() }),
+        call!(UpdateVirtualNic { device: "vmk0", nic: nic() }),
+        call!(UpdateNetworkConfig { config: config, changeMode: "modify" }),
+    ] {
+        let missing = stage.missing(&system, change).await;
+        assert_eq!(missing.1, "Host.Config.Network");
+    }
+}
