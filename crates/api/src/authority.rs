@@ -34,6 +34,11 @@ pub trait Authority: Send + Sync {
     /// method and property: it must be quick and take no lock for long.
     fn allows(&self, account: &Account, object: &MoRef, privilege: &str, state: &Snapshot) -> bool;
 
+    /// Another number whenever [`Authority::allows`] may answer otherwise than before about the same tree.
+    fn version(&self) -> u64 {
+        0
+    }
+
     /// Ids of the account's roles on the object, for `effectiveRole`.
     fn roles(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32>;
 

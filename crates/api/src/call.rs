@@ -9,7 +9,7 @@ use vim::kind::Marker;
 use vim::{Args, Fault, Field, ManagedId, MethodId, MoRef, Release, Value, fault, schema};
 
 use crate::session::Peer;
-use crate::{Running, Service, Session, Snapshot, TaskOptions};
+use crate::{Acting, Running, Service, Session, Snapshot, TaskOptions};
 
 /// What a method gets.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Call {
     pub session: Option<Arc<Session>>,
     /// What the client speaks.
     pub release: Release,
+    /// The center's user for whom a center calls.
+    pub acting: Option<Arc<Acting>>,
     /// The client's name for the operation, for logs, tasks and events.
     pub operation_id: Option<Arc<str>>,
     pub peer: Arc<Peer>,
@@ -38,7 +40,17 @@ impl Call {
         args: Args,
     ) -> Self {
         let release = vim::api_release();
-        Self { this, args, session, release, operation_id: None, peer, new_session: Arc::default(), service }
+        Self {
+            this,
+            args,
+            session,
+            release,
+            acting: None,
+            operation_id: None,
+            peer,
+            new_session: Arc::default(),
+            service,
+        }
     }
 
     /// The session.
@@ -49,9 +61,28 @@ impl Call {
         self.session.as_ref().ok_or_else(|| crate::service::not_authenticated(&self.this, "System.View"))
     }
 
-    /// The name of the user who calls.
+    /// The name of the user who calls; behind a center's account stands the center's user.
     pub fn user(&self) -> &str {
-        self.session.as_ref().map_or("", |session| &session.account.name)
+        match (&self.acting, &self.session) {
+            (Some(acting), _) => acting.shown(),
+            (None, Some(session)) => &session.account.name,
+            (None, None) => "",
+        }
+    }
+
+    /// Whether the caller has the privilege on the object, and so has the center's user for whom he calls as far as the
+    /// center has said.
+    ///
+    /// # Errors
+    /// `NoPermission` that names both.
+    pub fn check(&self, object: &MoRef, privilege: &str) -> Result<(), Fault> {
+        self.service.check(self.session()?, object, privilege, &self.state())?;
+        match &self.acting {
+            Some(acting) if !acting.may(object, privilege) => {
+                Err(crate::service::no_permission(acting.shown(), object, privilege))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The tree as it is now.
@@ -118,6 +149,18 @@ impl Methods {
             schema().method(method).name
         );
         self.table.insert((ty, method), Arc::new(move |call| Box::pin(handler(call))));
+    }
+
+    /// The methods for which neither the schema nor `needed` says what privilege they take.
+    pub(crate) fn unguarded(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .table
+            .keys()
+            .filter(|(_, method)| !crate::needed::is_said(*method))
+            .map(|(ty, method)| format!("{}.{}", schema().managed(*ty).name, schema().method(*method).name))
+            .collect();
+        all.sort_unstable();
+        all
     }
 
     /// What the method does on an object of this type: the nearest base type decides.

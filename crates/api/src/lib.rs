@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+mod acting;
 mod authority;
 mod call;
 pub mod client;
@@ -27,6 +28,7 @@ pub mod tls;
 pub mod tree;
 mod view;
 
+pub use acting::Acting;
 pub use authority::{Account, Authority};
 pub use call::{Call, Methods};
 pub use event::Events;

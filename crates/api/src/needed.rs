@@ -1,5 +1,8 @@
 //! Privileges of methods for which the schema names none because they depend on the kind of object or on what is asked:
 //! destroying a folder takes another privilege than destroying a machine. The names are those of the vSphere security guide.
+//!
+//! A method that the schema says nothing of, and that is in no list here, cannot be registered: [`crate::Service::new`]
+//! refuses it.
 
 use vim::{
     Fault, ManagedId, MethodId, MoRef, Object, Value, arg, data_id, field, managed_id, method, schema,
@@ -84,8 +87,53 @@ const REMOVE_DISK: &str = "VirtualMachine.Config.RemoveDisk";
 const CONSOLE: &str = "VirtualMachine.Interact.ConsoleInteract";
 const GUEST_CONTROL: &str = "VirtualMachine.Interact.GuestControl";
 
+const NETWORK: &str = "Host.Config.Network";
+
+/// Methods for which [`check`] looks at what is asked, or of what.
+const BY_WHAT_IS_ASKED: [MethodId; 6] = [
+    method!(Rename_Task),
+    method!(Destroy_Task),
+    method!(MoveIntoFolder_Task),
+    method!(MoveIntoResourcePool),
+    method!(AcquireTicket),
+    method!(ReconfigVM_Task),
+];
+
+/// Methods of objects that are a session's own, which nobody else can call, and what everybody may do who is logged in.
+const OPEN: [MethodId; 16] = [
+    method!(DestroyCollector),
+    method!(RewindCollector),
+    method!(ResetCollector),
+    method!(SetCollectorPageSize),
+    method!(ReadNextEvents),
+    method!(ReadPreviousEvents),
+    method!(ReadNextTasks),
+    method!(ReadPreviousTasks),
+    method!(OpenInventoryViewFolder),
+    method!(CloseInventoryViewFolder),
+    method!(ModifyListView),
+    method!(ResetListView),
+    method!(ResetListViewFromView),
+    method!(DestroyPropertyFilter),
+    method!(RetrieveUserGroups),
+    // Who began a task may stop it; the method asks everybody else for a privilege.
+    method!(CancelTask),
+];
+
+/// Methods that ask for the privilege themselves, on what a text names, or for every caller alike.
+const ASKS_ITSELF: [MethodId; 8] = [
+    method!(MoveDatastoreFile_Task),
+    method!(CopyDatastoreFile_Task),
+    method!(DeleteDatastoreFile_Task),
+    method!(MakeDirectory),
+    method!(ChangeOwner),
+    method!(SearchDatastore_Task),
+    method!(SearchDatastoreSubFolders_Task),
+    method!(UpdateOptions),
+];
+
 /// Methods that take the same privilege on their object whatever is asked.
-const FIXED: [(MethodId, &str); 8] = [
+const FIXED: [(MethodId, &str); 13] = [
     (method!(UpdateConfig), "Resource.EditPool"),
     (method!(UpdateChildResourceConfiguration), "Resource.EditPool"),
     (method!(DestroyChildren), "Resource.DeletePool"),
@@ -94,6 +142,11 @@ const FIXED: [(MethodId, &str); 8] = [
     (method!(MigrateVM_Task), "Resource.ColdMigrate"),
     (method!(LogUserEvent), "Global.LogEvent"),
     (method!(setCustomValue), "Global.SetCustomField"),
+    (method!(UpdateNetworkConfig), NETWORK),
+    (method!(AddVirtualNic), NETWORK),
+    (method!(UpdateVirtualNic), NETWORK),
+    (method!(AddServiceConsoleVirtualNic), NETWORK),
+    (method!(UpdateServiceConsoleVirtualNic), NETWORK),
 ];
 
 /// Every privilege that this module may ask for.
@@ -104,6 +157,18 @@ pub(crate) fn privileges() -> impl Iterator<Item = &'static str> {
     let devices =
         [SETTINGS, DEVICES, EDIT_DEVICE, NEW_DISK, EXISTING_DISK, REMOVE_DISK, CONSOLE, GUEST_CONTROL];
     of_kind.chain(of_field).chain(fixed).chain(devices)
+}
+
+/// Whether the schema or one of the lists here says what a method takes.
+pub(crate) fn is_said(method: MethodId) -> bool {
+    let known = schema().method(method);
+    known.privilege.is_some()
+        // What may be left out guards nothing.
+        || known.parameters.iter().zip(&known.parameter_privileges).any(|(parameter, privilege)| {
+            privilege.is_some() && !parameter.optional
+        })
+        || FIXED.iter().any(|row| row.0 == method)
+        || [&BY_WHAT_IS_ASKED[..], &OPEN, &ASKS_ITSELF].into_iter().flatten().any(|said| *said == method)
 }
 
 /// Checks what a call takes beside what the schema says.
@@ -189,9 +254,13 @@ fn of_device_change(change: &Object) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use vim::vim;
 
     use super::*;
+    use crate::testing::Guard;
+    use crate::{Core, Methods, Service};
 
     #[test]
     fn a_change_takes_the_privileges_of_all_its_parts() {
@@ -224,6 +293,26 @@ mod tests {
         ];
         expected.sort_unstable();
         assert_eq!(of_spec(&spec), expected);
+    }
+
+    #[test]
+    fn no_list_names_what_another_or_the_schema_says() {
+        let fixed = FIXED.iter().map(|row| row.0);
+        let all: Vec<MethodId> = fixed.chain(BY_WHAT_IS_ASKED).chain(OPEN).chain(ASKS_ITSELF).collect();
+        for (at, method) in all.iter().enumerate() {
+            let known = schema().method(*method);
+            assert!(known.privilege.is_none(), "{}", known.name);
+            assert!(!all[..at].contains(method), "{}", known.name);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "IpPoolManager.AllocateIpv4Address")]
+    fn a_method_of_which_nothing_is_said_is_not_served() {
+        let core = Arc::new(Core::new(store::Store::in_memory().unwrap()));
+        let mut methods = Methods::default();
+        methods.on(managed_id!(IpPoolManager), method!(AllocateIpv4Address), |_| async { Ok(None) });
+        Service::new(core, Arc::new(Guard::default()), methods);
     }
 
     #[test]

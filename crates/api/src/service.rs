@@ -62,7 +62,11 @@ impl Object {
 }
 
 impl Service {
+    /// # Panics
+    /// If nothing says what privilege one of the methods takes, lest it be forgotten: the schema does, or `needed` must.
     pub fn new(core: Arc<Core>, authority: Arc<dyn Authority>, methods: Methods) -> Self {
+        let unguarded = methods.unguarded();
+        assert!(unguarded.is_empty(), "what privilege do these take? Say so in needed.rs: {unguarded:?}");
         Self { core, authority, methods, computed: HashMap::new() }
     }
 
@@ -211,12 +215,15 @@ impl Service {
         {
             return Ok(());
         }
-        Err(fault!(
-            NoPermission { object: object, privilegeId: privilege },
-            "{} does not have the privilege {privilege} on {object}",
-            session.account.name
-        ))
+        Err(no_permission(&session.account.name, object, privilege))
     }
+}
+
+pub(crate) fn no_permission(user: &str, object: &MoRef, privilege: &str) -> Fault {
+    fault!(
+        NoPermission { object: object, privilegeId: privilege },
+        "{user} does not have the privilege {privilege} on {object}"
+    )
 }
 
 /// The fault on which every client logs in again.

@@ -179,6 +179,23 @@ async fn a_specification_reaches_only_datastores_that_its_author_may_use() {
 }
 
 #[tokio::test]
+async fn a_registered_machine_reaches_only_datastores_that_who_registers_it_may_use() {
+    let stage = Stage::new().await;
+    let (shared, own) =
+        (stage.admin.find(managed_id!(Datastore), "ds"), stage.admin.find(managed_id!(Datastore), "own-h1"));
+    let pool = stage.admin.find(managed_id!(ResourcePool), "Resources");
+    stage.grant(&root(), &["VirtualMachine.Inventory.Register", "Resource.AssignVMToPool"]).await;
+    stage.grant(&shared, &["Datastore.Browse", "Datastore.AllocateSpace"]).await;
+    // Only the host knows what the file names.
+    let register = || call!(RegisterVM_Task { path: "[ds] a/a.vmx", asTemplate: false, pool: &pool });
+    let missing = stage.missing(&stage.vms, register()).await;
+    assert_eq!(missing, (own.clone(), "Datastore.AllocateSpace".to_owned()), "in the center's terms");
+    stage.grant(&own, &["Datastore.AllocateSpace"]).await;
+    stage.user.task(&stage.vms, register()).await.unwrap();
+    stage.admin.find(managed_id!(VirtualMachine), "registered");
+}
+
+#[tokio::test]
 async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
     let stage = Stage::new().await;
     stage.grant(&root(), &[]).await;
@@ -191,4 +208,68 @@ async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
     }
     let missing = stage.missing(&browser, search("[ds] a")).await;
     assert_eq!(missing, (shared, "Datastore.Browse".to_owned()));
+}
+
+#[tokio::test]
+async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
+    let stage = Stage::new().await;
+    let (web, other) = (stage.admin.find(managed_id!(VirtualMachine), "web"), {
+        stage.toy.add_vm("2", "other", "bbbb");
+        stage.admin.until(|admin| admin.all(managed_id!(VirtualMachine)).len() == 2).await;
+        stage.admin.find(managed_id!(VirtualMachine), "other")
+    });
+    for vm in [&web, &other] {
+        stage.admin.task(vm, call!(Rename_Task { newName: format!("{}-2", vm.id()) })).await.unwrap();
+        let log = call!(LogUserEvent { entity: vm, msg: "look" });
+        stage.admin.call(&MoRef::new(managed_id!(EventManager), "EventManager"), log).await.unwrap();
+    }
+    // Two permissions, so that it is decided for each entity.
+    stage.grant(&web, &["System.View"]).await;
+    stage.grant(&stage.vms, &["System.View"]).await;
+    stage
+        .admin
+        .call(
+            &authorization(),
+            call!(RemoveEntityPermission { entity: &stage.vms, user: stage.user_name(), isGroup: false }),
+        )
+        .await
+        .unwrap();
+    let entities = async |client: &Client| -> Vec<MoRef> {
+        let manager = MoRef::new(managed_id!(TaskManager), "TaskManager");
+        let recent = client.refs(&manager, prop!(TaskManager.recentTask).number());
+        let collector =
+            client.make(&manager, call!(CreateCollectorForTasks { filter: TaskFilterSpec {} })).await;
+        let read = client.call(&collector, call!(ReadNextTasks { maxCount: 100 })).await.unwrap();
+        let tasks = read.iter().flat_map(Value::items).filter_map(Value::as_object);
+        let of: Vec<MoRef> = tasks.filter_map(|info| info.get(field!(TaskInfo.entity)).cloned()).collect();
+        assert_eq!(recent.len(), of.len(), "history and recent tasks agree");
+        of
+    };
+    assert_eq!(entities(&stage.admin).await, [web.clone(), other.clone()]);
+    assert_eq!(entities(&stage.user).await, std::slice::from_ref(&web));
+    let manager = MoRef::new(managed_id!(EventManager), "EventManager");
+    let query = call!(QueryEvents { filter: EventFilterSpec { type: ["GeneralUserEvent"] } });
+    let seen = stage.user.call(&manager, query).await.unwrap();
+    let about = seen.iter().flat_map(Value::items).filter_map(Value::as_object).map(|event| {
+        let entity = event.get(field!(GeneralUserEvent.entity)).unwrap();
+        entity.get(field!(ManagedEntityEventArgument.entity)).unwrap().clone()
+    });
+    assert_eq!(about.collect::<Vec<_>>(), [web]);
+}
+
+#[tokio::test]
+async fn a_hosts_network_is_changed_by_who_may_configure_it() {
+    let stage = Stage::new().await;
+    stage.grant(&root(), &["System.View", "System.Read"]).await;
+    let system = stage.admin.all(managed_id!(HostNetworkSystem)).pop().unwrap().1;
+    let nic = || vim!(HostVirtualNicSpec { mtu: 9000 });
+    let config = vim!(HostNetworkConfig {});
+    for change in [
+        call!(AddVirtualNic { portgroup: "pg", nic: nic() }),
+        call!(UpdateVirtualNic { device: "vmk0", nic: nic() }),
+        call!(UpdateNetworkConfig { config: config, changeMode: "modify" }),
+    ] {
+        let missing = stage.missing(&system, change).await;
+        assert_eq!(missing.1, "Host.Config.Network");
+    }
 }

@@ -24,6 +24,7 @@ use vim::{MoRef, Value, call, field, managed_id, prop, vim};
 
 struct Served {
     core: Arc<Core>,
+    service: Arc<Service>,
     accounts: Arc<Accounts>,
     port: u16,
     certificate: Arc<Renewing>,
@@ -74,11 +75,40 @@ impl Served {
         let authority = CertificateAuthority::open(&directory.join("tls"), name).unwrap();
         let certificate = Renewing::new(authority, "server", Vec::new()).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let site = Site { service: Arc::new(service), files: None, screens: None };
+        let service = Arc::new(service);
+        let (stop, task) = Self::serve(&service, listener, &certificate);
+        Self { core, service, accounts, port, certificate, stop, task }
+    }
+
+    fn serve(
+        service: &Arc<Service>,
+        listener: TcpListener,
+        certificate: &Arc<Renewing>,
+    ) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+        let site = Site { service: service.clone(), files: None, screens: None };
         let stop = CancellationToken::new();
         let serving = serve(site, listener, Some(certificate.clone()), stop.clone());
-        let task = tokio::spawn(async move { serving.await.unwrap() });
-        Self { core, accounts, port, certificate, stop, task }
+        (stop, tokio::spawn(async move { serving.await.unwrap() }))
+    }
+
+    /// Is away for a moment, and remembers all sessions.
+    async fn interrupt(&mut self, lost: impl AsyncFnOnce()) {
+        self.stop.cancel();
+        (&mut self.task).await.unwrap();
+        lost().await;
+        let listener = listen_at(self.port).await;
+        (self.stop, self.task) = Self::serve(&self.service, listener, &self.certificate);
+    }
+
+    /// Waits until the center has so many sessions here.
+    async fn until_sessions(&self, wanted: usize) {
+        let centers = || {
+            let all = self.core.sessions.all().into_iter();
+            all.filter(|session| session.account.name == "vpxuser").count()
+        };
+        while centers() != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn thumbprint(&self) -> String {
@@ -246,13 +276,9 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     client.until(|client| state(client) == "notResponding").await;
     assert_eq!(client.call(&vm, call!(PowerOnVM_Task {})).await.unwrap_err().type_name(), "HostNotConnected");
     drop(host.core);
+    drop(host.service);
     drop(host.accounts);
-    let listener = loop {
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    };
+    let listener = listen_at(port).await;
     // Another directory: the store of the first is in use until its last connection has gone.
     let second_dir = directory.path().join("second");
     std::fs::create_dir_all(&second_dir).unwrap();
@@ -267,6 +293,119 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     assert_eq!(client.get(&vm, prop!(VirtualMachine.name).number()), Some(Value::from("renamed")));
     assert!(host.core.tree.snapshot().find(&vm_ref("1")).is_some());
     host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_center_leaves_no_session_behind_on_a_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let mut host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let thumbprint = host.thumbprint();
+    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    host.until_sessions(1).await;
+    let state = |client: &Client| {
+        let runtime = client.get(&host_ref, prop!(HostSystem.runtime).number()).unwrap();
+        let runtime = runtime.as_object().unwrap();
+        runtime.get(field!(HostRuntimeInfo.connectionState)).unwrap().name().to_owned()
+    };
+    // Lost and found again.
+    host.interrupt(async || client.until(|client| state(client) == "notResponding").await).await;
+    client.until(|client| state(client) == "connected").await;
+    host.until_sessions(1).await;
+    // Followed anew at another place.
+    let cluster =
+        client.make(&hosts, call!(CreateClusterEx { name: "C", spec: ClusterConfigSpecEx {} })).await;
+    client.task(&host_ref, call!(EnterMaintenanceMode_Task { timeout: 0 })).await.unwrap();
+    client.task(&cluster, call!(MoveInto_Task { host: [host_ref.clone()] })).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(ExitMaintenanceMode_Task { timeout: 0 })).await.unwrap();
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    // Enrolled anew, and away.
+    let anew = spec(host.port, Some(&thumbprint), "secret!1A", false);
+    client.task(&host_ref, call!(ReconnectHost_Task { cnxSpec: anew })).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(DisconnectHost_Task {})).await.unwrap();
+    host.until_sessions(0).await;
+    client.task(&host_ref, call!(ReconnectHost_Task {})).await.unwrap();
+    host.until_sessions(1).await;
+    client.task(&host_ref, call!(DisconnectHost_Task {})).await.unwrap();
+    client.task(&host_ref, call!(Destroy_Task {})).await.unwrap();
+    host.until_sessions(0).await;
+    assert!(host.core.sessions.all().is_empty(), "nor an administrator's");
+    host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_has_a_host_do_is_told_under_his_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+    std::fs::create_dir_all(&host_dir).unwrap();
+    std::fs::create_dir_all(&center_dir).unwrap();
+    let host = Served::start(&host_dir, "toy").await;
+    toy::add_vm(&host.core, "1", "web", "uuid-1");
+    let center = center_at(&center_dir).await;
+    let client = Client::of(&center);
+    let hosts = host_folder(&client).await;
+    let thumbprint = host.thumbprint();
+    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    center.accounts().create("zoë", "", Some("Test!123")).await.unwrap();
+    let user = center.accounts().find("zoë").unwrap();
+    let name = user.name.clone();
+    let (who, rule) = (Client::new(center.service(), user), |role| {
+        vim!(Permission { principal: &name, group: false, roleId: role, propagate: true })
+    });
+    let authorization = MoRef::new(managed_id!(AuthorizationManager), "AuthorizationManager");
+    let set = call!(SetEntityPermissions { entity: root(), permission: [rule(-1)] });
+    client.call(&authorization, set).await.unwrap();
+    let vm = client.find(managed_id!(VirtualMachine), "web");
+    who.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    let latest = |client: &Client, manager: &str| {
+        let manager = MoRef::new(managed_id!(EventManager), manager);
+        let event = client.get(&manager, prop!(EventManager.latestEvent).number());
+        let event = event.as_ref().and_then(|event| event.as_object()).cloned();
+        event.filter(|event| event.type_name() == "VmPoweredOnEvent")
+    };
+    let by = |event: &vim::Object| event.get(field!(Event.userName)).unwrap().to_owned();
+    client.until(|client| latest(client, "EventManager").is_some()).await;
+    assert_eq!(by(&latest(&client, "EventManager").unwrap()), name);
+    let there = host.core.tree.snapshot();
+    let at_host = |id: &str| {
+        let manager = there.find(&MoRef::new(managed_id!(EventManager), id)).unwrap();
+        by(manager.get(prop!(EventManager.latestEvent)).unwrap())
+    };
+    assert_eq!(at_host("ha-eventmgr"), format!("vpxuser:{name}"));
+    // Nobody but a center speaks for others.
+    let mut options = api::client::Options::new(api::tls::Trust::Thumbprint(
+        host.certificate.identity().thumbprint_sha256(),
+    ));
+    options.user_agent = "test".into();
+    let root = api::client::Client::connect(&format!("127.0.0.1:{}", host.port), options).await.unwrap();
+    root.login("root", "secret!1A").await.unwrap();
+    let task =
+        root.invoke_for(&api::Acting::new("eve"), &vm_ref("1"), &call!(PowerOnVM_Task {})).await.unwrap();
+    let task = task.and_then(|task| task.as_ref().cloned()).unwrap();
+    root.wait_for_task(&task, |_| ()).await.unwrap();
+    let info = host.core.tree.snapshot().find(&task).and_then(|node| node.get(prop!(Task.info)).cloned());
+    let reason = info.unwrap().get(field!(TaskInfo.reason)).cloned().unwrap();
+    assert_eq!(reason.get(field!(TaskReasonUser.userName)), Some("root"));
+    host.stop.cancel();
+}
+
+async fn listen_at(port: u16) -> TcpListener {
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 fn copy_tls(from: &Path, to: &Path) {

@@ -52,9 +52,6 @@ impl Accounts {
         state: &Snapshot,
     ) -> bool {
         let Some(decisions) = self.decisions(&account.name) else { return false };
-        if IMPLICIT.contains(&privilege) && self.is_own_task(account, object, state) {
-            return true;
-        }
         let roles = match &decisions.everywhere {
             Some(roles) if roles.iter().any(|role| role.has(privilege)) => return true,
             Some(roles) => roles.clone(),
@@ -65,7 +62,8 @@ impl Accounts {
             },
         };
         roles.iter().any(|role| role.has(privilege))
-            || (IMPLICIT.contains(&privilege) && self.entity_of(object, state).is_none())
+            || (IMPLICIT.contains(&privilege)
+                && (self.is_own_task(account, object, state) || self.entity_of(object, state).is_none()))
     }
 
     pub(super) fn roles_on(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32> {
@@ -105,9 +103,10 @@ impl Accounts {
         }
         if object.is_a(managed_id!(Task)) {
             let info = node.get(prop!(Task.info)).filter(|info| info.is_a(data_id!(TaskInfo)))?;
-            let entity = info.get(field!(TaskInfo.entity))?;
-            // Of what is gone nobody knows where it was: the outcome is for those who may see everything.
-            return Some(state.find(entity).map_or(&self.root, |_| entity).clone());
+            // Of what is gone nobody knows where it was: the outcome is for those who may see everything. So is that of
+            // a task that works on no entity.
+            let entity = info.get(field!(TaskInfo.entity)).filter(|entity| state.find(entity).is_some());
+            return Some(entity.unwrap_or(&self.root).clone());
         }
         None
     }

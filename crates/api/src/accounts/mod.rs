@@ -146,6 +146,10 @@ impl Authority for Accounts {
         self.decide(account, object, privilege, state)
     }
 
+    fn version(&self) -> u64 {
+        self.policy.load().version
+    }
+
     fn roles(&self, account: &Account, object: &MoRef, state: &Snapshot) -> Vec<i32> {
         self.roles_on(account, object, state)
     }

@@ -12,6 +12,7 @@ use vim::{
 
 use super::wire::{Ask, Wire, shown};
 use super::{Address, CallError, Client, Inner, Options};
+use crate::Acting;
 use crate::files::escape;
 use crate::server::SESSION_HEADER;
 
@@ -34,6 +35,7 @@ impl Client {
                 session: None,
                 timeout: wire.timeouts.call,
                 idempotent: true,
+                acting: None,
             })
             .await?;
         if answer.status() != StatusCode::OK {
@@ -129,7 +131,7 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub async fn invoke(&self, this: &MoRef, args: &Args) -> Result<Option<Value>, CallError> {
-        self.invoke_within(this, args, self.time_for(args)).await
+        self.send(this, args, self.time_for(args), None).await
     }
 
     /// [`Client::invoke`] with a time for the answer.
@@ -142,10 +144,35 @@ impl Client {
         args: &Args,
         timeout: Duration,
     ) -> Result<Option<Value>, CallError> {
+        self.send(this, args, timeout, None).await
+    }
+
+    /// [`Client::invoke`] by a center, for one of its users.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn invoke_for(
+        &self,
+        acting: &Acting,
+        this: &MoRef,
+        args: &Args,
+    ) -> Result<Option<Value>, CallError> {
+        self.send(this, args, self.time_for(args), Some(acting)).await
+    }
+
+    async fn send(
+        &self,
+        this: &MoRef,
+        args: &Args,
+        timeout: Duration,
+        acting: Option<&Acting>,
+    ) -> Result<Option<Value>, CallError> {
+        let acting = acting.map(Acting::to_header);
         let method = schema().method(args.method);
         let mut body = Vec::new();
         json::write_args(&mut body, args, self.release());
-        let answer = self.ask(Method::POST, this, method.name, Bytes::from(body), timeout).await?;
+        let ask = Ask { acting, ..self.about(Method::POST, this, method.name, Bytes::from(body), timeout) };
+        let answer = self.ask(&ask).await?;
         if let Some(session) = answer.headers().get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
             self.resume(session);
         }
@@ -166,7 +193,8 @@ impl Client {
         let number =
             ty.member(name).ok_or_else(|| CallError::Usage(format!("{} has no property {name}", ty.name)))?;
         let member = &ty.properties[usize::from(number)];
-        let answer = self.ask(Method::GET, this, name, Bytes::new(), self.0.wire.timeouts.call).await?;
+        let timeout = self.0.wire.timeouts.call;
+        let answer = self.ask(&self.about(Method::GET, this, name, Bytes::new(), timeout)).await?;
         match answer.status() {
             StatusCode::OK => json::read_value(member.kind, member.list, answer.body())
                 .map(Some)
@@ -175,19 +203,17 @@ impl Client {
         }
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        this: &MoRef,
-        member: &str,
-        body: Bytes,
-        timeout: Duration,
-    ) -> Result<http::Response<Bytes>, CallError> {
+    /// A request to an object's method or property.
+    fn about(&self, method: Method, this: &MoRef, member: &str, body: Bytes, timeout: Duration) -> Ask {
         let path =
             format!("/sdk/vim25/{}/{}/{}/{member}", self.0.release, this.type_name(), escape(this.id()));
         let session = self.0.session.load_full();
         let idempotent = method == Method::GET;
-        let answer = self.0.wire.ask(&Ask { method, path, body, session, timeout, idempotent }).await?;
+        Ask { method, path, body, session, timeout, idempotent, acting: None }
+    }
+
+    async fn ask(&self, ask: &Ask) -> Result<http::Response<Bytes>, CallError> {
+        let answer = self.0.wire.ask(ask).await?;
         if answer.status().is_success() {
             return Ok(answer);
         }

@@ -51,6 +51,8 @@ pub(super) struct Ask {
     pub timeout: Duration,
     /// It changes nothing: when the connection breaks it may be sent again.
     pub idempotent: bool,
+    /// For whom a center asks.
+    pub acting: Option<String>,
 }
 
 /// Why sending failed, and whether the server may have seen the request.
@@ -113,6 +115,10 @@ impl Wire {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
+        if let Some(acting) = &ask.acting {
+            let acting = http::HeaderValue::from_str(acting).expect("what is escaped is a header's value");
+            request.headers_mut().insert(crate::acting::HEADER, acting);
+        }
         if !ask.body.is_empty() {
             let json = http::HeaderValue::from_static("application/json");
             request.headers_mut().insert(http::header::CONTENT_TYPE, json);

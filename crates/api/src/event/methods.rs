@@ -8,10 +8,10 @@ use vim::{
 };
 
 use super::{EVENT, EventFilter, EventLog, catalog};
-use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, backward, list};
+use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, Sight, backward, list};
 use crate::session::SessionObject;
 use crate::stored::store_fault;
-use crate::{Call, Methods, Session, Snapshot};
+use crate::{Authority, Call, Methods, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -37,7 +37,9 @@ pub(crate) fn register(methods: &mut Methods) {
     methods.on(COLLECTOR, method!(ResetCollector), |call| {
         blocking(call, |call| {
             let (collector, state) = (own(call)?, call.state());
-            collector.cursor().reset(&collector.log, &|event| collector.filter.matches(event, &state))?;
+            let sight = call.sight(&state)?;
+            let matches = |event: &Object| collector.filter.matches(event, &state) && sight.of_event(event);
+            collector.cursor().reset(&collector.log, &matches)?;
             Ok(None)
         })
     });
@@ -48,6 +50,16 @@ pub(crate) fn register(methods: &mut Methods) {
     methods.on(COLLECTOR, method!(DestroyCollector), |call| async move {
         call.session()?.remove(&call.this);
         Ok(None)
+    });
+}
+
+/// `latestEvent` is the latest of all only to who may see it.
+pub(crate) fn compute(service: &mut Service) {
+    let latest = prop!(EventManager.latestEvent);
+    service.compute(MANAGER, latest.number(), |service, session, node, state| {
+        let event = node.get(prop!(EventManager.latestEvent))?;
+        let sight = Sight { authority: &*service.authority, account: &session.account, state };
+        sight.of_event(event).then(|| Value::Object(event.clone()))
     });
 }
 
@@ -68,6 +80,7 @@ pub(crate) struct EventCollector {
     spec: Arc<Object>,
     filter: EventFilter,
     log: EventLog,
+    authority: Arc<dyn Authority>,
     cursor: Mutex<Cursor>,
     latest: LatestPage,
 }
@@ -83,7 +96,7 @@ impl SessionObject for EventCollector {
         &self.me
     }
 
-    fn property(&self, number: u16, _: &Session, state: &Snapshot) -> Option<Value> {
+    fn property(&self, number: u16, session: &Session, state: &Snapshot) -> Option<Value> {
         if number == prop!(EventHistoryCollector.filter).number() {
             return Some(Value::Object(self.spec.clone()));
         }
@@ -94,7 +107,10 @@ impl SessionObject for EventCollector {
             return None;
         }
         let size = self.cursor().page_size();
-        self.latest.get(&self.log, EVENT, size, &|event| self.filter.matches(event, state))
+        let sight = Sight { authority: &*self.authority, account: &session.account, state };
+        let matches = |event: &Object| self.filter.matches(event, state);
+        let version = self.authority.version();
+        self.latest.get(&self.log, version, EVENT, size, &matches, &|event| sight.of_event(event))
     }
 }
 
@@ -104,7 +120,8 @@ fn query(call: &Call) -> Reply {
     let most =
         filter.max_count.map_or(MAX_PAGE, |count| usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE));
     let log = call.service.core.events.source();
-    let matches = |event: &Object| filter.matches(event, &state);
+    let sight = call.sight(&state)?;
+    let matches = |event: &Object| filter.matches(event, &state) && sight.of_event(event);
     let page = backward(&log, u64::MAX, most, MAX_SCANNED, &matches).map_err(|error| store_fault(&error))?;
     let events = page.items.into_iter().map(|(_, event)| event);
     Ok(list(EVENT, events.map(|event| if filter.full_message { event } else { without_message(&event) })))
@@ -130,6 +147,7 @@ fn create_collector(call: &Call) -> Reply {
         spec,
         filter,
         log,
+        authority: call.service.authority.clone(),
         cursor: Mutex::default(),
         latest: LatestPage::default(),
     }))?;
@@ -149,7 +167,8 @@ fn own(call: &Call) -> Result<Arc<EventCollector>, Fault> {
 
 fn read(call: &Call, forward: bool) -> Reply {
     let (collector, state) = (own(call)?, call.state());
-    let matches = |event: &Object| collector.filter.matches(event, &state);
+    let sight = call.sight(&state)?;
+    let matches = |event: &Object| collector.filter.matches(event, &state) && sight.of_event(event);
     let events = if forward {
         let size = call.required(arg!(ReadNextEvents.maxCount))?;
         collector.cursor().next(&collector.log, size, &matches)?

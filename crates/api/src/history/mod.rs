@@ -1,5 +1,11 @@
 //! Reading what is kept of the past: pages of events and tasks, forwards and backwards, with a bound on each read.
 
+mod sight;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use sight::Sight;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vim::{DataId, Fault, Kind, List, Object, Value, fault};
@@ -103,26 +109,31 @@ pub(crate) fn backward(
     Ok(page)
 }
 
-/// A collector's `latestPage`, kept until the history changes: whoever follows it reads it with every change of the tree.
+/// A collector's `latestPage`, kept until the history or what its user may see changes: whoever follows it reads it with
+/// every change of the tree.
 #[derive(Default)]
 pub(crate) struct LatestPage(Mutex<Option<Kept>>);
 
 struct Kept {
-    stamp: u64,
+    /// The history's, and the authority's.
+    stamp: (u64, u64),
     size: usize,
     page: Option<Value>,
 }
 
 impl LatestPage {
-    /// The newest `size` items that match, newest first; none if there are none or they cannot be read.
+    /// The newest `size` items that match and that the user `sees`, newest first; none if there are none or they cannot be
+    /// read. `version` is that of the authority.
     pub fn get(
         &self,
         source: &dyn Source,
+        version: u64,
         element: DataId,
         size: usize,
         matches: &dyn Fn(&Object) -> bool,
+        sees: &dyn Fn(&Object) -> bool,
     ) -> Option<Value> {
-        self.try_get(source, element, size, matches).unwrap_or_else(|error| {
+        self.try_get(source, version, element, size, matches, sees).unwrap_or_else(|error| {
             tracing::error!(%error, "the history cannot be read");
             None
         })
@@ -131,17 +142,24 @@ impl LatestPage {
     fn try_get(
         &self,
         source: &dyn Source,
+        version: u64,
         element: DataId,
         size: usize,
         matches: &dyn Fn(&Object) -> bool,
+        sees: &dyn Fn(&Object) -> bool,
     ) -> Result<Option<Value>, store::Error> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Read first: what is added meanwhile is read again the next time.
-        let stamp = source.stamp()?;
+        let stamp = (source.stamp()?, version);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.size == size) {
-            return Ok(kept.page.clone());
+            // An entity may have moved to where the user sees it no more.
+            let items = kept.page.iter().flat_map(Value::items).filter_map(Value::as_object);
+            if items.into_iter().all(|item| sees(item)) {
+                return Ok(kept.page.clone());
+            }
         }
-        let newest = backward(source, u64::MAX, size, MAX_SCANNED_LATEST, matches)?;
+        let both = |item: &Object| matches(item) && sees(item);
+        let newest = backward(source, u64::MAX, size, MAX_SCANNED_LATEST, &both)?;
         let page = list(element, newest.items.into_iter().rev().map(|(_, item)| item));
         *kept = Some(Kept { stamp, size, page: page.clone() });
         Ok(page)

@@ -51,6 +51,8 @@ pub fn compute(service: &mut Service) {
     fields::compute(service);
     property::compute(service);
     view::compute(service);
+    task::compute(service);
+    event::compute(service);
     service.compute(
         managed_id!(ManagedEntity),
         prop!(ManagedEntity.effectiveRole).number(),

@@ -1,17 +1,16 @@
 //! Inventory paths: `DC/vm/folder/name`. A name holds `%`, `/` and `\` as `%25`, `%2f` and `%5c`, in paths as in `name`.
 
-use vim::{Field, ManagedId, MoRef, Value, field, managed_id, prop};
+use vim::{Field, ManagedId, MoRef, Value, managed_id, prop};
 
 use crate::Snapshot;
+use crate::tree::root_folder;
 
 /// Names in one path.
 const MAX_STEPS: usize = 256;
 
 /// The entity at the path below the root folder; an empty path is none.
 pub(super) fn find(state: &Snapshot, path: &str) -> Option<MoRef> {
-    let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
-    let content = state.find(&instance)?.get(prop!(ServiceInstance.content))?;
-    let mut at = content.get(field!(ServiceContent.rootFolder))?.clone();
+    let mut at = root_folder(state)?;
     let mut names = path.split('/').filter(|name| !name.is_empty()).take(MAX_STEPS).peekable();
     names.peek()?;
     for name in names {

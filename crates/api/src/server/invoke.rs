@@ -10,7 +10,7 @@ use super::connection::Remote;
 use super::routes::App;
 use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
-use crate::{Call, Session};
+use crate::{Acting, Call, Session};
 
 /// The longest name that a client may give its operation, in characters; the rest is cut off.
 const MAX_OPERATION_ID_CHARS: usize = 256;
@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub this: MoRef,
     pub release: Release,
     pub operation_id: Option<Arc<str>>,
+    /// What a center says of the user for whom it calls, as it came.
+    pub acting: Option<String>,
 }
 
 /// What a method answered.
@@ -51,11 +53,18 @@ fn tries_secret(method: &str) -> bool {
 impl App {
     pub(super) async fn invoke(&self, asked: Asked, args: Args) -> Result<Done, Fault> {
         let name = args.method_name();
-        let Asked { remote, peer, session, this, release, operation_id } = asked;
+        let Asked { remote, peer, session, this, release, operation_id, acting } = asked;
         let service = self.site.service.clone();
         let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
         call.release = release;
         call.operation_id = operation_id.clone();
+        // Nobody else speaks for others.
+        if let Some(said) = acting.filter(|_| session.as_ref().is_some_and(|s| s.account.extension)) {
+            let acting = Acting::from_header(&said).ok_or_else(|| {
+                fault!(InvalidRequest {}, "The header {} cannot be understood", crate::acting::HEADER)
+            })?;
+            call.acting = Some(Arc::new(acting));
+        }
         let new_session = call.new_session.clone();
         let run = async move {
             let work = tokio::spawn(async move { service.invoke(call).await });

@@ -38,9 +38,11 @@ pub(super) async fn call(
     };
     let this = MoRef::new(ty, id);
     let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(operation_id);
+    let acting = headers.get(crate::acting::HEADER);
+    let acting = acting.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let session = app.session(&headers);
-    let asked =
-        Asked { peer: peer(&remote, &headers), remote, session, this: this.clone(), release, operation_id };
+    let peer = peer(&remote, &headers);
+    let asked = Asked { peer, remote, session, this: this.clone(), release, operation_id, acting };
     if head.method == Method::GET {
         return property(&app, &headers, &asked, &member).await;
     }

@@ -45,8 +45,9 @@ pub(super) async fn call(
         app.site.service.core.sessions.find(unquoted(cookie))
     });
     let operation_id = request.header.operation_id.as_deref().map(operation_id);
-    let asked =
-        Asked { peer: peer(&remote, &headers), remote, session, this: request.this, release, operation_id };
+    // A center speaks VI-JSON.
+    let (peer, acting) = (peer(&remote, &headers), None);
+    let asked = Asked { peer, remote, session, this: request.this, release, operation_id, acting };
     let mut out = Vec::new();
     let mut begun: Option<Arc<Session>> = None;
     let status = match request.call {

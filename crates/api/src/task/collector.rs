@@ -6,9 +6,9 @@ use vim::{DateTime, Fault, MoRef, Object, Value, arg, data_id, field, prop, vim_
 
 use super::journal::{INFO, TaskLog};
 use crate::event::{Reach, known, texts};
-use crate::history::{Cursor, LatestPage, list};
+use crate::history::{Cursor, LatestPage, Sight, list};
 use crate::session::SessionObject;
-use crate::{Call, Session, Snapshot};
+use crate::{Authority, Call, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -17,6 +17,7 @@ pub(super) struct TaskCollector {
     spec: Arc<Object>,
     filter: Filter,
     log: TaskLog,
+    authority: Arc<dyn Authority>,
     cursor: Mutex<Cursor>,
     latest: LatestPage,
 }
@@ -125,9 +126,11 @@ impl Filter {
 }
 
 impl TaskCollector {
-    pub fn new(me: MoRef, spec: Arc<Object>, log: TaskLog, state: &Snapshot) -> Result<Self, Fault> {
-        let filter = Filter::parse(&spec, state)?;
-        Ok(Self { me, spec, filter, log, cursor: Mutex::default(), latest: LatestPage::default() })
+    /// The collector with this reference for the call that makes it.
+    pub fn new(me: MoRef, spec: Arc<Object>, log: TaskLog, call: &Call) -> Result<Self, Fault> {
+        let filter = Filter::parse(&spec, &call.state())?;
+        let authority = call.service.authority.clone();
+        Ok(Self { me, spec, filter, log, authority, cursor: Mutex::default(), latest: LatestPage::default() })
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {
@@ -140,7 +143,7 @@ impl SessionObject for TaskCollector {
         &self.me
     }
 
-    fn property(&self, number: u16, _: &Session, state: &Snapshot) -> Option<Value> {
+    fn property(&self, number: u16, session: &Session, state: &Snapshot) -> Option<Value> {
         if number == prop!(TaskHistoryCollector.filter).number() {
             return Some(Value::Object(self.spec.clone()));
         }
@@ -148,7 +151,10 @@ impl SessionObject for TaskCollector {
             return None;
         }
         let size = self.cursor().page_size();
-        self.latest.get(&self.log, INFO, size, &|info| self.filter.matches(info, state))
+        let sight = Sight { authority: &*self.authority, account: &session.account, state };
+        let matches = |info: &Object| self.filter.matches(info, state);
+        let version = self.authority.version();
+        self.latest.get(&self.log, version, INFO, size, &matches, &|info| sight.of_task(info))
     }
 }
 
@@ -158,7 +164,8 @@ fn own(call: &Call) -> Result<Arc<TaskCollector>, Fault> {
 
 pub(super) fn read(call: &Call, forward: bool) -> Reply {
     let (collector, state) = (own(call)?, call.state());
-    let matches = |info: &Object| collector.filter.matches(info, &state);
+    let sight = call.sight(&state)?;
+    let matches = |info: &Object| collector.filter.matches(info, &state) && sight.of_task(info);
     let tasks = if forward {
         let size = call.required(arg!(ReadNextTasks.maxCount))?;
         collector.cursor().next(&collector.log, size, &matches)?
@@ -176,7 +183,9 @@ pub(super) fn rewind(call: &Call) -> Reply {
 
 pub(super) fn reset(call: &Call) -> Reply {
     let (collector, state) = (own(call)?, call.state());
-    collector.cursor().reset(&collector.log, &|info| collector.filter.matches(info, &state))?;
+    let sight = call.sight(&state)?;
+    let matches = |info: &Object| collector.filter.matches(info, &state) && sight.of_task(info);
+    collector.cursor().reset(&collector.log, &matches)?;
     Ok(None)
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use vim::{
-    DateTime, Fault, ManagedId, MoRef, Object, Value, arg, fault, field, managed_id, method, prop, ty, vim,
-    vim_enum,
+    DateTime, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, fault, field, managed_id, method,
+    prop, ty, vim, vim_enum,
 };
 
 use super::collector::{self, TaskCollector};
@@ -13,7 +13,7 @@ use super::{Live, TaskOptions, Tasks, chain_id, change_info, task_ref};
 use crate::event::{blocking, known, too_many_collectors};
 use crate::history::MAX_COLLECTORS;
 use crate::stored::store_fault;
-use crate::{Call, Methods};
+use crate::{Call, Methods, Service};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -44,6 +44,17 @@ pub(crate) fn register(methods: &mut Methods) {
     });
 }
 
+/// `recentTask` lists to everybody the tasks that he may see.
+pub(crate) fn compute(service: &mut Service) {
+    let recent = prop!(TaskManager.recentTask);
+    service.compute(MANAGER, recent.number(), |service, session, node, state| {
+        let tasks = node.get(prop!(TaskManager.recentTask))?;
+        let sees = |task: &MoRef| service.authority.allows(&session.account, task, "System.View", state);
+        let seen: Vec<Value> = tasks.iter().filter(|task| sees(task)).cloned().map(Value::Ref).collect();
+        Some(Value::List(List::new(Kind::Ref(TASK), seen)))
+    });
+}
+
 fn create_collector(call: &Call) -> Reply {
     let session = call.session()?;
     let spec = call.required(arg!(CreateCollectorForTasks.filter))?.clone();
@@ -52,7 +63,7 @@ fn create_collector(call: &Call) -> Reply {
     }
     let me = MoRef::new(managed_id!(TaskHistoryCollector), session.new_object_id());
     let log = call.service.core.tasks.0.journal.source();
-    session.add(Arc::new(TaskCollector::new(me.clone(), spec, log, &call.state())?))?;
+    session.add(Arc::new(TaskCollector::new(me.clone(), spec, log, call)?))?;
     Ok(Some(Value::Ref(me)))
 }
 

@@ -12,7 +12,7 @@ mod recover;
 mod tests;
 
 pub use journal::MAX_KEPT;
-pub(crate) use methods::{description, register};
+pub(crate) use methods::{compute, description, register};
 pub use recover::{Outcome, UnfinishedTask};
 
 use std::collections::{HashMap, VecDeque};
@@ -64,6 +64,8 @@ pub struct Running {
     pub task: MoRef,
     /// What events of this work carry as `chainId`.
     pub chain_id: i32,
+    /// Who began it.
+    pub user: Arc<str>,
     tree: Arc<Tree>,
     cancelled: CancellationToken,
 }
@@ -177,7 +179,7 @@ impl Tasks {
         }
         let chain_id = chain_id(number);
         self.show(&task, &info);
-        Ok(Running { task, chain_id, tree: self.0.tree.clone(), cancelled: cancel })
+        Ok(Running { task, chain_id, user: user.into(), tree: self.0.tree.clone(), cancelled: cancel })
     }
 
     fn claim(&self, task: &MoRef, live: Live, options: &TaskOptions) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ mod writer;
 pub use node::Node;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
 pub use walk::ancestors;
+pub(crate) use walk::root_folder;
 pub use writer::Writer;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,11 +1,18 @@
 //! Ways through the inventory.
 
-use vim::{MoRef, managed_id, prop};
+use vim::{MoRef, field, managed_id, prop};
 
 use super::Snapshot;
 
 /// Longest way up that is followed; an inventory is never so deep.
 const MAX_DEPTH: usize = 256;
+
+/// The top of the inventory, once the managers are there.
+pub(crate) fn root_folder(state: &Snapshot) -> Option<MoRef> {
+    let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
+    let content = state.find(&instance)?.get(prop!(ServiceInstance.content))?;
+    content.get(field!(ServiceContent.rootFolder)).cloned()
+}
 
 /// The entity's parent, the parent's parent and so on.
 pub fn ancestors<'s>(state: &'s Snapshot, entity: &MoRef) -> impl Iterator<Item = MoRef> + use<'s> {

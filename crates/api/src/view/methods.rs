@@ -9,6 +9,7 @@ use super::container::Container;
 use super::{Contents, MAX_LISTED, View, references};
 use crate::event::known;
 use crate::property::OwnChanges;
+use crate::tree::root_folder;
 use crate::{Call, Methods, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
@@ -106,14 +107,7 @@ fn sort_out(session: &Session, state: &Snapshot, objects: Vec<MoRef>) -> (Vec<Mo
 }
 
 fn root(call: &Call) -> Vec<MoRef> {
-    let content = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
-    let state = call.state();
-    let content = state.find(&content).and_then(|node| node.get(prop!(ServiceInstance.content)));
-    content
-        .and_then(|content| content.get(vim::field!(ServiceContent.rootFolder)))
-        .cloned()
-        .into_iter()
-        .collect()
+    root_folder(&call.state()).into_iter().collect()
 }
 
 fn own(call: &Call) -> Result<Arc<View>, Fault> {

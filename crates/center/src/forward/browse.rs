@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, MoRef, Value, arg, fault, field, managed_id, method, prop};
 
+use super::By;
 use crate::LinkError;
 use crate::hosts::ManagedHost;
 use crate::ops::Table;
@@ -48,7 +49,7 @@ async fn carry(state: Arc<State>, call: Call, host: Option<MoRef>) -> Result<Opt
         .as_ref()
         .and_then(Value::as_ref)
         .ok_or_else(|| fault!(NotSupported {}, "Host {} has no environment browser", host.name))?;
-    state.carry_remote(&host, browser, &call.args, None).await.map_err(LinkError::into_fault)
+    state.carry_remote(&host, browser, &call.args, &By::caller(&call)).await.map_err(LinkError::into_fault)
 }
 
 /// A connected host of the compute resource whose browser this is.

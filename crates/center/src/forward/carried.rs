@@ -10,6 +10,7 @@ use store::{Batch, Collection};
 use vim::{Fault, MoRef, Value, prop};
 
 use crate::hosts::ManagedHost;
+use crate::link::HostLink;
 use crate::mirror::outcome;
 use crate::records::Record;
 use crate::reference;
@@ -25,7 +26,7 @@ struct Carried {
 
 /// By id of the center's task.
 const CARRIED: Collection<Carried> = Collection::new("carried_tasks");
-/// How long a host is asked, after a restart, what became of a task.
+/// How long a host may take to be reached, after a restart, and then to say what became of a task.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// Pause between two looks at a task that still runs.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -64,10 +65,8 @@ impl State {
 /// Ends the tasks that a restart interrupted, by what their hosts say of them as far as they answer in time.
 pub(crate) async fn recover(state: &Arc<State>) -> store::Result<usize> {
     let carried = CARRIED.all(&state.inventory.store)?;
-    let asked = carried.iter().map(|(id, carried)| async move {
-        let found = tokio::time::timeout(ASK_WITHIN, ask(state, carried)).await.ok().flatten();
-        Some((id.clone(), found?))
-    });
+    let asked =
+        carried.iter().map(|(id, carried)| async move { Some((id.clone(), ask(state, carried).await?)) });
     let known: HashMap<String, Result<Option<Value>, Fault>> =
         futures_util::future::join_all(asked).await.into_iter().flatten().collect();
     let ended = state
@@ -93,15 +92,23 @@ async fn ask(state: &State, carried: &Carried) -> Option<Result<Option<Value>, F
         return None;
     }
     let address = crate::hosts::connector::Address { host: record.name, port: record.port };
-    let link = state.connector.connect(&address, &record.fingerprint).await.ok()?;
+    let connecting = state.connector.connect(&address, &record.fingerprint);
+    let link = tokio::time::timeout(ASK_WITHIN, connecting).await.ok()?.ok()?;
+    let outcome = tokio::time::timeout(ASK_WITHIN, ended(&link, &carried.task)).await.ok().flatten();
+    ManagedHost::let_go(link);
+    let refs = host.refs();
+    // The VM of a result that is new since is not known yet; its task still succeeded.
+    Some(outcome?.map(|value| {
+        value.map(|value| value.map_refs(&|at| refs.center(at))).filter(|value| known(state, value))
+    }))
+}
+
+/// Waits for the end of a host's task.
+async fn ended(link: &Arc<dyn HostLink>, task: &MoRef) -> Option<Result<Option<Value>, Fault>> {
     loop {
-        let info = link.read(&carried.task, prop!(Task.info).number()).await.ok()??;
+        let info = link.read(task, prop!(Task.info).number()).await.ok()??;
         if let Some(result) = outcome(info.as_object()?) {
-            let refs = host.refs();
-            // The VM of a result that is new since is not known yet; its task still succeeded.
-            return Some(result.map(|value| {
-                value.map(|value| value.map_refs(&|at| refs.center(at))).filter(|value| known(state, value))
-            }));
+            return Some(result);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }

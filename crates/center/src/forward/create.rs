@@ -6,7 +6,7 @@ use api::Call;
 use vim::{Args, Fault, MoRef, Object, Value, arg, call, fault, field, managed_id, method, prop};
 
 use super::storage::StorageCheck;
-use super::{free_vm_name, nobody_reaches, paths};
+use super::{By, free_vm_name, nobody_reaches, paths};
 use crate::LinkError;
 use crate::hosts::ManagedHost;
 use crate::names;
@@ -70,7 +70,8 @@ async fn create_at(
             pool: crate::link::names::root_pool(),
             host: crate::link::names::host(),
         });
-        let made = state.carry_remote(&host, &crate::link::names::vm_folder(), &args, Some(&running)).await;
+        let made =
+            state.carry_remote(&host, &crate::link::names::vm_folder(), &args, &By::task(&running)).await;
         // Of an unknown outcome the place is kept: the VM may still appear.
         if !matches!(made, Err(LinkError::Unknown { .. })) {
             state.expected.remove(&store, &uuid).await.map_err(failed)?;
@@ -130,7 +131,9 @@ async fn register_at(
         Some(datastore),
         &Object::new(vim::data_id!(VirtualMachineConfigSpec)),
     )?;
-    StorageCheck::new(&state, &call, &host).may_register(&path)?;
+    let storage = StorageCheck::new(&state, &call, &host);
+    storage.may_register(&path)?;
+    let limits = storage.limits()?;
     if let Some(known) = known.filter(|_| state.same_datastore(&host, datastore)) {
         return Err(fault!(AlreadyExists { name: &known }, "{path} is registered already, as '{known}'"));
     }
@@ -143,7 +146,10 @@ async fn register_at(
             pool: (!template).then(crate::link::names::root_pool),
             host: crate::link::names::host(),
         });
-        let made = state.carry_remote(&host, &crate::link::names::vm_folder(), &args, Some(&running)).await;
+        let by = limits
+            .into_iter()
+            .fold(By::task(&running), |by, (privilege, datastores)| by.limited(privilege, datastores));
+        let made = state.carry_remote(&host, &crate::link::names::vm_folder(), &args, &by).await;
         state.place_result(made.map_err(LinkError::into_fault)?, &place).await
     })
     .await

@@ -1,6 +1,7 @@
 //! Operations carried to the host that owns the object: references are translated on the way there and back.
 
 mod browse;
+mod by;
 mod carried;
 mod create;
 mod files;
@@ -24,6 +25,7 @@ use crate::ops::Table;
 use crate::records::Record;
 use crate::state::State;
 
+pub(crate) use by::By;
 pub(crate) use carried::recover;
 pub(crate) use files::CenterFiles;
 pub(crate) use screens::CenterScreens;
@@ -101,11 +103,12 @@ impl State {
         // What is certain to fail fails at once.
         self.home(&call.this)?.link()?;
         if !schema().method(call.args.method).is_task {
-            return self.carry_out(&call.this, &call.args, None).await.map_err(LinkError::into_fault);
+            let by = By::caller(&call);
+            return self.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault);
         }
         let (state, this, args) = (self.clone(), call.this.clone(), call.args.clone());
         call.task(options, move |running| async move {
-            state.carry_out(&this, &args, Some(&running)).await.map_err(LinkError::into_fault)
+            state.carry_out(&this, &args, &By::task(&running)).await.map_err(LinkError::into_fault)
         })
         .await
     }
@@ -116,10 +119,10 @@ impl State {
         &self,
         object: &MoRef,
         args: &Args,
-        running: Option<&Running>,
+        by: &By,
     ) -> Result<Option<Value>, LinkError> {
         let host = self.home(object)?;
-        self.carry_to(&host, object, args, running).await
+        self.carry_to(&host, object, args, by).await
     }
 
     pub(crate) async fn carry_to(
@@ -127,10 +130,10 @@ impl State {
         host: &ManagedHost,
         object: &MoRef,
         args: &Args,
-        running: Option<&Running>,
+        by: &By,
     ) -> Result<Option<Value>, LinkError> {
         let remote = host.refs().host(object).ok_or_else(|| crate::inventory::not_found(object))?;
-        self.carry_remote(host, &remote, args, running).await
+        self.carry_remote(host, &remote, args, by).await
     }
 
     /// The same on an object that the host names so.
@@ -139,21 +142,22 @@ impl State {
         host: &ManagedHost,
         remote: &MoRef,
         args: &Args,
-        running: Option<&Running>,
+        by: &By,
     ) -> Result<Option<Value>, LinkError> {
         let link = host.link()?;
         let there = {
             let refs = host.refs();
             args.map_refs(&|reference| refs.host(reference))
         };
-        let answer = link.invoke(remote, there).await.map_err(|error| in_center_terms(host, error))?;
+        let answer =
+            link.invoke(remote, there, by.acting()).await.map_err(|error| in_center_terms(host, error))?;
         let method = schema().method(args.method);
         let result = match answer {
             Some(Value::Ref(task)) if method.is_task => {
-                let noted = self.note_carried(running, host, &task).await;
-                let result = follow(host, &task, running).await;
+                let noted = self.note_carried(by.running(), host, &task).await;
+                let result = follow(host, &task, by.running()).await;
                 if noted {
-                    self.forget_carried(running).await;
+                    self.forget_carried(by.running()).await;
                 }
                 result.map_err(|error| in_center_terms(host, error))?
             }

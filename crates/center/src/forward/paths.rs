@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, MethodId, MoRef, Record as _, Value, fault, managed_id, method, prop, schema};
 
-use super::nobody_reaches;
+use super::{By, nobody_reaches};
 use crate::LinkError;
 use crate::hosts::ManagedHost;
 use crate::link::names;
@@ -111,11 +111,14 @@ async fn carry(state: Arc<State>, call: Call, manager: MoRef) -> Result<Option<V
     let host = state.host_for(&needed)?;
     let args = call.args.clone();
     if !method.is_task {
-        return state.carry_remote(&host, &manager, &args, None).await.map_err(LinkError::into_fault);
+        return state
+            .carry_remote(&host, &manager, &args, &By::caller(&call))
+            .await
+            .map_err(LinkError::into_fault);
     }
     let options = state.shared(&call);
     call.task(options, move |running| async move {
-        state.carry_remote(&host, &manager, &args, Some(&running)).await.map_err(LinkError::into_fault)
+        state.carry_remote(&host, &manager, &args, &By::task(&running)).await.map_err(LinkError::into_fault)
     })
     .await
 }

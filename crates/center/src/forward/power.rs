@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{Call, TaskOptions};
 use vim::{Args, Fault, MethodId, MoRef, Value, arg, call, fault, managed_id, method, vim};
 
-use super::is_vm;
+use super::{By, is_vm};
 use crate::LinkError;
 use crate::ops::Table;
 use crate::records::Record;
@@ -42,7 +42,7 @@ async fn mark_as_vm(state: Arc<State>, call: Call) -> Result<Option<Value>, Faul
     check_host(&state, &call.this, call.arg(arg!(MarkAsVirtualMachine.host)))?;
     let vm = call.this.clone();
     state.home(&vm)?.link()?;
-    state.carry_out(&vm, &call.args, None).await.map_err(LinkError::into_fault)?;
+    state.carry_out(&vm, &call.args, &By::caller(&call)).await.map_err(LinkError::into_fault)?;
     state.place(&vm, None, Some(&pool)).await.map(|()| None)
 }
 
@@ -79,7 +79,7 @@ async fn start(state: &Arc<State>, vm: &MoRef, user: &str) -> Result<MoRef, Faul
     let options = TaskOptions::exclusive(&vm, state.name_of(&vm));
     let state_of_work = state.clone();
     let work = move |running: api::Running| async move {
-        state_of_work.carry_out(&vm, &args, Some(&running)).await.map_err(LinkError::into_fault)
+        state_of_work.carry_out(&vm, &args, &By::task(&running)).await.map_err(LinkError::into_fault)
     };
     state.core.tasks.start(POWER_ON, user, options, work).await
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncReadExt;
 use vim::{Fault, MoRef, Value, call, fault};
 
+use super::By;
 use crate::LinkError;
 use crate::state::State;
 
@@ -25,7 +26,8 @@ impl Screens for CenterScreens {
         let host = self.state.home(vm)?;
         let files = host.link()?.files();
         let files = files.ok_or_else(|| fault!(NotSupported {}, "Host {} makes no pictures", host.name))?;
-        let made = self.state.carry_to(&host, vm, &call!(CreateScreenshot_Task {}), None).await;
+        let by = By::user(&who.name);
+        let made = self.state.carry_to(&host, vm, &call!(CreateScreenshot_Task {}), &by).await;
         let made = made.map_err(LinkError::into_fault)?;
         let path = made.as_ref().and_then(Value::as_str).unwrap_or_default();
         let (datastore, path) = path

@@ -55,6 +55,20 @@ impl<'a> StorageCheck<'a> {
         self.may(&self.named(path)?, BROWSE)
     }
 
+    /// The host's datastores, in its terms, on which the caller has each privilege that the configuration of a VM may
+    /// take: what a file names only the host reads.
+    pub(super) fn limits(&self) -> Result<Vec<(&'static str, Vec<MoRef>)>, Fault> {
+        let (session, tree) = (self.call.session()?, self.call.state());
+        let all = tree.find(&self.host.me).and_then(|node| node.get(prop!(HostSystem.datastore)));
+        let all: Vec<&MoRef> = all.into_iter().flatten().collect();
+        let refs = self.host.refs();
+        let limit = |privilege| {
+            let may = |at: &&&MoRef| self.call.service.check(session, at, privilege, &tree).is_ok();
+            (privilege, all.iter().filter(may).filter_map(|at| refs.host(at)).collect())
+        };
+        Ok([BROWSE, ALLOCATE, MANAGE].map(limit).into())
+    }
+
     /// # Errors
     /// As [`StorageCheck::may_register`].
     pub(super) fn may_use(mut self, spec: &Object) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ use api::ticket::{ByteStream, Console};
 use async_trait::async_trait;
 use vim::{Fault, MoRef, Object, Value, field, managed_id, method};
 
+use super::By;
 use crate::LinkError;
 use crate::hosts::ManagedHost;
 use crate::ops::Table;
@@ -20,7 +21,8 @@ pub(super) fn register(table: &mut Table) {
 async fn acquire(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
     let vm: &MoRef = &call.this;
     let host = state.home(vm)?;
-    let answer = state.carry_to(&host, vm, &call.args, None).await.map_err(LinkError::into_fault)?;
+    let by = By::caller(&call);
+    let answer = state.carry_to(&host, vm, &call.args, &by).await.map_err(LinkError::into_fault)?;
     let Some(there) = answer.as_ref().and_then(Value::as_object) else { return Ok(answer) };
     let Some(ticket) = there.get(field!(VirtualMachineTicket.ticket)) else { return Ok(answer) };
     let console = Arc::new(ConsoleThere { host, ticket: ticket.to_owned() });

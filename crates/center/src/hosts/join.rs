@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vim::{Fault, MoRef, Object, Value, call, data_id, fault, field, managed_id, prop};
+use vim::{Fault, MoRef, Object, Value, data_id, fault, field, managed_id, prop};
 
 use super::ManagedHost;
 use super::connector::{Address, Certificate, Credentials};
@@ -97,9 +97,7 @@ impl State {
         let Wanted { address, credentials, .. } = &wanted;
         let visit = self.connector.visit(address, &certificate.fingerprint, credentials).await?;
         let entered = self.take_in(&place, &wanted, &certificate, compute_config, connect, &visit).await;
-        if let Err(error) = visit.invoke(&crate::link::names::session_manager(), call!(Logout {})).await {
-            tracing::debug!(host = address.host, %error, "the administrator's session stays until it is idle");
-        }
+        visit.close().await;
         let host = entered?;
         self.tell(&host.me, HostWord::Added).await;
         if connect {
@@ -137,7 +135,10 @@ impl State {
             vm_folder: wanted.vm_folder.clone(),
         };
         let entered = match self.connector.connect(address, &certificate.pin).await {
-            Ok(_) => self.enter(place, record, compute_config).await,
+            Ok(link) => {
+                link.close().await;
+                self.enter(place, record, compute_config).await
+            }
             Err(error) => Err(connect_fault(error, address)),
         };
         if let Err(fault) = &entered

@@ -3,12 +3,14 @@
 pub mod connector;
 mod join;
 mod remote;
+mod settle;
 pub(crate) mod supervise;
 
 pub use join::Place;
 pub(crate) use join::{Wanted, connect_fault};
 pub(crate) use remote::NoNetwork;
 pub use remote::RemoteConnector;
+pub(crate) use settle::Shown;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vim::{Fault, MoRef, fault, vim_enum};
 
-use crate::link::{HostLink, LinkError};
+use crate::link::HostLink;
 use crate::mirror::{Refs, TaskBook};
 use crate::objects::host::Connection;
 
@@ -39,10 +41,10 @@ pub(crate) struct ManagedHost {
     pub(crate) events: tokio::sync::Mutex<()>,
     /// How the center is connected with it.
     pub(crate) connection: watch::Sender<Connection>,
-    /// The mark up to which its changes are in the center's tree.
-    pub(crate) applied: watch::Sender<u64>,
+    /// How far its changes are in the center's tree.
+    pub(crate) shown: watch::Sender<Shown>,
     /// Whoever works for this host stops when it is removed or disconnected.
-    pub(crate) stop: RwLock<CancellationToken>,
+    stop: RwLock<CancellationToken>,
 }
 
 impl ManagedHost {
@@ -55,7 +57,7 @@ impl ManagedHost {
             tasks: TaskBook::default(),
             events: tokio::sync::Mutex::default(),
             connection: watch::Sender::new(vim_enum!(HostSystemConnectionState.disconnected)),
-            applied: watch::Sender::new(0),
+            shown: watch::Sender::default(),
             stop: RwLock::default(),
         })
     }
@@ -68,8 +70,9 @@ impl ManagedHost {
         self.refs.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_link(&self, link: Option<Arc<dyn HostLink>>) {
-        *self.link.write().unwrap_or_else(PoisonError::into_inner) = link;
+    /// Gives the link that was there.
+    pub(crate) fn set_link(&self, link: Option<Arc<dyn HostLink>>) -> Option<Arc<dyn HostLink>> {
+        std::mem::replace(&mut *self.link.write().unwrap_or_else(PoisonError::into_inner), link)
     }
 
     pub(crate) fn any_link(&self) -> Option<Arc<dyn HostLink>> {
@@ -94,30 +97,17 @@ impl ManagedHost {
         })
     }
 
-    /// Waits until everything that has happened on the host up to now is in the center's tree, or the host is lost.
-    pub(crate) async fn settle(&self) -> Result<(), LinkError> {
-        let Some(link) = self.any_link() else { return Ok(()) };
-        let mark = link.mark().await?;
-        let mut applied = self.applied.subscribe();
-        let mut connection = self.connection.subscribe();
-        tokio::select! {
-            _ = applied.wait_for(|applied| *applied >= mark) => Ok(()),
-            _ = connection.wait_for(|now| *now != vim_enum!(HostSystemConnectionState.connected)) => {
-                let reason = "it was lost before its changes arrived".into();
-                Err(LinkError::Unknown { host: self.name.clone(), reason })
-            }
-        }
-    }
-
-    pub(crate) fn token(&self) -> CancellationToken {
-        self.stop.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Stops what works for the host; what begins afterwards gets a new token.
-    pub(crate) fn halt(&self) {
+    /// Stops what works for the host; what begins afterwards has the token that this gives.
+    pub(crate) fn halt(&self) -> CancellationToken {
         let mut stop = self.stop.write().unwrap_or_else(PoisonError::into_inner);
         stop.cancel();
         *stop = CancellationToken::new();
+        stop.clone()
+    }
+
+    /// Has the link give back what it holds on the host, without waiting for it: the host may be away.
+    pub(crate) fn let_go(link: Arc<dyn HostLink>) {
+        tokio::spawn(async move { link.close().await });
     }
 }
 

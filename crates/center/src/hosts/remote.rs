@@ -133,7 +133,7 @@ impl Connector for RemoteConnector {
 
     async fn release(&self, link: &Arc<dyn HostLink>) {
         let let_go = call!(UnregisterExtension { extensionKey: self.key.as_str() });
-        if let Err(error) = link.invoke(&extension_manager(), let_go).await {
+        if let Err(error) = link.invoke(&extension_manager(), let_go, None).await {
             tracing::warn!(host = link.address(), %error, "the host could not be told that it is removed");
         }
     }

@@ -24,8 +24,7 @@ pub(crate) type FirstWord = watch::Receiver<Option<Result<(), Fault>>>;
 /// Begins to follow a host, if nobody does; the receiver tells when its state is shown or the first attempt failed.
 pub(crate) fn start(state: &Arc<State>, host: &Arc<ManagedHost>) -> FirstWord {
     let (said, first) = watch::channel(None);
-    host.halt();
-    let token = host.token();
+    let token = host.halt();
     let (state, host) = (state.clone(), host.clone());
     tokio::spawn(async move {
         token.run_until_cancelled(run(&state, &host, said)).await;
@@ -35,14 +34,16 @@ pub(crate) fn start(state: &Arc<State>, host: &Arc<ManagedHost>) -> FirstWord {
 
 async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
     let mut pause = FIRST_PAUSE;
+    // Who follows a host anew that is connected goes on with its link.
+    let mut kept = host.any_link().filter(|_| host.is_connected());
     loop {
         let mut reached = false;
-        let error = match connect(state, host).await {
+        let error = match connect(state, host, kept.take()).await {
             Ok(link) => match link.follow().await {
                 Ok(stream) => {
-                    host.set_link(Some(link));
-                    // Marks of another link mean nothing on this one.
-                    host.applied.send_replace(0);
+                    if let Some(old) = host.begin(&link) {
+                        ManagedHost::let_go(old);
+                    }
                     mirror::follow(state, host, stream, || {
                         if !std::mem::replace(&mut reached, true) {
                             tracing::info!(host = host.name, "host connected");
@@ -51,7 +52,10 @@ async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Op
                     })
                     .await
                 }
-                Err(error) => error.into(),
+                Err(error) => {
+                    ManagedHost::let_go(link);
+                    error.into()
+                }
             },
             Err(error) => error.into(),
         };
@@ -107,8 +111,12 @@ fn into_fault(error: FollowError) -> Fault {
     }
 }
 
-/// A host in this process keeps its link; any other is connected anew.
-async fn connect(state: &State, host: &ManagedHost) -> Result<Arc<dyn HostLink>, LinkError> {
+/// A host in this process keeps its link; any other is connected anew unless there is a link that is to be kept.
+async fn connect(
+    state: &State,
+    host: &ManagedHost,
+    kept: Option<Arc<dyn HostLink>>,
+) -> Result<Arc<dyn HostLink>, LinkError> {
     let Some(Record::Host(record)) = state.inventory.record(&host.me) else {
         let reason = "it has been removed".into();
         return Err(LinkError::Unreachable { host: host.name.clone(), reason });
@@ -118,6 +126,9 @@ async fn connect(state: &State, host: &ManagedHost) -> Result<Arc<dyn HostLink>,
             host: record.name.clone(),
             reason: "it runs in the center's process and has not been attached".into(),
         });
+    }
+    if let Some(link) = kept {
+        return Ok(link);
     }
     let address = Address { host: record.name.clone(), port: record.port };
     state.connector.connect(&address, &record.fingerprint).await

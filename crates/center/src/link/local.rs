@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::files::Files;
 use api::session::Peer;
 use api::ticket::ByteStream;
-use api::{Account, Call, Service, Session, Snapshot, What};
+use api::{Account, Acting, Call, Service, Session, Snapshot, What};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use vim::{Args, MoRef, Value};
@@ -52,14 +52,20 @@ impl HostLink for LocalLink {
         &self.address
     }
 
-    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
-        let call = Call::new(
+    async fn invoke(
+        &self,
+        this: &MoRef,
+        args: Args,
+        acting: Option<Acting>,
+    ) -> Result<Option<Value>, LinkError> {
+        let mut call = Call::new(
             self.service.clone(),
             self.peer.clone(),
             Some(self.session.clone()),
             this.clone(),
             args,
         );
+        call.acting = acting.map(Arc::new);
         Ok(self.service.invoke(call).await?)
     }
 

@@ -12,6 +12,7 @@ mod remote_filter;
 use std::io;
 use std::sync::Arc;
 
+use api::Acting;
 use api::files::Files;
 use api::ticket::ByteStream;
 use async_trait::async_trait;
@@ -103,11 +104,17 @@ pub trait HostLink: Send + Sync + 'static {
     /// The host's address as people know it.
     fn address(&self) -> &str;
 
-    /// Calls a method. For a `_Task` method the result is the reference of the host's task, which the stream follows.
+    /// Calls a method, for a user of the center if one is named. For a `_Task` method the result is the reference of the
+    /// host's task, which the stream follows.
     ///
     /// # Errors
     /// [`LinkError::Fault`] is the host's own answer; the others say whether it can have been carried out.
-    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError>;
+    async fn invoke(
+        &self,
+        this: &MoRef,
+        args: Args,
+        acting: Option<Acting>,
+    ) -> Result<Option<Value>, LinkError>;
 
     /// Reads a property, by number.
     async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError>;
@@ -121,6 +128,9 @@ pub trait HostLink: Send + Sync + 'static {
 
     /// The files of the host's datastores; none if the host transfers no files.
     fn files(&self) -> Option<Arc<dyn Files>>;
+
+    /// Gives back what the link holds on the host: its session there. It is not used afterwards.
+    async fn close(&self) {}
 
     /// Opens the console that one of the host's tickets stands for.
     async fn console(&self, ticket: &str) -> io::Result<Box<dyn ByteStream>>;

@@ -1,10 +1,11 @@
 //! A host on the network: its own API over VI-JSON and mutual TLS.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use api::Acting;
 use api::client::{CallError, Client, Updates};
 use api::files::Files;
 use api::ticket::ByteStream;
@@ -26,21 +27,26 @@ const NUDGE: Duration = Duration::from_millis(100);
 pub(crate) struct RemoteLink {
     address: String,
     client: Client,
-    marks: Arc<Marks>,
-    collector: Arc<std::sync::OnceLock<MoRef>>,
+    /// Marks that were asked for.
+    asked: Arc<AtomicU64>,
+    stream: Mutex<Option<Current>>,
 }
 
-/// Marks that were asked for, and those that the stream has passed.
-struct Marks {
-    asked: AtomicU64,
-    passed: watch::Sender<u64>,
+/// The last stream, from outside.
+struct Current {
+    collector: MoRef,
+    /// The mark that it has passed; closed when it has ended.
+    passed: watch::Receiver<u64>,
 }
 
 impl RemoteLink {
     /// `client` is logged in.
     pub(crate) fn new(address: &str, client: Client) -> Self {
-        let marks = Marks { asked: AtomicU64::new(0), passed: watch::Sender::new(0) };
-        Self { address: address.to_owned(), client, marks: Arc::new(marks), collector: Arc::default() }
+        Self { address: address.to_owned(), client, asked: Arc::default(), stream: Mutex::default() }
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Option<Current>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,8 +77,17 @@ impl HostLink for RemoteLink {
         &self.address
     }
 
-    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
-        self.client.invoke(this, &args).await.map_err(|error| link_error(&self.address, error))
+    async fn invoke(
+        &self,
+        this: &MoRef,
+        args: Args,
+        acting: Option<Acting>,
+    ) -> Result<Option<Value>, LinkError> {
+        let answer = match acting {
+            Some(acting) => self.client.invoke_for(&acting, this, &args).await,
+            None => self.client.invoke(this, &args).await,
+        };
+        answer.map_err(|error| link_error(&self.address, error))
     }
 
     async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
@@ -92,25 +107,48 @@ impl HostLink for RemoteLink {
             .follow(remote_filter::everything())
             .await
             .map_err(|error| link_error(&self.address, error))?;
-        let _ = self.collector.set(updates.collector().clone());
-        let marks = self.marks.clone();
-        Ok(Box::new(RemoteStream { address: self.address.clone(), updates, marks }))
+        // Its whole state, read from now on, is beyond all marks so far.
+        let (passed, seen) = watch::channel(self.asked.load(Ordering::SeqCst));
+        let old = self.stream().replace(Current { collector: updates.collector().clone(), passed: seen });
+        if let Some(Current { collector, .. }) = old {
+            let destroyed = self.client.invoke(&collector, &call!(DestroyPropertyCollector {})).await;
+            if let Err(error) = destroyed {
+                tracing::debug!(host = self.address, %error, "the collector of an old stream stays");
+            }
+        }
+        Ok(Box::new(RemoteStream {
+            address: self.address.clone(),
+            updates,
+            asked: self.asked.clone(),
+            passed,
+        }))
     }
 
     async fn mark(&self) -> Result<u64, LinkError> {
-        let mark = self.marks.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let Some(collector) = self.collector.get().cloned() else { return Ok(mark) };
-        let (client, mut passed) = (self.client.clone(), self.marks.passed.subscribe());
+        let mark = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let current = self.stream().as_ref().map(|now| (now.collector.clone(), now.passed.clone()));
+        let Some((collector, mut passed)) = current else { return Ok(mark) };
+        let client = self.client.clone();
         // The wait that is under way knows nothing of the mark: it is ended until one has begun that does.
         tokio::spawn(async move {
             while *passed.borrow_and_update() < mark {
                 if client.invoke(&collector, &call!(CancelWaitForUpdates {})).await.is_err() {
                     return;
                 }
-                let _ = tokio::time::timeout(NUDGE, passed.wait_for(|passed| *passed >= mark)).await;
+                let waited = tokio::time::timeout(NUDGE, passed.wait_for(|passed| *passed >= mark)).await;
+                // The stream has ended: nobody waits for its marks.
+                if matches!(waited, Ok(Err(_))) {
+                    return;
+                }
             }
         });
         Ok(mark)
+    }
+
+    async fn close(&self) {
+        if let Err(error) = self.client.logout().await {
+            tracing::debug!(host = self.address, %error, "the session on the host stays until it is idle");
+        }
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {
@@ -126,7 +164,8 @@ impl HostLink for RemoteLink {
 struct RemoteStream {
     address: String,
     updates: Updates,
-    marks: Arc<Marks>,
+    asked: Arc<AtomicU64>,
+    passed: watch::Sender<u64>,
 }
 
 #[async_trait]
@@ -134,12 +173,12 @@ impl HostStream for RemoteStream {
     async fn next(&mut self) -> Result<Changes, LinkError> {
         let mut broken = 0;
         loop {
-            let asked = self.marks.asked.load(Ordering::SeqCst);
-            let hurry = asked > *self.marks.passed.borrow();
+            let asked = self.asked.load(Ordering::SeqCst);
+            let hurry = asked > *self.passed.borrow();
             let error = match self.updates.next(Some(if hurry { Duration::ZERO } else { WAIT })).await {
                 Ok(batch) => {
                     broken = 0;
-                    let passed = self.marks.passed.send_replace(asked);
+                    let passed = self.passed.send_replace(asked);
                     match batch {
                         Some(batch) => return Ok(self.changes(&batch, asked)),
                         None if hurry && asked > passed => {

@@ -25,10 +25,12 @@ const TASK: ManagedId = managed_id!(Task);
 /// Numbers that a batch may need beside one for each of its objects.
 const SPARE_IDS: u64 = 4;
 
+/// `asked_at` is the turn of the tasks' book when a whole state was asked for.
 pub(super) async fn apply(
     state: &Arc<State>,
     host: &Arc<ManagedHost>,
     changes: Changes,
+    asked_at: u64,
 ) -> Result<(), FollowError> {
     let whole = changes.reset;
     let sorted = facts::sort(changes.changes);
@@ -79,6 +81,9 @@ pub(super) async fn apply(
     }
     for task in tasks.1 {
         host.tasks.forget(&task);
+    }
+    if whole {
+        host.tasks.forget_unlisted(asked_at);
     }
     if whole {
         events::begin(state, host, latest.as_ref().map(|(_, event)| event)).await;

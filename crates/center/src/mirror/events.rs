@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use api::Acting;
 use store::Collection;
 use vim::{DateTime, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
@@ -88,7 +89,7 @@ async fn missed(host: &ManagedHost, manager: &MoRef, taken: i32, since: i64) -> 
         time: EventFilterSpecByTime { beginTime: DateTime::from_micros(since) },
         maxCount: PAGE,
     });
-    let answer = host.link().ok()?.invoke(manager, call!(QueryEvents { filter: filter })).await;
+    let answer = host.link().ok()?.invoke(manager, call!(QueryEvents { filter: filter }), None).await;
     let events =
         answer.map_err(|error| tracing::warn!(host = host.name, %error, "events were missed")).ok()??;
     let key = |event: &Arc<Object>| event.get(field!(Event.key)).unwrap_or(0);
@@ -105,6 +106,9 @@ fn translate(state: &State, host: &ManagedHost, event: &Arc<Object>) -> Object {
     let fixed = refs.fixed().clone();
     drop(refs);
     let mut event = mapped.as_object().map_or_else(|| Object::clone(event), |event| Object::clone(event));
+    if let Some(user) = event.get(field!(Event.userName)).and_then(Acting::user_in).map(str::to_owned) {
+        event.set(field!(Event.userName), user);
+    }
     // The center numbers its own; a chain is one of the host's tasks.
     event.put(field!(Event.chainId).number(), None);
     let tree = state.inventory.tree.snapshot();

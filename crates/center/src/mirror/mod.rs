@@ -44,13 +44,16 @@ pub(crate) async fn follow(
     mut synchronised: impl FnMut(),
 ) -> FollowError {
     let mut gathered = Changes::default();
+    let mut reset_at = 0;
     loop {
+        let turn = host.tasks.next_turn();
         let changes = match stream.next().await {
             Ok(changes) => changes,
             Err(error) => return error.into(),
         };
         if changes.reset {
             gathered = Changes::default();
+            reset_at = turn;
         }
         let more = changes.more;
         gathered.reset |= changes.reset;
@@ -65,14 +68,10 @@ pub(crate) async fn follow(
         }
         let batch = std::mem::take(&mut gathered);
         let (whole, mark) = (batch.reset, batch.mark);
-        if let Err(error) = apply::apply(state, host, batch).await {
+        if let Err(error) = apply::apply(state, host, batch, reset_at).await {
             return error;
         }
-        host.applied.send_if_modified(|applied| {
-            let newer = mark > *applied;
-            *applied = (*applied).max(mark);
-            newer
-        });
+        host.show_up_to(mark, whole);
         if whole {
             synchronised();
         }

@@ -8,6 +8,8 @@ use vim::{Args, Fault, MoRef, Value, call, fault, field, managed_id, method, pro
 use super::moving::remove_compute;
 use super::{Table, not_supported, pool};
 use crate::events::HostWord;
+use crate::forward::By;
+use crate::hosts::ManagedHost;
 use crate::inventory::Plan;
 use crate::link::LinkError;
 use crate::mirror;
@@ -21,7 +23,7 @@ pub(super) fn register(table: &mut Table) {
         destroy_with_vms(state, call, call!(UnregisterVM {}), "VirtualMachine.Inventory.Unregister").await
     });
     table.on(managed_id!(Datastore), method!(DestroyDatastore), |state, call| async move {
-        state.destroy_datastore(&call.this).await.map(|()| None)
+        state.destroy_datastore(&call.this, &By::caller(&call)).await.map(|()| None)
     });
 }
 
@@ -55,8 +57,10 @@ async fn destroy(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> 
             destroy_with_vms(state, call, call!(Destroy_Task {}), "VirtualMachine.Inventory.Delete").await
         }
         Record::Datastore(_) => {
-            call.task(options, move |_| async move { state.destroy_datastore(&me).await.map(|()| None) })
-                .await
+            call.task(options, move |running| async move {
+                state.destroy_datastore(&me, &By::task(&running)).await.map(|()| None)
+            })
+            .await
         }
         Record::Folder(_) | Record::Datacenter(_) | Record::Compute(_) => {
             call.task(options, move |_| async move {
@@ -71,15 +75,15 @@ async fn destroy(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> 
 async fn destroy_with_vms(
     state: Arc<State>,
     call: Call,
-    by: Args,
+    end: Args,
     privilege: &'static str,
 ) -> Result<Option<Value>, Fault> {
     state.may_end(&call, privilege)?;
     let (options, asked) = (state.alone(&call), call.clone());
-    call.task(options, move |_| async move {
+    call.task(options, move |running| async move {
         // What has come into the folder since is checked as well.
         let vms = state.may_end(&asked, privilege)?;
-        state.destroy_vm_folder(&asked.this, vms, &by).await.map(|()| None)
+        state.destroy_vm_folder(&asked.this, vms, &end, &By::task(&running)).await.map(|()| None)
     })
     .await
 }
@@ -195,7 +199,8 @@ impl State {
         self: &Arc<Self>,
         me: &MoRef,
         vms: Vec<MoRef>,
-        by: &Args,
+        end: &Args,
+        by: &By,
     ) -> Result<(), Fault> {
         let tree = self.inventory.tree.snapshot();
         if let Some(on) = vms.iter().find(|vm| !is_powered_off(&tree, vm)) {
@@ -206,7 +211,7 @@ impl State {
             ));
         }
         for vm in &vms {
-            match self.carry_out(vm, by, None).await {
+            match self.carry_out(vm, end, by).await {
                 Ok(_) => {}
                 Err(LinkError::Fault(fault)) if fault.is_a(vim::data_id!(ManagedObjectNotFound)) => {}
                 Err(error) => return Err(error.into_fault()),
@@ -215,14 +220,14 @@ impl State {
         self.inventory.change(|plan| remove_container(plan, me)).await
     }
 
-    async fn destroy_datastore(self: &Arc<Self>, me: &MoRef) -> Result<(), Fault> {
+    async fn destroy_datastore(self: &Arc<Self>, me: &MoRef, by: &By) -> Result<(), Fault> {
         let hosts = self.hosts_with(me);
         if hosts.is_empty() {
             return Err(crate::forward::nobody_reaches(&self.name_of(me)));
         }
         for host in hosts {
             let Some(remote) = host.refs().host(me) else { continue };
-            let answer = host.link()?.invoke(&remote, call!(DestroyDatastore {})).await;
+            let answer = host.link()?.invoke(&remote, call!(DestroyDatastore {}), by.acting()).await;
             answer.map_err(LinkError::into_fault)?;
             host.settle().await.map_err(LinkError::into_fault)?;
         }
@@ -272,7 +277,9 @@ impl State {
         if let Some(link) = link {
             self.connector.release(&link).await;
         }
-        host.set_link(None);
+        if let Some(link) = host.set_link(None) {
+            ManagedHost::let_go(link);
+        }
         let mut batch = store::Batch::new();
         mirror::forget_events(&mut batch, me);
         if let Err(error) = self.inventory.store.commit(batch).await {

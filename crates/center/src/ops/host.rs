@@ -6,7 +6,7 @@ use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method, pr
 
 use super::Table;
 use crate::events::HostWord;
-use crate::hosts::{Wanted, connect_fault, supervise};
+use crate::hosts::{ManagedHost, Wanted, connect_fault, supervise};
 use crate::records::{Host, Record};
 use crate::state::State;
 
@@ -51,6 +51,9 @@ impl State {
         self.set_wanted(me, false).await?;
         host.halt();
         supervise::lose(self, &host, vim_enum!(HostSystemConnectionState.disconnected)).await;
+        if let Some(link) = host.any_link() {
+            ManagedHost::let_go(link);
+        }
         self.tell(me, HostWord::Disconnected).await;
         Ok(())
     }
@@ -78,6 +81,11 @@ impl State {
         }
         if let Some(spec) = spec {
             self.enroll_again(me, &spec).await?;
+            // It is reached in another way than before.
+            host.halt();
+            if let Some(old) = host.set_link(None) {
+                ManagedHost::let_go(old);
+            }
         }
         self.set_wanted(me, true).await?;
         self.bring_in(&host).await.map_err(|fault| {
@@ -128,10 +136,9 @@ impl State {
         let certificate = self.trusted_certificate(&wanted).await?;
         let link =
             self.connector.visit(&wanted.address, &certificate.fingerprint, &wanted.credentials).await?;
-        let summary = link
-            .read(&crate::link::names::host(), prop!(HostSystem.summary).number())
-            .await
-            .map_err(|error| connect_fault(error, &wanted.address))?;
+        let summary = link.read(&crate::link::names::host(), prop!(HostSystem.summary).number()).await;
+        link.close().await;
+        let summary = summary.map_err(|error| connect_fault(error, &wanted.address))?;
         let summary = summary.as_ref().and_then(Value::as_object).cloned();
         let summary = summary.ok_or_else(|| {
             fault!(NotSupportedHost {}, "{} is no host that can be added", wanted.address.host)

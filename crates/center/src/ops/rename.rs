@@ -6,6 +6,7 @@ use api::Call;
 use vim::{Fault, MoRef, Value, arg, call, managed_id, method};
 
 use super::{Table, not_supported, pool};
+use crate::forward::By;
 use crate::names;
 use crate::records::Record;
 use crate::state::State;
@@ -15,7 +16,7 @@ pub(super) fn register(table: &mut Table) {
     table.on(managed_id!(ManagedEntity), method!(Reload), |_, _| async { Ok(None) });
     table.on(managed_id!(Datastore), method!(RenameDatastore), |state, call| async move {
         let name = names::parse(call.required(arg!(RenameDatastore.newName))?, Some(&call.this))?;
-        state.rename_datastore(&call.this, &name).await.map(|()| None)
+        state.rename_datastore(&call.this, &name, &By::caller(&call)).await.map(|()| None)
     });
 }
 
@@ -30,10 +31,9 @@ async fn rename(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
             state.carry(call, options).await
         }
         Some(Record::Datastore(_)) => {
-            call.task(
-                options,
-                move |_| async move { state.rename_datastore(&me, &name).await.map(|()| None) },
-            )
+            call.task(options, move |running| async move {
+                state.rename_datastore(&me, &name, &By::task(&running)).await.map(|()| None)
+            })
             .await
         }
         Some(_) => {
@@ -80,7 +80,7 @@ pub(crate) fn check_vm_name(state: &State, me: &MoRef, name: &str) -> Result<(),
 
 impl State {
     /// Renames a datastore on every host that has it.
-    async fn rename_datastore(self: &Arc<Self>, me: &MoRef, name: &str) -> Result<(), Fault> {
+    async fn rename_datastore(self: &Arc<Self>, me: &MoRef, name: &str, by: &By) -> Result<(), Fault> {
         {
             let records = self.inventory.records();
             let Some(Record::Datastore(known)) = records.get(me) else {
@@ -103,7 +103,8 @@ impl State {
         }
         for host in hosts {
             let Some(remote) = host.refs().host(me) else { continue };
-            let answer = host.link()?.invoke(&remote, call!(RenameDatastore { newName: name })).await;
+            let answer =
+                host.link()?.invoke(&remote, call!(RenameDatastore { newName: name }), by.acting()).await;
             answer.map_err(crate::LinkError::into_fault)?;
             host.settle().await.map_err(crate::LinkError::into_fault)?;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::files::Files;
 use api::ticket::ByteStream;
-use api::{Account, Authority, Call, Core, Methods, Service, Snapshot, TaskOptions};
+use api::{Account, Acting, Authority, Call, Core, Methods, Service, Snapshot, TaskOptions};
 use async_trait::async_trait;
 use center::link::{Changes, HostLink, HostStream, LinkError, LocalLink, names};
 use store::Store;
@@ -328,13 +328,33 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
             .await
         }
     });
+    // What is registered here has a disk on the datastore that only this host has.
+    methods.on(managed_id!(Folder), method!(RegisterVM_Task), |call: Call| async move {
+        let state = call.state();
+        let named = |node: &&Arc<api::Node>| {
+            let name =
+                node.me().is_a(managed_id!(Datastore)).then(|| node.get(prop!(Datastore.name))).flatten();
+            name.is_some_and(|name| name.starts_with("own-"))
+        };
+        let own = state.iter().find(named).expect("a datastore").me().clone();
+        let asked = call.clone();
+        call.task(TaskOptions::default(), move |_| async move {
+            asked.check(&own, "Datastore.AllocateSpace")?;
+            add_vm(&asked.service.core, "99", "registered", "uuid-99");
+            Ok(Some(vm_ref("99").into()))
+        })
+        .await
+    });
     methods.on(VM, method!(PowerOnVM_Task), move |call| {
         let gate = gate.clone();
         async move {
             let (core, vm) = (call.service.core.clone(), call.this.clone());
+            let user = call.user().to_owned();
             call.task(TaskOptions::default(), move |_| async move {
                 gate.acquire().await.expect("the gate stays").forget();
                 set_power(&core, &vm, "poweredOn");
+                let about = vim!(VmEventArgument { name: "a VM", vm: vm });
+                core.events.post(vim!(VmPoweredOnEvent { userName: user, vm: about, template: false })).await;
                 Ok(None)
             })
             .await
@@ -421,10 +441,10 @@ impl HostLink for CutLink {
     fn address(&self) -> &str {
         self.local.address()
     }
-    async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, LinkError> {
+    async fn invoke(&self, this: &MoRef, args: Args, by: Option<Acting>) -> Result<Option<Value>, LinkError> {
         self.open()?;
         let (local, this) = (self.local.clone(), this.clone());
-        self.home.spawn(async move { local.invoke(&this, args).await }).await.expect("the host lives")
+        self.home.spawn(async move { local.invoke(&this, args, by).await }).await.expect("the host lives")
     }
     async fn read(&self, object: &MoRef, property: u16) -> Result<Option<Value>, LinkError> {
         self.open()?;

@@ -97,8 +97,10 @@ async fn register_vm(
         entity_name: Some(path.clone()),
         ..TaskOptions::default()
     };
+    let call_of_task = call.clone();
     call.task(options, move |running| async move {
-        let vm = host.register_vm(&path, name.as_deref(), template, pool, &running.task).await?;
+        let may = |datastore: &MoRef, privilege: &str| call_of_task.check(datastore, privilege);
+        let vm = host.register_vm(&path, name.as_deref(), template, pool, &running.task, &may).await?;
         host.post(&vm, events::Vm::Registered, &who.in_task(&running)).await;
         Ok(Some(Value::Ref(vm.me.clone())))
     })

@@ -11,7 +11,7 @@ mod file_objects;
 mod folder;
 mod in_use;
 mod network_system;
-mod place;
+pub(crate) mod place;
 mod snapshot;
 mod vm;
 

@@ -1,16 +1,22 @@
 //! Registering a machine that has its files already.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
 use vim::{DateTime, Fault, MoRef, fault};
 
 use super::{blocking, files};
 use crate::host::Registered;
+use crate::methods::place::{BROWSE, MANAGE};
 use crate::vm::Vm;
+use crate::vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
 use crate::{Host, ids};
 
+const ALLOCATE: &str = "Datastore.AllocateSpace";
+
 impl Host {
-    /// Registers the machine whose `.vmx` this is.
+    /// Registers the machine whose `.vmx` this is. `may` says whether who asks has a privilege on a datastore.
     pub(crate) async fn register_vm(
         self: &Arc<Self>,
         path: &str,
@@ -18,9 +24,11 @@ impl Host {
         template: bool,
         pool: MoRef,
         task: &MoRef,
+        may: &(dyn Fn(&MoRef, &str) -> Result<(), Fault> + Sync),
     ) -> Result<Arc<Vm>, Fault> {
         let _placing = self.placing.lock().await;
         let home = self.datastores.parse(path)?;
+        may(&self.datastores.of(&home)?.me(), BROWSE)?;
         let known = self.all_vms().into_iter().find(|vm| vm.state().home == home);
         if let Some(known) = known {
             return Err(fault!(
@@ -31,6 +39,9 @@ impl Host {
         }
         let (datastores, at) = (self.datastores.clone(), home.clone());
         let mut loaded = blocking(move || files::load(&datastores, &at, DateTime::now())).await?;
+        for (datastore, privilege) in takes(&loaded) {
+            may(&ids::datastore(datastore), privilege)?;
+        }
         if let Some(name) = name.filter(|name| !name.is_empty()) {
             crate::plan::check_name(name)?;
             name.clone_into(&mut loaded.config.name);
@@ -71,4 +82,21 @@ impl Host {
         self.publish(&vm);
         Ok(vm)
     }
+}
+
+/// What a machine's configuration, now and in its snapshots, takes on which datastores: it writes to its disks, and to
+/// the files of its serial ports, and reads its media.
+fn takes(loaded: &files::Loaded) -> BTreeSet<(Uuid, &'static str)> {
+    let frozen = loaded.frozen.values().map(AsRef::as_ref);
+    let devices = std::iter::once(&loaded.config).chain(frozen).flat_map(|config| config.devices.values());
+    let of_device = |device: &Device| match &device.kind {
+        Kind::Disk(disk) => {
+            let images = std::iter::once(&disk.file).chain(&disk.parents);
+            images.map(|file| (file.datastore, ALLOCATE)).collect()
+        }
+        Kind::Cdrom(Cdrom { medium: Medium::Iso(file) }) => vec![(file.datastore, BROWSE)],
+        Kind::Serial(Serial { backing: SerialBacking::File(file), .. }) => vec![(file.datastore, MANAGE)],
+        _ => Vec::new(),
+    };
+    devices.flat_map(of_device).collect()
 }

@@ -1,0 +1,102 @@
+//! For whom a center calls a host: one of its own users, whom the host does not know. The host writes the user into its
+//! tasks and events behind its center's account, as ESXi does, and heeds what the center says that the user may not do.
+//!
+//! Over HTTP it travels in the header [`HEADER`], which only a center's session may use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vim::MoRef;
+
+use crate::accounts::CENTER_ACCOUNT;
+use crate::files::{escape, unescape};
+
+/// `user=<name>`, then `<privilege>=<id>,<id>` for each limit, with `&` between, each part escaped as in a URL.
+pub const HEADER: &str = "esfera-acting";
+const USER: &str = "user";
+
+/// A center's user, for whom it calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acting {
+    /// The center's account and the user, as the host shows them.
+    shown: String,
+    limits: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Acting {
+    pub fn new(user: &str) -> Self {
+        Self { shown: format!("{CENTER_ACCOUNT}:{user}"), limits: BTreeMap::new() }
+    }
+
+    /// The user has the privilege only on these objects, by the host's ids. Only [`crate::Call::check`] heeds it.
+    #[must_use]
+    pub fn limited(mut self, privilege: &str, objects: impl IntoIterator<Item = MoRef>) -> Self {
+        let ids = objects.into_iter().map(|object| object.id().to_owned()).collect();
+        self.limits.insert(privilege.to_owned(), ids);
+        self
+    }
+
+    /// As the host's tasks and events name the user: `vpxuser:VSPHERE.LOCAL\eve`.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The center's user in a name that a host shows; none if the center acted of its own accord, or somebody else.
+    pub fn user_in(shown: &str) -> Option<&str> {
+        shown.strip_prefix(CENTER_ACCOUNT)?.strip_prefix(':')
+    }
+
+    /// Whether the center has not said that the user lacks the privilege on the object.
+    pub(crate) fn may(&self, object: &MoRef, privilege: &str) -> bool {
+        self.limits.get(privilege).is_none_or(|allowed| allowed.contains(object.id()))
+    }
+
+    /// As the header says it.
+    pub(crate) fn to_header(&self) -> String {
+        let user = Self::user_in(&self.shown).unwrap_or_default();
+        let mut text = format!("{USER}={}", escape(user));
+        for (privilege, ids) in &self.limits {
+            let ids: Vec<String> = ids.iter().map(|id| escape(id)).collect();
+            text.push_str(&format!("&{}={}", escape(privilege), ids.join(",")));
+        }
+        text
+    }
+
+    /// What a header says; none if it cannot be understood, and then the call must not be done: it may have had limits.
+    pub(crate) fn from_header(text: &str) -> Option<Self> {
+        let mut parts = text.split('&');
+        let mut acting = Self::new(&unescape(parts.next()?.strip_prefix(USER)?.strip_prefix('=')?)?);
+        for part in parts {
+            let (privilege, ids) = part.split_once('=')?;
+            let ids = ids.split(',').filter(|id| !id.is_empty());
+            acting.limits.insert(unescape(privilege)?, ids.map(unescape).collect::<Option<_>>()?);
+        }
+        Some(acting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vim::managed_id;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_user_arrives_as_it_was() {
+        let datastore = |id: &str| MoRef::new(managed_id!(Datastore), id);
+        let acting = Acting::new("VSPHERE.LOCAL\\Zoë & Co=1")
+            .limited("Datastore.Browse", [datastore("a,b"), datastore("c")])
+            .limited("Datastore.AllocateSpace", []);
+        let read = Acting::from_header(&acting.to_header()).expect("it is understood");
+        assert_eq!(read, acting);
+        assert_eq!(Acting::user_in(read.shown()), Some("VSPHERE.LOCAL\\Zoë & Co=1"));
+        assert!(read.may(&datastore("a,b"), "Datastore.Browse"));
+        assert!(!read.may(&datastore("d"), "Datastore.Browse"));
+        assert!(!read.may(&datastore("c"), "Datastore.AllocateSpace"), "none is none");
+        assert!(read.may(&datastore("d"), "Datastore.FileManagement"), "nothing was said of it");
+        for wrong in ["", "eve", "user", "user=eve&Datastore.Browse", "user=%ff", "user=eve&a=%ff"] {
+            assert_eq!(Acting::from_header(wrong), None, "{wrong}");
+        }
+        assert_eq!(Acting::user_in("vpxuser"), None);
+        assert_eq!(Acting::user_in("vpxuser2:eve"), None);
+    }
+}
