@@ -28,7 +28,7 @@ pub mod tree;
 mod view;
 
 pub use authority::{Account, Authority};
-pub use call::{Call, Methods};
+pub use call::{Answer, Call, Methods};
 pub use event::Events;
 pub use service::{Core, Service};
 pub use session::{Session, Sessions};
