@@ -10,6 +10,7 @@ mod call;
 pub mod client;
 pub mod event;
 pub mod files;
+mod hash;
 pub mod history;
 pub mod managers;
 mod needed;

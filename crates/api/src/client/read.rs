@@ -12,7 +12,7 @@ use super::{CallError, Client};
 /// How long one wait for a task lasts before the client asks again.
 const TASK_WAIT: Duration = Duration::from_secs(30);
 /// Objects in one batch: of a large state neither side holds more than that as a message.
-const MAX_BATCH_OBJECTS: i32 = 500;
+const MAX_BATCH_OBJECTS: i32 = 250;
 
 /// What a property collector had to say.
 #[derive(Clone, Debug)]

@@ -11,11 +11,10 @@ mod walk;
 mod writer;
 
 pub use node::Node;
+pub use shared::Shared;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
 pub use walk::ancestors;
 pub use writer::Writer;
-
-use shared::Shared;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -3,12 +3,16 @@
 //! Thousands of VMs have the same capability, the same default devices and texts, and what a host says of them comes as
 //! a copy for each. What is written to the tree is therefore put together from parts that are there already. The table
 //! holds the parts that were seen lately; when it has grown, those that hardly anybody uses fall out.
+//!
+//! Whoever gathers many values before he writes them has a table of his own, so that they are small at once.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use vim::{List, Object, Value};
+
+use crate::hash::Quick;
 
 /// The table is not looked through before it holds so many parts.
 const FEW: usize = 4096;
@@ -17,69 +21,71 @@ const MIN_USES: usize = 8;
 /// Longer lists (the VMs of a folder) are hardly ever equal, and take long to look at.
 const LONG_LIST: usize = 64;
 
-/// The table. A part that it does not find is only not shared.
-pub(super) struct Shared {
+/// The table, by the parts' hashes. Of parts with one hash only the last is found: others are just not shared.
+pub struct Shared {
     parts: HashMap<u64, Value>,
     /// How many parts make it look for those that may fall out.
     limit: usize,
-    hashes: RandomState,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { parts: HashMap::new(), limit: FEW, hashes: RandomState::new() }
+        Self { parts: HashMap::new(), limit: FEW }
     }
 }
 
 impl Shared {
     /// An equal value, made of shared parts.
-    pub fn share(&mut self, value: Value) -> Value {
-        match &value {
-            Value::List(list) if list.items.len() > LONG_LIST => return value,
+    pub fn share(&mut self, value: &Value) -> Value {
+        self.part(value, true)
+    }
+
+    /// `ours`: nobody else has what the value is a part of.
+    fn part(&mut self, value: &Value, ours: bool) -> Value {
+        match value {
+            Value::List(list) if list.items.len() > LONG_LIST => return value.clone(),
             Value::String(_) | Value::Ref(_) | Value::Object(_) | Value::List(_) => {}
-            _ => return value,
+            scalar => return scalar.clone(),
         }
-        let hash = self.hash(&value);
+        let hash = hash(value);
         if let Some(known) = self.parts.get(&hash)
-            && *known == value
+            && known == value
         {
             return known.clone();
         }
-        let value = match value {
-            Value::Object(object) => self.object(object).into(),
-            Value::List(list) => Value::List(self.list(list)),
-            text => text,
-        };
+        let made = self.make(value, ours && uses(value) == 1);
         if self.parts.len() >= self.limit {
             self.parts.retain(|_, part| uses(part) > MIN_USES);
             self.parts.shrink_to(FEW);
             self.limit = FEW.max(self.parts.len() * 2);
         }
-        self.parts.insert(hash, value.clone());
-        value
+        self.parts.insert(hash, made.clone());
+        made
     }
 
-    fn object(&mut self, object: Arc<Object>) -> Arc<Object> {
-        let fields = object.fields();
-        let shared: Vec<_> = fields.iter().map(|(at, value)| (*at, self.share(value.clone()))).collect();
-        let as_before = fields.iter().zip(&shared).all(|((_, before), (_, after))| is_same(before, after));
-        // An object that nobody else has may have been made with room to spare.
-        if as_before && Arc::strong_count(&object) > 1 {
-            return object;
+    /// Puts a value together that is not in the table. What is only ours is copied, though it could be kept: it may have
+    /// room to spare, and lies scattered among what is gone as soon as a message has been read. Copies lie together.
+    fn make(&mut self, value: &Value, ours: bool) -> Value {
+        match value {
+            Value::String(text) if ours => Value::String(Arc::from(&**text)),
+            Value::Object(object) => {
+                let fields = object.fields();
+                let made: Vec<_> = fields.iter().map(|(at, value)| (*at, self.part(value, ours))).collect();
+                let same = |((_, before), (_, after)): (&(u16, Value), &(u16, Value))| is_same(before, after);
+                if !ours && fields.iter().zip(&made).all(same) {
+                    return value.clone();
+                }
+                Object::from_fields(object.ty(), made).into()
+            }
+            Value::List(list) => {
+                let made: Vec<_> = list.items.iter().map(|item| self.part(item, ours)).collect();
+                if !ours && list.items.iter().zip(&made).all(|(before, after)| is_same(before, after)) {
+                    return value.clone();
+                }
+                Value::List(List::new(list.element, made))
+            }
+            other => other.clone(),
         }
-        Arc::new(Object::from_fields(object.ty(), shared))
-    }
-
-    fn list(&mut self, list: List) -> List {
-        let shared: Vec<_> = list.items.iter().map(|item| self.share(item.clone())).collect();
-        let as_before = list.items.iter().zip(&shared).all(|(before, after)| is_same(before, after));
-        if as_before { list } else { List::new(list.element, shared) }
-    }
-
-    fn hash(&self, value: &Value) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        add(&mut hasher, value);
-        hasher.finish()
     }
 }
 
@@ -103,6 +109,12 @@ fn is_same(a: &Value, b: &Value) -> bool {
         (Value::Ref(a), Value::Ref(b)) => a.is_same(b),
         _ => true,
     }
+}
+
+fn hash(value: &Value) -> u64 {
+    let mut hasher = Quick::default();
+    add(&mut hasher, value);
+    hasher.finish()
 }
 
 fn add(to: &mut impl Hasher, value: &Value) {
@@ -162,7 +174,7 @@ mod tests {
         let mut shared = Shared::default();
         let [a, b, c] = ["1", "1", "2"].map(|uuid| disk(uuid).into());
         let [a, b, c] = [a, b, c].map(|value: Value| {
-            let same = shared.share(value.clone());
+            let same = shared.share(&value);
             assert_eq!(same, value);
             same
         });
@@ -177,22 +189,22 @@ mod tests {
         let mut shared = Shared::default();
         let host = || Value::Ref(MoRef::new(managed_id!(HostSystem), "host-1"));
         let list = |length: usize| Value::List(List::new(vim::Kind::String, vec![host(); length]));
-        let [a, b] = [host(), host()].map(|host| shared.share(host));
+        let [a, b] = [host(), host()].map(|host| shared.share(&host));
         assert!(is_same(&a, &b));
-        let [short, again] = [list(2), list(2)].map(|list| shared.share(list));
+        let [short, again] = [list(2), list(2)].map(|list| shared.share(&list));
         assert!(is_same(&short, &again));
-        let [long, other] = [list(100), list(100)].map(|list| shared.share(list));
+        let [long, other] = [list(100), list(100)].map(|list| shared.share(&list));
         assert!(!is_same(&long, &other));
     }
 
     #[test]
     fn the_table_forgets_what_nobody_uses_and_keeps_what_many_do() {
         let mut shared = Shared::default();
-        let common: Vec<Value> = (0..20).map(|_| shared.share("common".into())).collect();
+        let common: Vec<Value> = (0..20).map(|_| shared.share(&"common".into())).collect();
         for n in 0..3 * FEW {
-            shared.share(format!("{n}").as_str().into());
+            shared.share(&format!("{n}").as_str().into());
         }
         assert!(shared.parts.len() <= FEW);
-        assert!(is_same(&common[0], &shared.share("common".into())));
+        assert!(is_same(&common[0], &shared.share(&"common".into())));
     }
 }

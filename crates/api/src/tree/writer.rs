@@ -65,7 +65,7 @@ impl<'t> Writer<'t> {
         if node.at(number) == value.as_ref() {
             return;
         }
-        let value = value.map(|value| self.shared.share(value));
+        let value = value.map(|value| self.shared.share(&value));
         let me = node.me().clone();
         if Arc::make_mut(node).put(number, value) {
             let touched = self.touch(&me);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::client::{CallError, Client, Updates};
 use api::files::Files;
 use api::ticket::ByteStream;
+use api::tree::Shared;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use vim::{Args, Fault, Kind, List, MoRef, Record as _, Value, call, data_id, field, schema};
@@ -94,7 +95,8 @@ impl HostLink for RemoteLink {
             .map_err(|error| link_error(&self.address, error))?;
         let _ = self.collector.set(updates.collector().clone());
         let marks = self.marks.clone();
-        Ok(Box::new(RemoteStream { address: self.address.clone(), updates, marks }))
+        let address = self.address.clone();
+        Ok(Box::new(RemoteStream { address, updates, marks, shared: Shared::default() }))
     }
 
     async fn mark(&self) -> Result<u64, LinkError> {
@@ -127,6 +129,8 @@ struct RemoteStream {
     address: String,
     updates: Updates,
     marks: Arc<Marks>,
+    /// What the portions of a state have in common, which is gathered before it is applied.
+    shared: Shared,
 }
 
 #[async_trait]
@@ -172,7 +176,7 @@ fn lost(address: &str, error: CallError) -> LinkError {
 }
 
 impl RemoteStream {
-    fn changes(&self, batch: &api::client::Batch, mark: u64) -> Changes {
+    fn changes(&mut self, batch: &api::client::Batch, mark: u64) -> Changes {
         let filters = batch.set.get(field!(UpdateSet.filterSet)).into_iter().flatten();
         let mut changes = Vec::new();
         for filter in filters {
@@ -186,7 +190,7 @@ impl RemoteStream {
                 let set = update.get(field!(ObjectUpdate.changeSet)).into_iter().flatten();
                 let properties = set.filter_map(|change| {
                     let number = ty.member(change.get(field!(PropertyChange.name))?)?;
-                    let value = change.get(field!(PropertyChange.val)).cloned();
+                    let value = change.get(field!(PropertyChange.val)).map(|value| self.shared.share(value));
                     Some((number, value.map(|value| declared(ty.members()[usize::from(number)].kind, value))))
                 });
                 let properties = properties.collect();
@@ -194,6 +198,9 @@ impl RemoteStream {
             }
         }
         let more = batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false);
+        if !more {
+            self.shared = Shared::default();
+        }
         Changes { reset: batch.full, more, changes, mark: if more { 0 } else { mark } }
     }
 }
