@@ -1,5 +1,5 @@
 """What the daemons keep in memory, resident (RSS) and with shared pages divided (PSS): a host with ten running VMs, a
-center with two hosts, `esfera sim` by its number of VMs, and a center alone over one host with many.
+center with two hosts, `esfera sim` by its number of VMs, and a center alone over hosts with many.
 """
 import re
 import sys
@@ -99,15 +99,22 @@ def simulated(room):
 
 
 def center_alone(room):
-    """A center over one simulated host in a process of its own."""
-    vms = SIMULATED[-1]
-    with Daemon(room / "host", "sim", "--esx", "--listen", "127.0.0.1:0", "--vms", str(vms)) as hosting, \
-            Daemon(room / "center", "center", "--listen", "127.0.0.1:0", "--data", str(room / "center/data")) as server:
-        empty, _ = settled(server.pid)
-        add_host(Client(server.ready), hosting)
-        rss = report(f"esfera center alone, {vms} VMs", server.pid, "", "without hosts", empty)
-        figure("center alone, for one VM", (rss - empty) * 1024 / vms, "KiB")
-        report(f"the host of {vms} simulated VMs", hosting.pid)
+    """A center over simulated hosts in processes of their own, each with as many VMs as one host may have."""
+    vms, count = SIMULATED[-1], 4
+    hosts = [Daemon(room / f"h{n}", "sim", "--esx", "--listen", f"127.0.0.{n}:0", "--vms", str(vms // count))
+             for n in range(1, count + 1)]
+    with Daemon(room / "center", "center", "--listen", "127.0.0.1:0", "--data", str(room / "center/data")) as server:
+        try:
+            empty, _ = settled(server.pid)
+            client = Client(server.ready)
+            for each in hosts:
+                add_host(client, each)
+            rss = report(f"esfera center alone, {count} hosts, {vms} VMs", server.pid, "", "without hosts", empty)
+            figure("center alone, for one VM", (rss - empty) * 1024 / vms, "KiB")
+            report(f"a host of {vms // count} simulated VMs", hosts[0].pid)
+        finally:
+            for each in hosts:
+                each.stop()
 
 
 if __name__ == "__main__":

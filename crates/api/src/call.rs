@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use vim::kind::Marker;
-use vim::{Args, Fault, Field, ManagedId, MethodId, MoRef, Release, Value, fault, schema};
+use vim::{Args, Encode, Fault, Field, ManagedId, MethodId, MoRef, Release, Value, fault, schema};
 
 use crate::session::Peer;
 use crate::{Acting, Running, Service, Session, Snapshot, TaskOptions};
@@ -127,7 +127,10 @@ pub fn invalid_argument(property: &str, message: &str) -> Fault {
     fault!(InvalidArgument { invalidProperty: property }, "{message}")
 }
 
-type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Option<Value>, Fault>> + Send + Sync>;
+/// What a method answers: a value, or what is written from the state of the tree without being made a value first.
+pub type Answer = Box<dyn Encode + Send>;
+
+type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Option<Answer>, Fault>> + Send + Sync>;
 
 /// What the methods do, by managed type and method. A type has its base types' methods too.
 #[derive(Default)]
@@ -141,6 +144,18 @@ impl Methods {
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
+    {
+        self.answer(ty, method, move |call| {
+            let answered = handler(call);
+            async { Ok(answered.await?.map(|value| Box::new(value) as Answer)) }
+        });
+    }
+
+    /// The same for a method whose answer may be too large to be made a value.
+    pub fn answer<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<Answer>, Fault>> + Send + 'static,
     {
         debug_assert!(
             schema().managed(ty).is_a(schema().managed(schema().method(method).owner)),

@@ -11,6 +11,7 @@ mod call;
 pub mod client;
 pub mod event;
 pub mod files;
+mod hash;
 pub mod history;
 pub mod managers;
 mod needed;
@@ -30,7 +31,7 @@ mod view;
 
 pub use acting::Acting;
 pub use authority::{Account, Authority};
-pub use call::{Call, Methods};
+pub use call::{Answer, Call, Methods};
 pub use event::Events;
 pub use service::{Core, Service};
 pub use session::{Session, Sessions};

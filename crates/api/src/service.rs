@@ -7,7 +7,7 @@ use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
 use crate::session::SessionObject;
 use crate::ticket::Tickets;
-use crate::{Authority, Call, Events, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
+use crate::{Answer, Authority, Call, Events, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
 
 /// What a daemon's own parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -149,6 +149,14 @@ impl Service {
     /// # Errors
     /// What the method says, or `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`, `NotSupported`.
     pub async fn invoke(&self, call: Call) -> Result<Option<Value>, Fault> {
+        Ok(self.answer(call).await?.map(|answer| vim::encode::made(&*answer)))
+    }
+
+    /// The same for who writes the answer.
+    ///
+    /// # Errors
+    /// As for [`Service::invoke`].
+    pub async fn answer(&self, call: Call) -> Result<Option<Answer>, Fault> {
         let method = schema().method(call.args.method);
         let state = call.state();
         let privilege = method.privilege.unwrap_or("System.View");

@@ -2,12 +2,14 @@
 //!
 //! Start with [`Value`] and [`Object`]; [`vim!`], [`props!`] and [`call!`] write them with names and kinds checked at
 //! compile time, [`field!`], [`prop!`] and [`arg!`] read them. [`soap`] and [`json`] are the two encodings, both driven
-//! by the table; [`path`] follows property paths, [`version`] finds out what a client speaks.
+//! by the table, and write what [`encode`] can tell them; [`path`] follows property paths, [`version`] finds out what a
+//! client speaks.
 #![forbid(unsafe_code)]
 
 extern crate self as vim;
 
 mod date;
+pub mod encode;
 mod error;
 mod fault;
 pub mod json;
@@ -25,6 +27,7 @@ pub mod version;
 pub mod wsdl;
 
 pub use date::DateTime;
+pub use encode::Encode;
 pub use error::ReadError;
 pub use fault::Fault;
 pub use reference::MoRef;

@@ -31,6 +31,16 @@ impl MoRef {
         &self.0.id
     }
 
+    /// Whether both are copies of one reference, so that keeping either takes the same room.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many copies of it there are.
+    pub fn uses(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The type's wire name.
     pub fn type_name(&self) -> &'static str {
         schema().managed(self.0.ty).name

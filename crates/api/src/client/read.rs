@@ -11,13 +11,16 @@ use super::{CallError, Client};
 
 /// How long one wait for a task lasts before the client asks again.
 const TASK_WAIT: Duration = Duration::from_secs(30);
+/// Objects in one batch: of a large state neither side holds more than that as a message.
+const MAX_BATCH_OBJECTS: i32 = 250;
 
 /// What a property collector had to say.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The `UpdateSet`.
+    /// The `UpdateSet`; `truncated` says that more follows at once.
     pub set: Arc<Object>,
-    /// It is the whole state, not what has changed: at the beginning, and when the server no longer knew the changes.
+    /// It is the whole state (or its beginning), not what has changed: at first, and when the server no longer knew the
+    /// changes.
     pub full: bool,
 }
 
@@ -203,7 +206,7 @@ impl Updates {
             let seconds = max_wait.map(|wait| i32::try_from(wait.as_secs()).unwrap_or(i32::MAX));
             let wait = call!(WaitForUpdatesEx {
                 version: self.version.as_str(),
-                options: WaitOptions { maxWaitSeconds: seconds },
+                options: WaitOptions { maxWaitSeconds: seconds, maxObjectUpdates: MAX_BATCH_OBJECTS },
             });
             let full = self.version.is_empty();
             match self.client.invoke(&self.collector, &wait).await {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use vim::{Fault, Kind, List, MoRef, Value, data_id, vim, vim_enum};
 
-use super::hash::{RefMap, RefSet};
 use super::read::{Denied, Reader};
 use super::select::{OwnSource, not_found, select};
 use super::spec::{Plan, Planned, Spec};
+use crate::hash::{RefMap, RefSet};
 use crate::service::Object;
 use crate::tree::TooOld;
 use crate::{Change, Node, What};

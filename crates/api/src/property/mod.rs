@@ -5,7 +5,6 @@
 
 mod collector;
 mod filter;
-mod hash;
 mod read;
 mod retrieve;
 mod select;

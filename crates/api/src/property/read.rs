@@ -1,7 +1,8 @@
 //! Reading planned properties of an object.
 
+use vim::encode::{Encode, Encoder};
 use vim::path::PropertyPath;
-use vim::{Fault, Kind, List, MoRef, Value, data_id, vim};
+use vim::{DataId, Fault, Kind, List, MoRef, Value, data_id, field, vim};
 
 use super::spec::{Plan, Planned};
 use crate::service::{Computed, Object, not_authenticated};
@@ -86,20 +87,6 @@ impl Reader<'_> {
         self.value(object, &planned.path.compiled, planned.computed)
     }
 
-    /// The object with the properties of the plan.
-    pub fn content(&self, object: &Object, plan: &Plan) -> Result<Value, Fault> {
-        let denied = self.denied(object, plan)?;
-        let mut properties = Vec::with_capacity(plan.paths.len());
-        for planned in plan.paths.iter().filter(|planned| !denied.is_denied(planned)) {
-            if let Some(value) = self.planned(object, planned) {
-                properties.push(vim!(DynamicProperty { name: planned.name(), val: value }).into());
-            }
-        }
-        let properties = List::new(Kind::Data(data_id!(DynamicProperty)), properties);
-        let missing = self.missing(object, plan, denied);
-        Ok(vim!(ObjectContent { obj: object.me(), propSet: properties, missingSet: missing }).into())
-    }
-
     /// `NoPermission` for each path that the reader may not read.
     pub fn missing(&self, object: &Object, plan: &Plan, denied: Denied) -> Option<List> {
         let mut missing: Vec<Value> = Vec::new();
@@ -113,6 +100,54 @@ impl Reader<'_> {
             }
         }
         (!missing.is_empty()).then(|| List::new(Kind::Data(data_id!(MissingProperty)), missing))
+    }
+}
+
+pub(super) const CONTENT: DataId = data_id!(ObjectContent);
+
+/// An object with the properties of the plan, as an `ObjectContent`.
+pub(super) struct Content<'a> {
+    pub reader: Reader<'a>,
+    pub object: &'a Object,
+    pub plan: &'a Plan,
+    pub denied: Denied,
+}
+
+impl Encode for Content<'_> {
+    fn encode(&self, to: &mut dyn Encoder) {
+        let Self { reader, object, plan, denied } = self;
+        let me = Value::Ref(object.me().clone());
+        let readable = plan.paths.iter().filter(|planned| !denied.is_denied(planned));
+        let properties: Vec<(&Planned, Value)> =
+            readable.filter_map(|planned| Some((planned, reader.planned(object, planned)?))).collect();
+        let missing = reader.missing(object, plan, *denied).map(Value::List);
+        to.object(CONTENT, &mut |fields| {
+            fields.field(field!(ObjectContent.obj).number(), &me);
+            if !properties.is_empty() {
+                fields.field(field!(ObjectContent.propSet).number(), &Properties(&properties));
+            }
+            if let Some(missing) = &missing {
+                fields.field(field!(ObjectContent.missingSet).number(), missing);
+            }
+        });
+    }
+}
+
+/// Properties with their values, each as a `DynamicProperty`.
+struct Properties<'a>(&'a [(&'a Planned, Value)]);
+
+impl Encode for Properties<'_> {
+    fn encode(&self, to: &mut dyn Encoder) {
+        const PROPERTY: DataId = data_id!(DynamicProperty);
+        to.list(PROPERTY, &mut |items| {
+            for (planned, value) in self.0 {
+                let name = Value::String(planned.name());
+                items.object(PROPERTY, &mut |fields| {
+                    fields.field(field!(DynamicProperty.name).number(), &name);
+                    fields.field(field!(DynamicProperty.val).number(), value);
+                });
+            }
+        });
     }
 }
 

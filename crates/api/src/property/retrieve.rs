@@ -3,31 +3,28 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vim::{
-    Fault, Kind, List, ManagedId, Object as Data, Value, arg, data_id, fault, field, managed_id, method, vim,
-};
+use vim::encode::{Encode, Encoder};
+use vim::{Fault, ManagedId, Object as Data, Value, arg, data_id, fault, field, managed_id, method};
 
+use super::read::{CONTENT, Content, Denied, Reader};
 use super::select::{not_found, select};
 use super::spec::{Plan, Spec};
 use super::{MAX_FILTER_SPECS, MAX_TOKENS};
 use crate::call::invalid_argument;
 use crate::service::Object;
 use crate::session::random_uuid;
-use crate::{Call, Methods, Snapshot};
+use crate::{Answer, Call, Methods, Service, Session, Snapshot};
 
-type Reply = Result<Option<Value>, Fault>;
+type Reply = Result<Option<Answer>, Fault>;
 
 const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
-const CONTENT: Kind = Kind::Data(data_id!(ObjectContent));
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.on(COLLECTOR, method!(RetrieveProperties), |call| async move { retrieve(&call) });
-    methods.on(COLLECTOR, method!(RetrievePropertiesEx), |call| async move { retrieve_ex(&call) });
-    methods.on(
-        COLLECTOR,
-        method!(ContinueRetrievePropertiesEx),
-        |call| async move { proceed(&call).map(Some) },
-    );
+    methods.answer(COLLECTOR, method!(RetrieveProperties), |call| async move { retrieve(&call) });
+    methods.answer(COLLECTOR, method!(RetrievePropertiesEx), |call| async move { retrieve_ex(&call) });
+    methods.answer(COLLECTOR, method!(ContinueRetrievePropertiesEx), |call| async move {
+        proceed(&call).map(Some)
+    });
     methods.on(COLLECTOR, method!(CancelRetrievePropertiesEx), |call| async move {
         take(&call, call.required(arg!(CancelRetrievePropertiesEx.token))?)?;
         Ok(None)
@@ -70,18 +67,60 @@ fn begin<'a>(
 }
 
 impl Rest {
-    fn next_page(&mut self, call: &Call) -> Result<Vec<Value>, Fault> {
+    fn next_page(&mut self, call: &Call) -> Result<Page, Fault> {
         let state = self.state.clone();
         let reader = call.reader(&state);
         let count = self.page.min(self.objects.len());
-        self.objects.drain(..count).map(|(object, plan)| reader.content(&object, &plan)).collect()
+        let objects = self.objects.drain(..count).map(|(object, plan)| {
+            let denied = reader.denied(&object, &plan)?;
+            Ok((object, plan, denied))
+        });
+        let objects = objects.collect::<Result<_, Fault>>()?;
+        Ok(Page { service: call.service.clone(), session: call.session.clone(), state, objects })
+    }
+}
+
+/// Objects whose properties are read when they are written: an answer about thousands is never held as values.
+struct Page {
+    service: Arc<Service>,
+    session: Option<Arc<Session>>,
+    state: Arc<Snapshot>,
+    objects: Vec<(Object, Arc<Plan>, Denied)>,
+}
+
+impl Encode for Page {
+    fn encode(&self, to: &mut dyn Encoder) {
+        let reader = Reader { service: &self.service, session: self.session.as_deref(), state: &self.state };
+        to.list(CONTENT, &mut |items| {
+            for (object, plan, denied) in &self.objects {
+                Content { reader, object, plan, denied: *denied }.encode(items);
+            }
+        });
+    }
+}
+
+/// A `RetrieveResult`.
+struct Retrieved {
+    page: Page,
+    /// If there is more.
+    token: Option<Value>,
+}
+
+impl Encode for Retrieved {
+    fn encode(&self, to: &mut dyn Encoder) {
+        to.object(data_id!(RetrieveResult), &mut |fields| {
+            if let Some(token) = &self.token {
+                fields.field(field!(RetrieveResult.token).number(), token);
+            }
+            fields.field(field!(RetrieveResult.objects).number(), &self.page);
+        });
     }
 }
 
 fn retrieve(call: &Call) -> Reply {
     let specs = call.required(arg!(RetrieveProperties.specSet))?;
-    let contents = begin(call, call.state(), specs.iter(), usize::MAX)?.next_page(call)?;
-    Ok((!contents.is_empty()).then(|| Value::List(List::new(CONTENT, contents))))
+    let page = begin(call, call.state(), specs.iter(), usize::MAX)?.next_page(call)?;
+    Ok(if page.objects.is_empty() { None } else { Some(Box::new(page)) })
 }
 
 fn retrieve_ex(call: &Call) -> Reply {
@@ -104,8 +143,8 @@ fn retrieve_ex(call: &Call) -> Reply {
 }
 
 /// The next page, and a token if there is more.
-fn reply(call: &Call, mut rest: Rest) -> Result<Value, Fault> {
-    let contents = rest.next_page(call)?;
+fn reply(call: &Call, mut rest: Rest) -> Result<Answer, Fault> {
+    let page = rest.next_page(call)?;
     let mut token = None;
     if !rest.objects.is_empty() {
         let tokens = call.session()?.local::<Tokens>();
@@ -115,9 +154,9 @@ fn reply(call: &Call, mut rest: Rest) -> Result<Value, Fault> {
         }
         let name = random_uuid();
         tokens.push_back((name.clone(), rest));
-        token = Some(name);
+        token = Some(name.into());
     }
-    Ok(vim!(RetrieveResult { token: token, objects: List::new(CONTENT, contents) }).into())
+    Ok(Box::new(Retrieved { page, token }))
 }
 
 fn take(call: &Call, token: &str) -> Result<Rest, Fault> {
@@ -132,7 +171,7 @@ fn take(call: &Call, token: &str) -> Result<Rest, Fault> {
     })
 }
 
-fn proceed(call: &Call) -> Result<Value, Fault> {
+fn proceed(call: &Call) -> Result<Answer, Fault> {
     let rest = take(call, call.required(arg!(ContinueRetrievePropertiesEx.token))?)?;
     reply(call, rest)
 }

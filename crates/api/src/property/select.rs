@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use vim::{Fault, ManagedId, MoRef, Value, fault};
 
-use super::hash::{RefMap, RefSet};
 use super::read::Reader;
 use super::spec::{Plan, Spec};
+use crate::hash::{RefMap, RefSet};
 use crate::service::Object;
 use crate::session::SessionObject;
 

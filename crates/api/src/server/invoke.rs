@@ -10,7 +10,7 @@ use super::connection::Remote;
 use super::routes::App;
 use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
-use crate::{Acting, Call, Session};
+use crate::{Acting, Answer, Call, Session};
 
 /// The longest name that a client may give its operation, in characters; the rest is cut off.
 const MAX_OPERATION_ID_CHARS: usize = 256;
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 
 /// What a method answered.
 pub(super) struct Done {
-    pub result: Option<Value>,
+    pub result: Option<Answer>,
     /// The session that the call has begun: the client is to be given its key.
     pub begun: Option<Arc<Session>>,
 }
@@ -67,7 +67,7 @@ impl App {
         }
         let new_session = call.new_session.clone();
         let run = async move {
-            let work = tokio::spawn(async move { service.invoke(call).await });
+            let work = tokio::spawn(async move { service.answer(call).await });
             let ended = if only_waits(name) { AbortOnDropHandle::new(work).await } else { work.await };
             ended.unwrap_or_else(|error| {
                 tracing::error!(method = name, %error, "a method failed by an internal error");

@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
-use vim::{Fault, MoRef, Record, Release, Value, api_release, data_id, fault, json, managed_id, schema};
+use vim::{Encode, Fault, MoRef, Record, Release, api_release, data_id, fault, json, managed_id, schema};
 
 use super::SESSION_HEADER;
 use super::auth::peer;
@@ -71,9 +71,10 @@ pub(super) async fn call(
     match app.invoke(asked, args).await {
         Ok(done) => {
             let returns = schema().method(method).returns.as_ref();
-            let result = returns.zip(done.result.as_ref());
-            let result = result.map(|(member, value)| (member.kind, member.list, value));
-            let mut response = answer(&headers, result, release).await;
+            let result = returns.zip(done.result.as_deref());
+            let result = result.map(|(member, value)| (member.kind, member.list, value as _));
+            let text = result.map(|result| written(result, release));
+            let mut response = answer(&headers, text).await;
             if let Some(key) = done.begun.and_then(|session| HeaderValue::from_str(&session.key).ok()) {
                 response.headers_mut().insert(SESSION_HEADER, key);
             }
@@ -93,20 +94,25 @@ async fn property(app: &App, headers: &HeaderMap, asked: &Asked, name: &str) -> 
     match app.fetch(asked, name) {
         Ok(value) => {
             let member = &ty.properties[usize::from(number)];
-            let value = value.as_ref().map(|value| (member.kind, member.list, value));
-            answer(headers, value, asked.release).await
+            let text = value.map(|value| written((member.kind, member.list, &value), asked.release));
+            answer(headers, text).await
         }
         Err(fault) => failed(headers, status_of(&fault), &fault, asked.release).await,
     }
 }
 
-async fn answer(headers: &HeaderMap, value: Option<(vim::Kind, bool, &Value)>, release: Release) -> Response {
-    let Some((kind, list, value)) = value else {
-        return StatusCode::NO_CONTENT.into_response();
-    };
+/// A value of the declared kind (list or not) as text.
+fn written((kind, list, value): (vim::Kind, bool, &dyn Encode), release: Release) -> Vec<u8> {
     let mut out = Vec::new();
     json::write_value(&mut out, kind, list, value, release);
-    body::answer(headers, StatusCode::OK, JSON, out).await
+    out
+}
+
+async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>) -> Response {
+    match text {
+        Some(text) => body::answer(headers, StatusCode::OK, JSON, text).await,
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
 async fn failed(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {

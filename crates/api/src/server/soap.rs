@@ -55,7 +55,8 @@ pub(super) async fn call(
             let method = args.method;
             match app.invoke(asked, args).await {
                 Ok(done) => {
-                    soap::write_response(&mut out, method, done.result.as_ref(), release);
+                    let result = done.result.as_deref().map(|result| result as _);
+                    soap::write_response(&mut out, method, result, release);
                     begun = done.begun;
                     StatusCode::OK
                 }
@@ -64,7 +65,7 @@ pub(super) async fn call(
         }
         Call::Fetch { property } => match app.fetch(&asked, &property) {
             Ok(value) => {
-                soap::write_fetch_response(&mut out, value.as_ref(), release);
+                soap::write_fetch_response(&mut out, value.as_ref().map(|value| value as _), release);
                 StatusCode::OK
             }
             Err(fault) => write_fault(&mut out, &fault, release),

@@ -5,11 +5,13 @@
 //! knows version *n* finds there what has changed since.
 
 mod node;
+mod shared;
 mod snapshot;
 mod walk;
 mod writer;
 
 pub use node::Node;
+pub use shared::Shared;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
 pub use walk::ancestors;
 pub(crate) use walk::root_folder;
@@ -26,7 +28,8 @@ pub const LOG_CHANGES: usize = 200_000;
 /// The tree of managed objects.
 pub struct Tree {
     current: ArcSwap<Snapshot>,
-    writing: Mutex<()>,
+    /// The writer's, whose turn it is.
+    shared: Mutex<Shared>,
     version: watch::Sender<u64>,
 }
 
@@ -40,7 +43,7 @@ impl Tree {
     pub fn new() -> Self {
         let first = Snapshot::default();
         let version = watch::Sender::new(first.version());
-        Self { current: ArcSwap::from_pointee(first), writing: Mutex::new(()), version }
+        Self { current: ArcSwap::from_pointee(first), shared: Mutex::default(), version }
     }
 
     /// The state as it is now.
@@ -51,9 +54,10 @@ impl Tree {
     /// Changes the tree. What `change` does becomes visible at once and as a whole when it returns; it must not block.
     ///
     /// If it changes nothing, there is no new version.
-    pub fn write<R>(&self, change: impl FnOnce(&mut Writer) -> R) -> R {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = Writer::new(Snapshot::clone(&self.current.load()));
+    pub fn write<R>(&self, change: impl FnOnce(&mut Writer<'_>) -> R) -> R {
+        // Held to the end: one writer at a time.
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = Writer::new(Snapshot::clone(&self.current.load()), &mut shared);
         let result = change(&mut writer);
         if let Some(next) = writer.finish() {
             let version = next.version();

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use vim::kind::Marker;
 use vim::{Field, List, MoRef, Props, Value};
 
+use super::shared::Shared;
 use super::snapshot::ById;
 use super::{Change, Commit, LOG_CHANGES, Node, Snapshot, What};
 
 /// A change of the tree that is being made. Reads through it see what it has written so far.
-pub struct Writer {
+pub struct Writer<'t> {
     state: Snapshot,
+    shared: &'t mut Shared,
     changed: HashMap<MoRef, Touched>,
     /// The objects of `changed` in the order in which they were first touched.
     order: Vec<MoRef>,
@@ -24,9 +26,9 @@ struct Touched {
     properties: Vec<u16>,
 }
 
-impl Writer {
-    pub(super) fn new(state: Snapshot) -> Self {
-        Self { state, changed: HashMap::new(), order: Vec::new() }
+impl<'t> Writer<'t> {
+    pub(super) fn new(state: Snapshot, shared: &'t mut Shared) -> Self {
+        Self { state, shared, changed: HashMap::new(), order: Vec::new() }
     }
 
     pub fn find(&self, reference: &MoRef) -> Option<&Arc<Node>> {
@@ -63,6 +65,7 @@ impl Writer {
         if node.at(number) == value.as_ref() {
             return;
         }
+        let value = value.map(|value| self.shared.share(&value));
         let me = node.me().clone();
         if Arc::make_mut(node).put(number, value) {
             let touched = self.touch(&me);

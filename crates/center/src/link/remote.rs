@@ -9,6 +9,7 @@ use api::Acting;
 use api::client::{CallError, Client, Updates};
 use api::files::Files;
 use api::ticket::ByteStream;
+use api::tree::Shared;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use vim::{Args, Fault, Kind, List, MoRef, Record as _, Value, call, data_id, field, schema};
@@ -121,6 +122,8 @@ impl HostLink for RemoteLink {
             updates,
             asked: self.asked.clone(),
             passed,
+            shared: Shared::default(),
+            covered: None,
         }))
     }
 
@@ -166,6 +169,10 @@ struct RemoteStream {
     updates: Updates,
     asked: Arc<AtomicU64>,
     passed: watch::Sender<u64>,
+    /// What the portions of a state have in common, which is gathered before it is applied.
+    shared: Shared,
+    /// The marks that a state covers of which portions have come.
+    covered: Option<u64>,
 }
 
 #[async_trait]
@@ -178,11 +185,17 @@ impl HostStream for RemoteStream {
             let error = match self.updates.next(Some(if hurry { Duration::ZERO } else { WAIT })).await {
                 Ok(batch) => {
                     broken = 0;
-                    let passed = self.passed.send_replace(asked);
+                    // A state that comes in portions is that of the time when the first of them was asked for.
+                    let covered = *self.covered.get_or_insert(asked);
+                    if let Some(portion) = batch.as_ref().filter(|batch| is_portion(batch)) {
+                        return Ok(self.changes(portion, 0));
+                    }
+                    self.covered = None;
+                    let passed = self.passed.send_replace(covered);
                     match batch {
-                        Some(batch) => return Ok(self.changes(&batch, asked)),
-                        None if hurry && asked > passed => {
-                            return Ok(Changes { mark: asked, ..Changes::default() });
+                        Some(batch) => return Ok(self.changes(&batch, covered)),
+                        None if hurry && covered > passed => {
+                            return Ok(Changes { mark: covered, ..Changes::default() });
                         }
                         None => continue,
                     }
@@ -211,7 +224,7 @@ fn lost(address: &str, error: CallError) -> LinkError {
 }
 
 impl RemoteStream {
-    fn changes(&self, batch: &api::client::Batch, mark: u64) -> Changes {
+    fn changes(&mut self, batch: &api::client::Batch, mark: u64) -> Changes {
         let filters = batch.set.get(field!(UpdateSet.filterSet)).into_iter().flatten();
         let mut changes = Vec::new();
         for filter in filters {
@@ -225,16 +238,24 @@ impl RemoteStream {
                 let set = update.get(field!(ObjectUpdate.changeSet)).into_iter().flatten();
                 let properties = set.filter_map(|change| {
                     let number = ty.member(change.get(field!(PropertyChange.name))?)?;
-                    let value = change.get(field!(PropertyChange.val)).cloned();
+                    let value = change.get(field!(PropertyChange.val)).map(|value| self.shared.share(value));
                     Some((number, value.map(|value| declared(ty.members()[usize::from(number)].kind, value))))
                 });
                 let properties = properties.collect();
                 changes.push(ObjectChange::Set { object, properties });
             }
         }
-        let more = batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false);
-        Changes { reset: batch.full, more, changes, mark: if more { 0 } else { mark } }
+        let more = is_portion(batch);
+        if !more {
+            self.shared = Shared::default();
+        }
+        Changes { reset: batch.full, more, changes, mark }
     }
+}
+
+/// Whether more of the same state follows.
+fn is_portion(batch: &api::client::Batch) -> bool {
+    batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false)
 }
 
 /// A list that came as `anyType` knows only that it holds references, not which; the property does.

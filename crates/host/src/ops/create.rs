@@ -233,7 +233,7 @@ impl Host {
             home,
             config: Arc::new(config),
             file,
-            text,
+            text: (&text).into(),
             power,
             machine: None,
             ending: false,

@@ -118,15 +118,16 @@ impl Host {
             (state.home.clone(), state.file.clone(), state.text.clone())
         };
         file.suspend_file = suspend.map(ToOwned::to_owned);
-        let (file, text) = render(&config, &home, &file, &text)?;
         let on = self.datastores.of(&home)?;
+        let text = text.read().map_err(|error| damaged(&on.show(&home.path), &error))?;
+        let (file, text) = render(&config, &home, &file, &text)?;
         let content = text.to_string();
         blocking(move || on.store.write(&home.path, content.as_bytes()).map_err(|error| on.fault(&error)))
             .await?;
         let mut state = vm.state();
         state.config = Arc::new(config);
         state.file = file;
-        state.text = text;
+        state.text = (&text).into();
         Ok(())
     }
 

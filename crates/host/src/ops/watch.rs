@@ -29,7 +29,7 @@ impl Host {
                 // An end that came before the subscription.
                 if let Some(reason) = machine.ended() {
                     if let Some(host) = host.upgrade() {
-                        host.noticed_end(&vm, &reason).await;
+                        Box::pin(host.noticed_end(&vm, &reason)).await;
                     }
                     break;
                 }
@@ -38,12 +38,13 @@ impl Host {
                     event = events.recv() => event,
                 };
                 let Some(host) = host.upgrade() else { break };
+                // Boxed, as is the end above: what is done is large, and most machines only wait.
                 match event {
                     Ok(Happening::Ended(reason)) => {
-                        host.noticed_end(&vm, &reason).await;
+                        Box::pin(host.noticed_end(&vm, &reason)).await;
                         break;
                     }
-                    Ok(happening) => host.noticed(&vm, &machine, happening).await,
+                    Ok(happening) => Box::pin(host.noticed(&vm, &machine, happening)).await,
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => break,
                 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::datastore::VmLock;
 use ::datastore::vmsd::SnapshotList;
 use ::datastore::vmx::{Dictionary, VmxConfig};
+use ::datastore::{DictionaryError, VmLock};
 use vim::{DateTime, Fault, MoRef, fault};
 
 use super::config::VmConfig;
@@ -52,6 +52,22 @@ pub(crate) struct OwnFile {
     pub(crate) allocated_bytes: u64,
 }
 
+/// The text of a `.vmx`, kept as it is: taken apart it would need several times the room, and it is seldom looked at.
+#[derive(Clone)]
+pub(crate) struct VmxText(Arc<str>);
+
+impl From<&Dictionary> for VmxText {
+    fn from(dictionary: &Dictionary) -> Self {
+        Self(dictionary.to_string().into())
+    }
+}
+
+impl VmxText {
+    pub(crate) fn read(&self) -> Result<Dictionary, DictionaryError> {
+        Dictionary::parse(self.0.as_bytes())
+    }
+}
+
 /// Everything that changes.
 pub(crate) struct State {
     /// The `.vmx`.
@@ -59,7 +75,7 @@ pub(crate) struct State {
     pub(crate) config: Arc<VmConfig>,
     /// What the `.vmx` says, and its text.
     pub(crate) file: VmxConfig,
-    pub(crate) text: Dictionary,
+    pub(crate) text: VmxText,
     pub(crate) power: Power,
     pub(crate) machine: Option<Arc<dyn Machine>>,
     /// Somebody has asked the machine to end: its end is no surprise.

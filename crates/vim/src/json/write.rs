@@ -1,8 +1,9 @@
 //! Writes values as JSON, with the same rules about the client's release as the SOAP writer.
 
 use super::{FAULT_STRING, TYPE, VALUE};
+use crate::encode::{Encode, Encoder, Fields};
 use crate::tags::{Row, Tags, tags};
-use crate::{Args, Fault, Kind, List, Object, Release, Value, names, scalar, schema};
+use crate::{Args, DataId, Fault, Kind, List, Object, Release, Value, names, scalar, schema};
 
 /// Appends the parameters of a call as one object.
 pub fn write_args(out: &mut Vec<u8>, args: &Args, release: Release) {
@@ -15,9 +16,9 @@ pub fn write_args(out: &mut Vec<u8>, args: &Args, release: Release) {
 /// Appends a value of the declared kind; `list` says that a list of it is declared.
 ///
 /// An object whose declared type is newer than the release is written as `null`.
-pub fn write_value(out: &mut Vec<u8>, kind: Kind, list: bool, value: &Value, release: Release) {
+pub fn write_value(out: &mut Vec<u8>, kind: Kind, list: bool, value: &dyn Encode, release: Release) {
     let mut writer = Writer { out, tags: tags(), release };
-    if !writer.member(kind, list, value) {
+    if !writer.place(kind, list, value) {
         writer.raw(b"null");
     }
 }
@@ -53,21 +54,35 @@ impl Writer<'_> {
         self.raw(b"\":");
     }
 
-    fn members(&mut self, first: bool, rows: &'static [Row], values: &[(u16, Value)]) {
-        let mut first = first;
+    fn members(&mut self, mut first: bool, rows: &'static [Row], values: &[(u16, Value)]) {
         for (number, value) in values {
             // Fields of a derived type come after those of its base.
             let Some(row) = rows.get(usize::from(*number)) else { break };
-            if row.since > self.release {
-                continue;
+            if row.since <= self.release {
+                self.next(&mut first, |w| {
+                    w.key(row.tag.name());
+                    w.member(row.kind, row.list, value)
+                });
             }
-            let before = self.out.len();
-            if !first {
-                self.raw(b",");
-            }
-            self.key(row.tag.name());
-            if self.member(row.kind, row.list, value) { first = false } else { self.out.truncate(before) }
         }
+    }
+
+    /// Writes a further member or item, after a comma if it is not the first; nothing if `write` says that the client
+    /// knows no type of it.
+    #[inline]
+    fn next(&mut self, first: &mut bool, write: impl FnOnce(&mut Self) -> bool) {
+        let before = self.out.len();
+        if !*first {
+            self.raw(b",");
+        }
+        if write(self) { *first = false } else { self.out.truncate(before) }
+    }
+
+    /// Writes what is told of a member's value; false as for [`Writer::member`].
+    fn place(&mut self, kind: Kind, list: bool, value: &dyn Encode) -> bool {
+        let mut place = Place { writer: self, kind, list, written: false };
+        value.encode(&mut place);
+        place.written
     }
 
     /// Writes a member's value; false, having written nothing, if the client knows no type of it.
@@ -89,12 +104,14 @@ impl Writer<'_> {
         self.raw(b"[");
         let mut first = true;
         for item in items {
-            let before = self.out.len();
-            if !first {
-                self.raw(b",");
-            }
-            if self.value(kind, item) { first = false } else { self.out.truncate(before) }
+            self.next(&mut first, |w| w.value(kind, item));
         }
+        self.raw(b"]");
+    }
+
+    fn told_items(&mut self, kind: Kind, items: &mut dyn FnMut(&mut dyn Encoder)) {
+        self.raw(b"[");
+        items(&mut Items { writer: self, kind, first: true });
         self.raw(b"]");
     }
 
@@ -130,21 +147,31 @@ impl Writer<'_> {
     }
 
     fn object(&mut self, kind: Kind, object: &Object) -> bool {
-        let Some(ty) = self.tags.known(object.ty(), self.release) else { return false };
+        self.object_with(kind, object.ty(), |w, rows| w.members(false, rows, object.fields()))
+    }
+
+    /// An object of type `ty` whose fields, each after a comma, `write` writes by the rows of the type that the client
+    /// knows.
+    fn object_with(&mut self, kind: Kind, ty: DataId, write: impl FnOnce(&mut Self, &'static [Row])) -> bool {
+        let Some(ty) = self.tags.known(ty, self.release) else { return false };
         if matches!(kind, Kind::Data(declared) if ty < declared) {
             return false;
         }
         self.raw(b"{");
         self.key(TYPE);
         self.string(schema().data(ty).name);
-        self.members(false, &self.tags.data(ty).fields, object.fields());
+        write(self, &self.tags.data(ty).fields);
         self.raw(b"}");
         true
     }
 
     /// A list where nothing is declared.
     fn array(&mut self, list: &List) -> bool {
-        let mut kind = list.element;
+        self.array_with(list.element, |w, kind| w.items(kind, &list.items))
+    }
+
+    /// The same with elements, of the kind that it is given, that `write` writes.
+    fn array_with(&mut self, mut kind: Kind, write: impl FnOnce(&mut Self, Kind)) -> bool {
         match kind {
             Kind::Data(id) => match self.tags.known(id, self.release) {
                 Some(known) => kind = Kind::Data(known),
@@ -159,7 +186,7 @@ impl Writer<'_> {
         names::write_array(self.out, json_name(kind));
         self.raw(b"\",");
         self.key(VALUE);
-        self.items(kind, &list.items);
+        write(self, kind);
         self.raw(b"}");
         true
     }
@@ -212,6 +239,86 @@ impl Writer<'_> {
         }
         self.out.extend_from_slice(&bytes[done..]);
         self.raw(b"\"");
+    }
+}
+
+/// Where the next value that is told belongs.
+struct Place<'w, 'o> {
+    writer: &'w mut Writer<'o>,
+    kind: Kind,
+    list: bool,
+    /// False if the client knows no type of the value.
+    written: bool,
+}
+
+impl Encoder for Place<'_, '_> {
+    fn value(&mut self, value: &Value) {
+        self.written = self.writer.member(self.kind, self.list, value);
+    }
+
+    fn object(&mut self, ty: DataId, fields: &mut dyn FnMut(&mut dyn Fields)) {
+        self.written =
+            self.writer.object_with(self.kind, ty, |writer, rows| fields(&mut Members { writer, rows }));
+    }
+
+    fn list(&mut self, element: DataId, items: &mut dyn FnMut(&mut dyn Encoder)) {
+        self.written = if self.list {
+            self.writer.told_items(self.kind, items);
+            true
+        } else {
+            self.writer.array_with(Kind::Data(element), |w, kind| w.told_items(kind, items))
+        };
+    }
+}
+
+/// The list whose items are told.
+struct Items<'w, 'o> {
+    writer: &'w mut Writer<'o>,
+    kind: Kind,
+    first: bool,
+}
+
+impl Items<'_, '_> {
+    fn next(&mut self, tell: impl FnOnce(&mut dyn Encoder)) {
+        let kind = self.kind;
+        self.writer.next(&mut self.first, |writer| {
+            let mut place = Place { writer, kind, list: false, written: false };
+            tell(&mut place);
+            place.written
+        });
+    }
+}
+
+impl Encoder for Items<'_, '_> {
+    fn value(&mut self, value: &Value) {
+        self.next(|place| place.value(value));
+    }
+
+    fn object(&mut self, ty: DataId, fields: &mut dyn FnMut(&mut dyn Fields)) {
+        self.next(|place| place.object(ty, fields));
+    }
+
+    fn list(&mut self, element: DataId, items: &mut dyn FnMut(&mut dyn Encoder)) {
+        self.next(|place| place.list(element, items));
+    }
+}
+
+/// The object whose fields are told.
+struct Members<'w, 'o> {
+    writer: &'w mut Writer<'o>,
+    rows: &'static [Row],
+}
+
+impl Fields for Members<'_, '_> {
+    fn field(&mut self, number: u16, value: &dyn Encode) {
+        // Fields of a derived type come after those of its base: a base type has none of that number.
+        let Some(row) = self.rows.get(usize::from(number)) else { return };
+        if row.since <= self.writer.release {
+            self.writer.next(&mut false, |w| {
+                w.key(row.tag.name());
+                w.place(row.kind, row.list, value)
+            });
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod xml;
 
 pub use read::{read_request, read_response};
 
-use crate::{Args, Fault, Kind, MethodId, MoRef, Release, Value, schema};
+use crate::{Args, Encode, Fault, Kind, MethodId, MoRef, Release, schema};
 use write::Writer;
 
 /// A call as it came in.
@@ -69,7 +69,7 @@ fn envelope(out: &mut Vec<u8>, name: &[&str], write: impl FnOnce(&mut Vec<u8>)) 
 
 /// Appends the whole envelope of a result; no result for a void method or an unset one. Who calls a method knows its
 /// release, whatever it said.
-pub fn write_response(out: &mut Vec<u8>, method: MethodId, result: Option<&Value>, release: Release) {
+pub fn write_response(out: &mut Vec<u8>, method: MethodId, result: Option<&dyn Encode>, release: Release) {
     let method = schema().method(method);
     envelope(out, &[method.name, "Response"], |out| {
         if let (Some(member), Some(value)) = (&method.returns, result) {
@@ -79,7 +79,7 @@ pub fn write_response(out: &mut Vec<u8>, method: MethodId, result: Option<&Value
 }
 
 /// Appends the whole envelope of a fetched property: its value carries its type, a list is an array.
-pub fn write_fetch_response(out: &mut Vec<u8>, result: Option<&Value>, release: Release) {
+pub fn write_fetch_response(out: &mut Vec<u8>, result: Option<&dyn Encode>, release: Release) {
     envelope(out, &["FetchResponse"], |out| {
         if let Some(value) = result {
             Writer::new(out, release).result(Kind::Any, false, value);

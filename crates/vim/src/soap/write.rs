@@ -6,6 +6,7 @@
 //! enum that the client does not know.
 
 use super::escape;
+use crate::encode::{Encode, Encoder, Fields};
 use crate::tags::{FAULT, RETURNVAL, Row, Tag, Tags, tags};
 use crate::{Args, DataId, Kind, List, MoRef, Object, Release, Value, data_id, names, scalar, schema};
 
@@ -44,22 +45,22 @@ impl<'o> Writer<'o> {
     }
 
     /// The result of a method: a list is repeated.
-    pub(super) fn result(&mut self, kind: Kind, list: bool, value: &Value) {
-        self.repeated(RETURNVAL, kind, list, value);
+    pub(super) fn result(&mut self, kind: Kind, list: bool, value: &dyn Encode) {
+        value.encode(&mut Place { writer: self, tag: RETURNVAL, slot: Slot::Declared(kind), list });
     }
 
     pub(super) fn parameters(&mut self, args: &Args) {
         self.members(self.tags.parameters(args.method), args.values());
     }
 
-    fn repeated(&mut self, tag: Tag, kind: Kind, list: bool, value: &Value) {
+    fn repeated(&mut self, tag: Tag, slot: Slot, list: bool, value: &Value) {
         match value {
             Value::List(items) if list => {
                 for item in items.items.iter() {
-                    self.element(tag, Slot::Declared(kind), item);
+                    self.element(tag, slot, item);
                 }
             }
-            value => self.element(tag, Slot::Declared(kind), value),
+            value => self.element(tag, slot, value),
         }
     }
 
@@ -73,7 +74,7 @@ impl<'o> Writer<'o> {
             // Fields of a derived type come after those of its base.
             let Some(row) = rows.get(usize::from(*number)) else { break };
             if row.since <= self.release {
-                self.repeated(row.tag, row.kind, row.list, value);
+                self.repeated(row.tag, Slot::Declared(row.kind), row.list, value);
             }
         }
     }
@@ -152,19 +153,30 @@ impl<'o> Writer<'o> {
     }
 
     fn object(&mut self, tag: Tag, slot: Slot, object: &Object) {
-        let Some(ty) = self.tags.known(object.ty(), self.release) else { return };
+        self.object_with(tag, slot, object.ty(), |w, rows| w.members(rows, object.fields()));
+    }
+
+    /// An object of type `ty` whose fields `write` writes, by the rows of the type that the client knows.
+    fn object_with(
+        &mut self,
+        tag: Tag,
+        slot: Slot,
+        ty: DataId,
+        write: impl FnOnce(&mut Self, &'static [Row]),
+    ) {
+        let Some(ty) = self.tags.known(ty, self.release) else { return };
         match slot {
             Slot::Declared(Kind::Data(declared)) if declared == ty => self.raw(tag.open()),
             // The declared type itself is newer than the client.
             Slot::Declared(Kind::Data(declared)) if ty < declared => return,
             Slot::Any | Slot::Declared(Kind::Any) if is_fault(ty) => {
                 self.begin_typed(tag, LOCALIZED_FAULT);
-                self.object(FAULT, Slot::Declared(Kind::Data(ANY_FAULT)), object);
+                self.object_with(FAULT, Slot::Declared(Kind::Data(ANY_FAULT)), ty, write);
                 return self.raw(tag.close());
             }
             _ => self.begin_typed(tag, ty),
         }
-        self.fields(ty, object);
+        write(self, &self.tags.data(ty).fields);
         self.raw(tag.close());
     }
 
@@ -176,7 +188,15 @@ impl<'o> Writer<'o> {
 
     /// A list where nothing is declared.
     fn array(&mut self, tag: Tag, list: &List) {
-        let mut kind = list.element;
+        self.array_with(tag, list.element, |w, element| {
+            for item in list.items.iter() {
+                w.element(element, Slot::Any, item);
+            }
+        });
+    }
+
+    /// The same with elements that `write` writes, each with the tag that it is given.
+    fn array_with(&mut self, tag: Tag, mut kind: Kind, write: impl FnOnce(&mut Self, Tag)) {
         match kind {
             Kind::Data(id) if is_fault(id) => kind = Kind::Data(LOCALIZED_FAULT),
             Kind::Data(id) => match self.tags.known(id, self.release) {
@@ -190,10 +210,54 @@ impl<'o> Writer<'o> {
         self.raw(b" xsi:type=\"");
         names::write_array(self.out, names::element(kind));
         self.raw(b"\">");
-        let element = self.tags.element(kind);
-        for item in list.items.iter() {
-            self.element(element, Slot::Any, item);
-        }
+        write(self, self.tags.element(kind));
         self.raw(tag.close());
+    }
+}
+
+/// Where the next value that is told belongs.
+struct Place<'w, 'o> {
+    writer: &'w mut Writer<'o>,
+    tag: Tag,
+    slot: Slot,
+    /// Whether a list stands here as repeated elements.
+    list: bool,
+}
+
+impl Encoder for Place<'_, '_> {
+    fn value(&mut self, value: &Value) {
+        self.writer.repeated(self.tag, self.slot, self.list, value);
+    }
+
+    fn object(&mut self, ty: DataId, fields: &mut dyn FnMut(&mut dyn Fields)) {
+        self.writer
+            .object_with(self.tag, self.slot, ty, |writer, rows| fields(&mut Members { writer, rows }));
+    }
+
+    fn list(&mut self, element: DataId, items: &mut dyn FnMut(&mut dyn Encoder)) {
+        if self.list {
+            let Self { writer, tag, slot, .. } = self;
+            return items(&mut Place { writer, tag: *tag, slot: *slot, list: false });
+        }
+        self.writer.array_with(self.tag, Kind::Data(element), |writer, tag| {
+            items(&mut Place { writer, tag, slot: Slot::Any, list: false });
+        });
+    }
+}
+
+/// The object whose fields are told.
+struct Members<'w, 'o> {
+    writer: &'w mut Writer<'o>,
+    rows: &'static [Row],
+}
+
+impl Fields for Members<'_, '_> {
+    fn field(&mut self, number: u16, value: &dyn Encode) {
+        // Fields of a derived type come after those of its base: a base type has none of that number.
+        let Some(row) = self.rows.get(usize::from(number)) else { return };
+        if row.since <= self.writer.release {
+            let slot = Slot::Declared(row.kind);
+            value.encode(&mut Place { writer: self.writer, tag: row.tag, slot, list: row.list });
+        }
     }
 }

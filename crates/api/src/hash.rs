@@ -1,15 +1,15 @@
-//! A quick hash for references of our own making: their ids are no attacker's choice, and a walk looks up many.
+//! A quick hash, for what is no attacker's choice: references of our own making, of which a walk looks up many.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
 use vim::MoRef;
 
-pub(super) type RefMap<V> = std::collections::HashMap<MoRef, V, BuildHasherDefault<Quick>>;
-pub(super) type RefSet = std::collections::HashSet<MoRef, BuildHasherDefault<Quick>>;
+pub(crate) type RefMap<V> = std::collections::HashMap<MoRef, V, BuildHasherDefault<Quick>>;
+pub(crate) type RefSet = std::collections::HashSet<MoRef, BuildHasherDefault<Quick>>;
 
 /// Multiplies and rotates, eight bytes at a time.
 #[derive(Default)]
-pub(super) struct Quick(u64);
+pub(crate) struct Quick(u64);
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -1,0 +1,210 @@
+//! Equal values are kept once.
+//!
+//! Thousands of VMs have the same capability, the same default devices and texts, and what a host says of them comes as
+//! a copy for each. What is written to the tree is therefore put together from parts that are there already. The table
+//! holds the parts that were seen lately; when it has grown, those that hardly anybody uses fall out.
+//!
+//! Whoever gathers many values before he writes them has a table of his own, so that they are small at once.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use vim::{List, Object, Value};
+
+use crate::hash::Quick;
+
+/// The table is not looked through before it holds so many parts.
+const FEW: usize = 4096;
+/// A part that is used in fewer places may fall out.
+const MIN_USES: usize = 8;
+/// Longer lists (the VMs of a folder) are hardly ever equal, and take long to look at.
+const LONG_LIST: usize = 64;
+
+/// The table, by the parts' hashes. Of parts with one hash only the last is found: others are just not shared.
+pub struct Shared {
+    parts: HashMap<u64, Value>,
+    /// How many parts make it look for those that may fall out.
+    limit: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { parts: HashMap::new(), limit: FEW }
+    }
+}
+
+impl Shared {
+    /// An equal value, made of shared parts.
+    pub fn share(&mut self, value: &Value) -> Value {
+        self.part(value, true)
+    }
+
+    /// `ours`: nobody else has what the value is a part of.
+    fn part(&mut self, value: &Value, ours: bool) -> Value {
+        match value {
+            Value::List(list) if list.items.len() > LONG_LIST => return value.clone(),
+            Value::String(_) | Value::Ref(_) | Value::Object(_) | Value::List(_) => {}
+            scalar => return scalar.clone(),
+        }
+        let hash = hash(value);
+        if let Some(known) = self.parts.get(&hash)
+            && known == value
+        {
+            return known.clone();
+        }
+        let made = self.make(value, ours && uses(value) == 1);
+        if self.parts.len() >= self.limit {
+            self.parts.retain(|_, part| uses(part) > MIN_USES);
+            self.parts.shrink_to(FEW);
+            self.limit = FEW.max(self.parts.len() * 2);
+        }
+        self.parts.insert(hash, made.clone());
+        made
+    }
+
+    /// Puts a value together that is not in the table. What is only ours is copied, though it could be kept: it may have
+    /// room to spare, and lies scattered among what is gone as soon as a message has been read. Copies lie together.
+    fn make(&mut self, value: &Value, ours: bool) -> Value {
+        match value {
+            Value::String(text) if ours => Value::String(Arc::from(&**text)),
+            Value::Object(object) => {
+                let fields = object.fields();
+                let made: Vec<_> = fields.iter().map(|(at, value)| (*at, self.part(value, ours))).collect();
+                let same = |((_, before), (_, after)): (&(u16, Value), &(u16, Value))| is_same(before, after);
+                if !ours && fields.iter().zip(&made).all(same) {
+                    return value.clone();
+                }
+                Object::from_fields(object.ty(), made).into()
+            }
+            Value::List(list) => {
+                let made: Vec<_> = list.items.iter().map(|item| self.part(item, ours)).collect();
+                if !ours && list.items.iter().zip(&made).all(|(before, after)| is_same(before, after)) {
+                    return value.clone();
+                }
+                Value::List(List::new(list.element, made))
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// Places that have the part, the table among them.
+fn uses(part: &Value) -> usize {
+    match part {
+        Value::String(text) => Arc::strong_count(text),
+        Value::Object(object) => Arc::strong_count(object),
+        Value::List(list) => Arc::strong_count(&list.items),
+        Value::Ref(reference) => reference.uses(),
+        _ => 0,
+    }
+}
+
+/// Whether nothing has to be written anew to have `b` instead of `a`.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => Arc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
+        (Value::List(a), Value::List(b)) => Arc::ptr_eq(&a.items, &b.items),
+        (Value::Ref(a), Value::Ref(b)) => a.is_same(b),
+        _ => true,
+    }
+}
+
+fn hash(value: &Value) -> u64 {
+    let mut hasher = Quick::default();
+    add(&mut hasher, value);
+    hasher.finish()
+}
+
+fn add(to: &mut impl Hasher, value: &Value) {
+    match value {
+        Value::Boolean(value) => to.write_u8(u8::from(*value)),
+        Value::Byte(value) => to.write_i8(*value),
+        Value::Short(value) => to.write_i16(*value),
+        Value::Int(value) => to.write_i32(*value),
+        Value::Long(value) => to.write_i64(*value),
+        Value::Float(value) => to.write_u32(value.to_bits()),
+        Value::Double(value) => to.write_u64(value.to_bits()),
+        Value::String(text) => text.hash(to),
+        Value::DateTime(time) => to.write_i64(time.as_micros()),
+        Value::Binary(bytes) => bytes.hash(to),
+        Value::Enum(value) => value.hash(to),
+        Value::Ref(reference) => reference.hash(to),
+        Value::Object(object) => {
+            to.write_u16(object.ty().0);
+            for (number, value) in object.fields() {
+                to.write_u16(*number);
+                add(to, value);
+            }
+        }
+        Value::List(list) => {
+            to.write_usize(list.items.len());
+            list.items.iter().for_each(|item| add(to, item));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vim::{MoRef, field, managed_id, ty, vim};
+
+    fn disk(uuid: &str) -> ty!(VirtualDisk) {
+        vim!(VirtualDisk {
+            key: 2000,
+            deviceInfo: Description { label: "Hard disk 1", summary: "10 GB" },
+            backing: VirtualDiskFlatVer2BackingInfo {
+                fileName: "[ds] a.vmdk",
+                diskMode: "persistent",
+                uuid: uuid
+            },
+        })
+    }
+
+    fn part<'v>(
+        value: &'v Value,
+        field: impl Fn(&'v Arc<Object>) -> Option<&'v Arc<Object>>,
+    ) -> &'v Arc<Object> {
+        field(value.as_object().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn equal_values_become_one_and_unequal_ones_share_what_they_have_in_common() {
+        let mut shared = Shared::default();
+        let [a, b, c] = ["1", "1", "2"].map(|uuid| disk(uuid).into());
+        let [a, b, c] = [a, b, c].map(|value: Value| {
+            let same = shared.share(&value);
+            assert_eq!(same, value);
+            same
+        });
+        assert!(is_same(&a, &b) && !is_same(&a, &c));
+        let description = |disk: &Arc<Object>| disk.get(field!(VirtualDisk.deviceInfo)).cloned();
+        let [a, c] = [&a, &c].map(|disk| description(disk.as_object().unwrap()).unwrap());
+        assert!(Arc::ptr_eq(&a, &c));
+    }
+
+    #[test]
+    fn references_are_shared_and_long_lists_left_alone() {
+        let mut shared = Shared::default();
+        let host = || Value::Ref(MoRef::new(managed_id!(HostSystem), "host-1"));
+        let list = |length: usize| Value::List(List::new(vim::Kind::String, vec![host(); length]));
+        let [a, b] = [host(), host()].map(|host| shared.share(&host));
+        assert!(is_same(&a, &b));
+        let [short, again] = [list(2), list(2)].map(|list| shared.share(&list));
+        assert!(is_same(&short, &again));
+        let [long, other] = [list(100), list(100)].map(|list| shared.share(&list));
+        assert!(!is_same(&long, &other));
+    }
+
+    #[test]
+    fn the_table_forgets_what_nobody_uses_and_keeps_what_many_do() {
+        let mut shared = Shared::default();
+        let common: Vec<Value> = (0..20).map(|_| shared.share(&"common".into())).collect();
+        for n in 0..3 * FEW {
+            shared.share(&format!("{n}").as_str().into());
+        }
+        assert!(shared.parts.len() <= FEW);
+        assert!(is_same(&common[0], &shared.share(&"common".into())));
+    }
+}
