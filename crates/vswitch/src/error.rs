@@ -50,6 +50,22 @@ pub enum Error {
         /// In words.
         reason: String,
     },
+    /// A VMkernel adapter cannot be as it was declared.
+    #[error("VMkernel adapter {device}: {reason}")]
+    Adapter {
+        /// The device.
+        device: String,
+        /// In words.
+        reason: String,
+    },
+    /// The network namespace of a TCP/IP stack.
+    #[error("TCP/IP stack {name}: {reason}")]
+    Namespace {
+        /// The stack, or the host.
+        name: String,
+        /// In words.
+        reason: String,
+    },
     /// More than the switch can hold.
     #[error("{what}: {asked} are asked for, {most} are possible")]
     Limit {

@@ -2,7 +2,7 @@
 //! what is declared. Knows no VM, only ports. `docs/virtual-switch.md` is the way in.
 //!
 //! Start with [`declare`] (what can be asked for), then [`plan`] (what it means, pure) and [`kernel`] (how it is applied);
-//! [`Engine`] is what a daemon runs.
+//! [`Engine`] is what a daemon runs. [`vmkernel`] are the host's own interfaces on the switch.
 #![deny(unsafe_code)]
 
 pub mod declare;
@@ -16,6 +16,7 @@ mod notify;
 mod packet;
 pub mod plan;
 pub mod vlan;
+pub mod vmkernel;
 
 pub use engine::{Engine, Options, State};
 pub use error::{Error, Result};

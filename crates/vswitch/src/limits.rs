@@ -20,3 +20,15 @@ pub const COMMANDS: usize = 64;
 pub const INTERFACE_NAME: usize = 15;
 /// For the kernel to answer over netlink.
 pub const NETLINK: Duration = Duration::from_secs(5);
+/// VMkernel adapters of one host, as on ESXi.
+pub const ADAPTERS: usize = 256;
+/// TCP/IP stacks of one host.
+pub const STACKS: usize = 32;
+/// Routes of one TCP/IP stack that are declared.
+pub const ROUTES: usize = 256;
+/// IPv6 addresses of one adapter that are declared.
+pub const ADDRESSES: usize = 64;
+/// Longest name of a TCP/IP stack, in bytes.
+pub const STACK_NAME: usize = 32;
+/// Longest name of a host among those of one machine, in bytes.
+pub const HOST_PREFIX: usize = 64;

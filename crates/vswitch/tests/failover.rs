@@ -1,4 +1,5 @@
 //! Uplinks that fail and come back.
+#![allow(clippy::unwrap_used)]
 
 mod network;
 

@@ -1,4 +1,5 @@
 //! Frames between guests and a physical segment, in network namespaces.
+#![allow(clippy::unwrap_used)]
 
 mod network;
 

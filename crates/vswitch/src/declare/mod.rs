@@ -1,8 +1,12 @@
 //! What a host's network is to be: plain data, from whoever declares it. Nothing here knows how it is applied.
 
+mod adapter;
 mod policy;
+mod service;
 
+pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
 pub use policy::{Balancing, Override, Policy, Security, Teaming};
+pub use service::{BadService, Service};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +18,12 @@ pub struct Declaration {
     pub switches: Vec<Switch>,
     /// Ports by interface; those whose port group is not there stay unconnected.
     pub ports: Vec<Port>,
+    /// VMkernel adapters. Each has a port without being among [`Self::ports`].
+    #[serde(default)]
+    pub adapters: Vec<Adapter>,
+    /// TCP/IP stacks.
+    #[serde(default)]
+    pub stacks: Vec<Stack>,
 }
 
 /// A switch, standard or distributed.
@@ -41,7 +51,7 @@ pub struct PortGroup {
     pub policy: Override,
 }
 
-/// What is connected: a VM's tap, or the switch's end of a VMkernel adapter.
+/// What is connected: a VM's tap. (The switch's end of a VMkernel adapter becomes one when it is planned.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// The interface in the host's network namespace. One that is not there (yet) is left out.

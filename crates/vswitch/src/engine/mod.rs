@@ -9,9 +9,10 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::declare::Declaration;
+use crate::declare::{Declaration, StackName};
 use crate::kernel::layout::Counters;
 use crate::limits::COMMANDS;
+use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
 
 /// How an engine is started.
@@ -21,6 +22,8 @@ pub struct Options {
     pub pins: PathBuf,
     /// The network namespace to work in, as a file; none for the one that the daemon is in.
     pub namespace: Option<PathBuf>,
+    /// This host's name among those of one machine. Names of network namespaces of TCP/IP stacks begin with it.
+    pub prefix: String,
 }
 
 /// What is seen of ports and uplinks. By interface.
@@ -31,6 +34,10 @@ pub struct State {
     pub seats: crate::plan::Seats,
     /// The uplink that each port uses now; those that spread their traffic over several have none here.
     pub uplinks: std::collections::BTreeMap<String, String>,
+    /// VMkernel adapters, by device.
+    pub adapters: std::collections::BTreeMap<String, AdapterState>,
+    /// TCP/IP stacks that have adapters or trouble, and the default one.
+    pub stacks: std::collections::BTreeMap<StackName, StackState>,
 }
 
 enum Command {
@@ -65,7 +72,7 @@ impl Engine {
     /// is applied all the same, and is tried again at the next change.
     ///
     /// # Errors
-    /// `Limit` before anything is done; `Map`, `Attach` and `Link` for what failed first.
+    /// `Limit` and `Adapter` before anything is done; `Map`, `Attach`, `Link`, `Adapter` and `Namespace` for what failed first.
     pub async fn declare(&self, declaration: Declaration) -> Result<()> {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Declare(Box::new(declaration), answer)).await?;

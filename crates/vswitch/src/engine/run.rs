@@ -18,6 +18,7 @@ use crate::link::{Event, Events, Netlink, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
+use crate::vmkernel::{self, Adapters};
 use crate::{Error, Result};
 
 /// How often all interfaces are looked at, in case an event was lost.
@@ -59,6 +60,7 @@ struct Switching {
     actual: Actual,
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
+    adapters: Adapters,
     publish: watch::Sender<State>,
 }
 
@@ -75,6 +77,7 @@ impl Switching {
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
+        let adapters = Adapters::open(&options.prefix, options.namespace.clone())?;
         let actual = kernel.read()?;
         let links = netlink.all().await?;
         // Ports keep the numbers under which they were counted.
@@ -92,6 +95,7 @@ impl Switching {
             seats: Seats::new(),
             actual,
             attached: BTreeMap::new(),
+            adapters,
             publish,
         };
         Ok((switching, events))
@@ -119,11 +123,12 @@ impl Switching {
     async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Declare(declared, answer) => {
-                let result = match check_limits(&declared) {
+                let result = match check_limits(&declared).and_then(|()| vmkernel::check(&declared)) {
                     Ok(()) => {
-                        self.declared = *declared;
+                        self.adapters.declare(&declared);
+                        self.declared = vmkernel::with_ports(*declared);
                         self.is_declared = true;
-                        self.reconcile().await
+                        self.reconcile_all().await
                     }
                     Err(error) => Err(error),
                 };
@@ -141,6 +146,9 @@ impl Switching {
     }
 
     async fn seen(&mut self, event: Event) {
+        let name = match &event {
+            Event::Is(name, _) | Event::Gone(name) => name.clone(),
+        };
         let changed = match event {
             Event::Is(name, link) => {
                 // The one that had this number before has been renamed.
@@ -152,7 +160,9 @@ impl Switching {
             }
             Event::Gone(name) => self.links.remove(&name).is_some(),
         };
-        if changed {
+        if changed && vmkernel::is_end(&name) {
+            self.look_at_adapters().await;
+        } else if changed {
             self.apply_seen().await;
         }
     }
@@ -167,6 +177,29 @@ impl Switching {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "cannot look at the network interfaces"),
         }
+        self.look_at_adapters().await;
+    }
+
+    /// Looks at adapters, which may have been changed by hand.
+    async fn look_at_adapters(&mut self) {
+        if self.is_declared
+            && let Err(error) = self.reconcile_all().await
+        {
+            tracing::error!(%error, "the virtual switch is not as it was declared");
+        }
+    }
+
+    /// Brings adapters, then the kernel to what is declared: an adapter's port is there when ports are planned, and has its
+    /// addresses when it is connected. Uplinks lose theirs only then.
+    async fn reconcile_all(&mut self) -> Result<()> {
+        self.adapters.connect().await;
+        let seen = self.netlink.all().await.map(|links| self.links = links);
+        let switched = self.reconcile().await;
+        let uplinks = self.attached.values().filter(|(_, program)| *program == Program::FromUplink);
+        let uplinks: Vec<String> = uplinks.map(|(name, _)| name.clone()).collect();
+        self.adapters.configure(&uplinks).await;
+        self.publish();
+        seen.and(switched).and(self.adapters.result())
     }
 
     async fn apply_seen(&mut self) {
@@ -312,8 +345,13 @@ impl Switching {
         let ports = self.actual.ports.iter().filter(|(_, port)| port.flags & PORT_UPLINK == 0);
         let uplinks =
             ports.filter_map(|(index, port)| Some(((*names.get(index)?).clone(), (*uplink(port)?).clone())));
-        let state =
-            State { links: self.links.clone(), seats: self.seats.clone(), uplinks: uplinks.collect() };
+        let state = State {
+            links: self.links.clone(),
+            seats: self.seats.clone(),
+            uplinks: uplinks.collect(),
+            adapters: self.adapters.adapter_states(),
+            stacks: self.adapters.stack_states(),
+        };
         self.publish.send_if_modified(|old| {
             let changed = *old != state;
             *old = state;

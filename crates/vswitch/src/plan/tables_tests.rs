@@ -43,7 +43,7 @@ fn broadcasts_stay_in_their_vlan_and_reach_ports_that_take_all() {
     let none = declare::Override::default;
     let switch = switch(vec![group(1, 0, none()), group(2, 10, none()), group(3, 4095, none())]);
     let ports = vec![port("t1", 1, 1), port("t2", 2, 2), port("t3", 2, 3), port("t4", 3, 4)];
-    let tables = plan(&Declaration { switches: vec![switch], ports });
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
     assert_eq!(members(&tables, 0, Mac::BROADCAST), (vec![1], vec![4]));
     assert_eq!(members(&tables, 10, Mac::BROADCAST), (vec![2, 3], vec![4]));
     assert_eq!(members(&tables, VLAN_ANY, Mac::BROADCAST), (vec![], vec![4]));
@@ -62,7 +62,7 @@ fn a_promiscuous_port_group_listens_to_its_own_vlan_only() {
         group(3, 20, Default::default()),
     ]);
     let ports = vec![port("t1", 1, 1), port("t2", 2, 2), port("t3", 3, 3)];
-    let tables = plan(&Declaration { switches: vec![switch], ports });
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
     assert_eq!(members(&tables, 10, Mac::ZERO), (vec![2], vec![]));
     assert_eq!(members(&tables, 20, Mac::ZERO), (vec![], vec![]));
     let is_snooped = |index: u32| tables.ports[&index].flags & PORT_SNOOPED != 0;
@@ -73,8 +73,11 @@ fn a_promiscuous_port_group_listens_to_its_own_vlan_only() {
 fn a_promiscuous_port_that_takes_all_tags_listens_to_every_vlan() {
     let listening = declare::Override { promiscuous: Some(true), ..Default::default() };
     let switch = switch(vec![group(1, 10, Default::default()), group(2, 4095, listening)]);
-    let tables =
-        plan(&Declaration { switches: vec![switch], ports: vec![port("t1", 1, 1), port("t2", 2, 2)] });
+    let tables = plan(&Declaration {
+        switches: vec![switch],
+        ports: vec![port("t1", 1, 1), port("t2", 2, 2)],
+        ..Declaration::default()
+    });
     assert_eq!(members(&tables, 10, Mac::ZERO), (vec![], vec![2]));
     assert_eq!(members(&tables, VLAN_ANY, Mac::ZERO), (vec![], vec![2]));
     assert!(tables.ports[&1].flags & PORT_SNOOPED != 0);
@@ -88,7 +91,7 @@ fn a_guest_that_changes_its_mac_is_reached_by_it_or_goes_deaf() {
     ports[0].guest_mac = Some(mac(101));
     ports[1].guest_mac = Some(mac(102));
     ports[2].guest_mac = Some(mac(3));
-    let tables = plan(&Declaration { switches: vec![switch], ports });
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
     let station = |last| tables.stations.get(&StationKey { network: 7, vlan: 0, mac: mac(last).0 });
     assert_eq!(station(101).map(|target| target.ifindex), Some(1));
     assert!(station(1).is_none() && station(102).is_none());
@@ -100,7 +103,7 @@ fn a_guest_that_changes_its_mac_is_reached_by_it_or_goes_deaf() {
 fn ports_without_interface_or_port_group_are_left_out() {
     let switch = switch(vec![group(1, 0, Default::default())]);
     let ports = vec![port("missing", 1, 1), port("t2", 9, 2)];
-    let tables = plan(&Declaration { switches: vec![switch], ports });
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
     assert!(tables.stations.is_empty() && tables.groups.is_empty());
     assert_eq!(tables.ports.keys().copied().collect::<Vec<_>>(), [90, 91]);
 }

@@ -6,14 +6,16 @@
 //! ```
 //!
 //! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mount::{UnmountFlags, unmount};
-use vswitch::declare::{Declaration, Override, Policy, Port, PortGroup, Switch, Teaming};
+use vswitch::declare::{
+    Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
+};
 use vswitch::{Engine, Mac, Options, Vlan};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -98,7 +100,7 @@ impl Network {
     /// The engine of the host.
     pub async fn engine(&self) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
-        Engine::start(Options { pins: self.pins(), namespace }).await.unwrap()
+        Engine::start(Options { pins: self.pins(), namespace, prefix: self.namespace("host") }).await.unwrap()
     }
 
     /// Runs a command in a namespace to its end.
@@ -124,7 +126,12 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for namespace in &self.namespaces {
+        // Those of TCP/IP stacks too, which the engine made.
+        let of_host = format!("{}-", self.namespace("host"));
+        let all = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().into_string().ok());
+        let stacks: Vec<String> = all.filter(|name| name.starts_with(&of_host)).collect();
+        for namespace in stacks.iter().chain(&self.namespaces) {
             let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
         }
         let _ = unmount(self.pins(), UnmountFlags::DETACH);
@@ -148,7 +155,27 @@ pub fn port_group(number: u32, vlan: i32) -> PortGroup {
 /// One switch, and the ports in these port groups.
 pub fn declaration(switch: Switch, ports: Vec<(Port, u32)>) -> Declaration {
     let ports = ports.into_iter().map(|(port, port_group)| Port { port_group, ..port }).collect();
-    Declaration { switches: vec![switch], ports }
+    Declaration { switches: vec![switch], ports, ..Declaration::default() }
+}
+
+/// A VMkernel adapter in the default stack, of port group 1.
+pub fn adapter(number: u8, address: &str, prefix: u8) -> Adapter {
+    Adapter {
+        device: format!("vmk{number}"),
+        port_group: 1,
+        mac: Mac([0, 0x50, 0x56, 0x60, 0, number]),
+        mtu: 1500,
+        stack: StackName::default(),
+        ipv4: Ipv4Config::Static { address: address.parse().unwrap(), prefix },
+        ipv6: None,
+        gateways: Gateways::default(),
+        services: [].into(),
+    }
+}
+
+/// The name of a stack.
+pub fn stack(name: &str) -> StackName {
+    name.to_owned().try_into().unwrap()
 }
 
 fn start(namespace: &str, command: &str) -> Command {

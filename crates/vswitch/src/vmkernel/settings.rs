@@ -1,0 +1,56 @@
+//! Settings of the kernel (`/proc/sys/net`) that an adapter or a stack needs. They are those of the calling thread's namespace.
+
+use std::fs;
+use std::io;
+
+use super::wanted::Adapter;
+
+/// A file below `/proc/sys/net`, and what it is to hold.
+pub(crate) type Setting = (String, &'static str);
+
+/// Of an adapter.
+pub(crate) fn of_adapter(adapter: &Adapter) -> Vec<Setting> {
+    let device = &adapter.device;
+    let ipv4 = |name: &str, value| (format!("ipv4/conf/{device}/{name}"), value);
+    let ipv6 = |name: &str, value| (format!("ipv6/conf/{device}/{name}"), value);
+    let choice = |yes: bool, on, off| if yes { on } else { off };
+    vec![
+        // Several adapters may be on one segment: each answers for its own addresses, and speaks of no other's.
+        ipv4("arp_ignore", "1"),
+        ipv4("arp_announce", "2"),
+        // An answer may come in by another adapter than the one that the routes name.
+        ipv4("rp_filter", "2"),
+        // Neighbours hear of a new MAC at once.
+        ipv4("arp_notify", "1"),
+        // An address that is replaced takes none of its network with it.
+        ipv4("promote_secondaries", "1"),
+        ipv6("disable_ipv6", choice(adapter.speaks_ipv6, "0", "1")),
+        ipv6("autoconf", choice(adapter.autoconf, "1", "0")),
+        // Also on a host that forwards.
+        ipv6("accept_ra", choice(adapter.autoconf, "2", "0")),
+    ]
+}
+
+/// The kernel's name of an algorithm that vSphere names.
+pub(crate) fn congestion_control(name: &str) -> &str {
+    if name == "newreno" { "reno" } else { name }
+}
+
+/// Writes what differs. A setting that this kernel does not have is passed over: it has no IPv6.
+pub(crate) fn apply(settings: &[Setting]) -> Result<(), String> {
+    settings.iter().try_for_each(|(name, value)| set(name, value))
+}
+
+/// Sets one.
+pub(crate) fn set(name: &str, value: &str) -> Result<(), String> {
+    let path = format!("/proc/sys/net/{name}");
+    let is = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{path}: {error}")),
+        Ok(is) => is,
+    };
+    if is.trim() == value {
+        return Ok(());
+    }
+    fs::write(&path, value).map_err(|error| format!("{path} to {value}: {error}"))
+}

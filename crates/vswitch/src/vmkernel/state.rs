@@ -1,0 +1,55 @@
+//! What is seen of adapters and stacks.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::view::View;
+use crate::Mac;
+use crate::declare::{Adapter, Service, StackName};
+
+/// An adapter as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdapterState {
+    pub stack: StackName,
+    /// The network namespace of its stack; none for the daemon's own.
+    pub namespace: Option<PathBuf>,
+    /// Addresses that it has and may use, with the lengths of their prefixes: IPv4 before IPv6, link-local ones last.
+    pub addresses: Vec<(IpAddr, u8)>,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    /// Up, with a carrier.
+    pub carrier: bool,
+    pub services: BTreeSet<Service>,
+    /// Why it is not as it was declared.
+    pub error: Option<String>,
+}
+
+/// A stack as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StackState {
+    /// Its network namespace; none for the daemon's own.
+    pub namespace: Option<PathBuf>,
+    /// Why it is not as it was declared.
+    pub error: Option<String>,
+}
+
+impl AdapterState {
+    pub(super) fn seen(
+        adapter: &Adapter,
+        view: Option<&View>,
+        namespace: Option<PathBuf>,
+        error: Option<String>,
+    ) -> Self {
+        let services = adapter.services.clone();
+        let unseen = Self { stack: adapter.stack.clone(), namespace, services, error, ..Self::default() };
+        let Some((view, link)) = view.and_then(|view| Some((view, view.links.get(&adapter.device)?))) else {
+            return unseen;
+        };
+        let own = view.addresses.iter().filter(|address| address.index == link.index && address.settled);
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|own| (own.link_local, own.address.is_ipv6(), own.address, own.prefix));
+        let addresses = own.into_iter().map(|own| (own.address, own.prefix)).collect();
+        Self { addresses, mac: link.mac, mtu: link.mtu, carrier: link.running, ..unseen }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a network namespace has, as far as adapters are concerned.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::Mac;
+
+/// All that was read of a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    /// By name.
+    pub links: BTreeMap<String, Interface>,
+    pub addresses: Vec<Address>,
+    pub routes: Vec<Route>,
+    /// Rules of ours.
+    pub rules: Vec<Rule>,
+}
+
+/// An interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Interface {
+    pub index: u32,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    pub up: bool,
+    /// Up, with a carrier.
+    pub running: bool,
+    pub alias: Option<String>,
+    /// The other end, if it is one of a veth pair; a number that may belong to another namespace.
+    pub veth_peer: Option<u32>,
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub index: u32,
+    pub address: IpAddr,
+    pub prefix: u8,
+    /// For how many more seconds the kernel keeps it; none for ever.
+    pub valid: Option<u32>,
+    /// It is only for this link, and the kernel's own.
+    pub link_local: bool,
+    /// Nobody else has it (IPv6).
+    pub settled: bool,
+}
+
+/// A unicast route to one interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Route {
+    pub destination: IpAddr,
+    pub prefix: u8,
+    pub gateway: Option<IpAddr>,
+    pub index: u32,
+    pub table: u32,
+    pub metric: u32,
+    pub origin: Origin,
+}
+
+/// Who made a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    Ours,
+    /// It comes and goes with an address or a router's advertisements.
+    Kernel,
+    Other,
+}
+
+/// What is sent from an address is routed by a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rule {
+    pub source: IpAddr,
+    pub table: u32,
+    pub priority: u32,
+}
+
+/// The routing table that all use (`RT_TABLE_MAIN`).
+pub(crate) const MAIN: u32 = 254;
+
+/// All addresses of a family.
+pub(crate) fn everywhere(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// The network that an address is in.
+pub(crate) fn network(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
+}
+
+/// Whether an address is in the network of another.
+pub(crate) fn is_in(address: IpAddr, of: IpAddr, prefix: u8) -> bool {
+    address.is_ipv4() == of.is_ipv4() && network(address, prefix) == network(of, prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_all_lengths() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (address, prefix, expected) in [
+            ("10.1.2.3", 24, "10.1.2.0"),
+            ("10.1.2.3", 32, "10.1.2.3"),
+            ("10.1.2.3", 0, "0.0.0.0"),
+            ("fd00::1:2", 64, "fd00::"),
+            ("fd00::1:2", 0, "::"),
+            ("fd00::1:2", 128, "fd00::1:2"),
+        ] {
+            assert_eq!(network(ip(address), prefix), ip(expected), "{address}/{prefix}");
+        }
+        assert!(is_in(ip("10.1.2.9"), ip("10.1.2.3"), 24));
+        assert!(!is_in(ip("10.1.3.9"), ip("10.1.2.3"), 24));
+        assert!(!is_in(ip("::"), ip("0.0.0.0"), 0));
+    }
+}
