@@ -83,7 +83,11 @@ impl NetworkConfig {
 
     /// What is declared with these ports.
     pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
-        Declaration { switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(), ports }
+        Declaration {
+            switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
+            ports,
+            ..Declaration::default()
+        }
     }
 }
 

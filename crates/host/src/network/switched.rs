@@ -34,7 +34,10 @@ impl Switched {
     /// # Errors
     /// If the kernel cannot run it, in words that say what it needs.
     pub async fn start(pins: PathBuf, prefix: &str, named: Vec<String>) -> Result<Self, FabricError> {
-        let engine = Engine::start(Options { pins, namespace: None }).await.map_err(in_words)?;
+        // The directory is this host's own, so its name tells it from others of the machine.
+        let own = pins.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let options = Options { pins, namespace: None, prefix: own };
+        let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), named })
     }
