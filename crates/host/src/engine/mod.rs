@@ -50,8 +50,12 @@ pub trait Engine: Send + Sync {
     /// Starts a machine, whose processors do not run yet. If it fails nothing is left.
     async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>>;
 
-    /// Takes hold of the machine that runs already; none if it does not.
+    /// Takes hold of the machine that runs already; none if it does not. An error says that it runs, or that this is
+    /// not certain, but that it does not answer.
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>>;
+
+    /// Ends the machine that runs but does not answer; none running is no error.
+    async fn end(&self, vm: &str) -> Result<()>;
 
     /// Kills the machines that run but are not wanted, and clears up after those that have ended.
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()>;

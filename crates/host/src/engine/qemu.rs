@@ -205,8 +205,16 @@ impl Engine for QemuEngine {
         match ::qemu::Machine::adopt(self.shared.directory(vm)).await {
             Ok(machine) => Ok(Some(Arc::new(QemuMachine::new(machine, self.shared.clone())))),
             Err(Error::NotRunning(_)) => Ok(None),
-            Err(error) => Err(error),
+            // QEMU inherited the lock: without its holder nothing runs.
+            Err(error) => match ::qemu::runtime::RuntimeDir::new(self.shared.directory(vm))?.is_held() {
+                Ok(false) => Ok(None),
+                _ => Err(error),
+            },
         }
+    }
+
+    async fn end(&self, vm: &str) -> Result<()> {
+        ::qemu::Machine::end(self.shared.directory(vm)).await
     }
 
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {

@@ -68,6 +68,14 @@ impl Engine for SimulatedEngine {
         Ok(found.map(|machine| machine.clone() as Arc<dyn Machine>))
     }
 
+    async fn end(&self, vm: &str) -> Result<()> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = running.get(vm) {
+            machine.end(ExitReason::Terminated);
+        }
+        Ok(())
+    }
+
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|vm, machine| {

@@ -256,6 +256,7 @@ impl Host {
             user: record.user,
             lock: None,
             broken: None,
+            silent: None,
         };
         let vm = Arc::new(Vm::new(ids::vm(number), state));
         let mut vms = self.vms.write().unwrap_or_else(PoisonError::into_inner);

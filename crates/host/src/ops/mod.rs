@@ -13,6 +13,7 @@ mod publish;
 mod reconfigure;
 pub(crate) mod recover;
 mod register;
+mod silent;
 mod snapshot;
 mod watch;
 

@@ -16,7 +16,7 @@ use crate::net::{PortSpec, Tap};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::{Power, usable};
+use crate::vm::state::{Power, State, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
@@ -27,14 +27,11 @@ impl Host {
     /// Switches a machine on, or lets a suspended one go on.
     pub(crate) async fn power_on(self: &Arc<Self>, vm: &Arc<Vm>, who: &events::Who) -> Result<(), Fault> {
         let _one = vm.changing.lock().await;
+        vm.can_power_on()?;
         let (power, home, before) = {
             let state = vm.state();
-            usable(&state)?;
             (state.power, state.home.clone(), state.config.clone())
         };
-        if power == Power::On {
-            vm.require(Power::Off)?;
-        }
         if before.template {
             return Err(not_supported("A template cannot be powered on; make it a virtual machine first"));
         }
@@ -236,7 +233,6 @@ impl Host {
         let _one = vm.changing.lock().await;
         let (power, machine) = {
             let state = vm.state();
-            usable(&state)?;
             (state.power, state.machine.clone())
         };
         match (power, machine) {
@@ -257,7 +253,9 @@ impl Host {
                 self.has_ended(vm, &reason, who).await;
                 Ok(())
             }
+            (Power::On, None) => self.end_silent(vm, who).await,
             (Power::Suspended, _) => {
+                usable(&vm.state())?;
                 let file = self.saved_state(vm).ok();
                 let config = VmConfig::clone(&vm.config());
                 self.save(vm, config, None).await?;
@@ -283,7 +281,11 @@ impl Host {
     /// and its state was saved whole.
     pub(crate) async fn has_ended(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who) {
         // Told late of the end of an earlier machine, or told already.
-        if vm.machine().is_none_or(|machine| machine.ended().is_none()) {
+        let told = match &*vm.state() {
+            State { machine: Some(machine), .. } => machine.ended().is_none(),
+            State { silent, .. } => silent.is_none(),
+        };
+        if told {
             return;
         }
         let file = match self.suspending_to(vm) {
@@ -302,7 +304,7 @@ impl Host {
     async fn ended_as(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who, suspended: bool) {
         let config = {
             let mut state = vm.state();
-            if state.machine.is_none() {
+            if state.machine.is_none() && state.silent.is_none() {
                 return;
             }
             let mut config = VmConfig::clone(&state.config);
@@ -313,6 +315,7 @@ impl Host {
             }
             state.config = Arc::new(config);
             state.machine = None;
+            state.silent = None;
             state.ending = false;
             state.guest = None;
             state.question = None;

@@ -1,7 +1,7 @@
 //! Opening a host: the machines of the register are read, those that run are adopted, and what was interrupted is
 //! finished or removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::task::UnfinishedTask;
@@ -10,7 +10,7 @@ use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
 
 use super::power::PARTIAL;
 use super::{Outcome, blocking, files};
-use crate::engine::Processors;
+use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
 use crate::vm::Vm;
@@ -18,6 +18,9 @@ use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
 use crate::vm::state::Power;
 use crate::{Host, ids};
+
+/// What taking hold of a machine has given.
+type Found = crate::engine::Result<Option<Arc<dyn Machine>>>;
 
 impl Host {
     /// Brings the host to where the register, the files and the running machines say that it is.
@@ -30,12 +33,23 @@ impl Host {
             }
         }
         self.engine.reap(&wanted).await?;
+        // All at once: each may be silent for a while.
+        let mut asked = BTreeMap::new();
+        for id in wanted {
+            let engine = self.engine.clone();
+            asked.insert(id.clone(), tokio::spawn(async move { engine.adopt(&id).await }));
+        }
         for (id, record) in records {
             let Ok(number) = id.parse::<u64>() else { continue };
-            match &record.unfinished {
-                Some(made) => self.finish_removal(number, made).await,
-                None => self.recover_vm(number, record).await,
+            if let Some(made) = &record.unfinished {
+                self.finish_removal(number, made).await;
+                continue;
             }
+            let found = match asked.remove(&id) {
+                Some(asked) => asked.await.unwrap_or_else(|error| Err(Error::Protocol(error.to_string()))),
+                None => Ok(None),
+            };
+            self.recover_vm(number, record, found).await;
         }
         self.reconcile_ports().await;
         let outcome = |task: &UnfinishedTask| self.outcome(task);
@@ -59,7 +73,7 @@ impl Host {
         self.drop_record(number).await;
     }
 
-    async fn recover_vm(self: &Arc<Self>, number: u64, record: Registered) {
+    async fn recover_vm(self: &Arc<Self>, number: u64, record: Registered, found: Found) {
         let Ok(path) = FilePath::parse(&record.path) else {
             tracing::error!(vm = number, path = record.path, "the register names no path");
             return;
@@ -92,23 +106,20 @@ impl Host {
                 vm
             }
         };
-        match self.engine.adopt(vm.me.id()).await {
+        match found {
             Ok(Some(machine)) => self.adopt(&vm, machine, number, record).await,
             Ok(None) => self.find_saved_state(&vm, number, record).await,
-            Err(error) => {
-                tracing::error!(vm = vm.me.id(), %error, "the running machine cannot be adopted");
-                vm.state().broken = Some(error.to_string());
-            }
+            Err(error) => self.is_silent(&vm, &error).await,
         }
         self.look_at_files(&vm).await;
         self.publish(&vm);
     }
 
     /// Takes hold of a machine that runs.
-    async fn adopt(
+    pub(super) async fn adopt(
         self: &Arc<Self>,
         vm: &Arc<Vm>,
-        machine: Arc<dyn crate::engine::Machine>,
+        machine: Arc<dyn Machine>,
         number: u64,
         record: Registered,
     ) {
@@ -135,10 +146,7 @@ impl Host {
                 tracing::warn!(vm = vm.me.id(), %error, "what the machine's processors do is not known");
             }
         }
-        let (home, mut config) = {
-            let state = vm.state();
-            (state.home.clone(), VmConfig::clone(&state.config))
-        };
+        let mut config = VmConfig::clone(&vm.config());
         let mut repaired = suspended;
         let keys: Vec<i32> = config.disks().map(|(key, _)| key).collect();
         for key in keys {
@@ -159,30 +167,14 @@ impl Host {
                 repaired = true;
             }
         }
-        for device in config.devices.values_mut() {
-            let image = match &device.kind {
-                Kind::Cdrom(cdrom) => matches!(cdrom.medium, Medium::Iso(_)),
-                _ => true,
-            };
-            if let Some(connect) = &mut device.connect {
-                connect.now = connect.at_start && image;
-            }
-        }
-        let lock = self.datastores.of(&home).ok().map(|on| on.store.lock_vm(&home.path, &self.name));
+        connect_all(&mut config);
+        self.lock_running(vm).await;
         {
             let mut state = vm.state();
             state.power = Power::On;
             state.machine = Some(machine.clone());
             state.booted = machine.booted();
             state.config = Arc::new(config.clone());
-            state.lock = match lock {
-                Some(Ok(lock)) => Some(lock),
-                Some(Err(error)) => {
-                    tracing::warn!(vm = vm.me.id(), %error, "the lock of a running machine cannot be taken");
-                    None
-                }
-                None => None,
-            };
         }
         if repaired && let Err(fault) = self.save(vm, config, None).await {
             tracing::error!(vm = vm.me.id(), %fault, "the configuration of a running machine could not be repaired");
@@ -190,9 +182,29 @@ impl Host {
         self.watch(vm, machine);
     }
 
+    /// Takes the lock of a machine that runs, unless it has it.
+    pub(super) async fn lock_running(&self, vm: &Vm) {
+        let home = {
+            let state = vm.state();
+            if state.lock.is_some() {
+                return;
+            }
+            state.home.clone()
+        };
+        let Ok(on) = self.datastores.of(&home) else { return };
+        let name = self.name.clone();
+        let lock = blocking(move || on.store.lock_vm(&home.path, &name).map_err(|error| on.fault(&error)));
+        match lock.await {
+            Ok(lock) => vm.state().lock = Some(lock),
+            Err(fault) => {
+                tracing::warn!(vm = vm.me.id(), %fault, "the lock of a running machine cannot be taken");
+            }
+        }
+    }
+
     /// The daemon died while it saved the machine's state: the machine goes on, and what was written goes before its
     /// processors run.
-    async fn give_up_suspending(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>, name: &str) {
+    async fn give_up_suspending(&self, vm: &Vm, machine: &Arc<dyn Machine>, name: &str) {
         tracing::warn!(vm = vm.me.id(), "giving up a suspending that was interrupted");
         if let Err(error) = machine.cancel_suspend().await {
             tracing::error!(vm = vm.me.id(), %error, "the saving of the state could not be given up");
@@ -206,7 +218,7 @@ impl Host {
         }
     }
 
-    async fn end_unstarted(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>) {
+    async fn end_unstarted(&self, vm: &Vm, machine: &Arc<dyn Machine>) {
         tracing::warn!(vm = vm.me.id(), "ending a machine whose start was interrupted");
         if let Err(error) = machine.power_off().await {
             tracing::error!(vm = vm.me.id(), %error, "the machinery could not be ended");
@@ -217,7 +229,7 @@ impl Host {
     }
 
     /// A machine that does not run: it is off, or suspended if its state was saved whole.
-    async fn find_saved_state(&self, vm: &Arc<Vm>, number: u64, mut record: Registered) {
+    pub(super) async fn find_saved_state(&self, vm: &Arc<Vm>, number: u64, mut record: Registered) {
         if let Err(error) = self.engine.forget(vm.me.id()).await {
             tracing::warn!(vm = vm.me.id(), %error, "the runtime directory stays behind");
         }
@@ -291,6 +303,19 @@ impl Host {
         let records = VMS.all(&self.core.store).ok()?;
         let (id, _) = records.into_iter().find(|(_, record)| record.task.as_deref() == Some(task.id()))?;
         Some(ids::vm(id.parse().ok()?))
+    }
+}
+
+/// Connects the devices of a machine that runs as they are at power-on: what was changed since is not known.
+pub(super) fn connect_all(config: &mut VmConfig) {
+    for device in config.devices.values_mut() {
+        let image = match &device.kind {
+            Kind::Cdrom(cdrom) => matches!(cdrom.medium, Medium::Iso(_)),
+            _ => true,
+        };
+        if let Some(connect) = &mut device.connect {
+            connect.now = connect.at_start && image;
+        }
     }
 }
 
