@@ -80,6 +80,10 @@ pub(crate) struct Registered {
     /// The machine is being suspended to this file: if it is there and whole, the machine is suspended.
     #[serde(default)]
     pub(crate) suspending: Option<String>,
+    /// A layer of a disk is being merged: whoever finds this after a crash finishes what is left to do, if all was
+    /// merged.
+    #[serde(default)]
+    pub(crate) merging: Option<crate::ops::merge::Merging>,
     /// The task that made it.
     #[serde(default)]
     pub(crate) task: Option<String>,

@@ -167,3 +167,104 @@ async fn qemu_a_machine_that_does_not_answer_can_be_powered_off_and_its_end_is_n
     c.until(|c| c.power(&vm) == "poweredOff").await;
     c.destroy(&vm).await.unwrap();
 }
+
+fn consolidation_needed(c: &Client, vm: &MoRef) -> Option<bool> {
+    c.get(vm, prop!(VirtualMachine.runtime))?.get(field!(VirtualMachineRuntimeInfo.consolidationNeeded))
+}
+
+/// A machine with a disk and a layer on it that is on while its daemon has died, as the daemon leaves it that begins to
+/// remove the snapshot: the `.vmsd` does not know it any more, and the register tells of the merging.
+async fn left_merging(site: &Site) -> (MoRef, qemu::Machine) {
+    let c = site.open().await;
+    let mut spec: vim::Object = small("merge").into();
+    let disk = vim!(VirtualMachineConfigSpec {
+        deviceChange: [
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
+            },
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                fileOperation: "create",
+                device: VirtualDisk {
+                    key: -2,
+                    controllerKey: -1,
+                    unitNumber: 0,
+                    capacityInKB: 8192i64,
+                    backing: VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" },
+                },
+            },
+        ],
+    });
+    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
+    spec.put(changes, vim::Object::from(disk).at(changes).cloned());
+    let vm = c.create(spec).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    let snapshot = call!(CreateSnapshot_Task { name: "s", memory: false, quiesce: false });
+    c.task(&vm, snapshot).await.unwrap();
+    let on = register(&c, &vm)["datastore"].clone();
+    let merging =
+        serde_json::json!({"layer": [on, "merge/merge-000001.vmdk"], "base": [on, "merge/merge.vmdk"]});
+    note(&c, &vm, "merging", merging).await;
+    drop(c);
+    std::fs::remove_file(site.datastore().join("merge/merge.vmsd")).unwrap();
+    let machine = qemu::Machine::adopt(site.root.path().join("run").join(vm.id())).await.unwrap();
+    let arguments = serde_json::json!({"command-line": "qemu-io -d d2000 \"write -P 5 0 1M\""});
+    machine.monitor().raw("human-monitor-command", arguments, qemu::limits::QMP_CALL).await.unwrap();
+    (vm, machine)
+}
+
+/// The `.vmx`, and which images are there.
+fn on_disk(site: &Site) -> (String, Vec<String>) {
+    let directory = site.datastore().join("merge");
+    let names = std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut images: Vec<String> = names.filter(|name| name.ends_with(".vmdk")).collect();
+    images.sort();
+    (std::fs::read_to_string(directory.join("merge.vmx")).unwrap(), images)
+}
+
+#[tokio::test]
+async fn qemu_a_merge_whose_daemon_died_is_given_up_and_done_by_a_consolidation() {
+    let site = Site::new();
+    let (vm, machine) = left_merging(&site).await;
+    let device = machine.drives().await.unwrap().remove(0).node_name;
+    let job =
+        serde_json::json!({"job-id": "commit-d2000", "device": device, "speed": 1, "auto-dismiss": false});
+    machine.monitor().raw("block-commit", job, qemu::limits::QMP_CALL).await.unwrap();
+    drop(machine);
+
+    let c = site.open().await;
+    assert_eq!((c.power(&vm), consolidation_needed(&c, &vm)), ("poweredOn", Some(true)));
+    let (vmx, images) = on_disk(&site);
+    assert!(vmx.contains("merge-000001.vmdk"), "{vmx}");
+    assert_eq!(images, ["merge-000001.vmdk", "merge.vmdk"]);
+    assert!(register(&c, &vm)["merging"].is_null());
+    c.task(&vm, call!(ConsolidateVMDisks_Task {})).await.unwrap();
+    let (vmx, images) = on_disk(&site);
+    assert!(!vmx.contains("merge-000001.vmdk"), "{vmx}");
+    assert_eq!((images, consolidation_needed(&c, &vm)), (vec!["merge.vmdk".to_owned()], Some(false)));
+    let machine = c.host.vm(&vm).unwrap().machine().unwrap();
+    assert_eq!(machine.processors().await.unwrap(), Processors::Running);
+    c.power_off(&vm).await.unwrap();
+    c.destroy(&vm).await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_layer_that_was_merged_when_the_daemon_died_is_named_no_more_before_the_guest_goes_on() {
+    let site = Site::new();
+    let (vm, machine) = left_merging(&site).await;
+    let base = site.datastore().join("merge/merge.vmdk");
+    assert!(machine.commit("d2000", None, &base, |_| {}).await.unwrap(), "the guest stands still");
+    drop(machine);
+    assert!(on_disk(&site).0.contains("merge-000001.vmdk"), "this is what is to be mended");
+
+    let c = site.open().await;
+    let (vmx, images) = on_disk(&site);
+    assert!(!vmx.contains("merge-000001.vmdk"), "{vmx}");
+    assert_eq!((images, consolidation_needed(&c, &vm)), (vec!["merge.vmdk".to_owned()], Some(false)));
+    assert!(register(&c, &vm)["merging"].is_null());
+    let machine = c.host.vm(&vm).unwrap().machine().unwrap();
+    assert_eq!(machine.processors().await.unwrap(), Processors::Running);
+    c.power_off(&vm).await.unwrap();
+    c.destroy(&vm).await.unwrap();
+}

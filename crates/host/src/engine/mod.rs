@@ -180,14 +180,18 @@ pub trait Machine: Send + Sync {
     async fn snapshot(&self, layers: &[Layer]) -> Result<()>;
     /// The files of a disk as they are open now, newest first.
     async fn chain(&self, key: i32) -> Result<Vec<FileRef>>;
-    /// Merges a disk's layers from `top` (none: the newest) down into `base`.
+    /// Merges a disk's layers from `top` (none: the newest) down into `base`. When that was the newest, and it gives
+    /// true, the processors stand still until [`Self::resume`], so that the guest writes nothing to `base` before it
+    /// is named everywhere.
     async fn commit(
         &self,
         key: i32,
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()>;
+    ) -> Result<bool>;
+    /// Ends the merging that nobody follows any more; [`Self::chain`] tells what came of it. Whether there was any.
+    async fn end_merging(&self) -> Result<bool>;
     /// Freezes the guest's file systems; false if no agent is there to do it.
     async fn freeze(&self) -> Result<()>;
     async fn thaw(&self) -> Result<()>;

@@ -321,7 +321,7 @@ impl Machine for SimulatedMachine {
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.living()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let chain = state.chains.get_mut(&key).ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
@@ -332,7 +332,11 @@ impl Machine for SimulatedMachine {
             _ => return Err(Error::Spec("a layer can only be merged into one below it".into())),
         }
         progress(100);
-        Ok(())
+        Ok(false)
+    }
+
+    async fn end_merging(&self) -> Result<bool> {
+        self.living().map(|()| false)
     }
 
     async fn freeze(&self) -> Result<()> {

@@ -83,6 +83,7 @@ impl Host {
                 planned.iter().map(|file| (file.datastore, file.path.as_str().to_owned())).collect(),
             ),
             suspending: None,
+            merging: None,
             task: Some(task.id().to_owned()),
         };
         let number = self.begin_registration(&mut record).await?;

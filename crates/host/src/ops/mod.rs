@@ -8,6 +8,7 @@ mod fault_tests;
 #[cfg(test)]
 mod faulty;
 mod files;
+pub(crate) mod merge;
 mod power;
 mod publish;
 mod reconfigure;

@@ -11,7 +11,7 @@ use crate::Host;
 use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
-use crate::host::VMS;
+use crate::host::{Registered, VMS};
 use crate::net::{PortSpec, Tap};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
@@ -462,11 +462,21 @@ impl Host {
 
     /// Notes in the register that a state is being saved.
     pub(super) async fn note_suspending(&self, vm: &Vm, file: Option<&str>) -> Result<(), Fault> {
+        let file = file.map(ToOwned::to_owned);
+        self.amend_record(vm, |record| record.suspending = file).await
+    }
+
+    /// Changes what the register says of a machine, if it still tells of it.
+    pub(super) async fn amend_record(
+        &self,
+        vm: &Vm,
+        change: impl FnOnce(&mut Registered),
+    ) -> Result<(), Fault> {
         let number: u64 = vm.me.id().parse().unwrap_or_default();
         let record =
             VMS.get(&self.core.store, vm.me.id()).map_err(|error| crate::error::store_fault(&error))?;
         let Some(mut record) = record else { return Ok(()) };
-        record.suspending = file.map(ToOwned::to_owned);
+        change(&mut record);
         self.write_record(number, &record).await
     }
 

@@ -16,7 +16,7 @@ use crate::host::{Registered, VMS};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::Power;
+use crate::vm::state::{Power, usable};
 use crate::{Host, ids};
 
 /// What taking hold of a machine has given.
@@ -111,8 +111,22 @@ impl Host {
             Ok(None) => self.find_saved_state(&vm, number, record).await,
             Err(error) => self.is_silent(&vm, &error).await,
         }
+        self.recover_layers(&vm).await;
         self.look_at_files(&vm).await;
         self.publish(&vm);
+    }
+
+    /// Finishes the merging of layers that was interrupted, as far as that can be told.
+    pub(super) async fn recover_layers(&self, vm: &Arc<Vm>) {
+        if usable(&vm.state()).is_err() {
+            return;
+        }
+        let finished = self.finish_merging(vm).await;
+        self.look_at_layers(vm);
+        if let Err(fault) = finished {
+            tracing::error!(vm = vm.me.id(), %fault, "an interrupted merging of layers stays unfinished");
+            vm.state().consolidation_needed = true;
+        }
     }
 
     /// Takes hold of a machine that runs.
@@ -124,6 +138,7 @@ impl Host {
         record: Registered,
     ) {
         let suspended = vm.state().file.suspend_file.is_some();
+        let mut stopped = false;
         match machine.processors().await {
             // The daemon died while it was being started: nobody was told that it is on, and a saved state that the
             // configuration still names is still good.
@@ -136,15 +151,15 @@ impl Host {
                 if let Some(name) = &record.suspending {
                     self.give_up_suspending(vm, &machine, name).await;
                 }
-                if processors == Processors::Stopped
-                    && let Err(error) = machine.resume().await
-                {
-                    tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
-                }
+                stopped = processors == Processors::Stopped;
             }
             Err(error) => {
                 tracing::warn!(vm = vm.me.id(), %error, "what the machine's processors do is not known");
             }
+        }
+        // Nobody follows them, and what they lead to would not be written down.
+        if let Err(error) = machine.end_merging().await {
+            tracing::error!(vm = vm.me.id(), %error, "a merging of layers goes on that nobody follows");
         }
         let mut config = VmConfig::clone(&vm.config());
         let mut repaired = suspended;
@@ -155,16 +170,17 @@ impl Host {
             let mut chain = chain.into_iter();
             if let (Some(newest), Some(disk)) =
                 (chain.next(), config.devices.get_mut(&key).and_then(|device| device.disk_mut()))
-                && disk.file != newest
             {
-                tracing::warn!(
-                    vm = vm.me.id(),
-                    key,
-                    "the machine uses another layer than its configuration says"
-                );
-                disk.file = newest;
+                if disk.file != newest {
+                    tracing::warn!(
+                        vm = vm.me.id(),
+                        key,
+                        "the machine uses another layer than its configuration says"
+                    );
+                    disk.file = newest;
+                    repaired = true;
+                }
                 disk.parents = chain.collect();
-                repaired = true;
             }
         }
         connect_all(&mut config);
@@ -178,6 +194,10 @@ impl Host {
         }
         if repaired && let Err(fault) = self.save(vm, config, None).await {
             tracing::error!(vm = vm.me.id(), %fault, "the configuration of a running machine could not be repaired");
+        }
+        // Only now: what the guest writes must be found in the files that the configuration names.
+        if stopped && let Err(error) = machine.resume().await {
+            tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
         }
         self.watch(vm, machine);
     }

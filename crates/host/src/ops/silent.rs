@@ -89,6 +89,7 @@ impl Host {
             let config = vm.config();
             self.unplug_all(vm, &config).await;
         }
+        self.recover_layers(vm).await;
         self.look_at_files(vm).await;
         self.publish(vm);
     }

@@ -194,11 +194,16 @@ impl Machine for QemuMachine {
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let top = top.map(|file| self.shared.path(file)).transpose()?;
         let base = self.shared.path(base)?;
         let told = |at: ::qemu::machine::JobProgress| progress(percent(at.done, at.total));
         self.machine.commit(&drive_id(key), top.as_deref(), &base, told).await
+    }
+
+    async fn end_merging(&self) -> Result<bool> {
+        let ended = self.machine.end_jobs().await?;
+        Ok(!ended.is_empty())
     }
 
     async fn freeze(&self) -> Result<()> {
