@@ -85,6 +85,9 @@ impl Host {
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::PoweredOn, who).await;
+        if let Some(warning) = crate::vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
+            self.post(vm, events::Vm::Warning(warning.into()), who).await;
+        }
         Ok(())
     }
 
