@@ -172,6 +172,9 @@ pub trait Machine: Send + Sync {
     async fn set_link(&self, key: i32, up: bool) -> Result<()>;
     async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()>;
     async fn add_memory(&self, mib: u64) -> Result<()>;
+    async fn add_processors(&self, count: u32) -> Result<()>;
+    /// Processors and memory (MiB) that it was started with; what it was given since comes on top.
+    fn started_with(&self) -> (u32, u64);
 
     /// Makes the files of new layers, empty, over what the disks have open. Nothing is left if one cannot be made.
     async fn make_layers(&self, layers: &[Layer]) -> Result<()>;

@@ -107,6 +107,7 @@ pub struct SimulatedMachine {
     images: Arc<MemoryImages>,
     started: DateTime,
     memory_bytes: u64,
+    started_with: (u32, u64),
     report: GuestReport,
     state: Mutex<State>,
     events: broadcast::Sender<Happening>,
@@ -132,6 +133,7 @@ impl SimulatedMachine {
             images,
             started: DateTime::now(),
             memory_bytes: config.memory_mib << 20,
+            started_with: (config.cpus, config.memory_mib),
             report: GuestReport {
                 host_name: Some(
                     config.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
@@ -278,6 +280,14 @@ impl Machine for SimulatedMachine {
 
     async fn add_memory(&self, _mib: u64) -> Result<()> {
         self.living()
+    }
+
+    async fn add_processors(&self, _count: u32) -> Result<()> {
+        self.living()
+    }
+
+    fn started_with(&self) -> (u32, u64) {
+        self.started_with
     }
 
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {

@@ -184,6 +184,12 @@ impl Machine for Faulty {
     async fn add_memory(&self, mib: u64) -> Result<()> {
         self.inner.add_memory(mib).await
     }
+    async fn add_processors(&self, count: u32) -> Result<()> {
+        self.inner.add_processors(count).await
+    }
+    fn started_with(&self) -> (u32, u64) {
+        self.inner.started_with()
+    }
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.inner.make_layers(layers).await
     }

@@ -387,6 +387,15 @@ impl Host {
     ) -> Result<(), Fault> {
         let _one = vm.changing.lock().await;
         let machine = vm.running()?;
+        let has = {
+            let config = vm.config();
+            (config.cpus, config.memory_mib)
+        };
+        if machine.started_with() != has {
+            return Err(not_supported(
+                "A machine that was given processors or memory while it ran cannot be suspended until it was off once",
+            ));
+        }
         self.post(vm, events::Vm::Suspending, who).await;
         let home = vm.state().home.clone();
         let name = format!("{}-{:08x}.vmss", home.path.stem(), rand::random::<u32>());

@@ -189,6 +189,7 @@ impl Host {
                 })
             }
             Step::AddMemory { mib } => machine.add_memory(*mib).await.map_err(fault),
+            Step::AddProcessors { count } => machine.add_processors(*count).await.map_err(fault),
             Step::CreateDisk { .. } | Step::GrowDisk { .. } | Step::DestroyDisk { .. } | Step::Unplug(_) => {
                 Ok(())
             }

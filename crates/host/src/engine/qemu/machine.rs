@@ -171,6 +171,15 @@ impl Machine for QemuMachine {
         self.machine.add_memory(mib).await
     }
 
+    async fn add_processors(&self, count: u32) -> Result<()> {
+        self.machine.add_processors(count).await
+    }
+
+    fn started_with(&self) -> (u32, u64) {
+        let spec = self.machine.spec();
+        (spec.cpu.count, spec.memory_mib)
+    }
+
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.machine.make_layers(&self.layers(layers)?).await
     }
