@@ -133,8 +133,9 @@ impl Host {
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
         let mounting = tokio::task::spawn_blocking(move || mounts::mount_all(&opened, &named, &over)).await;
         mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
-        let (qemu, over) = (options.qemu, datastores.clone());
-        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over)).await;
+        let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
+        let mhz = hardware.cpu.mhz;
+        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over, mhz)).await;
         let engine = engine.map_err(|error| Error::Io {
             what: "look for an accelerator".into(),
             source: std::io::Error::other(error),
@@ -146,7 +147,7 @@ impl Host {
             plug: options.plug,
             name: options.name,
             networks: options.networks,
-            hardware: Hardware::detect(),
+            hardware,
         };
         Self::assemble(parts).await
     }

@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
 
+use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
 
 pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id};
@@ -59,6 +60,10 @@ pub trait Engine: Send + Sync {
 
     /// Kills the machines that run but are not wanted, and clears up after those that have ended.
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()>;
+
+    /// Gives the running machine with this process the share of the host that its configuration says, as far as the
+    /// host can.
+    async fn allot(&self, vm: &str, config: &VmConfig, pid: i32);
 
     /// Clears away what an ended machine left in the runtime directory.
     async fn forget(&self, vm: &str) -> Result<()>;

@@ -18,6 +18,7 @@ use super::{
     Images, Launch, Layer, Machine, Processors, Result, Usage,
 };
 use crate::datastores::Datastores;
+use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
 
 /// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
@@ -87,6 +88,8 @@ impl Engine for SimulatedEngine {
         });
         Ok(())
     }
+
+    async fn allot(&self, _vm: &str, _config: &VmConfig, _pid: i32) {}
 
     async fn forget(&self, vm: &str) -> Result<()> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(vm);

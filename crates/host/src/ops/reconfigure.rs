@@ -39,6 +39,9 @@ impl Host {
         })
         .await?;
         self.carry_out(vm, &current, plan).await?;
+        if let Some(machine) = vm.machine() {
+            self.engine.allot(vm.me.id(), &vm.config(), machine.pid()).await;
+        }
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::Reconfigured, who).await;

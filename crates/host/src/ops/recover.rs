@@ -199,6 +199,7 @@ impl Host {
         if stopped && let Err(error) = machine.resume().await {
             tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
         }
+        self.engine.allot(vm.me.id(), &vm.config(), machine.pid()).await;
         self.watch(vm, machine);
     }
 

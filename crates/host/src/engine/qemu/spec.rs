@@ -39,7 +39,12 @@ const HOT_ADD_FACTOR: u8 = 4;
 const HOT_ADD_PROCESSORS: u32 = 8;
 
 /// The machine as QEMU is to start it. Blocking: looks at files and gives them to the machine's user.
-pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Result<MachineSpec> {
+pub(super) fn machine_spec(
+    shared: &Shared,
+    launch: &Launch,
+    accel: Accel,
+    cgroup: Option<PathBuf>,
+) -> Result<MachineSpec> {
     let config = &launch.config;
     let user = shared.user(launch.user);
     // Its state is saved there, even if no drive of it is there.
@@ -98,11 +103,7 @@ pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Re
     spec.rng = true;
     spec.video = video(config);
     spec.spare_ports = SPARE_PORTS;
-    spec.confinement = Confinement {
-        user,
-        cgroup: shared.options.cgroup.as_ref().map(|root| root.join(&launch.vm)).filter(|dir| dir.is_dir()),
-        oom_score_adj: None,
-    };
+    spec.confinement = Confinement { user, cgroup, oom_score_adj: None };
     Ok(spec)
 }
 
