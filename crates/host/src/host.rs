@@ -78,6 +78,10 @@ pub(crate) struct Registered {
     /// The machine is being suspended to this file: if it is there and whole, the machine is suspended.
     #[serde(default)]
     pub(crate) suspending: Option<String>,
+    /// A layer of a disk is being merged: whoever finds this after a crash finishes what is left to do, if all was
+    /// merged.
+    #[serde(default)]
+    pub(crate) merging: Option<crate::ops::merge::Merging>,
     /// The task that made it.
     #[serde(default)]
     pub(crate) task: Option<String>,
@@ -126,8 +130,9 @@ impl Host {
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
         let mounting = tokio::task::spawn_blocking(move || mounts::mount_all(&opened, &named, &over)).await;
         mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
-        let (qemu, over) = (options.qemu, datastores.clone());
-        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over)).await;
+        let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
+        let mhz = hardware.cpu.mhz;
+        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over, mhz)).await;
         let engine = engine.map_err(|error| Error::Io {
             what: "look for an accelerator".into(),
             source: std::io::Error::other(error),
@@ -138,7 +143,7 @@ impl Host {
             engine: Arc::new(engine),
             network: options.network,
             name: options.name,
-            hardware: Hardware::detect(),
+            hardware,
         };
         Self::assemble(parts).await
     }

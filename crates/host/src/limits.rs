@@ -29,6 +29,12 @@ pub const MAX_VMS: usize = 4096;
 /// Largest screenshot that is kept, bytes.
 pub const MAX_SCREENSHOT_BYTES: u64 = 32 << 20;
 
+/// How long a machine that does not answer is left alone before it is asked again.
+pub const ASK_SILENT: Duration = Duration::from_secs(5);
+/// How often a machine that does not say what it has merged is asked before the operation fails.
+pub const MAX_ASKED: usize = 60;
+/// Layers that one consolidation merges.
+pub const MAX_MERGES: usize = 4096;
 /// How often a running guest's agent is asked.
 pub const GUEST_POLL: Duration = Duration::from_secs(15);
 /// The same while nothing is known of the guest yet.

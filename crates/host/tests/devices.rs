@@ -394,3 +394,38 @@ async fn a_serial_port_writes_into_no_file_of_a_machine_and_none_that_is_open() 
     reconfigure(&c, &vm, port("[ds] talks/serial.txt")).await.unwrap();
     c.power_on(&vm).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_machine_that_runs_is_given_processors_and_memory_if_it_was_made_for_it() {
+    let c = simulated().await;
+    let vm = c.create(small("grows")).await.unwrap();
+    let enable = vim!(VirtualMachineConfigSpec {
+        cpuHotAddEnabled: true,
+        memoryHotAddEnabled: true,
+        numCPUs: 2,
+        numCoresPerSocket: 2,
+    });
+    reconfigure(&c, &vm, enable).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    let more = vim!(VirtualMachineConfigSpec { numCPUs: 4, memoryMB: 256i64 });
+    reconfigure(&c, &vm, more).await.unwrap();
+    let config = c.host.vm(&vm).unwrap().config();
+    assert_eq!((config.cpus, config.cores_per_socket, config.memory_mib), (4, 2, 256));
+    for (spec, fault) in [
+        (vim!(VirtualMachineConfigSpec { numCPUs: 2 }), "CpuHotPlugNotSupported"),
+        (vim!(VirtualMachineConfigSpec { numCPUs: 5 }), "CpuHotPlugNotSupported"),
+        (vim!(VirtualMachineConfigSpec { numCoresPerSocket: 1 }), "CpuHotPlugNotSupported"),
+        (vim!(VirtualMachineConfigSpec { memoryMB: 128i64 }), "MemoryHotPlugNotSupported"),
+        (vim!(VirtualMachineConfigSpec { memoryMB: 260i64 }), "MemoryHotPlugNotSupported"),
+        (vim!(VirtualMachineConfigSpec { cpuHotAddEnabled: false }), "InvalidPowerState"),
+        (vim!(VirtualMachineConfigSpec { memoryHotAddEnabled: false }), "InvalidPowerState"),
+    ] {
+        assert_eq!(reconfigure(&c, &vm, spec).await.unwrap_err().type_name(), fault);
+    }
+    assert_eq!(c.host.vm(&vm).unwrap().config(), config, "nothing has changed");
+    // It could not go on in a machine that is made with all of it from the start.
+    assert_eq!(c.task(&vm, call!(SuspendVM_Task {})).await.unwrap_err().type_name(), "NotSupported");
+    c.power_off(&vm).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    c.task(&vm, call!(SuspendVM_Task {})).await.unwrap();
+}

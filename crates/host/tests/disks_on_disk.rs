@@ -181,6 +181,43 @@ async fn qemu_a_machine_whose_disk_was_exchanged_for_one_that_leads_out_does_not
 }
 
 #[tokio::test]
+async fn a_configuration_whose_disk_leads_out_is_not_registered_and_not_loaded() {
+    let site = Site::new();
+    let c = site.open().await;
+    let vm = c.create(common::small("lured")).await.unwrap();
+    let directory = site.datastore().join("lured");
+    let vmx = std::fs::read_to_string(directory.join("lured.vmx")).unwrap();
+    let with_disk = |file: &str| {
+        format!(
+            "{vmx}scsi0.present = \"TRUE\"\nscsi0.virtualDev = \"pvscsi\"\nscsi0:0.present = \"TRUE\"\n\
+             scsi0:0.fileName = \"{file}\"\nscsi0:0.deviceType = \"scsi-hardDisk\"\n"
+        )
+    };
+    // Not the disk itself, but what lies under it.
+    lure(&directory.join("lure.vmdk"));
+    let over = directory.join("over.vmdk");
+    qemu_img(&["create", "-q", "-u", "-f", "qcow2", "-b", "lure.vmdk", "-F", "qcow2", text(&over), "16M"]);
+    std::fs::write(directory.join("other.vmx"), with_disk("over.vmdk")).unwrap();
+    let args =
+        call!(RegisterVM_Task { path: "[ds] lured/other.vmx", asTemplate: false, pool: ids::root_pool() });
+    let fault = c.task(&ids::vm_folder(), args).await.unwrap_err();
+    assert_eq!(fault.type_name(), "CannotAccessFile", "{fault}");
+    assert!(fault.to_string().contains("[ds] lured/over.vmdk"), "{fault}");
+    assert_eq!(c.host.all_vms().len(), 1);
+
+    drop(c);
+    std::fs::write(directory.join("lured.vmx"), with_disk("over.vmdk")).unwrap();
+    let c = site.open().await;
+    let runtime = c.get(&vm, prop!(VirtualMachine.runtime)).unwrap();
+    let connection = runtime.get(field!(VirtualMachineRuntimeInfo.connectionState)).unwrap();
+    assert_eq!(vim::EnumValue::from(connection).name(), "inaccessible");
+    let fault = c.power_on(&vm).await.unwrap_err();
+    assert_eq!(fault.type_name(), "InvalidState", "{fault}");
+    assert!(fault.to_string().contains("leads to a file outside"), "{fault}");
+    c.invoke(&vm, call!(UnregisterVM {})).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_disk_is_written_anew_thick_and_thin_again() {
     let site = Site::new();
     let c = site.open().await;

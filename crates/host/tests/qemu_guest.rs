@@ -181,6 +181,52 @@ async fn qemu_data_from_before_a_snapshot_is_back_after_a_revert_and_a_suspended
     c.destroy(&vm).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn qemu_a_guest_gets_processors_and_memory_while_it_runs() {
+    let Some(image) = guest_image() else { return };
+    let site = Site::new();
+    let c = site.open().await;
+    let vm = with_guest(&site, &c, "grows", &image).await;
+    let enable = vim!(VirtualMachineConfigSpec { cpuHotAddEnabled: true, memoryHotAddEnabled: true });
+    c.task(&vm, call!(ReconfigVM_Task { spec: enable })).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    let mut serial = login(&c, &vm).await;
+    let memory = "awk '/MemTotal/{print $2}' /proc/meminfo";
+    let before: u64 = serial.run(memory).await.parse().unwrap();
+    assert_eq!(serial.run("grep -c ^processor /proc/cpuinfo").await, "2");
+    let more = vim!(VirtualMachineConfigSpec { numCPUs: 4, memoryMB: 384i64 });
+    c.task(&vm, call!(ReconfigVM_Task { spec: more })).await.unwrap();
+    // The guest finds them in its own time; what its kernel leaves out is switched on as a person would.
+    let switch_on = "for f in /sys/devices/system/cpu/cpu*/online; do grep -q 1 $f || echo 1 > $f; done; \
+        for f in /sys/devices/system/memory/memory*/state; do grep -q online $f || echo online > $f; done";
+    let mut seen = (String::new(), 0);
+    for _ in 0..60 {
+        serial.run(switch_on).await;
+        let kib: u64 = serial.run(memory).await.parse().unwrap();
+        seen = (serial.run("grep -c ^processor /proc/cpuinfo").await, kib);
+        if seen.0 == "4" && seen.1 > before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    assert_eq!((seen.0.as_str(), seen.1 - before), ("4", 128 << 10), "{seen:?}");
+    let none = vim!(VirtualMachineConfigSpec { numCPUs: 9 });
+    let fault = c.task(&vm, call!(ReconfigVM_Task { spec: none })).await.unwrap_err();
+    assert!(fault.to_string().contains("room for 4 more"), "{fault}");
+
+    // Another daemon knows of them, and after a restart it has them from the start.
+    drop(serial);
+    close(c).await;
+    let c = site.open().await;
+    assert_eq!(c.host.vm(&vm).unwrap().config().cpus, 4);
+    c.power_off(&vm).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    let mut serial = login(&c, &vm).await;
+    assert_eq!(serial.run("grep -c ^processor /proc/cpuinfo").await, "4");
+    c.power_off(&vm).await.unwrap();
+    c.destroy(&vm).await.unwrap();
+}
+
 /// Ends the daemon's part in this process, as far as another one can take over.
 async fn close(c: Client) {
     let host = std::sync::Arc::downgrade(&c.host);

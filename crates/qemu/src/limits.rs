@@ -41,6 +41,8 @@ pub const AGENT_FREEZE: Duration = Duration::from_secs(60);
 pub const IMAGE_QUICK: Duration = Duration::from_secs(60);
 /// `qemu-img` operations that move data.
 pub const IMAGE_COPY: Duration = Duration::from_secs(24 * 3600);
+/// From the stop of the processors to the switch of a disk to another file, before that is given up.
+pub const SWITCH: Duration = Duration::from_secs(60);
 /// Saving or loading the state of a machine.
 pub const STATE_TRANSFER: Duration = Duration::from_secs(3600);
 /// Wait for the last monitor events once the process has gone.

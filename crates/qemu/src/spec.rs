@@ -156,21 +156,29 @@ pub struct Cpu {
     pub count: u32,
     /// Cores that share a socket; divides `count`.
     pub cores_per_socket: u32,
+    /// Ceiling for processors added while running, a multiple of `cores_per_socket`; `None` or the same as `count` for
+    /// no hot-add.
+    #[serde(default)]
+    pub max_count: Option<u32>,
     /// QEMU CPU model; `None` for the host's own under KVM and the fullest one under emulation.
     pub model: Option<String>,
 }
 
 impl Default for Cpu {
     fn default() -> Self {
-        Cpu { count: 1, cores_per_socket: 1, model: None }
+        Cpu { count: 1, cores_per_socket: 1, max_count: None, model: None }
     }
 }
 
 impl Cpu {
     fn validate(&self) -> Result<()> {
-        let fits =
-            self.cores_per_socket > 0 && self.count > 0 && self.count.is_multiple_of(self.cores_per_socket);
-        if !fits || self.count > 255 {
+        let most = self.max_count.unwrap_or(self.count);
+        let fits = self.cores_per_socket > 0
+            && self.count > 0
+            && most >= self.count
+            && self.count.is_multiple_of(self.cores_per_socket)
+            && most.is_multiple_of(self.cores_per_socket);
+        if !fits || most > 255 {
             return Err(Error::Spec(format!(
                 "{} processors with {} cores per socket",
                 self.count, self.cores_per_socket

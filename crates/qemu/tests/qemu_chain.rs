@@ -68,7 +68,7 @@ async fn qemu_layers_are_merged_down_live_also_after_adoption() {
     fill(&vm, "a", 4).await;
     // A middle layer into the one below it.
     let (first, second) = (room.path("a-1.qcow2"), room.path("a-2.qcow2"));
-    vm.commit("a", Some(&second), &first, |_| {}).await.unwrap();
+    assert!(!vm.commit("a", Some(&second), &first, |_| {}).await.unwrap(), "nothing stands still for it");
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a-3.qcow2"), first.clone(), room.path("a.qcow2")]);
     assert!(is_filled(&vm, "a", 4).await);
     assert!(!common::has_open(&vm, &second));
@@ -228,5 +228,43 @@ async fn qemu_a_merge_that_is_given_up_leaves_the_chain() {
     assert!(matches!(vm.wait_job("commit-a", |_| {}).await, Err(Error::JobFailed { .. })));
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a-1.qcow2"), room.path("a.qcow2")]);
     assert!(is_filled(&vm, "a", 3).await);
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
+async fn qemu_a_machine_whose_newest_layer_was_merged_stands_still_until_it_is_resumed() {
+    let room = Room::new();
+    let vm = two_disks(&room, "stand").await;
+    vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
+    vm.resume().await.unwrap();
+    fill(&vm, "a", 3).await;
+    assert!(vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.unwrap());
+    assert_eq!(vm.run_state().await.unwrap(), RunState::Paused);
+    assert_eq!(vm.chain("a").await.unwrap(), [room.path("a.qcow2")]);
+    // Whoever was started with either would see the same.
+    vm.kill().await.unwrap();
+    assert!(image_is_filled(&room.path("a.qcow2"), 3) && image_is_filled(&room.path("a-1.qcow2"), 3));
+}
+
+#[tokio::test]
+async fn qemu_a_merge_that_nobody_follows_is_given_up_and_can_be_begun_anew() {
+    let room = Room::new();
+    let vm = two_disks(&room, "left").await;
+    fill(&vm, "a", 1).await;
+    vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
+    fill(&vm, "a", 2).await;
+    vm.resume().await.unwrap();
+    let device = vm.drives().await.unwrap().into_iter().find(|drive| drive.id == "a").unwrap().node_name;
+    let job = serde_json::json!({"job-id": "commit-a", "device": device, "speed": 1, "auto-dismiss": false});
+    vm.monitor().raw("block-commit", job, qemu::limits::QMP_CALL).await.unwrap();
+    drop(vm);
+    let vm = Machine::adopt(room.path("r")).await.unwrap();
+    assert_eq!(vm.end_jobs().await.unwrap(), ["commit-a"]);
+    assert!(vm.jobs().await.unwrap().is_empty());
+    let chain = [room.path("a-1.qcow2"), room.path("a.qcow2")];
+    assert_eq!(vm.chain("a").await.unwrap(), chain);
+    assert_eq!(vm.run_state().await.unwrap(), RunState::Running);
+    vm.commit("a", None, &chain[1], |_| {}).await.unwrap();
+    assert!(is_filled(&vm, "a", 2).await);
     vm.power_off().await.unwrap();
 }

@@ -172,6 +172,19 @@ async fn qemu_memory_is_added_up_to_its_ceiling() {
 }
 
 #[tokio::test]
+async fn qemu_processors_are_added_up_to_the_ceiling() {
+    let room = Room::new();
+    let mut spec = empty_machine("processors");
+    spec.cpu = qemu::spec::Cpu { count: 2, cores_per_socket: 2, max_count: Some(6), model: None };
+    let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
+    let added = vm.add_processors(2).await;
+    assert!(added.is_ok(), "{added:?} {:?} {}", vm.exit_reason(), vm.runtime_dir().log_tail());
+    assert!(matches!(vm.add_processors(4).await, Err(Error::Spec(_))), "only two places are left");
+    vm.add_processors(2).await.unwrap();
+    vm.power_off().await.unwrap();
+}
+
+#[tokio::test]
 async fn qemu_a_disk_that_another_machine_has_is_refused_as_locked() {
     let room = Room::new();
     let mut spec = empty_machine("first");

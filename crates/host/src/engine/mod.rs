@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
 
+use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
 
 pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id};
@@ -50,11 +51,19 @@ pub trait Engine: Send + Sync {
     /// Starts a machine, whose processors do not run yet. If it fails nothing is left.
     async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>>;
 
-    /// Takes hold of the machine that runs already; none if it does not.
+    /// Takes hold of the machine that runs already; none if it does not. An error says that it runs, or that this is
+    /// not certain, but that it does not answer.
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>>;
+
+    /// Ends the machine that runs but does not answer; none running is no error.
+    async fn end(&self, vm: &str) -> Result<()>;
 
     /// Kills the machines that run but are not wanted, and clears up after those that have ended.
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()>;
+
+    /// Gives the running machine with this process the share of the host that its configuration says, as far as the
+    /// host can.
+    async fn allot(&self, vm: &str, config: &VmConfig, pid: i32);
 
     /// Clears away what an ended machine left in the runtime directory.
     async fn forget(&self, vm: &str) -> Result<()>;
@@ -168,6 +177,9 @@ pub trait Machine: Send + Sync {
     async fn set_link(&self, key: i32, up: bool) -> Result<()>;
     async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()>;
     async fn add_memory(&self, mib: u64) -> Result<()>;
+    async fn add_processors(&self, count: u32) -> Result<()>;
+    /// Processors and memory (MiB) that it was started with; what it was given since comes on top.
+    fn started_with(&self) -> (u32, u64);
 
     /// Makes the files of new layers, empty, over what the disks have open. Nothing is left if one cannot be made.
     async fn make_layers(&self, layers: &[Layer]) -> Result<()>;
@@ -176,14 +188,18 @@ pub trait Machine: Send + Sync {
     async fn snapshot(&self, layers: &[Layer]) -> Result<()>;
     /// The files of a disk as they are open now, newest first.
     async fn chain(&self, key: i32) -> Result<Vec<FileRef>>;
-    /// Merges a disk's layers from `top` (none: the newest) down into `base`.
+    /// Merges a disk's layers from `top` (none: the newest) down into `base`. When that was the newest, and it gives
+    /// true, the processors stand still until [`Self::resume`], so that the guest writes nothing to `base` before it
+    /// is named everywhere.
     async fn commit(
         &self,
         key: i32,
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()>;
+    ) -> Result<bool>;
+    /// Ends the merging that nobody follows any more; [`Self::chain`] tells what came of it. Whether there was any.
+    async fn end_merging(&self) -> Result<bool>;
     /// Freezes the guest's file systems; false if no agent is there to do it.
     async fn freeze(&self) -> Result<()>;
     async fn thaw(&self) -> Result<()>;

@@ -1,5 +1,6 @@
 //! The engine that runs guests: one QEMU process for each machine, under a user of its own.
 
+mod cgroup;
 mod machine;
 mod spec;
 
@@ -22,7 +23,9 @@ use super::simulated::image_error;
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
 use crate::disk_image;
+use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
+use cgroup::Cgroups;
 use machine::QemuMachine;
 
 /// Mode of a file that is one machine's: all machines have their group in common.
@@ -50,13 +53,22 @@ pub struct QemuEngine {
 pub(super) struct Shared {
     pub(super) options: QemuOptions,
     pub(super) datastores: Arc<Datastores>,
+    cgroups: Cgroups,
 }
 
 impl QemuEngine {
-    /// An engine over these datastores. Looks for KVM, which takes up to two seconds.
-    pub fn new(options: QemuOptions, datastores: Arc<Datastores>) -> Self {
+    /// An engine over these datastores, on processors of so many MHz. Looks for KVM, which takes up to two seconds.
+    pub fn new(options: QemuOptions, datastores: Arc<Datastores>, mhz: u32) -> Self {
         let decision = accel::choose(options.accel);
-        Self { shared: Arc::new(Shared { options, datastores }), decision }
+        let cgroups = Cgroups::prepare(options.cgroup.as_deref(), &options.runtime, mhz);
+        Self { shared: Arc::new(Shared { options, datastores, cgroups }), decision }
+    }
+}
+
+impl QemuEngine {
+    async fn leave_cgroup(&self, vm: &str) {
+        let (shared, vm) = (self.shared.clone(), vm.to_owned());
+        drop(blocking(move || shared.cgroups.remove(&vm)).await);
     }
 }
 
@@ -194,19 +206,43 @@ impl Engine for QemuEngine {
         let incoming = launch.resume_from.as_ref().map(|file| shared.give(file, shared.user(launch.user)));
         let incoming = incoming.transpose()?;
         let planned = launch.clone();
-        let prepared = tokio::task::spawn_blocking(move || spec::machine_spec(&shared, &planned, accel));
-        let spec = prepared.await.map_err(|error| Error::Spec(error.to_string()))??;
+        let prepared = blocking(move || {
+            let cgroup = shared.cgroups.allot(&planned.vm, &planned.config, None);
+            spec::machine_spec(&shared, &planned, accel, cgroup)
+        });
         let options = StartOptions { incoming, ..StartOptions::default() };
-        let machine = ::qemu::Machine::start(&spec, &directory, options).await?;
-        Ok(Arc::new(QemuMachine::new(machine, self.shared.clone())))
+        let started = async { ::qemu::Machine::start(&prepared.await??, &directory, options).await };
+        match started.await {
+            Ok(machine) => Ok(Arc::new(QemuMachine::new(machine, self.shared.clone()))),
+            Err(error) => {
+                // Not that of a machine that runs already.
+                if !matches!(error, Error::AlreadyRunning(_)) {
+                    self.leave_cgroup(&launch.vm).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn allot(&self, vm: &str, config: &VmConfig, pid: i32) {
+        let (shared, vm, config) = (self.shared.clone(), vm.to_owned(), config.clone());
+        drop(blocking(move || shared.cgroups.allot(&vm, &config, Some(pid))).await);
     }
 
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>> {
         match ::qemu::Machine::adopt(self.shared.directory(vm)).await {
             Ok(machine) => Ok(Some(Arc::new(QemuMachine::new(machine, self.shared.clone())))),
             Err(Error::NotRunning(_)) => Ok(None),
-            Err(error) => Err(error),
+            // QEMU inherited the lock: without its holder nothing runs.
+            Err(error) => match ::qemu::runtime::RuntimeDir::new(self.shared.directory(vm))?.is_held() {
+                Ok(false) => Ok(None),
+                _ => Err(error),
+            },
         }
+    }
+
+    async fn end(&self, vm: &str) -> Result<()> {
+        ::qemu::Machine::end(self.shared.directory(vm)).await
     }
 
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
@@ -221,7 +257,9 @@ impl Engine for QemuEngine {
                 keep.push(record.command);
             }
         }
-        running::reap_orphans(root, |record| keep.contains(&record.command)).await.map(drop)
+        running::reap_orphans(root, |record| keep.contains(&record.command)).await?;
+        let (shared, wanted) = (self.shared.clone(), wanted.clone());
+        blocking(move || shared.cgroups.sweep(&wanted)).await
     }
 
     async fn forget(&self, vm: &str) -> Result<()> {
@@ -229,6 +267,7 @@ impl Engine for QemuEngine {
         if !directory.exists() {
             return Ok(());
         }
+        self.leave_cgroup(vm).await;
         ::qemu::runtime::RuntimeDir::new(directory)?.remove()
     }
 
@@ -339,7 +378,8 @@ mod tests {
             first_user: Some(210_000),
             cgroup: None,
         };
-        let shared = Shared { options, datastores };
+        let cgroups = Cgroups::prepare(None, &options.runtime, 1000);
+        let shared = Shared { options, datastores, cgroups };
         std::fs::create_dir(root.path().join("vm")).unwrap();
         let file = |name: &str| FileRef { datastore: store.uuid(), path: FilePath::parse(name).unwrap() };
         for name in ["vm/disk.vmdk", "vm/image.iso"] {

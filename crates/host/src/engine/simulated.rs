@@ -18,6 +18,7 @@ use super::{
     Images, Launch, Layer, Machine, Processors, Result, Usage,
 };
 use crate::datastores::Datastores;
+use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
 
 /// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
@@ -68,6 +69,14 @@ impl Engine for SimulatedEngine {
         Ok(found.map(|machine| machine.clone() as Arc<dyn Machine>))
     }
 
+    async fn end(&self, vm: &str) -> Result<()> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = running.get(vm) {
+            machine.end(ExitReason::Terminated);
+        }
+        Ok(())
+    }
+
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|vm, machine| {
@@ -79,6 +88,8 @@ impl Engine for SimulatedEngine {
         });
         Ok(())
     }
+
+    async fn allot(&self, _vm: &str, _config: &VmConfig, _pid: i32) {}
 
     async fn forget(&self, vm: &str) -> Result<()> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(vm);
@@ -99,6 +110,7 @@ pub struct SimulatedMachine {
     images: Arc<MemoryImages>,
     started: DateTime,
     memory_bytes: u64,
+    started_with: (u32, u64),
     report: GuestReport,
     state: Mutex<State>,
     events: broadcast::Sender<Happening>,
@@ -124,6 +136,7 @@ impl SimulatedMachine {
             images,
             started: DateTime::now(),
             memory_bytes: config.memory_mib << 20,
+            started_with: (config.cpus, config.memory_mib),
             report: GuestReport {
                 host_name: Some(
                     config.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
@@ -272,6 +285,14 @@ impl Machine for SimulatedMachine {
         self.living()
     }
 
+    async fn add_processors(&self, _count: u32) -> Result<()> {
+        self.living()
+    }
+
+    fn started_with(&self) -> (u32, u64) {
+        self.started_with
+    }
+
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.living()?;
         for (at, layer) in layers.iter().enumerate() {
@@ -313,7 +334,7 @@ impl Machine for SimulatedMachine {
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.living()?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let chain = state.chains.get_mut(&key).ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
@@ -324,7 +345,11 @@ impl Machine for SimulatedMachine {
             _ => return Err(Error::Spec("a layer can only be merged into one below it".into())),
         }
         progress(100);
-        Ok(())
+        Ok(false)
+    }
+
+    async fn end_merging(&self) -> Result<bool> {
+        self.living().map(|()| false)
     }
 
     async fn freeze(&self) -> Result<()> {

@@ -40,6 +40,11 @@ pub(super) fn register(table: &mut Table<'_>) {
             host.remove_all_snapshots(&vm, &|percent| running.progress(percent)).await
         })
     });
+    table.on(vm, method!(ConsolidateVMDisks_Task), |host, call| {
+        task(host, call, |host, vm, _, running| async move {
+            host.consolidate(&vm, &|percent| running.progress(percent)).await
+        })
+    });
     let snapshot = managed_id!(VirtualMachineSnapshot);
     table.on(snapshot, method!(RevertToSnapshot_Task), |host, call| {
         on_snapshot(

@@ -83,6 +83,7 @@ impl Host {
                 planned.iter().map(|file| (file.datastore, file.path.as_str().to_owned())).collect(),
             ),
             suspending: None,
+            merging: None,
             task: Some(task.id().to_owned()),
         };
         let number = self.begin_registration(&mut record).await?;
@@ -256,6 +257,7 @@ impl Host {
             user: record.user,
             lock: None,
             broken: None,
+            silent: None,
         };
         let vm = Arc::new(Vm::new(ids::vm(number), state));
         let mut vms = self.vms.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,30 +1,68 @@
 //! What is left when a machine fails in the middle of an operation.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::Wanted;
 use super::faulty::{Fault, disk, names, running, stored, suspending};
+use crate::Host;
 use crate::events::Who;
+use crate::vm::Vm;
 use crate::vm::state::Power;
 
 fn wanted() -> Wanted {
     Wanted { name: "one".into(), description: String::new(), memory: false, quiesce: false }
 }
 
-#[tokio::test]
-async fn the_configuration_names_the_new_layers_before_the_machine_uses_them() {
-    let seen = Arc::new(Mutex::new(None));
-    let (slot, told) = (Arc::new(Mutex::new(None::<Box<dyn Fn() -> String + Send>>)), seen.clone());
-    let look = slot.clone();
-    let (host, vm) = running(Fault::None, move || {
-        *told.lock().unwrap() = look.lock().unwrap().as_ref().map(|look| look());
+/// A machine that goes wrong like this, and what its configuration named as its disk whenever it went on.
+async fn watched(fault: Fault) -> (Arc<Host>, Arc<Vm>, Arc<Mutex<Vec<String>>>) {
+    let slot = Arc::new(Mutex::new(None::<(Weak<Host>, Weak<Vm>)>));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (look, told) = (slot.clone(), seen.clone());
+    let (host, vm) = running(fault, move || {
+        let at = look.lock().unwrap().clone();
+        if let Some((host, vm)) = at.and_then(|(host, vm)| Some((host.upgrade()?, vm.upgrade()?))) {
+            told.lock().unwrap().push(disk(&stored(&host, &vm)));
+        }
     })
     .await;
-    let (at, of) = (host.clone(), vm.clone());
-    *slot.lock().unwrap() = Some(Box::new(move || disk(&stored(&at, &of))));
+    *slot.lock().unwrap() = Some((Arc::downgrade(&host), Arc::downgrade(&vm)));
+    (host, vm, seen)
+}
+
+#[tokio::test]
+async fn the_configuration_names_the_new_layers_before_the_machine_uses_them() {
+    let (host, vm, seen) = watched(Fault::None).await;
     host.take_snapshot(&vm, wanted()).await.unwrap();
-    *slot.lock().unwrap() = None;
-    assert_eq!(seen.lock().unwrap().as_deref(), Some("vm-000001.vmdk"));
+    assert_eq!(*seen.lock().unwrap(), ["vm-000001.vmdk"]);
+}
+
+#[tokio::test]
+async fn the_configuration_names_the_file_below_before_a_guest_whose_layer_was_merged_goes_on() {
+    for fault in [Fault::Stands, Fault::LosesMerge] {
+        let (host, vm, seen) = watched(fault).await;
+        host.take_snapshot(&vm, wanted()).await.unwrap();
+        host.remove_all_snapshots(&vm, &|_| {}).await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), ["vm-000001.vmdk", "vm.vmdk"], "{fault:?}");
+        assert_eq!(names(&host, ".vmdk"), ["vm.vmdk"]);
+        assert!(!vm.state().consolidation_needed);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_that_did_not_happen_leaves_the_layer_until_it_is_consolidated() {
+    let (host, vm, seen) = watched(Fault::LosesMergeQuestion).await;
+    host.take_snapshot(&vm, wanted()).await.unwrap();
+    host.remove_all_snapshots(&vm, &|_| {}).await.unwrap_err();
+    assert_eq!(seen.lock().unwrap().last().unwrap(), "vm-000001.vmdk");
+    assert_eq!(disk(&vm.config()), "vm-000001.vmdk");
+    assert!(vm.state().consolidation_needed && vm.state().snapshots.snapshots.is_empty());
+    host.power_off(&vm, &Who::default()).await.unwrap();
+    host.consolidate(&vm, &|_| {}).await.unwrap();
+    assert_eq!(
+        (disk(&stored(&host, &vm)), names(&host, ".vmdk")),
+        ("vm.vmdk".into(), vec!["vm.vmdk".into()])
+    );
+    assert!(!vm.state().consolidation_needed);
 }
 
 #[tokio::test]

@@ -34,12 +34,18 @@ pub(super) enum Fault {
     LosesEnd,
     /// The machine ends before its state is saved.
     EndsEarly,
+    /// The newest layer is merged and the processors stand still.
+    Stands,
+    /// The same, but the answer is lost.
+    LosesMerge,
+    /// The question to merge is lost.
+    LosesMergeQuestion,
 }
 
 pub(super) struct Faulty {
     pub(super) inner: Arc<dyn Machine>,
     pub(super) fault: Fault,
-    /// Told before the machine goes over to new layers.
+    /// Told before the machine goes over to new layers, and before its processors go on.
     pub(super) before: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -67,6 +73,7 @@ pub(super) async fn running(fault: Fault, before: impl Fn() + Send + Sync + 'sta
         user: 1,
         unfinished: None,
         suspending: None,
+        merging: None,
         task: None,
     };
     host.write_record(1, &record).await.unwrap();
@@ -122,6 +129,7 @@ impl Machine for Faulty {
         self.inner.processors().await
     }
     async fn resume(&self) -> Result<()> {
+        (self.before)();
         self.inner.resume().await
     }
     async fn reset(&self) -> Result<()> {
@@ -176,6 +184,12 @@ impl Machine for Faulty {
     async fn add_memory(&self, mib: u64) -> Result<()> {
         self.inner.add_memory(mib).await
     }
+    async fn add_processors(&self, count: u32) -> Result<()> {
+        self.inner.add_processors(count).await
+    }
+    fn started_with(&self) -> (u32, u64) {
+        self.inner.started_with()
+    }
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.inner.make_layers(layers).await
     }
@@ -200,8 +214,19 @@ impl Machine for Faulty {
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()> {
-        self.inner.commit(key, top, base, progress).await
+    ) -> Result<bool> {
+        match self.fault {
+            Fault::Stands => self.inner.commit(key, top, base, progress).await.map(|_| true),
+            Fault::LosesMerge => {
+                self.inner.commit(key, top, base, progress).await?;
+                Err(lost())
+            }
+            Fault::LosesMergeQuestion => Err(lost()),
+            _ => self.inner.commit(key, top, base, progress).await,
+        }
+    }
+    async fn end_merging(&self) -> Result<bool> {
+        self.inner.end_merging().await
     }
     async fn freeze(&self) -> Result<()> {
         self.inner.freeze().await

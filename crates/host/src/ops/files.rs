@@ -77,6 +77,22 @@ pub(crate) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Re
     Ok(Loaded { config, file, text, snapshots, frozen })
 }
 
+/// Reads the configurations that all snapshots of a list froze. Blocking.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub(crate) fn load_all_frozen(
+    datastores: &Datastores,
+    home: &FileRef,
+    list: &SnapshotList,
+    now: DateTime,
+) -> Result<BTreeMap<u32, Arc<VmConfig>>, Fault> {
+    let load = |snapshot: &datastore::vmsd::SnapshotRecord| {
+        Ok((snapshot.uid, Arc::new(load_frozen(datastores, home, &snapshot.file_name, now)?)))
+    };
+    list.snapshots.iter().map(load).collect()
+}
+
 /// Reads the configuration that a snapshot froze, which is kept in the text of a `.vmx`. Blocking.
 pub(crate) fn load_frozen(
     datastores: &Datastores,

@@ -8,11 +8,13 @@ mod fault_tests;
 #[cfg(test)]
 mod faulty;
 mod files;
+pub(crate) mod merge;
 mod power;
 mod publish;
 mod reconfigure;
 pub(crate) mod recover;
 mod register;
+mod silent;
 mod snapshot;
 mod watch;
 

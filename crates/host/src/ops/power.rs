@@ -11,12 +11,12 @@ use crate::Host;
 use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
-use crate::host::VMS;
+use crate::host::{Registered, VMS};
 use crate::network::{PortSpec, Tap};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::{Power, usable};
+use crate::vm::state::{Power, State, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
@@ -27,14 +27,11 @@ impl Host {
     /// Switches a machine on, or lets a suspended one go on.
     pub(crate) async fn power_on(self: &Arc<Self>, vm: &Arc<Vm>, who: &events::Who) -> Result<(), Fault> {
         let _one = vm.changing.lock().await;
+        vm.can_power_on()?;
         let (power, home, before) = {
             let state = vm.state();
-            usable(&state)?;
             (state.power, state.home.clone(), state.config.clone())
         };
-        if power == Power::On {
-            vm.require(Power::Off)?;
-        }
         if before.template {
             return Err(not_supported("A template cannot be powered on; make it a virtual machine first"));
         }
@@ -88,6 +85,9 @@ impl Host {
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::PoweredOn, who).await;
+        if let Some(warning) = crate::vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
+            self.post(vm, events::Vm::Warning(warning.into()), who).await;
+        }
         Ok(())
     }
 
@@ -235,7 +235,6 @@ impl Host {
         let _one = vm.changing.lock().await;
         let (power, machine) = {
             let state = vm.state();
-            usable(&state)?;
             (state.power, state.machine.clone())
         };
         match (power, machine) {
@@ -256,7 +255,9 @@ impl Host {
                 self.has_ended(vm, &reason, who).await;
                 Ok(())
             }
+            (Power::On, None) => self.end_silent(vm, who).await,
             (Power::Suspended, _) => {
+                usable(&vm.state())?;
                 let file = self.saved_state(vm).ok();
                 let config = VmConfig::clone(&vm.config());
                 self.save(vm, config, None).await?;
@@ -282,7 +283,11 @@ impl Host {
     /// and its state was saved whole.
     pub(crate) async fn has_ended(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who) {
         // Told late of the end of an earlier machine, or told already.
-        if vm.machine().is_none_or(|machine| machine.ended().is_none()) {
+        let told = match &*vm.state() {
+            State { machine: Some(machine), .. } => machine.ended().is_none(),
+            State { silent, .. } => silent.is_none(),
+        };
+        if told {
             return;
         }
         let file = match self.suspending_to(vm) {
@@ -301,7 +306,7 @@ impl Host {
     async fn ended_as(&self, vm: &Arc<Vm>, reason: &ExitReason, who: &events::Who, suspended: bool) {
         let config = {
             let mut state = vm.state();
-            if state.machine.is_none() {
+            if state.machine.is_none() && state.silent.is_none() {
                 return;
             }
             let mut config = VmConfig::clone(&state.config);
@@ -312,6 +317,7 @@ impl Host {
             }
             state.config = Arc::new(config);
             state.machine = None;
+            state.silent = None;
             state.ending = false;
             state.guest = None;
             state.question = None;
@@ -380,6 +386,15 @@ impl Host {
     ) -> Result<(), Fault> {
         let _one = vm.changing.lock().await;
         let machine = vm.running()?;
+        let has = {
+            let config = vm.config();
+            (config.cpus, config.memory_mib)
+        };
+        if machine.started_with() != has {
+            return Err(not_supported(
+                "A machine that was given processors or memory while it ran cannot be suspended until it was off once",
+            ));
+        }
         self.post(vm, events::Vm::Suspending, who).await;
         let home = vm.state().home.clone();
         let name = format!("{}-{:08x}.vmss", home.path.stem(), rand::random::<u32>());
@@ -458,11 +473,21 @@ impl Host {
 
     /// Notes in the register that a state is being saved.
     pub(super) async fn note_suspending(&self, vm: &Vm, file: Option<&str>) -> Result<(), Fault> {
+        let file = file.map(ToOwned::to_owned);
+        self.amend_record(vm, |record| record.suspending = file).await
+    }
+
+    /// Changes what the register says of a machine, if it still tells of it.
+    pub(super) async fn amend_record(
+        &self,
+        vm: &Vm,
+        change: impl FnOnce(&mut Registered),
+    ) -> Result<(), Fault> {
         let number: u64 = vm.me.id().parse().unwrap_or_default();
         let record =
             VMS.get(&self.core.store, vm.me.id()).map_err(|error| crate::error::store_fault(&error))?;
         let Some(mut record) = record else { return Ok(()) };
-        record.suspending = file.map(ToOwned::to_owned);
+        change(&mut record);
         self.write_record(number, &record).await
     }
 

@@ -40,6 +40,9 @@ impl Host {
         })
         .await?;
         self.carry_out(vm, &current, plan).await?;
+        if let Some(machine) = vm.machine() {
+            self.engine.allot(vm.me.id(), &vm.config(), machine.pid()).await;
+        }
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::Reconfigured, who).await;
@@ -185,6 +188,7 @@ impl Host {
                 })
             }
             Step::AddMemory { mib } => machine.add_memory(*mib).await.map_err(fault),
+            Step::AddProcessors { count } => machine.add_processors(*count).await.map_err(fault),
             Step::CreateDisk { .. } | Step::GrowDisk { .. } | Step::DestroyDisk { .. } | Step::Unplug(_) => {
                 Ok(())
             }

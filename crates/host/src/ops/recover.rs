@@ -1,7 +1,7 @@
 //! Opening a host: the machines of the register are read, those that run are adopted, and what was interrupted is
 //! finished or removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::task::UnfinishedTask;
@@ -10,15 +10,18 @@ use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
 
 use super::power::PARTIAL;
 use super::{Outcome, blocking, files};
-use crate::engine::Processors;
+use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
 use crate::network::PortSpec;
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::Power;
+use crate::vm::state::{Power, usable};
 use crate::{Host, ids};
+
+/// What taking hold of a machine has given.
+type Found = crate::engine::Result<Option<Arc<dyn Machine>>>;
 
 impl Host {
     /// Brings the host to where the register, the files and the running machines say that it is.
@@ -31,12 +34,23 @@ impl Host {
             }
         }
         self.engine.reap(&wanted).await?;
+        // All at once: each may be silent for a while.
+        let mut asked = BTreeMap::new();
+        for id in wanted {
+            let engine = self.engine.clone();
+            asked.insert(id.clone(), tokio::spawn(async move { engine.adopt(&id).await }));
+        }
         for (id, record) in records {
             let Ok(number) = id.parse::<u64>() else { continue };
-            match &record.unfinished {
-                Some(made) => self.finish_removal(number, made).await,
-                None => self.recover_vm(number, record).await,
+            if let Some(made) = &record.unfinished {
+                self.finish_removal(number, made).await;
+                continue;
             }
+            let found = match asked.remove(&id) {
+                Some(asked) => asked.await.unwrap_or_else(|error| Err(Error::Protocol(error.to_string()))),
+                None => Ok(None),
+            };
+            self.recover_vm(number, record, found).await;
         }
         self.reconcile_ports().await;
         let outcome = |task: &UnfinishedTask| self.outcome(task);
@@ -60,7 +74,7 @@ impl Host {
         self.drop_record(number).await;
     }
 
-    async fn recover_vm(self: &Arc<Self>, number: u64, record: Registered) {
+    async fn recover_vm(self: &Arc<Self>, number: u64, record: Registered, found: Found) {
         let Ok(path) = FilePath::parse(&record.path) else {
             tracing::error!(vm = number, path = record.path, "the register names no path");
             return;
@@ -93,27 +107,39 @@ impl Host {
                 vm
             }
         };
-        match self.engine.adopt(vm.me.id()).await {
+        match found {
             Ok(Some(machine)) => self.adopt(&vm, machine, number, record).await,
             Ok(None) => self.find_saved_state(&vm, number, record).await,
-            Err(error) => {
-                tracing::error!(vm = vm.me.id(), %error, "the running machine cannot be adopted");
-                vm.state().broken = Some(error.to_string());
-            }
+            Err(error) => self.is_silent(&vm, &error).await,
         }
+        self.recover_layers(&vm).await;
         self.look_at_files(&vm).await;
         self.publish(&vm);
     }
 
+    /// Finishes the merging of layers that was interrupted, as far as that can be told.
+    pub(super) async fn recover_layers(&self, vm: &Arc<Vm>) {
+        if usable(&vm.state()).is_err() {
+            return;
+        }
+        let finished = self.finish_merging(vm).await;
+        self.look_at_layers(vm);
+        if let Err(fault) = finished {
+            tracing::error!(vm = vm.me.id(), %fault, "an interrupted merging of layers stays unfinished");
+            vm.state().consolidation_needed = true;
+        }
+    }
+
     /// Takes hold of a machine that runs.
-    async fn adopt(
+    pub(super) async fn adopt(
         self: &Arc<Self>,
         vm: &Arc<Vm>,
-        machine: Arc<dyn crate::engine::Machine>,
+        machine: Arc<dyn Machine>,
         number: u64,
         record: Registered,
     ) {
         let suspended = vm.state().file.suspend_file.is_some();
+        let mut stopped = false;
         match machine.processors().await {
             // The daemon died while it was being started: nobody was told that it is on, and a saved state that the
             // configuration still names is still good.
@@ -126,20 +152,17 @@ impl Host {
                 if let Some(name) = &record.suspending {
                     self.give_up_suspending(vm, &machine, name).await;
                 }
-                if processors == Processors::Stopped
-                    && let Err(error) = machine.resume().await
-                {
-                    tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
-                }
+                stopped = processors == Processors::Stopped;
             }
             Err(error) => {
                 tracing::warn!(vm = vm.me.id(), %error, "what the machine's processors do is not known");
             }
         }
-        let (home, mut config) = {
-            let state = vm.state();
-            (state.home.clone(), VmConfig::clone(&state.config))
-        };
+        // Nobody follows them, and what they lead to would not be written down.
+        if let Err(error) = machine.end_merging().await {
+            tracing::error!(vm = vm.me.id(), %error, "a merging of layers goes on that nobody follows");
+        }
+        let mut config = VmConfig::clone(&vm.config());
         let mut repaired = suspended;
         let keys: Vec<i32> = config.disks().map(|(key, _)| key).collect();
         for key in keys {
@@ -148,52 +171,62 @@ impl Host {
             let mut chain = chain.into_iter();
             if let (Some(newest), Some(disk)) =
                 (chain.next(), config.devices.get_mut(&key).and_then(|device| device.disk_mut()))
-                && disk.file != newest
             {
-                tracing::warn!(
-                    vm = vm.me.id(),
-                    key,
-                    "the machine uses another layer than its configuration says"
-                );
-                disk.file = newest;
+                if disk.file != newest {
+                    tracing::warn!(
+                        vm = vm.me.id(),
+                        key,
+                        "the machine uses another layer than its configuration says"
+                    );
+                    disk.file = newest;
+                    repaired = true;
+                }
                 disk.parents = chain.collect();
-                repaired = true;
             }
         }
-        for device in config.devices.values_mut() {
-            let image = match &device.kind {
-                Kind::Cdrom(cdrom) => matches!(cdrom.medium, Medium::Iso(_)),
-                _ => true,
-            };
-            if let Some(connect) = &mut device.connect {
-                connect.now = connect.at_start && image;
-            }
-        }
-        let lock = self.datastores.of(&home).ok().map(|on| on.store.lock_vm(&home.path, &self.name));
+        connect_all(&mut config);
+        self.lock_running(vm).await;
         {
             let mut state = vm.state();
             state.power = Power::On;
             state.machine = Some(machine.clone());
             state.booted = machine.booted();
             state.config = Arc::new(config.clone());
-            state.lock = match lock {
-                Some(Ok(lock)) => Some(lock),
-                Some(Err(error)) => {
-                    tracing::warn!(vm = vm.me.id(), %error, "the lock of a running machine cannot be taken");
-                    None
-                }
-                None => None,
-            };
         }
         if repaired && let Err(fault) = self.save(vm, config, None).await {
             tracing::error!(vm = vm.me.id(), %fault, "the configuration of a running machine could not be repaired");
         }
+        // Only now: what the guest writes must be found in the files that the configuration names.
+        if stopped && let Err(error) = machine.resume().await {
+            tracing::warn!(vm = vm.me.id(), %error, "the machine stays stopped");
+        }
+        self.engine.allot(vm.me.id(), &vm.config(), machine.pid()).await;
         self.watch(vm, machine);
+    }
+
+    /// Takes the lock of a machine that runs, unless it has it.
+    pub(super) async fn lock_running(&self, vm: &Vm) {
+        let home = {
+            let state = vm.state();
+            if state.lock.is_some() {
+                return;
+            }
+            state.home.clone()
+        };
+        let Ok(on) = self.datastores.of(&home) else { return };
+        let name = self.name.clone();
+        let lock = blocking(move || on.store.lock_vm(&home.path, &name).map_err(|error| on.fault(&error)));
+        match lock.await {
+            Ok(lock) => vm.state().lock = Some(lock),
+            Err(fault) => {
+                tracing::warn!(vm = vm.me.id(), %fault, "the lock of a running machine cannot be taken");
+            }
+        }
     }
 
     /// The daemon died while it saved the machine's state: the machine goes on, and what was written goes before its
     /// processors run.
-    async fn give_up_suspending(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>, name: &str) {
+    async fn give_up_suspending(&self, vm: &Vm, machine: &Arc<dyn Machine>, name: &str) {
         tracing::warn!(vm = vm.me.id(), "giving up a suspending that was interrupted");
         if let Err(error) = machine.cancel_suspend().await {
             tracing::error!(vm = vm.me.id(), %error, "the saving of the state could not be given up");
@@ -207,7 +240,7 @@ impl Host {
         }
     }
 
-    async fn end_unstarted(&self, vm: &Vm, machine: &Arc<dyn crate::engine::Machine>) {
+    async fn end_unstarted(&self, vm: &Vm, machine: &Arc<dyn Machine>) {
         tracing::warn!(vm = vm.me.id(), "ending a machine whose start was interrupted");
         if let Err(error) = machine.power_off().await {
             tracing::error!(vm = vm.me.id(), %error, "the machinery could not be ended");
@@ -218,7 +251,7 @@ impl Host {
     }
 
     /// A machine that does not run: it is off, or suspended if its state was saved whole.
-    async fn find_saved_state(&self, vm: &Arc<Vm>, number: u64, mut record: Registered) {
+    pub(super) async fn find_saved_state(&self, vm: &Arc<Vm>, number: u64, mut record: Registered) {
         if let Err(error) = self.engine.forget(vm.me.id()).await {
             tracing::warn!(vm = vm.me.id(), %error, "the runtime directory stays behind");
         }
@@ -292,6 +325,19 @@ impl Host {
         let records = VMS.all(&self.core.store).ok()?;
         let (id, _) = records.into_iter().find(|(_, record)| record.task.as_deref() == Some(task.id()))?;
         Some(ids::vm(id.parse().ok()?))
+    }
+}
+
+/// Connects the devices of a machine that runs as they are at power-on: what was changed since is not known.
+pub(super) fn connect_all(config: &mut VmConfig) {
+    for device in config.devices.values_mut() {
+        let image = match &device.kind {
+            Kind::Cdrom(cdrom) => matches!(cdrom.medium, Medium::Iso(_)),
+            _ => true,
+        };
+        if let Some(connect) = &mut device.connect {
+            connect.now = connect.at_start && image;
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Host {
             // Nothing of it is ours to remove.
             unfinished: Some(Vec::new()),
             suspending: None,
+            merging: None,
             task: Some(task.id().to_owned()),
         };
         let number = self.begin_registration(&mut record).await?;
@@ -78,6 +79,7 @@ impl Host {
             self.drop_record(number).await;
             return Err(fault);
         }
+        self.look_at_layers(&vm);
         self.look_at_files(&vm).await;
         self.publish(&vm);
         Ok(vm)

@@ -4,9 +4,10 @@
 //! Order when one is taken: layers and `.vmsn`, then the `.vmx` that uses the layers, then a running machine goes over to
 //! them, then the `.vmsd` knows the snapshot. An empty layer shows what lies under it, so that the `.vmx` is right before
 //! and after the machine has gone over. A daemon that dies in between leaves at worst a layer that no snapshot needs,
-//! never a snapshot whose file is written to, nor a `.vmx` without what the guest wrote. When one is removed the `.vmsd` forgets it first; then its layers are merged.
+//! never a snapshot whose file is written to, nor a `.vmx` without what the guest wrote. When one is removed the `.vmsd`
+//! forgets it first; then its layers are merged (see [`super::merge`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datastore::vmsd::{SnapshotDisk, SnapshotList, SnapshotRecord};
@@ -378,10 +379,9 @@ impl Host {
             Ok(())
         };
         let removed: Result<(), Fault> = removed.await;
+        self.look_at_layers(vm);
         if removed.is_err() {
             vm.state().consolidation_needed = true;
-        } else if vm.state().snapshots.snapshots.is_empty() {
-            vm.state().consolidation_needed = false;
         }
         self.look_at_files(vm).await;
         self.publish(vm);
@@ -416,104 +416,6 @@ impl Host {
             self.clear_away(&[file]).await;
         }
         Ok(())
-    }
-
-    /// Merges the only layer on top of `base` into it; keeps both if several layers lie on it, and removes `base` if
-    /// none does.
-    async fn merge_into(&self, vm: &Arc<Vm>, key: i32, base: &FileRef) -> Result<(), Fault> {
-        let (current, frozen) = {
-            let state = vm.state();
-            (state.config.clone(), state.frozen.clone())
-        };
-        let configs = || std::iter::once(&current).chain(frozen.values());
-        // A snapshot or the machine itself may still be on the very file.
-        if configs().any(|config| config.disks().any(|(_, disk)| disk.file == *base)) {
-            return Ok(());
-        }
-        let above = lying_on(configs().map(|config| &**config), base);
-        let [layer] = above.as_slice() else {
-            if above.is_empty() {
-                self.clear_away(std::slice::from_ref(base)).await;
-            }
-            return Ok(());
-        };
-        let in_use = vm
-            .machine()
-            .filter(|_| current.disks().any(|(_, disk)| disk.file == *layer || disk.parents.contains(layer)));
-        // What lies on the layer will lie on the file below. QEMU changes what it has open itself.
-        let mut lying = lying_on(configs().map(|config| &**config), layer);
-        let images = self.engine.images();
-        match in_use {
-            Some(machine) => {
-                let newest = current.disks().any(|(_, disk)| disk.file == *layer);
-                let top = (!newest).then_some(layer);
-                let merged = machine.commit(key, top, base, &|_| {}).await;
-                merged.map_err(|error| machine_fault(&vm.me, &error))?;
-                lying.retain(|file| {
-                    !current.disks().any(|(_, disk)| disk.file == *file || disk.parents.contains(file))
-                });
-            }
-            None => {
-                let merged = images.commit(layer, base).await;
-                merged.map_err(|error| self.image_fault(base, &error))?;
-            }
-        }
-        for file in lying {
-            images.rebase(&file, base).await.map_err(|error| self.image_fault(&file, &error))?;
-        }
-        self.replace_everywhere(vm, layer, base).await?;
-        self.clear_away(std::slice::from_ref(layer)).await;
-        Ok(())
-    }
-
-    /// Names `base` wherever `layer` was named, which holds the same now: in the machine and in its snapshots.
-    async fn replace_everywhere(&self, vm: &Vm, layer: &FileRef, base: &FileRef) -> Result<(), Fault> {
-        let replace = |config: &VmConfig| {
-            let mut config = config.clone();
-            let mut changed = false;
-            for disk in config.devices.values_mut().filter_map(|device| device.disk_mut()) {
-                let chain: Vec<FileRef> =
-                    std::iter::once(disk.file.clone()).chain(disk.parents.clone()).collect();
-                if !chain.contains(layer) {
-                    continue;
-                }
-                let mut merged = chain.into_iter().filter(|file| file != layer);
-                disk.file = merged.next().unwrap_or_else(|| base.clone());
-                disk.parents = merged.collect();
-                changed = true;
-            }
-            changed.then_some(config)
-        };
-        let (home, current, frozen, mut list, before) = {
-            let state = vm.state();
-            (
-                state.home.clone(),
-                state.config.clone(),
-                state.frozen.clone(),
-                state.snapshots.clone(),
-                state.file.clone(),
-            )
-        };
-        let mut replaced: BTreeMap<u32, Arc<VmConfig>> = BTreeMap::new();
-        for (uid, config) in &frozen {
-            let Some(config) = replace(config) else { continue };
-            let Some(record) = list.snapshots.iter_mut().find(|record| record.uid == *uid) else { continue };
-            record.disks = disks_of(&home, &config);
-            let file = files::sibling(&home, &record.file_name)?;
-            let (_, text) = files::render(&config, &home, &before, &Dictionary::new())?;
-            let (on, path, content) = (self.datastores.of(&file)?, file.path, text.to_string());
-            blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error)))
-                .await?;
-            replaced.insert(*uid, Arc::new(config));
-        }
-        if !replaced.is_empty() {
-            self.save_snapshots(vm, list).await?;
-            vm.state().frozen.extend(replaced);
-        }
-        match replace(&current) {
-            Some(config) => self.save(vm, config, None).await,
-            None => Ok(()),
-        }
     }
 
     /// Gives a snapshot another name or description.
@@ -571,7 +473,7 @@ async fn uses_layers(machine: &Arc<dyn Machine>, layers: &[Layer]) -> Option<boo
 }
 
 /// The disks of a configuration as `.vmsd` lists them.
-fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
+pub(super) fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
     let entry = |device: &crate::vm::device::Device| {
         let disk = device.disk().filter(|disk| !disk.independent)?;
         Some(SnapshotDisk {
@@ -591,15 +493,4 @@ fn depth(list: &SnapshotList) -> usize {
         at = list.get(uid).and_then(|snapshot| snapshot.parent);
     }
     count
-}
-
-/// The files whose next file below is `layer`.
-fn lying_on<'a>(configs: impl Iterator<Item = &'a VmConfig>, layer: &FileRef) -> Vec<FileRef> {
-    let mut found: Vec<FileRef> = Vec::new();
-    for (_, disk) in configs.flat_map(VmConfig::disks) {
-        let chain: Vec<&FileRef> = std::iter::once(&disk.file).chain(&disk.parents).collect();
-        let on_top = chain.windows(2).find(|pair| pair[1] == layer).map(|pair| pair[0].clone());
-        found.extend(on_top.filter(|file| !found.contains(file)));
-    }
-    found
 }

@@ -63,6 +63,8 @@ pub enum Step {
     Reconnect(i32),
     /// Add memory to the running machine.
     AddMemory { mib: u64 },
+    /// Add processors to the running machine.
+    AddProcessors { count: u32 },
 }
 
 /// A decided change.

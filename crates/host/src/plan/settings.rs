@@ -27,7 +27,7 @@ pub(super) fn apply(
     refuse_unsupported(spec)?;
     identity(spec, config)?;
     let mut steps = Vec::new();
-    processors(spec, config, around)?;
+    processors(spec, config, around, &mut steps)?;
     memory(spec, config, around, current, &mut steps)?;
     firmware(spec, config, around)?;
     if let Some(annotation) = spec.get(spec!(annotation)) {
@@ -138,9 +138,16 @@ fn identity(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
     Ok(())
 }
 
-fn processors(spec: &Object, config: &mut VmConfig, around: &Surroundings<'_>) -> Result<(), Fault> {
+fn processors(
+    spec: &Object,
+    config: &mut VmConfig,
+    around: &Surroundings<'_>,
+    steps: &mut Vec<Step>,
+) -> Result<(), Fault> {
     if let Some(enabled) = spec.get(spec!(cpuHotAddEnabled)) {
-        // Accepted as a wish; adding while the machine runs is refused all the same.
+        if around.running && enabled != config.cpu_hot_add {
+            return Err(powered_on("cpuHotAddEnabled"));
+        }
         config.cpu_hot_add = enabled;
     }
     let count = spec.get(spec!(numCPUs)).filter(|count| *count != 0);
@@ -168,10 +175,19 @@ fn processors(spec: &Object, config: &mut VmConfig, around: &Surroundings<'_>) -
             })?;
     }
     if around.running && before != (config.cpus, config.cores_per_socket) {
-        return Err(fault!(
-            CpuHotPlugNotSupported {},
-            "Processors cannot be changed while the machine runs; power it off first"
-        ));
+        let more = config.cpus.checked_sub(before.0).filter(|more| *more > 0);
+        match more {
+            Some(count) if config.cpu_hot_add && before.1 == config.cores_per_socket => {
+                steps.push(Step::AddProcessors { count });
+            }
+            _ => {
+                return Err(fault!(
+                    CpuHotPlugNotSupported {},
+                    "Processors can only be added while the machine runs, in whole sockets, and only if \
+                     cpuHotAddEnabled was set before it was powered on"
+                ));
+            }
+        }
     }
     Ok(())
 }

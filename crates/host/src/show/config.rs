@@ -9,8 +9,7 @@ use crate::vm::config::{Allocation, BootDevice, Firmware, Shares, VmConfig};
 use crate::vm::device::FileRef;
 use crate::vm::guest_os;
 
-/// Shares of one processor and of one MiB at the level `normal`.
-const NORMAL_CPU_SHARES: i32 = 1000;
+/// Shares of one MiB at the level `normal`.
 const NORMAL_MEMORY_SHARES: i32 = 10;
 
 /// A configuration in full. `home` is the `.vmx`.
@@ -94,7 +93,7 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
             virtualSMCPresent: false,
             device: devices,
         },
-        cpuAllocation: allocation(config.cpu, NORMAL_CPU_SHARES.saturating_mul(int(config.cpus))),
+        cpuAllocation: allocation(config.cpu, config.normal_cpu_shares()),
         memoryAllocation: allocation(config.memory, memory_shares(config)),
         latencySensitivity: LatencySensitivity { level: "normal" },
         memoryHotAddEnabled: config.memory_hot_add,
@@ -190,12 +189,11 @@ pub fn allocation(allocation: Allocation, normal: i32) -> ty!(ResourceAllocation
 
 /// `VirtualMachine.resourceConfig`.
 pub fn resources(config: &VmConfig, vm: &vim::MoRef) -> ty!(ResourceConfigSpec) {
-    let cpus = i32::try_from(config.cpus).unwrap_or(i32::MAX);
     vim!(ResourceConfigSpec {
         entity: vm,
         changeVersion: &config.change_version,
         lastModified: config.modified,
-        cpuAllocation: allocation(config.cpu, NORMAL_CPU_SHARES.saturating_mul(cpus)),
+        cpuAllocation: allocation(config.cpu, config.normal_cpu_shares()),
         memoryAllocation: allocation(config.memory, memory_shares(config)),
     })
 }

@@ -110,9 +110,10 @@ fn runtime(host: &Host, state: &State) -> Object {
     });
     vim!(VirtualMachineRuntimeInfo {
         host: ids::host(),
-        connectionState: match state.broken {
-            Some(_) => vim_enum!(VirtualMachineConnectionState.inaccessible),
-            None => vim_enum!(VirtualMachineConnectionState.connected),
+        connectionState: match (&state.broken, &state.silent) {
+            (Some(_), _) => vim_enum!(VirtualMachineConnectionState.inaccessible),
+            (None, Some(_)) => vim_enum!(VirtualMachineConnectionState.disconnected),
+            (None, None) => vim_enum!(VirtualMachineConnectionState.connected),
         },
         powerState: power_state(state.power),
         vmFailoverInProgress: false,

@@ -122,6 +122,9 @@ impl Default for Allocation {
     }
 }
 
+/// Shares of one processor at the level `normal`.
+const NORMAL_CPU_SHARES: i32 = 1000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shares {
     Low,
@@ -202,6 +205,16 @@ impl VmConfig {
             modified: now,
             created: Some(now),
         }
+    }
+
+    /// Shares of the host's processors.
+    pub fn cpu_shares(&self) -> i32 {
+        self.cpu.shares.number(self.normal_cpu_shares())
+    }
+
+    /// Its shares of processors at the level `normal`.
+    pub fn normal_cpu_shares(&self) -> i32 {
+        NORMAL_CPU_SHARES.saturating_mul(i32::try_from(self.cpus).unwrap_or(i32::MAX))
     }
 
     /// Disks with their keys, in order of keys.

@@ -4,6 +4,7 @@
 pub mod config;
 mod defaults;
 pub mod device;
+pub(crate) mod efi;
 pub mod guest_os;
 pub mod place;
 pub(crate) mod state;

@@ -106,6 +106,8 @@ pub(crate) struct State {
     pub(crate) lock: Option<VmLock>,
     /// Why the configuration cannot be read.
     pub(crate) broken: Option<String>,
+    /// Why nobody has hold of a machine that is on: it runs, but does not answer.
+    pub(crate) silent: Option<String>,
 }
 
 /// A virtual machine of this host.
@@ -155,7 +157,7 @@ impl Vm {
         let state = self.state();
         match (&state.machine, state.power) {
             (Some(machine), Power::On) => Ok(machine.clone()),
-            _ => Err(invalid_power(&state, Power::On)),
+            _ => Err(answering(&state).err().unwrap_or_else(|| invalid_power(&state, Power::On))),
         }
     }
 
@@ -165,13 +167,29 @@ impl Vm {
     /// `InvalidPowerState`, `InvalidState` if its configuration cannot be read.
     pub(crate) fn require(&self, power: Power) -> Result<(), Fault> {
         let state = self.state();
-        usable(&state)?;
+        readable(&state)?;
         if state.power == power { Ok(()) } else { Err(invalid_power(&state, power)) }
     }
 }
 
-/// Refuses a machine whose configuration cannot be read.
+/// Refuses a machine whose configuration cannot be read, or that runs and does not answer.
 pub(crate) fn usable(state: &State) -> Result<(), Fault> {
+    readable(state)?;
+    answering(state)
+}
+
+fn answering(state: &State) -> Result<(), Fault> {
+    match &state.silent {
+        Some(reason) => Err(fault!(
+            InvalidState {},
+            "{} is on but does not answer ({reason}). It is asked again and again: try later, or power it off",
+            state.config.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn readable(state: &State) -> Result<(), Fault> {
     match &state.broken {
         Some(reason) => Err(fault!(
             InvalidState {},
@@ -199,7 +217,7 @@ impl Vm {
     /// `InvalidPowerState`, `InvalidState`.
     pub(crate) fn can_power_on(&self) -> Result<(), Fault> {
         let state = self.state();
-        usable(&state)?;
+        readable(&state)?;
         if state.power == Power::On { Err(invalid_power(&state, Power::Off)) } else { Ok(()) }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use datastore::vmx::{self, AddressType as Address, Backing, Bus, DiskMode, FileName, VmxConfig};
 use uuid::Uuid;
-use vim::{DateTime, Fault};
+use vim::{DateTime, Fault, fault};
 
 use super::config::{
     Allocation, BOOT_RETRY_DELAY_MS, Boot, BootDevice, Firmware, ManagedBy, Shares, Tools, VmConfig,
@@ -140,7 +140,7 @@ pub(crate) fn file_name(home: &FileRef, file: &FileRef) -> String {
 /// Reads a configuration. Disks that cannot be read have no capacity, which is told when they are used.
 ///
 /// # Errors
-/// `InvalidVmConfig` for what this host cannot run.
+/// `InvalidVmConfig` for what this host cannot run, `CannotAccessFile` for a disk that leads out of its datastore.
 pub(crate) fn read(
     datastores: &Datastores,
     home: &FileRef,
@@ -271,12 +271,26 @@ fn controllers(config: &mut VmConfig, file: &VmxConfig, extra: &mut Extra) -> Re
 }
 
 /// A disk as its file and its image tell.
-fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uuid) -> Disk {
+///
+/// # Errors
+/// `CannotAccessFile` if its chain leads out of the datastore or has no end.
+fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uuid) -> Result<Disk, Fault> {
     let on = datastores.by_uuid(file.datastore);
     let facts = on.as_ref().and_then(|on| disk_image::facts(&on.store, &file.path).ok());
-    let parents = on.and_then(|on| disk_image::parents(&on.store, &file.path).ok()).unwrap_or_default();
+    let parents = match on.map(|on| disk_image::parents(&on.store, &file.path)) {
+        Some(Err(error @ (datastore::Error::Escapes(_) | datastore::Error::TooMany { .. }))) => {
+            let name = datastores.show(&file);
+            return Err(fault!(
+                CannotAccessFile { file: &*name },
+                "{}: {name} cannot be a disk, because it or what lies under it leads to a file outside of the \
+                 datastore, to one of an unknown format, or round: {error}",
+                entry.slot
+            ));
+        }
+        parents => parents.and_then(Result::ok).unwrap_or_default(),
+    };
     let provisioning = other(&entry.other, own::PROVISIONING).unwrap_or("thin");
-    Disk {
+    Ok(Disk {
         capacity_bytes: facts.map_or(0, |facts| facts.capacity_bytes),
         parents: parents.into_iter().map(|path| FileRef { datastore: file.datastore, path }).collect(),
         file,
@@ -284,7 +298,7 @@ fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uui
         thin: provisioning == "thin",
         eager_zero: provisioning == "eager",
         uuid: other(&entry.other, own::UUID).and_then(|text| Uuid::parse_str(text).ok()).unwrap_or(fallback),
-    }
+    })
 }
 
 fn drives(
@@ -317,7 +331,7 @@ fn drives(
             invalid_config("config", &format!("{}: no such place as {}", entry.slot, entry.file_name))
         })?;
         let number = u128::from(entry.slot.controller) << 8 | u128::from(entry.slot.unit) | 0x1_0000;
-        let disk = disk(datastores, image, entry, Uuid::from_u128(base ^ number));
+        let disk = disk(datastores, image, entry, Uuid::from_u128(base ^ number))?;
         add(entry.slot, None, Kind::Disk(disk))?;
     }
     for entry in &file.cdroms {

@@ -200,6 +200,8 @@ pub async fn simulated_with(capacity_bytes: u64) -> Client {
 /// Where a host with real guests keeps everything.
 pub struct Site {
     pub root: tempfile::TempDir,
+    /// Directory of the cgroup that machines are put under.
+    pub cgroup: Option<PathBuf>,
 }
 
 impl Site {
@@ -211,7 +213,7 @@ impl Site {
         // Machines run as users of their own.
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::create_dir(root.path().join("ds")).unwrap();
-        Self { root }
+        Self { root, cgroup: None }
     }
 
     pub fn datastore(&self) -> PathBuf {
@@ -250,7 +252,7 @@ impl Site {
                 runtime: self.root.path().join("run"),
                 accel: AccelPolicy::Tcg,
                 first_user: Some(210_000),
-                cgroup: None,
+                cgroup: self.cgroup.clone(),
             },
         }
     }

@@ -115,11 +115,15 @@ impl Args {
 
     fn processor_and_memory(&mut self, spec: &MachineSpec) {
         let cpu = &spec.cpu;
+        let most = cpu.max_count.unwrap_or(cpu.count);
+        // A thread of emulation that comes later aborts QEMU if the others have taken all of the cache for translated
+        // code (`tcg_region_initial_alloc`), which a guest that has booted mostly has.
+        let threads = if most > cpu.count { "thread=single," } else { "" };
         self.plain(
             "-accel",
             match spec.accel {
                 Accel::Kvm => "kvm".to_owned(),
-                Accel::Tcg => format!("tcg,tb-size={}", translation_cache_mib(spec.memory_mib)),
+                Accel::Tcg => format!("tcg,{threads}tb-size={}", translation_cache_mib(spec.memory_mib)),
             },
         );
         let model = cpu.model.as_deref().unwrap_or(match spec.accel {
@@ -127,12 +131,13 @@ impl Args {
             Accel::Tcg => "max",
         });
         self.plain("-cpu", model);
+        let ceiling = if most > cpu.count { format!(",maxcpus={most}") } else { String::new() };
         self.plain(
             "-smp",
             format!(
-                "cpus={},sockets={},cores={},threads=1",
+                "cpus={}{ceiling},sockets={},cores={},threads=1",
                 cpu.count,
-                cpu.count / cpu.cores_per_socket,
+                most / cpu.cores_per_socket,
                 cpu.cores_per_socket
             ),
         );

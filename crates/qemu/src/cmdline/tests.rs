@@ -48,10 +48,11 @@ fn device_named(args: &[String], id: &str) -> Value {
 #[test]
 fn each_part_of_a_spec_becomes_its_option() {
     type Change = fn(&mut MachineSpec);
-    let table: [(Change, &str, &str); 22] = [
+    let table: [(Change, &str, &str); 24] = [
         (|_| {}, "-machine", "pc-q35-10.0,dump-guest-core=off,vmport=off,hpet=off"),
         (|_| {}, "-accel", "tcg,tb-size=32"),
         (|s| s.memory_mib = 2048, "-accel", "tcg,tb-size=64"),
+        (|s| s.cpu.max_count = Some(2), "-accel", "tcg,thread=single,tb-size=32"),
         (|s| s.accel = Accel::Kvm, "-accel", "kvm"),
         (|s| s.accel = Accel::Kvm, "-cpu", "host"),
         (|_| {}, "-cpu", "max"),
@@ -63,6 +64,15 @@ fn each_part_of_a_spec_becomes_its_option() {
             },
             "-smp",
             "cpus=8,sockets=2,cores=4,threads=1",
+        ),
+        (
+            |s| {
+                s.cpu.count = 2;
+                s.cpu.cores_per_socket = 2;
+                s.cpu.max_count = Some(8)
+            },
+            "-smp",
+            "cpus=2,maxcpus=8,sockets=4,cores=2,threads=1",
         ),
         (|_| {}, "-m", "size=512M"),
         (|s| s.max_memory_mib = Some(512), "-m", "size=512M"),

@@ -126,20 +126,22 @@ pub async fn reap_orphans(root: &Path, wanted: impl Fn(&LaunchRecord) -> bool) -
 /// Whether a process had to be killed.
 async fn reap(found: &Found) -> Result<bool> {
     let dir = RuntimeDir::new(&found.dir)?;
-    let mut killed = false;
-    if found.alive {
-        match living(&dir).await {
-            Ok((process, _)) => {
-                tracing::warn!(dir = %found.dir.display(), pid = process.pid(), "killing an orphan");
-                process.kill();
-                let command = format!("kill {}", process.pid());
-                timeout(limits::KILL, process.ended()).await.map_err(|_| Error::Timeout { command })?;
-                killed = true;
-            }
-            Err(Error::NotRunning(_)) if !dir.is_held()? => {}
-            Err(e) => return Err(e),
-        }
-    }
+    let killed = found.alive && end(&dir).await?;
     dir.remove()?;
     Ok(killed)
+}
+
+/// Kills the machine that runs in a runtime directory, without its monitor; false if none does.
+pub(super) async fn end(dir: &RuntimeDir) -> Result<bool> {
+    match living(dir).await {
+        Ok((process, _)) => {
+            tracing::warn!(dir = %dir.path().display(), pid = process.pid(), "killing a machine");
+            process.kill();
+            let command = format!("kill {}", process.pid());
+            timeout(limits::KILL, process.ended()).await.map_err(|_| Error::Timeout { command })?;
+            Ok(true)
+        }
+        Err(Error::NotRunning(_)) if !dir.is_held()? => Ok(false),
+        Err(e) => Err(e),
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::Machine;
 use super::devices::{close_node, fresh_node};
-use super::jobs::{self, JobProgress};
+use super::jobs::{self, JobProgress, Until};
 use crate::cmdline::{self, block};
 use crate::qmp::{self, command};
 use crate::spec::ImageFormat;
@@ -136,13 +136,16 @@ impl Machine {
 
     /// Merges the layers of a disk from `top` down into `base` while the machine runs; `base` then holds what `top`
     /// showed, and the files from `top` to just above `base` are no longer used. `None` for `top` is the newest.
+    ///
+    /// When the newest was merged, the guest would write to `base` from then on. The processors stand still instead
+    /// until [`Machine::resume`], if this gives true: so long both files show the same, whichever is named.
     pub async fn commit(
         &self,
         disk: &str,
         top: Option<&Path>,
         base: &Path,
         progress: impl FnMut(JobProgress),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let one = self.inner.changing.lock().await;
         let client = self.monitor();
         let chain = self.chain_nodes(&client, disk).await?;
@@ -168,7 +171,10 @@ impl Machine {
         self.dismiss_leftover(&client, &job).await?;
         client.run(&command).await?;
         drop(one);
-        self.wait_job(&job, progress).await
+        match self.follow(&job, if top > 0 { Until::End } else { Until::Ready }, progress).await? {
+            true => Ok(false),
+            false => self.switch(&job).await,
+        }
     }
 
     /// Copies what lies between a disk's newest layer and `base` into the newest layer; with `None`, everything,

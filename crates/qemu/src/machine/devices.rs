@@ -201,6 +201,28 @@ impl Machine {
         added.map(drop)
     }
 
+    /// Adds processors while the machine runs, up to its `max_count`; the lowest places first.
+    pub async fn add_processors(&self, count: u32) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        let client = self.monitor();
+        let mut free = client.run(&command::QueryHotpluggableCpus {}).await?;
+        free.retain(|place| place.qom_path.is_none());
+        let number = |place: &command::CpuPlace, key: &str| place.props.get(key).and_then(Value::as_u64);
+        free.sort_by_key(|place| (number(place, "socket-id"), number(place, "core-id")));
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if free.len() < count {
+            return Err(Error::Spec(format!("there is room for {} more processors only", free.len())));
+        }
+        for place in free.into_iter().take(count) {
+            let id = place.props.values().map(|at| format!("-{at}")).collect::<String>();
+            let mut options = place.props;
+            options.insert("driver".into(), place.driver.into());
+            options.insert("id".into(), format!("cpu{id}").into());
+            client.run(&command::DeviceAdd { options: options.into() }).await?;
+        }
+        Ok(())
+    }
+
     async fn free_port(&self, client: &qmp::Client, device: &str, wanted: Option<u8>) -> Result<u8> {
         let count = port_count(self.spec())?;
         let candidates = match wanted {

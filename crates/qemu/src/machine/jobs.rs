@@ -1,10 +1,10 @@
 //! Block jobs: followed to their end, also by a daemon that did not start them. A job stays listed until it is
 //! dismissed, so its result cannot be missed.
 
-use super::Machine;
 use super::devices::sweep;
+use super::{Machine, RunState};
 use crate::qmp::{self, command};
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
@@ -29,6 +29,17 @@ pub(super) fn id(kind: &str, disk: &str) -> String {
     format!("{kind}-{disk}")
 }
 
+/// How far a job is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To where both sides are equal.
+    Ready,
+    /// To its end, over the switch.
+    End,
+    /// To its end, however it comes, once it was given up.
+    GivenUp,
+}
+
 impl Machine {
     /// Ids of the jobs that run or have ended without being followed: `commit-` or `stream-` and the disk.
     pub async fn jobs(&self) -> Result<Vec<String>> {
@@ -37,7 +48,17 @@ impl Machine {
 
     /// Follows a job to its end. [`Error::JobFailed`] with the reason if it failed; the disks are whole then, on the
     /// chain that they had before.
-    pub async fn wait_job(&self, id: &str, mut progress: impl FnMut(JobProgress)) -> Result<()> {
+    pub async fn wait_job(&self, id: &str, progress: impl FnMut(JobProgress)) -> Result<()> {
+        self.follow(id, Until::End, progress).await.map(drop)
+    }
+
+    /// Follows a job; whether it has ended.
+    pub(super) async fn follow(
+        &self,
+        id: &str,
+        until: Until,
+        mut progress: impl FnMut(JobProgress),
+    ) -> Result<bool> {
         let client = self.monitor();
         let mut events = client.events();
         let mut completing = false;
@@ -47,8 +68,8 @@ impl Machine {
                 reason: "QEMU does not know it any more".into(),
             })?;
             progress(JobProgress { done: job.current_progress, total: job.total_progress });
-            match job.status.as_str() {
-                "concluded" => {
+            match (job.status.as_str(), until) {
+                ("concluded", _) => {
                     client.run(&command::JobDismiss { id: id.to_owned() }).await?;
                     if let Some(disk) = MERGES.iter().find_map(|kind| id.strip_prefix(kind)) {
                         let _one = self.inner.changing.lock().await;
@@ -56,11 +77,12 @@ impl Machine {
                     }
                     return match job.error {
                         Some(reason) => Err(Error::JobFailed { job: id.to_owned(), reason }),
-                        None => Ok(()),
+                        None => Ok(true),
                     };
                 }
+                ("ready", Until::Ready) => return Ok(false),
                 // Both sides are equal: time to switch over.
-                "ready" if !completing => {
+                ("ready", Until::End) if !completing => {
                     client.run(&command::JobComplete { id: id.to_owned() }).await?;
                     completing = true;
                 }
@@ -86,6 +108,51 @@ impl Machine {
     /// Gives a job up. The disks stay on the chain that they had before.
     pub async fn cancel_job(&self, id: &str) -> Result<()> {
         self.monitor().run(&command::JobCancel { id: id.to_owned() }).await.map(drop)
+    }
+
+    /// Ends the jobs that nobody follows any more and gives their ids. Those that have not come to their switch are
+    /// given up; which came to it, [`Machine::chain`] tells.
+    pub async fn end_jobs(&self) -> Result<Vec<String>> {
+        let ids = self.jobs().await?;
+        for id in &ids {
+            // Refused where it is at its end already.
+            match self.cancel_job(id).await {
+                Ok(()) | Err(Error::Qmp { .. }) => {}
+                Err(e) => return Err(e),
+            }
+            match timeout(limits::SWITCH, self.follow(id, Until::GivenUp, |_| {})).await {
+                Ok(Ok(_) | Err(Error::JobFailed { .. })) => {}
+                Ok(Err(e)) => return Err(e),
+                Err(_) => return Err(Error::Timeout { command: format!("give up {id}") }),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Lets a ready job switch the newest layer away while the processors stand still, so that nothing is written on
+    /// either side until whoever keeps the names of the layers has written the new ones. Whether they were stopped
+    /// for it; after an error that is not [`Error::is_undecided`] they run again, on the old chain.
+    pub(super) async fn switch(&self, id: &str) -> Result<bool> {
+        let running = self.run_state().await? == RunState::Running;
+        if running {
+            self.stop().await?;
+        }
+        let switched = match timeout(limits::SWITCH, self.follow(id, Until::End, |_| {})).await {
+            Ok(switched) => switched,
+            Err(_) => {
+                self.cancel_job(id).await?;
+                self.follow(id, Until::GivenUp, |_| {}).await
+            }
+        };
+        match switched {
+            Ok(_) => Ok(running),
+            Err(e) => {
+                if running && !e.is_undecided() {
+                    self.resume().await?;
+                }
+                Err(e)
+            }
+        }
     }
 
     /// Forgets a job of that id that ended while nobody followed it.

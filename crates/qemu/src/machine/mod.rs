@@ -73,6 +73,15 @@ impl Machine {
         adopt::adopt(runtime_dir.as_ref()).await
     }
 
+    /// Kills the machine that runs in a runtime directory, which need not answer; none running is no error.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotOurs`] or [`crate::Error::Protocol`] if what holds the directory is not known to be the
+    /// machine that was launched there.
+    pub async fn end(runtime_dir: impl AsRef<Path>) -> Result<()> {
+        adopt::end(&RuntimeDir::new(runtime_dir.as_ref())?).await.map(drop)
+    }
+
     /// What it was launched with. Devices added or removed since are not in it.
     #[must_use]
     pub fn spec(&self) -> &MachineSpec {

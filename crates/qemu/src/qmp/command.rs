@@ -122,8 +122,24 @@ commands! {
     ObjectDel = "object-del" -> Nothing { id: String }
     /// Lists what a QOM object has.
     QomList = "qom-list" -> Vec<QomProperty> { path: String }
+    /// Places of processors, taken and free.
+    QueryHotpluggableCpus = "query-hotpluggable-cpus" -> Vec<CpuPlace> {}
     /// Character devices.
     QueryChardev = "query-chardev" -> Vec<Chardev> {}
+}
+
+/// A place of a processor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CpuPlace {
+    /// Driver of what goes there.
+    #[serde(rename = "type")]
+    pub driver: String,
+    /// Where it is, as `device_add` wants it.
+    pub props: serde_json::Map<String, Value>,
+    /// The processor that is there.
+    #[serde(default)]
+    pub qom_path: Option<String>,
 }
 
 /// Answer of `query-status`.

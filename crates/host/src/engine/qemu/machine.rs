@@ -171,6 +171,15 @@ impl Machine for QemuMachine {
         self.machine.add_memory(mib).await
     }
 
+    async fn add_processors(&self, count: u32) -> Result<()> {
+        self.machine.add_processors(count).await
+    }
+
+    fn started_with(&self) -> (u32, u64) {
+        let spec = self.machine.spec();
+        (spec.cpu.count, spec.memory_mib)
+    }
+
     async fn make_layers(&self, layers: &[Layer]) -> Result<()> {
         self.machine.make_layers(&self.layers(layers)?).await
     }
@@ -194,11 +203,16 @@ impl Machine for QemuMachine {
         top: Option<&FileRef>,
         base: &FileRef,
         progress: &(dyn Fn(u8) + Sync),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let top = top.map(|file| self.shared.path(file)).transpose()?;
         let base = self.shared.path(base)?;
         let told = |at: ::qemu::machine::JobProgress| progress(percent(at.done, at.total));
         self.machine.commit(&drive_id(key), top.as_deref(), &base, told).await
+    }
+
+    async fn end_merging(&self) -> Result<bool> {
+        let ended = self.machine.end_jobs().await?;
+        Ok(!ended.is_empty())
     }
 
     async fn freeze(&self) -> Result<()> {

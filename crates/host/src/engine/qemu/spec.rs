@@ -12,7 +12,7 @@ use ::qemu::spec::{
 use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
 use crate::engine::{Launch, Result, drive_id, nic_id};
-use crate::limits::SPARE_PORTS;
+use crate::limits::{MAX_CPUS, SPARE_PORTS};
 use crate::network::Tap;
 use crate::serial_file;
 use crate::vm::config::{self, BootDevice, VmConfig};
@@ -33,18 +33,31 @@ const OVMF: [[&str; 4]; 2] = [
         "/usr/share/OVMF/OVMF_VARS.ms.fd",
     ],
 ];
-/// Added memory comes in pieces of this many MiB.
-const HOT_ADD_FACTOR: u64 = 4;
+/// A machine can grow to this many times what it was started with.
+const HOT_ADD_FACTOR: u8 = 4;
+/// Processors that every machine can grow to.
+const HOT_ADD_PROCESSORS: u32 = 8;
 
 /// The machine as QEMU is to start it. Blocking: looks at files and gives them to the machine's user.
-pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Result<MachineSpec> {
+pub(super) fn machine_spec(
+    shared: &Shared,
+    launch: &Launch,
+    accel: Accel,
+    cgroup: Option<PathBuf>,
+) -> Result<MachineSpec> {
     let config = &launch.config;
     let user = shared.user(launch.user);
     // Its state is saved there, even if no drive of it is there.
     shared.let_in(&launch.home, user)?;
     let mut spec = MachineSpec::new(config.name.clone(), config.bios_uuid.to_string(), config.memory_mib);
-    spec.max_memory_mib = config.memory_hot_add.then(|| config.memory_mib.saturating_mul(HOT_ADD_FACTOR));
-    spec.cpu = Cpu { count: config.cpus, cores_per_socket: config.cores_per_socket, ..Cpu::default() };
+    spec.max_memory_mib =
+        config.memory_hot_add.then(|| config.memory_mib.saturating_mul(HOT_ADD_FACTOR.into()));
+    spec.cpu = Cpu {
+        count: config.cpus,
+        cores_per_socket: config.cores_per_socket,
+        max_count: config.cpu_hot_add.then(|| most_processors(config)),
+        model: None,
+    };
     spec.accel = accel;
     spec.firmware = firmware(shared, launch, user)?;
     let order = boot_order(config);
@@ -90,12 +103,14 @@ pub(super) fn machine_spec(shared: &Shared, launch: &Launch, accel: Accel) -> Re
     spec.rng = true;
     spec.video = video(config);
     spec.spare_ports = SPARE_PORTS;
-    spec.confinement = Confinement {
-        user,
-        cgroup: shared.options.cgroup.as_ref().map(|root| root.join(&launch.vm)).filter(|dir| dir.is_dir()),
-        oom_score_adj: None,
-    };
+    spec.confinement = Confinement { user, cgroup, oom_score_adj: None };
     Ok(spec)
+}
+
+/// Processors that a machine can grow to, in whole sockets.
+fn most_processors(config: &VmConfig) -> u32 {
+    let wanted = config.cpus.saturating_mul(HOT_ADD_FACTOR.into()).clamp(HOT_ADD_PROCESSORS, MAX_CPUS);
+    (wanted - wanted % config.cores_per_socket.max(1)).max(config.cpus)
 }
 
 fn video(config: &VmConfig) -> Video {
