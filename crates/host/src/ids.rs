@@ -46,6 +46,8 @@ refs! {
     auto_start_manager: HostAutoStartManager = "ha-autostart-mgr";
     /// Switches, port groups and adapters.
     network_system: HostNetworkSystem = "networkSystem";
+    /// What VMkernel adapters carry.
+    virtual_nic_manager: HostVirtualNicManager = "ha-vnic-mgr";
 }
 
 /// A virtual machine by its number.

@@ -92,6 +92,9 @@ impl Fabric for Ports {
     fn taps(&self) -> Vec<String> {
         Vec::new()
     }
+    fn seen(&self) -> vswitch::State {
+        vswitch::State::default()
+    }
     async fn counters(&self, _: &str) -> Option<Counters> {
         None
     }

@@ -85,6 +85,7 @@ async fn inside_the_namespace() {
         prefix: "tst".into(),
         uplinks: vec!["up0".into()],
         networks: vec![host::DEFAULT_NETWORK.into()],
+        management: None,
     };
     let c = Client::of(site.open_host_with(network).await);
     assert_eq!(taps(), 0, "the tap of nobody is gone");

@@ -37,6 +37,7 @@ pub(super) fn props(host: &Host, datastores: Vec<MoRef>) -> Props {
         configManager: HostConfigManager {
             autoStartManager: ids::auto_start_manager(),
             networkSystem: ids::network_system(),
+            virtualNicManager: ids::virtual_nic_manager(),
         },
         config: config(host),
         datastore: datastores,

@@ -13,6 +13,7 @@ mod in_use;
 mod network_system;
 pub(crate) mod place;
 mod snapshot;
+mod virtual_nic;
 mod vm;
 
 use std::future::Future;
@@ -60,5 +61,6 @@ impl Host {
         datastore::register(&mut table);
         datastore_system::register(&mut table);
         network_system::register(&mut table);
+        virtual_nic::register(&mut table);
     }
 }

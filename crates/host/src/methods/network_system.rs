@@ -70,7 +70,7 @@ fn hints(host: &Host, call: &Call) -> Reply {
 }
 
 impl Host {
-    async fn change_network(
+    pub(super) async fn change_network(
         self: &Arc<Self>,
         change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
     ) -> Reply {
@@ -96,15 +96,22 @@ impl Host {
         self.all_vms().iter().flat_map(of).collect()
     }
 
+    /// What is shown of the network now.
+    pub(super) fn network_scene<'a>(
+        &self,
+        config: &'a NetworkConfig,
+        on: &'a dyn Fn(&str) -> Vec<String>,
+    ) -> Scene<'a> {
+        let fabric = self.network.fabric();
+        Scene { config, nics: fabric.nics(), dns: inventory::dns(self), seen: fabric.seen(), on }
+    }
+
     /// Brings the tree to what the network is now: the objects of port groups, and what is shown of switches and cards.
     pub(crate) fn show_network(&self) {
         let config = self.network.config();
-        let scene = Scene {
-            config: &config,
-            nics: self.network.fabric().nics(),
-            dns: inventory::dns(self),
-            on: &|group| self.adapters_on(group),
-        };
+        let on = |group: &str| self.adapters_on(group);
+        let scene = self.network_scene(&config, &on);
+        let manager = super::virtual_nic::manager(&scene);
         let (info, asked) = (Object::from(scene.info()), Object::from(scene.asked()));
         let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
         self.core.tree.write(|w| {
@@ -124,6 +131,7 @@ impl Host {
                     dnsConfig: scene.dns.clone(),
                 }),
             );
+            w.create(&ids::virtual_nic_manager(), manager);
             let shown = w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.config)).cloned());
             if let Some(shown) = shown {
                 let mut shown = Object::clone(&shown);

@@ -115,7 +115,7 @@ impl NetworkConfig {
     pub(crate) fn remove_switch(&mut self, name: &str, around: &Around<'_>) -> Result<(), Fault> {
         let switch = self.switch(name).ok_or_else(|| no_switch(name))?;
         for group in &switch.declared.port_groups {
-            refuse_used(&group.name, around)?;
+            self.refuse_used(&group.name, around)?;
         }
         self.switches.retain(|switch| switch.declared.name != name);
         Ok(())
@@ -158,7 +158,7 @@ impl NetworkConfig {
         }
         if spec.name != name {
             self.refuse_name(&spec.name)?;
-            refuse_used(name, around)?;
+            self.refuse_used(name, around)?;
         }
         check_order(&spec.policy, &uplinks, "portgrp.policy.nicTeaming.nicOrder")?;
         let groups = self.switches.iter_mut().flat_map(|switch| &mut switch.declared.port_groups);
@@ -174,11 +174,24 @@ impl NetworkConfig {
     /// `NotFound`; `ResourceInUse`.
     pub(crate) fn remove_group(&mut self, name: &str, around: &Around<'_>) -> Result<(), Fault> {
         self.group(name).ok_or_else(|| no_group(name))?;
-        refuse_used(name, around)?;
+        self.refuse_used(name, around)?;
         for switch in &mut self.switches {
             switch.declared.port_groups.retain(|group| group.name != name);
         }
         Ok(())
+    }
+
+    fn refuse_used(&self, name: &str, around: &Around<'_>) -> Result<(), Fault> {
+        let number = self.group(name).map(|(_, group)| group.number);
+        let adapter = self.adapters.iter().find(|adapter| Some(adapter.port_group) == number);
+        let user = adapter.map(|adapter| format!("the VMkernel adapter {}", adapter.device));
+        match user.or_else(|| (around.user)(name)) {
+            Some(user) => Err(fault!(
+                ResourceInUse { type: "HostPortGroup", name: name },
+                "The port group {name} is used by {user}; move it to another one first"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn refuse_name(&self, name: &str) -> Result<(), Fault> {
@@ -190,16 +203,6 @@ impl NetworkConfig {
             )),
             None => Ok(()),
         }
-    }
-}
-
-fn refuse_used(name: &str, around: &Around<'_>) -> Result<(), Fault> {
-    match (around.user)(name) {
-        Some(user) => Err(fault!(
-            ResourceInUse { type: "HostPortGroup", name: name },
-            "The port group {name} is used by {user}; move it to another one first"
-        )),
-        None => Ok(()),
     }
 }
 

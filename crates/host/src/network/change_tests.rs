@@ -30,7 +30,7 @@ fn group(name: &str, switch: &str, vlan: i32) -> GroupSpec {
 
 /// `vSwitch0` with vmnic0, and the port groups `VM Network` and `used`.
 fn begun() -> NetworkConfig {
-    NetworkConfig::first(&["vmnic0".into()], &["VM Network".into(), "used".into()])
+    NetworkConfig::first(&["vmnic0".into()], &["VM Network".into(), "used".into()], None)
 }
 
 fn refused(result: Result<(), Fault>, ty: DataId) -> String {

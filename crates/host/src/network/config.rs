@@ -1,13 +1,22 @@
 //! What the host's network is to be, as the host keeps it: standard switches with their port groups.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
-use vswitch::declare::{self, Declaration, Override, Policy, Teaming};
-use vswitch::{Vlan, limits};
+use vswitch::declare::{
+    self, Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Override, Policy, Service, Stack,
+    StackName, Teaming,
+};
+use vswitch::{Mac, Vlan, limits};
 
 /// All of it. Small, so it is kept and changed whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkConfig {
     pub(crate) switches: Vec<StandardSwitch>,
+    #[serde(default)]
+    pub(crate) adapters: Vec<Adapter>,
+    #[serde(default)]
+    pub(crate) stacks: Vec<Stack>,
 }
 
 /// A standard switch.
@@ -27,6 +36,17 @@ pub(crate) struct Discovery {
     pub(crate) operation: String,
 }
 
+/// How a new host is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    pub ipv4: Ipv4Config,
+    pub gateway: Option<Ipv4Addr>,
+    /// Of the adapter: that of the network card whose address it takes over, so that a DHCP server knows it.
+    pub mac: Mac,
+}
+
+/// The port group of the first adapter.
+const MANAGEMENT: &str = "Management Network";
 /// Ports that a switch has unless more are asked for.
 pub(crate) const DEFAULT_PORTS: i32 = 128;
 /// Largest payload of a frame, in bytes, unless it is said.
@@ -35,8 +55,8 @@ pub(crate) const DEFAULT_MTU: u32 = 1500;
 const FIRST_SWITCH: &str = "vSwitch0";
 
 impl NetworkConfig {
-    /// What a new host has: one switch with these uplinks and these port groups.
-    pub(crate) fn first(uplinks: &[String], networks: &[String]) -> Self {
+    /// What a new host has: one switch with these uplinks and these port groups, and an adapter for management if it says how.
+    pub(crate) fn first(uplinks: &[String], networks: &[String], management: Option<Management>) -> Self {
         let mut first = Self::default();
         let mut switch = StandardSwitch::new(FIRST_SWITCH, first.free_switch());
         switch.set_uplinks(uplinks.to_vec());
@@ -44,7 +64,28 @@ impl NetworkConfig {
         for name in networks {
             first.put_group(FIRST_SWITCH, name, Vlan::None, Override::default());
         }
+        if let Some(management) = management {
+            first.put_group(FIRST_SWITCH, MANAGEMENT, Vlan::None, Override::default());
+            first.add_management(management);
+        }
         first
+    }
+
+    fn add_management(&mut self, management: Management) {
+        let Some((_, group)) = self.group(MANAGEMENT) else { return };
+        self.adapters.push(Adapter {
+            device: "vmk0".into(),
+            port_group: group.number,
+            mac: management.mac,
+            mtu: DEFAULT_MTU,
+            stack: StackName::default(),
+            ipv4: management.ipv4,
+            ipv6: Some(Ipv6Config { addresses: Vec::new(), autoconf: true }),
+            gateways: Gateways::default(),
+            services: [Service::Management].into(),
+        });
+        let gateways = Gateways { ipv4: management.gateway, ipv6: None };
+        self.stacks.push(Stack { gateways, ..Stack::default() });
     }
 
     pub(crate) fn switch(&self, name: &str) -> Option<&StandardSwitch> {
@@ -86,7 +127,8 @@ impl NetworkConfig {
         Declaration {
             switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
             ports,
-            ..Declaration::default()
+            adapters: self.adapters.clone(),
+            stacks: self.stacks.clone(),
         }
     }
 }

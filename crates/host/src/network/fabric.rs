@@ -1,6 +1,7 @@
 //! The seam to what really connects: the virtual switch in the kernel, or nothing for a simulated host.
 
 use async_trait::async_trait;
+use vswitch::State;
 use vswitch::declare::Declaration;
 use vswitch::kernel::layout::Counters;
 
@@ -40,6 +41,9 @@ pub trait Fabric: Send + Sync {
 
     /// Taps that this host has made.
     fn taps(&self) -> Vec<String>;
+
+    /// What is seen of links and adapters.
+    fn seen(&self) -> State;
 
     /// What has passed a port.
     async fn counters(&self, interface: &str) -> Option<Counters>;
@@ -89,6 +93,10 @@ impl Fabric for NoFabric {
 
     fn taps(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn seen(&self) -> State {
+        State::default()
     }
 
     async fn counters(&self, _: &str) -> Option<Counters> {

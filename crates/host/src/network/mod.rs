@@ -1,6 +1,7 @@
 //! The host's network: what it is to be ([`config`], [`change`]), who connects it ([`fabric`]), the ports of virtual machines
 //! ([`ports`]), and how it is shown ([`show`]). What a frame meets is the crate `vswitch`'s.
 
+mod adapters;
 mod change;
 mod config;
 mod fabric;
@@ -14,11 +15,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use store::{Batch, Collection, Store};
 use vim::{Fault, fault};
 
+pub(crate) use adapters::read as adapter_spec;
 pub(crate) use change::Around;
+pub use config::Management;
 pub(crate) use config::NetworkConfig;
 pub use fabric::{Fabric, FabricError, Nic, NoFabric};
 pub use ports::{PortError, PortSpec, Tap};
-pub(crate) use show::{Scene, capabilities};
+pub(crate) use show::{Scene, capabilities, net_config};
 pub(crate) use spec::{group as group_spec, switch as switch_spec};
 pub use switched::Switched;
 
@@ -38,6 +41,8 @@ pub struct NetworkOptions {
     pub uplinks: Vec<String>,
     /// Port groups of a new host.
     pub networks: Vec<String>,
+    /// How a new host is reached; none if its network is not the switch's.
+    pub management: Option<Management>,
 }
 
 impl NetworkOptions {
@@ -45,7 +50,7 @@ impl NetworkOptions {
     pub fn simulated(networks: Vec<String>) -> Self {
         let fabric = NoFabric::new(2);
         let uplinks = fabric.nics().into_iter().take(1).map(|nic| nic.name).collect();
-        Self { fabric: Arc::new(fabric), prefix: "vm".into(), uplinks, networks }
+        Self { fabric: Arc::new(fabric), prefix: "vm".into(), uplinks, networks, management: None }
     }
 }
 
@@ -74,7 +79,7 @@ impl HostNetwork {
         let config = match CONFIG.get(store, KEY)? {
             Some(known) => known,
             None => {
-                let first = NetworkConfig::first(&options.uplinks, &options.networks);
+                let first = NetworkConfig::first(&options.uplinks, &options.networks, options.management);
                 store.commit(batch(&first)?).await?;
                 first
             }

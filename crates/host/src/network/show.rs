@@ -1,7 +1,12 @@
 //! The network as the API shows it: `HostNetworkInfo` (what is), `HostNetworkConfig` (what was asked for), capabilities.
 
-use vim::{Object, ty, vim};
-use vswitch::declare::{Override, Policy, PortGroup};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
+use vswitch::State;
+use vswitch::declare::{Adapter, Ipv4Config, Override, Policy, PortGroup, Service, StackName};
+use vswitch::vmkernel::AdapterState;
 
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 use super::fabric::Nic;
@@ -17,6 +22,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) config: &'a NetworkConfig,
     pub(crate) nics: Vec<Nic>,
     pub(crate) dns: Object,
+    /// Links and adapters as they are.
+    pub(crate) seen: State,
     /// Adapters that are on a port group and running: the MAC addresses.
     pub(crate) on: &'a dyn Fn(&str) -> Vec<String>,
 }
@@ -42,7 +49,10 @@ impl Scene<'_> {
             vswitch: switches,
             portgroup: groups,
             pnic: self.nics.iter().map(nic).collect::<Vec<_>>(),
+            vnic: self.adapters(),
             dnsConfig: self.dns.clone(),
+            ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&StackName::default()) },
+            netStackInstance: self.stacks(),
             ipV6Enabled: true,
             atBootIpV6Enabled: true,
         })
@@ -73,6 +83,52 @@ impl Scene<'_> {
         })
     }
 
+    /// The VMkernel adapters.
+    pub(crate) fn adapters(&self) -> Vec<ty!(HostVirtualNic)> {
+        self.config.adapters.iter().map(|adapter| self.adapter(adapter)).collect()
+    }
+
+    fn adapter(&self, adapter: &Adapter) -> ty!(HostVirtualNic) {
+        let seen = self.seen.adapters.get(&adapter.device);
+        let group = self.config.groups().find(|(_, group)| group.number == adapter.port_group);
+        let group = group.map_or("", |(_, group)| &group.name);
+        vim!(HostVirtualNic {
+            device: &adapter.device,
+            key: adapter_key(&adapter.device),
+            portgroup: group,
+            spec: HostVirtualNicSpec {
+                ip: ip(adapter, seen),
+                mac: adapter.mac.to_string(),
+                portgroup: group,
+                mtu: i32::try_from(adapter.mtu).unwrap_or(i32::MAX),
+                tsoEnabled: true,
+                netStackInstanceKey: adapter.stack.as_str(),
+            },
+        })
+    }
+
+    fn gateway(&self, stack: &StackName) -> Option<String> {
+        let stack = self.config.stacks.iter().find(|known| known.name == *stack)?;
+        stack.gateways.ipv4.map(|gateway| gateway.to_string())
+    }
+
+    /// The default stack and those that adapters are in.
+    fn stacks(&self) -> Vec<ty!(HostNetStackInstance)> {
+        let mut names: BTreeSet<StackName> =
+            self.config.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
+        names.extend(self.config.stacks.iter().map(|stack| stack.name.clone()));
+        names.insert(StackName::default());
+        let stack = |name: StackName| {
+            vim!(HostNetStackInstance {
+                key: name.as_str(),
+                name: name.as_str(),
+                ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&name) },
+                ipV6Enabled: true,
+            })
+        };
+        names.into_iter().map(stack).collect()
+    }
+
     fn switch(&self, switch: &StandardSwitch) -> ty!(HostVirtualSwitch) {
         let declared = &switch.declared;
         let used: usize = declared.port_groups.iter().map(|group| (self.on)(&group.name).len()).sum();
@@ -92,14 +148,81 @@ impl Scene<'_> {
     fn group(&self, switch: &StandardSwitch, group: &PortGroup) -> ty!(HostPortGroup) {
         let ports = (self.on)(&group.name).into_iter();
         let ports = ports.map(|mac| vim!(HostPortGroupPort { mac: [&*mac], type: "virtualMachine" }));
+        let adapters = self.config.adapters.iter().filter(|adapter| adapter.port_group == group.number);
+        let hosts = adapters.map(|adapter| {
+            let mac = adapter.mac.to_string();
+            vim!(HostPortGroupPort { key: adapter_key(&adapter.device), mac: [&*mac], type: "host" })
+        });
         vim!(HostPortGroup {
             key: group_key(&group.name),
-            port: ports.collect::<Vec<_>>(),
+            port: ports.chain(hosts).collect::<Vec<_>>(),
             vswitch: switch_key(&switch.declared.name),
             computedPolicy: policy(&whole(&switch.declared.policy_of(group))),
             spec: group_spec(switch, group),
         })
     }
+}
+
+fn adapter_key(device: &str) -> String {
+    format!("key-vim.host.VirtualNic-{device}")
+}
+
+/// An adapter's addresses: those that are declared or, where a server gives them, those that it has.
+fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
+    let has = |is_it: fn(&IpAddr) -> bool| {
+        let all = seen.into_iter().flat_map(|seen| &seen.addresses);
+        all.filter(move |(address, _)| is_it(address)).copied()
+    };
+    let four = match adapter.ipv4 {
+        Ipv4Config::None => None,
+        Ipv4Config::Static { address, prefix } => Some((IpAddr::from(address), prefix)),
+        Ipv4Config::Dhcp => has(IpAddr::is_ipv4).next(),
+    };
+    let mask = four.map(|(_, prefix)| u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0));
+    let six = adapter.ipv6.as_ref().map(|six| {
+        let declared = six.addresses.iter().map(|(address, prefix)| (IpAddr::from(*address), *prefix));
+        let others = has(IpAddr::is_ipv6).filter(|own| !declared.clone().any(|known| known == *own));
+        let all = declared.clone().map(|own| (own, "manual")).chain(others.map(|own| (own, "other")));
+        let addresses = all.map(|((address, prefix), origin)| {
+            vim!(HostIpConfigIpV6Address {
+                ipAddress: address.to_string(),
+                prefixLength: i32::from(prefix),
+                origin: origin,
+            })
+        });
+        vim!(HostIpConfigIpV6AddressConfiguration {
+            ipV6Address: addresses.collect::<Vec<_>>(),
+            autoConfigurationEnabled: six.autoconf,
+            dhcpV6Enabled: false,
+        })
+    });
+    vim!(HostIpConfig {
+        dhcp: adapter.ipv4 == Ipv4Config::Dhcp,
+        ipAddress: four.map(|(address, _)| address.to_string()),
+        subnetMask: mask.map(|mask| std::net::Ipv4Addr::from(mask).to_string()),
+        ipV6Config: six,
+    })
+}
+
+/// Which adapters can carry a kind of traffic, and which do.
+pub(crate) fn net_config(scene: &Scene<'_>, service: Service) -> ty!(VirtualNicManagerNetConfig) {
+    let carry = scene.config.adapters.iter().filter(|adapter| adapter.services.contains(&service));
+    let selected = carry.map(|adapter| format!("{service}.{}", adapter_key(&adapter.device)));
+    let candidates = scene.adapters().into_iter().map(|adapter| {
+        let mut adapter = Object::from(adapter);
+        let key = format!("{service}.{}", adapter.get(field!(HostVirtualNic.key)).unwrap_or_default());
+        adapter.set(field!(HostVirtualNic.key), key);
+        adapter
+    });
+    vim!(VirtualNicManagerNetConfig {
+        nicType: service.as_str(),
+        multiSelectAllowed: true,
+        candidateVnic: List::new(
+            Kind::Data(data_id!(HostVirtualNic)),
+            candidates.map(Value::from).collect::<Vec<_>>()
+        ),
+        selectedVnic: selected.collect::<Vec<_>>(),
+    })
 }
 
 fn switch_spec(switch: &StandardSwitch) -> ty!(HostVirtualSwitchSpec) {
@@ -192,10 +315,10 @@ pub(crate) fn capabilities() -> ty!(HostNetCapabilities) {
         supportsNetworkHints: false,
         maxPortGroupsPerVswitch: MOST_GROUPS,
         vswitchConfigSupported: true,
-        vnicConfigSupported: false,
-        ipRouteConfigSupported: false,
+        vnicConfigSupported: true,
+        ipRouteConfigSupported: true,
         dnsConfigSupported: false,
-        dhcpOnVnicSupported: false,
+        dhcpOnVnicSupported: true,
         ipV6Supported: true,
     })
 }

@@ -114,6 +114,10 @@ impl Fabric for Switched {
         interfaces().into_iter().filter(|name| super::ports::is_tap(&self.prefix, name)).collect()
     }
 
+    fn seen(&self) -> State {
+        self.engine.state().borrow().clone()
+    }
+
     async fn counters(&self, interface: &str) -> Option<Counters> {
         let counted = self.engine.counters(interface).await;
         counted.unwrap_or_else(|error| {

@@ -1,0 +1,110 @@
+//! VMkernel adapters: the methods of HostNetworkSystem for them, and HostVirtualNicManager, which says what they carry.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use api::Call;
+use vim::{Fault, ManagedId, Object, Props, Value, arg, field, managed_id, method, props};
+use vswitch::Mac;
+use vswitch::declare::{Service, Stack, StackName};
+
+use super::Table;
+use crate::Host;
+use crate::network::{self, NetworkConfig, Scene};
+
+const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
+const MANAGER: ManagedId = managed_id!(HostVirtualNicManager);
+/// vSphere's prefix for the MAC addresses of adapters.
+const ADAPTER_MACS: [u8; 4] = [0x00, 0x50, 0x56, 0x60];
+
+type Reply = Result<Option<Value>, Fault>;
+
+pub(super) fn register(table: &mut Table<'_>) {
+    table.on(SYSTEM, method!(AddVirtualNic), add);
+    table.on(SYSTEM, method!(UpdateVirtualNic), |host, call| async move {
+        let device = call.required(arg!(UpdateVirtualNic.device))?;
+        let spec = network::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
+        host.change_network(|config, _| config.update_adapter(device, spec)).await
+    });
+    table.on(SYSTEM, method!(RemoveVirtualNic), |host, call| async move {
+        let device = call.required(arg!(RemoveVirtualNic.device))?;
+        host.change_network(|config, _| config.remove_adapter(device)).await
+    });
+    table.on(SYSTEM, method!(UpdateIpRouteConfig), |host, call| async move {
+        let gateway = gateway(call.required(arg!(UpdateIpRouteConfig.config))?)?;
+        host.change_network(|config, _| {
+            set_gateway(config, gateway);
+            Ok(())
+        })
+        .await
+    });
+    table.on(MANAGER, method!(QueryNetConfig), |host, call| async move {
+        let service = service(call.required(arg!(QueryNetConfig.nicType))?)?;
+        let config = host.network.config();
+        let shown = network::net_config(&host.network_scene(&config, &|_| Vec::new()), service);
+        Ok(Some(Object::from(shown).into()))
+    });
+    table.on(MANAGER, method!(SelectVnicForNicType), |host, call| async move {
+        let service = service(call.required(arg!(SelectVnicForNicType.nicType))?)?;
+        let device = call.required(arg!(SelectVnicForNicType.device))?;
+        host.change_network(|config, _| config.select(device, service)).await
+    });
+    table.on(MANAGER, method!(DeselectVnicForNicType), |host, call| async move {
+        let service = service(call.required(arg!(DeselectVnicForNicType.nicType))?)?;
+        let device = call.required(arg!(DeselectVnicForNicType.device))?;
+        host.change_network(|config, _| config.deselect(device, service)).await
+    });
+}
+
+async fn add(host: Arc<Host>, call: Call) -> Reply {
+    let group = call.required(arg!(AddVirtualNic.portgroup))?;
+    let spec = network::adapter_spec(call.required(arg!(AddVirtualNic.nic))?)?;
+    let group = match spec.port_group.clone().filter(|_| group.is_empty()) {
+        Some(named) => named,
+        None => group.to_owned(),
+    };
+    let [a, b, c, d] = ADAPTER_MACS;
+    let mac = Mac([a, b, c, d, rand::random(), rand::random()]);
+    let mut device = String::new();
+    host.change_network(|config, _| {
+        device = config.add_adapter(&group, spec, mac)?;
+        Ok(())
+    })
+    .await?;
+    Ok(Some(device.into()))
+}
+
+fn service(name: &str) -> Result<Service, Fault> {
+    name.parse().map_err(|error| vim::fault!(InvalidArgument { invalidProperty: "nicType" }, "{error}"))
+}
+
+fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
+    let given = config.get(field!(HostIpRouteConfig.defaultGateway)).filter(|text| !text.is_empty());
+    let read = |text: &str| {
+        text.parse().map_err(|_| {
+            vim::fault!(
+                InvalidArgument { invalidProperty: "config.defaultGateway" },
+                "\"{text}\" is no IPv4 address"
+            )
+        })
+    };
+    given.map(read).transpose()
+}
+
+/// Sets the gateway of the default stack.
+fn set_gateway(config: &mut NetworkConfig, gateway: Option<Ipv4Addr>) {
+    let default = StackName::default();
+    if !config.stacks.iter().any(|stack| stack.name == default) {
+        config.stacks.push(Stack::default());
+    }
+    for stack in config.stacks.iter_mut().filter(|stack| stack.name == default) {
+        stack.gateways.ipv4 = gateway;
+    }
+}
+
+/// The manager's properties.
+pub(super) fn manager(scene: &Scene<'_>) -> Props {
+    let services = Service::ALL.iter().filter(|service| !matches!(service, Service::Iscsi | Service::Nfs));
+    let all: Vec<_> = services.map(|service| network::net_config(scene, *service)).collect();
+    props!(HostVirtualNicManager { info: HostVirtualNicManagerInfo { netConfig: all } })
+}

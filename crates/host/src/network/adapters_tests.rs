@@ -1,0 +1,97 @@
+use super::*;
+use vim::{DataId, data_id, vim};
+
+const MAC: Mac = Mac([0, 0x50, 0x56, 0x60, 0, 1]);
+
+fn begun() -> NetworkConfig {
+    let mut config =
+        NetworkConfig::first(&["vmnic0".into()], &["VM Network".into(), "Management Network".into()], None);
+    let device = config.add_adapter("Management Network", with_address("10.0.0.1"), MAC).unwrap();
+    config.select(&device, Service::Management).unwrap();
+    config
+}
+
+fn with_address(address: &str) -> AdapterSpec {
+    let ipv4 = Some(Ipv4Config::Static { address: address.parse().unwrap(), prefix: 24 });
+    AdapterSpec { ipv4, ..AdapterSpec::default() }
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, Fault>, ty: DataId) {
+    let fault = result.expect_err("it is refused");
+    assert!(fault.object().is_a(ty), "{fault}");
+}
+
+fn spec(address: &str, mask: &str) -> Result<AdapterSpec, Fault> {
+    read(
+        &vim!(HostVirtualNicSpec { ip: HostIpConfig { dhcp: false, ipAddress: address, subnetMask: mask } })
+            .into(),
+    )
+}
+
+#[test]
+fn addresses_and_masks_are_checked() {
+    assert_eq!(
+        spec("10.1.2.3", "255.255.240.0").unwrap().ipv4,
+        Some(Ipv4Config::Static { address: [10, 1, 2, 3].into(), prefix: 20 })
+    );
+    for (address, mask) in [
+        ("10.1.2", "255.255.255.0"),
+        ("224.0.0.5", "255.255.255.0"),
+        ("0.0.0.0x", "255.0.0.0"),
+        ("127.0.0.1", "255.0.0.0"),
+        ("10.1.2.3", "255.0.255.0"),
+        ("10.1.2.3", "0.0.0.0"),
+        ("10.1.2.3", ""),
+    ] {
+        refused(spec(address, mask), data_id!(InvalidArgument));
+    }
+    assert_eq!(spec("", "").unwrap().ipv4, Some(Ipv4Config::None));
+    for mtu in [0, 1279, 9001, -1] {
+        refused(read(&vim!(HostVirtualNicSpec { mtu: mtu }).into()), data_id!(InvalidArgument));
+    }
+    refused(read(&vim!(HostVirtualNicSpec { mac: "01:00:5e:00:00:01" }).into()), data_id!(InvalidArgument));
+    refused(
+        read(&vim!(HostVirtualNicSpec { netStackInstanceKey: "../x" }).into()),
+        data_id!(InvalidArgument),
+    );
+}
+
+#[test]
+fn no_address_is_given_twice_within_a_stack() {
+    let mut config = begun();
+    let other = || Mac([0, 0x50, 0x56, 0x60, 0, 2]);
+    refused(config.add_adapter("VM Network", with_address("10.0.0.1"), other()), data_id!(AlreadyExists));
+    refused(config.add_adapter("VM Network", with_address("10.0.0.2"), MAC), data_id!(AlreadyExists));
+    refused(config.add_adapter("nowhere", with_address("10.0.0.2"), other()), data_id!(InvalidArgument));
+    let vmotion = AdapterSpec {
+        stack: Some(StackName::try_from("vmotion".to_owned()).unwrap()),
+        ..with_address("10.0.0.1")
+    };
+    assert_eq!(
+        config.add_adapter("VM Network", vmotion, other()).unwrap(),
+        "vmk1",
+        "another stack, another network"
+    );
+    config.update_adapter("vmk0", with_address("10.0.0.9")).unwrap();
+    config.update_adapter("vmk0", AdapterSpec { mtu: Some(9000), ..AdapterSpec::default() }).unwrap();
+    let vmk0 = config.adapter("vmk0").unwrap();
+    assert_eq!(
+        (vmk0.mtu, vmk0.ipv4),
+        (9000, with_address("10.0.0.9").ipv4.unwrap()),
+        "what is not said stays"
+    );
+    refused(config.update_adapter("vmk7", AdapterSpec::default()), data_id!(NotFound));
+}
+
+#[test]
+fn the_host_stays_reachable() {
+    let mut config = begun();
+    refused(config.remove_adapter("vmk0"), data_id!(HostConfigFault));
+    refused(config.deselect("vmk0", Service::Management), data_id!(HostConfigFault));
+    let other =
+        config.add_adapter("VM Network", with_address("10.0.0.2"), Mac([0, 0x50, 0x56, 0x60, 0, 2])).unwrap();
+    config.select(&other, Service::Management).unwrap();
+    config.remove_adapter("vmk0").unwrap();
+    refused(config.remove_adapter("vmk0"), data_id!(NotFound));
+    refused(config.select("vmk0", Service::Vmotion), data_id!(InvalidArgument));
+}
