@@ -22,7 +22,7 @@ impl Authority for Open {
     async fn login(&self, _: &str, _: &str) -> Result<Account, Fault> {
         Err(fault!(InvalidLogin {}, "nobody logs in here"))
     }
-    async fn login_by_certificate(&self, _: &[u8]) -> Result<Account, Fault> {
+    async fn login_by_certificate(&self, _: &api::tls::Chain) -> Result<Account, Fault> {
         Err(fault!(InvalidLogin {}, "nobody logs in here"))
     }
     fn allows(&self, _: &Account, _: &MoRef, _: &str, _: &Snapshot) -> bool {

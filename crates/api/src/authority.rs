@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use vim::{Fault, MoRef, ty};
 
 use crate::Snapshot;
+use crate::tls::Chain;
 
 /// A user who has shown who he is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +25,12 @@ pub trait Authority: Send + Sync {
     /// `InvalidLogin`, whatever was wrong; it takes as long for an unknown user as for a wrong password.
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault>;
 
-    /// The account of whoever holds the private key of this certificate (DER), which TLS has verified.
+    /// The account of whoever holds the private key of this chain's first certificate: TLS has verified that, and
+    /// nothing else.
     ///
     /// # Errors
     /// `InvalidLogin` if the certificate is not one that this daemon trusts as a client.
-    async fn login_by_certificate(&self, certificate: &[u8]) -> Result<Account, Fault>;
+    async fn login_by_certificate(&self, chain: &Chain) -> Result<Account, Fault>;
 
     /// Whether the account has the privilege (`VirtualMachine.Interact.PowerOn`) on the object. It is asked for every
     /// method and property: it must be quick and take no lock for long.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef, Value, fault, vim};
 
+use crate::tls::Chain;
 use crate::{Account, Snapshot};
 
 /// Sessions at the same time; a login beyond that is refused.
@@ -49,8 +50,8 @@ pub struct Session {
 pub struct Peer {
     pub address: IpAddr,
     pub user_agent: String,
-    /// The client's certificate (DER) if TLS asked for it and it was given.
-    pub certificate: Option<Arc<[u8]>>,
+    /// The client's certificate if TLS asked for it and it was given.
+    pub certificate: Option<Arc<Chain>>,
 }
 
 impl Session {

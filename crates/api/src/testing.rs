@@ -8,6 +8,7 @@ use vim::{Args, Fault, MoRef, Object, Value, fault, managed_id, prop, props, vim
 
 use crate::managers::{self, Facts, Singletons};
 use crate::session::Peer;
+use crate::tls::{CertificateDer, Chain};
 use crate::{Account, Authority, Call, Core, Methods, Service, Session, Snapshot, Writer};
 
 /// Knows one password, and lets everybody do everything but what a test forbids.
@@ -23,8 +24,8 @@ impl Authority for Guard {
         if password == "secret" { Ok(account(user)) } else { Err(fault!(InvalidLogin {}, "no")) }
     }
 
-    async fn login_by_certificate(&self, certificate: &[u8]) -> Result<Account, Fault> {
-        if certificate == b"ours" { Ok(account("center")) } else { Err(fault!(InvalidLogin {}, "no")) }
+    async fn login_by_certificate(&self, chain: &Chain) -> Result<Account, Fault> {
+        if chain[0].as_ref() == b"ours" { Ok(account("center")) } else { Err(fault!(InvalidLogin {}, "no")) }
     }
 
     fn allows(&self, _: &Account, object: &MoRef, privilege: &str, _: &Snapshot) -> bool {
@@ -42,7 +43,11 @@ fn account(name: &str) -> Account {
 
 pub fn peer(certificate: Option<&[u8]>) -> Arc<Peer> {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Arc::new(Peer { address, user_agent: "test".into(), certificate: certificate.map(Into::into) })
+    Arc::new(Peer {
+        address,
+        user_agent: "test".into(),
+        certificate: certificate.map(|own| Arc::from([CertificateDer::from(own.to_vec())])),
+    })
 }
 
 /// A service with the managers of a center, and a session on it.

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::client::{CallError, Client, FilePath, Options};
 use api::files::ByteRange;
-use api::tls::{CertificateAuthority, CertificateDer, Identity, Trust, thumbprint_of};
+use api::tls::{CertificateAuthority, CertificateDer, Identity, Trust, center_uri, thumbprint_of};
 use support::{Daemon, PASSWORD, plain, vm, vm_folder, with_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use vim::{Value, call, data_id, field, managed_id};
+use vim::{MoRef, Value, call, data_id, field, managed_id};
 
 async fn connect(daemon: &Daemon, trust: Trust, identity: Option<Identity>) -> Result<Client, CallError> {
     Client::connect(&daemon.address.to_string(), Options { identity, ..Options::new(trust) }).await
@@ -75,7 +75,7 @@ async fn a_client_certificate_logs_in_once_it_is_trusted() {
     let client = connect(&daemon, authority(&daemon), Some(identity.clone())).await.unwrap();
     let refused = client.login_by_certificate("com.esfera.center").await.unwrap_err();
     assert!(refused.fault().is_some_and(|fault| fault.is_a(data_id!(InvalidLogin))), "{refused}");
-    daemon.accounts.trust_certificate(identity.certificate(), "vpxuser", "the center").await.unwrap();
+    daemon.accounts.trust_certificate(identity.certificate(), None, "vpxuser", "the center").await.unwrap();
     let session = client.login_by_certificate("com.esfera.center").await.unwrap();
     assert_eq!(session.get(field!(UserSession.userName)), Some("vpxuser"));
     assert_eq!(session.get(field!(UserSession.extensionSession)), Some(true));
@@ -87,6 +87,48 @@ async fn a_client_certificate_logs_in_once_it_is_trusted() {
     let refused = without.login_by_certificate("com.esfera.center").await.unwrap_err();
     assert!(refused.fault().is_some_and(|fault| fault.is_a(data_id!(NoClientCertificate))), "{refused}");
     assert!(without.login("vpxuser", "").await.is_err(), "an account without a password has none");
+}
+
+#[tokio::test]
+async fn a_center_renews_its_certificate_and_its_hosts_go_on_trusting_it() {
+    let daemon = with_tls().await;
+    let directory = tempfile::tempdir().unwrap();
+    let center = CertificateAuthority::open(&directory.path().join("center"), "center CA").unwrap();
+    let uri = center_uri("4711");
+    let first = center.client_identity("client", &uri).unwrap();
+    let manager = MoRef::new(managed_id!(ExtensionManager), "ha-extensionmgr");
+    let admin = connect(&daemon, authority(&daemon), Some(first.clone())).await.unwrap();
+    admin.login("root", PASSWORD).await.unwrap();
+    admin.invoke(&manager, &call!(SetExtensionCertificate { extensionKey: "center c 4711" })).await.unwrap();
+    let trusted = daemon.accounts.trusted_certificates();
+    assert_eq!(trusted.len(), 1);
+    assert_eq!(trusted[0].uri.as_ref(), Some(&uri), "its authority, and its name");
+
+    // Renewed: nothing of the first is left but the authority and the name.
+    std::fs::remove_file(directory.path().join("center/client.pem")).unwrap();
+    let second = center.client_identity("client", &uri).unwrap();
+    assert_ne!(second.certificate(), first.certificate());
+    for (identity, name) in [(&first, "the first"), (&second, "the second")] {
+        let client = connect(&daemon, authority(&daemon), Some(identity.clone())).await.unwrap();
+        let session = client.login_by_certificate("center c 4711").await.expect(name);
+        assert_eq!(session.get(field!(UserSession.extensionSession)), Some(true));
+    }
+    let stranger = CertificateAuthority::open(&directory.path().join("stranger"), "center CA").unwrap();
+    let forged = stranger.client_identity("client", &uri).unwrap();
+    let forged_chain = Identity {
+        chain: vec![forged.chain[0].clone(), center.certificate().clone()],
+        key: forged.key.clone_key(),
+    };
+    for (identity, why) in [
+        (center.identity("server", &["center.test".into()]).unwrap(), "a server's"),
+        (center.client_identity("another", &center_uri("4712")).unwrap(), "another's of the same authority"),
+        (forged, "another authority's"),
+        (forged_chain, "another authority's that shows the right one"),
+    ] {
+        let client = connect(&daemon, authority(&daemon), Some(identity)).await.unwrap();
+        let refused = client.login_by_certificate("center c 4711").await.expect_err(why);
+        assert!(refused.fault().is_some_and(|fault| fault.is_a(data_id!(InvalidLogin))), "{why}: {refused}");
+    }
 }
 
 #[tokio::test]

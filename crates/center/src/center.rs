@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::accounts::{self, Accounts, Realm};
 use api::managers::{self, Facts, Singletons};
 use api::server::Site;
+use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
 use store::{Batch, Collection};
 use vim::{MoRef, field, managed_id, prop, props};
@@ -44,9 +45,10 @@ impl Center {
         let connector = match network {
             Network::None => Arc::new(NoNetwork),
             Network::Connector(connector) => connector,
-            Network::Identity(identity) => {
+            Network::Authority(authority) => {
                 let address = address.as_deref().unwrap_or("unknown");
-                Arc::new(RemoteConnector::new(identity, &uuid, address))
+                let certificate = Renewing::client(*authority, "client", &center_uri(&uuid))?;
+                Arc::new(RemoteConnector::new(certificate, &uuid, address))
             }
         };
         let expected = Expected::open(&store)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::tls::Identity;
+use api::tls::CertificateAuthority;
 use store::Store;
 
 use crate::hosts::connector::Connector;
@@ -11,8 +11,8 @@ use crate::hosts::connector::Connector;
 pub enum Network {
     /// Not at all: all hosts are attached.
     None,
-    /// By mutual TLS, with this identity.
-    Identity(Identity),
+    /// By mutual TLS, with a client certificate of this authority.
+    Authority(Box<CertificateAuthority>),
     /// In a way of the caller's.
     Connector(Arc<dyn Connector>),
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::accounts::{self, Accounts, Realm};
 use api::managers::{self, Facts, Singletons};
 use api::server::{Site, serve};
-use api::tls::{CertificateAuthority, Identity, Renewing};
+use api::tls::{CertificateAuthority, Renewing};
 use api::{Core, Methods, Service};
 use center::{Center, Network, Options};
 use common::toy::{self, vm_ref};
@@ -116,9 +116,8 @@ impl Served {
     }
 }
 
-fn identity(directory: &Path) -> Identity {
-    let authority = CertificateAuthority::open(directory, "center").unwrap();
-    authority.identity("client", &[]).unwrap()
+fn authority(directory: &Path) -> CertificateAuthority {
+    CertificateAuthority::open(directory, "center").unwrap()
 }
 
 async fn center_at(directory: &Path) -> Arc<Center> {
@@ -133,7 +132,7 @@ async fn center_at(directory: &Path) -> Arc<Center> {
     let mut options = Options::new(store);
     options.password = Some("Test!123".into());
     options.address = Some(directory.file_name().unwrap().to_string_lossy().into_owned());
-    options.network = Network::Identity(identity(&directory.join("tls")));
+    options.network = Network::Authority(Box::new(authority(&directory.join("tls"))));
     Center::open(options).await.unwrap()
 }
 
@@ -284,9 +283,10 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     std::fs::create_dir_all(&second_dir).unwrap();
     copy_tls(&host_dir.join("tls"), &second_dir.join("tls"));
     let host = Served::start_at(&second_dir, "toy", listener).await;
-    let own = identity(&center_dir.join("tls"));
+    let authority = authority(&center_dir.join("tls"));
+    let uri = api::tls::center_uri(center.uuid());
     host.accounts.ensure_administrator("vpxuser", "center", None).await.unwrap();
-    host.accounts.trust_certificate(own.certificate(), "vpxuser", "center").await.unwrap();
+    host.accounts.trust_certificate(authority.certificate(), Some(&uri), "vpxuser", "center").await.unwrap();
     toy::add_vm(&host.core, "1", "renamed", "uuid-1");
     client.until(|client| state(client) == "connected").await;
     assert_eq!(client.name(&vm), "renamed");

@@ -26,7 +26,7 @@ impl Authority for Denied {
         unreachable!("nobody logs in")
     }
 
-    async fn login_by_certificate(&self, _certificate: &[u8]) -> Result<Account, Fault> {
+    async fn login_by_certificate(&self, _certificate: &api::tls::Chain) -> Result<Account, Fault> {
         unreachable!("nobody logs in")
     }
 

@@ -35,6 +35,7 @@ pub struct Store {
 }
 
 struct Shared {
+    /// To the writer; a store in memory has none, as nothing of it waits for a disk.
     queue: Option<mpsc::Sender<Job>>,
     room: Arc<Semaphore>,
     readers: Readers,
@@ -46,8 +47,8 @@ struct Shared {
 enum Readers {
     /// Read-only connections to a file; they never wait for the writer.
     File { path: PathBuf, idle: Mutex<Vec<Connection>> },
-    /// A store in memory has one connection, which readers and writer share.
-    Memory(Arc<Mutex<Connection>>),
+    /// A store in memory has one connection, on which whoever calls reads and writes.
+    Memory(Mutex<Connection>),
 }
 
 impl Store {
@@ -64,31 +65,34 @@ impl Store {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let lock = lock(&path)?;
-        let connection = Arc::new(Mutex::new(sqlite::open_writer(&path)?));
-        Self::start(connection, Readers::File { path, idle: Mutex::default() }, Some(lock), options)
-    }
-
-    /// A store in memory, gone with its last handle. It behaves as one in a file, except that a [`View`] holds up
-    /// the writer.
-    pub fn in_memory() -> Result<Self> {
-        let connection = Arc::new(Mutex::new(sqlite::open_memory()?));
-        Self::start(connection.clone(), Readers::Memory(connection), None, &Options::default())
-    }
-
-    fn start(
-        connection: Arc<Mutex<Connection>>,
-        readers: Readers,
-        lock: Option<File>,
-        options: &Options,
-    ) -> Result<Self> {
+        let connection = sqlite::open_writer(&path)?;
+        let readers = Readers::File { path, idle: Mutex::default() };
         let (queue, mut jobs) = mpsc::channel(options.queued_batches.max(1));
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&connection, &mut jobs))
+            .spawn(move || writer::run(connection, &mut jobs))
             .map_err(|e| Error::Io(format!("cannot start the writer: {e}")))?;
+        Ok(Self::with(Some(queue), readers, Some(writer), Some(lock)))
+    }
+
+    /// A store in memory, gone with its last handle. It behaves as one in a file, except that a batch is applied by
+    /// whoever commits it, after the [`View`]s that are being read: there may be many such stores, and none has a thread.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn in_memory() -> Result<Self> {
+        let connection = Mutex::new(sqlite::open_memory()?);
+        Ok(Self::with(None, Readers::Memory(connection), None, None))
+    }
+
+    fn with(
+        queue: Option<mpsc::Sender<Job>>,
+        readers: Readers,
+        writer: Option<JoinHandle<()>>,
+        lock: Option<File>,
+    ) -> Self {
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES / SHARE_BYTES));
-        let shared = Shared { queue: Some(queue), room, readers, writer: Some(writer), _lock: lock };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(Shared { queue, room, readers, writer, _lock: lock }) }
     }
 
     /// Applies a batch and returns when it is durable. Waits while too many batches wait already. A call that is
@@ -99,6 +103,9 @@ impl Store {
     /// [`Error::Full`]: nothing was applied. [`Error::Io`] and [`Error::Closed`]: it is unknown whether it was.
     pub async fn commit(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
+        if let Readers::Memory(connection) = &self.shared.readers {
+            return writer::apply(connection, &batch);
+        }
         let share =
             self.shared.room.clone().acquire_many_owned(shares(bytes)).await.map_err(|_| Error::Closed)?;
         let (answer, answered) = oneshot::channel();
@@ -113,6 +120,9 @@ impl Store {
     /// Inside of an async runtime.
     pub fn commit_blocking(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
+        if let Readers::Memory(connection) = &self.shared.readers {
+            return writer::apply(connection, &batch);
+        }
         let queue = self.shared.queue.as_ref().ok_or(Error::Closed)?;
         let share = loop {
             match self.shared.room.clone().try_acquire_many_owned(shares(bytes)) {

@@ -1,7 +1,7 @@
 //! The writer: one thread that takes waiting batches, applies as many as came together in one durable transaction,
 //! and answers each only after that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -21,7 +21,7 @@ pub(crate) struct Job {
 
 /// Runs until every sender is gone and the queue is empty, or until a write failed so that the file's state is
 /// unknown.
-pub(crate) fn run(connection: &Arc<Mutex<Connection>>, queue: &mut mpsc::Receiver<Job>) {
+pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes = first.bytes;
         let mut group = vec![first];
@@ -30,7 +30,6 @@ pub(crate) fn run(connection: &Arc<Mutex<Connection>>, queue: &mut mpsc::Receive
             bytes += job.bytes;
             group.push(job);
         }
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = commit(&mut connection, group) {
             // After a failed write or sync the kernel may have dropped dirty pages: nothing that this connection
             // says can be trusted. Reopening replays the log and finds the truth.
@@ -38,6 +37,12 @@ pub(crate) fn run(connection: &Arc<Mutex<Connection>>, queue: &mut mpsc::Receive
             return;
         }
     }
+}
+
+/// Applies a batch at once, for a store that has no writer.
+pub(crate) fn apply(connection: &Mutex<Connection>, batch: &Batch) -> Result<Committed> {
+    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+    apply_group(&mut connection, &[batch])?.pop().unwrap_or(Err(Error::Closed))
 }
 
 /// Commits a group and answers its callers. An error means that the writer must stop.

@@ -23,11 +23,13 @@ const MAX_ROLE_NAME_CHARS: usize = 80;
 
 type Result<T> = std::result::Result<T, AccountError>;
 
-/// A client certificate that logs in as an account.
+/// A client certificate that logs in as an account, or an authority whose certificates do that bear a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedCertificate {
     /// SHA-256 thumbprint.
     pub fingerprint: String,
+    /// The URI that a client's certificate must bear, if this is its authority's.
+    pub uri: Option<String>,
     pub account: String,
     pub description: String,
 }
@@ -180,12 +182,14 @@ impl Accounts {
     pub async fn trust_certificate(
         &self,
         certificate: &[u8],
+        uri: Option<&str>,
         account: &str,
         description: &str,
     ) -> Result<()> {
         let fingerprint = crate::tls::thumbprint_sha256(certificate);
         let key = self.realm.key(account).unwrap_or_default();
         let trusted = StoredCertificate {
+            uri: uri.map(str::to_owned),
             account: account.to_owned(),
             description: description.to_owned(),
             added_ms: DateTime::now().as_micros() / 1000,
@@ -219,6 +223,7 @@ impl Accounts {
         let policy = self.policy.load();
         let all = policy.certificates.iter().map(|(fingerprint, trusted)| TrustedCertificate {
             fingerprint: fingerprint.clone(),
+            uri: trusted.uri.clone(),
             account: trusted.account.clone(),
             description: trusted.description.clone(),
         });

@@ -36,6 +36,7 @@ use async_trait::async_trait;
 use store::Store;
 use vim::{Fault, MoRef, fault, ty};
 
+use crate::tls::Chain;
 use crate::{Account, Authority, Snapshot, Tree};
 use decide::Decisions;
 use password::Passwords;
@@ -131,12 +132,10 @@ impl Authority for Accounts {
         self.find(user).filter(|_| good).ok_or_else(invalid_login)
     }
 
-    async fn login_by_certificate(&self, certificate: &[u8]) -> Result<Account, Fault> {
-        let fingerprint = crate::tls::thumbprint_sha256(certificate);
-        let trusted = self.policy.load().certificates.get(&fingerprint).cloned();
-        let trusted = trusted.filter(|_| crate::tls::holds_now(certificate));
-        let account = trusted.and_then(|trusted| self.find(&trusted.account));
+    async fn login_by_certificate(&self, chain: &Chain) -> Result<Account, Fault> {
+        let account = self.trusted(chain).and_then(|account| self.find(&account));
         account.map(|account| Account { extension: true, ..account }).ok_or_else(|| {
+            let fingerprint = chain.first().map(|own| crate::tls::thumbprint_sha256(own));
             tracing::info!(fingerprint, "a client certificate is not trusted");
             invalid_login()
         })

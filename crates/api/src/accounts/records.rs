@@ -12,7 +12,7 @@ pub(super) const ACCOUNTS: Collection<StoredAccount> = Collection::new("accounts
 pub(super) const ROLES: Collection<StoredRole> = Collection::new("roles");
 /// Permissions by entity and principal, see [`StoredPermission::key`].
 pub(super) const PERMISSIONS: Collection<StoredPermission> = Collection::new("permissions");
-/// Client certificates by their SHA-256 fingerprints.
+/// Client certificates, and authorities of such, by their SHA-256 fingerprints.
 pub(super) const CERTIFICATES: Collection<StoredCertificate> = Collection::new("trusted-certificates");
 /// Gives ids to roles.
 pub(super) const ROLE_IDS: &str = "roles";
@@ -64,6 +64,9 @@ impl StoredPermission {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredCertificate {
+    /// For an authority's: what a certificate of it must bear.
+    #[serde(default)]
+    pub uri: Option<String>,
     pub account: String,
     pub description: String,
     pub added_ms: i64,

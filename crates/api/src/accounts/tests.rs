@@ -145,7 +145,7 @@ async fn everything_is_still_there_after_a_restart() {
     first.create("user", "", Some("u")).await.unwrap();
     let id = first.add_role("Operator", [POWER_ON.to_owned()].into()).await.unwrap();
     set(&first, &folder("root"), "user", id, true).await;
-    first.trust_certificate(b"certificate", "user", "x").await.unwrap();
+    first.trust_certificate(b"certificate", None, "user", "x").await.unwrap();
     drop(first);
 
     let second = accounts_in(store).await;

@@ -1,5 +1,8 @@
 //! How a center takes charge of a host: an administrator's session leaves the center's certificate (vSphere's
 //! `SetExtensionCertificate`), by which the center logs in from then on. One center at a time.
+//!
+//! What is kept is the certificate's authority and the name that it bears, so that the center can renew it; of a
+//! certificate without an authority, or without a name, it alone is trusted.
 
 use std::sync::Arc;
 
@@ -8,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method};
 
 use super::Accounts;
+use crate::tls::{Chain, holds_now, is_client_of, uri_of};
 use crate::{Call, Methods};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
@@ -33,16 +37,21 @@ impl Accounts {
     /// this key.
     async fn take_charge(&self, call: &Call) -> Result<(), Fault> {
         let key = call.required(arg!(SetExtensionCertificate.extensionKey))?;
-        let certificate: Vec<u8> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
-            Some(pem) => CertificateDer::from_pem_slice(pem.as_bytes())
-                .map_err(|_| {
+        let chain: Arc<Chain> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
+            Some(pem) => {
+                CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| {
                     crate::call::invalid_argument("certificatePem", "This is no certificate in PEM")
                 })?
-                .to_vec(),
-            None => call.peer.certificate.as_deref().map(<[u8]>::to_vec).ok_or_else(|| {
+            }
+            None => call.peer.certificate.clone().ok_or_else(|| {
                 fault!(NoClientCertificate {}, "Connect with the client certificate that is to be trusted")
             })?,
         };
+        let (Some(own), Some(authority)) = (chain.first(), chain.last()) else {
+            return Err(crate::call::invalid_argument("certificatePem", "There is no certificate in it"));
+        };
+        let uri = uri_of(own).filter(|_| chain.len() > 1 && is_client_of(&chain, authority));
+        let certificate = if uri.is_some() { authority } else { own };
         let known = self.centers();
         if let Some((_, other)) = known.iter().find(|(_, other)| other != key) {
             return Err(fault!(
@@ -51,13 +60,32 @@ impl Accounts {
             ));
         }
         self.ensure_administrator(CENTER_ACCOUNT, "Control center", None).await.map_err(|e| e.to_fault())?;
-        self.trust_certificate(&certificate, CENTER_ACCOUNT, key).await.map_err(|e| e.to_fault())?;
-        let new = crate::tls::thumbprint_sha256(&certificate);
+        self.trust_certificate(certificate, uri.as_deref(), CENTER_ACCOUNT, key)
+            .await
+            .map_err(|e| e.to_fault())?;
+        let new = crate::tls::thumbprint_sha256(certificate);
         for (old, _) in known.iter().filter(|(fingerprint, _)| *fingerprint != new) {
             self.distrust_certificate(old).await.map_err(|e| e.to_fault())?;
         }
         tracing::info!(user = call.user(), center = key, "a center took charge of this host");
         Ok(())
+    }
+
+    /// The account that whoever showed this chain logs in as.
+    pub(super) fn trusted(&self, chain: &Chain) -> Option<String> {
+        let policy = self.policy.load();
+        let known = |certificate| policy.certificates.get(&crate::tls::thumbprint_sha256(certificate));
+        let (own, others) = chain.split_first()?;
+        if let Some(trusted) = known(own)
+            && trusted.uri.is_none()
+        {
+            return holds_now(own).then(|| trusted.account.clone());
+        }
+        let uri = uri_of(own)?;
+        others.iter().find_map(|authority| {
+            let trusted = known(authority).filter(|trusted| trusted.uri.as_ref() == Some(&uri))?;
+            is_client_of(chain, authority).then(|| trusted.account.clone())
+        })
     }
 
     /// Forgets the center with this key.

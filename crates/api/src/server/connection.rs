@@ -32,6 +32,7 @@ use super::limits::{
     STALL_TIME,
 };
 use super::routes::{App, router};
+use crate::tls::Chain;
 
 /// How often a connection's times are looked at, at least.
 const WATCH_TIME: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Remote {
     pub address: IpAddr,
     /// The certificate (DER) whose key the client has shown to have.
-    pub certificate: Option<Arc<[u8]>>,
+    pub certificate: Option<Arc<Chain>>,
 }
 
 pub(super) async fn accept(
@@ -103,8 +104,8 @@ async fn connection(
         () = shutdown.cancelled() => return Ok(()),
         stream = handshake => stream.map_err(|_| io::Error::other("no TLS handshake in time"))??,
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let certificate = certificate.map(|certificate| Arc::from(certificate.as_ref()));
+    let certificate = stream.get_ref().1.peer_certificates();
+    let certificate = certificate.map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect());
     http(stream, Remote { address, certificate }, router, shutdown).await
 }
 

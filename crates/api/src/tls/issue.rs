@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -117,39 +117,85 @@ impl CertificateAuthority {
         &self.pem
     }
 
-    /// The identity kept under `stem` (`server`, `client`), for server and client use. It is made if it is not there,
-    /// and made anew if it ends soon or lacks one of the `names` (host names and addresses; `localhost` is always
-    /// added).
+    /// The identity of a server kept under `stem`. It is made if it is not there, and made anew if it ends soon or lacks
+    /// one of the `names` (host names and addresses; `localhost` is always added).
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn identity(&self, stem: &str, names: &[String]) -> Result<Identity, TlsError> {
-        self.identity_at(stem, names, OffsetDateTime::now_utc())
+        self.identity_at(stem, &Holder::server(names), OffsetDateTime::now_utc())
+    }
+
+    /// The identity of a client kept under `stem`, who is known by this URI.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn client_identity(&self, stem: &str, uri: &str) -> Result<Identity, TlsError> {
+        self.identity_at(stem, &Holder::client(uri), OffsetDateTime::now_utc())
     }
 
     pub(super) fn identity_at(
         &self,
         stem: &str,
-        names: &[String],
+        holder: &Holder,
         now: OffsetDateTime,
     ) -> Result<Identity, TlsError> {
-        let mut wanted: BTreeSet<String> = names.iter().map(|name| plain_name(name)).collect();
-        wanted.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
         let (pem_path, key_path) =
             (self.directory.join(format!("{stem}.pem")), self.directory.join(format!("{stem}.key")));
         if pem_path.exists()
             && let Ok(kept) = Identity::read(&pem_path, &key_path)
             && kept.chain.last() == Some(&self.certificate)
-            && is_good(kept.certificate(), &wanted, now)
+            && holder.is_held_by(kept.certificate(), now)
         {
             return Ok(kept);
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let name = names.first().map_or("localhost", String::as_str);
-        let certificate = issued_params(name, &wanted, now)?.signed_by(&key, &self.issuer)?;
+        let certificate = issued_params(holder, now)?.signed_by(&key, &self.issuer)?;
         write_secret(&key_path, &key.serialize_pem())?;
         write(&pem_path, &format!("{}{}", certificate.pem(), self.pem), PUBLIC)?;
         Identity::read(&pem_path, &key_path)
+    }
+}
+
+/// For whom a certificate is issued, and for what: what shows a server to clients does not log in as a client.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    common_name: String,
+    /// Host names and addresses, or a URI.
+    names: BTreeSet<String>,
+    purpose: ExtendedKeyUsagePurpose,
+}
+
+impl Holder {
+    pub(super) fn server(names: &[String]) -> Self {
+        let common_name = names.first().map_or("localhost", String::as_str).to_owned();
+        let mut wanted: BTreeSet<String> = names.iter().map(|name| plain_name(name)).collect();
+        wanted.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
+        Self { common_name, names: wanted, purpose: ExtendedKeyUsagePurpose::ServerAuth }
+    }
+
+    pub(super) fn client(uri: &str) -> Self {
+        let names = BTreeSet::from([uri.to_owned()]);
+        Self { common_name: uri.to_owned(), names, purpose: ExtendedKeyUsagePurpose::ClientAuth }
+    }
+
+    fn alternatives(&self) -> Result<Vec<SanType>, TlsError> {
+        if self.purpose == ExtendedKeyUsagePurpose::ClientAuth {
+            return self.names.iter().map(|uri| Ok(SanType::URI(uri.as_str().try_into()?))).collect();
+        }
+        Ok(CertificateParams::new(self.names.iter().cloned().collect::<Vec<_>>())?.subject_alt_names)
+    }
+
+    /// Whether the certificate holds for all the names and long enough.
+    pub(super) fn is_held_by(&self, certificate: &[u8], now: OffsetDateTime) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+        let validity = certificate.validity();
+        if validity.not_after.to_datetime() - now < RENEW_BEFORE || validity.not_before.to_datetime() > now {
+            return false;
+        }
+        let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
+        let held: BTreeSet<String> = names.value.general_names.iter().filter_map(alternative).collect();
+        self.names.is_subset(&held)
     }
 }
 
@@ -160,26 +206,22 @@ fn authority_params(name: &str, now: OffsetDateTime) -> Result<CertificateParams
     Ok(params)
 }
 
-fn issued_params(
-    name: &str,
-    names: &BTreeSet<String>,
-    now: OffsetDateTime,
-) -> Result<CertificateParams, TlsError> {
-    let mut params = params(name, names.iter().cloned().collect(), now, LIFETIME)?;
+fn issued_params(holder: &Holder, now: OffsetDateTime) -> Result<CertificateParams, TlsError> {
+    let mut params = params(&holder.common_name, holder.alternatives()?, now, LIFETIME)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![holder.purpose.clone()];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
 
 fn params(
     name: &str,
-    alternatives: Vec<String>,
+    alternatives: Vec<SanType>,
     now: OffsetDateTime,
     lifetime: Duration,
 ) -> Result<CertificateParams, TlsError> {
-    let mut params = CertificateParams::new(alternatives)?;
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = alternatives;
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::OrganizationName, "Esfera");
     params.distinguished_name.push(DnType::CommonName, name);
@@ -192,18 +234,6 @@ fn params(
     Ok(params)
 }
 
-/// Whether the certificate holds for all these names and long enough.
-fn is_good(certificate: &[u8], wanted: &BTreeSet<String>, now: OffsetDateTime) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
-    let validity = certificate.validity();
-    if validity.not_after.to_datetime() - now < RENEW_BEFORE || validity.not_before.to_datetime() > now {
-        return false;
-    }
-    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-    let held: BTreeSet<String> = names.value.general_names.iter().filter_map(alternative).collect();
-    wanted.is_subset(&held)
-}
-
 /// Whether a certificate (DER) has begun and not ended.
 pub(crate) fn holds_now(certificate: &[u8]) -> bool {
     X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| certificate.validity().is_valid())
@@ -211,6 +241,7 @@ pub(crate) fn holds_now(certificate: &[u8]) -> bool {
 
 fn alternative(name: &GeneralName<'_>) -> Option<String> {
     match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => {
             let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from).ok();

@@ -5,6 +5,7 @@
 
 mod client;
 mod issue;
+mod peer;
 mod server;
 mod thumbprint;
 
@@ -12,6 +13,8 @@ pub(crate) use client::server_name;
 pub use client::{PeerCertificate, Trust, client_config, thumbprint_of};
 pub(crate) use issue::holds_now;
 pub use issue::{CertificateAuthority, Identity};
+pub use peer::{Chain, center_uri};
+pub(crate) use peer::{is_client_of, uri_of};
 pub use server::{Renewing, server_config};
 pub use thumbprint::{same_thumbprint, thumbprint_sha1, thumbprint_sha256};
 

@@ -12,13 +12,14 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use time::OffsetDateTime;
 
+use super::issue::Holder;
 use super::{CertificateAuthority, Identity, TlsError, provider};
 
-/// A server's certificate that is replaced before it ends, without a restart.
+/// A certificate that is replaced before it ends, without a restart.
 pub struct Renewing {
     authority: CertificateAuthority,
     stem: String,
-    names: Vec<String>,
+    holder: Holder,
     current: ArcSwap<Current>,
 }
 
@@ -28,7 +29,7 @@ struct Current {
 }
 
 impl Renewing {
-    /// The certificate that the authority keeps under `stem`, for these host names and addresses.
+    /// The server's certificate that the authority keeps under `stem`, for these host names and addresses.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -37,9 +38,33 @@ impl Renewing {
         stem: &str,
         names: Vec<String>,
     ) -> Result<Arc<Self>, TlsError> {
-        let current = Current::new(authority.identity(stem, &names)?)?;
+        Self::of(authority, stem, Holder::server(&names))
+    }
+
+    /// The certificate of a client who is known by this URI.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn client(authority: CertificateAuthority, stem: &str, uri: &str) -> Result<Arc<Self>, TlsError> {
+        Self::of(authority, stem, Holder::client(uri))
+    }
+
+    fn of(authority: CertificateAuthority, stem: &str, holder: Holder) -> Result<Arc<Self>, TlsError> {
+        let current = Current::new(authority.identity_at(stem, &holder, OffsetDateTime::now_utc())?)?;
         let current = ArcSwap::from_pointee(current);
-        Ok(Arc::new(Self { authority, stem: stem.to_owned(), names, current }))
+        Ok(Arc::new(Self { authority, stem: stem.to_owned(), holder, current }))
+    }
+
+    /// The identity, made anew if it ends soon. If that fails, the one that is there.
+    pub fn fresh(&self) -> Identity {
+        let identity = self.identity();
+        if self.holder.is_held_by(identity.certificate(), OffsetDateTime::now_utc()) {
+            return identity;
+        }
+        if let Err(error) = self.renew() {
+            tracing::error!(%error, stem = self.stem, "a certificate cannot be renewed");
+        }
+        self.identity()
     }
 
     /// The identity that is shown now.
@@ -60,13 +85,13 @@ impl Renewing {
     }
 
     fn renew_at(&self, now: OffsetDateTime) -> Result<bool, TlsError> {
-        let identity = self.authority.identity_at(&self.stem, &self.names, now)?;
+        let identity = self.authority.identity_at(&self.stem, &self.holder, now)?;
         if identity.chain == self.current.load().identity.chain {
             return Ok(false);
         }
         let thumbprint = identity.thumbprint_sha256();
         self.current.store(Arc::new(Current::new(identity)?));
-        tracing::info!(thumbprint, "the server's certificate was renewed");
+        tracing::info!(thumbprint, stem = self.stem, "a certificate was renewed");
         Ok(true)
     }
 }
@@ -80,7 +105,7 @@ impl Current {
 
 impl std::fmt::Debug for Renewing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Renewing").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Renewing").field("holder", &self.holder).finish_non_exhaustive()
     }
 }
 

@@ -105,6 +105,7 @@ async fn start(tls: bool, waits: bool) -> Daemon {
     api::accounts::compute(&mut service);
     let service = Arc::new(service);
     core.tree.write(|w| {
+        w.create(&Singletons::host().extension_manager, props!(ExtensionManager {}));
         w.create(&root(), props!(Folder { name: "ha-folder-root", childEntity: [vm_folder()] }));
         w.create(&vm_folder(), props!(Folder { name: "vm", parent: root(), childEntity: [vm(1), vm(2)] }));
         for n in 1..=2 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::client::{CallError, Client, Options};
-use api::tls::{Identity, TlsError, Trust, thumbprint_of, thumbprint_sha256};
+use api::tls::{Renewing, TlsError, Trust, thumbprint_of, thumbprint_sha256};
 use async_trait::async_trait;
 use vim::{Fault, MoRef, call, data_id, fault, field, managed_id};
 
@@ -13,20 +13,20 @@ use crate::link::{HostLink, LinkError};
 
 /// Connects by the vSphere API.
 pub struct RemoteConnector {
-    identity: Identity,
+    certificate: Arc<Renewing>,
     /// By which hosts know this center: `center <address> <uuid>`.
     key: String,
 }
 
 impl RemoteConnector {
-    /// `identity` is what the center shows to hosts; `uuid` and `address` are the center's own.
-    pub fn new(identity: Identity, uuid: &str, address: &str) -> Self {
-        Self { identity, key: format!("center {address} {uuid}") }
+    /// `certificate` is what the center shows to hosts; `uuid` and `address` are the center's own.
+    pub fn new(certificate: Arc<Renewing>, uuid: &str, address: &str) -> Self {
+        Self { certificate, key: format!("center {address} {uuid}") }
     }
 
     async fn client(&self, address: &Address, fingerprint: &str) -> Result<Client, CallError> {
         let mut options = Options::new(Trust::Thumbprint(fingerprint.to_owned()));
-        options.identity = Some(self.identity.clone());
+        options.identity = Some(self.certificate.fresh());
         options.user_agent = concat!("esfera-center/", env!("CARGO_PKG_VERSION")).to_owned();
         Client::connect(&authority(address), options).await
     }

@@ -36,7 +36,7 @@ impl Authority for Anyone {
         }
         Err(fault!(InvalidLogin {}, "no"))
     }
-    async fn login_by_certificate(&self, _: &[u8]) -> Result<Account, Fault> {
+    async fn login_by_certificate(&self, _: &api::tls::Chain) -> Result<Account, Fault> {
         Err(fault!(InvalidLogin {}, "no"))
     }
     fn allows(&self, _: &Account, _: &MoRef, _: &str, _: &Snapshot) -> bool {

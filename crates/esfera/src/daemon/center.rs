@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use center::{Center, Network, Options};
 use store::Store;
 
-use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
+use super::{Ready, authority, certificate, listeners, password_for, serve_all, shutdown_signal};
 use crate::cli::args::CenterArgs;
 
 const ADMINISTRATOR: &str = "administrator@vsphere.local";
@@ -22,7 +22,7 @@ pub async fn run(args: CenterArgs) -> Result<()> {
     options.address = args.listen.name.first().cloned();
     options.administrator = ADMINISTRATOR.into();
     options.password = password.clone();
-    options.network = Network::Identity(certificate.identity());
+    options.network = Network::Authority(Box::new(authority(&args.data, "center")?));
     let center = Center::open(options).await?;
     let ready =
         Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };

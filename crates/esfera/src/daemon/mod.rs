@@ -68,9 +68,14 @@ pub fn listeners(args: &ListenArgs) -> Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
+/// The daemon's own authority, made at first start below `data`.
+pub fn authority(data: &Path, role: &str) -> Result<CertificateAuthority> {
+    Ok(CertificateAuthority::open(&data.join("tls"), &format!("Esfera {role} authority"))?)
+}
+
 /// The certificate that the daemon shows, made at first start below `data`.
 pub fn certificate(data: &Path, role: &str, names: &[String]) -> Result<Arc<Renewing>> {
-    let authority = CertificateAuthority::open(&data.join("tls"), &format!("Esfera {role} authority"))?;
+    let authority = authority(data, role)?;
     let mut names = names.to_vec();
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     for name in [own.as_str(), "localhost", "127.0.0.1"] {

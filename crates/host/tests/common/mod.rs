@@ -25,7 +25,7 @@ impl Authority for Anybody {
         Ok(root())
     }
 
-    async fn login_by_certificate(&self, _certificate: &[u8]) -> Result<Account, Fault> {
+    async fn login_by_certificate(&self, _certificate: &api::tls::Chain) -> Result<Account, Fault> {
         Ok(root())
     }
 

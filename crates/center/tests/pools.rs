@@ -1,0 +1,124 @@
+//! Resource pools as places for VMs, below a cluster and below a host by itself: what is in them, and after a restart.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use center::{Center, Options, Place};
+use common::toy::Toy;
+use common::{Client, root};
+use store::Store;
+use vim::{MoRef, Value, call, field, managed_id, prop, vim};
+
+async fn open(directory: &std::path::Path) -> Arc<Center> {
+    // A center that was dropped lets go of its files when its last task has ended.
+    let store = loop {
+        match Store::open(directory.join("center.db")) {
+            Ok(store) => break store,
+            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let mut options = Options::new(store);
+    options.password = Some("Test!123".into());
+    Center::open(options).await.unwrap()
+}
+
+/// Names of the VMs that the pool lists.
+fn vms(client: &Client, pool: &MoRef) -> Vec<String> {
+    client.refs(pool, prop!(ResourcePool.vm).number()).iter().map(|vm| client.name(vm)).collect()
+}
+
+fn pool_of(client: &Client, vm: &MoRef) -> MoRef {
+    client.reference(vm, prop!(VirtualMachine.resourcePool).number())
+}
+
+fn limit(client: &Client, pool: &MoRef) -> Option<i64> {
+    let config = client.get(pool, prop!(ResourcePool.config).number()).unwrap();
+    let memory = config.as_object().unwrap().get(field!(ResourceConfigSpec.memoryAllocation)).unwrap();
+    memory.get(field!(ResourceAllocationInfo.limit))
+}
+
+fn spec(limit: i64) -> vim::ty!(ResourceConfigSpec) {
+    vim!(ResourceConfigSpec {
+        cpuAllocation: ResourceAllocationInfo {},
+        memoryAllocation: ResourceAllocationInfo { limit: limit },
+    })
+}
+
+async fn vm_lives_in_child_pools(in_cluster: bool) {
+    let directory = tempfile::tempdir().unwrap();
+    let center = open(directory.path()).await;
+    let client = Client::of(&center);
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    let folder = client.reference(&dc, prop!(Datacenter.vmFolder).number());
+    let hosts = client.reference(&dc, prop!(Datacenter.hostFolder).number());
+    let place = if in_cluster {
+        Place::Cluster { cluster: center.add_cluster(&hosts, "C").await.unwrap() }
+    } else {
+        Place::Standalone { folder: hosts }
+    };
+    let toy = Toy::new("h1");
+    let host = center.attach(toy.link(), &place).await.unwrap();
+    let compute = client.reference(&host, prop!(HostSystem.parent).number());
+    let top = client.reference(&compute, prop!(ComputeResource.resourcePool).number());
+    let a = client.make(&top, call!(CreateResourcePool { name: "a", spec: spec(-1) })).await;
+    let b = client.make(&a, call!(CreateResourcePool { name: "b", spec: spec(-1) })).await;
+    let config = |name: &str| {
+        vim!(VirtualMachineConfigSpec { name: name, files: VirtualMachineFileInfo { vmPathName: "[ds]" } })
+    };
+    let made = client.task(&folder, call!(CreateVM_Task { config: config("web"), pool: &b })).await.unwrap();
+    let vm = made.unwrap().as_ref().unwrap().clone();
+    client.task(&a, call!(CreateChildVM_Task { config: config("other") })).await.unwrap();
+    assert_eq!(pool_of(&client, &vm), b);
+    assert_eq!((vms(&client, &b), vms(&client, &a)), (vec!["web".into()], vec!["other".into()]));
+    assert!(vms(&client, &top).is_empty());
+
+    client.task(&b, call!(Rename_Task { newName: "c" })).await.unwrap();
+    client.call(&b, call!(UpdateConfig { config: spec(512) })).await.unwrap();
+    client.call(&a, call!(MoveIntoResourcePool { list: [vm.clone()] })).await.unwrap();
+    assert_eq!((pool_of(&client, &vm), vms(&client, &b)), (a.clone(), Vec::new()));
+    client.call(&top, call!(MoveIntoResourcePool { list: [b.clone()] })).await.unwrap();
+    client.call(&b, call!(MoveIntoResourcePool { list: [vm.clone()] })).await.unwrap();
+    // What the host says anew of the VM leaves it where it is.
+    client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
+    let check = |client: &Client| {
+        assert_eq!((pool_of(client, &vm), vms(client, &b)), (b.clone(), vec!["web".to_owned()]));
+        assert_eq!((client.name(&b), limit(client, &b)), ("c".to_owned(), Some(512)));
+        assert_eq!(client.refs(&top, prop!(ResourcePool.resourcePool).number()), [a.clone(), b.clone()]);
+        assert_eq!(client.reference(&b, prop!(ResourcePool.owner).number()), compute);
+        assert_eq!(vms(client, &a), ["other"]);
+        assert!(vms(client, &top).is_empty());
+    };
+    check(&client);
+    drop(client);
+    drop(center);
+
+    let center = open(directory.path()).await;
+    let client = Client::of(&center);
+    check(&client);
+    assert_eq!(center.attach(toy.link(), &place).await.unwrap(), host, "it is the same host");
+    check(&client);
+    client.task(&b, call!(Destroy_Task {})).await.unwrap();
+    assert!(!client.exists(&b));
+    assert_eq!(pool_of(&client, &vm), top);
+    client.call(&top, call!(DestroyChildren {})).await.unwrap();
+    let all = client.refs(&top, prop!(ResourcePool.vm).number());
+    assert_eq!(all.len(), 2, "the VMs of pools that are gone");
+    assert!(client.all(managed_id!(ResourcePool)).iter().all(|(_, pool)| *pool == top));
+    let state = client.get(&vm, prop!(VirtualMachine.runtime).number());
+    assert!(state.as_ref().and_then(Value::as_object).is_some());
+}
+
+#[tokio::test]
+async fn a_vm_lives_in_the_child_pools_of_a_cluster() {
+    vm_lives_in_child_pools(true).await;
+}
+
+#[tokio::test]
+async fn a_vm_lives_in_the_child_pools_of_a_host_by_itself() {
+    vm_lives_in_child_pools(false).await;
+}
