@@ -245,7 +245,11 @@ async fn qemu_a_suspended_guest_goes_on_where_it_was_and_a_snapshot_is_quiesced(
     vm.snapshot(&[NewLayer { disk: "root".into(), file: room.path("root-1.qcow2") }]).await.unwrap();
     agent.thaw().await.unwrap();
     assert!(!agent.is_frozen().await.unwrap());
-    vm.commit("root", None, &room.path("root.qcow2"), |_| {}).await.unwrap();
+    assert!(
+        vm.commit("root", None, &room.path("root.qcow2"), |_| {}).await.unwrap(),
+        "it stands still until then"
+    );
+    vm.resume().await.unwrap();
     assert_eq!(shell(&agent, "cat /proc/sys/kernel/random/boot_id").await, boot_id);
     agent.shutdown(ShutdownMode::Reboot).await.unwrap();
     let again = async {
