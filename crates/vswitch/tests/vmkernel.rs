@@ -244,3 +244,48 @@ async fn what_cannot_be_is_said_and_the_rest_is_done() {
     let links = text(&net, "host", "ip -br link");
     assert!(links.contains("vmk1@stranger"), "{links}");
 }
+
+#[tokio::test]
+async fn an_adapter_takes_over_what_its_uplink_had() {
+    let mut net = Network::new(&["up0"]);
+    net.station("router", "10.1.0.254/24");
+    ip(&net.namespace("router"), "addr add 192.0.2.1/32 dev lo");
+    let host = net.namespace("host");
+    ip(&host, "addr add 10.1.0.1/24 dev up0");
+    ip(&host, "route add default via 10.1.0.254");
+    assert!(net.reaches("host", "192.0.2.1"));
+    let file = std::path::Path::new("/run/netns").join(&host);
+    let taken = vswitch::vmkernel::takeover(Some(&file), "up0").await.unwrap();
+    assert_eq!(taken.ipv4, Ipv4Config::Static { address: [10, 1, 0, 1].into(), prefix: 24 });
+    let stack = Stack { gateways: taken.gateways, routes: taken.routes.clone(), ..Stack::default() };
+    let declaration = declared(&["up0"], vec![taken.adapter("vmk0", 1)], vec![stack]);
+
+    // Without an adapter an uplink keeps what it has.
+    let engine = net.engine().await;
+    engine.declare(declared(&["up0"], vec![], vec![])).await.unwrap();
+    assert!(text(&net, "host", "ip addr show dev up0").contains("10.1.0.1/24"));
+    let flood = net.spawn("router", "ping -q -i 0.01 -c 300 -W 1 10.1.0.1");
+    engine.declare(declaration.clone()).await.unwrap();
+    let is_moved = |net: &Network| {
+        let (uplink, routes) = (text(net, "host", "ip -4 addr show dev up0"), text(net, "host", "ip route"));
+        assert!(routes.contains("default via 10.1.0.254 dev vmk0"), "{routes}");
+        !uplink.contains("10.1.0.1") && !routes.contains("up0")
+    };
+    assert!(is_moved(&net));
+    assert!(net.reaches("host", "192.0.2.1"));
+    let state = engine.state().borrow().adapters["vmk0"].clone();
+    assert_eq!(state.mac, Some(taken.mac), "neighbours see no change");
+    let output = flood.wait_with_output().unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stdout));
+
+    // A distribution's configuration puts it back.
+    ip(&host, "addr add 10.1.0.1/24 dev up0");
+    ip(&host, "route append default via 10.1.0.254 dev up0");
+    let mut rounds = 0;
+    while !is_moved(&net) {
+        rounds += 1;
+        assert!(rounds < 300, "{}", text(&net, "host", "ip addr"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(net.reaches("host", "192.0.2.1"));
+}

@@ -15,11 +15,13 @@ mod plan;
 mod settings;
 mod stacks;
 mod state;
+mod takeover;
 mod view;
 mod wanted;
 
 pub use names::port_interface;
 pub use state::{AdapterState, StackState};
+pub use takeover::{Takeover, takeover};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
