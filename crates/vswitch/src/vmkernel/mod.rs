@@ -13,6 +13,7 @@ mod netlink;
 mod pairs;
 mod plan;
 mod settings;
+mod source;
 mod stacks;
 mod state;
 mod takeover;
@@ -20,6 +21,7 @@ mod view;
 mod wanted;
 
 pub use names::port_interface;
+pub use source::Source;
 pub use state::{AdapterState, StackState};
 pub use takeover::{Takeover, takeover};
 
