@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use network::{Network, adapter, ip, port_group, stack, switch};
-use vswitch::declare::{Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vswitch::declare::{
+    Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Route, Service, Stack, StackName,
+};
+use vswitch::vmkernel::Source;
 use vswitch::{Engine, State};
 
 fn declared(uplinks: &[&str], adapters: Vec<Adapter>, stacks: Vec<Stack>) -> Declaration {
@@ -243,4 +247,89 @@ async fn what_cannot_be_is_said_and_the_rest_is_done() {
     assert!(net.reaches("outside", "10.1.0.1"));
     let links = text(&net, "host", "ip -br link");
     assert!(links.contains("vmk1@stranger"), "{links}");
+}
+
+#[tokio::test]
+async fn an_adapter_takes_over_what_its_uplink_had() {
+    let mut net = Network::new(&["up0"]);
+    net.station("router", "10.1.0.254/24");
+    ip(&net.namespace("router"), "addr add 192.0.2.1/32 dev lo");
+    let host = net.namespace("host");
+    ip(&host, "addr add 10.1.0.1/24 dev up0");
+    ip(&host, "route add default via 10.1.0.254");
+    assert!(net.reaches("host", "192.0.2.1"));
+    let file = std::path::Path::new("/run/netns").join(&host);
+    let taken = vswitch::vmkernel::takeover(Some(&file), "up0").await.unwrap();
+    assert_eq!(taken.ipv4, Ipv4Config::Static { address: [10, 1, 0, 1].into(), prefix: 24 });
+    let stack = Stack { gateways: taken.gateways, routes: taken.routes.clone(), ..Stack::default() };
+    let declaration = declared(&["up0"], vec![taken.adapter("vmk0", 1)], vec![stack]);
+
+    // Without an adapter an uplink keeps what it has.
+    let engine = net.engine().await;
+    engine.declare(declared(&["up0"], vec![], vec![])).await.unwrap();
+    assert!(text(&net, "host", "ip addr show dev up0").contains("10.1.0.1/24"));
+    let flood = net.spawn("router", "ping -q -i 0.01 -c 300 -W 1 10.1.0.1");
+    engine.declare(declaration.clone()).await.unwrap();
+    let is_moved = |net: &Network| {
+        let (uplink, routes) = (text(net, "host", "ip -4 addr show dev up0"), text(net, "host", "ip route"));
+        assert!(routes.contains("default via 10.1.0.254 dev vmk0"), "{routes}");
+        !uplink.contains("10.1.0.1") && !routes.contains("up0")
+    };
+    assert!(is_moved(&net));
+    assert!(net.reaches("host", "192.0.2.1"));
+    let state = engine.state().borrow().adapters["vmk0"].clone();
+    assert_eq!(state.mac, Some(taken.mac), "neighbours see no change");
+    let output = flood.wait_with_output().unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stdout));
+
+    // A distribution's configuration puts it back.
+    ip(&host, "addr add 10.1.0.1/24 dev up0");
+    ip(&host, "route append default via 10.1.0.254 dev up0");
+    let mut rounds = 0;
+    while !is_moved(&net) {
+        rounds += 1;
+        assert!(rounds < 300, "{}", text(&net, "host", "ip addr"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(net.reaches("host", "192.0.2.1"));
+}
+
+#[tokio::test]
+async fn a_connection_of_a_service_leaves_by_its_adapter_from_its_stack() {
+    let mut net = Network::new(&["up0"]);
+    // Who listens sees where a connection comes from; both adapters are on its network.
+    net.station("outside", "10.1.0.9/24");
+    let vmotion = stack(StackName::VMOTION);
+    let adapters = vec![
+        Adapter { services: [Service::Management].into(), ..adapter(0, "10.1.0.1", 24) },
+        Adapter { services: [Service::Iscsi].into(), ..adapter(1, "10.1.0.2", 24) },
+        Adapter { services: [Service::Vmotion].into(), stack: vmotion, ..adapter(2, "10.1.0.3", 24) },
+    ];
+    let engine = net.engine().await;
+    engine.declare(declared(&["up0"], adapters, vec![])).await.unwrap();
+    let outside = std::path::Path::new("/run/netns").join(net.namespace("outside"));
+    let there = Source { namespace: Some(outside), address: [10, 1, 0, 9].into(), device: "eth0".into() };
+    let listener = there.tcp(7000).unwrap().listen(8).unwrap();
+    for (service, from) in [(Service::Management, 1), (Service::Iscsi, 2), (Service::Vmotion, 3)] {
+        let device = format!("vmk{}", from - 1);
+        let before = engine.counters(&format!("{device}-port")).await.unwrap().unwrap();
+        let source = engine.state().borrow().source_for(service).unwrap();
+        assert_eq!((source.device.as_str(), source.address), (device.as_str(), [10, 1, 0, from].into()));
+        let connect = source.tcp(0).unwrap().connect("10.1.0.9:7000".parse().unwrap());
+        let (mut ours, accepted) = tokio::join!(connect, listener.accept());
+        let (mut theirs, peer) = accepted.unwrap();
+        assert_eq!(peer.ip(), source.address, "{service}");
+        ours.as_mut().unwrap().write_all(&[7; 100_000]).await.unwrap();
+        let mut got = vec![0; 100_000];
+        theirs.read_exact(&mut got).await.unwrap();
+        let after = engine.counters(&format!("{device}-port")).await.unwrap().unwrap();
+        assert!(after.from_bytes >= before.from_bytes + 100_000, "{service} went by {device}: {after:?}");
+    }
+    assert_eq!(engine.state().borrow().source_for(Service::Vsan), None);
+    // And from outside to a service that listens.
+    let source = engine.state().borrow().source_for(Service::Vmotion).unwrap();
+    let listener = source.tcp(8000).unwrap().listen(8).unwrap();
+    let connect = there.tcp(0).unwrap().connect("10.1.0.3:8000".parse().unwrap());
+    let (_ours, accepted) = tokio::join!(connect, listener.accept());
+    assert_eq!(accepted.unwrap().1.ip().to_string(), "10.1.0.9");
 }

@@ -13,13 +13,17 @@ mod netlink;
 mod pairs;
 mod plan;
 mod settings;
+mod source;
 mod stacks;
 mod state;
+mod takeover;
 mod view;
 mod wanted;
 
 pub use names::port_interface;
+pub use source::Source;
 pub use state::{AdapterState, StackState};
+pub use takeover::{Takeover, takeover};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
