@@ -5,6 +5,7 @@
 
 mod credentials;
 mod net;
+mod pins;
 mod process;
 mod seed;
 mod supervise;
@@ -19,7 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::LabArgs;
 use credentials::Credentials;
-use net::{LabNet, VM_BRIDGE, host_address, in_namespace};
+use net::{LabNet, UPLINK, host_address, in_namespace};
+use pins::Pins;
 use process::InheritedListener;
 use supervise::Supervised;
 
@@ -59,7 +61,9 @@ pub async fn run(args: LabArgs) -> Result<()> {
     for process in running.processes {
         process.stop().await;
     }
-    lab.net.remove()
+    lab.net.remove()?;
+    lab.pins.remove();
+    Ok(())
 }
 
 struct Lab {
@@ -68,6 +72,7 @@ struct Lab {
     credentials: Credentials,
     program: PathBuf,
     runtime: PathBuf,
+    pins: Pins,
 }
 
 struct Running {
@@ -90,8 +95,9 @@ impl Lab {
             std::fs::remove_dir_all(&runtime)
                 .with_context(|| format!("cannot clear {}", runtime.display()))?;
         }
+        let pins = Pins::mount(&runtime.with_extension("bpf"))?;
         let program = std::env::current_exe().context("cannot find this program")?;
-        Ok(Self { args, net, credentials, program, runtime })
+        Ok(Self { args, net, credentials, program, runtime, pins })
     }
 
     async fn start(&self) -> Result<Running> {
@@ -169,12 +175,16 @@ impl Lab {
         let shared = self.args.data.join("datastores/shared");
         let runtime = self.runtime.join(format!("h{number}"));
         let password = self.credentials.host_file.clone();
+        let pins = self.pins.of_host(number);
         move || {
             std::fs::create_dir_all(&local)?;
             let mut command = in_namespace(&namespace, &program);
             command.arg("host").arg("--data").arg(&data).arg("--runtime").arg(&runtime);
             command.args(["--listen", &format!("{}:443", host_address(number))]);
-            command.args(["--listen-fd", &listener.fd().to_string(), "--bridge", VM_BRIDGE]);
+            command
+                .args(["--listen-fd", &listener.fd().to_string(), "--uplink", UPLINK])
+                .arg("--bpf")
+                .arg(&pins);
             command.args(["--name", &host_address(number).to_string(), "--name", "127.0.0.1"]);
             command.args(["--datastore", &format!("shared={}", shared.display())]);
             command.args(["--datastore", &format!("local{number}={}", local.display())]);

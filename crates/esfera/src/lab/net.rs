@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   esf-NAME-net                    esf-NAME-h1                       esf-NAME-h2
-//!   br-lab 10.77.0.1/24 ──veth──── br0 10.77.0.11/24 ── VM taps      …
-//!   dnsmasq (DHCP), center          esfera host                       esfera host
+//!   br-lab 10.77.0.1/24 ──veth──── uplink0 of vSwitch0               …
+//!   dnsmasq (DHCP), center          esfera host, vmk0 10.77.0.11/24   esfera host
 //! ```
 //!
 //! Nothing is added to the namespace that the lab is started in.
@@ -15,8 +15,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The bridge in a host's namespace that its VMs' taps join.
-pub const VM_BRIDGE: &str = "br0";
+/// The only network card of a host. Its address goes over to the host's first VMkernel adapter.
+pub const UPLINK: &str = "uplink0";
 const SEGMENT_BRIDGE: &str = "br-lab";
 const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
@@ -48,12 +48,10 @@ impl LabNet {
         let (segment, host) = (self.segment(), self.host(number));
         let port = format!("h{number}");
         add_namespace(&host)?;
-        ip_in(&segment, &["link", "add", &port, "type", "veth", "peer", "name", "uplink0", "netns", &host])?;
+        ip_in(&segment, &["link", "add", &port, "type", "veth", "peer", "name", UPLINK, "netns", &host])?;
         ip_in(&segment, &["link", "set", &port, "master", SEGMENT_BRIDGE, "up"])?;
-        ip_in(&host, &["link", "add", VM_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
-        ip_in(&host, &["link", "set", "uplink0", "master", VM_BRIDGE, "up"])?;
-        ip_in(&host, &["addr", "add", &format!("{}/24", host_address(number)), "dev", VM_BRIDGE])?;
-        ip_in(&host, &["link", "set", VM_BRIDGE, "up"])
+        ip_in(&host, &["addr", "add", &format!("{}/24", host_address(number)), "dev", UPLINK])?;
+        ip_in(&host, &["link", "set", UPLINK, "up"])
     }
 
     /// The namespace of the segment and the center.

@@ -1,13 +1,11 @@
 //! What the host's network is to be, as the host keeps it: standard switches with their port groups.
 
-use std::net::Ipv4Addr;
-
 use serde::{Deserialize, Serialize};
 use vswitch::declare::{
-    self, Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Override, Policy, Service, Stack,
-    StackName, Teaming,
+    self, Adapter, Declaration, Gateways, Override, Policy, Service, Stack, StackName, Teaming,
 };
-use vswitch::{Mac, Vlan, limits};
+use vswitch::vmkernel::Takeover;
+use vswitch::{Vlan, limits};
 
 /// All of it. Small, so it is kept and changed whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,15 +34,6 @@ pub(crate) struct Discovery {
     pub(crate) operation: String,
 }
 
-/// How a new host is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Management {
-    pub ipv4: Ipv4Config,
-    pub gateway: Option<Ipv4Addr>,
-    /// Of the adapter: that of the network card whose address it takes over, so that a DHCP server knows it.
-    pub mac: Mac,
-}
-
 /// The port group of the first adapter.
 const MANAGEMENT: &str = "Management Network";
 /// Ports that a switch has unless more are asked for.
@@ -55,8 +44,9 @@ pub(crate) const DEFAULT_MTU: u32 = 1500;
 const FIRST_SWITCH: &str = "vSwitch0";
 
 impl NetworkConfig {
-    /// What a new host has: one switch with these uplinks and these port groups, and an adapter for management if it says how.
-    pub(crate) fn first(uplinks: &[String], networks: &[String], management: Option<Management>) -> Self {
+    /// What a new host has: one switch with these uplinks and these port groups, and, with what a network
+    /// card had so far, an adapter for management.
+    pub(crate) fn first(uplinks: &[String], networks: &[String], management: Option<Takeover>) -> Self {
         let mut first = Self::default();
         let mut switch = StandardSwitch::new(FIRST_SWITCH, first.free_switch());
         switch.set_uplinks(uplinks.to_vec());
@@ -71,21 +61,21 @@ impl NetworkConfig {
         first
     }
 
-    fn add_management(&mut self, management: Management) {
+    fn add_management(&mut self, management: Takeover) {
         let Some((_, group)) = self.group(MANAGEMENT) else { return };
         self.adapters.push(Adapter {
             device: "vmk0".into(),
             port_group: group.number,
             mac: management.mac,
-            mtu: DEFAULT_MTU,
+            mtu: management.mtu.clamp(limits::MIN_MTU, limits::MAX_MTU),
             stack: StackName::default(),
             ipv4: management.ipv4,
-            ipv6: Some(Ipv6Config { addresses: Vec::new(), autoconf: true }),
+            ipv6: management.ipv6,
             gateways: Gateways::default(),
             services: [Service::Management].into(),
         });
-        let gateways = Gateways { ipv4: management.gateway, ipv6: None };
-        self.stacks.push(Stack { gateways, ..Stack::default() });
+        let (gateways, routes) = (management.gateways, management.routes);
+        self.stacks.push(Stack { gateways, routes, ..Stack::default() });
     }
 
     pub(crate) fn switch(&self, name: &str) -> Option<&StandardSwitch> {

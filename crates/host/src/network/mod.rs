@@ -14,10 +14,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use store::{Batch, Collection, Store};
 use vim::{Fault, fault};
+use vswitch::vmkernel::Takeover;
 
 pub(crate) use adapters::read as adapter_spec;
 pub(crate) use change::Around;
-pub use config::Management;
 pub(crate) use config::NetworkConfig;
 pub use fabric::{Fabric, FabricError, Nic, NoFabric};
 pub use ports::{PortError, PortSpec, Tap};
@@ -41,8 +41,8 @@ pub struct NetworkOptions {
     pub uplinks: Vec<String>,
     /// Port groups of a new host.
     pub networks: Vec<String>,
-    /// How a new host is reached; none if its network is not the switch's.
-    pub management: Option<Management>,
+    /// What the first uplink of a new host had: its first VMkernel adapter takes it over. None if the host is reached otherwise.
+    pub management: Option<Takeover>,
 }
 
 impl NetworkOptions {

@@ -1,0 +1,36 @@
+//! Where the hosts' virtual switches outlive their daemons. Each daemon runs in a mount namespace that ends with it (so does `ip
+//! netns exec`), so the BPF file system is mounted here, in the lab's own, which the daemons inherit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+/// A mounted BPF file system with a directory for each host.
+pub struct Pins(PathBuf);
+
+impl Pins {
+    /// Mounts it, in the place of what an earlier lab left.
+    pub fn mount(at: &Path) -> Result<Self> {
+        let pins = Self(at.to_owned());
+        pins.remove();
+        fs::create_dir_all(at).with_context(|| format!("cannot make {}", at.display()))?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("bpf", at, "bpf", flags, c"mode=0700")
+            .with_context(|| format!("cannot mount a BPF file system on {}", at.display()))?;
+        Ok(pins)
+    }
+
+    /// The directory of host `number`.
+    pub fn of_host(&self, number: usize) -> PathBuf {
+        self.0.join(format!("h{number}"))
+    }
+
+    /// Forgets all switches; their namespaces must be gone.
+    pub fn remove(&self) {
+        // It may not be mounted.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
