@@ -162,13 +162,6 @@ mod tests {
         })
     }
 
-    fn part<'v>(
-        value: &'v Value,
-        field: impl Fn(&'v Arc<Object>) -> Option<&'v Arc<Object>>,
-    ) -> &'v Arc<Object> {
-        field(value.as_object().unwrap()).unwrap()
-    }
-
     #[test]
     fn equal_values_become_one_and_unequal_ones_share_what_they_have_in_common() {
         let mut shared = Shared::default();
