@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use api::tls::{CertificateAuthority, CertificateDer, Identity, Trust, center_uri
 use support::{Daemon, PASSWORD, plain, vm, vm_folder, with_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use vim::{MoRef, Value, call, data_id, field, managed_id};
+use vim::{MoRef, Value, call, data_id, field, managed_id, props, vim};
 
 async fn connect(daemon: &Daemon, trust: Trust, identity: Option<Identity>) -> Result<Client, CallError> {
     Client::connect(&daemon.address.to_string(), Options { identity, ..Options::new(trust) }).await
@@ -290,4 +291,43 @@ async fn who_is_not_there_or_no_server_of_ours_is_told_apart() {
     let client = Client::connect(&url, Options::new(Trust::Insecure)).await.unwrap();
     client.login("root", PASSWORD).await.unwrap();
     assert!(client.property(&vm(1), "name").await.is_ok(), "without TLS");
+}
+
+#[tokio::test]
+async fn a_large_state_comes_in_portions_that_are_one_state_together() {
+    const VMS: u32 = 600;
+    let daemon = with_tls().await;
+    daemon.core.tree.write(|w| {
+        let all: Vec<MoRef> = (1..=VMS).map(vm).collect();
+        for vm in &all {
+            w.create(vm, props!(VirtualMachine { name: vm.id(), parent: vm_folder() }));
+        }
+        w.set(&vm_folder(), props!(Folder { childEntity: all }));
+    });
+    let spec = vim!(PropertyFilterSpec {
+        propSet: [PropertySpec { type: "VirtualMachine", pathSet: ["name"] }],
+        objectSet: [ObjectSpec {
+            obj: vm_folder(),
+            skip: true,
+            selectSet: [TraversalSpec { type: "Folder", path: "childEntity" }],
+        }],
+    });
+    let client = logged_in(&daemon).await;
+    let mut updates = client.follow(spec).await.unwrap();
+    let (mut found, mut portions) = (HashSet::new(), 0);
+    loop {
+        let batch = updates.next(None).await.unwrap().unwrap();
+        assert_eq!(batch.full, portions == 0, "only the first one begins a state");
+        portions += 1;
+        for filter in batch.set.get(field!(UpdateSet.filterSet)).unwrap() {
+            for update in filter.get(field!(PropertyFilterUpdate.objectSet)).unwrap() {
+                assert!(found.insert(update.get(field!(ObjectUpdate.obj)).unwrap().clone()));
+            }
+        }
+        if !batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false) {
+            break;
+        }
+    }
+    assert_eq!(found, (1..=VMS).map(vm).collect());
+    assert!(portions > 1);
 }

@@ -160,3 +160,38 @@ async fn without_a_login_only_anonymous_properties_are_read() {
     assert_eq!(toy.fetch(&folder("group-v1"), "name"), Some(Value::from("vm")));
     assert!(toy.fetch(&toy.ids.session_manager, "currentSession").is_some());
 }
+
+#[tokio::test]
+async fn what_is_written_from_the_tree_is_what_the_answer_is_as_a_value() {
+    let toy = Toy::new();
+    toy.deny("vm-2", "System.View");
+    let set =
+        paths("VirtualMachine", &["name", "guest.ipAddress", "effectiveRole", "snapshot", "config.hardware"]);
+    let spec = spec(&vm(1), false, vec![], vec![set]);
+    let mut spec = Object::from(spec);
+    let starts: Vec<vim::ty!(ObjectSpec)> =
+        [vm(1), vm(2), vm(3)].map(|vm| vim!(ObjectSpec { obj: vm })).into();
+    spec.set(field!(PropertyFilterSpec.objectSet), starts);
+    let collector = &toy.ids.property_collector;
+    let newest = vim::api_release();
+    for most in [1, 100] {
+        let options = vim!(RetrieveOptions { maxObjects: most });
+        let args = call!(RetrievePropertiesEx { specSet: vec![spec.clone()], options: options });
+        let method = args.method;
+        let answer = toy.service.answer(toy.make_call(collector, args)).await.unwrap().unwrap();
+        let value = vim::encode::made(&*answer);
+        let contents = value.as_object().unwrap();
+        assert_eq!(contents.get(field!(RetrieveResult.token)).is_some(), most == 1);
+        let mut out = Vec::new();
+        vim::soap::write_response(&mut out, method, Some(&*answer), newest);
+        assert_eq!(vim::soap::read_response(&out, method).unwrap().unwrap(), Some(value.clone()));
+        let returns = vim::schema().method(method).returns.as_ref().unwrap();
+        out.clear();
+        vim::json::write_value(&mut out, returns.kind, returns.list, &*answer, newest);
+        assert_eq!(vim::json::read_value(returns.kind, returns.list, &out).unwrap(), value);
+        let missing = contents.get(field!(RetrieveResult.objects)).unwrap();
+        let missing =
+            missing.iter().filter(|content| content.get(field!(ObjectContent.missingSet)).is_some());
+        assert_eq!(missing.count(), usize::from(most > 1), "vm-2 may not be read");
+    }
+}
