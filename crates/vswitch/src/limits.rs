@@ -32,3 +32,11 @@ pub const ADDRESSES: usize = 64;
 pub const STACK_NAME: usize = 32;
 /// Longest name of a host among those of one machine, in bytes.
 pub const HOST_PREFIX: usize = 64;
+/// Name servers of a DHCP lease that are kept.
+pub const DHCP_SERVERS: usize = 16;
+/// Longest domain name, in bytes.
+pub const DOMAIN_NAME: usize = 253;
+/// Largest frame that the DHCP client takes, in bytes.
+pub const DHCP_FRAME: usize = 2048;
+/// For a DHCP client to give its lease back when its adapter goes.
+pub const DHCP_RELEASE: Duration = Duration::from_secs(1);

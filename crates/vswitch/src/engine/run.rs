@@ -61,6 +61,8 @@ struct Switching {
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
     adapters: Adapters,
+    /// What was wrong when everything was looked at last; it is said once.
+    trouble: Option<String>,
     publish: watch::Sender<State>,
 }
 
@@ -96,6 +98,7 @@ impl Switching {
             actual,
             attached: BTreeMap::new(),
             adapters,
+            trouble: None,
             publish,
         };
         Ok((switching, events))
@@ -104,6 +107,7 @@ impl Switching {
     async fn run(&mut self, mut inbox: mpsc::Receiver<Command>, mut events: Events) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let leases = self.adapters.changed();
         loop {
             tokio::select! {
                 biased;
@@ -115,6 +119,7 @@ impl Switching {
                     Some(command) => self.carry_out(command).await,
                     None => break,
                 },
+                () = leases.notified() => self.look_at_adapters().await,
                 _ = look.tick() => self.look().await,
             }
         }
@@ -182,11 +187,16 @@ impl Switching {
 
     /// Looks at adapters, which may have been changed by hand.
     async fn look_at_adapters(&mut self) {
-        if self.is_declared
-            && let Err(error) = self.reconcile_all().await
-        {
-            tracing::error!(%error, "the virtual switch is not as it was declared");
+        if !self.is_declared {
+            return;
         }
+        let trouble = self.reconcile_all().await.err().map(|error| error.to_string());
+        if trouble != self.trouble
+            && let Some(error) = &trouble
+        {
+            tracing::error!(error, "the virtual switch is not as it was declared");
+        }
+        self.trouble = trouble;
     }
 
     /// Brings adapters, then the kernel to what is declared: an adapter's port is there when ports are planned, and has its

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::dhcp::Lease;
 use super::view::View;
 use crate::Mac;
 use crate::declare::{Adapter, Service, StackName};
@@ -21,6 +22,8 @@ pub struct AdapterState {
     /// Up, with a carrier.
     pub carrier: bool,
     pub services: BTreeSet<Service>,
+    /// What a DHCP server gave it.
+    pub lease: Option<Lease>,
     /// Why it is not as it was declared.
     pub error: Option<String>,
 }

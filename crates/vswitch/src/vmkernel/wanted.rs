@@ -42,7 +42,6 @@ pub(crate) struct Address {
 
 /// What a DHCP server gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "until there is a DHCP client"))]
 pub(crate) enum Given {
     /// Nothing is known yet: what is there may still be ours.
     Unknown,

@@ -1,0 +1,279 @@
+//! The adapters of a host: reads, has planned, applies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::dhcp::Identity;
+use super::leases::{Leases, Need};
+use super::names::{Prefix, port_interface};
+use super::netlink::{Refusal, Routing};
+use super::plan::{self, Step};
+use super::stacks::Stacks;
+use super::view::View;
+use super::wanted::{self, wanted};
+use super::{AdapterState, StackState, pairs, settings};
+use crate::declare::{Adapter, Declaration, Ipv4Config, Stack, StackName};
+use crate::{Error, Result};
+
+/// The adapters of a host.
+pub(crate) struct Adapters {
+    prefix: Prefix,
+    stacks: Stacks,
+    adapters: Vec<Adapter>,
+    declared: Vec<Stack>,
+    leases: Leases,
+    /// What was last read of each stack.
+    views: BTreeMap<StackName, View>,
+    /// What is found to be wrong, and what was when everything was looked at last.
+    found: Trouble,
+    trouble: Trouble,
+}
+
+/// What is wrong.
+#[derive(Default)]
+struct Trouble {
+    /// By device.
+    adapters: BTreeMap<String, String>,
+    stacks: BTreeMap<StackName, String>,
+}
+
+impl Adapters {
+    /// In the host's network namespace, which the calling thread is in; `namespace` is its file, if it has one.
+    pub(crate) fn open(prefix: &str, namespace: Option<PathBuf>) -> Result<Self> {
+        let refused = |reason: String| Error::Namespace { name: prefix.into(), reason };
+        let words = "a host's prefix is up to 64 letters, digits, `-`, `_` and `.`";
+        let prefix = Prefix::new(prefix).ok_or_else(|| refused(words.into()))?;
+        let stacks = Stacks::open(prefix.clone(), namespace).map_err(|error| refused(error.to_string()))?;
+        Ok(Self {
+            prefix,
+            stacks,
+            adapters: Vec::new(),
+            declared: Vec::new(),
+            leases: Leases::default(),
+            views: BTreeMap::new(),
+            found: Trouble::default(),
+            trouble: Trouble::default(),
+        })
+    }
+
+    /// Told when a DHCP client has got or lost an address, and everything is to be configured again.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        self.leases.changed()
+    }
+
+    /// Takes over what is declared.
+    pub(crate) fn declare(&mut self, declared: &Declaration) {
+        self.adapters.clone_from(&declared.adapters);
+        self.declared.clone_from(&declared.stacks);
+        self.stacks.look_for_strays();
+    }
+
+    /// Makes the pairs of adapters, and removes those that are not declared any more.
+    pub(crate) async fn connect(&mut self) {
+        self.found = Trouble::default();
+        self.leases.end_unneeded(&self.adapters).await;
+        let used: BTreeSet<StackName> = self.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
+        self.found.stacks.extend(self.stacks.ensure(&used).await);
+        let views = self.read(false).await;
+        if let Some(host) = views.get(&StackName::default()) {
+            for step in pairs::plan(&self.prefix, &self.adapters, host, &views) {
+                self.apply_pair(step).await;
+            }
+        }
+        let declared = self.declared.iter().map(|stack| stack.name.clone());
+        self.found
+            .stacks
+            .extend(self.stacks.remove_all_but(&used.into_iter().chain(declared).collect()).await);
+    }
+
+    async fn read(&mut self, all: bool) -> BTreeMap<StackName, View> {
+        let mut views = BTreeMap::new();
+        for (name, routing) in self.stacks.all() {
+            match routing.read(all).await {
+                Ok(view) => _ = views.insert(name, view),
+                Err(refusal) => _ = self.found.stacks.insert(name, format!("cannot be read: {refusal}")),
+            }
+        }
+        views
+    }
+
+    async fn apply_pair(&mut self, step: pairs::Step) {
+        let (device, result) = match step {
+            pairs::Step::Remove(port, index) => {
+                tracing::info!(port, "removing a VMkernel adapter");
+                (port, self.stacks.host().remove_link(index).await)
+            }
+            pairs::Step::Make(at) => {
+                let device = self.adapters[at].device.clone();
+                tracing::info!(device, "making a VMkernel adapter");
+                (device, self.make(&self.adapters[at]).await)
+            }
+            pairs::Step::Mark(at, index) => {
+                let device = &self.adapters[at].device;
+                (device.clone(), self.stacks.host().set_alias(index, &self.prefix.port_mark(device)).await)
+            }
+            pairs::Step::Up(at, index) => {
+                (self.adapters[at].device.clone(), self.stacks.host().set_up(index).await)
+            }
+        };
+        self.note(device, result);
+    }
+
+    async fn make(&self, adapter: &Adapter) -> Result<(), Refusal> {
+        let (host, port) = (self.stacks.host(), port_interface(&adapter.device));
+        let namespace = self.stacks.namespace(&adapter.stack);
+        host.add_pair(&port, &adapter.device, (adapter.mac, adapter.mtu), namespace).await?;
+        let view = host.read(false).await?;
+        let made = view.links.get(&port).ok_or("it was made and is gone")?;
+        host.set_alias(made.index, &self.prefix.port_mark(&adapter.device)).await?;
+        host.set_up(made.index).await
+    }
+
+    /// Gives adapters their addresses and routes. `uplinks` are interfaces whose frames go to the switch: adapters have instead
+    /// what they had.
+    pub(crate) async fn configure(&mut self, uplinks: &[String]) {
+        self.views = self.read(true).await;
+        let names: Vec<StackName> = self.views.keys().cloned().collect();
+        for name in names {
+            let wanted = wanted(&name, &self.adapters, &self.declared, |device| self.leases.given(device));
+            let uplinks = if name.is_default() { uplinks } else { &[] };
+            self.settings(&name, &wanted);
+            let Some(view) = self.views.get(&name) else { continue };
+            let plan = plan::plan(&wanted, view, uplinks);
+            if let Some(problem) = plan.problems.into_iter().next() {
+                self.found.stacks.entry(name.clone()).or_insert(problem);
+            }
+            let Some(routing) = self.stacks.routing(&name) else { continue };
+            let is_right = plan.steps.is_empty();
+            for (device, step) in plan.steps {
+                tracing::debug!(device, ?step, "configuring a VMkernel adapter");
+                let result = apply(&routing, &step).await;
+                self.note(device, result);
+            }
+            if !is_right {
+                match routing.read(true).await {
+                    Ok(view) => _ = self.views.insert(name.clone(), view),
+                    Err(refusal) => _ = self.found.stacks.insert(name, format!("cannot be read: {refusal}")),
+                }
+            }
+        }
+        let needs = self.adapters.iter().filter_map(|adapter| self.need(adapter)).collect();
+        for (device, refusal) in self.leases.start(&self.stacks, needs).await {
+            self.note(device, Err(refusal));
+        }
+        self.trouble = std::mem::take(&mut self.found);
+    }
+
+    fn settings(&mut self, name: &StackName, wanted: &wanted::Wanted) {
+        let Some(view) = self.views.get(name) else { return };
+        let there = wanted.adapters.values().filter(|adapter| view.links.contains_key(&adapter.device));
+        let there: Vec<_> =
+            there.map(|adapter| (adapter.device.clone(), settings::of_adapter(adapter))).collect();
+        let stack = self.declared.iter().find(|stack| stack.name == *name);
+        let algorithm = stack.and_then(|stack| stack.congestion_control.as_deref());
+        let algorithm = algorithm.map(|name| settings::congestion_control(name).to_owned());
+        let body = move || {
+            let of_stack =
+                algorithm.map_or(Ok(()), |name| settings::set("ipv4/tcp_congestion_control", &name));
+            let of_adapters: Vec<_> =
+                there.into_iter().map(|(device, settings)| (device, settings::apply(&settings))).collect();
+            (of_stack, of_adapters)
+        };
+        match self.stacks.run(name, body) {
+            Ok((of_stack, of_adapters)) => {
+                for (device, result) in of_adapters {
+                    self.note(device, result);
+                }
+                if let Err(refusal) = of_stack {
+                    self.found.stacks.entry(name.clone()).or_insert(refusal);
+                }
+            }
+            Err(error) => _ = self.found.stacks.insert(name.clone(), error.to_string()),
+        }
+    }
+
+    /// The client that an adapter needs, if it is there and needs one, and an address that is there from before.
+    fn need(&self, adapter: &Adapter) -> Option<Need> {
+        let view = self.views.get(&adapter.stack)?;
+        let link = view.links.get(&adapter.device).filter(|link| link.up)?;
+        let stack = self.declared.iter().find(|stack| stack.name == adapter.stack);
+        let identity = Identity {
+            device: adapter.device.clone(),
+            index: link.index,
+            mac: adapter.mac,
+            stack: adapter.stack.clone(),
+            port_group: adapter.port_group,
+            host_name: stack.map(|stack| stack.dns.host_name.clone()).unwrap_or_default(),
+        };
+        let found = view.addresses.iter().find_map(|has| match (has.address, has.valid) {
+            (IpAddr::V4(address), Some(seconds)) if has.index == link.index => Some((address, seconds)),
+            _ => None,
+        });
+        (adapter.ipv4 == Ipv4Config::Dhcp).then_some((identity, found))
+    }
+
+    /// The first that went wrong is kept.
+    fn note(&mut self, device: String, result: Result<(), Refusal>) {
+        if let Err(refusal) = result {
+            if self.trouble.adapters.get(&device) != Some(&refusal) {
+                tracing::warn!(device, %refusal, "a VMkernel adapter is not as it was declared");
+            }
+            self.found.adapters.entry(device).or_insert(refusal);
+        }
+    }
+
+    /// What went wrong first.
+    pub(crate) fn result(&self) -> Result<()> {
+        if let Some((device, reason)) = self.trouble.adapters.iter().next() {
+            return Err(Error::Adapter { device: device.clone(), reason: reason.clone() });
+        }
+        match self.trouble.stacks.iter().next() {
+            Some((name, reason)) => Err(Error::Namespace { name: name.to_string(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is seen of adapters, by device.
+    pub(crate) fn adapter_states(&self) -> BTreeMap<String, AdapterState> {
+        let state = |adapter: &Adapter| {
+            let view = self.views.get(&adapter.stack);
+            let error = self.trouble.adapters.get(&adapter.device).cloned();
+            let namespace = self.stacks.file(&adapter.stack);
+            let mut seen = AdapterState::seen(adapter, view, namespace, error);
+            seen.lease = self.leases.lease(&adapter.device);
+            (adapter.device.clone(), seen)
+        };
+        self.adapters.iter().map(state).collect()
+    }
+
+    /// What is seen of stacks.
+    pub(crate) fn stack_states(&self) -> BTreeMap<StackName, StackState> {
+        let mut states: BTreeMap<StackName, StackState> = self
+            .views
+            .keys()
+            .map(|name| (name.clone(), StackState { namespace: self.stacks.file(name), error: None }))
+            .collect();
+        for (name, error) in &self.trouble.stacks {
+            states.entry(name.clone()).or_default().error = Some(error.clone());
+        }
+        states
+    }
+}
+
+async fn apply(routing: &Routing, step: &Step) -> Result<(), Refusal> {
+    match step {
+        Step::Mac(index, mac) => routing.set_mac(*index, *mac).await,
+        Step::Mtu(index, mtu) => routing.set_mtu(*index, *mtu).await,
+        Step::Address(index, address, valid) => routing.add_address(*index, *address, *valid).await,
+        Step::Up(index) => routing.set_up(*index).await,
+        Step::Route(route) => routing.add_route(route).await,
+        Step::Rule(rule) => routing.add_rule(rule).await,
+        Step::NoRule(rule) => routing.remove_rule(rule).await,
+        Step::NoRoute(route) => routing.remove_route(route).await,
+        Step::NoAddress(index, address) => routing.remove_address(*index, *address).await,
+    }
+}

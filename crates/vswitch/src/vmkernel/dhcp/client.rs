@@ -1,0 +1,354 @@
+//! The client's state machine (RFC 2131 section 4.4, figure 5), pure: time and messages in, actions out. Times count from when
+//! the caller likes.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::message::{Kind, Message, is_station};
+use crate::Mac;
+
+/// First time to wait for an answer; it doubles up to the longest (section 4.1).
+const FIRST_WAIT: Duration = Duration::from_secs(4);
+const LONGEST_WAIT: Duration = Duration::from_secs(64);
+/// Requests for an address that was had before, until others are looked for.
+const REBOOTS: u32 = 3;
+/// Requests for an offer (section 3.1.5 suggests four).
+const REQUESTS: u32 = 4;
+/// Between requests that prolong a lease, unless it ends sooner (section 4.4.5).
+const PROLONG_WAIT: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// A lease that does not end. The interface is told so many seconds, so that it can be told from an address without a lease.
+const ENDLESS: u32 = u32::MAX;
+const NEARLY_ENDLESS: u32 = u32::MAX - 1;
+
+/// What a server gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub address: Ipv4Addr,
+    pub prefix: u8,
+    pub server: Ipv4Addr,
+    /// For how long, from when it was given.
+    pub seconds: u32,
+    pub router: Option<Ipv4Addr>,
+    pub dns: Vec<Ipv4Addr>,
+    pub domain: Option<String>,
+    pub mtu: Option<u16>,
+}
+
+/// What the caller is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// To all, from an address that the client has or from none.
+    Broadcast(Ipv4Addr, Message),
+    /// To a server, from the address that the client has.
+    Unicast(Ipv4Addr, Message),
+    /// Use it; it was given at this time.
+    Have(Lease, Duration),
+    /// The address that the client had is not its own any more.
+    Lose,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is under way; begins at `next`.
+    Init,
+    Selecting,
+    Requesting {
+        offer: Ipv4Addr,
+        server: Ipv4Addr,
+    },
+    Rebooting {
+        address: Ipv4Addr,
+    },
+    Bound,
+    Renewing,
+    Rebinding,
+}
+
+/// A lease, and when its parts end.
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    renew: Duration,
+    rebind: Duration,
+    end: Duration,
+}
+
+pub(super) struct Machine {
+    mac: Mac,
+    host_name: String,
+    state: State,
+    transaction: u32,
+    /// When the transaction began, and when it last asked.
+    began: Duration,
+    asked: Duration,
+    /// What was sent in this state.
+    tries: u32,
+    /// Refusals in a row.
+    refused: u32,
+    next: Duration,
+    held: Option<Held>,
+    /// An address from before this client, and when it ends; in use until something better is known.
+    inherited: Option<(Ipv4Addr, Duration)>,
+    random: u64,
+}
+
+impl Machine {
+    /// Begins at once: with an address that was found, and for how long it still is ours, by asking for it.
+    pub(super) fn new(
+        mac: Mac,
+        host_name: &str,
+        found: Option<(Ipv4Addr, Duration)>,
+        seed: u64,
+        now: Duration,
+    ) -> Self {
+        let inherited = found.map(|(address, left)| (address, now + left));
+        let state = match found {
+            Some((address, _)) => State::Rebooting { address },
+            None => State::Init,
+        };
+        let mut machine = Self {
+            mac,
+            host_name: host_name.into(),
+            state,
+            transaction: 0,
+            began: now,
+            asked: now,
+            tries: 0,
+            refused: 0,
+            next: now,
+            held: None,
+            inherited,
+            random: seed,
+        };
+        machine.begin(now);
+        machine
+    }
+
+    /// When [`Self::wake`] is to be called.
+    pub(super) fn due(&self) -> Duration {
+        self.inherited.map_or(self.next, |(_, end)| self.next.min(end))
+    }
+
+    /// Time has passed.
+    pub(super) fn wake(&mut self, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.inherited.is_some_and(|(_, end)| end <= now) {
+            self.inherited = None;
+            actions.push(Action::Lose);
+            if matches!(self.state, State::Rebooting { .. }) {
+                self.restart(now, Duration::ZERO);
+            }
+        }
+        if now < self.next {
+            return actions;
+        }
+        if let Some(held) = &self.held {
+            let (renew, rebind, end) = (held.renew, held.rebind, held.end);
+            if end <= now {
+                actions.push(Action::Lose);
+                self.held = None;
+                self.restart(now, Duration::ZERO);
+            } else if rebind <= now && !matches!(self.state, State::Rebinding) {
+                self.state = State::Rebinding;
+                self.begin(now);
+            } else if renew <= now && matches!(self.state, State::Bound) {
+                self.state = State::Renewing;
+                self.begin(now);
+            }
+        }
+        let limit = match self.state {
+            State::Rebooting { .. } => REBOOTS,
+            State::Requesting { .. } => REQUESTS,
+            _ => u32::MAX,
+        };
+        if self.tries >= limit {
+            self.restart(now, Duration::ZERO);
+        }
+        if matches!(self.state, State::Init) {
+            self.state = State::Selecting;
+            self.begin(now);
+        }
+        actions.extend(self.send(now));
+        actions
+    }
+
+    /// A server has said something. What is not for this client, or not expected, is not heard.
+    pub(super) fn hear(&mut self, now: Duration, message: &Message) -> Vec<Action> {
+        if message.mac != self.mac || message.transaction != self.transaction {
+            return Vec::new();
+        }
+        match (&self.state, message.kind) {
+            (State::Selecting, Kind::Offer) => {
+                let (Some(server), true) = (message.server, is_station(&message.yours)) else {
+                    return Vec::new();
+                };
+                self.state = State::Requesting { offer: message.yours, server };
+                self.tries = 0;
+                self.send(now).into_iter().collect()
+            }
+            (
+                State::Requesting { .. } | State::Rebooting { .. } | State::Renewing | State::Rebinding,
+                Kind::Ack,
+            ) => self.acknowledged(message),
+            (State::Requesting { server, .. }, Kind::Nak)
+                if message.server.is_some_and(|from| from != *server) =>
+            {
+                Vec::new()
+            }
+            (
+                State::Requesting { .. } | State::Rebooting { .. } | State::Renewing | State::Rebinding,
+                Kind::Nak,
+            ) => {
+                let had = self.held.take().is_some() | self.inherited.take().is_some();
+                // A server that offers and refuses must not be asked without end.
+                let wait = FIRST_WAIT.saturating_mul(1 << self.refused.min(4)).min(LONGEST_WAIT);
+                let wait = if self.refused == 0 { Duration::ZERO } else { wait };
+                self.refused += 1;
+                self.restart(now, wait);
+                if had { vec![Action::Lose] } else { Vec::new() }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Gives the lease back: the adapter goes.
+    pub(super) fn release(&mut self) -> Option<Action> {
+        let held = self.held.take()?;
+        let mut message = Message::new(Kind::Release, self.random(), self.mac);
+        message.client = held.lease.address;
+        message.server = Some(held.lease.server);
+        Some(Action::Unicast(held.lease.server, message))
+    }
+
+    fn acknowledged(&mut self, message: &Message) -> Vec<Action> {
+        let expected = match &self.state {
+            State::Requesting { offer, .. } => Some(*offer),
+            State::Rebooting { address } => Some(*address),
+            _ => self.held.as_ref().map(|held| held.lease.address),
+        };
+        let before = self.held.as_ref().map(|held| &held.lease);
+        let server = message.server.or(before.map(|lease| lease.server)).or(match &self.state {
+            State::Requesting { server, .. } => Some(*server),
+            _ => None,
+        });
+        let (Some(server), Some(seconds)) = (server, message.lease.filter(|seconds| *seconds > 0)) else {
+            return Vec::new();
+        };
+        if Some(message.yours) != expected || !is_station(&message.yours) {
+            return Vec::new();
+        }
+        let lease = Lease {
+            address: message.yours,
+            prefix: message.prefix.unwrap_or_else(|| class(message.yours)),
+            server,
+            seconds: seconds.min(NEARLY_ENDLESS),
+            router: message.router,
+            dns: message.dns.clone(),
+            domain: message.domain.clone(),
+            mtu: message.mtu,
+        };
+        // It counts from when it was asked for (section 4.4.1).
+        let after = |seconds: u32| self.asked + Duration::from_secs(seconds.into());
+        let (end, renew, rebind) = if seconds == ENDLESS {
+            (Duration::MAX, Duration::MAX, Duration::MAX)
+        } else {
+            let rebind = message.rebind.filter(|rebind| *rebind < seconds).unwrap_or(seconds - seconds / 8);
+            let renew = message.renew.filter(|renew| *renew < rebind).unwrap_or((seconds / 2).min(rebind));
+            (after(seconds), after(renew), after(rebind))
+        };
+        let given = self.asked;
+        self.held = Some(Held { lease: lease.clone(), renew, rebind, end });
+        (self.state, self.inherited, self.refused, self.next) = (State::Bound, None, 0, renew);
+        vec![Action::Have(lease, given)]
+    }
+
+    /// Looks for another address, after a while.
+    fn restart(&mut self, now: Duration, wait: Duration) {
+        self.state = State::Init;
+        self.tries = 0;
+        self.next = now + wait;
+    }
+
+    /// A new transaction.
+    fn begin(&mut self, now: Duration) {
+        self.transaction = self.random();
+        self.began = now;
+        self.tries = 0;
+        self.next = now;
+    }
+
+    /// What this state sends, and when it is due again.
+    fn send(&mut self, now: Duration) -> Option<Action> {
+        let mut message = Message::new(Kind::Request, self.transaction, self.mac);
+        message.host_name.clone_from(&self.host_name);
+        message.elapsed = u16::try_from((now - self.began).as_secs()).unwrap_or(u16::MAX);
+        let nobody = Ipv4Addr::UNSPECIFIED;
+        let action = match &self.state {
+            State::Init | State::Bound => return None,
+            State::Selecting => {
+                message.kind = Kind::Discover;
+                message.requested = self.inherited.map(|(address, _)| address);
+                Action::Broadcast(nobody, message)
+            }
+            State::Requesting { offer, server } => {
+                (message.requested, message.server) = (Some(*offer), Some(*server));
+                Action::Broadcast(nobody, message)
+            }
+            State::Rebooting { address } => {
+                message.requested = Some(*address);
+                Action::Broadcast(nobody, message)
+            }
+            State::Renewing | State::Rebinding => {
+                let lease = &self.held.as_ref()?.lease;
+                message.client = lease.address;
+                match self.state {
+                    State::Renewing => Action::Unicast(lease.server, message),
+                    _ => Action::Broadcast(lease.address, message),
+                }
+            }
+        };
+        self.next = match (&self.state, &self.held) {
+            (State::Renewing, Some(held)) => prolong(now, held.rebind),
+            (State::Rebinding, Some(held)) => prolong(now, held.end),
+            _ => now + self.wait(),
+        };
+        self.tries = self.tries.saturating_add(1);
+        self.asked = now;
+        Some(action)
+    }
+
+    /// Doubling, up to a second sooner or later, so that hosts that start together do not speak together.
+    fn wait(&mut self) -> Duration {
+        let wait = FIRST_WAIT.saturating_mul(1 << self.tries.min(4)).min(LONGEST_WAIT);
+        wait - SHORTEST_WAIT + Duration::from_millis((self.random() % 2000).into())
+    }
+
+    /// Not for secrets: SplitMix64.
+    fn random(&mut self) -> u32 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((mixed ^ (mixed >> 31)) >> 32).expect("is 32 bits")
+    }
+}
+
+/// Half of what is left until `end`, but not too soon (section 4.4.5).
+fn prolong(now: Duration, end: Duration) -> Duration {
+    let left = end.saturating_sub(now);
+    now.saturating_add((left / 2).max(PROLONG_WAIT).min(left).max(SHORTEST_WAIT))
+}
+
+/// The prefix of the class that an address is of, for servers that send no mask.
+fn class(address: Ipv4Addr) -> u8 {
+    match address.octets()[0] {
+        0..=127 => 8,
+        128..=191 => 16,
+        _ => 24,
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

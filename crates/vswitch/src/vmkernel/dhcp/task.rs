@@ -1,0 +1,223 @@
+//! A client with sockets and a clock: one task per adapter.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::client::{Action, Lease, Machine};
+use super::frame::{self, CLIENT_PORT, SERVER_PORT};
+use crate::Mac;
+use crate::declare::StackName;
+use crate::limits::{DHCP_FRAME, DHCP_RELEASE};
+use crate::packet::{Instruction, PacketSocket};
+
+const IPV4: u16 = 0x0800;
+/// A timer that is set for longer is set again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+
+/// Frames with an unfragmented UDP datagram to the client's port, in whole: as `tcpdump -dd` writes filters.
+const FILTER: [Instruction; 9] = [
+    // Protocol of the frame, protocol of the packet, and whether it is part of one.
+    (0x28, 0, 0, 12),
+    (0x15, 0, 8, IPV4 as u32),
+    (0x30, 0, 0, 23),
+    (0x15, 0, 6, 17),
+    (0x28, 0, 0, 20),
+    (0x45, 4, 0, 0x3fff),
+    // x = length of the header; the port is 2 bytes behind it.
+    (0xb1, 0, 0, 14),
+    (0x48, 0, 0, 16),
+    (0x15, 0, 1, CLIENT_PORT as u32),
+];
+/// Pass all of it; pass nothing.
+const VERDICTS: [Instruction; 2] = [(0x06, 0, 0, 0x4_0000), (0x06, 0, 0, 0)];
+
+/// What makes a client the one that an adapter needs; with another, it begins anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub device: String,
+    pub index: u32,
+    pub mac: Mac,
+    pub stack: StackName,
+    pub port_group: u32,
+    pub host_name: String,
+}
+
+/// What a client knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// An address that is there may still be ours.
+    Unknown,
+    Nothing,
+    /// Given at this time.
+    Have(Lease, Instant),
+}
+
+/// A running client.
+pub(crate) struct Client {
+    pub(crate) identity: Identity,
+    status: watch::Receiver<Status>,
+    stop: Option<oneshot::Sender<bool>>,
+    task: JoinHandle<()>,
+}
+
+/// The sockets of a client.
+struct Sockets {
+    frames: AsyncFd<PacketSocket>,
+    /// For what goes to one server. What comes to it comes as a frame too and is not read here; but without it the kernel would
+    /// answer that nobody listens.
+    datagrams: UdpSocket,
+}
+
+impl Client {
+    /// In the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
+    /// interface has, and for how many more seconds. `changed` is told of every change.
+    pub(crate) fn start(
+        identity: Identity,
+        found: Option<(Ipv4Addr, u32)>,
+        changed: Arc<Notify>,
+    ) -> io::Result<Self> {
+        let sockets = Sockets::open(&identity)?;
+        let first = if found.is_some() { Status::Unknown } else { Status::Nothing };
+        let (publish, status) = watch::channel(first);
+        let (stop, stopped) = oneshot::channel();
+        let began = Instant::now();
+        let found = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
+        let seed = RandomState::new().hash_one(&identity.device);
+        let machine = Machine::new(identity.mac, &identity.host_name, found, seed, Duration::ZERO);
+        let running = Running { sockets, machine, began, identity: identity.clone(), publish, changed };
+        let task = tokio::spawn(running.run(stopped));
+        Ok(Self { identity, status, stop: Some(stop), task })
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Ends it; `release` gives the lease back.
+    pub(crate) async fn end(mut self, release: bool) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(release);
+            let _ = timeout(DHCP_RELEASE, &mut self.task).await;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Sockets {
+    fn open(identity: &Identity) -> io::Result<Self> {
+        let filter: Vec<Instruction> = FILTER.into_iter().chain(VERDICTS).collect();
+        let frames = PacketSocket::listen(identity.index, IPV4, &filter)?.into_async()?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket: OwnedFd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        // Nothing is read of it.
+        sockopt::set_socket_recv_buffer_size(&socket, 0)?;
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
+        let datagrams = UdpSocket::from_std(socket.into())?;
+        datagrams.bind_device(Some(identity.device.as_bytes()))?;
+        Ok(Self { frames, datagrams })
+    }
+
+    /// The next message of a server.
+    async fn message(&self, room: &mut [u8]) -> io::Result<super::Message> {
+        loop {
+            let mut ready = self.frames.readable().await?;
+            if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(room))
+                && let Some((_, message)) = frame::read(&room[..length?])
+            {
+                return Ok(message);
+            }
+        }
+    }
+}
+
+struct Running {
+    sockets: Sockets,
+    machine: Machine,
+    began: Instant,
+    identity: Identity,
+    publish: watch::Sender<Status>,
+    changed: Arc<Notify>,
+}
+
+impl Running {
+    async fn run(mut self, mut stopped: oneshot::Receiver<bool>) {
+        let mut room = vec![0; DHCP_FRAME];
+        loop {
+            let due = self.machine.due().min(self.began.elapsed() + LONGEST_SLEEP);
+            let actions = tokio::select! {
+                stop = &mut stopped => {
+                    if stop == Ok(true) && let Some(action) = self.machine.release() {
+                        self.act(action).await;
+                    }
+                    return;
+                }
+                message = self.sockets.message(&mut room) => match message {
+                    Ok(message) => self.machine.hear(self.began.elapsed(), &message),
+                    Err(error) => {
+                        // The interface is down or gone; whoever reconciles sees to that.
+                        tracing::debug!(device = self.identity.device, %error, "cannot listen to DHCP servers");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        Vec::new()
+                    }
+                },
+                () = sleep_until(self.began + due) => self.machine.wake(self.began.elapsed()),
+            };
+            for action in actions {
+                self.act(action).await;
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        let device = &self.identity.device;
+        let sent = match action {
+            Action::Broadcast(from, message) => {
+                tracing::debug!(device, kind = ?message.kind, "to all DHCP servers");
+                self.sockets.frames.get_ref().send(self.identity.index, &frame::write(&message, from))
+            }
+            Action::Unicast(server, message) => {
+                tracing::debug!(device, kind = ?message.kind, %server, "to a DHCP server");
+                let to = SocketAddrV4::new(server, SERVER_PORT);
+                self.sockets.datagrams.send_to(&message.encode(), to).await.map(|_| ())
+            }
+            Action::Have(lease, given) => {
+                tracing::info!(device, address = %lease.address, server = %lease.server, seconds = lease.seconds,
+                    "a DHCP server gave an address");
+                self.tell(Status::Have(lease, self.began + given));
+                Ok(())
+            }
+            Action::Lose => {
+                tracing::warn!(device, "the address of a DHCP server is not this host's any more");
+                self.tell(Status::Nothing);
+                Ok(())
+            }
+        };
+        // It is sent again in time.
+        if let Err(error) = sent {
+            tracing::debug!(device, %error, "cannot speak to DHCP servers");
+        }
+    }
+
+    fn tell(&self, status: Status) {
+        self.publish.send_replace(status);
+        self.changed.notify_one();
+    }
+}
