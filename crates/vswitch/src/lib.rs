@@ -8,6 +8,7 @@
 pub mod declare;
 mod engine;
 mod error;
+pub mod frame;
 pub mod kernel;
 pub mod limits;
 pub mod link;
