@@ -66,7 +66,7 @@ pub fn udp(
     frame.extend([TIME_TO_LIVE, IP_UDP, 0, 0]);
     frame.extend(source.ip().octets());
     frame.extend(destination.ip().octets());
-    let header = Sum::default().add(&frame[start..]).checksum();
+    let header = Sum::default().with(&frame[start..]).checksum();
     frame[start + 10..start + 12].copy_from_slice(&header.to_be_bytes());
     let start = frame.len();
     frame.extend(source.port().to_be_bytes());
@@ -74,8 +74,8 @@ pub fn udp(
     frame.extend(datagram.to_be_bytes());
     frame.extend([0, 0]);
     frame.extend(payload);
-    let pseudo = Sum::default().add(&source.ip().octets()).add(&destination.ip().octets());
-    let sum = pseudo.add(&[0, IP_UDP]).add(&datagram.to_be_bytes()).add(&frame[start..]).checksum();
+    let pseudo = Sum::default().with(&source.ip().octets()).with(&destination.ip().octets());
+    let sum = pseudo.with(&[0, IP_UDP]).with(&datagram.to_be_bytes()).with(&frame[start..]).checksum();
     // Zero says that there is none.
     let sum = if sum == 0 { u16::MAX } else { sum };
     frame[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
@@ -88,7 +88,7 @@ pub struct Sum(u64);
 
 impl Sum {
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn with(self, bytes: &[u8]) -> Self {
         let words = bytes.chunks(2).map(|word| match *word {
             [high, low] => u64::from(u16::from_be_bytes([high, low])),
             [high] => u64::from(high) << 8,
@@ -108,9 +108,9 @@ impl Sum {
 
     /// Adds what precedes an IPv6 payload in its checksum (RFC 8200, 8.1).
     #[must_use]
-    pub fn add_ipv6(self, source: Ipv6Addr, destination: Ipv6Addr, length: u32, protocol: u8) -> Self {
-        let addresses = self.add(&source.octets()).add(&destination.octets());
-        addresses.add(&length.to_be_bytes()).add(&[0, 0, 0, protocol])
+    pub fn with_ipv6(self, source: Ipv6Addr, destination: Ipv6Addr, length: u32, protocol: u8) -> Self {
+        let addresses = self.with(&source.octets()).with(&destination.octets());
+        addresses.with(&length.to_be_bytes()).with(&[0, 0, 0, protocol])
     }
 }
 
@@ -249,10 +249,10 @@ pub(crate) mod tests {
         let (from, to) = ("10.0.0.1:4000".parse().unwrap(), "10.0.0.2:4739".parse().unwrap());
         for payload in [&b""[..], b"odd", b"even"] {
             let frame = udp(Vec::new(), from, to, payload).unwrap();
-            assert_eq!(Sum::default().add(&frame[..20]).checksum(), 0);
+            assert_eq!(Sum::default().with(&frame[..20]).checksum(), 0);
             let length = u16::try_from(8 + payload.len()).unwrap().to_be_bytes();
-            let pseudo = Sum::default().add(&frame[12..20]).add(&[0, 17]).add(&length);
-            assert_eq!(pseudo.add(&frame[20..]).checksum(), 0);
+            let pseudo = Sum::default().with(&frame[12..20]).with(&[0, 17]).with(&length);
+            assert_eq!(pseudo.with(&frame[20..]).checksum(), 0);
         }
         assert_eq!(udp(Vec::new(), from, to, &[0; 65_508]), None);
     }
@@ -260,7 +260,7 @@ pub(crate) mod tests {
     #[test]
     fn the_example_of_rfc_1071() {
         let words = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(Sum::default().add(&words).checksum(), !0xddf2);
+        assert_eq!(Sum::default().with(&words).checksum(), !0xddf2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`Engine`] is what a daemon runs.
 #![deny(unsafe_code)]
 
+pub mod capture;
 pub mod declare;
 mod engine;
 mod error;

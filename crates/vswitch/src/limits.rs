@@ -20,3 +20,15 @@ pub const COMMANDS: usize = 64;
 pub const INTERFACE_NAME: usize = 15;
 /// For the kernel to answer over netlink.
 pub const NETLINK: Duration = Duration::from_secs(5);
+/// Elements that are read of one LLDP or CDP frame.
+pub const DISCOVERY_TLVS: usize = 64;
+/// Addresses that are looked at in one list of a CDP frame.
+pub const DISCOVERY_ADDRESSES: usize = 16;
+/// Bytes of a text that are read of one LLDP or CDP frame; an LLDP element has no more.
+pub const DISCOVERY_TEXT: usize = 511;
+/// Neighbours of one uplink that are remembered, both protocols together.
+pub const NEIGHBOURS: usize = 8;
+/// Bytes of a frame that a capture keeps: the largest that offloading makes.
+pub const CAPTURE_SNAP: u32 = 65_550;
+/// Bytes of a name or a comment in a capture.
+pub const CAPTURE_TEXT: usize = 1024;
