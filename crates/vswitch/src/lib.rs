@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod declare;
+pub mod discovery;
 mod engine;
 mod error;
 pub mod frame;
