@@ -5,6 +5,7 @@
 //! [`Engine`] is what a daemon runs.
 #![deny(unsafe_code)]
 
+pub mod beacon;
 pub mod capture;
 pub mod declare;
 pub mod discovery;

@@ -32,3 +32,7 @@ pub const NEIGHBOURS: usize = 8;
 pub const CAPTURE_SNAP: u32 = 65_550;
 /// Bytes of a name or a comment in a capture.
 pub const CAPTURE_TEXT: usize = 1024;
+/// How often an uplink sends a beacon (vSphere).
+pub const BEACON_INTERVAL: Duration = Duration::from_secs(1);
+/// An uplink that hears nothing for this long is taken to be cut off: three beacons (vSphere).
+pub const BEACON_LOST: Duration = Duration::from_secs(3);

@@ -3,7 +3,9 @@ use crate::capture::pcapng;
 use crate::discovery::tests::announcement;
 use crate::frame::tests::tshark;
 
-fn frame(tlvs: &[(u8, &[u8])]) -> Vec<u8> {
+type Tlv<'a> = (u8, &'a [u8]);
+
+fn frame(tlvs: &[Tlv<'_>]) -> Vec<u8> {
     let mut frame = frame::ethernet(DESTINATION, Mac([2; 6]), 0, ETHER_LLDP);
     for (kind, value) in tlvs {
         put(&mut frame, *kind, &[value]);
@@ -11,9 +13,9 @@ fn frame(tlvs: &[(u8, &[u8])]) -> Vec<u8> {
     frame
 }
 
-const CHASSIS: (u8, &[u8]) = (CHASSIS_ID, &[CHASSIS_MAC, 2, 0, 0, 0, 0, 1]);
-const PORT: (u8, &[u8]) = (PORT_ID, b"\x05Ethernet1/7");
-const TTL: (u8, &[u8]) = (TIME_TO_LIVE, &[0, 90]);
+const CHASSIS: Tlv<'_> = (CHASSIS_ID, &[CHASSIS_MAC, 2, 0, 0, 0, 0, 1]);
+const PORT: Tlv<'_> = (PORT_ID, b"\x05Ethernet1/7");
+const TTL: Tlv<'_> = (TIME_TO_LIVE, &[0, 90]);
 
 #[test]
 fn what_is_announced_can_be_read() {
@@ -65,8 +67,8 @@ fn identities_are_shown_by_their_subtype() {
 
 #[test]
 fn frames_that_lack_what_must_be_there_are_refused() {
-    let end: (u8, &[u8]) = (END, &[]);
-    let cases: [(&str, &[(u8, &[u8])], bool); 9] = [
+    let end: Tlv<'_> = (END, &[]);
+    let cases: [(&str, &[Tlv<'_>], bool); 9] = [
         ("whole", &[CHASSIS, PORT, TTL, end], true),
         ("without an end", &[CHASSIS, PORT, TTL], true),
         ("a TLV that nobody knows", &[CHASSIS, PORT, TTL, (100, b"?"), end], true),
