@@ -19,6 +19,7 @@ pub mod mac;
 mod notify;
 mod packet;
 pub mod plan;
+pub mod snoop;
 pub mod vlan;
 
 pub use engine::{Engine, Options, State};

@@ -36,3 +36,15 @@ pub const CAPTURE_TEXT: usize = 1024;
 pub const BEACON_INTERVAL: Duration = Duration::from_secs(1);
 /// An uplink that hears nothing for this long is taken to be cut off: three beacons (vSphere).
 pub const BEACON_LOST: Duration = Duration::from_secs(3);
+/// Group records that are read of one IGMP or MLD report: more than fit in a frame of [`MAX_MTU`].
+pub const SNOOP_RECORDS: usize = 1200;
+/// Groups that one port may be a member of, all VLANs together.
+pub const SNOOP_GROUPS_PER_PORT: usize = 256;
+/// Memberships of all ports of a host.
+pub const SNOOP_GROUPS: usize = 16_384;
+/// How long a membership lasts that is not repeated: *group membership interval* (RFC 3376, 8.4; RFC 3810, 9.4).
+pub const SNOOP_MEMBER: Duration = Duration::from_secs(260);
+/// How long one lasts that was given up: *last member query time* (RFC 3376, 8.10; RFC 3810, 9.10).
+pub const SNOOP_LEAVE: Duration = Duration::from_secs(2);
+/// How long a querier that is not heard is taken to be there: *other querier present interval* (RFC 3376, 8.5; RFC 3810, 9.5).
+pub const SNOOP_QUERIER: Duration = Duration::from_secs(255);
