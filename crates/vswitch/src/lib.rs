@@ -12,6 +12,7 @@ pub mod discovery;
 mod engine;
 mod error;
 pub mod frame;
+pub mod ipfix;
 pub mod kernel;
 pub mod limits;
 pub mod link;

@@ -48,3 +48,13 @@ pub const SNOOP_MEMBER: Duration = Duration::from_secs(260);
 pub const SNOOP_LEAVE: Duration = Duration::from_secs(2);
 /// How long a querier that is not heard is taken to be there: *other querier present interval* (RFC 3376, 8.5; RFC 3810, 9.5).
 pub const SNOOP_QUERIER: Duration = Duration::from_secs(255);
+/// Flows that are watched at one time.
+pub const IPFIX_FLOWS: usize = 65_536;
+/// Records that wait to be exported.
+pub const IPFIX_PENDING: usize = 8192;
+/// Bytes of a message that holds the templates, and any record.
+pub const IPFIX_SMALLEST: usize = 512;
+/// Bytes of a message to a collector behind an MTU of [`MAX_MTU`], with the headers of IPv6 and UDP.
+pub const IPFIX_LARGEST: usize = 8952;
+/// How often templates are sent again: thrice in the shortest life that collectors give them (RFC 7011, 10.3.6 and 10.3.7).
+pub const IPFIX_TEMPLATES: Duration = Duration::from_secs(600);
