@@ -6,7 +6,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use vswitch::frame::{IP_ICMPV6, Reader, Sum};
 use vswitch::limits::{SNOOP_GROUPS_PER_PORT, SNOOP_RECORDS};
-use vswitch::snoop::{self, From, Memberships, Message, Place};
+use vswitch::snoop::{self, Memberships, Message, Origin, Place};
 
 /// Where the packet begins, and how long an IPv6 header is.
 const PACKET: usize = 14;
@@ -56,8 +56,8 @@ fn read(frame: &[u8]) {
     }
     let mut table = Memberships::default();
     let place = Place { network: 1, vlan: 0 };
-    for from in [From::Port(1), From::Uplink(2)] {
-        table.hear(Duration::ZERO, place, from, &message);
+    for origin in [Origin::Port(1), Origin::Uplink(2)] {
+        table.hear(Duration::ZERO, place, origin, &message);
     }
     assert!(table.groups().len() <= SNOOP_GROUPS_PER_PORT);
     table.expire(Duration::from_secs(1000));

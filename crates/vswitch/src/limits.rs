@@ -42,6 +42,8 @@ pub const SNOOP_RECORDS: usize = 1200;
 pub const SNOOP_GROUPS_PER_PORT: usize = 256;
 /// Memberships of all ports of a host.
 pub const SNOOP_GROUPS: usize = 16_384;
+/// Queriers of all switches and VLANs that are remembered.
+pub const SNOOP_QUERIERS: usize = 8192;
 /// How long a membership lasts that is not repeated: *group membership interval* (RFC 3376, 8.4; RFC 3810, 9.4).
 pub const SNOOP_MEMBER: Duration = Duration::from_secs(260);
 /// How long one lasts that was given up: *last member query time* (RFC 3376, 8.10; RFC 3810, 9.10).

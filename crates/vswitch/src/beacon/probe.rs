@@ -84,7 +84,7 @@ impl Probe {
         }
         self.next = now + BEACON_INTERVAL;
         self.sequence += 1;
-        self.sent.retain(|_, at| now - *at < BEACON_LOST);
+        self.sent.retain(|_, at| now.saturating_sub(*at) < BEACON_LOST);
         self.sent.insert(self.sequence, now);
         Some(self.sequence)
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{Family, Membership, Message, mac_of};
 use crate::Mac;
-use crate::limits::{SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER, SNOOP_QUERIER};
+use crate::limits::{
+    SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER, SNOOP_QUERIER, SNOOP_QUERIERS,
+};
 
 /// Number of a switch and VLAN, as the keys of the kernel's maps have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +19,7 @@ pub struct Place {
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum Origin {
     /// A port of a VM or a VMkernel adapter.
     Port(u32),
     /// An uplink.
@@ -42,22 +44,27 @@ impl Memberships {
     ///
     /// What comes from uplinks are only queries: ports behind them are no concern of this host. A query from a port counts for
     /// nothing, so that a guest cannot make itself the one that all groups are sent to.
-    pub fn hear(&mut self, now: Duration, place: Place, from: From, message: &Message) -> bool {
-        match (from, message) {
-            (From::Uplink(uplink), Message::Query { family, source, .. }) => {
-                if !source.is_unspecified() || !self.queriers.contains_key(&(place, *family)) {
-                    self.queriers.insert((place, *family), (uplink, now + SNOOP_QUERIER));
+    pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> bool {
+        match (origin, message) {
+            (Origin::Uplink(uplink), Message::Query { family, source, .. }) => {
+                let key = (place, *family);
+                let known = self.queriers.get(&key).map(|(known, _)| *known);
+                let is_router = !source.is_unspecified();
+                let fits = known.is_some() || self.queriers.len() < SNOOP_QUERIERS;
+                // A switch that asks in a router's place does not displace one behind another uplink.
+                if fits && (is_router || known.is_none_or(|known| known == uplink)) {
+                    self.queriers.insert(key, (uplink, now + SNOOP_QUERIER));
                 }
                 true
             }
-            (From::Port(port), Message::Report(list)) => {
+            (Origin::Port(port), Message::Report(list)) => {
                 let mut fit = true;
                 for membership in list {
                     fit &= self.set(now, place, port, *membership);
                 }
                 fit
             }
-            (From::Uplink(_), Message::Report(_)) | (From::Port(_), Message::Query { .. }) => true,
+            (Origin::Uplink(_), Message::Report(_)) | (Origin::Port(_), Message::Query { .. }) => true,
         }
     }
 
@@ -164,9 +171,9 @@ mod tests {
     #[test]
     fn a_membership_lasts_as_long_as_it_is_repeated() {
         let mut table = Memberships::default();
-        table.hear(s(0), PLACE, From::Port(1), &say("239.1.1.1", true));
-        table.hear(s(100), PLACE, From::Port(2), &say("239.1.1.1", true));
-        table.hear(s(200), PLACE, From::Port(1), &say("239.1.1.1", true));
+        table.hear(s(0), PLACE, Origin::Port(1), &say("239.1.1.1", true));
+        table.hear(s(100), PLACE, Origin::Port(2), &say("239.1.1.1", true));
+        table.hear(s(200), PLACE, Origin::Port(1), &say("239.1.1.1", true));
         assert_eq!(members(&mut table, 359, "239.1.1.1"), [1, 2]);
         assert_eq!(members(&mut table, 360, "239.1.1.1"), [1]);
         assert_eq!(members(&mut table, 460, "239.1.1.1"), []);
@@ -177,25 +184,25 @@ mod tests {
     fn who_leaves_is_out_unless_another_behind_the_port_stays() {
         let mut table = Memberships::default();
         for port in [1, 2] {
-            table.hear(s(0), PLACE, From::Port(port), &say("239.1.1.1", true));
-            table.hear(s(10), PLACE, From::Port(port), &say("239.1.1.1", false));
+            table.hear(s(0), PLACE, Origin::Port(port), &say("239.1.1.1", true));
+            table.hear(s(10), PLACE, Origin::Port(port), &say("239.1.1.1", false));
         }
-        table.hear(s(11), PLACE, From::Port(2), &say("239.1.1.1", true));
+        table.hear(s(11), PLACE, Origin::Port(2), &say("239.1.1.1", true));
         assert_eq!(members(&mut table, 11, "239.1.1.1"), [1, 2]);
         assert_eq!(members(&mut table, 12, "239.1.1.1"), [2]);
-        table.hear(s(12), PLACE, From::Port(3), &say("239.1.1.1", false));
+        table.hear(s(12), PLACE, Origin::Port(3), &say("239.1.1.1", false));
         assert_eq!(members(&mut table, 12, "239.1.1.1"), [2]);
     }
 
     #[test]
     fn groups_that_share_a_mac_share_their_members_and_places_do_not() {
         let mut table = Memberships::default();
-        table.hear(s(0), PLACE, From::Port(1), &say("239.1.1.1", true));
-        table.hear(s(0), PLACE, From::Port(2), &say("238.129.1.1", true));
-        table.hear(s(0), Place { vlan: 11, ..PLACE }, From::Port(3), &say("239.1.1.1", true));
+        table.hear(s(0), PLACE, Origin::Port(1), &say("239.1.1.1", true));
+        table.hear(s(0), PLACE, Origin::Port(2), &say("238.129.1.1", true));
+        table.hear(s(0), Place { vlan: 11, ..PLACE }, Origin::Port(3), &say("239.1.1.1", true));
         assert_eq!(members(&mut table, 1, "239.1.1.1"), [1, 2]);
         assert_eq!(table.groups().len(), 2);
-        table.hear(s(1), PLACE, From::Port(1), &say("239.1.1.1", false));
+        table.hear(s(1), PLACE, Origin::Port(1), &say("239.1.1.1", false));
         assert_eq!(members(&mut table, 3, "239.1.1.1"), [2]);
         table.forget(2);
         assert_eq!(members(&mut table, 3, "239.1.1.1"), []);
@@ -204,17 +211,20 @@ mod tests {
     #[test]
     fn only_uplinks_have_queriers() {
         let mut table = Memberships::default();
-        table.hear(s(0), PLACE, From::Port(1), &query("10.0.0.66"));
+        table.hear(s(0), PLACE, Origin::Port(1), &query("10.0.0.66"));
         assert_eq!(table.querier(PLACE, Family::V4), None);
-        table.hear(s(0), PLACE, From::Uplink(7), &query("10.0.0.1"));
+        table.hear(s(0), PLACE, Origin::Uplink(7), &query("10.0.0.1"));
         // A switch that only asks in a router's place does not displace one.
-        table.hear(s(1), PLACE, From::Uplink(8), &query("0.0.0.0"));
-        table.hear(s(1), PLACE, From::Uplink(8), &say("239.1.1.1", true));
+        table.hear(s(1), PLACE, Origin::Uplink(8), &query("0.0.0.0"));
+        table.hear(s(1), PLACE, Origin::Uplink(8), &say("239.1.1.1", true));
         assert_eq!(table.querier(PLACE, Family::V4), Some(7));
         assert_eq!((table.querier(PLACE, Family::V6), table.groups().len()), (None, 0));
-        table.expire(s(255));
+        table.hear(s(2), PLACE, Origin::Uplink(7), &query("0.0.0.0"));
+        table.expire(s(256));
+        assert_eq!(table.querier(PLACE, Family::V4), Some(7));
+        table.expire(s(257));
         assert_eq!(table.querier(PLACE, Family::V4), None);
-        table.hear(s(300), PLACE, From::Uplink(8), &query("fe80::1"));
+        table.hear(s(300), PLACE, Origin::Uplink(8), &query("fe80::1"));
         assert_eq!(table.querier(PLACE, Family::V6), Some(8));
         table.forget_uplink(8);
         assert_eq!(table, Memberships::default());
@@ -227,16 +237,16 @@ mod tests {
             |number: usize| IpAddr::from((0xef01_0000 + u32::try_from(number).unwrap()).to_be_bytes());
         let join = |number| Message::Report(vec![Membership { group: group(number), is_member: true }]);
         for number in 0..SNOOP_GROUPS_PER_PORT {
-            assert!(table.hear(s(0), PLACE, From::Port(1), &join(number)));
+            assert!(table.hear(s(0), PLACE, Origin::Port(1), &join(number)));
         }
-        assert!(!table.hear(s(1), Place { vlan: 11, ..PLACE }, From::Port(1), &join(0)));
-        assert!(table.hear(s(1), PLACE, From::Port(1), &join(0)), "one that is known is repeated");
-        assert!(table.hear(s(1), PLACE, From::Port(2), &join(0)), "another port is not concerned");
+        assert!(!table.hear(s(1), Place { vlan: 11, ..PLACE }, Origin::Port(1), &join(0)));
+        assert!(table.hear(s(1), PLACE, Origin::Port(1), &join(0)), "one that is known is repeated");
+        assert!(table.hear(s(1), PLACE, Origin::Port(2), &join(0)), "another port is not concerned");
         assert!(table.expire(s(260)) && !table.expire(s(260)));
-        assert!(table.hear(s(260), PLACE, From::Port(1), &join(99_999)), "others have ended");
+        assert!(table.hear(s(260), PLACE, Origin::Port(1), &join(99_999)), "others have ended");
         for port in 100.. {
             if !(0..SNOOP_GROUPS_PER_PORT)
-                .all(|number| table.hear(s(260), PLACE, From::Port(port), &join(number)))
+                .all(|number| table.hear(s(260), PLACE, Origin::Port(port), &join(number)))
             {
                 break;
             }

@@ -11,7 +11,7 @@ use crate::Mac;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6, Ethernet, Reader};
 use crate::limits::SNOOP_RECORDS;
 
-pub use members::{From, Memberships, Place};
+pub use members::{Memberships, Origin, Place};
 
 /// Internet protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
