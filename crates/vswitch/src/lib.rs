@@ -5,9 +5,14 @@
 //! [`Engine`] is what a daemon runs. [`vmkernel`] are the host's own interfaces on the switch.
 #![deny(unsafe_code)]
 
+pub mod beacon;
+pub mod capture;
 pub mod declare;
+pub mod discovery;
 mod engine;
 mod error;
+pub mod frame;
+pub mod ipfix;
 pub mod kernel;
 pub mod limits;
 pub mod link;
@@ -15,6 +20,7 @@ pub mod mac;
 mod notify;
 mod packet;
 pub mod plan;
+pub mod snoop;
 pub mod vlan;
 pub mod vmkernel;
 

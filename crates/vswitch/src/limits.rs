@@ -40,3 +40,43 @@ pub const DOMAIN_NAME: usize = 253;
 pub const DHCP_FRAME: usize = 2048;
 /// For a DHCP client to give its lease back when its adapter goes.
 pub const DHCP_RELEASE: Duration = Duration::from_secs(1);
+/// Elements that are read of one LLDP or CDP frame.
+pub const DISCOVERY_TLVS: usize = 64;
+/// Addresses that are looked at in one list of a CDP frame.
+pub const DISCOVERY_ADDRESSES: usize = 16;
+/// Bytes of a text that are read of one LLDP or CDP frame; an LLDP element has no more.
+pub const DISCOVERY_TEXT: usize = 511;
+/// Neighbours of one uplink that are remembered, both protocols together.
+pub const NEIGHBOURS: usize = 8;
+/// Bytes of a frame that a capture keeps: the largest that offloading makes.
+pub const CAPTURE_SNAP: u32 = 65_550;
+/// Bytes of a name or a comment in a capture.
+pub const CAPTURE_TEXT: usize = 1024;
+/// How often an uplink sends a beacon (vSphere).
+pub const BEACON_INTERVAL: Duration = Duration::from_secs(1);
+/// An uplink that hears nothing for this long is taken to be cut off: three beacons (vSphere).
+pub const BEACON_LOST: Duration = Duration::from_secs(3);
+/// Group records that are read of one IGMP or MLD report: more than fit in a frame of [`MAX_MTU`].
+pub const SNOOP_RECORDS: usize = 1200;
+/// Groups that one port may be a member of, all VLANs together.
+pub const SNOOP_GROUPS_PER_PORT: usize = 256;
+/// Memberships of all ports of a host.
+pub const SNOOP_GROUPS: usize = 16_384;
+/// Queriers of all switches and VLANs that are remembered.
+pub const SNOOP_QUERIERS: usize = 8192;
+/// How long a membership lasts that is not repeated: *group membership interval* (RFC 3376, 8.4; RFC 3810, 9.4).
+pub const SNOOP_MEMBER: Duration = Duration::from_secs(260);
+/// How long one lasts that was given up: *last member query time* (RFC 3376, 8.10; RFC 3810, 9.10).
+pub const SNOOP_LEAVE: Duration = Duration::from_secs(2);
+/// How long a querier that is not heard is taken to be there: *other querier present interval* (RFC 3376, 8.5; RFC 3810, 9.5).
+pub const SNOOP_QUERIER: Duration = Duration::from_secs(255);
+/// Flows that are watched at one time.
+pub const IPFIX_FLOWS: usize = 65_536;
+/// Records that wait to be exported.
+pub const IPFIX_PENDING: usize = 8192;
+/// Bytes of a message that holds the templates, and any record.
+pub const IPFIX_SMALLEST: usize = 512;
+/// Bytes of a message to a collector behind an MTU of [`MAX_MTU`], with the headers of IPv6 and UDP.
+pub const IPFIX_LARGEST: usize = 8952;
+/// How often templates are sent again: thrice in the shortest life that collectors give them (RFC 7011, 10.3.6 and 10.3.7).
+pub const IPFIX_TEMPLATES: Duration = Duration::from_secs(600);

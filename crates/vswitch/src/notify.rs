@@ -4,38 +4,26 @@
 use std::collections::BTreeMap;
 
 use crate::Mac;
+use crate::frame::{self, ETHER_IPV4, ETHER_RARP};
 use crate::kernel::layout::{HASH_IP, PORT_UPLINK, Port, TEAM_SLOTS, Team, VLAN_TRUNK};
 
-/// EtherTypes.
-const RARP: u16 = 0x8035;
-const VLAN: u16 = 0x8100;
-const IPV4: u16 = 0x0800;
+/// Hardware type *Ethernet*.
 const ETHERNET: u16 = 1;
 /// Operation: *request reverse* (RFC 903).
 const REQUEST_REVERSE: u16 = 3;
-/// Shortest Ethernet frame without its checksum.
-const SHORTEST: usize = 60;
 
 /// A frame that says that `mac` is here, in a VLAN (0 for none).
 pub(crate) fn rarp(mac: Mac, vlan: u16) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(SHORTEST + 4);
-    frame.extend(Mac::BROADCAST.0);
-    frame.extend(mac.0);
-    if vlan != 0 {
-        frame.extend(VLAN.to_be_bytes());
-        frame.extend(vlan.to_be_bytes());
-    }
-    frame.extend(RARP.to_be_bytes());
+    let mut frame = frame::ethernet(Mac::BROADCAST, mac, vlan, ETHER_RARP);
     frame.extend(ETHERNET.to_be_bytes());
-    frame.extend(IPV4.to_be_bytes());
+    frame.extend(ETHER_IPV4.to_be_bytes());
     frame.extend([6, 4]);
     frame.extend(REQUEST_REVERSE.to_be_bytes());
     for _ in ["sender", "target"] {
         frame.extend(mac.0);
         frame.extend([0; 4]);
     }
-    frame.resize(frame.len().max(SHORTEST), 0);
-    frame
+    frame::pad(frame)
 }
 
 /// Where each port's frames go up; for the IP hash there is no one uplink, and physical switches know that (it needs a LAG).

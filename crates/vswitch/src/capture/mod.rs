@@ -1,0 +1,3 @@
+//! Captures of what passes ports, for people and for Wireshark.
+
+pub mod pcapng;

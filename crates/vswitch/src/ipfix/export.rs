@@ -1,0 +1,106 @@
+//! Datagrams for a collector.
+
+use std::time::Duration;
+
+use super::{Record, seconds, template};
+use crate::limits::{IPFIX_LARGEST, IPFIX_SMALLEST, IPFIX_TEMPLATES};
+
+const VERSION: u16 = 10;
+/// Header of a message and of a set, in bytes.
+const HEADER: usize = 16;
+const SET_HEADER: usize = 4;
+
+/// One stream of messages to one collector, over UDP.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    domain: u32,
+    most_bytes: usize,
+    one_of: u32,
+    /// Records sent so far, modulo 2^32.
+    sequence: u32,
+    /// When templates were sent last.
+    templates: Option<Duration>,
+}
+
+impl Exporter {
+    /// `domain` tells this switch's flows from those of others that the host exports. A message is at most `most_bytes` long (that
+    /// is the MTU less the headers of IP and UDP), within [`IPFIX_SMALLEST`] and [`IPFIX_LARGEST`]. One packet of every `one_of` is
+    /// counted; the collector is told.
+    pub fn new(domain: u32, most_bytes: usize, one_of: u32) -> Self {
+        let most_bytes = most_bytes.clamp(IPFIX_SMALLEST, IPFIX_LARGEST);
+        Self { domain, most_bytes, one_of: one_of.max(1), sequence: 0, templates: None }
+    }
+
+    /// The messages, each a datagram, that say these flows. Begins with the templates if they are due (RFC 7011, 8.1: UDP loses
+    /// them); to be called at least every [`IPFIX_TEMPLATES`], with no records if there are none. `now` counts since
+    /// 1970-01-01 00:00 UTC.
+    pub fn export(&mut self, now: Duration, records: &[Record]) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        if self.templates.is_none_or(|sent| now < sent || now - sent >= IPFIX_TEMPLATES) {
+            self.templates = Some(now);
+            let sets = [template::templates(), template::sampling(self.domain, self.one_of)].concat();
+            messages.push(self.message(now, &sets, 1));
+        }
+        let (mut sets, mut open) = (Vec::new(), OpenSet::default());
+        let mut count = 0;
+        for record in records {
+            let (number, bytes) = template::record(record);
+            let more = bytes.len() + if open.template == number { 0 } else { SET_HEADER };
+            if HEADER + sets.len() + open.bytes() + more > self.most_bytes {
+                open.close(&mut sets);
+                messages.push(self.message(now, &sets, count));
+                sets.clear();
+                count = 0;
+            }
+            if open.template != number {
+                open.close(&mut sets);
+                open.template = number;
+            }
+            open.contents.extend(bytes);
+            count += 1;
+        }
+        open.close(&mut sets);
+        if count > 0 {
+            messages.push(self.message(now, &sets, count));
+        }
+        messages
+    }
+
+    /// The header (RFC 7011, 3.1) and the sets; the sequence is that of the message's first record.
+    fn message(&mut self, now: Duration, sets: &[u8], records: u32) -> Vec<u8> {
+        let length = u16::try_from(HEADER + sets.len()).expect("a message has its limit");
+        let mut message = Vec::with_capacity(length.into());
+        message.extend(VERSION.to_be_bytes());
+        message.extend(length.to_be_bytes());
+        message.extend(seconds(now).to_be_bytes());
+        message.extend(self.sequence.to_be_bytes());
+        message.extend(self.domain.to_be_bytes());
+        message.extend(sets);
+        self.sequence = self.sequence.wrapping_add(records);
+        message
+    }
+}
+
+/// Records of one template that are being put together.
+#[derive(Default)]
+struct OpenSet {
+    template: u16,
+    contents: Vec<u8>,
+}
+
+impl OpenSet {
+    fn bytes(&self) -> usize {
+        if self.contents.is_empty() { 0 } else { SET_HEADER + self.contents.len() }
+    }
+
+    fn close(&mut self, sets: &mut Vec<u8>) {
+        if !self.contents.is_empty() {
+            sets.extend(template::set(self.template, &self.contents));
+        }
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -1,0 +1,256 @@
+//! Which ports want which groups, for as long as they keep saying so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Family, Membership, Message, mac_of};
+use crate::Mac;
+use crate::limits::{
+    SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER, SNOOP_QUERIER, SNOOP_QUERIERS,
+};
+
+/// Number of a switch and VLAN, as the keys of the kernel's maps have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub network: u32,
+    pub vlan: u16,
+}
+
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A port of a VM or a VMkernel adapter.
+    Port(u32),
+    /// An uplink.
+    Uplink(u32),
+}
+
+/// All memberships of a host's ports. Times count from any one moment that stays the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memberships {
+    /// When each port's membership ends.
+    members: BTreeMap<(Place, IpAddr), BTreeMap<u32, Duration>>,
+    /// How many groups each port is in.
+    per_port: BTreeMap<u32, usize>,
+    total: usize,
+    /// Behind which uplink somebody asks, and until when that is taken to be so.
+    queriers: BTreeMap<(Place, Family), (u32, Duration)>,
+}
+
+impl Memberships {
+    /// Takes note of a message. False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or the host in
+    /// [`SNOOP_GROUPS`], gets no more before others end.
+    ///
+    /// What comes from uplinks are only queries: ports behind them are no concern of this host. A query from a port counts for
+    /// nothing, so that a guest cannot make itself the one that all groups are sent to.
+    pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> bool {
+        match (origin, message) {
+            (Origin::Uplink(uplink), Message::Query { family, source, .. }) => {
+                let key = (place, *family);
+                let known = self.queriers.get(&key).map(|(known, _)| *known);
+                let is_router = !source.is_unspecified();
+                let fits = known.is_some() || self.queriers.len() < SNOOP_QUERIERS;
+                // A switch that asks in a router's place does not displace one behind another uplink.
+                if fits && (is_router || known.is_none_or(|known| known == uplink)) {
+                    self.queriers.insert(key, (uplink, now + SNOOP_QUERIER));
+                }
+                true
+            }
+            (Origin::Port(port), Message::Report(list)) => {
+                let mut fit = true;
+                for membership in list {
+                    fit &= self.set(now, place, port, *membership);
+                }
+                fit
+            }
+            (Origin::Uplink(_), Message::Report(_)) | (Origin::Port(_), Message::Query { .. }) => true,
+        }
+    }
+
+    fn set(&mut self, now: Duration, place: Place, port: u32, membership: Membership) -> bool {
+        let key = (place, membership.group);
+        let until = self.members.get_mut(&key).and_then(|ports| ports.get_mut(&port));
+        match (until, membership.is_member) {
+            (Some(until), true) => *until = now + SNOOP_MEMBER,
+            // Others behind the same port have this long to say that they are still there.
+            (Some(until), false) => *until = (*until).min(now + SNOOP_LEAVE),
+            (None, false) => {}
+            (None, true) => {
+                let mine = self.per_port.entry(port).or_default();
+                if *mine >= SNOOP_GROUPS_PER_PORT || self.total >= SNOOP_GROUPS {
+                    return false;
+                }
+                *mine += 1;
+                self.total += 1;
+                self.members.entry(key).or_default().insert(port, now + SNOOP_MEMBER);
+            }
+        }
+        true
+    }
+
+    /// Forgets a port that has gone.
+    pub fn forget(&mut self, port: u32) {
+        self.retain(|member, _| member != port);
+    }
+
+    /// Forgets who asked through an uplink, such as one whose link went down.
+    pub fn forget_uplink(&mut self, uplink: u32) {
+        self.queriers.retain(|_, (querier, _)| *querier != uplink);
+    }
+
+    /// Forgets what is over; whether there was any. To be called about once a second, so that what a guest sends costs the same
+    /// however many memberships there are.
+    pub fn expire(&mut self, now: Duration) -> bool {
+        let before = (self.total, self.queriers.len());
+        self.retain(|_, until| until > now);
+        self.queriers.retain(|_, (_, until)| *until > now);
+        before != (self.total, self.queriers.len())
+    }
+
+    fn retain(&mut self, keep: impl Fn(u32, Duration) -> bool) {
+        let (per_port, total) = (&mut self.per_port, &mut self.total);
+        self.members.retain(|_, ports| {
+            ports.retain(|port, until| {
+                let kept = keep(*port, *until);
+                if !kept {
+                    *total -= 1;
+                    if let Some(count) = per_port.get_mut(port) {
+                        *count -= 1;
+                    }
+                }
+                kept
+            });
+            !ports.is_empty()
+        });
+        per_port.retain(|_, count| *count > 0);
+    }
+
+    /// The uplink behind which somebody asks. If there is none, members do not repeat that they are, so groups of this protocol
+    /// are to be flooded (RFC 4541, 2.1.2).
+    pub fn querier(&self, place: Place, family: Family) -> Option<u32> {
+        self.queriers.get(&(place, family)).map(|(uplink, _)| *uplink)
+    }
+
+    /// The ports that want what goes to each MAC. Those of [`super::is_always_flooded`] may be among them.
+    pub fn groups(&self) -> BTreeMap<(Place, Mac), BTreeSet<u32>> {
+        let mut groups: BTreeMap<(Place, Mac), BTreeSet<u32>> = BTreeMap::new();
+        for ((place, group), ports) in &self.members {
+            groups.entry((*place, mac_of(*group))).or_default().extend(ports.keys());
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place = Place { network: 1, vlan: 10 };
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn say(group: &str, is_member: bool) -> Message {
+        Message::Report(vec![Membership { group: group.parse().unwrap(), is_member }])
+    }
+
+    fn query(source: &str) -> Message {
+        let source: IpAddr = source.parse().unwrap();
+        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        Message::Query { family, source, group: None }
+    }
+
+    fn members(table: &mut Memberships, now: u64, group: &str) -> Vec<u32> {
+        table.expire(s(now));
+        let key = (PLACE, mac_of(group.parse().unwrap()));
+        table.groups().get(&key).into_iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn a_membership_lasts_as_long_as_it_is_repeated() {
+        let mut table = Memberships::default();
+        table.hear(s(0), PLACE, Origin::Port(1), &say("239.1.1.1", true));
+        table.hear(s(100), PLACE, Origin::Port(2), &say("239.1.1.1", true));
+        table.hear(s(200), PLACE, Origin::Port(1), &say("239.1.1.1", true));
+        assert_eq!(members(&mut table, 359, "239.1.1.1"), [1, 2]);
+        assert_eq!(members(&mut table, 360, "239.1.1.1"), [1]);
+        assert_eq!(members(&mut table, 460, "239.1.1.1"), []);
+        assert_eq!(table, Memberships::default());
+    }
+
+    #[test]
+    fn who_leaves_is_out_unless_another_behind_the_port_stays() {
+        let mut table = Memberships::default();
+        for port in [1, 2] {
+            table.hear(s(0), PLACE, Origin::Port(port), &say("239.1.1.1", true));
+            table.hear(s(10), PLACE, Origin::Port(port), &say("239.1.1.1", false));
+        }
+        table.hear(s(11), PLACE, Origin::Port(2), &say("239.1.1.1", true));
+        assert_eq!(members(&mut table, 11, "239.1.1.1"), [1, 2]);
+        assert_eq!(members(&mut table, 12, "239.1.1.1"), [2]);
+        table.hear(s(12), PLACE, Origin::Port(3), &say("239.1.1.1", false));
+        assert_eq!(members(&mut table, 12, "239.1.1.1"), [2]);
+    }
+
+    #[test]
+    fn groups_that_share_a_mac_share_their_members_and_places_do_not() {
+        let mut table = Memberships::default();
+        table.hear(s(0), PLACE, Origin::Port(1), &say("239.1.1.1", true));
+        table.hear(s(0), PLACE, Origin::Port(2), &say("238.129.1.1", true));
+        table.hear(s(0), Place { vlan: 11, ..PLACE }, Origin::Port(3), &say("239.1.1.1", true));
+        assert_eq!(members(&mut table, 1, "239.1.1.1"), [1, 2]);
+        assert_eq!(table.groups().len(), 2);
+        table.hear(s(1), PLACE, Origin::Port(1), &say("239.1.1.1", false));
+        assert_eq!(members(&mut table, 3, "239.1.1.1"), [2]);
+        table.forget(2);
+        assert_eq!(members(&mut table, 3, "239.1.1.1"), []);
+    }
+
+    #[test]
+    fn only_uplinks_have_queriers() {
+        let mut table = Memberships::default();
+        table.hear(s(0), PLACE, Origin::Port(1), &query("10.0.0.66"));
+        assert_eq!(table.querier(PLACE, Family::V4), None);
+        table.hear(s(0), PLACE, Origin::Uplink(7), &query("10.0.0.1"));
+        // A switch that only asks in a router's place does not displace one.
+        table.hear(s(1), PLACE, Origin::Uplink(8), &query("0.0.0.0"));
+        table.hear(s(1), PLACE, Origin::Uplink(8), &say("239.1.1.1", true));
+        assert_eq!(table.querier(PLACE, Family::V4), Some(7));
+        assert_eq!((table.querier(PLACE, Family::V6), table.groups().len()), (None, 0));
+        table.hear(s(2), PLACE, Origin::Uplink(7), &query("0.0.0.0"));
+        table.expire(s(256));
+        assert_eq!(table.querier(PLACE, Family::V4), Some(7));
+        table.expire(s(257));
+        assert_eq!(table.querier(PLACE, Family::V4), None);
+        table.hear(s(300), PLACE, Origin::Uplink(8), &query("fe80::1"));
+        assert_eq!(table.querier(PLACE, Family::V6), Some(8));
+        table.forget_uplink(8);
+        assert_eq!(table, Memberships::default());
+    }
+
+    #[test]
+    fn a_guest_cannot_fill_the_table() {
+        let mut table = Memberships::default();
+        let group =
+            |number: usize| IpAddr::from((0xef01_0000 + u32::try_from(number).unwrap()).to_be_bytes());
+        let join = |number| Message::Report(vec![Membership { group: group(number), is_member: true }]);
+        for number in 0..SNOOP_GROUPS_PER_PORT {
+            assert!(table.hear(s(0), PLACE, Origin::Port(1), &join(number)));
+        }
+        assert!(!table.hear(s(1), Place { vlan: 11, ..PLACE }, Origin::Port(1), &join(0)));
+        assert!(table.hear(s(1), PLACE, Origin::Port(1), &join(0)), "one that is known is repeated");
+        assert!(table.hear(s(1), PLACE, Origin::Port(2), &join(0)), "another port is not concerned");
+        assert!(table.expire(s(260)) && !table.expire(s(260)));
+        assert!(table.hear(s(260), PLACE, Origin::Port(1), &join(99_999)), "others have ended");
+        for port in 100.. {
+            if !(0..SNOOP_GROUPS_PER_PORT)
+                .all(|number| table.hear(s(260), PLACE, Origin::Port(port), &join(number)))
+            {
+                break;
+            }
+        }
+        assert_eq!(table.members.values().map(BTreeMap::len).sum::<usize>(), SNOOP_GROUPS);
+    }
+}

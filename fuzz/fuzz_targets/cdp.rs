@@ -1,0 +1,43 @@
+//! A CDP frame from a stranger on an uplink's segment.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use vswitch::discovery::cdp;
+use vswitch::frame::Sum;
+use vswitch::limits::DISCOVERY_TEXT;
+
+/// Where length, checksum and what it covers are.
+const LENGTH: usize = 12;
+const BODY: usize = 22;
+const CHECKSUM: usize = 24;
+
+fuzz_target!(|frame: &[u8]| {
+    read(frame);
+    // Strangers can count: with length and checksum put right.
+    let mut frame = frame.to_vec();
+    if let Ok(length) = u16::try_from(frame.len().saturating_sub(LENGTH + 2))
+        && frame.len() >= CHECKSUM + 2
+    {
+        frame[LENGTH..LENGTH + 2].copy_from_slice(&length.to_be_bytes());
+        frame[CHECKSUM..CHECKSUM + 2].fill(0);
+        let sum = Sum::default().with(&frame[BODY..]).checksum().to_be_bytes();
+        frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum);
+        read(&frame);
+    }
+});
+
+fn read(frame: &[u8]) {
+    let Some(info) = cdp::parse(frame) else { return };
+    let texts = [
+        info.device_id,
+        info.port_id,
+        info.software_version,
+        info.platform,
+        info.system_name,
+        info.system_oid,
+        info.location,
+    ];
+    for text in texts.into_iter().flatten() {
+        assert!(text.len() <= DISCOVERY_TEXT && !text.contains('\0'));
+    }
+}
