@@ -175,7 +175,7 @@ impl Lab {
         let shared = self.args.data.join("datastores/shared");
         let runtime = self.runtime.join(format!("h{number}"));
         let password = self.credentials.host_file.clone();
-        let pins = self.pins.of_host(number);
+        let pins = self.pins.of_host(&self.net.host(number));
         move || {
             std::fs::create_dir_all(&local)?;
             let mut command = in_namespace(&namespace, &program);

@@ -85,7 +85,9 @@ impl LabNet {
     /// Ends every process in the namespaces (the lab's own, VMs among them) and removes them.
     pub fn remove(&self) -> Result<()> {
         let mut names = vec![self.segment()];
-        names.extend((1..=self.hosts).map(|number| self.host(number)));
+        for number in 1..=self.hosts {
+            names.extend(namespaces_of(&self.host(number)));
+        }
         for name in names.iter().filter(|name| namespace_file(name).exists()) {
             for pid in processes_in(name)? {
                 // It may have ended by itself meanwhile.
@@ -111,6 +113,14 @@ pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command
 
 fn namespace_file(name: &str) -> PathBuf {
     Path::new("/run/netns").join(name)
+}
+
+/// A host's namespace, and those of its TCP/IP stacks.
+fn namespaces_of(host: &str) -> Vec<String> {
+    let stacks = format!("{host}-");
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name == host || name.starts_with(&stacks)).collect()
 }
 
 fn add_namespace(name: &str) -> Result<()> {

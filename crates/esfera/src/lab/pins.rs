@@ -22,9 +22,9 @@ impl Pins {
         Ok(pins)
     }
 
-    /// The directory of host `number`.
-    pub fn of_host(&self, number: usize) -> PathBuf {
-        self.0.join(format!("h{number}"))
+    /// The directory of a host; the namespaces of its TCP/IP stacks begin with its name.
+    pub fn of_host(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     /// Forgets all switches; their namespaces must be gone.

@@ -92,7 +92,8 @@ fn what_a_port_sends_meets_its_rules() {
     };
     let tagged = frame(OTHER, OWN, 0x8100);
     let service_tagged = frame(OTHER, OWN, 0x88a8);
-    let cases: Vec<(&str, u32, u16, Vec<u8>, Result<u32, Drop>)> = vec![
+    type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);
+    let cases: Vec<Case> = vec![
         ("to a neighbour", 0, 10, frame(OTHER, OWN, IPV4), Ok(2)),
         ("to the outside", 0, 10, frame(OUTSIDE, OWN, IPV4), Ok(3)),
         ("to a neighbour of another VLAN", 0, 20, frame(OTHER, OWN, IPV4), Ok(3)),
