@@ -3,9 +3,10 @@
 #ifndef ESFERA_LAYOUT_H
 #define ESFERA_LAYOUT_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 1
+#define LAYOUT 2
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -30,6 +31,15 @@ enum port_flag {
 	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. */
 	PORT_TEAMED = 1 << 4,
 	PORT_UPLINK = 1 << 5,
+	/* What costs nothing where it is not asked for. In a port it is about what the port sends, in a target about what the
+	 * target gets. */
+	PORT_SHAPED = 1 << 6,
+};
+
+/* Direction as a port's owner sees it: what it sends, and what is for it. */
+enum way {
+	WAY_FROM = 0,
+	WAY_TO = 1,
 };
 
 enum hashing {
@@ -120,6 +130,45 @@ struct counters {
 	__u64 to_multicast;
 	__u64 to_broadcast;
 	__u64 drops[DROP_REASONS];
+};
+
+struct way_key {
+	__u32 number;
+	/* enum way */
+	__u32 way;
+};
+
+/* Costs are in nanoseconds per byte, times 2 to this. */
+#define COST_SHIFT 16
+
+/* Traffic shaping of a port in one direction. A frame passes if neither rate has been used up for further ahead than this. */
+struct shaper {
+	__u64 average_cost;
+	__u64 average_ahead_ns;
+	__u64 peak_cost;
+	__u64 peak_ahead_ns;
+	/* The interface whose queues delay what is early; 0 if there is none. */
+	__u32 queue;
+	/* The port's own. */
+	__u32 ifindex;
+};
+
+/* Marks of frames on the switch's own interfaces: a kind, and a number that says more. */
+#define MARK_KIND 0xff000000U
+#define MARK_NUMBER 0x00ffffffU
+/* Delayed; the number is that of its bucket. */
+#define MARK_QUEUED 0xe5000000U
+
+/* The class of the queues that a bucket has is 1: and its number plus this. */
+#define QUEUE_MAJOR 0x00010000U
+#define QUEUE_FIRST 1
+
+/* Until when the bytes that have passed take up a rate. */
+struct bucket {
+	struct bpf_spin_lock lock;
+	__u32 reserved;
+	__u64 average_ns;
+	__u64 peak_ns;
 };
 
 #define STORM_WINDOW_NS 100000000ULL

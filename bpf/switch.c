@@ -1,10 +1,37 @@
 /* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
- * docs/virtual-switch.md says what they do and why. */
+ * `from_queue` goes on with what traffic shaping has delayed. docs/virtual-switch.md says what they do and why. */
 #include <stdbool.h>
 
 #include "deliver.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
+
+/* Sends on what a port has sent, once it is accepted. */
+static __always_inline int forward(struct __sk_buff *skb, const struct port *port, const struct frame *frame,
+				   __u32 ifindex, struct counters *mine)
+{
+	struct target *station;
+	struct group *group;
+
+	if (unlikely(is_group(frame->destination))) {
+		group = find_group(port->network, frame->vlan, frame->destination);
+		if (group)
+			copy_to(skb, group, frame, ifindex, 0, 0);
+		return send_up(skb, choose_uplink(skb, port, frame), frame, mine);
+	}
+	station = find_station(port->network, frame->vlan, frame->destination);
+	if (unlikely(port->flags & PORT_SNOOPED)) {
+		group = find_promiscuous(port->network, frame->vlan);
+		if (group)
+			copy_to(skb, group, frame, ifindex, station ? station->ifindex : 0, 0);
+	}
+	if (station) {
+		if (unlikely(station->ifindex == ifindex))
+			return drop(mine, DROP_UNKNOWN);
+		return deliver(skb, station, frame, mine);
+	}
+	return send_up(skb, choose_uplink(skb, port, frame), frame, mine);
+}
 
 SEC("classifier")
 int from_port(struct __sk_buff *skb)
@@ -12,8 +39,6 @@ int from_port(struct __sk_buff *skb)
 	__u32 ifindex = skb->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
 	struct counters *mine;
-	struct target *station;
-	struct group *group;
 	struct frame frame;
 
 	if (!port)
@@ -39,29 +64,20 @@ int from_port(struct __sk_buff *skb)
 	if (unlikely(is_control(&frame)))
 		return drop(mine, DROP_CONTROL);
 
-	if (unlikely(is_group(frame.destination))) {
-		if (is_storm(port))
-			return drop(mine, DROP_STORM);
-		count_from(mine, skb, frame.destination);
-		group = find_group(port->network, frame.vlan, frame.destination);
-		if (group)
-			copy_to(skb, group, &frame, ifindex, 0, 0);
-		return send_up(skb, choose_uplink(skb, port, &frame), &frame, mine);
-	}
+	if (unlikely(is_group(frame.destination)) && is_storm(port))
+		return drop(mine, DROP_STORM);
+	if (unlikely(port->flags & FROM_EXTRAS)) {
+		int extra = extras_from(skb, port);
 
+		if (extra < 0)
+			return TC_ACT_SHOT;
+		if (extra > 0) {
+			count_from(mine, skb, frame.destination);
+			return bpf_redirect(extra, 0);
+		}
+	}
 	count_from(mine, skb, frame.destination);
-	station = find_station(port->network, frame.vlan, frame.destination);
-	if (unlikely(port->flags & PORT_SNOOPED)) {
-		group = find_promiscuous(port->network, frame.vlan);
-		if (group)
-			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, 0);
-	}
-	if (station) {
-		if (unlikely(station->ifindex == ifindex))
-			return drop(mine, DROP_UNKNOWN);
-		return deliver(skb, station, &frame, mine);
-	}
-	return send_up(skb, choose_uplink(skb, port, &frame), &frame, mine);
+	return forward(skb, port, &frame, ifindex, mine);
 }
 
 SEC("classifier")
@@ -107,4 +123,32 @@ int from_uplink(struct __sk_buff *skb)
 			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, reverse);
 	}
 	return station ? deliver(skb, station, &frame, mine) : drop(mine, DROP_UNKNOWN);
+}
+
+SEC("classifier")
+int from_queue(struct __sk_buff *skb)
+{
+	__u32 place = skb->mark & MARK_NUMBER, ifindex;
+	struct way_key key = { .number = place / 2, .way = place % 2 };
+	struct shaper *shaper;
+	struct counters *mine;
+	struct port *port;
+	struct frame frame;
+
+	if ((skb->mark & MARK_KIND) != MARK_QUEUED)
+		return TC_ACT_SHOT;
+	shaper = bpf_map_lookup_elem(&shapers, &key);
+	if (!shaper)
+		return TC_ACT_SHOT;
+	skb->mark = 0;
+	ifindex = shaper->ifindex;
+	if (key.way == WAY_TO)
+		return bpf_redirect(ifindex, 0);
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	mine = counters_of(key.number);
+	if (!port || !mine || !read_frame(skb, &frame))
+		return TC_ACT_SHOT;
+	if (port->vlan != VLAN_TRUNK)
+		frame.vlan = port->vlan;
+	return forward(skb, port, &frame, ifindex, mine);
 }

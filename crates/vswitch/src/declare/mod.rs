@@ -5,7 +5,7 @@ mod policy;
 mod service;
 
 pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
-pub use policy::{Balancing, Override, Policy, Security, Teaming};
+pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
 pub use service::{BadService, Service};
 
 use serde::{Deserialize, Serialize};

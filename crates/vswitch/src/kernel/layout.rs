@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -20,6 +20,22 @@ pub const PORT_DEAF: u32 = 1 << 2;
 pub const PORT_SNOOPED: u32 = 1 << 3;
 pub const PORT_TEAMED: u32 = 1 << 4;
 pub const PORT_UPLINK: u32 = 1 << 5;
+/// In a port what it sends is shaped, in a target what it gets.
+pub const PORT_SHAPED: u32 = 1 << 6;
+
+/// What a port's owner sends, as a way.
+pub const WAY_FROM: u32 = 0;
+/// What is for a port's owner, as a way.
+pub const WAY_TO: u32 = 1;
+
+/// Costs are in nanoseconds per byte, times 2 to this.
+pub const COST_SHIFT: u32 = 16;
+/// Marks of frames on the switch's own interfaces: the kind, and that of a frame that was delayed.
+pub const MARK_KIND: u32 = 0xff00_0000;
+pub const MARK_QUEUED: u32 = 0xe500_0000;
+/// Class of the queue of a bucket: this and its place.
+pub const QUEUE_MAJOR: u32 = 0x1_0000;
+pub const QUEUE_FIRST: u32 = 1;
 
 pub const HASH_PORT: u8 = 0;
 pub const HASH_SOURCE_MAC: u8 = 1;
@@ -183,6 +199,39 @@ pub struct Storm {
     pub frames: u64,
 }
 
+/// Key of `shapers`: the number of a port, and a way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct WayKey {
+    pub number: u32,
+    pub way: u32,
+}
+
+/// Value of `shapers`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shaper {
+    pub average_cost: u64,
+    /// How far ahead the average may have been used up.
+    pub average_ahead_ns: u64,
+    pub peak_cost: u64,
+    pub peak_ahead_ns: u64,
+    /// The interface with the queues, 0 if there is none.
+    pub queue: u32,
+    /// The port's own.
+    pub ifindex: u32,
+}
+
+/// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bucket {
+    pub lock: u32,
+    pub reserved: u32,
+    pub average_ns: u64,
+    pub peak_ns: u64,
+}
+
 // SAFETY: each is `repr(C)` and made of integers without holes; see the test.
 unsafe impl aya::Pod for Port {}
 // SAFETY: as above.
@@ -199,6 +248,12 @@ unsafe impl aya::Pod for Team {}
 unsafe impl aya::Pod for Counters {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Storm {}
+// SAFETY: as above.
+unsafe impl aya::Pod for WayKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Shaper {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Bucket {}
 
 #[cfg(test)]
 mod tests {
@@ -233,6 +288,10 @@ mod tests {
         fields!(c, Team, "struct team": slot);
         fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
             to_packets, to_bytes, to_multicast, to_broadcast, drops);
+        fields!(c, WayKey, "struct way_key": number, way);
+        fields!(c, Shaper, "struct shaper": average_cost, average_ahead_ns, peak_cost,
+            peak_ahead_ns, queue, ifindex);
+        fields!(c, Bucket, "struct bucket": lock, reserved, average_ns, peak_ns);
         fields!(c, Storm, "struct storm": window_ns, frames);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
@@ -247,10 +306,19 @@ mod tests {
             ("PORT_SNOOPED", PORT_SNOOPED as usize),
             ("PORT_TEAMED", PORT_TEAMED as usize),
             ("PORT_UPLINK", PORT_UPLINK as usize),
+            ("PORT_SHAPED", PORT_SHAPED as usize),
+            ("WAY_FROM", WAY_FROM as usize),
+            ("WAY_TO", WAY_TO as usize),
+            ("COST_SHIFT", COST_SHIFT as usize),
+            ("MARK_KIND", MARK_KIND as usize),
+            ("MARK_QUEUED", MARK_QUEUED as usize),
+            ("QUEUE_MAJOR", QUEUE_MAJOR as usize),
+            ("QUEUE_FIRST", QUEUE_FIRST as usize),
             ("HASH_SOURCE_MAC", HASH_SOURCE_MAC.into()),
             ("HASH_IP", HASH_IP.into()),
             ("DROP_NO_PORT", Drop::NoPort as usize),
             ("DROP_FORGED", Drop::Forged as usize),
+            ("DROP_SHAPED", Drop::Shaped as usize),
             ("DROP_REFLECTION", Drop::Reflection as usize),
             ("DROP_SEND", Drop::Send as usize),
             ("DROP_REASONS", Drop::ALL.len()),

@@ -9,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::layout::*;
 use super::*;
-use crate::plan::Step;
+use crate::plan::{self, Extra, Step};
 
 const LOOPBACK: u32 = 1;
 const REDIRECT: u32 = 7;
@@ -53,10 +53,21 @@ impl Bench {
     }
 
     fn run(&mut self, program: Program, frame: &[u8]) -> u32 {
+        self.run_marked(program, frame, 0)
+    }
+
+    fn run_marked(&mut self, program: Program, frame: &[u8], mark: u32) -> u32 {
+        // `struct __sk_buff`, in which only the mark is set: its third word.
+        let mut context = vec![0; 192];
+        context[8..12].copy_from_slice(&mark.to_ne_bytes());
         let program = attach::program(&mut self.kernel.ebpf, program).unwrap();
         let mut out = vec![0; frame.len() + 64];
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
         program.test_run(options).unwrap().return_value
     }
 
@@ -83,6 +94,9 @@ fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec<u8> {
 
 const IPV4: u16 = 0x0800;
 
+/// Its name, flags and VLAN of the port, the frame, and the number of whom it goes to or why it is dropped.
+type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);
+
 #[test]
 fn what_a_port_sends_meets_its_rules() {
     let long = |bytes: usize| {
@@ -92,7 +106,7 @@ fn what_a_port_sends_meets_its_rules() {
     };
     let tagged = frame(OTHER, OWN, 0x8100);
     let service_tagged = frame(OTHER, OWN, 0x88a8);
-    let cases: Vec<(&str, u32, u16, Vec<u8>, Result<u32, Drop>)> = vec![
+    let cases: Vec<Case> = vec![
         ("to a neighbour", 0, 10, frame(OTHER, OWN, IPV4), Ok(2)),
         ("to the outside", 0, 10, frame(OUTSIDE, OWN, IPV4), Ok(3)),
         ("to a neighbour of another VLAN", 0, 20, frame(OTHER, OWN, IPV4), Ok(3)),
@@ -258,4 +272,62 @@ fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     let again = Kernel::open(&pins(bench.room.path())).unwrap();
     assert_eq!(again.read().unwrap(), before);
     assert_eq!(before.ports.len(), 1);
+}
+
+/// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
+fn slow(queue: u32) -> Shaper {
+    let cost = 1_000_000_000 << COST_SHIFT;
+    Shaper {
+        average_cost: cost,
+        average_ahead_ns: 150 * 1_000_000_000,
+        peak_cost: cost / 2,
+        peak_ahead_ns: 1 << 60,
+        queue,
+        ifindex: LOOPBACK,
+    }
+}
+
+fn shaper(way: u32, number: u32, queue: u32) -> Step {
+    Step::Extra(Extra::Shaper(WayKey { number, way }, Some(Box::new(slow(queue)))))
+}
+
+#[test]
+fn a_shaped_port_sends_no_more_than_its_burst() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    let sent = frame(OTHER, OWN, IPV4);
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "no shaper, no limit");
+    bench.apply(shaper(WAY_FROM, 1, 0));
+    for (name, verdict) in
+        [("first", REDIRECT), ("second", REDIRECT), ("the burst's last", REDIRECT), ("fourth", SHOT)]
+    {
+        assert_eq!(bench.run(Program::FromPort, &sent), verdict, "{name}");
+    }
+    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().to_packets), (1, 4));
+    bench.kernel.clear_counters(1).unwrap();
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "another port with this number begins anew");
+}
+
+#[test]
+fn what_is_too_much_for_a_target_is_its_drop() {
+    let mut bench = Bench::with_port(0, 10);
+    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    bench.apply(shaper(WAY_TO, 2, 0));
+    let verdicts: Vec<u32> = (0..5).map(|_| bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4))).collect();
+    assert_eq!(verdicts, [REDIRECT, REDIRECT, REDIRECT, SHOT, SHOT]);
+    let theirs = bench.kernel.counters(2).unwrap();
+    assert_eq!((theirs.to_packets, theirs.dropped(Drop::Shaped), bench.drops(Drop::Shaped)), (3, 2, 0));
+}
+
+#[test]
+fn what_waits_in_a_queue_is_counted_at_once_and_goes_on_from_there() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    bench.apply(shaper(WAY_FROM, 1, 70));
+    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+    let counted = |bench: &Bench, number| bench.kernel.counters(number).unwrap();
+    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 0));
+    assert_eq!(bench.run(Program::FromQueue, &frame(OTHER, OWN, IPV4)), SHOT, "without a mark");
+    let mark = MARK_QUEUED | plan::place(WayKey { number: 1, way: WAY_FROM });
+    assert_eq!(bench.run_marked(Program::FromQueue, &frame(OTHER, OWN, IPV4), mark), REDIRECT);
+    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 1));
 }
