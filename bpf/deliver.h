@@ -33,7 +33,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct target *t
 	int out = to->ifindex;
 
 	if (unlikely(to->flags & TO_EXTRAS)) {
-		out = extras_to(skb, to);
+		out = extras_to(skb, to->ifindex, to->number, to->flags, frame->vlan);
 		if (out == EXTRA_DEAF)
 			return drop(mine, DROP_DEAF);
 		if (out <= 0)
@@ -71,14 +71,14 @@ struct copying {
 	/* The uplink that it came by, if the reverse path matters. */
 	__u32 uplink;
 	__u8 destination[ETH_BYTES];
-	__u16 reserved;
+	__u16 vlan;
 };
 
 static long copy_to_member(__u32 index, struct copying *copying)
 {
 	struct member_key key = { .list = copying->list, .position = copying->first + index };
 	struct target *member = bpf_map_lookup_elem(&members, &key);
-	__u32 out;
+	__u32 out, mark = copying->skb->mark;
 
 	if (!member)
 		return 0;
@@ -88,16 +88,20 @@ static long copy_to_member(__u32 index, struct copying *copying)
 		return 0;
 	out = member->ifindex;
 	if (unlikely(member->flags & TO_EXTRAS)) {
-		int extra = extras_to(copying->skb, member);
+		int extra = extras_to(copying->skb, member->ifindex, member->number, member->flags,
+				      copying->vlan);
 
-		if (extra <= 0)
+		/* Copies of mirrors have had the tag of their VLAN. */
+		if (extra <= 0 || set_tag(copying->skb, member->vlan == VLAN_TRUNK ? copying->vlan : 0))
 			return 0;
 		out = extra;
 	}
 	count_to(member->number, copying->skb, copying->destination);
 	bpf_clone_redirect(copying->skb, out, 0);
-	if (unlikely(out != member->ifindex))
-		unmark(copying->skb);
+	if (unlikely(out != member->ifindex)) {
+		copying->skb->mark = mark;
+		copying->skb->priority = 0;
+	}
 	return 0;
 }
 
@@ -108,6 +112,7 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	__u32 untagged = group->untagged, tagged = group->tagged;
 	struct copying copying = {
 		.skb = skb, .list = group->list, .source = source, .other = other, .uplink = uplink,
+		.vlan = frame->vlan,
 	};
 
 	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);

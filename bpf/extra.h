@@ -3,12 +3,13 @@
 #define ESFERA_EXTRA_H
 
 #include "account.h"
+#include "mirror.h"
 #include "shape.h"
 
 /* Extras of what a port sends, once it is accepted. */
-#define FROM_EXTRAS PORT_SHAPED
+#define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
 /* What keeps a target from getting a frame, and its extras. */
-#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED)
+#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED)
 
 /* What becomes of a frame, if not an interface that it goes to. */
 enum extra {
@@ -18,38 +19,53 @@ enum extra {
 	EXTRA_DROPPED = -2,
 };
 
-/* For a frame that a port sends: the interface that it goes to instead, or an extra. */
-static __noinline int extras_from(struct __sk_buff *skb, const struct port *port)
+/* Copies a frame as it is in the switch, with the tag of its VLAN. */
+static __always_inline void mirror_port(struct __sk_buff *skb, __u32 number, __u32 way, __u16 vlan)
 {
-	if (port->flags & PORT_SHAPED) {
-		struct shaping shaping = shape(skb, port->number, WAY_FROM);
-
-		if (shaping.is_over) {
-			drop(counters_of(port->number), DROP_SHAPED);
-			return EXTRA_DROPPED;
-		}
-		if (shaping.queue)
-			return shaping.queue;
-	}
-	return EXTRA_GO_ON;
+	if (!set_tag(skb, vlan))
+		copy_to_mirrors(skb, number, 0, way);
 }
 
-/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. */
-static __noinline int extras_to(struct __sk_buff *skb, const struct target *to)
+/* For a frame that a port sends: the interface that it goes to instead, or an extra. A copy that enters here is not the port's. */
+__noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u32 vlan)
 {
-	if (to->flags & (PORT_BLOCKED | PORT_DEAF))
-		return EXTRA_DEAF;
-	if (to->flags & PORT_SHAPED) {
-		struct shaping shaping = shape(skb, to->number, WAY_TO);
+	struct shaping shaping = {};
 
-		if (shaping.is_over) {
-			drop(counters_of(to->number), DROP_SHAPED);
-			return EXTRA_DROPPED;
-		}
-		if (shaping.queue)
-			return shaping.queue;
+	if (is_copy(skb))
+		return EXTRA_GO_ON;
+	if (flags & PORT_SHAPED)
+		shaping = shape(skb, number, WAY_FROM);
+	if (shaping.is_over) {
+		drop(counters_of(number), DROP_SHAPED);
+		return EXTRA_DROPPED;
 	}
-	return to->ifindex;
+	if (flags & PORT_MIRRORED)
+		mirror_port(skb, number, WAY_FROM, vlan);
+	if (!shaping.queue)
+		return EXTRA_GO_ON;
+	enqueue(skb, &shaping);
+	return shaping.queue;
+}
+
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. Its tag may change. */
+__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u32 vlan)
+{
+	struct shaping shaping = {};
+
+	if (flags & (PORT_BLOCKED | PORT_DEAF))
+		return EXTRA_DEAF;
+	if (flags & PORT_SHAPED)
+		shaping = shape(skb, number, WAY_TO);
+	if (shaping.is_over) {
+		drop(counters_of(number), DROP_SHAPED);
+		return EXTRA_DROPPED;
+	}
+	if (flags & PORT_MIRRORED)
+		mirror_port(skb, number, WAY_TO, vlan);
+	if (!shaping.queue)
+		return ifindex;
+	enqueue(skb, &shaping);
+	return shaping.queue;
 }
 
 #endif

@@ -27,9 +27,11 @@ struct shaping {
 	bool is_over;
 	/* Where its queue is; 0 if it passes at once. */
 	__u32 queue;
+	/* Its bucket. */
+	__u32 place;
 };
 
-/* Pays for a frame. If there is a queue for it, it is marked for it. */
+/* Pays for a frame. */
 static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number, __u32 way)
 {
 	struct way_key key = { .number = number, .way = way };
@@ -37,7 +39,7 @@ static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number,
 	struct shaper *shaper = bpf_map_lookup_elem(&shapers, &key);
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
 	__u64 now, bytes, average_cost, peak_cost, average_limit, peak_limit;
-	struct shaping shaping = {};
+	struct shaping shaping = { .place = place };
 
 	if (!shaper || !bucket)
 		return shaping;
@@ -54,19 +56,15 @@ static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number,
 		bucket->peak_ns = (bucket->peak_ns > now ? bucket->peak_ns : now) + peak_cost;
 	}
 	bpf_spin_unlock(&bucket->lock);
-	if (!shaping.is_over && shaper->queue) {
-		shaping.queue = shaper->queue;
-		skb->mark = MARK_QUEUED | place;
-		skb->priority = QUEUE_MAJOR | (QUEUE_FIRST + place);
-	}
+	shaping.queue = shaper->queue;
 	return shaping;
 }
 
-/* For what else becomes of a frame whose copy is in a queue. */
-static __always_inline void unmark(struct __sk_buff *skb)
+/* Marks a frame for its queue. */
+static __always_inline void enqueue(struct __sk_buff *skb, const struct shaping *shaping)
 {
-	skb->mark = 0;
-	skb->priority = 0;
+	skb->mark = MARK_QUEUED | shaping->place;
+	skb->priority = QUEUE_MAJOR | (QUEUE_FIRST + shaping->place);
 }
 
 #endif

@@ -42,3 +42,9 @@ pub const MAX_RATE: u64 = 100_000_000_000;
 pub const QUEUE_TIME: Duration = Duration::from_millis(50);
 /// … or as long as so many bytes take, whichever is more.
 pub const QUEUE_BYTES: u64 = 128 << 10;
+/// Port mirroring sessions of one host.
+pub const MIRRORS: usize = 128;
+/// Destinations of one session. Times the sessions it equals `MAX_MIRRORS` of the layout.
+pub const MIRROR_DESTINATIONS: usize = 8;
+/// Least that a mirror keeps of a frame, in bytes (vSphere).
+pub const MIRROR_LENGTH: u32 = 60;

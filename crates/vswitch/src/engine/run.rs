@@ -15,7 +15,7 @@ use crate::declare::Declaration;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
-use crate::link::{Event, Events, Netlink, Pair, QUEUE, silence};
+use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
@@ -52,7 +52,7 @@ pub(super) struct Switching {
     pub(super) kernel: Kernel,
     pub(super) netlink: Netlink,
     packets: PacketSocket,
-    declared: Declaration,
+    pub(super) declared: Declaration,
     /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
     is_declared: bool,
     pub(super) links: Links,
@@ -126,7 +126,10 @@ impl Switching {
     async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Declare(declared, answer) => {
-                let result = match check_limits(&declared).and_then(|()| vmkernel::check(&declared)) {
+                let result = match check_limits(&declared)
+                    .and_then(|()| plan::check_mirrors(&declared))
+                    .and_then(|()| vmkernel::check(&declared))
+                {
                     Ok(()) => {
                         self.adapters.declare(&declared);
                         self.declared = vmkernel::with_ports(*declared);
@@ -234,6 +237,7 @@ impl Switching {
         }
         let queues = plan::queues(&self.declared, &self.links, &self.numbers);
         note(self.prepare_queues(&queues).await);
+        note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
         for step in difference(&self.actual, &tables) {
@@ -241,6 +245,7 @@ impl Switching {
         }
         note(self.attach().await);
         note(self.tidy_queues(&queues).await);
+        note(self.tidy_mirror().await);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
         first
@@ -282,7 +287,7 @@ impl Switching {
 
     /// The interfaces of the switch's own that are there.
     fn own(&self) -> impl Iterator<Item = (String, u32, Program)> {
-        let own = [(QUEUE, Program::FromQueue)];
+        let own = [(QUEUE, Program::FromQueue), (MIRROR, Program::FromMirror)];
         own.into_iter()
             .filter_map(|(pair, program)| Some((pair.far.into(), self.links.get(pair.far)?.index, program)))
     }

@@ -20,10 +20,12 @@ pub enum Program {
     FromUplink,
     /// At the far end of the switch's own queues.
     FromQueue,
+    /// Where copies of mirrors come out.
+    FromMirror,
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 3] = [Self::FromPort, Self::FromUplink, Self::FromQueue];
+    pub(super) const ALL: [Self; 4] = [Self::FromPort, Self::FromUplink, Self::FromQueue, Self::FromMirror];
 
     /// Its name in the object, and in the names of pins.
     fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Program {
             Self::FromPort => "from_port",
             Self::FromUplink => "from_uplink",
             Self::FromQueue => "from_queue",
+            Self::FromMirror => "from_mirror",
         }
     }
 }

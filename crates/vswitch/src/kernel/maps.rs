@@ -6,7 +6,7 @@ use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 
 use super::layout::{
-    Bucket, Counters, Group, MemberKey, Port, StationKey, Storm, Target, Team, WAY_FROM, WAY_TO,
+    Bucket, Counters, Group, MemberKey, Mirrored, Port, StationKey, Storm, Target, Team, WAY_FROM, WAY_TO,
 };
 use super::{Kernel, in_words};
 use crate::plan::{Actual, Extras, Step, Store};
@@ -97,6 +97,15 @@ impl Kernel {
         let mut sum = Counters::default();
         map.get(&number, 0).map_err(failed("counters"))?.iter().for_each(|one| sum.add(one));
         Ok(sum)
+    }
+
+    /// What a mirror has done.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn mirrored(&self, mirror: u32) -> Result<Mirrored> {
+        let map: Array<_, Mirrored> = self.map("mirrored_by")?.try_into().map_err(failed("mirrored_by"))?;
+        map.get(&mirror, 0).map_err(failed("mirrored_by"))
     }
 
     /// Begins to count anew at a number that another port had.

@@ -3,7 +3,7 @@
 
 use rtnetlink::{LinkUnspec, LinkVeth};
 
-use super::{Netlink, silence};
+use super::{Netlink, failed, offload, silence};
 use crate::Result;
 use crate::limits::OWN_MTU;
 
@@ -16,6 +16,18 @@ pub struct Pair {
 
 /// Traffic shaping: queues delay what enters.
 pub const QUEUE: Pair = Pair { near: "esf-queue", far: "esf-queue-out" };
+
+/// Mirroring: copies leave as they would be on a wire.
+pub const MIRROR: Pair = Pair { near: "esf-mirror", far: "esf-mirror-out" };
+
+/// Lets what enters a pair be cut into segments and get its checksums.
+///
+/// # Errors
+/// `Link`.
+pub fn leave_nothing(pair: Pair) -> Result<()> {
+    offload::leave_nothing(pair.near)
+        .map_err(|error| failed(pair.near, "let it leave no work to others")(&error))
+}
 
 impl Netlink {
     /// Makes a pair and sets it up.

@@ -26,7 +26,7 @@ fn any_tables() -> impl Strategy<Value = Tables> {
         prop::collection::btree_map(way, shaper, 0..4),
     )
         .prop_map(|(ports, stations, groups, teams, shapers)| {
-            let extras = Extras { shapers };
+            let extras = Extras { shapers, ..Extras::default() };
             Tables { ports, stations, groups, teams, extras }
         })
 }

@@ -7,7 +7,7 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{Shaper, WayKey};
+use crate::kernel::layout::{Copies, Mirror, Shaper, SourceKey, WayKey};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -89,4 +89,8 @@ macro_rules! tables {
 tables! {
     /// Traffic shaping.
     Shaper shapers: WayKey => Shaper;
+    /// Destinations of mirrors.
+    Mirror mirrors: u32 => Mirror;
+    /// What is mirrored.
+    Source sources: SourceKey => Copies;
 }

@@ -3,6 +3,7 @@
 mod difference;
 mod extras;
 mod failover;
+mod mirrors;
 mod shaping;
 mod tables;
 mod teams;
@@ -10,6 +11,7 @@ mod teams;
 pub use difference::{Actual, Step, difference};
 pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
+pub use mirrors::check_mirrors;
 pub use shaping::{Queue, Queues, place};
 #[cfg(test)]
 pub(crate) use tables::slot_of_mac;

@@ -2,26 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Tables};
 use crate::Mac;
 use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_SHAPED, PORT_SNOOPED,
-    PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO,
-    WayKey,
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_SHAPED,
+    PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, VLAN_ANY, VLAN_TRUNK,
+    WAY_FROM, WAY_TO, WayKey,
 };
 use crate::limits::STORM_FRAMES;
 use crate::link::QUEUE;
 
 /// A port whose interface is there, with what decides about it.
-struct Connected<'a> {
-    index: u32,
-    number: u32,
-    declared: &'a declare::Port,
-    switch: &'a Switch,
-    group: &'a PortGroup,
+pub(super) struct Connected<'a> {
+    pub index: u32,
+    pub number: u32,
+    pub declared: &'a declare::Port,
+    pub switch: &'a Switch,
+    pub group: &'a PortGroup,
     policy: Policy,
+    /// More flags of its entry and of its target, from what is declared of it elsewhere.
+    more: (u32, u32),
 }
 
 /// The declared ports whose interfaces and port groups are there.
@@ -30,7 +33,7 @@ fn connected<'a>(declared: &'a Declaration, links: &Links, numbers: &Numbers) ->
         let (index, number) = place(&port.interface, links, numbers)?;
         let (switch, group) = declared.port_group(port.port_group)?;
         let policy = switch.policy_of(group);
-        Some(Connected { index, number, declared: port, switch, group, policy })
+        Some(Connected { index, number, declared: port, switch, group, policy, more: (0, 0) })
     };
     declared.ports.iter().filter_map(connect).collect()
 }
@@ -51,7 +54,13 @@ pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queue
 
 /// Everything but the teams. `numbers` has a place for each interface that is declared and there.
 pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Tables {
-    let ports = connected(declared, links, numbers);
+    let mut ports = connected(declared, links, numbers);
+    let mirroring = mirroring(declared, &ports, links, numbers);
+    for port in &mut ports {
+        let mute = flag(mirroring.mute.contains(&port.index), PORT_BLOCKED);
+        let mirrored = |way| flag(mirroring.has(port.number, way), PORT_MIRRORED);
+        port.more = (mute | mirrored(WAY_FROM), mute | mirrored(WAY_TO));
+    }
     let queue = links.get(QUEUE.near).map_or(0, |link| link.index);
     let mut tables = Tables::default();
     // Networks and VLANs that some port listens to in promiscuous mode.
@@ -77,7 +86,8 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
         for (index, number) in switch.uplinks.iter().filter_map(|uplink| place(uplink, links, numbers)) {
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
-            let flags = PORT_UPLINK | snooped | teamed;
+            let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
+            let flags = PORT_UPLINK | snooped | teamed | mirrored;
             let uplink = Port {
                 number,
                 network: switch.number,
@@ -89,6 +99,7 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
             tables.ports.insert(index, uplink);
         }
     }
+    (tables.extras.mirrors, tables.extras.sources) = (mirroring.mirrors, mirroring.sources);
     tables
 }
 
@@ -159,7 +170,9 @@ impl Connected<'_> {
 
     /// What is about the frames that it gets.
     fn target_flags(&self) -> u32 {
-        self.flags() & (PORT_BLOCKED | PORT_DEAF) | flag(self.policy.inbound.enabled, PORT_SHAPED)
+        self.flags() & (PORT_BLOCKED | PORT_DEAF)
+            | flag(self.policy.inbound.enabled, PORT_SHAPED)
+            | self.more.1
     }
 
     fn hashing(&self) -> u8 {
@@ -171,7 +184,7 @@ impl Connected<'_> {
     }
 
     /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
-    fn slot(&self) -> u8 {
+    pub fn slot(&self) -> u8 {
         let slot = match self.policy.teaming.balancing {
             Balancing::SourceMac => slot_of_mac(self.station()),
             _ => self.number as usize % TEAM_SLOTS,
@@ -184,7 +197,7 @@ impl Connected<'_> {
             number: self.number,
             network: self.switch.number,
             team: self.group.number,
-            flags: self.flags() | more | flag(self.policy.outbound.enabled, PORT_SHAPED),
+            flags: self.flags() | more | self.more.0 | flag(self.policy.outbound.enabled, PORT_SHAPED),
             mtu: self.switch.mtu,
             vlan: self.group.vlan.number(),
             mac: self.station().0,
