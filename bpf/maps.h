@@ -64,4 +64,48 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } storms SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct way_key);
+	__type(value, struct shaper);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} shapers SEC(".maps");
+
+/* By twice the port's number plus the way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct bucket);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MIRRORS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct mirror);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} mirrors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_key);
+	__type(value, struct copies);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_MIRRORS);
+	__type(key, __u32);
+	__type(value, struct mirrored);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} mirrored_by SEC(".maps");
+
 #endif

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
 use vswitch::State;
-use vswitch::declare::{Adapter, Ipv4Config, Override, Policy, PortGroup, Service, StackName};
+use vswitch::declare::{
+    Adapter, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
+};
 use vswitch::vmkernel::AdapterState;
 
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
@@ -256,7 +258,7 @@ fn group_spec(switch: &StandardSwitch, group: &PortGroup) -> ty!(HostPortGroupSp
 
 /// A policy in which every item is said.
 fn whole(policy: &Policy) -> Override {
-    let (security, teaming) = (&policy.security, &policy.teaming);
+    let (security, teaming, shaping) = (&policy.security, &policy.teaming, &policy.outbound);
     Override {
         promiscuous: Some(security.promiscuous),
         mac_changes: Some(security.mac_changes),
@@ -266,6 +268,14 @@ fn whole(policy: &Policy) -> Override {
         notify_switches: Some(teaming.notify_switches),
         failback: Some(teaming.failback),
         order: Some((teaming.active.clone(), teaming.standby.clone())),
+        outbound: ShapingOverride {
+            enabled: Some(shaping.enabled),
+            average: Some(shaping.average),
+            peak: Some(shaping.peak),
+            burst: Some(shaping.burst),
+        },
+        // Standard switches shape what ports send only.
+        inbound: ShapingOverride::default(),
     }
 }
 
@@ -274,6 +284,8 @@ fn policy(policy: &Override) -> ty!(HostNetworkPolicy) {
     let order = policy.order.as_ref().map(|(active, standby)| {
         vim!(HostNicOrderPolicy { activeNic: active.clone(), standbyNic: standby.clone() })
     });
+    let shaping = &policy.outbound;
+    let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     vim!(HostNetworkPolicy {
         security: HostNetworkSecurityPolicy {
             allowPromiscuous: policy.promiscuous,
@@ -286,6 +298,12 @@ fn policy(policy: &Override) -> ty!(HostNetworkPolicy) {
             rollingOrder: policy.failback.map(|failback| !failback),
             failureCriteria: criteria,
             nicOrder: order,
+        },
+        shapingPolicy: HostNetworkTrafficShapingPolicy {
+            enabled: shaping.enabled,
+            averageBandwidth: shaping.average.map(long),
+            peakBandwidth: shaping.peak.map(long),
+            burstSize: shaping.burst.map(long),
         },
     })
 }

@@ -2,6 +2,8 @@
 //! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
 //! namespaces belong to threads.
 
+mod mirrors;
+mod queues;
 mod run;
 
 use std::path::PathBuf;

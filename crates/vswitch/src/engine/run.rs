@@ -9,12 +9,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::queues::Queueing;
 use super::{Command, Options, State};
 use crate::declare::Declaration;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
-use crate::link::{Event, Events, Netlink, silence};
+use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
@@ -47,23 +48,24 @@ pub(super) fn thread(
 }
 
 /// Everything that the thread knows.
-struct Switching {
-    kernel: Kernel,
-    netlink: Netlink,
+pub(super) struct Switching {
+    pub(super) kernel: Kernel,
+    pub(super) netlink: Netlink,
     packets: PacketSocket,
-    declared: Declaration,
+    pub(super) declared: Declaration,
     /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
     is_declared: bool,
-    links: Links,
+    pub(super) links: Links,
     numbers: Numbers,
     seats: Seats,
-    actual: Actual,
+    pub(super) actual: Actual,
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
     adapters: Adapters,
     /// What was wrong when everything was looked at last; it is said once.
     trouble: Option<String>,
     publish: watch::Sender<State>,
+    pub(super) queueing: Queueing,
 }
 
 impl Switching {
@@ -100,6 +102,7 @@ impl Switching {
             adapters,
             trouble: None,
             publish,
+            queueing: Queueing::default(),
         };
         Ok((switching, events))
     }
@@ -128,7 +131,10 @@ impl Switching {
     async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Declare(declared, answer) => {
-                let result = match check_limits(&declared).and_then(|()| vmkernel::check(&declared)) {
+                let result = match check_limits(&declared)
+                    .and_then(|()| plan::check_mirrors(&declared))
+                    .and_then(|()| vmkernel::check(&declared))
+                {
                     Ok(()) => {
                         self.adapters.declare(&declared);
                         self.declared = vmkernel::with_ports(*declared);
@@ -239,12 +245,17 @@ impl Switching {
                 note(self.step(&Step::Team(*number, Box::new(*team))));
             }
         }
+        let queues = plan::queues(&self.declared, &self.links, &self.numbers);
+        note(self.prepare_queues(&queues).await);
+        note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
         for step in difference(&self.actual, &tables) {
             note(self.step(&step));
         }
         note(self.attach().await);
+        note(self.tidy_queues(&queues).await);
+        note(self.tidy_mirror().await);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
         first
@@ -284,11 +295,18 @@ impl Switching {
             .filter_map(|(name, program)| Some((name.clone(), self.links.get(name)?.index, program)))
     }
 
+    /// The interfaces of the switch's own that are there.
+    fn own(&self) -> impl Iterator<Item = (String, u32, Program)> {
+        let own = [(QUEUE, Program::FromQueue), (MIRROR, Program::FromMirror)];
+        own.into_iter()
+            .filter_map(|(pair, program)| Some((pair.far.into(), self.links.get(pair.far)?.index, program)))
+    }
+
     /// Attaches what is not attached yet, and detaches what is no port any more.
     async fn attach(&mut self) -> Result<()> {
         let mut first = Ok(());
         let wanted: BTreeMap<u32, (String, Program)> =
-            self.wanted().map(|(name, index, program)| (index, (name, program))).collect();
+            self.wanted().chain(self.own()).map(|(name, index, program)| (index, (name, program))).collect();
         let names: BTreeMap<u32, String> =
             self.links.iter().map(|(name, link)| (link.index, name.clone())).collect();
         for (index, program) in self.kernel.attached() {
@@ -317,6 +335,15 @@ impl Switching {
         }
         self.attached.retain(|index, _| wanted.contains_key(index));
         first
+    }
+
+    /// Puts a program to work at the far end of a pair of the switch's own, before anything enters at the near end.
+    pub(super) async fn attach_own(&mut self, pair: Pair, program: Program) -> Result<()> {
+        if let Some(index) = self.links.get(pair.far).map(|link| link.index) {
+            self.attach_one(pair.far, index, program).await?;
+            self.attached.insert(index, (pair.far.into(), program));
+        }
+        Ok(())
     }
 
     async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 3;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -20,6 +20,40 @@ pub const PORT_DEAF: u32 = 1 << 2;
 pub const PORT_SNOOPED: u32 = 1 << 3;
 pub const PORT_TEAMED: u32 = 1 << 4;
 pub const PORT_UPLINK: u32 = 1 << 5;
+/// In a port what it sends is shaped, in a target what it gets.
+pub const PORT_SHAPED: u32 = 1 << 6;
+/// In a port what it sends is mirrored, in a target what it gets, in an uplink what it brings in some VLAN.
+pub const PORT_MIRRORED: u32 = 1 << 7;
+
+/// What a port's owner sends, as a way.
+pub const WAY_FROM: u32 = 0;
+/// What is for a port's owner, as a way.
+pub const WAY_TO: u32 = 1;
+/// What an uplink brings in a VLAN, as a way.
+pub const WAY_VLAN: u32 = 2;
+
+/// Mirrors that a source may have.
+pub const MAX_COPIES: usize = 8;
+pub const ENCAPSULATE_NOT: u8 = 0;
+pub const ENCAPSULATE_GRE: u8 = 1;
+pub const ENCAPSULATE_ERSPAN2: u8 = 2;
+pub const ENCAPSULATE_ERSPAN3: u8 = 3;
+pub const MIRROR_STRIP: u32 = 1 << 0;
+pub const MIRROR_ENTER: u32 = 1 << 1;
+pub const MIRROR_FINE_TIME: u32 = 1 << 2;
+pub const MIRROR_TEAMED: u32 = 1 << 3;
+
+/// Costs are in nanoseconds per byte, times 2 to this.
+pub const COST_SHIFT: u32 = 16;
+/// Marks of frames on the switch's own interfaces: the kind, and that of a frame that was delayed.
+pub const MARK_KIND: u32 = 0xff00_0000;
+pub const MARK_QUEUED: u32 = 0xe500_0000;
+/// A copy of a mirror, and what is added if it was for the port.
+pub const MARK_COPY: u32 = 0xe600_0000;
+pub const MARK_COPY_TO: u32 = 0x0080_0000;
+/// Class of the queue of a bucket: this and its place.
+pub const QUEUE_MAJOR: u32 = 0x1_0000;
+pub const QUEUE_FIRST: u32 = 1;
 
 pub const HASH_PORT: u8 = 0;
 pub const HASH_SOURCE_MAC: u8 = 1;
@@ -183,6 +217,90 @@ pub struct Storm {
     pub frames: u64,
 }
 
+/// Key of `shapers`: the number of a port, and a way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct WayKey {
+    pub number: u32,
+    pub way: u32,
+}
+
+/// Value of `shapers`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shaper {
+    pub average_cost: u64,
+    /// How far ahead the average may have been used up.
+    pub average_ahead_ns: u64,
+    pub peak_cost: u64,
+    pub peak_ahead_ns: u64,
+    /// The interface with the queues, 0 if there is none.
+    pub queue: u32,
+    /// The port's own.
+    pub ifindex: u32,
+}
+
+/// Key of `sources`: the number of a port or of a network, and a way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SourceKey {
+    pub of: u32,
+    pub vlan: u16,
+    pub way: u16,
+}
+
+/// Value of `sources`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// The interface that copies are sent to.
+    pub ifindex: u32,
+    pub count: u32,
+    pub mirror: [u32; MAX_COPIES],
+}
+
+/// Value of `mirrors`: one destination of a session.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mirror {
+    pub ifindex: u32,
+    pub flags: u32,
+    /// One of so many frames.
+    pub every: u32,
+    /// Bytes that are kept, 0 for all.
+    pub snap: u32,
+    pub team: u32,
+    /// The tag that the copy gets, 0 for none.
+    pub vlan: u16,
+    pub session: u16,
+    pub encapsulation: u8,
+    pub class_of_service: u8,
+    pub slot: u8,
+    pub reserved: u8,
+    pub source_ip: [u8; 4],
+    pub destination_ip: [u8; 4],
+    pub source: [u8; 6],
+    pub next_hop: [u8; 6],
+}
+
+/// Value of `mirrored_by`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mirrored {
+    pub seen: u64,
+    pub sent: u64,
+}
+
+/// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bucket {
+    pub lock: u32,
+    pub reserved: u32,
+    pub average_ns: u64,
+    pub peak_ns: u64,
+}
+
 // SAFETY: each is `repr(C)` and made of integers without holes; see the test.
 unsafe impl aya::Pod for Port {}
 // SAFETY: as above.
@@ -199,6 +317,20 @@ unsafe impl aya::Pod for Team {}
 unsafe impl aya::Pod for Counters {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Storm {}
+// SAFETY: as above.
+unsafe impl aya::Pod for WayKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Shaper {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Bucket {}
+// SAFETY: as above.
+unsafe impl aya::Pod for SourceKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Copies {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Mirror {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Mirrored {}
 
 #[cfg(test)]
 mod tests {
@@ -233,6 +365,15 @@ mod tests {
         fields!(c, Team, "struct team": slot);
         fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
             to_packets, to_bytes, to_multicast, to_broadcast, drops);
+        fields!(c, WayKey, "struct way_key": number, way);
+        fields!(c, Shaper, "struct shaper": average_cost, average_ahead_ns, peak_cost,
+            peak_ahead_ns, queue, ifindex);
+        fields!(c, Bucket, "struct bucket": lock, reserved, average_ns, peak_ns);
+        fields!(c, SourceKey, "struct source_key": of, vlan, way);
+        fields!(c, Copies, "struct copies": ifindex, count, mirror);
+        fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,
+            class_of_service, slot, reserved, source_ip, destination_ip, source, next_hop);
+        fields!(c, Mirrored, "struct mirrored": seen, sent);
         fields!(c, Storm, "struct storm": window_ns, frames);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
@@ -247,10 +388,33 @@ mod tests {
             ("PORT_SNOOPED", PORT_SNOOPED as usize),
             ("PORT_TEAMED", PORT_TEAMED as usize),
             ("PORT_UPLINK", PORT_UPLINK as usize),
+            ("PORT_SHAPED", PORT_SHAPED as usize),
+            ("WAY_FROM", WAY_FROM as usize),
+            ("WAY_TO", WAY_TO as usize),
+            ("PORT_MIRRORED", PORT_MIRRORED as usize),
+            ("WAY_VLAN", WAY_VLAN as usize),
+            ("MAX_COPIES", MAX_COPIES),
+            ("ENCAPSULATE_NOT", ENCAPSULATE_NOT.into()),
+            ("ENCAPSULATE_GRE", ENCAPSULATE_GRE.into()),
+            ("ENCAPSULATE_ERSPAN2", ENCAPSULATE_ERSPAN2.into()),
+            ("ENCAPSULATE_ERSPAN3", ENCAPSULATE_ERSPAN3.into()),
+            ("MIRROR_STRIP", MIRROR_STRIP as usize),
+            ("MIRROR_ENTER", MIRROR_ENTER as usize),
+            ("MIRROR_FINE_TIME", MIRROR_FINE_TIME as usize),
+            ("MIRROR_TEAMED", MIRROR_TEAMED as usize),
+            ("MARK_COPY", MARK_COPY as usize),
+            ("MARK_COPY_TO", MARK_COPY_TO as usize),
+            ("MAX_MIRRORS", crate::limits::MIRRORS * crate::limits::MIRROR_DESTINATIONS),
+            ("COST_SHIFT", COST_SHIFT as usize),
+            ("MARK_KIND", MARK_KIND as usize),
+            ("MARK_QUEUED", MARK_QUEUED as usize),
+            ("QUEUE_MAJOR", QUEUE_MAJOR as usize),
+            ("QUEUE_FIRST", QUEUE_FIRST as usize),
             ("HASH_SOURCE_MAC", HASH_SOURCE_MAC.into()),
             ("HASH_IP", HASH_IP.into()),
             ("DROP_NO_PORT", Drop::NoPort as usize),
             ("DROP_FORGED", Drop::Forged as usize),
+            ("DROP_SHAPED", Drop::Shaped as usize),
             ("DROP_REFLECTION", Drop::Reflection as usize),
             ("DROP_SEND", Drop::Send as usize),
             ("DROP_REASONS", Drop::ALL.len()),

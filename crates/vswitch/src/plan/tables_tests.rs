@@ -107,3 +107,21 @@ fn ports_without_interface_or_port_group_are_left_out() {
     assert!(tables.stations.is_empty() && tables.groups.is_empty());
     assert_eq!(tables.ports.keys().copied().collect::<Vec<_>>(), [90, 91]);
 }
+
+#[test]
+fn shaping_marks_ports_for_what_they_send_and_targets_for_what_they_get() {
+    let on = declare::ShapingOverride { enabled: Some(true), ..Default::default() };
+    let switch = switch(vec![
+        group(1, 0, declare::Override { outbound: on, ..Default::default() }),
+        group(2, 0, declare::Override { inbound: on, ..Default::default() }),
+    ]);
+    let ports = vec![port("t1", 1, 1), port("t2", 2, 2)];
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
+    let station = |last| tables.stations[&StationKey { network: 7, vlan: 0, mac: mac(last).0 }];
+    let sends = |index: u32| tables.ports[&index].flags & PORT_SHAPED != 0;
+    assert_eq!((sends(1), station(1).flags), (true, 0));
+    assert_eq!((sends(2), station(2).flags), (false, PORT_SHAPED));
+    let keys = [WayKey { number: 10, way: WAY_FROM }, WayKey { number: 20, way: WAY_TO }];
+    assert_eq!(tables.extras.shapers.keys().copied().collect::<Vec<_>>(), keys);
+    assert_eq!(tables.extras.shapers.values().map(|shaper| shaper.ifindex).collect::<Vec<_>>(), [1, 2]);
+}
