@@ -28,36 +28,41 @@ static __always_inline struct target *find_station(__u32 network, __u16 vlan, co
 }
 
 static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,
-				   struct counters *mine)
+				   const struct origin *origin)
 {
+	__u16 tag = to->vlan == VLAN_TRUNK ? frame->vlan : 0;
 	int out = to->ifindex;
 
 	if (unlikely(to->flags & TO_EXTRAS)) {
-		out = extras_to(skb, to->ifindex, to->number, to->flags, frame->vlan);
+		out = extras_to(skb, to->ifindex, to->number, to->flags,
+				(__u32)tag << 16 | frame->vlan);
 		if (out == EXTRA_DEAF)
-			return drop(mine, DROP_DEAF);
+			return drop(skb, origin, DROP_DEAF);
 		if (out <= 0)
 			return TC_ACT_SHOT;
 	}
-	if (unlikely(set_tag(skb, to->vlan == VLAN_TRUNK ? frame->vlan : 0)))
-		return drop(mine, DROP_SEND);
+	if (unlikely(set_tag(skb, tag)))
+		return drop(skb, origin, DROP_SEND);
 	count_to(to->number, skb, frame->destination);
 	return bpf_redirect(out, 0);
 }
 
 /* Sends the frame by an uplink as it is to be on the wire. */
 static __always_inline int send_up(struct __sk_buff *skb, const struct uplink *uplink, const struct frame *frame,
-				   struct counters *mine)
+				   const struct origin *origin)
 {
-	__u32 ifindex, number;
+	__u32 ifindex, number, flags;
 
 	if (!uplink)
-		return drop(mine, DROP_NO_UPLINK);
+		return drop(skb, origin, DROP_NO_UPLINK);
 	ifindex = uplink->ifindex;
 	number = uplink->number;
+	flags = uplink->flags;
 	if (unlikely(set_tag(skb, frame->vlan)))
-		return drop(mine, DROP_SEND);
+		return drop(skb, origin, DROP_SEND);
 	count_to(number, skb, frame->destination);
+	if (unlikely(flags & PORT_CAPTURED))
+		capture(skb, number, POINT_TO, 0);
 	return bpf_redirect(ifindex, 0);
 }
 
@@ -88,11 +93,11 @@ static long copy_to_member(__u32 index, struct copying *copying)
 		return 0;
 	out = member->ifindex;
 	if (unlikely(member->flags & TO_EXTRAS)) {
+		__u16 tag = member->vlan == VLAN_TRUNK ? copying->vlan : 0;
 		int extra = extras_to(copying->skb, member->ifindex, member->number, member->flags,
-				      copying->vlan);
+				      (__u32)tag << 16 | copying->vlan);
 
-		/* Copies of mirrors have had the tag of their VLAN. */
-		if (extra <= 0 || set_tag(copying->skb, member->vlan == VLAN_TRUNK ? copying->vlan : 0))
+		if (extra <= 0)
 			return 0;
 		out = extra;
 	}

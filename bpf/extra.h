@@ -9,7 +9,7 @@
 /* Extras of what a port sends, once it is accepted. */
 #define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
 /* What keeps a target from getting a frame, and its extras. */
-#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED)
+#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED)
 
 /* What becomes of a frame, if not an interface that it goes to. */
 enum extra {
@@ -18,6 +18,15 @@ enum extra {
 	/* Dropped, and counted where it was dropped. */
 	EXTRA_DROPPED = -2,
 };
+
+/* Drops what is too much for a port. */
+static __always_inline void drop_shaped(struct __sk_buff *skb, __u32 number, __u32 flags)
+{
+	struct origin origin = { .mine = counters_of(number), .number = number, .flags = flags };
+
+	if (origin.mine)
+		drop(skb, &origin, DROP_SHAPED);
+}
 
 /* Copies a frame as it is in the switch, with the tag of its VLAN. */
 static __always_inline void mirror_port(struct __sk_buff *skb, __u32 number, __u32 way, __u16 vlan)
@@ -36,7 +45,7 @@ __noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u
 	if (flags & PORT_SHAPED)
 		shaping = shape(skb, number, WAY_FROM);
 	if (shaping.is_over) {
-		drop(counters_of(number), DROP_SHAPED);
+		drop_shaped(skb, number, flags);
 		return EXTRA_DROPPED;
 	}
 	if (flags & PORT_MIRRORED)
@@ -47,9 +56,11 @@ __noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u
 	return shaping.queue;
 }
 
-/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. Its tag may change. */
-__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u32 vlan)
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. `vlans` is the VLAN that it is in
+ * and, in the upper half, the tag that it gets. */
+__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u32 vlans)
 {
+	__u16 vlan = vlans, tag = vlans >> 16;
 	struct shaping shaping = {};
 
 	if (flags & (PORT_BLOCKED | PORT_DEAF))
@@ -57,11 +68,15 @@ __noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u
 	if (flags & PORT_SHAPED)
 		shaping = shape(skb, number, WAY_TO);
 	if (shaping.is_over) {
-		drop(counters_of(number), DROP_SHAPED);
+		drop_shaped(skb, number, flags);
 		return EXTRA_DROPPED;
 	}
 	if (flags & PORT_MIRRORED)
 		mirror_port(skb, number, WAY_TO, vlan);
+	if (set_tag(skb, tag))
+		return EXTRA_DROPPED;
+	if (flags & PORT_CAPTURED)
+		capture(skb, number, POINT_TO, 0);
 	if (!shaping.queue)
 		return ifindex;
 	enqueue(skb, &shaping);

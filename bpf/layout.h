@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 3
+#define LAYOUT 4
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -36,6 +36,8 @@ enum port_flag {
 	PORT_SHAPED = 1 << 6,
 	/* In an uplink: frames of some of its VLANs are mirrored. */
 	PORT_MIRRORED = 1 << 7,
+	/* Someone looks at its frames, at one point or another. */
+	PORT_CAPTURED = 1 << 8,
 };
 
 /* Direction as a port's owner sees it: what it sends, and what is for it. */
@@ -99,6 +101,7 @@ struct member_key {
 struct uplink {
 	__u32 ifindex;
 	__u32 number;
+	__u32 flags;
 };
 
 struct team {
@@ -242,6 +245,50 @@ struct mirror {
 struct mirrored {
 	__u64 seen;
 	__u64 sent;
+};
+
+#define MAX_CAPTURES 8
+#define MAX_SNAP 9216
+#define CAPTURE_BYTES (4 << 20)
+
+enum point {
+	/* What a port sends, or an uplink brings, before anything is decided. */
+	POINT_FROM = 0,
+	/* What leaves by a port or an uplink. */
+	POINT_TO = 1,
+	POINT_DROPPED = 2,
+};
+
+struct point_key {
+	__u32 number;
+	/* enum point */
+	__u32 point;
+};
+
+/* Who looks at a point. */
+struct capture {
+	/* A bit for each capture. */
+	__u32 captures;
+	/* Most bytes of a frame that one of them wants. */
+	__u32 snap;
+};
+
+#define CAPTURED_TAG 0x10000
+
+/* What is told of a frame, before its bytes. */
+struct captured {
+	__u64 time_ns;
+	__u32 captures;
+	__u32 number;
+	__u32 point;
+	/* enum drop */
+	__u32 reason;
+	/* Of the frame without its tag, and how much of it follows. */
+	__u32 length;
+	__u32 taken;
+	/* The tag, with CAPTURED_TAG if there is one. */
+	__u32 tag;
+	__u32 reserved;
 };
 
 #define STORM_WINDOW_NS 100000000ULL

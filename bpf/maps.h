@@ -108,4 +108,41 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } mirrored_by SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 3 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct point_key);
+	__type(value, struct capture);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captures SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CAPTURE_BYTES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captured SEC(".maps");
+
+/* Frames that found no room, by capture. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CAPTURES);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captures_lost SEC(".maps");
+
+struct capture_room {
+	struct captured head;
+	__u8 bytes[MAX_SNAP];
+};
+
+/* Where a frame is put together; of no interest to anyone else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct capture_room);
+} capture_rooms SEC(".maps");
+
 #endif

@@ -9,7 +9,7 @@ char LICENSE[] SEC("license") = "Apache-2.0";
 
 /* Sends on what a port has sent, once it is accepted. */
 static __always_inline int forward(struct __sk_buff *skb, const struct port *port, const struct frame *frame,
-				   __u32 ifindex, struct counters *mine)
+				   __u32 ifindex, const struct origin *origin)
 {
 	struct target *station;
 	struct group *group;
@@ -18,7 +18,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		group = find_group(port->network, frame->vlan, frame->destination);
 		if (group)
 			copy_to(skb, group, frame, ifindex, 0, 0);
-		return send_up(skb, choose_uplink(skb, port, frame), frame, mine);
+		return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 	}
 	station = find_station(port->network, frame->vlan, frame->destination);
 	if (unlikely(port->flags & PORT_SNOOPED)) {
@@ -28,10 +28,10 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 	}
 	if (station) {
 		if (unlikely(station->ifindex == ifindex))
-			return drop(mine, DROP_UNKNOWN);
-		return deliver(skb, station, frame, mine);
+			return drop(skb, origin, DROP_UNKNOWN);
+		return deliver(skb, station, frame, origin);
 	}
-	return send_up(skb, choose_uplink(skb, port, frame), frame, mine);
+	return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 }
 
 SEC("classifier")
@@ -39,46 +39,49 @@ int from_port(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
-	struct counters *mine;
+	struct origin origin;
 	struct frame frame;
 
 	if (!port)
 		return TC_ACT_SHOT;
-	mine = counters_of(port->number);
-	if (!mine)
+	if (!begin(&origin, port))
 		return TC_ACT_SHOT;
-	if (unlikely(port->flags & PORT_BLOCKED))
-		return drop(mine, DROP_BLOCKED);
+	if (unlikely(port->flags & (PORT_BLOCKED | PORT_CAPTURED))) {
+		if (port->flags & PORT_CAPTURED)
+			capture(skb, port->number, POINT_FROM, 0);
+		if (port->flags & PORT_BLOCKED)
+			return drop(skb, &origin, DROP_BLOCKED);
+	}
 	if (!read_frame(skb, &frame) || is_group(frame.source))
-		return drop(mine, DROP_MALFORMED);
+		return drop(skb, &origin, DROP_MALFORMED);
 	if (!same_mac(frame.source, port->mac) && !(port->flags & PORT_FORGED))
-		return drop(mine, DROP_FORGED);
+		return drop(skb, &origin, DROP_FORGED);
 	if (port->vlan != VLAN_TRUNK) {
 		if (unlikely(skb->vlan_present || is_tag(frame.protocol)))
-			return drop(mine, DROP_TAGGED);
+			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
 	} else if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q))) {
-		return drop(mine, DROP_TAGGED);
+		return drop(skb, &origin, DROP_TAGGED);
 	}
 	if (unlikely(is_oversize(skb, port->mtu)))
-		return drop(mine, DROP_OVERSIZE);
+		return drop(skb, &origin, DROP_OVERSIZE);
 	if (unlikely(is_control(&frame)))
-		return drop(mine, DROP_CONTROL);
+		return drop(skb, &origin, DROP_CONTROL);
 
 	if (unlikely(is_group(frame.destination)) && is_storm(port))
-		return drop(mine, DROP_STORM);
+		return drop(skb, &origin, DROP_STORM);
 	if (unlikely(port->flags & FROM_EXTRAS)) {
 		int extra = extras_from(skb, port->number, port->flags, frame.vlan);
 
 		if (extra < 0)
 			return TC_ACT_SHOT;
 		if (extra > 0) {
-			count_from(mine, skb, frame.destination);
+			count_from(origin.mine, skb, frame.destination);
 			return bpf_redirect(extra, 0);
 		}
 	}
-	count_from(mine, skb, frame.destination);
-	return forward(skb, port, &frame, ifindex, mine);
+	count_from(origin.mine, skb, frame.destination);
+	return forward(skb, port, &frame, ifindex, &origin);
 }
 
 SEC("classifier")
@@ -86,31 +89,33 @@ int from_uplink(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex, reverse;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
-	struct counters *mine;
+	struct origin origin;
 	struct target *station;
 	struct group *group;
 	struct frame frame;
 
 	if (!port)
 		return TC_ACT_SHOT;
-	mine = counters_of(port->number);
-	if (!mine)
+	if (!begin(&origin, port))
 		return TC_ACT_SHOT;
+	if (unlikely(port->flags & PORT_CAPTURED))
+		capture(skb, port->number, POINT_FROM, 0);
 	if (!read_frame(skb, &frame) || is_group(frame.source))
-		return drop(mine, DROP_MALFORMED);
+		return drop(skb, &origin, DROP_MALFORMED);
 	if (unlikely(is_control(&frame)))
 		return TC_ACT_OK;
-	if (unlikely(port->flags & PORT_BLOCKED))
-		return drop(mine, DROP_BLOCKED);
 	if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)))
-		return drop(mine, DROP_TAGGED);
+		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))
-		return drop(mine, DROP_OVERSIZE);
-	if (unlikely(port->flags & PORT_MIRRORED))
+		return drop(skb, &origin, DROP_OVERSIZE);
+	if (unlikely(port->flags & (PORT_BLOCKED | PORT_MIRRORED))) {
+		if (port->flags & PORT_BLOCKED)
+			return drop(skb, &origin, DROP_BLOCKED);
 		copy_to_mirrors(skb, port->network, frame.vlan, WAY_VLAN);
+	}
 	if (unlikely(find_station(port->network, frame.vlan, frame.source)))
-		return drop(mine, DROP_REFLECTION);
-	count_from(mine, skb, frame.destination);
+		return drop(skb, &origin, DROP_REFLECTION);
+	count_from(origin.mine, skb, frame.destination);
 
 	reverse = port->flags & PORT_TEAMED ? ifindex : 0;
 	if (unlikely(is_group(frame.destination))) {
@@ -125,7 +130,7 @@ int from_uplink(struct __sk_buff *skb)
 		if (group)
 			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, reverse);
 	}
-	return station ? deliver(skb, station, &frame, mine) : drop(mine, DROP_UNKNOWN);
+	return station ? deliver(skb, station, &frame, &origin) : drop(skb, &origin, DROP_UNKNOWN);
 }
 
 SEC("classifier")
@@ -134,7 +139,7 @@ int from_queue(struct __sk_buff *skb)
 	__u32 place = skb->mark & MARK_NUMBER, ifindex;
 	struct way_key key = { .number = place / 2, .way = place % 2 };
 	struct shaper *shaper;
-	struct counters *mine;
+	struct origin origin;
 	struct port *port;
 	struct frame frame;
 
@@ -148,12 +153,11 @@ int from_queue(struct __sk_buff *skb)
 	if (key.way == WAY_TO)
 		return bpf_redirect(ifindex, 0);
 	port = bpf_map_lookup_elem(&ports, &ifindex);
-	mine = counters_of(key.number);
-	if (!port || !mine || !read_frame(skb, &frame))
+	if (!port || !begin(&origin, port) || !read_frame(skb, &frame))
 		return TC_ACT_SHOT;
 	if (port->vlan != VLAN_TRUNK)
 		frame.vlan = port->vlan;
-	return forward(skb, port, &frame, ifindex, mine);
+	return forward(skb, port, &frame, ifindex, &origin);
 }
 
 SEC("classifier")

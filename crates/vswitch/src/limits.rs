@@ -96,3 +96,11 @@ pub const MIRRORS: usize = 128;
 pub const MIRROR_DESTINATIONS: usize = 8;
 /// Least that a mirror keeps of a frame, in bytes (vSphere).
 pub const MIRROR_LENGTH: u32 = 60;
+/// Captures at one time. Equals `MAX_CAPTURES` of the layout.
+pub const CAPTURES: usize = 8;
+/// Most that a capture takes of a frame, in bytes. Equals `MAX_SNAP` of the layout.
+pub const CAPTURE_LENGTH: u32 = 9216;
+/// Frames that wait for who reads a capture.
+pub const CAPTURE_FRAMES: usize = 1024;
+/// Frames that the engine hands to captures before it looks whether there is something else to do.
+pub const CAPTURE_BATCH: usize = 256;

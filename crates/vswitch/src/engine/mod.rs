@@ -2,6 +2,7 @@
 //! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
 //! namespaces belong to threads.
 
+mod captures;
 mod mirrors;
 mod queues;
 mod run;
@@ -11,6 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::kernel::layout::Counters;
 use crate::limits::COMMANDS;
@@ -44,6 +46,7 @@ pub struct State {
 
 enum Command {
     Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
+    Capture(Filter, oneshot::Sender<Result<Captures>>),
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
 }
 
@@ -78,6 +81,16 @@ impl Engine {
     pub async fn declare(&self, declaration: Declaration) -> Result<()> {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Declare(Box::new(declaration), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// Looks at frames from now on, until the answer is dropped.
+    ///
+    /// # Errors
+    /// `Limit` if there are too many captures already; `Map`.
+    pub async fn capture(&self, filter: Filter) -> Result<Captures> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Capture(filter, answer)).await?;
         result.await.map_err(|_| Error::Ended)?
     }
 

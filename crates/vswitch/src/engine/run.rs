@@ -9,11 +9,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::captures::filled;
 use super::queues::Queueing;
 use super::{Command, Options, State};
+use crate::capture::Capturing;
 use crate::declare::Declaration;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
-use crate::kernel::{Kernel, Program};
+use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
@@ -56,7 +58,7 @@ pub(super) struct Switching {
     /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
     is_declared: bool,
     pub(super) links: Links,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     seats: Seats,
     pub(super) actual: Actual,
     /// Interfaces with our program, by ifindex.
@@ -66,6 +68,8 @@ pub(super) struct Switching {
     trouble: Option<String>,
     publish: watch::Sender<State>,
     pub(super) queueing: Queueing,
+    pub(super) ring: Ring,
+    pub(super) capturing: Capturing,
 }
 
 impl Switching {
@@ -77,7 +81,8 @@ impl Switching {
             entered
                 .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
         }
-        let kernel = Kernel::open(&options.pins)?;
+        let mut kernel = Kernel::open(&options.pins)?;
+        let ring = kernel.take_captured()?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
@@ -103,6 +108,8 @@ impl Switching {
             trouble: None,
             publish,
             queueing: Queueing::default(),
+            ring,
+            capturing: Capturing::default(),
         };
         Ok((switching, events))
     }
@@ -123,7 +130,11 @@ impl Switching {
                     None => break,
                 },
                 () = leases.notified() => self.look_at_adapters().await,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => {
+                    self.end_captures().await;
+                    self.look().await;
+                }
+                () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
     }
@@ -144,6 +155,9 @@ impl Switching {
                     Err(error) => Err(error),
                 };
                 let _ = answer.send(result);
+            }
+            Command::Capture(filter, answer) => {
+                let _ = answer.send(self.capture(filter).await);
             }
             Command::Counters(interface, answer) => {
                 let _ = answer.send(self.counters(&interface));
@@ -218,14 +232,14 @@ impl Switching {
         seen.and(switched).and(self.adapters.result())
     }
 
-    async fn apply_seen(&mut self) {
+    pub(super) async fn apply_seen(&mut self) {
         if let Err(error) = self.reconcile().await {
             tracing::error!(%error, "the virtual switch is not as it was declared");
         }
     }
 
     /// Brings the kernel to what is declared, teams first.
-    async fn reconcile(&mut self) -> Result<()> {
+    pub(super) async fn reconcile(&mut self) -> Result<()> {
         if !self.is_declared {
             return Ok(());
         }
@@ -238,8 +252,10 @@ impl Switching {
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
         let works = |name: &str| self.links.get(name).is_some_and(|link| link.running);
-        let (teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
+        let (mut teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
         self.seats = seats;
+        let looks = self.looks();
+        plan::look_at_teams(&mut teams, &looks);
         for (number, team) in &teams {
             if self.actual.teams.get(number).is_some_and(|old| old != team) {
                 note(self.step(&Step::Team(*number, Box::new(*team))));
@@ -250,6 +266,7 @@ impl Switching {
         note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
+        plan::look_at_ports(&mut tables, &self.numbers, &looks);
         for step in difference(&self.actual, &tables) {
             note(self.step(&step));
         }

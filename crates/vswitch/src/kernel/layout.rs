@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -24,6 +24,15 @@ pub const PORT_UPLINK: u32 = 1 << 5;
 pub const PORT_SHAPED: u32 = 1 << 6;
 /// In a port what it sends is mirrored, in a target what it gets, in an uplink what it brings in some VLAN.
 pub const PORT_MIRRORED: u32 = 1 << 7;
+/// Someone looks at its frames.
+pub const PORT_CAPTURED: u32 = 1 << 8;
+
+/// Points of a port or an uplink: what enters the switch there, what leaves it, and what is dropped on the way.
+pub const POINT_FROM: u32 = 0;
+pub const POINT_TO: u32 = 1;
+pub const POINT_DROPPED: u32 = 2;
+/// In a tag: there is one.
+pub const CAPTURED_TAG: u32 = 0x1_0000;
 
 /// What a port's owner sends, as a way.
 pub const WAY_FROM: u32 = 0;
@@ -126,6 +135,7 @@ pub struct MemberKey {
 pub struct Uplink {
     pub ifindex: u32,
     pub number: u32,
+    pub flags: u32,
 }
 
 /// Value of `teams`.
@@ -155,6 +165,11 @@ pub enum Drop {
 }
 
 impl Drop {
+    /// Its number in the maps.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u32 == number)
+    }
+
     pub const ALL: [Self; 14] = [
         Self::NoPort,
         Self::Blocked,
@@ -291,6 +306,61 @@ pub struct Mirrored {
     pub sent: u64,
 }
 
+/// Key of `captures`: the number of a port or an uplink.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PointKey {
+    pub number: u32,
+    pub point: u32,
+}
+
+/// Value of `captures`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capture {
+    /// A bit for each capture.
+    pub captures: u32,
+    pub snap: u32,
+}
+
+/// What the ring `captured` tells of a frame before its bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Captured {
+    /// On the monotonic clock.
+    pub time_ns: u64,
+    pub captures: u32,
+    pub number: u32,
+    pub point: u32,
+    pub reason: u32,
+    pub length: u32,
+    pub taken: u32,
+    pub tag: u32,
+    pub reserved: u32,
+}
+
+impl Captured {
+    /// From an entry of the ring: this, and the bytes that follow. None if it is too short.
+    pub fn read(entry: &[u8]) -> Option<(Self, &[u8])> {
+        let (time, rest) = entry.split_first_chunk::<8>()?;
+        let (words, bytes) = rest.split_at_checked(8 * 4)?;
+        let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| words[4 * at + byte]));
+        let head = Self {
+            time_ns: u64::from_ne_bytes(*time),
+            captures: word(0),
+            number: word(1),
+            point: word(2),
+            reason: word(3),
+            length: word(4),
+            taken: word(5),
+            tag: word(6),
+            reserved: word(7),
+        };
+        // The ring rounds lengths up.
+        bytes.get(..head.taken as usize).map(|bytes| (head, bytes))
+    }
+}
+
 /// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -331,6 +401,10 @@ unsafe impl aya::Pod for Copies {}
 unsafe impl aya::Pod for Mirror {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Mirrored {}
+// SAFETY: as above.
+unsafe impl aya::Pod for PointKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Capture {}
 
 #[cfg(test)]
 mod tests {
@@ -361,7 +435,7 @@ mod tests {
         fields!(c, Target, "struct target": ifindex, number, flags, team, vlan, slot, hashing);
         fields!(c, Group, "struct group": list, untagged, tagged);
         fields!(c, MemberKey, "struct member_key": list, position);
-        fields!(c, Uplink, "struct uplink": ifindex, number);
+        fields!(c, Uplink, "struct uplink": ifindex, number, flags);
         fields!(c, Team, "struct team": slot);
         fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
             to_packets, to_bytes, to_multicast, to_broadcast, drops);
@@ -374,6 +448,9 @@ mod tests {
         fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,
             class_of_service, slot, reserved, source_ip, destination_ip, source, next_hop);
         fields!(c, Mirrored, "struct mirrored": seen, sent);
+        fields!(c, PointKey, "struct point_key": number, point);
+        fields!(c, Capture, "struct capture": captures, snap);
+        fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
         fields!(c, Storm, "struct storm": window_ns, frames);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
@@ -391,6 +468,13 @@ mod tests {
             ("PORT_SHAPED", PORT_SHAPED as usize),
             ("WAY_FROM", WAY_FROM as usize),
             ("WAY_TO", WAY_TO as usize),
+            ("PORT_CAPTURED", PORT_CAPTURED as usize),
+            ("POINT_FROM", POINT_FROM as usize),
+            ("POINT_TO", POINT_TO as usize),
+            ("POINT_DROPPED", POINT_DROPPED as usize),
+            ("CAPTURED_TAG", CAPTURED_TAG as usize),
+            ("MAX_CAPTURES", crate::limits::CAPTURES),
+            ("MAX_SNAP", crate::limits::CAPTURE_LENGTH as usize),
             ("PORT_MIRRORED", PORT_MIRRORED as usize),
             ("WAY_VLAN", WAY_VLAN as usize),
             ("MAX_COPIES", MAX_COPIES),

@@ -108,6 +108,15 @@ impl Kernel {
         map.get(&mirror, 0).map_err(failed("mirrored_by"))
     }
 
+    /// Frames that found no room in the ring, by the bit of a capture.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn captures_lost(&self, capture: u32) -> Result<u64> {
+        let map: Array<_, u64> = self.map("captures_lost")?.try_into().map_err(failed("captures_lost"))?;
+        map.get(&capture, 0).map_err(failed("captures_lost"))
+    }
+
     /// Begins to count anew at a number that another port had.
     ///
     /// # Errors

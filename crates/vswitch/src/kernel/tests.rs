@@ -43,7 +43,7 @@ impl Bench {
         bench.apply(Step::Port(LOOPBACK, port));
         let other = Target { ifindex: 50, number: 2, vlan: 10, ..Target::default() };
         bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, other));
-        let uplink = Uplink { ifindex: 60, number: 3 };
+        let uplink = Uplink { ifindex: 60, number: 3, flags: 0 };
         bench.apply(Step::Team(3, Box::new(Team { slot: [uplink; TEAM_SLOTS] })));
         bench
     }
@@ -227,8 +227,9 @@ fn a_storm_of_broadcasts_ends_at_its_limit() {
 /// Uplinks that frames of different kinds choose, as the planner expects it.
 #[test]
 fn hashes_choose_a_slot() {
-    let uplinks =
-        Team { slot: std::array::from_fn(|slot| Uplink { ifindex: 60, number: 100 + slot as u32 }) };
+    let uplinks = Team {
+        slot: std::array::from_fn(|slot| Uplink { ifindex: 60, number: 100 + slot as u32, flags: 0 }),
+    };
     let chosen = |bench: &mut Bench, frame: &[u8]| {
         let before: Vec<u64> = (100..132).map(|n| bench.kernel.counters(n).unwrap().to_packets).collect();
         assert_eq!(bench.run(Program::FromPort, frame), REDIRECT);
@@ -441,4 +442,57 @@ fn a_copy_is_encapsulated_and_cut() {
     let mut bench = with_mirror(0, plain, source);
     assert_eq!(bench.run(Program::FromMirror, &sent), SHOT, "no copy");
     assert_eq!(bench.run_marked(Program::FromMirror, &sent, MARK_COPY | 8), SHOT, "of a mirror that is gone");
+}
+
+#[test]
+fn every_point_tells_what_passes_it() {
+    let mut bench = Bench::with_port(PORT_CAPTURED, 10);
+    let map = bench.kernel.ebpf.take_map("captured").unwrap();
+    let mut ring = aya::maps::RingBuf::try_from(map).unwrap();
+    let mut look = |number, point, snap| {
+        let look = Capture { captures: 1 << 3, snap };
+        bench
+            .kernel
+            .apply(&Step::Extra(Extra::Capture(PointKey { number, point }, Some(Box::new(look)))))
+            .unwrap();
+    };
+    look(1, POINT_FROM, 32);
+    look(1, POINT_DROPPED, 9216);
+    look(2, POINT_TO, 9216);
+    look(3, POINT_TO, 20);
+    let target = Target { ifindex: 50, number: 2, flags: PORT_CAPTURED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    let uplink = Uplink { ifindex: 60, number: 3, flags: PORT_CAPTURED };
+    bench.apply(Step::Team(3, Box::new(Team { slot: [uplink; TEAM_SLOTS] })));
+    let mut seen = |bench: &mut Bench, frame: &[u8]| {
+        bench.run(Program::FromPort, frame);
+        let mut seen = Vec::new();
+        while let Some(entry) = ring.next() {
+            let (head, bytes) = Captured::read(&entry).unwrap();
+            assert_eq!((head.captures, head.length as usize), (8, frame.len()));
+            assert_eq!(bytes, &frame[..bytes.len()]);
+            seen.push((head.number, head.point, head.reason, bytes.len(), head.tag));
+        }
+        seen
+    };
+    let tag = CAPTURED_TAG | 10;
+    let mut long = frame(OUTSIDE, OWN, IPV4);
+    long.resize(1400, 5);
+    assert_eq!(seen(&mut bench, &long), [(1, POINT_FROM, 0, 32, 0), (3, POINT_TO, 0, 20, tag)]);
+    let near = frame(OTHER, OWN, IPV4);
+    assert_eq!(seen(&mut bench, &near), [(1, POINT_FROM, 0, 32, 0), (2, POINT_TO, 0, 60, 0)]);
+    let forged = frame(OTHER, OUTSIDE, IPV4);
+    let reason = Drop::Forged as u32;
+    assert_eq!(seen(&mut bench, &forged), [(1, POINT_FROM, 0, 32, 0), (1, POINT_DROPPED, reason, 60, 0)]);
+    // A reader that does not come: the ring fills, and what finds no room is counted.
+    for _ in 0..4000 {
+        bench.run(Program::FromPort, &forged);
+    }
+    let mut huge = frame(OTHER, OUTSIDE, IPV4);
+    huge.resize(1500, 0);
+    for _ in 0..4000 {
+        bench.run(Program::FromPort, &huge);
+    }
+    assert!(bench.kernel.captures_lost(3).unwrap() > 0);
+    assert_eq!(bench.kernel.captures_lost(2).unwrap(), 0);
 }

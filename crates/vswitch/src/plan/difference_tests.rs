@@ -15,7 +15,7 @@ fn any_tables() -> impl Strategy<Value = Tables> {
     let targets = || prop::collection::vec((1u32..6).prop_map(target), 0..4);
     let members = (targets(), targets()).prop_map(|(untagged, tagged)| Members { untagged, tagged });
     let port = (0u32..3, 0u32..3).prop_map(|(number, flags)| Port { number, flags, ..Port::default() });
-    let team = (1u32..4).prop_map(|ifindex| Team { slot: [Uplink { ifindex, number: 0 }; 32] });
+    let team = (1u32..4).prop_map(|ifindex| Team { slot: [Uplink { ifindex, number: 0, flags: 0 }; 32] });
     let shaper = (1u64..4).prop_map(|average_cost| Shaper { average_cost, ..Shaper::default() });
     let way = (0u32..3, 0u32..2).prop_map(|(number, way)| WayKey { number, way });
     (

@@ -1,5 +1,6 @@
 //! What a declaration means for the kernel: pure functions from what is declared and seen to the exact content of the maps.
 
+mod captures;
 mod difference;
 mod extras;
 mod failover;
@@ -8,6 +9,7 @@ mod shaping;
 mod tables;
 mod teams;
 
+pub use captures::{Looks, look_at_ports, look_at_teams};
 pub use difference::{Actual, Step, difference};
 pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
