@@ -24,7 +24,10 @@ static __always_inline struct target *find_station(__u32 network, __u16 vlan, co
 	if (station)
 		return station;
 	key.vlan = VLAN_ANY;
-	return bpf_map_lookup_elem(&stations, &key);
+	station = bpf_map_lookup_elem(&stations, &key);
+	if (station && unlikely(station->flags & PORT_RANGES) && !takes_vlan(station->number, vlan))
+		return NULL;
+	return station;
 }
 
 static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,

@@ -9,7 +9,8 @@
 /* Extras of what a port sends, once it is accepted. */
 #define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
 /* What keeps a target from getting a frame, and its extras. */
-#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED)
+#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED | \
+		   PORT_RANGES)
 
 /* What becomes of a frame, if not an interface that it goes to. */
 enum extra {
@@ -63,7 +64,7 @@ __noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u
 	__u16 vlan = vlans, tag = vlans >> 16;
 	struct shaping shaping = {};
 
-	if (flags & (PORT_BLOCKED | PORT_DEAF))
+	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(number, vlan)))
 		return EXTRA_DEAF;
 	if (flags & PORT_SHAPED)
 		shaping = shape(skb, number, WAY_TO);

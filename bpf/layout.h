@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 4
+#define LAYOUT 5
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -38,6 +38,8 @@ enum port_flag {
 	PORT_MIRRORED = 1 << 7,
 	/* Someone looks at its frames, at one point or another. */
 	PORT_CAPTURED = 1 << 8,
+	/* A port that takes tags takes some VLANs only; 0 stands for frames without a tag. */
+	PORT_RANGES = 1 << 9,
 };
 
 /* Direction as a port's owner sees it: what it sends, and what is for it. */
@@ -179,6 +181,13 @@ struct bucket {
 	__u32 reserved;
 	__u64 average_ns;
 	__u64 peak_ns;
+};
+
+#define VLAN_WORDS 64
+
+/* A bit for each VLAN that a port takes. */
+struct trunk {
+	__u64 vlans[VLAN_WORDS];
 };
 
 #define MAX_MIRRORS 1024

@@ -145,4 +145,24 @@ struct {
 	__type(value, struct capture_room);
 } capture_rooms SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct trunk);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} trunks SEC(".maps");
+
+/* Whether a port that takes some VLANs takes this one. */
+static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
+{
+	struct trunk *trunk = bpf_map_lookup_elem(&trunks, &number);
+	__u32 word = vlan / 64;
+
+	/* The compiler may not fold this into an index that the verifier cannot follow. */
+	asm volatile("%0 &= 63" : "+r"(word));
+	return trunk && trunk->vlans[word] >> (vlan % 64) & 1;
+}
+
 #endif

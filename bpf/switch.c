@@ -1,7 +1,5 @@
 /* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
  * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies. docs/virtual-switch.md says what they do and why. */
-#include <stdbool.h>
-
 #include "deliver.h"
 #include "encapsulate.h"
 
@@ -60,7 +58,8 @@ int from_port(struct __sk_buff *skb)
 		if (unlikely(skb->vlan_present || is_tag(frame.protocol)))
 			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
-	} else if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q))) {
+	} else if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+			    (port->flags & PORT_RANGES && !takes_vlan(port->number, frame.vlan)))) {
 		return drop(skb, &origin, DROP_TAGGED);
 	}
 	if (unlikely(is_oversize(skb, port->mtu)))

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -26,6 +26,10 @@ pub const PORT_SHAPED: u32 = 1 << 6;
 pub const PORT_MIRRORED: u32 = 1 << 7;
 /// Someone looks at its frames.
 pub const PORT_CAPTURED: u32 = 1 << 8;
+/// It takes some VLANs only.
+pub const PORT_RANGES: u32 = 1 << 9;
+/// Words of a set of VLANs.
+pub const VLAN_WORDS: usize = 64;
 
 /// Points of a port or an uplink: what enters the switch there, what leaves it, and what is dropped on the way.
 pub const POINT_FROM: u32 = 0;
@@ -306,6 +310,19 @@ pub struct Mirrored {
     pub sent: u64,
 }
 
+/// Value of `trunks`: a bit for each VLAN.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trunk {
+    pub vlans: [u64; VLAN_WORDS],
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Self { vlans: [0; VLAN_WORDS] }
+    }
+}
+
 /// Key of `captures`: the number of a port or an uplink.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -402,6 +419,8 @@ unsafe impl aya::Pod for Mirror {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Mirrored {}
 // SAFETY: as above.
+unsafe impl aya::Pod for Trunk {}
+// SAFETY: as above.
 unsafe impl aya::Pod for PointKey {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Capture {}
@@ -448,6 +467,7 @@ mod tests {
         fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,
             class_of_service, slot, reserved, source_ip, destination_ip, source, next_hop);
         fields!(c, Mirrored, "struct mirrored": seen, sent);
+        fields!(c, Trunk, "struct trunk": vlans);
         fields!(c, PointKey, "struct point_key": number, point);
         fields!(c, Capture, "struct capture": captures, snap);
         fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
@@ -469,6 +489,8 @@ mod tests {
             ("WAY_FROM", WAY_FROM as usize),
             ("WAY_TO", WAY_TO as usize),
             ("PORT_CAPTURED", PORT_CAPTURED as usize),
+            ("PORT_RANGES", PORT_RANGES as usize),
+            ("VLAN_WORDS", VLAN_WORDS),
             ("POINT_FROM", POINT_FROM as usize),
             ("POINT_TO", POINT_TO as usize),
             ("POINT_DROPPED", POINT_DROPPED as usize),

@@ -496,3 +496,31 @@ fn every_point_tells_what_passes_it() {
     assert!(bench.kernel.captures_lost(3).unwrap() > 0);
     assert_eq!(bench.kernel.captures_lost(2).unwrap(), 0);
 }
+
+#[test]
+fn a_port_that_takes_some_vlans_neither_sends_nor_gets_others() {
+    let trunk = |number, bit: u64| {
+        let mut trunk = Trunk::default();
+        trunk.vlans[0] = 1 << bit;
+        Step::Extra(Extra::Trunk(number, Some(Box::new(trunk))))
+    };
+    // The kernel runs it without tags in their metadata, so 0 stands for the others.
+    let mut bench = Bench::with_port(PORT_RANGES, VLAN_TRUNK);
+    let sent = frame(OUTSIDE, OWN, IPV4);
+    assert_eq!(bench.run(Program::FromPort, &sent), SHOT, "it takes nothing yet");
+    bench.apply(trunk(1, 10));
+    assert_eq!(bench.run(Program::FromPort, &sent), SHOT, "it takes VLAN 10");
+    assert_eq!(bench.drops(Drop::Tagged), 2);
+    bench.apply(trunk(1, 0));
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "it takes what has no tag");
+
+    let there = Target { ifindex: 50, number: 2, flags: PORT_RANGES, vlan: VLAN_TRUNK, ..Target::default() };
+    for (vlan, to) in [(10, 2), (20, 3)] {
+        let mut bench = Bench::with_port(0, vlan);
+        bench.apply(trunk(2, 10));
+        bench.apply(Step::NoStation(StationKey { network: 7, vlan: 10, mac: OTHER }));
+        bench.apply(Step::Station(StationKey { network: 7, vlan: VLAN_ANY, mac: OTHER }, there));
+        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+        assert_eq!(bench.kernel.counters(to).unwrap().to_packets, 1, "in VLAN {vlan} it goes to {to}");
+    }
+}

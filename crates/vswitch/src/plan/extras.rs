@@ -7,7 +7,7 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, WayKey};
+use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -93,6 +93,8 @@ tables! {
     Mirror mirrors: u32 => Mirror;
     /// What is mirrored.
     Source sources: SourceKey => Copies;
+    /// VLANs of ports that take some only, by number.
+    Trunk trunks: u32 => Trunk;
     /// What is looked at.
     Capture captures: PointKey => Capture;
 }

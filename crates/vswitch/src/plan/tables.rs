@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Tables};
-use crate::Mac;
 use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_SHAPED,
-    PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, VLAN_ANY, VLAN_TRUNK,
-    WAY_FROM, WAY_TO, WayKey,
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_RANGES,
+    PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, Trunk,
+    VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
 };
 use crate::limits::STORM_FRAMES;
 use crate::link::QUEUE;
+use crate::{Mac, Vlan, VlanRanges};
 
 /// A port whose interface is there, with what decides about it.
 pub(super) struct Connected<'a> {
@@ -76,6 +76,9 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
         let snooped = if is_snooped(network, vlan) { PORT_SNOOPED } else { 0 };
         tables.ports.insert(port.index, port.entry(snooped));
         tables.stations.insert(StationKey { network, vlan, mac: port.station().0 }, port.target());
+        if let Vlan::Ranges(ranges) = &port.group.vlan {
+            tables.extras.trunks.insert(port.number, trunk(ranges));
+        }
         for (way, shaping) in port.shaped() {
             let shaper = shaper(shaping, port.index, queue);
             tables.extras.shapers.insert(WayKey { number: port.number, way }, shaper);
@@ -160,6 +163,7 @@ impl Connected<'_> {
         flag(self.declared.blocked, PORT_BLOCKED)
             | flag(self.policy.security.forged_transmits, PORT_FORGED)
             | flag(self.is_deaf(), PORT_DEAF)
+            | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
     }
 
     /// The ways that are shaped.
@@ -170,7 +174,7 @@ impl Connected<'_> {
 
     /// What is about the frames that it gets.
     fn target_flags(&self) -> u32 {
-        self.flags() & (PORT_BLOCKED | PORT_DEAF)
+        self.flags() & (PORT_BLOCKED | PORT_DEAF | PORT_RANGES)
             | flag(self.policy.inbound.enabled, PORT_SHAPED)
             | self.more.1
     }
@@ -218,6 +222,14 @@ impl Connected<'_> {
             hashing: self.hashing(),
         }
     }
+}
+
+fn trunk(ranges: &VlanRanges) -> Trunk {
+    let mut trunk = Trunk::default();
+    for vlan in ranges.ranges().iter().flat_map(|(first, last)| *first..=*last) {
+        trunk.vlans[usize::from(vlan) / 64] |= 1 << (vlan % 64);
+    }
+    trunk
 }
 
 fn flag(on: bool, flag: u32) -> u32 {
