@@ -25,12 +25,27 @@ const MTU: u32 = 1500;
 /// A kernel half in a BPF file system of its own.
 struct Bench {
     kernel: Kernel,
-    room: tempfile::TempDir,
+    room: Room,
+}
+
+/// Where its file system is mounted; also one whose programs the kernel refuses goes.
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl std::ops::Drop for Room {
+    fn drop(&mut self) {
+        let _ = unmount(pins(self.path()), UnmountFlags::DETACH);
+    }
 }
 
 impl Bench {
     fn new() -> Self {
-        let room = tempfile::tempdir().unwrap();
+        let room = Room(tempfile::tempdir().unwrap());
         let kernel = Kernel::open(&pins(room.path())).unwrap();
         Self { kernel, room }
     }
@@ -80,12 +95,6 @@ impl Bench {
 
     fn drops(&self, reason: Drop) -> u64 {
         self.kernel.counters(1).unwrap().dropped(reason)
-    }
-}
-
-impl std::ops::Drop for Bench {
-    fn drop(&mut self) {
-        let _ = unmount(pins(self.room.path()), UnmountFlags::DETACH);
     }
 }
 
