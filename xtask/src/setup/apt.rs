@@ -90,8 +90,18 @@ pub fn install_missing() -> Result<()> {
 }
 
 fn on_another_distribution() -> Result<()> {
-    let wanted =
-        ["qemu-system-x86_64", "qemu-img", "swtpm", "ip", "ping", "dnsmasq", "virsh", "python3", "mformat", "clang"];
+    let wanted = [
+        "qemu-system-x86_64",
+        "qemu-img",
+        "swtpm",
+        "ip",
+        "ping",
+        "dnsmasq",
+        "virsh",
+        "python3",
+        "mformat",
+        "clang",
+    ];
     let missing: Vec<&str> = wanted.into_iter().filter(|program| process::find(program).is_none()).collect();
     if missing.is_empty() {
         eprintln!("this is not Debian: the programs needed are there, their versions are not checked");
