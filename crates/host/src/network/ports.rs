@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use vswitch::declare;
+use vswitch::vmkernel::port_interface;
 
 use super::HostNetwork;
 use super::config::NetworkConfig;
@@ -120,6 +121,19 @@ impl HostNetwork {
             }
         });
         moved.await.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+    }
+
+    /// Interfaces of all ports: of virtual machines, of VMkernel adapters, and uplinks.
+    pub(crate) async fn interfaces(&self) -> Vec<String> {
+        let held = self.held.lock().await;
+        let adapters = held.config.adapters.iter().map(|adapter| port_interface(&adapter.device));
+        let uplinks = held.config.switches.iter().flat_map(|switch| switch.declared.uplinks.iter().cloned());
+        held.ports.keys().cloned().chain(adapters).chain(uplinks).collect()
+    }
+
+    /// The interface of an adapter's port.
+    pub(crate) fn interface_of(&self, vm: &str, key: i32) -> String {
+        self.tap(vm, key)
     }
 
     /// Removes a port; one that is not there is no error.

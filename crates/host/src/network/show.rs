@@ -8,7 +8,7 @@ use vswitch::State;
 use vswitch::declare::{
     Adapter, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
 };
-use vswitch::vmkernel::AdapterState;
+use vswitch::vmkernel::{AdapterState, port_interface};
 
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 use super::fabric::Nic;
@@ -26,8 +26,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) dns: Object,
     /// Links and adapters as they are.
     pub(crate) seen: State,
-    /// Adapters that are on a port group and running: the MAC addresses.
-    pub(crate) on: &'a dyn Fn(&str) -> Vec<String>,
+    /// Adapters that are on a port group and running: the interface of the port, and the MAC address.
+    pub(crate) on: &'a dyn Fn(&str) -> Vec<(String, String)>,
 }
 
 fn switch_key(name: &str) -> String {
@@ -149,11 +149,12 @@ impl Scene<'_> {
 
     fn group(&self, switch: &StandardSwitch, group: &PortGroup) -> ty!(HostPortGroup) {
         let ports = (self.on)(&group.name).into_iter();
-        let ports = ports.map(|mac| vim!(HostPortGroupPort { mac: [&*mac], type: "virtualMachine" }));
+        let ports = ports
+            .map(|(port, mac)| vim!(HostPortGroupPort { key: port, mac: [&*mac], type: "virtualMachine" }));
         let adapters = self.config.adapters.iter().filter(|adapter| adapter.port_group == group.number);
         let hosts = adapters.map(|adapter| {
             let mac = adapter.mac.to_string();
-            vim!(HostPortGroupPort { key: adapter_key(&adapter.device), mac: [&*mac], type: "host" })
+            vim!(HostPortGroupPort { key: port_interface(&adapter.device), mac: [&*mac], type: "host" })
         });
         vim!(HostPortGroup {
             key: group_key(&group.name),
