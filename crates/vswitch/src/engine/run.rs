@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::control::{Control, Wake};
 use super::{Command, Options, State};
-use crate::declare::Declaration;
+use crate::declare::{Declaration, Service};
+use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
@@ -24,10 +26,18 @@ use crate::{Error, Result};
 /// How often all interfaces are looked at, in case an event was lost.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Where the thread says what it sees.
+pub(super) struct Publish {
+    pub(super) state: watch::Sender<State>,
+    pub(super) neighbours: watch::Sender<Neighbours>,
+    /// Times of neighbours count from then.
+    pub(super) began: Instant,
+}
+
 pub(super) fn thread(
     options: &Options,
     inbox: mpsc::Receiver<Command>,
-    publish: watch::Sender<State>,
+    publish: Publish,
     started: oneshot::Sender<Result<()>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -61,13 +71,14 @@ struct Switching {
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
     adapters: Adapters,
+    control: Control,
     /// What was wrong when everything was looked at last; it is said once.
     trouble: Option<String>,
     publish: watch::Sender<State>,
 }
 
 impl Switching {
-    async fn open(options: &Options, publish: watch::Sender<State>) -> Result<(Self, Events)> {
+    async fn open(options: &Options, publish: Publish) -> Result<(Self, Events)> {
         if let Some(namespace) = &options.namespace {
             let entered = File::open(namespace).and_then(|file| {
                 Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
@@ -98,8 +109,9 @@ impl Switching {
             actual,
             attached: BTreeMap::new(),
             adapters,
+            control: Control::new(publish.began, options.system.clone(), publish.neighbours),
             trouble: None,
-            publish,
+            publish: publish.state,
         };
         Ok((switching, events))
     }
@@ -121,8 +133,15 @@ impl Switching {
                 },
                 () = leases.notified() => self.look_at_adapters().await,
                 _ = look.tick() => self.look().await,
+                wake = self.control.next() => self.speak(wake),
             }
         }
+    }
+
+    /// Does what is due on uplinks.
+    fn speak(&mut self, wake: Wake) {
+        let management = self.publish.borrow().source_for(Service::Management).map(|source| source.address);
+        self.control.act(wake, &self.packets, management);
     }
 
     async fn carry_out(&mut self, command: Command) {
@@ -245,6 +264,7 @@ impl Switching {
             note(self.step(&step));
         }
         note(self.attach().await);
+        self.control.listen(&self.declared, &self.links);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
         first
