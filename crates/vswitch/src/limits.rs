@@ -61,6 +61,8 @@ pub const CONTROL_FRAMES: usize = 64;
 /// After this many frames of one protocol an uplink is not listened to for this long, so that nobody can keep the engine busy.
 pub const CONTROL_BURST: u32 = 64;
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
+/// VLANs of one switch in which beacons are sent.
+pub const BEACON_VLANS: usize = 64;
 /// Bytes of a frame that a capture keeps: the largest that offloading makes.
 pub const CAPTURE_SNAP: u32 = 65_550;
 /// Bytes of a name or a comment in a capture.

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::frame::ETHER_LLDP;
+use crate::beacon::Host;
+use crate::frame::{ETHER_BEACON, ETHER_LLDP};
 use crate::limits::{CONTROL_BURST, CONTROL_FRAME, CONTROL_FRAMES, CONTROL_PAUSE};
 use crate::packet::{Instruction, PacketSocket};
 
@@ -32,12 +33,16 @@ const CDP: [Instruction; 8] = [
     PASS,
     STOP,
 ];
+/// Where a beacon has its host, in bytes.
+const BEACON_HOST: u32 = 30;
 
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Speech {
     Lldp,
     Cdp,
+    /// Those of this host.
+    Beacon(Host),
 }
 
 /// A frame without its tag, and the ifindex of the uplink that it came in at.
@@ -97,8 +102,20 @@ fn open(ifindex: u32, speech: Speech) -> io::Result<AsyncFd<PacketSocket>> {
     let socket = match speech {
         Speech::Lldp => PacketSocket::listen(ifindex, ETHER_LLDP, &[PASS]),
         Speech::Cdp => PacketSocket::listen(ifindex, LENGTH, &CDP),
+        Speech::Beacon(host) => PacketSocket::listen(ifindex, ETHER_BEACON, &beacons_of(&host)),
     };
     socket?.into_async()
+}
+
+/// Only this host's, so that the beacons of all others on the segment cost nothing.
+fn beacons_of(host: &Host) -> Vec<Instruction> {
+    let (words, _) = host.as_chunks::<4>();
+    let mut filter = Vec::new();
+    for (at, word) in (BEACON_HOST..).step_by(4).zip(words) {
+        filter.extend([(LOAD, 0, 0, at), (IS, 1, 0, u32::from_be_bytes(*word)), STOP]);
+    }
+    filter.push(PASS);
+    filter
 }
 
 async fn hear(socket: AsyncFd<PacketSocket>, ifindex: u32, heard: mpsc::Sender<Heard>) {

@@ -2,6 +2,7 @@
 //! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
 //! namespaces belong to threads.
 
+mod beacons;
 mod control;
 mod discovery;
 mod ears;
@@ -37,6 +38,8 @@ pub struct Options {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub links: crate::plan::Links,
+    /// Uplinks that beacons show to be cut off although their link is up.
+    pub isolated: std::collections::BTreeSet<String>,
     /// Who serves in the team of each port group.
     pub seats: crate::plan::Seats,
     /// The uplink that each port uses now; those that spread their traffic over several have none here.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::control::{Control, Wake};
 use super::{Command, Options, State};
-use crate::declare::{Declaration, Service};
+use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program};
@@ -109,7 +109,7 @@ impl Switching {
             actual,
             attached: BTreeMap::new(),
             adapters,
-            control: Control::new(publish.began, options.system.clone(), publish.neighbours),
+            control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
             trouble: None,
             publish: publish.state,
         };
@@ -133,15 +133,17 @@ impl Switching {
                 },
                 () = leases.notified() => self.look_at_adapters().await,
                 _ = look.tick() => self.look().await,
-                wake = self.control.next() => self.speak(wake),
+                wake = self.control.next() => self.speak(wake).await,
             }
         }
     }
 
     /// Does what is due on uplinks.
-    fn speak(&mut self, wake: Wake) {
+    async fn speak(&mut self, wake: Wake) {
         let management = self.publish.borrow().source_for(Service::Management).map(|source| source.address);
-        self.control.act(wake, &self.packets, management);
+        if self.control.act(wake, &self.packets, management) {
+            self.apply_seen().await;
+        }
     }
 
     async fn carry_out(&mut self, command: Command) {
@@ -250,7 +252,11 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
-        let works = |name: &str| self.links.get(name).is_some_and(|link| link.running);
+        self.control.see(&self.declared, &self.links);
+        let works = |teaming: &Teaming, name: &str| {
+            let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
+            !is_cut_off && self.links.get(name).is_some_and(|link| link.running)
+        };
         let (teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
         self.seats = seats;
         for (number, team) in &teams {
@@ -377,6 +383,7 @@ impl Switching {
             ports.filter_map(|(index, port)| Some(((*names.get(index)?).clone(), (*uplink(port)?).clone())));
         let state = State {
             links: self.links.clone(),
+            isolated: self.control.isolated().clone(),
             seats: self.seats.clone(),
             uplinks: uplinks.collect(),
             adapters: self.adapters.adapter_states(),
