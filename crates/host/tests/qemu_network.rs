@@ -79,7 +79,7 @@ async fn inside_the_namespace() {
     ip(&["tuntap", "add", "dev", "tst9n0", "mode", "tap"]);
     // The BPF file system is mounted in the mount namespace that `ip netns exec` has made, and ends with it.
     let pins = Path::new("/sys/fs/bpf");
-    let fabric = Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()]).await.unwrap());
+    let fabric = Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()], "host1").await.unwrap());
     let network = || NetworkOptions {
         fabric: fabric.clone(),
         prefix: "tst".into(),

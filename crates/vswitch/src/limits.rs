@@ -50,6 +50,21 @@ pub const DISCOVERY_ADDRESSES: usize = 16;
 pub const DISCOVERY_TEXT: usize = 511;
 /// Neighbours of one uplink that are remembered, both protocols together.
 pub const NEIGHBOURS: usize = 8;
+/// How often a neighbour is told of this host: *msgTxInterval* (IEEE 802.1AB, 9.2.5.7), and what Cisco's devices do.
+pub const LLDP_INTERVAL: Duration = Duration::from_secs(30);
+pub const CDP_INTERVAL: Duration = Duration::from_secs(60);
+/// A neighbour is to remember it for this many seconds: until the fourth frame is missed with LLDP, the third with CDP.
+pub const LLDP_TTL_S: u16 = 120;
+pub const CDP_TTL_S: u16 = 180;
+/// Largest frame that the control half takes from an uplink, in bytes.
+pub const CONTROL_FRAME: usize = 2048;
+/// Frames that wait for the control half, from all uplinks.
+pub const CONTROL_FRAMES: usize = 64;
+/// After this many frames of one protocol an uplink is not listened to for this long, so that nobody can keep the engine busy.
+pub const CONTROL_BURST: u32 = 64;
+pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
+/// VLANs of one switch in which beacons are sent.
+pub const BEACON_VLANS: usize = 64;
 /// Bytes of a frame that a capture keeps: the largest that offloading makes.
 pub const CAPTURE_SNAP: u32 = 65_550;
 /// Bytes of a name or a comment in a capture.

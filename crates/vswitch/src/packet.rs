@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use tokio::io::unix::AsyncFd;
 
+use crate::Mac;
+
 /// A socket for frames.
 pub(crate) struct PacketSocket(OwnedFd);
 
@@ -78,6 +80,25 @@ impl PacketSocket {
         address.sll_family = u16::try_from(libc::AF_PACKET).expect("is 17");
         address.sll_ifindex = ifindex.cast_signed();
         address
+    }
+
+    /// The MAC of an interface, or of what stands for one.
+    pub(crate) fn mac_of(ifindex: u32) -> io::Result<Mac> {
+        let socket = Self::open()?;
+        let mut address = Self::address(ifindex);
+        let mut size = libc::socklen_t::try_from(mem::size_of_val(&address)).expect("is 20");
+        // SAFETY: the address outlives the calls and is as long as is said.
+        let got = unsafe {
+            match libc::bind(socket.0.as_raw_fd(), (&raw const address).cast(), size) {
+                0 => libc::getsockname(socket.0.as_raw_fd(), (&raw mut address).cast(), &raw mut size),
+                failed => failed,
+            }
+        };
+        if got < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mac = address.sll_addr.first_chunk().filter(|_| address.sll_halen == 6);
+        mac.map(|mac| Mac(*mac)).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// Sends a frame, headers included, out of an interface.

@@ -23,7 +23,7 @@ const QEMU: [&str; 5] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-block-extra", "qemu-utils"];
 
 /// What else running and testing need.
-const PACKAGES: [&str; 24] = [
+const PACKAGES: [&str; 25] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -34,11 +34,12 @@ const PACKAGES: [&str; 24] = [
     "iputils-ping",
     "dnsmasq-base",
     "tcpdump",
-    // The virtual switch: its programs are C for eBPF; what reads its frames in tests.
+    // The virtual switch: its programs are C for eBPF; what reads its frames and speaks with it in tests.
     "clang",
     "libbpf-dev",
     "linux-libc-dev",
     "tshark",
+    "lldpd",
     // Clients: libvirt's esx:// and vpx:// drivers are inside its client library, no daemon is needed.
     "libvirt-clients",
     "python3",

@@ -73,7 +73,7 @@ async fn network(args: &HostArgs) -> Result<NetworkOptions> {
         Some(first) => Some(vmkernel::takeover(None, first).await?),
         None => None,
     };
-    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, named).await?;
+    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, named, &name(args)).await?;
     Ok(NetworkOptions {
         fabric: Arc::new(fabric),
         prefix: TAP_PREFIX.into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::{Call, Writer};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
-    props, vim, vim_enum,
+    props, vim_enum,
 };
 
 use super::Table;
@@ -62,7 +62,9 @@ fn hints(host: &Host, call: &Call) -> Reply {
         None => nics.iter().map(|nic| &*nic.name).collect(),
     };
     let hint = |device: &str| match nics.iter().any(|nic| nic.name == device) {
-        true => Ok(Value::from(Object::from(vim!(PhysicalNicHintInfo { device: device })))),
+        true => {
+            Ok(Value::from(Object::from(network::hint(device, &host.network.fabric().other_end(device)))))
+        }
         false => Err(fault!(NotFound {}, "The host has no physical network card {device}")),
     };
     let hints = asked.into_iter().map(hint).collect::<Result<Vec<Value>, Fault>>()?;

@@ -105,7 +105,7 @@ impl NetworkConfig {
             switch.ports = ports;
         }
         if spec.discovery.is_some() {
-            switch.discovery = spec.discovery;
+            switch.declared.discovery = spec.discovery;
         }
         Ok(())
     }

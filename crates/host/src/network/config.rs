@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use vswitch::declare::{
-    self, Adapter, Declaration, Gateways, Override, Policy, Service, Stack, StackName, Teaming,
+    self, Adapter, Declaration, Discovery, DiscoveryOperation, DiscoveryProtocol, Gateways, Override, Policy,
+    Service, Stack, StackName, Teaming,
 };
 use vswitch::vmkernel::Takeover;
 use vswitch::{Vlan, limits};
@@ -24,14 +25,6 @@ pub(crate) struct StandardSwitch {
     pub(crate) declared: declare::Switch,
     /// How many ports were asked for; shown, and not enforced, as on ESXi since ports are elastic.
     pub(crate) ports: i32,
-    pub(crate) discovery: Option<Discovery>,
-}
-
-/// How a switch speaks CDP or LLDP on its uplinks; vSphere's words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Discovery {
-    pub(crate) protocol: String,
-    pub(crate) operation: String,
 }
 
 /// The port group of the first adapter.
@@ -132,10 +125,13 @@ impl StandardSwitch {
             mtu: DEFAULT_MTU,
             uplinks: Vec::new(),
             policy: Policy::default(),
+            discovery: Some(Discovery {
+                protocol: DiscoveryProtocol::Cdp,
+                operation: DiscoveryOperation::Listen,
+            }),
             port_groups: Vec::new(),
         };
-        let discovery = Some(Discovery { protocol: "cdp".into(), operation: "listen".into() });
-        Self { declared, ports: DEFAULT_PORTS, discovery }
+        Self { declared, ports: DEFAULT_PORTS }
     }
 
     /// Gives the switch these uplinks: those that leave also leave the order of fail-over, those that are new are active.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use vswitch::State;
 use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
+use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
 
 /// A physical network card, or what stands for one.
@@ -45,6 +46,11 @@ pub trait Fabric: Send + Sync {
 
     /// What is seen of links and adapters.
     fn seen(&self) -> State;
+
+    /// Who is at the other end of a card's cable; nobody where there are no cables.
+    fn other_end(&self, _nic: &str) -> OtherEnd {
+        OtherEnd::default()
+    }
 
     /// What has passed a port.
     async fn counters(&self, interface: &str) -> Option<Counters>;

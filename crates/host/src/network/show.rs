@@ -12,7 +12,7 @@ use vswitch::vmkernel::{AdapterState, port_interface};
 
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 use super::fabric::Nic;
-use super::spec::{word, words};
+use super::spec::{discovery_words, word, words};
 
 /// Most port groups of a switch, as ESXi has it.
 const MOST_GROUPS: i32 = 512;
@@ -230,8 +230,8 @@ pub(crate) fn net_config(scene: &Scene<'_>, service: Service) -> ty!(VirtualNicM
 
 fn switch_spec(switch: &StandardSwitch) -> ty!(HostVirtualSwitchSpec) {
     let declared = &switch.declared;
-    let discovery = switch.discovery.as_ref().map(|discovery| {
-        vim!(LinkDiscoveryProtocolConfig { protocol: &discovery.protocol, operation: &discovery.operation })
+    let discovery = declared.discovery.map(discovery_words).map(|(protocol, operation)| {
+        vim!(LinkDiscoveryProtocolConfig { protocol: protocol, operation: operation })
     });
     let bridge = (!declared.uplinks.is_empty()).then(|| {
         vim!(HostVirtualSwitchBondBridge {

@@ -2,10 +2,10 @@
 
 use vim::{Fault, Object, data_id, fault, field};
 use vswitch::Vlan;
-use vswitch::declare::{Balancing, Override, ShapingOverride};
+use vswitch::declare::{
+    Balancing, Discovery, DiscoveryOperation, DiscoveryProtocol, Override, ShapingOverride,
+};
 use vswitch::limits::{MAX_MTU, MAX_RATE, MIN_MTU, MIN_RATE};
-
-use super::config::Discovery;
 
 /// Longest names, as ESXi has them.
 const SWITCH_NAME: usize = 31;
@@ -95,20 +95,37 @@ pub(crate) fn switch(spec: &Object) -> Result<SwitchSpec, Fault> {
 }
 
 fn discovery(config: &Object) -> Result<Discovery, Fault> {
-    let word = |text: Option<&str>, words: &[&str], property: &str| {
-        let text = text.unwrap_or_default();
-        let known = words.contains(&text).then(|| text.to_owned());
-        known.ok_or_else(|| invalid(property, format_args!("\"{text}\": {} are possible", words.join(", "))))
-    };
-    let of = "spec.bridge.linkDiscoveryProtocolConfig";
     Ok(Discovery {
-        protocol: word(config.get(field!(LinkDiscoveryProtocolConfig.protocol)), &["cdp", "lldp"], of)?,
-        operation: word(
-            config.get(field!(LinkDiscoveryProtocolConfig.operation)),
-            &["none", "listen", "advertise", "both"],
-            of,
-        )?,
+        protocol: known(config.get(field!(LinkDiscoveryProtocolConfig.protocol)), &PROTOCOLS)?,
+        operation: known(config.get(field!(LinkDiscoveryProtocolConfig.operation)), &OPERATIONS)?,
     })
+}
+
+/// Words of the API for discovery.
+const PROTOCOLS: [(&str, DiscoveryProtocol); 2] =
+    [("cdp", DiscoveryProtocol::Cdp), ("lldp", DiscoveryProtocol::Lldp)];
+const OPERATIONS: [(&str, DiscoveryOperation); 4] = [
+    ("none", DiscoveryOperation::None),
+    ("listen", DiscoveryOperation::Listen),
+    ("advertise", DiscoveryOperation::Advertise),
+    ("both", DiscoveryOperation::Both),
+];
+
+fn known<T: Copy>(text: Option<&str>, words: &[(&str, T)]) -> Result<T, Fault> {
+    let text = text.unwrap_or_default();
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let possible = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        let message = format_args!("\"{text}\": {possible} are possible");
+        invalid("spec.bridge.linkDiscoveryProtocolConfig", message)
+    })
+}
+
+/// The API's words for protocol and operation.
+pub(super) fn discovery_words(discovery: Discovery) -> (&'static str, &'static str) {
+    let protocol = PROTOCOLS.iter().find(|(_, known)| *known == discovery.protocol);
+    let operation = OPERATIONS.iter().find(|(_, known)| *known == discovery.operation);
+    (protocol.expect("all are in the list").0, operation.expect("all are in the list").0)
 }
 
 /// Reads a `HostPortGroupSpec`.

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
 use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
+use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
 use vswitch::{Engine, Options, State};
 
@@ -18,6 +19,8 @@ use super::fabric::{Fabric, FabricError, Nic};
 const INTERFACES: &str = "/sys/class/net";
 /// What the kernel says of the speed of a link that has none, a virtual one for instance.
 const NO_SPEED: i32 = 0;
+/// What neighbours are told that the host runs.
+const PRODUCT: &str = "Esfera";
 
 /// The virtual switch in the kernel.
 pub struct Switched {
@@ -30,14 +33,25 @@ pub struct Switched {
 }
 
 impl Switched {
-    /// Starts the switch in the network namespace that the daemon is in; `pins` is where its maps outlive the daemon.
+    /// Starts the switch in the network namespace that the daemon is in; `pins` is where its maps outlive the daemon, `host` the
+    /// name under which neighbours are told of it.
     ///
     /// # Errors
     /// If the kernel cannot run it, in words that say what it needs.
-    pub async fn start(pins: PathBuf, prefix: &str, named: Vec<String>) -> Result<Self, FabricError> {
+    pub async fn start(
+        pins: PathBuf,
+        prefix: &str,
+        named: Vec<String>,
+        host: &str,
+    ) -> Result<Self, FabricError> {
         // The directory is this host's own, so its name tells it from others of the machine.
         let own = pins.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let options = Options { pins, namespace: None, prefix: own };
+        let system = System {
+            name: host.into(),
+            description: format!("{PRODUCT} {}", env!("CARGO_PKG_VERSION")),
+            platform: std::env::consts::ARCH.into(),
+        };
+        let options = Options { pins, namespace: None, prefix: own, system };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), named })
@@ -117,6 +131,10 @@ impl Fabric for Switched {
 
     fn seen(&self) -> State {
         self.engine.state().borrow().clone()
+    }
+
+    fn other_end(&self, nic: &str) -> OtherEnd {
+        self.engine.other_end(nic)
     }
 
     async fn counters(&self, interface: &str) -> Option<Counters> {

@@ -1,11 +1,13 @@
 //! What a host's network is to be: plain data, from whoever declares it. Nothing here knows how it is applied.
 
 mod adapter;
+mod discovery;
 mod mirror;
 mod policy;
 mod service;
 
 pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
+pub use discovery::{Discovery, DiscoveryOperation, DiscoveryProtocol};
 pub use mirror::{Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia};
 pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
 pub use service::{BadService, Service};
@@ -42,6 +44,9 @@ pub struct Switch {
     /// Interfaces of the physical network cards. One belongs to one switch.
     pub uplinks: Vec<String>,
     pub policy: Policy,
+    /// None is silence.
+    #[serde(default)]
+    pub discovery: Option<Discovery>,
     pub port_groups: Vec<PortGroup>,
 }
 

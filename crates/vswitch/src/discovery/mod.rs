@@ -11,6 +11,25 @@ use crate::{Mac, VlanId};
 
 pub use table::{Heard, Neighbours};
 
+/// What a host says of itself on all uplinks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct System {
+    /// The host's name.
+    pub name: String,
+    /// Product and version.
+    pub description: String,
+    /// Kind of hardware.
+    pub platform: String,
+}
+
+/// Who is at the other end of an uplink's cable, by each protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherEnd {
+    pub lldp: Option<lldp::Info>,
+    /// With how many frames it has sent.
+    pub cdp: Option<(cdp::Info, u32)>,
+}
+
 /// What a host says of itself on one uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Neighbour, cdp, lldp};
+use super::{Neighbour, OtherEnd, cdp, lldp};
 use crate::limits::{NEIGHBOURS, PORTS};
 
 /// A neighbour and when it was heard.
@@ -79,6 +79,18 @@ impl Neighbours {
             Neighbour::Cdp(info) => Some(info),
             Neighbour::Lldp(_) => None,
         })
+    }
+
+    /// Who is at the other end of an uplink's cable.
+    pub fn other_end(&self, now: Duration, uplink: &str) -> OtherEnd {
+        let lldp = self.lldp(now, uplink).map(|(info, _)| info.clone());
+        let cdp = self.cdp(now, uplink).map(|(info, heard)| (info.clone(), heard.samples));
+        OtherEnd { lldp, cdp }
+    }
+
+    /// Uplinks with a neighbour.
+    pub fn uplinks(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     fn latest<'a, T>(

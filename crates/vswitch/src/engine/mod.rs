@@ -2,7 +2,11 @@
 //! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
 //! namespaces belong to threads.
 
+mod beacons;
 mod captures;
+mod control;
+mod discovery;
+mod ears;
 mod mirrors;
 mod queues;
 mod run;
@@ -11,9 +15,11 @@ use std::path::PathBuf;
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
+use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::Counters;
 use crate::limits::COMMANDS;
 use crate::vmkernel::{AdapterState, StackState};
@@ -28,12 +34,16 @@ pub struct Options {
     pub namespace: Option<PathBuf>,
     /// This host's name among those of one machine. Names of network namespaces of TCP/IP stacks begin with it.
     pub prefix: String,
+    /// What neighbours are told of this host.
+    pub system: System,
 }
 
 /// What is seen of ports and uplinks. By interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub links: crate::plan::Links,
+    /// Uplinks that beacons show to be cut off although their link is up.
+    pub isolated: std::collections::BTreeSet<String>,
     /// Who serves in the team of each port group.
     pub seats: crate::plan::Seats,
     /// The uplink that each port uses now; those that spread their traffic over several have none here.
@@ -55,6 +65,10 @@ enum Command {
 pub struct Engine {
     commands: mpsc::Sender<Command>,
     state: watch::Receiver<State>,
+    /// Apart from the state, since neighbours repeat themselves.
+    neighbours: watch::Receiver<Neighbours>,
+    /// Times of neighbours count from then.
+    began: Instant,
 }
 
 impl Engine {
@@ -65,12 +79,15 @@ impl Engine {
     pub async fn start(options: Options) -> Result<Self> {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (publish, state) = watch::channel(State::default());
+        let (tell, neighbours) = watch::channel(Neighbours::default());
         let (started, result) = oneshot::channel();
+        let began = Instant::now();
+        let publish = run::Publish { state: publish, neighbours: tell, began };
         let body = move || run::thread(&options, inbox, publish, started);
         let spawned = thread::Builder::new().name("vswitch".into()).spawn(body);
         spawned.map_err(|error| Error::Kernel { what: format!("cannot start a thread: {error}") })?;
         result.await.map_err(|_| Error::Ended)??;
-        Ok(Self { commands, state })
+        Ok(Self { commands, state, neighbours, began })
     }
 
     /// Makes this the declared state, and returns when the kernel has it. What could not be applied is the error; the rest
@@ -107,6 +124,16 @@ impl Engine {
     /// What is seen, now and at every change.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// Who is at the other end of an uplink's cable, if the switch listens and somebody speaks there.
+    pub fn other_end(&self, uplink: &str) -> OtherEnd {
+        self.neighbours.borrow().other_end(self.began.elapsed(), uplink)
+    }
+
+    /// Changes when a neighbour is heard or forgotten.
+    pub fn neighbours(&self) -> watch::Receiver<Neighbours> {
+        self.neighbours.clone()
     }
 
     async fn ask(&self, command: Command) -> Result<()> {

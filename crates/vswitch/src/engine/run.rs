@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
+use super::control::{Control, Wake};
 use super::queues::Queueing;
 use super::{Command, Options, State};
 use crate::capture::Capturing;
-use crate::declare::Declaration;
+use crate::declare::{Declaration, Service, Teaming};
+use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
@@ -27,10 +29,18 @@ use crate::{Error, Result};
 /// How often all interfaces are looked at, in case an event was lost.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Where the thread says what it sees.
+pub(super) struct Publish {
+    pub(super) state: watch::Sender<State>,
+    pub(super) neighbours: watch::Sender<Neighbours>,
+    /// Times of neighbours count from then.
+    pub(super) began: Instant,
+}
+
 pub(super) fn thread(
     options: &Options,
     inbox: mpsc::Receiver<Command>,
-    publish: watch::Sender<State>,
+    publish: Publish,
     started: oneshot::Sender<Result<()>>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -64,6 +74,7 @@ pub(super) struct Switching {
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
     adapters: Adapters,
+    control: Control,
     /// What was wrong when everything was looked at last; it is said once.
     trouble: Option<String>,
     publish: watch::Sender<State>,
@@ -73,7 +84,7 @@ pub(super) struct Switching {
 }
 
 impl Switching {
-    async fn open(options: &Options, publish: watch::Sender<State>) -> Result<(Self, Events)> {
+    async fn open(options: &Options, publish: Publish) -> Result<(Self, Events)> {
         if let Some(namespace) = &options.namespace {
             let entered = File::open(namespace).and_then(|file| {
                 Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
@@ -105,8 +116,9 @@ impl Switching {
             actual,
             attached: BTreeMap::new(),
             adapters,
+            control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
             trouble: None,
-            publish,
+            publish: publish.state,
             queueing: Queueing::default(),
             ring,
             capturing: Capturing::default(),
@@ -135,7 +147,16 @@ impl Switching {
                     self.look().await;
                 }
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
+                wake = self.control.next() => self.speak(wake).await,
             }
+        }
+    }
+
+    /// Does what is due on uplinks.
+    async fn speak(&mut self, wake: Wake) {
+        let management = self.publish.borrow().source_for(Service::Management).map(|source| source.address);
+        if self.control.act(wake, &self.packets, management) {
+            self.apply_seen().await;
         }
     }
 
@@ -251,7 +272,11 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
-        let works = |name: &str| self.links.get(name).is_some_and(|link| link.running);
+        self.control.see(&self.declared, &self.links);
+        let works = |teaming: &Teaming, name: &str| {
+            let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
+            !is_cut_off && self.links.get(name).is_some_and(|link| link.running)
+        };
         let (mut teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
         self.seats = seats;
         let looks = self.looks();
@@ -273,6 +298,7 @@ impl Switching {
         note(self.attach().await);
         note(self.tidy_queues(&queues).await);
         note(self.tidy_mirror().await);
+        self.control.listen(&self.declared, &self.links);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
         first
@@ -401,6 +427,7 @@ impl Switching {
             ports.filter_map(|(index, port)| Some(((*names.get(index)?).clone(), (*uplink(port)?).clone())));
         let state = State {
             links: self.links.clone(),
+            isolated: self.control.isolated().clone(),
             seats: self.seats.clone(),
             uplinks: uplinks.collect(),
             adapters: self.adapters.adapter_states(),

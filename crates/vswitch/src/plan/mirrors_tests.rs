@@ -41,6 +41,7 @@ fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
         name: "vSwitch0".into(),
         mtu: 1500,
         uplinks: names(&["up0", "up1"]),
+        discovery: None,
         policy: Policy::default(),
         port_groups: vec![group],
     };

@@ -12,7 +12,15 @@ fn group(number: u32, vlan: i32, policy: declare::Override) -> PortGroup {
 
 fn switch(port_groups: Vec<PortGroup>) -> Switch {
     let uplinks = vec!["up0".into(), "up1".into()];
-    Switch { number: 7, name: "vSwitch0".into(), mtu: 1500, uplinks, policy: Policy::default(), port_groups }
+    Switch {
+        number: 7,
+        name: "vSwitch0".into(),
+        mtu: 1500,
+        uplinks,
+        policy: Policy::default(),
+        discovery: None,
+        port_groups,
+    }
 }
 
 fn port(interface: &str, port_group: u32, last: u8) -> declare::Port {

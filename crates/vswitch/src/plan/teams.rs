@@ -4,25 +4,26 @@ use std::collections::BTreeMap;
 
 use super::failover::{self, Serving};
 use super::{Links, Numbers};
-use crate::declare::Declaration;
+use crate::declare::{Declaration, Teaming};
 use crate::kernel::layout::{TEAM_SLOTS, Team, Uplink};
 
 /// Who serves in each team, by the number of its port group: what teams remember from one plan to the next.
 pub type Seats = BTreeMap<u32, Serving>;
 
-/// The teams of all port groups, and who serves in them.
+/// The teams of all port groups, and who serves in them. `works` says of an uplink whether it does by a team's criteria.
 pub fn teams(
     declared: &Declaration,
     links: &Links,
     numbers: &Numbers,
     before: &Seats,
-    works: impl Fn(&str) -> bool,
+    works: impl Fn(&Teaming, &str) -> bool,
 ) -> (BTreeMap<u32, Team>, Seats) {
     let (mut teams, mut seats) = (BTreeMap::new(), Seats::new());
     for switch in &declared.switches {
         for group in &switch.port_groups {
             let teaming = switch.policy_of(group).teaming;
-            let usable = |name: &str| switch.uplinks.iter().any(|uplink| uplink == name) && works(name);
+            let is_ours = |name: &str| switch.uplinks.iter().any(|uplink| uplink == name);
+            let usable = |name: &str| is_ours(name) && works(&teaming, name);
             let serving = failover::serving(&teaming, before.get(&group.number), usable);
             teams.insert(group.number, slots(&serving, links, numbers));
             seats.insert(group.number, serving);

@@ -16,6 +16,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
 };
+use vswitch::discovery::System;
 use vswitch::{Engine, Mac, Options, Vlan};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -100,7 +101,9 @@ impl Network {
     /// The engine of the host.
     pub async fn engine(&self) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
-        Engine::start(Options { pins: self.pins(), namespace, prefix: self.namespace("host") }).await.unwrap()
+        let (prefix, system) =
+            (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
+        Engine::start(Options { pins: self.pins(), namespace, prefix, system }).await.unwrap()
     }
 
     /// Runs a command in a namespace to its end.
@@ -143,7 +146,7 @@ pub fn switch(uplinks: &[&str], port_groups: Vec<PortGroup>) -> Switch {
     let uplinks: Vec<String> = uplinks.iter().map(|name| (*name).into()).collect();
     let teaming = Teaming { active: uplinks.clone(), ..Teaming::default() };
     let policy = Policy { teaming, ..Policy::default() };
-    Switch { number: 1, name: "vSwitch0".into(), mtu: 1500, uplinks, policy, port_groups }
+    Switch { number: 1, name: "vSwitch0".into(), mtu: 1500, uplinks, policy, discovery: None, port_groups }
 }
 
 /// A port group with the switch's policies.

@@ -1,0 +1,122 @@
+//! Discovery protocols at work: neighbours that are heard are remembered, and told of this host in their rhythm.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::ears::Speech;
+use crate::declare::{self, Declaration, DiscoveryProtocol};
+use crate::discovery::{Announcement, Neighbour, Neighbours, System, cdp, lldp};
+use crate::limits::{CDP_INTERVAL, CDP_TTL_S, LLDP_INTERVAL, LLDP_TTL_S};
+use crate::packet::PacketSocket;
+use crate::plan::Links;
+
+pub(super) struct Discovery {
+    system: System,
+    /// Those with a link whose switch speaks.
+    uplinks: BTreeMap<String, Uplink>,
+    publish: watch::Sender<Neighbours>,
+}
+
+struct Uplink {
+    index: u32,
+    speaks: declare::Discovery,
+    switch: String,
+    mtu: u32,
+    /// When the neighbour is to be told next.
+    due: Duration,
+}
+
+impl Discovery {
+    pub(super) fn new(system: System, publish: watch::Sender<Neighbours>) -> Self {
+        Self { system, uplinks: BTreeMap::new(), publish }
+    }
+
+    /// Says what is to be spoken where. New ends of cables are told at once; those that were pulled out are forgotten.
+    pub(super) fn see(&mut self, now: Duration, declared: &Declaration, links: &Links) {
+        let mut before = std::mem::take(&mut self.uplinks);
+        for switch in &declared.switches {
+            let Some(speaks) = switch.discovery else { continue };
+            for name in &switch.uplinks {
+                let Some(link) = links.get(name).filter(|link| link.running) else { continue };
+                let known =
+                    before.remove(name).filter(|known| (known.index, known.speaks) == (link.index, speaks));
+                let due = known.map_or(now, |known| known.due);
+                let (switch, mtu) = (switch.name.clone(), switch.mtu);
+                self.uplinks.insert(name.clone(), Uplink { index: link.index, speaks, switch, mtu, due });
+            }
+        }
+        let listens = |name: &str| self.uplinks.get(name).is_some_and(|it| it.speaks.operation.listens());
+        self.publish.send_if_modified(|neighbours| {
+            let gone: Vec<String> =
+                neighbours.uplinks().filter(|name| !listens(name)).map(str::to_owned).collect();
+            gone.iter().for_each(|name| neighbours.forget(name));
+            !gone.is_empty()
+        });
+    }
+
+    /// What is to be listened to, by ifindex.
+    pub(super) fn ears(&self) -> impl Iterator<Item = (u32, Speech)> {
+        let listening = self.uplinks.values().filter(|uplink| uplink.speaks.operation.listens());
+        listening.map(|uplink| match uplink.speaks.protocol {
+            DiscoveryProtocol::Cdp => (uplink.index, Speech::Cdp),
+            DiscoveryProtocol::Lldp => (uplink.index, Speech::Lldp),
+        })
+    }
+
+    pub(super) fn hear(&self, now: Duration, index: u32, frame: &[u8]) {
+        let Some((name, _)) = self.uplinks.iter().find(|(_, uplink)| uplink.index == index) else { return };
+        let Some(neighbour) = Neighbour::read(frame) else { return };
+        self.publish.send_modify(|neighbours| neighbours.hear(now, name, neighbour));
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let told = self.uplinks.values().filter(|uplink| uplink.speaks.operation.advertises());
+        told.map(|uplink| uplink.due).chain(self.publish.borrow().next_expiry()).min()
+    }
+
+    /// Does what is due. `management` is where the host is managed.
+    pub(super) fn tick(&mut self, now: Duration, packets: &PacketSocket, management: Option<IpAddr>) {
+        if self.publish.borrow().next_expiry().is_some_and(|expiry| expiry <= now) {
+            self.publish.send_modify(|neighbours| neighbours.expire(now));
+        }
+        for (name, uplink) in &mut self.uplinks {
+            if uplink.due > now || !uplink.speaks.operation.advertises() {
+                continue;
+            }
+            uplink.due = now
+                + match uplink.speaks.protocol {
+                    DiscoveryProtocol::Cdp => CDP_INTERVAL,
+                    DiscoveryProtocol::Lldp => LLDP_INTERVAL,
+                };
+            let sent = PacketSocket::mac_of(uplink.index).and_then(|mac| {
+                let announcement = Announcement {
+                    mac,
+                    interface: name.clone(),
+                    port_description: format!("Uplink of {}", uplink.switch),
+                    system_name: self.system.name.clone(),
+                    system_description: self.system.description.clone(),
+                    platform: self.system.platform.clone(),
+                    management,
+                    native_vlan: None,
+                    mtu: uplink.mtu,
+                    ttl_s: 0,
+                };
+                packets.send(uplink.index, &frame(uplink.speaks.protocol, announcement))
+            });
+            if let Err(error) = sent {
+                tracing::warn!(uplink = name, %error, "cannot announce the host");
+            }
+        }
+    }
+}
+
+fn frame(protocol: DiscoveryProtocol, announcement: Announcement) -> Vec<u8> {
+    match protocol {
+        DiscoveryProtocol::Cdp => cdp::build(&Announcement { ttl_s: CDP_TTL_S, ..announcement }),
+        DiscoveryProtocol::Lldp => lldp::build(&Announcement { ttl_s: LLDP_TTL_S, ..announcement }),
+    }
+}

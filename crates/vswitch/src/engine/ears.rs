@@ -1,0 +1,141 @@
+//! What the control half hears on uplinks: a socket for each protocol and uplink, since one for all frames would cost every
+//! packet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::beacon::Host;
+use crate::frame::{ETHER_BEACON, ETHER_LLDP};
+use crate::limits::{CONTROL_BURST, CONTROL_FRAME, CONTROL_FRAMES, CONTROL_PAUSE};
+use crate::packet::{Instruction, PacketSocket};
+
+/// Frames with a length in place of an EtherType (`ETH_P_802_2`).
+const LENGTH: u16 = 4;
+/// Loads 4 and 2 bytes, jumps on a number, passes the frame or nothing of it: as `tcpdump -dd` writes filters.
+const LOAD: u16 = 0x20;
+const LOAD_HALF: u16 = 0x28;
+const IS: u16 = 0x15;
+const PASS: Instruction = (0x06, 0, 0, 0x4_0000);
+const STOP: Instruction = (0x06, 0, 0, 0);
+/// To Cisco's address, and of its protocol in the SNAP header.
+const CDP: [Instruction; 8] = [
+    (LOAD, 0, 0, 0),
+    (IS, 0, 5, 0x0100_0ccc),
+    (LOAD_HALF, 0, 0, 4),
+    (IS, 0, 3, 0xcccc),
+    (LOAD_HALF, 0, 0, 20),
+    (IS, 0, 1, 0x2000),
+    PASS,
+    STOP,
+];
+/// Where a beacon has its host, in bytes.
+const BEACON_HOST: u32 = 30;
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Speech {
+    Lldp,
+    Cdp,
+    /// Those of this host.
+    Beacon(Host),
+}
+
+/// A frame without its tag, and the ifindex of the uplink that it came in at.
+pub(super) type Heard = (u32, Vec<u8>);
+
+/// All sockets.
+pub(super) struct Ears {
+    open: BTreeMap<(u32, Speech), JoinHandle<()>>,
+    heard: mpsc::Sender<Heard>,
+    waiting: mpsc::Receiver<Heard>,
+}
+
+impl Ears {
+    pub(super) fn new() -> Self {
+        let (heard, waiting) = mpsc::channel(CONTROL_FRAMES);
+        Self { open: BTreeMap::new(), heard, waiting }
+    }
+
+    /// Listens to these protocols on interfaces, and to nothing else. In the thread's network namespace.
+    pub(super) fn listen(&mut self, wanted: &BTreeSet<(u32, Speech)>) {
+        self.open.retain(|ear, task| {
+            let stays = wanted.contains(ear) && !task.is_finished();
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for ear in wanted {
+            if self.open.contains_key(ear) {
+                continue;
+            }
+            match open(ear.0, ear.1) {
+                Ok(socket) => {
+                    let task = tokio::spawn(hear(socket, ear.0, self.heard.clone()));
+                    self.open.insert(*ear, task);
+                }
+                Err(error) => {
+                    tracing::warn!(ifindex = ear.0, protocol = ?ear.1, %error, "cannot listen to an uplink");
+                }
+            }
+        }
+    }
+
+    /// The next frame; nothing is lost when the call is dropped.
+    pub(super) async fn next(&mut self) -> Option<Heard> {
+        self.waiting.recv().await
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.open.values().for_each(JoinHandle::abort);
+    }
+}
+
+fn open(ifindex: u32, speech: Speech) -> io::Result<AsyncFd<PacketSocket>> {
+    let socket = match speech {
+        Speech::Lldp => PacketSocket::listen(ifindex, ETHER_LLDP, &[PASS]),
+        Speech::Cdp => PacketSocket::listen(ifindex, LENGTH, &CDP),
+        Speech::Beacon(host) => PacketSocket::listen(ifindex, ETHER_BEACON, &beacons_of(&host)),
+    };
+    socket?.into_async()
+}
+
+/// Only this host's, so that the beacons of all others on the segment cost nothing.
+fn beacons_of(host: &Host) -> Vec<Instruction> {
+    let (words, _) = host.as_chunks::<4>();
+    let mut filter = Vec::new();
+    for (at, word) in (BEACON_HOST..).step_by(4).zip(words) {
+        filter.extend([(LOAD, 0, 0, at), (IS, 1, 0, u32::from_be_bytes(*word)), STOP]);
+    }
+    filter.push(PASS);
+    filter
+}
+
+async fn hear(socket: AsyncFd<PacketSocket>, ifindex: u32, heard: mpsc::Sender<Heard>) {
+    let mut room = vec![0; CONTROL_FRAME];
+    let mut count = 0_u32;
+    loop {
+        let Ok(mut ready) = socket.readable().await else { return };
+        match ready.try_io(|socket| socket.get_ref().receive(&mut room)) {
+            Ok(Ok(length)) => {
+                if heard.send((ifindex, room[..length].to_vec())).await.is_err() {
+                    return;
+                }
+            }
+            // Such as that the interface went down; it may come back.
+            Ok(Err(error)) => tracing::debug!(ifindex, %error, "nothing is heard"),
+            Err(_) => continue,
+        }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(CONTROL_BURST) {
+            sleep(CONTROL_PAUSE).await;
+        }
+    }
+}
