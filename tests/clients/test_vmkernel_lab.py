@@ -7,8 +7,9 @@ from pyVmomi import vim, vmodl
 
 from conftest import Daemon, Lab, open_directory
 from segment import Segment, run_in
+from test_faults import kill_and_wait_for_restart
 from test_network import bond, find, group
-from test_network_lab import Pinging, declared, guests, home, network_of, plain, segment  # noqa: F401 (fixtures)
+from test_network_lab import Pinging, declared, guests, home, network_itself, network_of, plain, segment  # noqa: F401 (fixtures)
 from test_pyvmomi_lab import wait_for
 from vsphere import all_of
 
@@ -83,9 +84,14 @@ def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, seg
     with segment.neighbour(20, "10.78.0.1") as neighbour:
         device = network.AddVirtualNic("vMotion", adapter(ADDRESS, netStackInstanceKey="vmotion"))
         assert segment.pings(ADDRESS, neighbour)
-        assert ADDRESS in run_in(stack, "ip", "addr", "show", "dev", device)
+        seen = run_in(stack, "ip", "addr", "show", "dev", device)
+        assert ADDRESS in seen
         assert ADDRESS not in run_in(segment.hosts[0], "ip", "addr")
         assert "vmotion" in [known.key for known in host.config.network.netStackInstance]
+        kill_and_wait_for_restart(lab, "host1")
+        _, network = network_itself(lab)
+        assert segment.pings(ADDRESS, neighbour)
+        assert run_in(stack, "ip", "addr", "show", "dev", device) == seen, "it is still the same interface"
         network.RemoveVirtualNic(device)
     assert not os.path.exists(f"/run/netns/{stack}")
 
@@ -150,7 +156,7 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
         try:
             lab = Lab(daemon.wait_ready(300))
             host, network = network_of(lab)
-            assert plain(declared(host)) == before
+            wait_for(lambda: plain(declared(host)) == before)
             chosen = host.configManager.virtualNicManager.QueryNetConfig("vSphereReplication")
             assert [nic.device for nic in chosen.candidateVnic if nic.key in chosen.selectedVnic] == ["vmk1"]
             segment = Segment(lab)

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::LabArgs;
 use credentials::Credentials;
-use net::{LabNet, SPARE_NIC, UPLINK, host_address, in_namespace};
+use net::{LabNet, SPARE_NIC, UPLINK, as_host, host_address, in_namespace};
 use pins::Pins;
 use process::InheritedListener;
 use supervise::Supervised;
@@ -178,7 +178,7 @@ impl Lab {
         let pins = self.pins.of_host(&self.net.host(number));
         move || {
             std::fs::create_dir_all(&local)?;
-            let mut command = in_namespace(&namespace, &program);
+            let mut command = as_host(&namespace, &program);
             command.arg("host").arg("--data").arg(&data).arg("--runtime").arg(&runtime);
             command.args(["--listen", &format!("{}:443", host_address(number))]);
             command
