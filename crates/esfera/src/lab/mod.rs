@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::args::LabArgs;
 use credentials::Credentials;
-use net::{LabNet, UPLINK, host_address, in_namespace};
+use net::{LabNet, SPARE_NIC, UPLINK, as_host, host_address, in_namespace};
 use pins::Pins;
 use process::InheritedListener;
 use supervise::Supervised;
@@ -180,11 +180,12 @@ impl Lab {
         let pins = self.pins.of_host(&self.net.host(number));
         move || {
             std::fs::create_dir_all(&local)?;
-            let mut command = in_namespace(&namespace, &program);
+            let mut command = as_host(&namespace, &program);
             command.arg("host").arg("--data").arg(&data).arg("--runtime").arg(&runtime);
             command.args(["--listen", &format!("{}:443", host_address(number))]);
             command
                 .args(["--listen-fd", &listener.fd().to_string(), "--uplink", UPLINK])
+                .args(["--nic", SPARE_NIC])
                 .arg("--bpf")
                 .arg(&pins);
             command.args(["--name", &host_address(number).to_string(), "--name", "127.0.0.1"]);
@@ -233,12 +234,14 @@ impl Lab {
                     "user": "root",
                     "password": self.credentials.host,
                     "management_address": host_address(at + 1).to_string(),
+                    "namespace": self.net.host(at + 1),
                     "thumbprint": api::tls::thumbprint_of(&address.to_string()).await?.sha1,
                 }));
             }
             let ready = json!({
                 "center": { "url": url, "user": CENTER_USER, "password": self.credentials.center },
                 "hosts": ready_hosts,
+                "segment": self.net.segment(),
                 "run": self.args.data.join("run"),
                 "runtime": self.runtime,
                 "datastore": self.args.data.join("datastores/shared"),

@@ -3,6 +3,7 @@
 //! ```text
 //!   esf-NAME-net                    esf-NAME-h1                       esf-NAME-h2
 //!   br-lab 10.77.0.1/24 ──veth──── uplink0 of vSwitch0               …
+//!                       ──veth──── uplink1, for whoever wants it     …
 //!   dnsmasq (DHCP), center          esfera host, vmk0 10.77.0.11/24   esfera host
 //! ```
 //!
@@ -15,8 +16,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The only network card of a host. Its address goes over to the host's first VMkernel adapter.
+/// The network card of a host that has its address, which goes over to the host's first VMkernel adapter.
 pub const UPLINK: &str = "uplink0";
+/// One that no switch has yet: a second uplink, or that of a second switch.
+pub const SPARE_NIC: &str = "uplink1";
 const SEGMENT_BRIDGE: &str = "br-lab";
 const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
@@ -46,12 +49,14 @@ impl LabNet {
 
     fn add_host(&self, number: usize) -> Result<()> {
         let (segment, host) = (self.segment(), self.host(number));
-        let port = format!("h{number}");
         add_namespace(&host)?;
-        ip_in(&segment, &["link", "add", &port, "type", "veth", "peer", "name", UPLINK, "netns", &host])?;
-        ip_in(&segment, &["link", "set", &port, "master", SEGMENT_BRIDGE, "up"])?;
+        for (card, port) in [(UPLINK, format!("h{number}")), (SPARE_NIC, format!("h{number}-1"))] {
+            ip_in(&segment, &["link", "add", &port, "type", "veth", "peer", "name", card, "netns", &host])?;
+            ip_in(&segment, &["link", "set", &port, "master", SEGMENT_BRIDGE, "up"])?;
+        }
         ip_in(&host, &["addr", "add", &format!("{}/24", host_address(number)), "dev", UPLINK])?;
-        ip_in(&host, &["link", "set", UPLINK, "up"])
+        ip_in(&host, &["link", "set", UPLINK, "up"])?;
+        ip_in(&host, &["link", "set", SPARE_NIC, "addrgenmode", "none", "up"])
     }
 
     /// The namespace of the segment and the center.
@@ -108,6 +113,18 @@ pub fn host_address(number: usize) -> Ipv4Addr {
 pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", name]).arg(program).stdin(Stdio::null());
+    command
+}
+
+/// A command that will run in a namespace and whose own namespaces stay, as on a host of its own. `ip netns exec` gives a
+/// program mounts of its own, all of them, so what it mounts below `/run/netns` nobody else sees, and it ends with it.
+/// Here only `/sys` is its own, which has to show the interfaces of the namespace.
+pub fn as_host(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    const SYS: &str = "mount --make-rprivate /sys && mount -t sysfs sysfs /sys && exec \"$@\"";
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", namespace_file(name).display()));
+    command.args(["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", SYS, "sh"]);
+    command.arg(program).stdin(Stdio::null());
     command
 }
 

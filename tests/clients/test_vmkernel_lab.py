@@ -1,0 +1,166 @@
+"""VMkernel adapters, fail-over between uplinks, and a host that starts again: the lab's network as its segment sees it."""
+import os
+import re
+
+import pytest
+from pyVmomi import vim, vmodl
+
+from conftest import Daemon, Lab, open_directory
+from segment import Segment, run_in
+from test_faults import kill_and_wait_for_restart
+from test_network import bond, find, group
+from test_network_lab import Pinging, declared, guests, home, network_itself, network_of, plain, segment  # noqa: F401 (fixtures)
+from test_pyvmomi_lab import wait_for
+from vsphere import all_of
+
+ADDRESS, OTHER_ADDRESS = "10.78.0.11", "10.78.0.12"
+
+
+def adapter(address=None, dhcp=False, **more):
+    ip = vim.host.IpConfig(dhcp=dhcp, ipAddress=address, subnetMask=address and "255.255.255.0")
+    return vim.host.VirtualNic.Specification(ip=ip, **more)
+
+
+def shown(host, device):
+    return next((nic for nic in host.config.network.vnic if nic.device == device), None)
+
+
+def test_an_adapter_in_a_vlan_lives_its_life(lab, home, segment):
+    host, network = network_of(lab)
+    manager = host.configManager.virtualNicManager
+    network.AddPortGroup(group("Storage", 20))
+    with segment.neighbour(20, "10.78.0.1", mtu=9000) as neighbour:
+        device = network.AddVirtualNic("Storage", adapter(ADDRESS))
+        assert device == "vmk1"
+        made = shown(host, device)
+        assert (made.portgroup, made.spec.ip.ipAddress, made.spec.mtu) == ("Storage", ADDRESS, 1500)
+        assert segment.pings(ADDRESS, neighbour)
+        assert made.spec.mac in run_in(neighbour, "ip", "neigh")
+
+        with pytest.raises(vim.fault.AlreadyExists):
+            network.AddVirtualNic("Storage", adapter(ADDRESS))
+        with pytest.raises(vmodl.fault.InvalidArgument):
+            network.AddVirtualNic("No such group", adapter(OTHER_ADDRESS))
+        with pytest.raises(vim.fault.ResourceInUse):
+            network.RemovePortGroup("Storage")
+
+        manager.SelectVnicForNicType("vmotion", device)
+        vmotion = manager.QueryNetConfig("vmotion")
+        assert [nic.device for nic in vmotion.candidateVnic if nic.key in vmotion.selectedVnic] == [device]
+        manager.DeselectVnicForNicType("vmotion", device)
+        assert not manager.QueryNetConfig("vmotion").selectedVnic
+
+        network.UpdateVirtualNic(device, adapter(OTHER_ADDRESS))
+        assert segment.pings(OTHER_ADDRESS, neighbour) and not segment.pings(ADDRESS, neighbour)
+        assert shown(host, device).spec.mac == made.spec.mac
+        switch = find(host.config.network.vswitch, "vSwitch0").spec
+        switch.mtu = 9000
+        network.UpdateVirtualSwitch("vSwitch0", switch)
+        network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(mtu=9000))
+        assert (shown(host, device).spec.mtu, shown(host, device).spec.ip.ipAddress) == (9000, OTHER_ADDRESS)
+        assert "mtu 9000" in run_in(segment.hosts[0], "ip", "link", "show", device)
+
+        network.RemoveVirtualNic(device)
+        assert shown(host, device) is None
+        assert not segment.pings(OTHER_ADDRESS, neighbour)
+        assert device not in run_in(segment.hosts[0], "ip", "link")
+        with pytest.raises(vim.fault.NotFound):
+            network.RemoveVirtualNic(device)
+
+
+def test_an_adapter_asks_for_its_address_and_shows_it(lab, home, segment):
+    host, network = network_of(lab)
+    network.AddPortGroup(group("By DHCP"))
+    device = network.AddVirtualNic("By DHCP", adapter(dhcp=True))
+    address = wait_for(lambda: shown(host, device).spec.ip.ipAddress)
+    assert address.startswith("10.77.0.") and shown(host, device).spec.ip.subnetMask == "255.255.255.0"
+    assert segment.pings(address)
+
+
+def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, segment):
+    host, network = network_of(lab)
+    network.AddPortGroup(group("vMotion", 20))
+    stack = f"{segment.hosts[0]}-vmotion"
+    with segment.neighbour(20, "10.78.0.1") as neighbour:
+        device = network.AddVirtualNic("vMotion", adapter(ADDRESS, netStackInstanceKey="vmotion"))
+        assert segment.pings(ADDRESS, neighbour)
+        seen = run_in(stack, "ip", "addr", "show", "dev", device)
+        assert ADDRESS in seen
+        assert ADDRESS not in run_in(segment.hosts[0], "ip", "addr")
+        assert "vmotion" in [known.key for known in host.config.network.netStackInstance]
+        kill_and_wait_for_restart(lab, "host1")
+        _, network = network_itself(lab)
+        assert segment.pings(ADDRESS, neighbour)
+        assert run_in(stack, "ip", "addr", "show", "dev", device) == seen, "it is still the same interface"
+        network.RemoveVirtualNic(device)
+    assert not os.path.exists(f"/run/netns/{stack}")
+
+
+def test_the_last_adapter_for_management_stays(lab, home):
+    host, network = network_of(lab)
+    with pytest.raises(vim.fault.HostConfigFault):
+        network.RemoveVirtualNic("vmk0")
+    with pytest.raises(vim.fault.HostConfigFault):
+        host.configManager.virtualNicManager.DeselectVnicForNicType("management", "vmk0")
+
+
+def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segment):
+    a, b = guests
+    host, network = network_of(lab)
+    spec = find(host.config.network.vswitch, "vSwitch0").spec
+    spec.bridge = bond("uplink0", "uplink1")
+    spec.policy.nicTeaming.policy = "failover_explicit"
+    spec.policy.nicTeaming.rollingOrder = False
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["uplink0"], standbyNic=["uplink1"])
+    network.UpdateVirtualSwitch("vSwitch0", spec)
+    pinging = Pinging(a, segment.ADDRESS)
+    wait_for(lambda: segment.port_of(a.mac) == "h1")
+    try:
+        segment.set_cable(0, 0, plugged=False)
+        wait_for(lambda: segment.port_of(a.mac) == "h1-1")
+        assert a.reaches(segment.ADDRESS) and b.reaches(a.address) and b.reaches(segment.ADDRESS)
+        network = network_of(lab)[1]
+        wait_for(lambda: find_card(network, "uplink0").linkSpeed is None)
+        assert find_card(network, "uplink1").linkSpeed is not None
+    finally:
+        segment.set_cable(0, 0, plugged=True)
+    wait_for(lambda: segment.port_of(a.mac) == "h1")
+    assert a.reaches(segment.ADDRESS)
+    wait_for(lambda: find_card(network, "uplink0").linkSpeed is not None)
+    pinging.lost()
+
+
+def find_card(network, device):
+    return next(card for card in network.networkInfo.pnic if card.device == device)
+
+
+def test_a_host_that_starts_again_has_the_network_that_was_declared():
+    with open_directory() as directory:
+        start = ("lab", "--name", f"t{os.getpid()}r", "--data", str(directory / "data"), "--listen", "127.0.0.1:0", "--no-vm")
+        daemon = Daemon(directory, *start)
+        try:
+            lab = Lab(daemon.wait_ready(300))
+            host, network = network_of(lab)
+            network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("uplink1")))
+            network.AddPortGroup(group("Kept", 20, "vSwitch1"))
+            network.AddVirtualNic("Kept", adapter(ADDRESS))
+            network.AddVirtualNic("Kept", adapter(OTHER_ADDRESS, netStackInstanceKey="vmotion"))
+            network.RemovePortGroup("VM Network")
+            host.configManager.virtualNicManager.SelectVnicForNicType("vSphereReplication", "vmk1")
+            before = plain(declared(host))
+        finally:
+            daemon.stop()
+        left = [name for name in os.listdir("/run/netns") if re.match(f"esf-t{os.getpid()}r-", name)]
+        assert left == [], "a lab leaves nothing"
+        daemon = Daemon(directory, *start)
+        try:
+            lab = Lab(daemon.wait_ready(300))
+            host, network = network_of(lab)
+            wait_for(lambda: plain(declared(host)) == before)
+            chosen = host.configManager.virtualNicManager.QueryNetConfig("vSphereReplication")
+            assert [nic.device for nic in chosen.candidateVnic if nic.key in chosen.selectedVnic] == ["vmk1"]
+            segment = Segment(lab)
+            with segment.neighbour(20, "10.78.0.1") as neighbour:
+                assert segment.pings(ADDRESS, neighbour) and segment.pings(OTHER_ADDRESS, neighbour)
+        finally:
+            daemon.stop()
