@@ -114,12 +114,22 @@ async fn a_promiscuous_port_group_sees_what_others_say() {
 
 #[tokio::test]
 async fn a_running_ping_survives_the_end_of_the_engine_and_a_move_of_a_neighbour() {
+    survives(false).await;
+}
+
+#[tokio::test]
+async fn a_kernel_without_tcx_does_as_well() {
+    survives(true).await;
+}
+
+/// Engines end and begin, and a neighbour moves, while two guests are pinged.
+async fn survives(without_tcx: bool) {
     let mut net = Network::new(&["up0"]);
     let (a, b, c) =
         (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"), net.guest("t3", "10.1.0.3/24"));
     net.station("outside", "10.1.0.9/24");
     let groups = || switch(&["up0"], vec![port_group(1, 0), port_group(2, 30)]);
-    let engine = net.engine().await;
+    let engine = net.engine_attached(without_tcx).await;
     engine
         .declare(declaration(groups(), vec![(a.clone(), 1), (b.clone(), 1), (c.clone(), 1)]))
         .await
@@ -130,7 +140,7 @@ async fn a_running_ping_survives_the_end_of_the_engine_and_a_move_of_a_neighbour
     drop(engine);
     // Another daemon: it finds the maps, replaces the programs, and moves a neighbour to another port group meanwhile.
     for round in 0..3 {
-        let engine = net.engine().await;
+        let engine = net.engine_attached(without_tcx).await;
         let group = 1 + round % 2;
         engine
             .declare(declaration(groups(), vec![(a.clone(), 1), (b.clone(), 1), (c.clone(), group)]))
@@ -142,6 +152,16 @@ async fn a_running_ping_survives_the_end_of_the_engine_and_a_move_of_a_neighbour
         let output = flood.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains(" 0% packet loss"), "{text}");
+    }
+    if without_tcx {
+        let shown = net.run("host", "tc filter show dev t1 ingress");
+        assert!(String::from_utf8_lossy(&shown.stdout).contains("from_port"), "it is a filter");
+        // A port that is none any more hears nothing.
+        let engine = net.engine_attached(true).await;
+        engine.declare(declaration(groups(), vec![(b, 1)])).await.unwrap();
+        let shown = net.run("host", "tc filter show dev t1 ingress");
+        assert!(!String::from_utf8_lossy(&shown.stdout).contains("from_port"));
+        assert!(net.is_cut_off("t1", "10.1.0.2"));
     }
 }
 

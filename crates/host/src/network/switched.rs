@@ -51,7 +51,7 @@ impl Switched {
             description: format!("{PRODUCT} {}", env!("CARGO_PKG_VERSION")),
             platform: std::env::consts::ARCH.into(),
         };
-        let options = Options { pins, namespace: None, prefix: own, system };
+        let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), named })

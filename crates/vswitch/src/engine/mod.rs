@@ -36,6 +36,8 @@ pub struct Options {
     pub prefix: String,
     /// What neighbours are told of this host.
     pub system: System,
+    /// Attach programs as filters even if the kernel has tcx, as on kernels before 6.6.
+    pub without_tcx: bool,
 }
 
 /// What is seen of ports and uplinks. By interface.

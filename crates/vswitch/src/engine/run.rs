@@ -92,7 +92,7 @@ impl Switching {
             entered
                 .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
         }
-        let mut kernel = Kernel::open(&options.pins)?;
+        let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
         let ring = kernel.take_captured()?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()

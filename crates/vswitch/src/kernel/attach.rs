@@ -1,13 +1,14 @@
-//! Programs on interfaces, by links that are pinned under the interface's number and name. Where the kernel has no tcx (before
-//! 6.6) a filter on the clsact queueing discipline does the same; it lives with its interface and needs no pin.
+//! Programs on interfaces, by links that are pinned under the interface's number and the program's name. Where the kernel has no tcx
+//! (before 6.6) a filter on the clsact queueing discipline does the same; it lives with its interface, and what is pinned in the
+//! link's place is the program, to be found again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{self, SchedClassifierLink, TcAttachOptions};
-use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
 use super::{Kernel, in_words};
@@ -45,9 +46,36 @@ pub(super) fn program(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedCla
     found.try_into().map_err(|_| missing())
 }
 
-/// First kernel with tcx.
-fn has_tcx() -> bool {
+/// Whether the kernel has tcx: since 6.6.
+pub(super) fn has_tcx() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+/// The only filter of ours at the ingress of an interface.
+const FILTER_PRIORITY: u16 = 1;
+const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
+
+/// Attaches a program as a filter. That of an earlier daemon is replaced in place.
+fn filter(program: &mut SchedClassifier, interface: &str) -> Result<(), ProgramError> {
+    let known =
+        SchedClassifierLink::attached(interface, TcAttachType::Ingress, FILTER_PRIORITY, FILTER_HANDLE, None);
+    let replaced = program.attach_to_link(known.map_err(ProgramError::IOError)?);
+    let link = match replaced {
+        Ok(link) => link,
+        Err(_) => {
+            // It may be there.
+            let _ = tc::qdisc_add_clsact(interface);
+            let options = NlOptions { priority: FILTER_PRIORITY, handle: FILTER_HANDLE, classid: None };
+            program.attach_with_options(
+                interface,
+                TcAttachType::Ingress,
+                TcAttachOptions::Netlink(options),
+            )?
+        }
+    };
+    // It lives with the interface: dropping the link would end it.
+    std::mem::forget(program.take_link(link)?);
+    Ok(())
 }
 
 impl Kernel {
@@ -62,15 +90,10 @@ impl Kernel {
         };
         let pin = self.links.join(pin_name(index, wanted));
         let program = program(&mut self.ebpf, wanted)?;
-        if !has_tcx() {
-            // The filter of an earlier daemon has this name, and is replaced by handle and priority.
-            let _ = tc::qdisc_add_clsact(interface);
-            let _ = tc::qdisc_detach_program(interface, TcAttachType::Ingress, wanted.name());
-            let link = program.attach(interface, TcAttachType::Ingress).map_err(|error| failed(&error))?;
-            let link = program.take_link(link).map_err(|error| failed(&error))?;
-            // It lives with the interface.
-            std::mem::forget(link);
-            return Ok(());
+        if !self.tcx {
+            filter(program, interface).map_err(|error| failed(&error))?;
+            let _ = fs::remove_file(&pin);
+            return program.pin(&pin).map_err(|error| failed(&error));
         }
         if let Some(link) = pinned(&pin)
             && let Ok(link) = program.attach_to_link(link)
@@ -94,7 +117,7 @@ impl Kernel {
 
     /// Takes a program off an interface that is no port any more.
     pub fn detach(&mut self, interface: &str, index: u32, program: Program) {
-        if !has_tcx() {
+        if !self.tcx {
             let _ = tc::qdisc_detach_program(interface, TcAttachType::Ingress, program.name());
         }
         let pin = self.links.join(pin_name(index, program));

@@ -23,6 +23,8 @@ pub struct Kernel {
     ebpf: Ebpf,
     /// Where links are pinned.
     links: PathBuf,
+    /// Programs are attached by tcx, not as filters.
+    tcx: bool,
 }
 
 impl Kernel {
@@ -31,7 +33,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `Pins` if there is no BPF file system, `Kernel` if the kernel refuses the programs.
-    pub fn open(pins: &Path) -> Result<Self> {
+    pub fn open(pins: &Path, without_tcx: bool) -> Result<Self> {
         let (maps, links) = pins::prepare(pins)?;
         let refused = |error: &dyn std::error::Error| Error::Kernel { what: in_words(error) };
         let mut ebpf = EbpfLoader::new()
@@ -42,7 +44,7 @@ impl Kernel {
             attach::program(&mut ebpf, program)?.load().map_err(|error| refused(&error))?;
         }
         pins::forget_other_layouts(pins, &maps);
-        Ok(Self { ebpf, links })
+        Ok(Self { ebpf, links, tcx: attach::has_tcx() && !without_tcx })
     }
 }
 

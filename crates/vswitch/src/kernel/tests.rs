@@ -46,7 +46,7 @@ impl std::ops::Drop for Room {
 impl Bench {
     fn new() -> Self {
         let room = Room(tempfile::tempdir().unwrap());
-        let kernel = Kernel::open(&pins(room.path())).unwrap();
+        let kernel = Kernel::open(&pins(room.path()), false).unwrap();
         Self { kernel, room }
     }
 
@@ -286,7 +286,7 @@ fn hashes_choose_a_slot() {
 fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     let bench = Bench::with_port(0, 10);
     let before = bench.kernel.read().unwrap();
-    let again = Kernel::open(&pins(bench.room.path())).unwrap();
+    let again = Kernel::open(&pins(bench.room.path()), false).unwrap();
     assert_eq!(again.read().unwrap(), before);
     assert_eq!(before.ports.len(), 1);
 }

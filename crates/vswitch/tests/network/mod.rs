@@ -100,10 +100,15 @@ impl Network {
 
     /// The engine of the host.
     pub async fn engine(&self) -> Engine {
+        self.engine_attached(false).await
+    }
+
+    /// The engine of a host whose kernel has no tcx, if it is to be without.
+    pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
             (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
-        Engine::start(Options { pins: self.pins(), namespace, prefix, system }).await.unwrap()
+        Engine::start(Options { pins: self.pins(), namespace, prefix, system, without_tcx }).await.unwrap()
     }
 
     /// Runs a command in a namespace to its end.
