@@ -2,6 +2,7 @@
 #ifndef ESFERA_ACCOUNT_H
 #define ESFERA_ACCOUNT_H
 
+#include "capture.h"
 #include "frame.h"
 #include "maps.h"
 
@@ -10,10 +11,26 @@ static __always_inline struct counters *counters_of(__u32 number)
 	return bpf_map_lookup_elem(&counters, &number);
 }
 
-static __always_inline int drop(struct counters *mine, enum drop reason)
+/* Where a frame came from, which answers for what becomes of it. */
+struct origin {
+	struct counters *mine;
+	__u32 number;
+	__u32 flags;
+};
+
+static __always_inline bool begin(struct origin *origin, const struct port *port)
 {
-	if (mine)
-		mine->drops[reason]++;
+	origin->number = port->number;
+	origin->flags = port->flags;
+	origin->mine = counters_of(port->number);
+	return origin->mine;
+}
+
+static __always_inline int drop(struct __sk_buff *skb, const struct origin *origin, enum drop reason)
+{
+	origin->mine->drops[reason]++;
+	if (unlikely(origin->flags & PORT_CAPTURED))
+		capture(skb, origin->number, POINT_DROPPED, reason);
 	return TC_ACT_SHOT;
 }
 

@@ -2,6 +2,8 @@
 #ifndef ESFERA_BASE_H
 #define ESFERA_BASE_H
 
+#include <stdbool.h>
+
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>

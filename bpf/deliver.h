@@ -3,6 +3,7 @@
 #define ESFERA_DELIVER_H
 
 #include "account.h"
+#include "extra.h"
 #include "team.h"
 
 static __always_inline void station_key(struct station_key *key, __u32 network, __u16 vlan, const __u8 *mac)
@@ -23,33 +24,48 @@ static __always_inline struct target *find_station(__u32 network, __u16 vlan, co
 	if (station)
 		return station;
 	key.vlan = VLAN_ANY;
-	return bpf_map_lookup_elem(&stations, &key);
+	station = bpf_map_lookup_elem(&stations, &key);
+	if (station && unlikely(station->flags & PORT_RANGES) && !takes_vlan(station->number, vlan))
+		return NULL;
+	return station;
 }
 
 static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,
-				   struct counters *mine)
+				   const struct origin *origin)
 {
-	if (unlikely(to->flags & (PORT_BLOCKED | PORT_DEAF)))
-		return drop(mine, DROP_DEAF);
-	if (unlikely(set_tag(skb, to->vlan == VLAN_TRUNK ? frame->vlan : 0)))
-		return drop(mine, DROP_SEND);
+	__u16 tag = to->vlan == VLAN_TRUNK ? frame->vlan : 0;
+	int out = to->ifindex;
+
+	if (unlikely(to->flags & TO_EXTRAS)) {
+		out = extras_to(skb, to->ifindex, to->number, to->flags,
+				(__u32)tag << 16 | frame->vlan);
+		if (out == EXTRA_DEAF)
+			return drop(skb, origin, DROP_DEAF);
+		if (out <= 0)
+			return TC_ACT_SHOT;
+	}
+	if (unlikely(set_tag(skb, tag)))
+		return drop(skb, origin, DROP_SEND);
 	count_to(to->number, skb, frame->destination);
-	return bpf_redirect(to->ifindex, 0);
+	return bpf_redirect(out, 0);
 }
 
 /* Sends the frame by an uplink as it is to be on the wire. */
 static __always_inline int send_up(struct __sk_buff *skb, const struct uplink *uplink, const struct frame *frame,
-				   struct counters *mine)
+				   const struct origin *origin)
 {
-	__u32 ifindex, number;
+	__u32 ifindex, number, flags;
 
 	if (!uplink)
-		return drop(mine, DROP_NO_UPLINK);
+		return drop(skb, origin, DROP_NO_UPLINK);
 	ifindex = uplink->ifindex;
 	number = uplink->number;
+	flags = uplink->flags;
 	if (unlikely(set_tag(skb, frame->vlan)))
-		return drop(mine, DROP_SEND);
+		return drop(skb, origin, DROP_SEND);
 	count_to(number, skb, frame->destination);
+	if (unlikely(flags & PORT_CAPTURED))
+		capture(skb, number, POINT_TO, 0);
 	return bpf_redirect(ifindex, 0);
 }
 
@@ -63,24 +79,37 @@ struct copying {
 	/* The uplink that it came by, if the reverse path matters. */
 	__u32 uplink;
 	__u8 destination[ETH_BYTES];
-	__u16 reserved;
+	__u16 vlan;
 };
 
 static long copy_to_member(__u32 index, struct copying *copying)
 {
 	struct member_key key = { .list = copying->list, .position = copying->first + index };
 	struct target *member = bpf_map_lookup_elem(&members, &key);
+	__u32 out, mark = copying->skb->mark;
 
 	if (!member)
 		return 0;
 	if (member->ifindex == copying->source || member->ifindex == copying->other)
 		return 0;
-	if (member->flags & (PORT_BLOCKED | PORT_DEAF))
-		return 0;
 	if (copying->uplink && !is_reverse_path(member, copying->uplink))
 		return 0;
+	out = member->ifindex;
+	if (unlikely(member->flags & TO_EXTRAS)) {
+		__u16 tag = member->vlan == VLAN_TRUNK ? copying->vlan : 0;
+		int extra = extras_to(copying->skb, member->ifindex, member->number, member->flags,
+				      (__u32)tag << 16 | copying->vlan);
+
+		if (extra <= 0)
+			return 0;
+		out = extra;
+	}
 	count_to(member->number, copying->skb, copying->destination);
-	bpf_clone_redirect(copying->skb, member->ifindex, 0);
+	bpf_clone_redirect(copying->skb, out, 0);
+	if (unlikely(out != member->ifindex)) {
+		copying->skb->mark = mark;
+		copying->skb->priority = 0;
+	}
 	return 0;
 }
 
@@ -91,6 +120,7 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	__u32 untagged = group->untagged, tagged = group->tagged;
 	struct copying copying = {
 		.skb = skb, .list = group->list, .source = source, .other = other, .uplink = uplink,
+		.vlan = frame->vlan,
 	};
 
 	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);

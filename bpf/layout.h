@@ -3,9 +3,10 @@
 #ifndef ESFERA_LAYOUT_H
 #define ESFERA_LAYOUT_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 1
+#define LAYOUT 5
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -30,6 +31,23 @@ enum port_flag {
 	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. */
 	PORT_TEAMED = 1 << 4,
 	PORT_UPLINK = 1 << 5,
+	/* What costs nothing where it is not asked for. In a port it is about what the port sends, in a target about what the
+	 * target gets. */
+	PORT_SHAPED = 1 << 6,
+	/* In an uplink: frames of some of its VLANs are mirrored. */
+	PORT_MIRRORED = 1 << 7,
+	/* Someone looks at its frames, at one point or another. */
+	PORT_CAPTURED = 1 << 8,
+	/* A port that takes tags takes some VLANs only; 0 stands for frames without a tag. */
+	PORT_RANGES = 1 << 9,
+};
+
+/* Direction as a port's owner sees it: what it sends, and what is for it. */
+enum way {
+	WAY_FROM = 0,
+	WAY_TO = 1,
+	/* What an uplink brings in a VLAN. */
+	WAY_VLAN = 2,
 };
 
 enum hashing {
@@ -85,6 +103,7 @@ struct member_key {
 struct uplink {
 	__u32 ifindex;
 	__u32 number;
+	__u32 flags;
 };
 
 struct team {
@@ -120,6 +139,165 @@ struct counters {
 	__u64 to_multicast;
 	__u64 to_broadcast;
 	__u64 drops[DROP_REASONS];
+};
+
+struct way_key {
+	__u32 number;
+	/* enum way */
+	__u32 way;
+};
+
+/* Costs are in nanoseconds per byte, times 2 to this. */
+#define COST_SHIFT 16
+
+/* Traffic shaping of a port in one direction. A frame passes if neither rate has been used up for further ahead than this. */
+struct shaper {
+	__u64 average_cost;
+	__u64 average_ahead_ns;
+	__u64 peak_cost;
+	__u64 peak_ahead_ns;
+	/* The interface whose queues delay what is early; 0 if there is none. */
+	__u32 queue;
+	/* The port's own. */
+	__u32 ifindex;
+};
+
+/* Marks of frames on the switch's own interfaces: a kind, and a number that says more. */
+#define MARK_KIND 0xff000000U
+#define MARK_NUMBER 0x00ffffffU
+/* Delayed; the number is that of its bucket. */
+#define MARK_QUEUED 0xe5000000U
+/* A copy of a mirror, whose number it is; with this added, of what was for the port. */
+#define MARK_COPY 0xe6000000U
+#define MARK_COPY_TO 0x00800000U
+
+/* The class of the queues that a bucket has is 1: and its number plus this. */
+#define QUEUE_MAJOR 0x00010000U
+#define QUEUE_FIRST 1
+
+/* Until when the bytes that have passed take up a rate. */
+struct bucket {
+	struct bpf_spin_lock lock;
+	__u32 reserved;
+	__u64 average_ns;
+	__u64 peak_ns;
+};
+
+#define VLAN_WORDS 64
+
+/* A bit for each VLAN that a port takes. */
+struct trunk {
+	__u64 vlans[VLAN_WORDS];
+};
+
+#define MAX_MIRRORS 1024
+#define MAX_COPIES 8
+
+struct source_key {
+	/* A port's number, or a network. */
+	__u32 of;
+	__u16 vlan;
+	/* enum way */
+	__u16 way;
+};
+
+/* What mirrors a source has. */
+struct copies {
+	/* The interface that copies are sent to. */
+	__u32 ifindex;
+	__u32 count;
+	__u32 mirror[MAX_COPIES];
+};
+
+enum encapsulation {
+	ENCAPSULATE_NOT = 0,
+	ENCAPSULATE_GRE,
+	ENCAPSULATE_ERSPAN2,
+	ENCAPSULATE_ERSPAN3,
+};
+
+enum mirror_flag {
+	/* The copy loses the tag of its VLAN. */
+	MIRROR_STRIP = 1 << 0,
+	/* It enters the switch at the interface, as if the port had sent it. */
+	MIRROR_ENTER = 1 << 1,
+	/* Times in units of 100 ns rather than 100 us. */
+	MIRROR_FINE_TIME = 1 << 2,
+	/* Of what came by several uplinks, only what came by that of this slot. */
+	MIRROR_TEAMED = 1 << 3,
+};
+
+/* One destination of a session. */
+struct mirror {
+	__u32 ifindex;
+	__u32 flags;
+	/* One of so many frames. */
+	__u32 every;
+	/* Bytes that are kept; 0 for all. */
+	__u32 snap;
+	__u32 team;
+	/* The tag that the copy gets; 0 for none. */
+	__u16 vlan;
+	/* Of ERSPAN, 10 bits. */
+	__u16 session;
+	__u8 encapsulation;
+	__u8 class_of_service;
+	__u8 slot;
+	__u8 reserved;
+	__u8 source_ip[4];
+	__u8 destination_ip[4];
+	__u8 source[ETH_BYTES];
+	__u8 next_hop[ETH_BYTES];
+};
+
+/* What a mirror has done. */
+struct mirrored {
+	__u64 seen;
+	__u64 sent;
+};
+
+#define MAX_CAPTURES 8
+#define MAX_SNAP 9216
+#define CAPTURE_BYTES (4 << 20)
+
+enum point {
+	/* What a port sends, or an uplink brings, before anything is decided. */
+	POINT_FROM = 0,
+	/* What leaves by a port or an uplink. */
+	POINT_TO = 1,
+	POINT_DROPPED = 2,
+};
+
+struct point_key {
+	__u32 number;
+	/* enum point */
+	__u32 point;
+};
+
+/* Who looks at a point. */
+struct capture {
+	/* A bit for each capture. */
+	__u32 captures;
+	/* Most bytes of a frame that one of them wants. */
+	__u32 snap;
+};
+
+#define CAPTURED_TAG 0x10000
+
+/* What is told of a frame, before its bytes. */
+struct captured {
+	__u64 time_ns;
+	__u32 captures;
+	__u32 number;
+	__u32 point;
+	/* enum drop */
+	__u32 reason;
+	/* Of the frame without its tag, and how much of it follows. */
+	__u32 length;
+	__u32 taken;
+	/* The tag, with CAPTURED_TAG if there is one. */
+	__u32 tag;
+	__u32 reserved;
 };
 
 #define STORM_WINDOW_NS 100000000ULL

@@ -64,4 +64,105 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } storms SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct way_key);
+	__type(value, struct shaper);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} shapers SEC(".maps");
+
+/* By twice the port's number plus the way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct bucket);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MIRRORS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct mirror);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} mirrors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_key);
+	__type(value, struct copies);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_MIRRORS);
+	__type(key, __u32);
+	__type(value, struct mirrored);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} mirrored_by SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 3 * MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct point_key);
+	__type(value, struct capture);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captures SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CAPTURE_BYTES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captured SEC(".maps");
+
+/* Frames that found no room, by capture. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CAPTURES);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} captures_lost SEC(".maps");
+
+struct capture_room {
+	struct captured head;
+	__u8 bytes[MAX_SNAP];
+};
+
+/* Where a frame is put together; of no interest to anyone else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct capture_room);
+} capture_rooms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct trunk);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} trunks SEC(".maps");
+
+/* Whether a port that takes some VLANs takes this one. */
+static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
+{
+	struct trunk *trunk = bpf_map_lookup_elem(&trunks, &number);
+	__u32 word = vlan / 64;
+
+	/* The compiler may not fold this into an index that the verifier cannot follow. */
+	asm volatile("%0 &= 63" : "+r"(word));
+	return trunk && trunk->vlans[word] >> (vlan % 64) & 1;
+}
+
 #endif

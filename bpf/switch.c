@@ -1,67 +1,86 @@
 /* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
- * docs/virtual-switch.md says what they do and why. */
-#include <stdbool.h>
-
+ * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies. docs/virtual-switch.md says what they do and why. */
 #include "deliver.h"
+#include "encapsulate.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
+
+/* Sends on what a port has sent, once it is accepted. */
+static __always_inline int forward(struct __sk_buff *skb, const struct port *port, const struct frame *frame,
+				   __u32 ifindex, const struct origin *origin)
+{
+	struct target *station;
+	struct group *group;
+
+	if (unlikely(is_group(frame->destination))) {
+		group = find_group(port->network, frame->vlan, frame->destination);
+		if (group)
+			copy_to(skb, group, frame, ifindex, 0, 0);
+		return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
+	}
+	station = find_station(port->network, frame->vlan, frame->destination);
+	if (unlikely(port->flags & PORT_SNOOPED)) {
+		group = find_promiscuous(port->network, frame->vlan);
+		if (group)
+			copy_to(skb, group, frame, ifindex, station ? station->ifindex : 0, 0);
+	}
+	if (station) {
+		if (unlikely(station->ifindex == ifindex))
+			return drop(skb, origin, DROP_UNKNOWN);
+		return deliver(skb, station, frame, origin);
+	}
+	return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
+}
 
 SEC("classifier")
 int from_port(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
-	struct counters *mine;
-	struct target *station;
-	struct group *group;
+	struct origin origin;
 	struct frame frame;
 
 	if (!port)
 		return TC_ACT_SHOT;
-	mine = counters_of(port->number);
-	if (!mine)
+	if (!begin(&origin, port))
 		return TC_ACT_SHOT;
-	if (unlikely(port->flags & PORT_BLOCKED))
-		return drop(mine, DROP_BLOCKED);
+	if (unlikely(port->flags & (PORT_BLOCKED | PORT_CAPTURED))) {
+		if (port->flags & PORT_CAPTURED)
+			capture(skb, port->number, POINT_FROM, 0);
+		if (port->flags & PORT_BLOCKED)
+			return drop(skb, &origin, DROP_BLOCKED);
+	}
 	if (!read_frame(skb, &frame) || is_group(frame.source))
-		return drop(mine, DROP_MALFORMED);
+		return drop(skb, &origin, DROP_MALFORMED);
 	if (!same_mac(frame.source, port->mac) && !(port->flags & PORT_FORGED))
-		return drop(mine, DROP_FORGED);
+		return drop(skb, &origin, DROP_FORGED);
 	if (port->vlan != VLAN_TRUNK) {
 		if (unlikely(skb->vlan_present || is_tag(frame.protocol)))
-			return drop(mine, DROP_TAGGED);
+			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
-	} else if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q))) {
-		return drop(mine, DROP_TAGGED);
+	} else if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+			    (port->flags & PORT_RANGES && !takes_vlan(port->number, frame.vlan)))) {
+		return drop(skb, &origin, DROP_TAGGED);
 	}
 	if (unlikely(is_oversize(skb, port->mtu)))
-		return drop(mine, DROP_OVERSIZE);
+		return drop(skb, &origin, DROP_OVERSIZE);
 	if (unlikely(is_control(&frame)))
-		return drop(mine, DROP_CONTROL);
+		return drop(skb, &origin, DROP_CONTROL);
 
-	if (unlikely(is_group(frame.destination))) {
-		if (is_storm(port))
-			return drop(mine, DROP_STORM);
-		count_from(mine, skb, frame.destination);
-		group = find_group(port->network, frame.vlan, frame.destination);
-		if (group)
-			copy_to(skb, group, &frame, ifindex, 0, 0);
-		return send_up(skb, choose_uplink(skb, port, &frame), &frame, mine);
-	}
+	if (unlikely(is_group(frame.destination)) && is_storm(port))
+		return drop(skb, &origin, DROP_STORM);
+	if (unlikely(port->flags & FROM_EXTRAS)) {
+		int extra = extras_from(skb, port->number, port->flags, frame.vlan);
 
-	count_from(mine, skb, frame.destination);
-	station = find_station(port->network, frame.vlan, frame.destination);
-	if (unlikely(port->flags & PORT_SNOOPED)) {
-		group = find_promiscuous(port->network, frame.vlan);
-		if (group)
-			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, 0);
+		if (extra < 0)
+			return TC_ACT_SHOT;
+		if (extra > 0) {
+			count_from(origin.mine, skb, frame.destination);
+			return bpf_redirect(extra, 0);
+		}
 	}
-	if (station) {
-		if (unlikely(station->ifindex == ifindex))
-			return drop(mine, DROP_UNKNOWN);
-		return deliver(skb, station, &frame, mine);
-	}
-	return send_up(skb, choose_uplink(skb, port, &frame), &frame, mine);
+	count_from(origin.mine, skb, frame.destination);
+	return forward(skb, port, &frame, ifindex, &origin);
 }
 
 SEC("classifier")
@@ -69,29 +88,33 @@ int from_uplink(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex, reverse;
 	struct port *port = bpf_map_lookup_elem(&ports, &ifindex);
-	struct counters *mine;
+	struct origin origin;
 	struct target *station;
 	struct group *group;
 	struct frame frame;
 
 	if (!port)
 		return TC_ACT_SHOT;
-	mine = counters_of(port->number);
-	if (!mine)
+	if (!begin(&origin, port))
 		return TC_ACT_SHOT;
+	if (unlikely(port->flags & PORT_CAPTURED))
+		capture(skb, port->number, POINT_FROM, 0);
 	if (!read_frame(skb, &frame) || is_group(frame.source))
-		return drop(mine, DROP_MALFORMED);
+		return drop(skb, &origin, DROP_MALFORMED);
 	if (unlikely(is_control(&frame)))
 		return TC_ACT_OK;
-	if (unlikely(port->flags & PORT_BLOCKED))
-		return drop(mine, DROP_BLOCKED);
 	if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)))
-		return drop(mine, DROP_TAGGED);
+		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))
-		return drop(mine, DROP_OVERSIZE);
+		return drop(skb, &origin, DROP_OVERSIZE);
+	if (unlikely(port->flags & (PORT_BLOCKED | PORT_MIRRORED))) {
+		if (port->flags & PORT_BLOCKED)
+			return drop(skb, &origin, DROP_BLOCKED);
+		copy_to_mirrors(skb, port->network, frame.vlan, WAY_VLAN);
+	}
 	if (unlikely(find_station(port->network, frame.vlan, frame.source)))
-		return drop(mine, DROP_REFLECTION);
-	count_from(mine, skb, frame.destination);
+		return drop(skb, &origin, DROP_REFLECTION);
+	count_from(origin.mine, skb, frame.destination);
 
 	reverse = port->flags & PORT_TEAMED ? ifindex : 0;
 	if (unlikely(is_group(frame.destination))) {
@@ -106,5 +129,65 @@ int from_uplink(struct __sk_buff *skb)
 		if (group)
 			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, reverse);
 	}
-	return station ? deliver(skb, station, &frame, mine) : drop(mine, DROP_UNKNOWN);
+	return station ? deliver(skb, station, &frame, &origin) : drop(skb, &origin, DROP_UNKNOWN);
+}
+
+SEC("classifier")
+int from_queue(struct __sk_buff *skb)
+{
+	__u32 place = skb->mark & MARK_NUMBER, ifindex;
+	struct way_key key = { .number = place / 2, .way = place % 2 };
+	struct shaper *shaper;
+	struct origin origin;
+	struct port *port;
+	struct frame frame;
+
+	if ((skb->mark & MARK_KIND) != MARK_QUEUED)
+		return TC_ACT_SHOT;
+	shaper = bpf_map_lookup_elem(&shapers, &key);
+	if (!shaper)
+		return TC_ACT_SHOT;
+	skb->mark = 0;
+	ifindex = shaper->ifindex;
+	if (key.way == WAY_TO)
+		return bpf_redirect(ifindex, 0);
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	if (!port || !begin(&origin, port) || !read_frame(skb, &frame))
+		return TC_ACT_SHOT;
+	if (port->vlan != VLAN_TRUNK)
+		frame.vlan = port->vlan;
+	return forward(skb, port, &frame, ifindex, &origin);
+}
+
+SEC("classifier")
+int from_mirror(struct __sk_buff *skb)
+{
+	__u32 number = skb->mark & MARK_NUMBER & ~MARK_COPY_TO, ifindex;
+	bool to = skb->mark & MARK_COPY_TO, cut = false;
+	struct mirror *mirror = bpf_map_lookup_elem(&mirrors, &number);
+	struct mirrored *mirrored = bpf_map_lookup_elem(&mirrored_by, &number);
+	__u64 sequence;
+
+	if (!is_copy(skb) || !mirror || !mirrored)
+		return TC_ACT_SHOT;
+	sequence = __sync_fetch_and_add(&mirrored->sent, 1);
+	if (mirror->snap && skb->len > mirror->snap) {
+		if (bpf_skb_change_tail(skb, mirror->snap, 0))
+			return TC_ACT_SHOT;
+		cut = true;
+	}
+	if (mirror->encapsulation != ENCAPSULATE_NOT) {
+		if (encapsulate(skb, mirror, sequence, to, cut))
+			return TC_ACT_SHOT;
+	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present && bpf_skb_vlan_pop(skb)) {
+		return TC_ACT_SHOT;
+	}
+	if (mirror->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), mirror->vlan))
+		return TC_ACT_SHOT;
+	ifindex = mirror->ifindex;
+	/* What enters the switch keeps its mark, so that it is not mirrored again. */
+	if (mirror->flags & MIRROR_ENTER)
+		return bpf_redirect(ifindex, BPF_F_INGRESS);
+	skb->mark = 0;
+	return bpf_redirect(ifindex, 0);
 }

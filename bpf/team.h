@@ -59,20 +59,22 @@ static __always_inline struct uplink *choose_uplink(struct __sk_buff *skb, const
 	return team->slot[slot].ifindex ? &team->slot[slot] : NULL;
 }
 
-/* Whether frames to many that came by this uplink are for the member: on a segment that two uplinks reach, each delivers to
- * those that send by it. With the IP hash the physical switch sends one copy, by whichever uplink it likes. */
-static __always_inline bool is_reverse_path(const struct target *member, __u32 uplink)
+/* Whether a slot of a team is this uplink. */
+static __always_inline bool is_slot_of(__u32 key, __u32 slot, __u32 uplink)
 {
-	__u32 key = member->team, slot = member->slot;
-	struct team *team;
+	struct team *team = bpf_map_lookup_elem(&teams, &key);
 
-	if (member->hashing == HASH_IP)
-		return true;
-	team = bpf_map_lookup_elem(&teams, &key);
 	if (!team)
 		return false;
 	asm volatile("%0 &= 31" : "+r"(slot));
 	return team->slot[slot].ifindex == uplink;
+}
+
+/* Whether frames to many that came by this uplink are for the member: on a segment that two uplinks reach, each delivers to
+ * those that send by it. With the IP hash the physical switch sends one copy, by whichever uplink it likes. */
+static __always_inline bool is_reverse_path(const struct target *member, __u32 uplink)
+{
+	return member->hashing == HASH_IP || is_slot_of(member->team, member->slot, uplink);
 }
 
 #endif

@@ -107,3 +107,24 @@ def test_an_update_of_a_switch_keeps_what_it_does_not_say(sim):
     with pytest.raises(vim.fault.NotFound):
         network.UpdateVirtualSwitch("vSwitch9", spec)
 
+
+def test_traffic_is_shaped_as_it_is_asked_for(sim):
+    si = sim.connect()
+    host = a_host(si)
+    network = host.configManager.networkSystem
+
+    def shaped(**shaping):
+        shaping = vim.host.NetworkPolicy.TrafficShapingPolicy(**shaping)
+        return group("Shaped", 0, policy=vim.host.NetworkPolicy(shapingPolicy=shaping))
+
+    for wrong in ({"averageBandwidth": 10}, {"averageBandwidth": 10_000_000, "peakBandwidth": 1_000_000}, {"burstSize": 0}):
+        with pytest.raises(vmodl.fault.InvalidArgument):
+            network.AddPortGroup(shaped(enabled=True, **wrong))
+    network.AddPortGroup(shaped(enabled=True, averageBandwidth=10_000_000, peakBandwidth=20_000_000))
+    shown = group_of(host, "Shaped")
+    assert shown.spec.policy.shapingPolicy.burstSize is None
+    computed = shown.computedPolicy.shapingPolicy
+    assert (computed.enabled, computed.averageBandwidth, computed.peakBandwidth) == (True, 10_000_000, 20_000_000)
+    assert computed.burstSize > 0
+    assert not group_of(host, "VM Network").computedPolicy.shapingPolicy.enabled
+

@@ -85,7 +85,12 @@ impl Center {
     pub fn site(&self) -> Site {
         let files = CenterFiles { state: self.state.clone(), authority: self.accounts.clone() };
         let screens = CenterScreens { state: self.state.clone() };
-        Site { service: self.service.clone(), files: Some(Arc::new(files)), screens: Some(Arc::new(screens)) }
+        Site {
+            service: self.service.clone(),
+            files: Some(Arc::new(files)),
+            screens: Some(Arc::new(screens)),
+            captures: None,
+        }
     }
 
     pub fn accounts(&self) -> Arc<Accounts> {

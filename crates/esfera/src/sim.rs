@@ -121,7 +121,12 @@ async fn simulated_host(
         let vm = made.as_ref().and_then(Value::as_ref).context("no virtual machine was made")?;
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
-    Ok(Site { files: Some(host.files(accounts)), screens: Some(host.screens()), service })
+    Ok(Site {
+        files: Some(host.files(accounts)),
+        screens: Some(host.screens()),
+        captures: Some(host.captures()),
+        service,
+    })
 }
 
 fn new_vm(name: &str) -> Args {

@@ -15,6 +15,7 @@ use qemu::RunState;
 use qemu::qmp::command;
 use rustix::process::{Pid, Signal, kill_process};
 use vim::{MoRef, call, field, prop, vim};
+use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
 use vswitch::kernel::layout::Counters;
 
@@ -97,6 +98,9 @@ impl Fabric for Ports {
     }
     async fn counters(&self, _: &str) -> Option<Counters> {
         None
+    }
+    async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
+        Err(FabricError("there are no frames".into()))
     }
     async fn changed(&self) {
         std::future::pending().await

@@ -27,4 +27,4 @@ pub mod vmkernel;
 pub use engine::{Engine, Options, State};
 pub use error::{Error, Result};
 pub use mac::Mac;
-pub use vlan::{Vlan, VlanId};
+pub use vlan::{Vlan, VlanId, VlanRanges};

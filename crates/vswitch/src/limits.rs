@@ -12,6 +12,8 @@ pub const UPLINKS: usize = 32;
 pub const MIN_MTU: u32 = 1280;
 /// Largest MTU of a switch (vSphere).
 pub const MAX_MTU: u32 = 9000;
+/// MTU of the switch's own interfaces, which what needs something of them passes: the largest of a port, and room for headers.
+pub const OWN_MTU: u32 = MAX_MTU + 256;
 /// Frames to groups (broadcast and multicast) that a port may send in 100 ms.
 pub const STORM_FRAMES: u16 = 1000;
 /// Commands waiting for the engine.
@@ -95,3 +97,25 @@ pub const IPFIX_SMALLEST: usize = 512;
 pub const IPFIX_LARGEST: usize = 8952;
 /// How often templates are sent again: thrice in the shortest life that collectors give them (RFC 7011, 10.3.6 and 10.3.7).
 pub const IPFIX_TEMPLATES: Duration = Duration::from_secs(600);
+/// Lowest rate of traffic shaping in bits per second.
+pub const MIN_RATE: u64 = 1_000;
+/// Highest rate of traffic shaping in bits per second.
+pub const MAX_RATE: u64 = 100_000_000_000;
+/// Longest that traffic shaping delays a frame …
+pub const QUEUE_TIME: Duration = Duration::from_millis(50);
+/// … or as long as so many bytes take, whichever is more.
+pub const QUEUE_BYTES: u64 = 128 << 10;
+/// Port mirroring sessions of one host.
+pub const MIRRORS: usize = 128;
+/// Destinations of one session. Times the sessions it equals `MAX_MIRRORS` of the layout.
+pub const MIRROR_DESTINATIONS: usize = 8;
+/// Least that a mirror keeps of a frame, in bytes (vSphere).
+pub const MIRROR_LENGTH: u32 = 60;
+/// Captures at one time. Equals `MAX_CAPTURES` of the layout.
+pub const CAPTURES: usize = 8;
+/// Most that a capture takes of a frame, in bytes. Equals `MAX_SNAP` of the layout.
+pub const CAPTURE_LENGTH: u32 = 9216;
+/// Frames that wait for who reads a capture.
+pub const CAPTURE_FRAMES: usize = 1024;
+/// Frames that the engine hands to captures before it looks whether there is something else to do.
+pub const CAPTURE_BATCH: usize = 256;

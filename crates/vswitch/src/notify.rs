@@ -76,7 +76,11 @@ mod tests {
     #[test]
     fn only_ports_that_moved_are_announced() {
         let team = |first: u32| Team {
-            slot: std::array::from_fn(|slot| Uplink { ifindex: first + slot as u32 % 2, number: 0 }),
+            slot: std::array::from_fn(|slot| Uplink {
+                ifindex: first + slot as u32 % 2,
+                number: 0,
+                flags: 0,
+            }),
         };
         let port = |slot, vlan| Port { team: 1, slot, vlan, mac: [2, 0, 0, 0, 0, slot], ..Port::default() };
         let ports: BTreeMap<u32, Port> = [(5, port(0, 10)), (6, port(1, 10))].into();

@@ -32,7 +32,7 @@ impl From<VlanId> for u16 {
 }
 
 /// How a port group tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Vlan {
     /// Frames go without a tag.
     #[default]
@@ -41,15 +41,52 @@ pub enum Vlan {
     Tagged(VlanId),
     /// The port gets every frame with its tag, and sends what tags it likes.
     Trunk,
+    /// As [`Self::Trunk`], but some VLANs only (distributed ports).
+    Ranges(VlanRanges),
+}
+
+/// VLANs that a port takes, 0 for frames without a tag (`VmwareDistributedVirtualSwitchTrunkVlanSpec`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(u16, u16)>", into = "Vec<(u16, u16)>")]
+pub struct VlanRanges(Vec<(u16, u16)>);
+
+impl VlanRanges {
+    /// First and last of each range.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<(u16, u16)>> for VlanRanges {
+    type Error = BadVlan;
+
+    /// From first and last of each range, 0-4094; they may overlap.
+    fn try_from(ranges: Vec<(u16, u16)>) -> Result<Self, BadVlan> {
+        for (first, last) in &ranges {
+            if *last > LAST {
+                return Err(BadVlan((*last).into()));
+            }
+            if first > last {
+                return Err(BadVlan((*first).into()));
+            }
+        }
+        Ok(Self(ranges))
+    }
+}
+
+impl From<VlanRanges> for Vec<(u16, u16)> {
+    fn from(ranges: VlanRanges) -> Self {
+        ranges.0
+    }
 }
 
 impl Vlan {
-    /// vSphere's number.
-    pub fn number(self) -> u16 {
+    /// vSphere's number; that of *all* for some.
+    pub fn number(&self) -> u16 {
         match self {
             Self::None => 0,
             Self::Tagged(id) => id.0,
-            Self::Trunk => ALL,
+            Self::Trunk | Self::Ranges(_) => ALL,
         }
     }
 }
@@ -79,5 +116,9 @@ mod tests {
         for number in [-1, 4096, 70_000] {
             assert_eq!(Vlan::try_from(number), Err(BadVlan(number.into())));
         }
+        let ranges = |ranges: &[(u16, u16)]| VlanRanges::try_from(ranges.to_vec());
+        assert!(ranges(&[(0, 0), (5, 9), (7, 4094)]).is_ok() && ranges(&[]).is_ok());
+        assert_eq!(ranges(&[(1, 4095)]), Err(BadVlan(4095)));
+        assert_eq!(ranges(&[(9, 8)]), Err(BadVlan(9)));
     }
 }

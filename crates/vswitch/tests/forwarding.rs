@@ -48,6 +48,29 @@ async fn vlans_are_apart_and_tagged_on_the_wire() {
 }
 
 #[tokio::test]
+async fn a_guest_that_takes_some_vlans_hears_those_only() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b, c) =
+        (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"), net.guest("t3", "10.1.0.3/24"));
+    let engine = net.engine().await;
+    let some = vswitch::Vlan::Ranges(vec![(0, 0), (15, 25)].try_into().unwrap());
+    let groups = vec![
+        port_group(1, 10),
+        port_group(2, 20),
+        vswitch::declare::PortGroup { vlan: some, ..port_group(3, 0) },
+    ];
+    engine.declare(declaration(switch(&["up0"], groups), vec![(a, 1), (b, 2), (c, 3)])).await.unwrap();
+    let heard = |from: &str| {
+        let before = net.run("t3", "cat /sys/class/net/eth0/statistics/rx_packets").stdout;
+        net.run(from, "ping -c 1 -W 1 10.1.0.77");
+        net.run("t3", "cat /sys/class/net/eth0/statistics/rx_packets").stdout != before
+    };
+    // In this order, since a guest that has asked for an address asks again for a while.
+    assert!(!heard("t1"), "10 is not in 15-25");
+    assert!(heard("t2"), "20 is");
+}
+
+#[tokio::test]
 async fn a_guest_with_a_foreign_mac_is_silenced_where_forging_is_refused() {
     let mut net = Network::new(&["up0"]);
     let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));

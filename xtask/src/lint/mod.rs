@@ -6,7 +6,7 @@ mod tree;
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{process, setup};
 
 type Check = (&'static str, fn() -> Result<()>);
 
@@ -18,7 +18,10 @@ const CHECKS: [Check; 5] = [
     ("dependencies", dependencies),
 ];
 
+/// # Errors
+/// Names the checks that failed. The compilers of the data plane are installed first: clippy builds what they build.
 pub fn run() -> Result<()> {
+    setup::packages()?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
         if let Err(error) = process::step(name, check) {

@@ -91,8 +91,18 @@ pub fn install_missing() -> Result<()> {
 }
 
 fn on_another_distribution() -> Result<()> {
-    let wanted =
-        ["qemu-system-x86_64", "qemu-img", "swtpm", "ip", "ping", "dnsmasq", "virsh", "python3", "mformat"];
+    let wanted = [
+        "qemu-system-x86_64",
+        "qemu-img",
+        "swtpm",
+        "ip",
+        "ping",
+        "dnsmasq",
+        "virsh",
+        "python3",
+        "mformat",
+        "clang",
+    ];
     let missing: Vec<&str> = wanted.into_iter().filter(|program| process::find(program).is_none()).collect();
     if missing.is_empty() {
         eprintln!("this is not Debian: the programs needed are there, their versions are not checked");
@@ -100,7 +110,7 @@ fn on_another_distribution() -> Result<()> {
     }
     bail!(
         "only Debian and its kin can be set up by this command; please install what has these programs: {} \
-         (QEMU 10.0 or newer with its nfs, iscsi and rbd block modules, OVMF, SeaBIOS)",
+         (QEMU 10.0 or newer with its nfs, iscsi and rbd block modules, OVMF, SeaBIOS, the headers of libbpf)",
         missing.join(", ")
     );
 }

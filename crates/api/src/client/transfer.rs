@@ -17,6 +17,7 @@ use tokio_util::io::StreamReader;
 use super::wire::{Body, MAX_SHOWN_BYTES, shown};
 use super::{CallError, Client};
 use crate::files::{ByteRange, Facts, escape};
+use crate::server::CaptureQuery;
 
 /// Bytes of an upload that are read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -156,6 +157,28 @@ impl Client {
         let request = self.file_request(&Method::DELETE, file, empty())?;
         let answer = self.0.wire.stream(request, Some(self.0.wire.timeouts.call)).await?;
         self.good(answer).await.map(drop)
+    }
+
+    /// What passes network ports of a host from now on, as pcapng. It ends when it is dropped.
+    ///
+    /// # Errors
+    /// [`CallError::Http`] with 400 for a port or point that there is not, 401 or 403 if the session may not, 404 if the server
+    /// captures nothing; or another [`CallError`].
+    pub async fn capture(
+        &self,
+        query: &CaptureQuery,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, CallError> {
+        let ports = query.ports.iter().map(|port| format!("port={}", escape(port)));
+        let points = query.points.iter().map(|point| format!("point={}", escape(point)));
+        let length = query.length.map(|length| format!("length={length}"));
+        let said: Vec<String> = ports.chain(points).chain(length).collect();
+        let session = self.0.session.load_full();
+        let target = format!("/capture?{}", said.join("&"));
+        let request = self.0.wire.request(&Method::GET, &target, session.as_deref(), empty())?;
+        let answer = self.0.wire.stream(request, Some(self.0.wire.timeouts.call)).await?;
+        let answer = self.good(answer).await?;
+        // Nothing may pass a port for a long time.
+        Ok(answer.into_body().into_data_stream().map(|chunk| chunk.map_err(io::Error::other)))
     }
 
     fn file_request(

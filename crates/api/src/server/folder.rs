@@ -80,9 +80,17 @@ pub(super) async fn handle(
 
 /// A parameter of the query, with escapes undone.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+    unescape(&values(query, name).next()?.replace('+', " "))
+}
+
+/// All values of a parameter; one that cannot be read is left out.
+pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
+    values(query, name).filter_map(|value| unescape(&value.replace('+', " "))).collect()
+}
+
+fn values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = &'q str> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
-    unescape(&values.next()?.replace('+', " "))
+    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
 async fn roots(

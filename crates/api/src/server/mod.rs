@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod capture;
 mod connection;
 mod console;
 mod folder;
@@ -22,6 +23,8 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef};
 
@@ -45,6 +48,30 @@ pub trait Screens: Send + Sync {
     async fn screenshot(&self, who: &Account, vm: &MoRef) -> Result<Vec<u8>, Fault>;
 }
 
+/// What is to be captured, as the client says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureQuery {
+    /// Interfaces.
+    pub ports: Vec<String>,
+    /// Where frames are seen; all points if there are none.
+    pub points: Vec<String>,
+    /// Bytes of a frame that are kept.
+    pub length: Option<u32>,
+}
+
+/// Captures what passes network ports.
+#[async_trait]
+pub trait Captures: Send + Sync {
+    /// The object on which the privilege is needed.
+    fn object(&self) -> MoRef;
+
+    /// Frames from now on as pcapng, until the stream is dropped. The caller has checked that the account may see them.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a port or point that there is not; what else stands in the way.
+    async fn capture(&self, query: CaptureQuery) -> Result<BoxStream<'static, Bytes>, Fault>;
+}
+
 /// What is served.
 #[derive(Clone)]
 pub struct Site {
@@ -53,6 +80,8 @@ pub struct Site {
     pub files: Option<Arc<dyn Files>>,
     /// Without it `/screen` does not exist.
     pub screens: Option<Arc<dyn Screens>>,
+    /// Without it `/capture` does not exist.
+    pub captures: Option<Arc<dyn Captures>>,
 }
 
 /// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have

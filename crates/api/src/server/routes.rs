@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::throttle::Throttle;
-use super::{Site, console, folder, json, limits, pages, screen, soap};
+use super::{Site, capture, console, folder, json, limits, pages, screen, soap};
 
 /// What all handlers share.
 pub(super) struct App {
@@ -43,6 +43,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/folder/", any(folder::handle))
         .route("/folder/{*path}", any(folder::handle))
         .route("/screen", get(screen::handle))
+        .route("/capture", get(capture::handle))
         .route("/ticket/{id}", get(console::handle))
         // Bodies have limits of their own, by what they are.
         .layer(DefaultBodyLimit::disable())

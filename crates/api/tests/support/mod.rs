@@ -120,8 +120,12 @@ async fn start(tls: bool, waits: bool) -> Daemon {
         Renewing::new(authority, "server", vec!["toy.test".into()]).unwrap()
     });
     let files = Arc::new(ToyFiles::default());
-    let site =
-        Site { service: service.clone(), files: Some(files.clone()), screens: Some(Arc::new(ToyScreens)) };
+    let site = Site {
+        service: service.clone(),
+        files: Some(files.clone()),
+        screens: Some(Arc::new(ToyScreens)),
+        captures: None,
+    };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();

@@ -9,6 +9,7 @@ mod host;
 pub mod inventory;
 mod net;
 pub mod net_args;
+mod net_ports;
 mod output;
 mod progress;
 mod session;

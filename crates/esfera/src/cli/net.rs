@@ -8,9 +8,10 @@ use vim::{Field, MoRef, Object, Value, call, field, managed_id, vim};
 use super::failure::{Failure, Reason};
 use super::inventory::Inventory;
 use super::net_args::{
-    Balancing, NetCommand, NicCommand, OnHost, PolicySettings, PortgroupCommand, SwitchCommand,
+    Balancing, NetCommand, NicCommand, OnHost, PolicySettings, PortCommand, PortgroupCommand, SwitchCommand,
     SwitchSettings,
 };
+use super::net_ports;
 use super::output::Table;
 use super::session;
 
@@ -19,18 +20,20 @@ pub async fn run(command: NetCommand) -> Result<(), Failure> {
         NetCommand::Switch(command) => switch(command).await,
         NetCommand::Portgroup(command) => portgroup(command).await,
         NetCommand::Nic(NicCommand::Ls(on)) => list_nics(&on).await,
+        NetCommand::Port(PortCommand::Ls(on)) => net_ports::list(&on).await,
+        NetCommand::Capture(args) => net_ports::capture(args).await,
     }
 }
 
 /// A host's network: where to ask, and what it is.
-struct Network {
+pub(super) struct Network {
     client: api::client::Client,
     system: MoRef,
     info: Arc<Object>,
 }
 
 impl Network {
-    async fn of(on: &OnHost) -> Result<Self, Failure> {
+    pub(super) async fn of(on: &OnHost) -> Result<Self, Failure> {
         let client = session::open(&on.target).await?;
         let inventory = Inventory::of(&client).await?;
         let host = match &on.host {
@@ -53,7 +56,7 @@ impl Network {
         self.info.get(field!(HostNetworkInfo.vswitch)).into_iter().flatten().collect()
     }
 
-    fn groups(&self) -> Vec<&Arc<Object>> {
+    pub(super) fn groups(&self) -> Vec<&Arc<Object>> {
         self.info.get(field!(HostNetworkInfo.portgroup)).into_iter().flatten().collect()
     }
 
@@ -290,10 +293,10 @@ async fn list_nics(on: &OnHost) -> Result<(), Failure> {
     Ok(())
 }
 
-fn text(text: Option<&str>) -> Json {
+pub(super) fn text(text: Option<&str>) -> Json {
     json!(text)
 }
 
-fn words(words: Option<Vec<&str>>) -> Json {
+pub(super) fn words(words: Option<Vec<&str>>) -> Json {
     json!(words.unwrap_or_default().join(" "))
 }

@@ -15,6 +15,49 @@ pub enum NetCommand {
     /// Physical network cards
     #[command(subcommand)]
     Nic(NicCommand),
+    /// Ports of virtual machines and VMkernel adapters
+    #[command(subcommand)]
+    Port(PortCommand),
+    /// Write what passes ports of a host to a file that Wireshark reads, until Ctrl-C
+    Capture(CaptureArgs),
+}
+
+#[derive(Subcommand)]
+pub enum PortCommand {
+    /// List ports
+    Ls(OnHost),
+}
+
+#[derive(Args)]
+pub struct CaptureArgs {
+    /// A port or an uplink, as `esfera net port ls` and `esfera net nic ls` name it; may be repeated
+    #[arg(long, required = true)]
+    pub port: Vec<String>,
+    /// File to write pcapng to; - for the standard output
+    #[arg(long, value_name = "FILE")]
+    pub write: String,
+    /// Where frames are seen; may be repeated, all points otherwise
+    #[arg(long, value_enum)]
+    pub point: Vec<Point>,
+    /// Bytes of each frame that are kept [default: 256]
+    #[arg(long)]
+    pub length: Option<u32>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Point {
+    /// As the port sends it
+    FromPort,
+    /// As it is delivered to the port
+    ToPort,
+    /// As it comes from the uplink
+    UplinkIn,
+    /// As it leaves by the uplink
+    UplinkOut,
+    /// Where it is dropped, with the reason
+    Dropped,
 }
 
 /// Which host, and how to speak to its server.

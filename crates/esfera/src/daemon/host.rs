@@ -48,7 +48,12 @@ pub async fn run(args: HostArgs) -> Result<()> {
         accounts.ensure_administrator(ADMINISTRATOR, "Administrator", Some(password)).await?;
     }
     let service = host.service(&accounts)?;
-    let site = Site { files: Some(host.files(accounts)), screens: Some(host.screens()), service };
+    let site = Site {
+        files: Some(host.files(accounts)),
+        screens: Some(host.screens()),
+        captures: Some(host.captures()),
+        service,
+    };
     let ready =
         Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };
     tracing::info!(host = host.name, "the host is up");

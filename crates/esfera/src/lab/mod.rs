@@ -63,6 +63,8 @@ pub async fn run(args: LabArgs) -> Result<()> {
     }
     lab.net.remove()?;
     lab.pins.remove();
+    // Everything that ran has ended with its namespace.
+    let _ = std::fs::remove_dir_all(&lab.runtime);
     Ok(())
 }
 

@@ -88,12 +88,13 @@ impl Host {
         Some(format!("the virtual machine {}", vm.state().config.name))
     }
 
-    /// MAC addresses of the adapters of running machines that are on a port group.
-    fn adapters_on(&self, group: &str) -> Vec<String> {
+    /// The adapters of running machines that are on a port group: interface of the port, and MAC address.
+    fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
         let of = |vm: &Arc<crate::vm::Vm>| {
             let state = vm.state();
             let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
-            on.map(|(_, nic)| nic.mac.clone()).collect::<Vec<_>>()
+            on.map(|(key, nic)| (self.network.interface_of(vm.me.id(), key), nic.mac.clone()))
+                .collect::<Vec<_>>()
         };
         self.all_vms().iter().flat_map(of).collect()
     }
@@ -102,7 +103,7 @@ impl Host {
     pub(super) fn network_scene<'a>(
         &self,
         config: &'a NetworkConfig,
-        on: &'a dyn Fn(&str) -> Vec<String>,
+        on: &'a dyn Fn(&str) -> Vec<(String, String)>,
     ) -> Scene<'a> {
         let fabric = self.network.fabric();
         Scene { config, nics: fabric.nics(), dns: inventory::dns(self), seen: fabric.seen(), on }

@@ -164,7 +164,7 @@ impl NetworkConfig {
         let groups = self.switches.iter_mut().flat_map(|switch| &mut switch.declared.port_groups);
         for group in groups.into_iter().filter(|group| group.name == name) {
             group.name.clone_from(&spec.name);
-            group.vlan = spec.vlan;
+            group.vlan.clone_from(&spec.vlan);
             group.policy = spec.policy.clone();
         }
         Ok(())

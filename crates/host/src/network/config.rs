@@ -112,6 +112,7 @@ impl NetworkConfig {
             ports,
             adapters: self.adapters.clone(),
             stacks: self.stacks.clone(),
+            ..Declaration::default()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use vswitch::State;
+use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
@@ -53,6 +54,9 @@ pub trait Fabric: Send + Sync {
 
     /// What has passed a port.
     async fn counters(&self, interface: &str) -> Option<Counters>;
+
+    /// Frames that pass ports, from now on.
+    async fn capture(&self, filter: Filter) -> Result<Captures, FabricError>;
 
     /// Returns when something about links has changed since the last time.
     async fn changed(&self);
@@ -107,6 +111,10 @@ impl Fabric for NoFabric {
 
     async fn counters(&self, _: &str) -> Option<Counters> {
         None
+    }
+
+    async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
+        Err(FabricError("A simulated host has no frames".into()))
     }
 
     async fn changed(&self) {

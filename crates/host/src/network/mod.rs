@@ -2,6 +2,7 @@
 //! ([`ports`]), and how it is shown ([`show`]). What a frame meets is the crate `vswitch`'s.
 
 mod adapters;
+mod captured;
 mod change;
 mod config;
 mod fabric;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vswitch::vmkernel::port_interface;
 use vswitch::{Mac, declare};
 
 use super::HostNetwork;
@@ -158,6 +159,19 @@ impl HostNetwork {
             return Ok(());
         }
         self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await
+    }
+
+    /// Interfaces of all ports: of virtual machines, of VMkernel adapters, and uplinks.
+    pub(crate) async fn interfaces(&self) -> Vec<String> {
+        let held = self.held.lock().await;
+        let adapters = held.config.adapters.iter().map(|adapter| port_interface(&adapter.device));
+        let uplinks = held.config.switches.iter().flat_map(|switch| switch.declared.uplinks.iter().cloned());
+        held.ports.keys().cloned().chain(adapters).chain(uplinks).collect()
+    }
+
+    /// The interface of an adapter's port.
+    pub(crate) fn interface_of(&self, vm: &str, key: i32) -> String {
+        self.tap(vm, key)
     }
 
     /// Removes a port; one that is not there is no error.

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
 use vswitch::State;
-use vswitch::declare::{Adapter, Ipv4Config, Override, Policy, PortGroup, Service, StackName};
-use vswitch::vmkernel::AdapterState;
+use vswitch::declare::{
+    Adapter, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
+};
+use vswitch::vmkernel::{AdapterState, port_interface};
 
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 use super::fabric::Nic;
@@ -24,8 +26,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) dns: Object,
     /// Links and adapters as they are.
     pub(crate) seen: State,
-    /// Adapters that are on a port group and running: the MAC addresses.
-    pub(crate) on: &'a dyn Fn(&str) -> Vec<String>,
+    /// Adapters that are on a port group and running: the interface of the port, and the MAC address.
+    pub(crate) on: &'a dyn Fn(&str) -> Vec<(String, String)>,
 }
 
 fn switch_key(name: &str) -> String {
@@ -147,11 +149,12 @@ impl Scene<'_> {
 
     fn group(&self, switch: &StandardSwitch, group: &PortGroup) -> ty!(HostPortGroup) {
         let ports = (self.on)(&group.name).into_iter();
-        let ports = ports.map(|mac| vim!(HostPortGroupPort { mac: [&*mac], type: "virtualMachine" }));
+        let ports = ports
+            .map(|(port, mac)| vim!(HostPortGroupPort { key: port, mac: [&*mac], type: "virtualMachine" }));
         let adapters = self.config.adapters.iter().filter(|adapter| adapter.port_group == group.number);
         let hosts = adapters.map(|adapter| {
             let mac = adapter.mac.to_string();
-            vim!(HostPortGroupPort { key: adapter_key(&adapter.device), mac: [&*mac], type: "host" })
+            vim!(HostPortGroupPort { key: port_interface(&adapter.device), mac: [&*mac], type: "host" })
         });
         vim!(HostPortGroup {
             key: group_key(&group.name),
@@ -256,7 +259,7 @@ fn group_spec(switch: &StandardSwitch, group: &PortGroup) -> ty!(HostPortGroupSp
 
 /// A policy in which every item is said.
 fn whole(policy: &Policy) -> Override {
-    let (security, teaming) = (&policy.security, &policy.teaming);
+    let (security, teaming, shaping) = (&policy.security, &policy.teaming, &policy.outbound);
     Override {
         promiscuous: Some(security.promiscuous),
         mac_changes: Some(security.mac_changes),
@@ -266,6 +269,14 @@ fn whole(policy: &Policy) -> Override {
         notify_switches: Some(teaming.notify_switches),
         failback: Some(teaming.failback),
         order: Some((teaming.active.clone(), teaming.standby.clone())),
+        outbound: ShapingOverride {
+            enabled: Some(shaping.enabled),
+            average: Some(shaping.average),
+            peak: Some(shaping.peak),
+            burst: Some(shaping.burst),
+        },
+        // Standard switches shape what ports send only.
+        inbound: ShapingOverride::default(),
     }
 }
 
@@ -274,6 +285,8 @@ fn policy(policy: &Override) -> ty!(HostNetworkPolicy) {
     let order = policy.order.as_ref().map(|(active, standby)| {
         vim!(HostNicOrderPolicy { activeNic: active.clone(), standbyNic: standby.clone() })
     });
+    let shaping = &policy.outbound;
+    let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     vim!(HostNetworkPolicy {
         security: HostNetworkSecurityPolicy {
             allowPromiscuous: policy.promiscuous,
@@ -286,6 +299,12 @@ fn policy(policy: &Override) -> ty!(HostNetworkPolicy) {
             rollingOrder: policy.failback.map(|failback| !failback),
             failureCriteria: criteria,
             nicOrder: order,
+        },
+        shapingPolicy: HostNetworkTrafficShapingPolicy {
+            enabled: shaping.enabled,
+            averageBandwidth: shaping.average.map(long),
+            peakBandwidth: shaping.peak.map(long),
+            burstSize: shaping.burst.map(long),
         },
     })
 }

@@ -2,8 +2,10 @@
 
 use vim::{Fault, Object, data_id, fault, field};
 use vswitch::Vlan;
-use vswitch::declare::{Balancing, Discovery, DiscoveryOperation, DiscoveryProtocol, Override};
-use vswitch::limits::{MAX_MTU, MIN_MTU};
+use vswitch::declare::{
+    Balancing, Discovery, DiscoveryOperation, DiscoveryProtocol, Override, ShapingOverride,
+};
+use vswitch::limits::{MAX_MTU, MAX_RATE, MIN_MTU, MIN_RATE};
 
 /// Longest names, as ESXi has them.
 const SWITCH_NAME: usize = 31;
@@ -164,7 +166,41 @@ fn policy(policy: &Object, property: &str) -> Result<Override, Fault> {
             (active.unwrap_or_default(), standby.unwrap_or_default())
         });
     }
+    if let Some(wanted) = policy.get(field!(HostNetworkPolicy.shapingPolicy)) {
+        read.outbound = shaping(wanted, &format!("{property}.shapingPolicy"))?;
+    }
     Ok(read)
+}
+
+fn shaping(policy: &Object, property: &str) -> Result<ShapingOverride, Fault> {
+    let rate = |bits: Option<i64>| match bits {
+        None => Ok(None),
+        Some(bits) => match u64::try_from(bits).ok().filter(|bits| (MIN_RATE..=MAX_RATE).contains(bits)) {
+            Some(bits) => Ok(Some(bits)),
+            None => {
+                Err(invalid(property, format_args!("{bits} bit/s: {MIN_RATE} to {MAX_RATE} are possible")))
+            }
+        },
+    };
+    let average = rate(policy.get(field!(HostNetworkTrafficShapingPolicy.averageBandwidth)))?;
+    let peak = rate(policy.get(field!(HostNetworkTrafficShapingPolicy.peakBandwidth)))?;
+    if let (Some(average), Some(peak)) = (average, peak)
+        && peak < average
+    {
+        return Err(invalid(
+            property,
+            format_args!("The peak of {peak} bit/s is less than the average of {average}"),
+        ));
+    }
+    let burst = match policy.get(field!(HostNetworkTrafficShapingPolicy.burstSize)) {
+        None => None,
+        Some(bytes) => {
+            let fits = u64::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+            Some(fits.ok_or_else(|| invalid(property, format_args!("A burst of {bytes} bytes is none")))?)
+        }
+    };
+    let enabled = policy.get(field!(HostNetworkTrafficShapingPolicy.enabled));
+    Ok(ShapingOverride { enabled, average, peak, burst })
 }
 
 /// Words of the API for how traffic is spread.

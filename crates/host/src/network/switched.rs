@@ -7,6 +7,7 @@ use std::process::Stdio;
 use async_trait::async_trait;
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
+use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
@@ -142,6 +143,10 @@ impl Fabric for Switched {
             tracing::warn!(interface, %error, "the counters of a port cannot be read");
             None
         })
+    }
+
+    async fn capture(&self, filter: Filter) -> Result<Captures, FabricError> {
+        self.engine.capture(filter).await.map_err(in_words)
     }
 
     async fn changed(&self) {

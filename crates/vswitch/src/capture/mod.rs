@@ -1,3 +1,8 @@
-//! Captures of what passes ports, for people and for Wireshark.
+//! Captures of what passes ports, at any point of its way through the switch as with `pktcap-uw`, for people and for Wireshark.
+//! [`crate::Engine::capture`] starts one.
 
 pub mod pcapng;
+mod ring;
+
+pub(crate) use ring::Capturing;
+pub use ring::{Captured, Captures, Filter, Point};

@@ -2,12 +2,14 @@
 
 mod adapter;
 mod discovery;
+mod mirror;
 mod policy;
 mod service;
 
 pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
 pub use discovery::{Discovery, DiscoveryOperation, DiscoveryProtocol};
-pub use policy::{Balancing, Override, Policy, Security, Teaming};
+pub use mirror::{Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia};
+pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
 pub use service::{BadService, Service};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ pub struct Declaration {
     /// TCP/IP stacks.
     #[serde(default)]
     pub stacks: Vec<Stack>,
+    /// Port mirroring.
+    #[serde(default)]
+    pub mirrors: Vec<MirrorSession>,
 }
 
 /// A switch, standard or distributed.

@@ -4,9 +4,54 @@ use serde::{Deserialize, Serialize};
 
 /// All policies of a switch or, overrides applied, of a port group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     pub security: Security,
     pub teaming: Teaming,
+    /// What a port sends: shaping of a standard switch, *ingress* of a distributed one.
+    pub outbound: Shaping,
+    /// What a port gets: *egress* of a distributed switch.
+    pub inbound: Shaping,
+}
+
+/// Traffic shaping of a port in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shaping {
+    pub enabled: bool,
+    /// In bits per second.
+    pub average: u64,
+    /// In bits per second: the most while a burst lasts.
+    pub peak: u64,
+    /// In bytes: how much may pass beyond the average.
+    pub burst: u64,
+}
+
+impl Default for Shaping {
+    /// vSphere's defaults, which are off.
+    fn default() -> Self {
+        Self { enabled: false, average: 100_000_000, peak: 100_000_000, burst: 104_857_600 }
+    }
+}
+
+/// What a port group says differently about shaping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShapingOverride {
+    pub enabled: Option<bool>,
+    pub average: Option<u64>,
+    pub peak: Option<u64>,
+    pub burst: Option<u64>,
+}
+
+impl Shaping {
+    fn overridden(&self, by: &ShapingOverride) -> Self {
+        Self {
+            enabled: by.enabled.unwrap_or(self.enabled),
+            average: by.average.unwrap_or(self.average),
+            peak: by.peak.unwrap_or(self.peak),
+            burst: by.burst.unwrap_or(self.burst),
+        }
+    }
 }
 
 /// What a guest may do with addresses.
@@ -82,6 +127,8 @@ pub struct Override {
     pub failback: Option<bool>,
     /// Active and standby uplinks.
     pub order: Option<(Vec<String>, Vec<String>)>,
+    pub outbound: ShapingOverride,
+    pub inbound: ShapingOverride,
 }
 
 impl Policy {
@@ -106,6 +153,8 @@ impl Policy {
                 active,
                 standby,
             },
+            outbound: self.outbound.overridden(&by.outbound),
+            inbound: self.inbound.overridden(&by.inbound),
         }
     }
 }
@@ -126,5 +175,10 @@ mod tests {
         let by = Override { order: Some((vec![], vec!["up1".into()])), ..Override::default() };
         assert_eq!(policy.overridden(&by).teaming.standby, ["up1"]);
         assert!(policy.overridden(&by).teaming.active.is_empty());
+        let outbound = ShapingOverride { enabled: Some(true), burst: Some(7), ..ShapingOverride::default() };
+        let by = Override { outbound, ..Override::default() };
+        let expected = Shaping { enabled: true, burst: 7, ..policy.outbound };
+        assert_eq!(policy.overridden(&by).outbound, expected);
+        assert_eq!(policy.overridden(&by).inbound, policy.inbound);
     }
 }

@@ -147,7 +147,7 @@ fn vlans(switch: &Switch) -> Option<BTreeSet<u16>> {
     groups.peek()?;
     let tags = groups.filter_map(|group| match group.vlan {
         crate::Vlan::Tagged(id) => Some(u16::from(id)),
-        crate::Vlan::None | crate::Vlan::Trunk => None,
+        crate::Vlan::None | crate::Vlan::Trunk | crate::Vlan::Ranges(_) => None,
     });
     let tags: BTreeSet<u16> = tags.collect();
     Some([0].into_iter().chain(tags).take(BEACON_VLANS).collect())

@@ -3,9 +3,12 @@
 //! namespaces belong to threads.
 
 mod beacons;
+mod captures;
 mod control;
 mod discovery;
 mod ears;
+mod mirrors;
+mod queues;
 mod run;
 
 use std::path::PathBuf;
@@ -14,6 +17,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::Counters;
@@ -52,6 +56,7 @@ pub struct State {
 
 enum Command {
     Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
+    Capture(Filter, oneshot::Sender<Result<Captures>>),
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
 }
 
@@ -93,6 +98,16 @@ impl Engine {
     pub async fn declare(&self, declaration: Declaration) -> Result<()> {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Declare(Box::new(declaration), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// Looks at frames from now on, until the answer is dropped.
+    ///
+    /// # Errors
+    /// `Limit` if there are too many captures already; `Map`.
+    pub async fn capture(&self, filter: Filter) -> Result<Captures> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Capture(filter, answer)).await?;
         result.await.map_err(|_| Error::Ended)?
     }
 

@@ -9,14 +9,17 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::captures::filled;
 use super::control::{Control, Wake};
+use super::queues::Queueing;
 use super::{Command, Options, State};
+use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
-use crate::kernel::{Kernel, Program};
+use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
-use crate::link::{Event, Events, Netlink, silence};
+use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
@@ -57,17 +60,17 @@ pub(super) fn thread(
 }
 
 /// Everything that the thread knows.
-struct Switching {
-    kernel: Kernel,
-    netlink: Netlink,
+pub(super) struct Switching {
+    pub(super) kernel: Kernel,
+    pub(super) netlink: Netlink,
     packets: PacketSocket,
-    declared: Declaration,
+    pub(super) declared: Declaration,
     /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
     is_declared: bool,
-    links: Links,
-    numbers: Numbers,
+    pub(super) links: Links,
+    pub(super) numbers: Numbers,
     seats: Seats,
-    actual: Actual,
+    pub(super) actual: Actual,
     /// Interfaces with our program, by ifindex.
     attached: BTreeMap<u32, (String, Program)>,
     adapters: Adapters,
@@ -75,6 +78,9 @@ struct Switching {
     /// What was wrong when everything was looked at last; it is said once.
     trouble: Option<String>,
     publish: watch::Sender<State>,
+    pub(super) queueing: Queueing,
+    pub(super) ring: Ring,
+    pub(super) capturing: Capturing,
 }
 
 impl Switching {
@@ -86,7 +92,8 @@ impl Switching {
             entered
                 .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
         }
-        let kernel = Kernel::open(&options.pins)?;
+        let mut kernel = Kernel::open(&options.pins)?;
+        let ring = kernel.take_captured()?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
@@ -112,6 +119,9 @@ impl Switching {
             control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
             trouble: None,
             publish: publish.state,
+            queueing: Queueing::default(),
+            ring,
+            capturing: Capturing::default(),
         };
         Ok((switching, events))
     }
@@ -132,8 +142,12 @@ impl Switching {
                     None => break,
                 },
                 () = leases.notified() => self.look_at_adapters().await,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => {
+                    self.end_captures().await;
+                    self.look().await;
+                }
                 wake = self.control.next() => self.speak(wake).await,
+                () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
     }
@@ -149,7 +163,10 @@ impl Switching {
     async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Declare(declared, answer) => {
-                let result = match check_limits(&declared).and_then(|()| vmkernel::check(&declared)) {
+                let result = match check_limits(&declared)
+                    .and_then(|()| plan::check_mirrors(&declared))
+                    .and_then(|()| vmkernel::check(&declared))
+                {
                     Ok(()) => {
                         self.adapters.declare(&declared);
                         self.declared = vmkernel::with_ports(*declared);
@@ -159,6 +176,9 @@ impl Switching {
                     Err(error) => Err(error),
                 };
                 let _ = answer.send(result);
+            }
+            Command::Capture(filter, answer) => {
+                let _ = answer.send(self.capture(filter).await);
             }
             Command::Counters(interface, answer) => {
                 let _ = answer.send(self.counters(&interface));
@@ -233,14 +253,14 @@ impl Switching {
         seen.and(switched).and(self.adapters.result())
     }
 
-    async fn apply_seen(&mut self) {
+    pub(super) async fn apply_seen(&mut self) {
         if let Err(error) = self.reconcile().await {
             tracing::error!(%error, "the virtual switch is not as it was declared");
         }
     }
 
     /// Brings the kernel to what is declared, teams first.
-    async fn reconcile(&mut self) -> Result<()> {
+    pub(super) async fn reconcile(&mut self) -> Result<()> {
         if !self.is_declared {
             return Ok(());
         }
@@ -257,19 +277,27 @@ impl Switching {
             let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
             !is_cut_off && self.links.get(name).is_some_and(|link| link.running)
         };
-        let (teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
+        let (mut teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
         self.seats = seats;
+        let looks = self.looks();
+        plan::look_at_teams(&mut teams, &looks);
         for (number, team) in &teams {
             if self.actual.teams.get(number).is_some_and(|old| old != team) {
                 note(self.step(&Step::Team(*number, Box::new(*team))));
             }
         }
+        let queues = plan::queues(&self.declared, &self.links, &self.numbers);
+        note(self.prepare_queues(&queues).await);
+        note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
+        plan::look_at_ports(&mut tables, &self.numbers, &looks);
         for step in difference(&self.actual, &tables) {
             note(self.step(&step));
         }
         note(self.attach().await);
+        note(self.tidy_queues(&queues).await);
+        note(self.tidy_mirror().await);
         self.control.listen(&self.declared, &self.links);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
@@ -310,11 +338,18 @@ impl Switching {
             .filter_map(|(name, program)| Some((name.clone(), self.links.get(name)?.index, program)))
     }
 
+    /// The interfaces of the switch's own that are there.
+    fn own(&self) -> impl Iterator<Item = (String, u32, Program)> {
+        let own = [(QUEUE, Program::FromQueue), (MIRROR, Program::FromMirror)];
+        own.into_iter()
+            .filter_map(|(pair, program)| Some((pair.far.into(), self.links.get(pair.far)?.index, program)))
+    }
+
     /// Attaches what is not attached yet, and detaches what is no port any more.
     async fn attach(&mut self) -> Result<()> {
         let mut first = Ok(());
         let wanted: BTreeMap<u32, (String, Program)> =
-            self.wanted().map(|(name, index, program)| (index, (name, program))).collect();
+            self.wanted().chain(self.own()).map(|(name, index, program)| (index, (name, program))).collect();
         let names: BTreeMap<u32, String> =
             self.links.iter().map(|(name, link)| (link.index, name.clone())).collect();
         for (index, program) in self.kernel.attached() {
@@ -343,6 +378,15 @@ impl Switching {
         }
         self.attached.retain(|index, _| wanted.contains_key(index));
         first
+    }
+
+    /// Puts a program to work at the far end of a pair of the switch's own, before anything enters at the near end.
+    pub(super) async fn attach_own(&mut self, pair: Pair, program: Program) -> Result<()> {
+        if let Some(index) = self.links.get(pair.far).map(|link| link.index) {
+            self.attach_one(pair.far, index, program).await?;
+            self.attached.insert(index, (pair.far.into(), program));
+        }
+        Ok(())
     }
 
     async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {

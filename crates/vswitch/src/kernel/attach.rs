@@ -18,16 +18,22 @@ use crate::{Error, Result};
 pub enum Program {
     FromPort,
     FromUplink,
+    /// At the far end of the switch's own queues.
+    FromQueue,
+    /// Where copies of mirrors come out.
+    FromMirror,
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 2] = [Self::FromPort, Self::FromUplink];
+    pub(super) const ALL: [Self; 4] = [Self::FromPort, Self::FromUplink, Self::FromQueue, Self::FromMirror];
 
     /// Its name in the object, and in the names of pins.
     fn name(self) -> &'static str {
         match self {
             Self::FromPort => "from_port",
             Self::FromUplink => "from_uplink",
+            Self::FromQueue => "from_queue",
+            Self::FromMirror => "from_mirror",
         }
     }
 }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 5;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -20,6 +20,53 @@ pub const PORT_DEAF: u32 = 1 << 2;
 pub const PORT_SNOOPED: u32 = 1 << 3;
 pub const PORT_TEAMED: u32 = 1 << 4;
 pub const PORT_UPLINK: u32 = 1 << 5;
+/// In a port what it sends is shaped, in a target what it gets.
+pub const PORT_SHAPED: u32 = 1 << 6;
+/// In a port what it sends is mirrored, in a target what it gets, in an uplink what it brings in some VLAN.
+pub const PORT_MIRRORED: u32 = 1 << 7;
+/// Someone looks at its frames.
+pub const PORT_CAPTURED: u32 = 1 << 8;
+/// It takes some VLANs only.
+pub const PORT_RANGES: u32 = 1 << 9;
+/// Words of a set of VLANs.
+pub const VLAN_WORDS: usize = 64;
+
+/// Points of a port or an uplink: what enters the switch there, what leaves it, and what is dropped on the way.
+pub const POINT_FROM: u32 = 0;
+pub const POINT_TO: u32 = 1;
+pub const POINT_DROPPED: u32 = 2;
+/// In a tag: there is one.
+pub const CAPTURED_TAG: u32 = 0x1_0000;
+
+/// What a port's owner sends, as a way.
+pub const WAY_FROM: u32 = 0;
+/// What is for a port's owner, as a way.
+pub const WAY_TO: u32 = 1;
+/// What an uplink brings in a VLAN, as a way.
+pub const WAY_VLAN: u32 = 2;
+
+/// Mirrors that a source may have.
+pub const MAX_COPIES: usize = 8;
+pub const ENCAPSULATE_NOT: u8 = 0;
+pub const ENCAPSULATE_GRE: u8 = 1;
+pub const ENCAPSULATE_ERSPAN2: u8 = 2;
+pub const ENCAPSULATE_ERSPAN3: u8 = 3;
+pub const MIRROR_STRIP: u32 = 1 << 0;
+pub const MIRROR_ENTER: u32 = 1 << 1;
+pub const MIRROR_FINE_TIME: u32 = 1 << 2;
+pub const MIRROR_TEAMED: u32 = 1 << 3;
+
+/// Costs are in nanoseconds per byte, times 2 to this.
+pub const COST_SHIFT: u32 = 16;
+/// Marks of frames on the switch's own interfaces: the kind, and that of a frame that was delayed.
+pub const MARK_KIND: u32 = 0xff00_0000;
+pub const MARK_QUEUED: u32 = 0xe500_0000;
+/// A copy of a mirror, and what is added if it was for the port.
+pub const MARK_COPY: u32 = 0xe600_0000;
+pub const MARK_COPY_TO: u32 = 0x0080_0000;
+/// Class of the queue of a bucket: this and its place.
+pub const QUEUE_MAJOR: u32 = 0x1_0000;
+pub const QUEUE_FIRST: u32 = 1;
 
 pub const HASH_PORT: u8 = 0;
 pub const HASH_SOURCE_MAC: u8 = 1;
@@ -92,6 +139,7 @@ pub struct MemberKey {
 pub struct Uplink {
     pub ifindex: u32,
     pub number: u32,
+    pub flags: u32,
 }
 
 /// Value of `teams`.
@@ -121,6 +169,11 @@ pub enum Drop {
 }
 
 impl Drop {
+    /// Its number in the maps.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u32 == number)
+    }
+
     pub const ALL: [Self; 14] = [
         Self::NoPort,
         Self::Blocked,
@@ -183,6 +236,158 @@ pub struct Storm {
     pub frames: u64,
 }
 
+/// Key of `shapers`: the number of a port, and a way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct WayKey {
+    pub number: u32,
+    pub way: u32,
+}
+
+/// Value of `shapers`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shaper {
+    pub average_cost: u64,
+    /// How far ahead the average may have been used up.
+    pub average_ahead_ns: u64,
+    pub peak_cost: u64,
+    pub peak_ahead_ns: u64,
+    /// The interface with the queues, 0 if there is none.
+    pub queue: u32,
+    /// The port's own.
+    pub ifindex: u32,
+}
+
+/// Key of `sources`: the number of a port or of a network, and a way.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SourceKey {
+    pub of: u32,
+    pub vlan: u16,
+    pub way: u16,
+}
+
+/// Value of `sources`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// The interface that copies are sent to.
+    pub ifindex: u32,
+    pub count: u32,
+    pub mirror: [u32; MAX_COPIES],
+}
+
+/// Value of `mirrors`: one destination of a session.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mirror {
+    pub ifindex: u32,
+    pub flags: u32,
+    /// One of so many frames.
+    pub every: u32,
+    /// Bytes that are kept, 0 for all.
+    pub snap: u32,
+    pub team: u32,
+    /// The tag that the copy gets, 0 for none.
+    pub vlan: u16,
+    pub session: u16,
+    pub encapsulation: u8,
+    pub class_of_service: u8,
+    pub slot: u8,
+    pub reserved: u8,
+    pub source_ip: [u8; 4],
+    pub destination_ip: [u8; 4],
+    pub source: [u8; 6],
+    pub next_hop: [u8; 6],
+}
+
+/// Value of `mirrored_by`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mirrored {
+    pub seen: u64,
+    pub sent: u64,
+}
+
+/// Value of `trunks`: a bit for each VLAN.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trunk {
+    pub vlans: [u64; VLAN_WORDS],
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Self { vlans: [0; VLAN_WORDS] }
+    }
+}
+
+/// Key of `captures`: the number of a port or an uplink.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PointKey {
+    pub number: u32,
+    pub point: u32,
+}
+
+/// Value of `captures`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capture {
+    /// A bit for each capture.
+    pub captures: u32,
+    pub snap: u32,
+}
+
+/// What the ring `captured` tells of a frame before its bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Captured {
+    /// On the monotonic clock.
+    pub time_ns: u64,
+    pub captures: u32,
+    pub number: u32,
+    pub point: u32,
+    pub reason: u32,
+    pub length: u32,
+    pub taken: u32,
+    pub tag: u32,
+    pub reserved: u32,
+}
+
+impl Captured {
+    /// From an entry of the ring: this, and the bytes that follow. None if it is too short.
+    pub fn read(entry: &[u8]) -> Option<(Self, &[u8])> {
+        let (time, rest) = entry.split_first_chunk::<8>()?;
+        let (words, bytes) = rest.split_at_checked(8 * 4)?;
+        let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| words[4 * at + byte]));
+        let head = Self {
+            time_ns: u64::from_ne_bytes(*time),
+            captures: word(0),
+            number: word(1),
+            point: word(2),
+            reason: word(3),
+            length: word(4),
+            taken: word(5),
+            tag: word(6),
+            reserved: word(7),
+        };
+        // The ring rounds lengths up.
+        bytes.get(..head.taken as usize).map(|bytes| (head, bytes))
+    }
+}
+
+/// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bucket {
+    pub lock: u32,
+    pub reserved: u32,
+    pub average_ns: u64,
+    pub peak_ns: u64,
+}
+
 // SAFETY: each is `repr(C)` and made of integers without holes; see the test.
 unsafe impl aya::Pod for Port {}
 // SAFETY: as above.
@@ -199,6 +404,26 @@ unsafe impl aya::Pod for Team {}
 unsafe impl aya::Pod for Counters {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Storm {}
+// SAFETY: as above.
+unsafe impl aya::Pod for WayKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Shaper {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Bucket {}
+// SAFETY: as above.
+unsafe impl aya::Pod for SourceKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Copies {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Mirror {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Mirrored {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Trunk {}
+// SAFETY: as above.
+unsafe impl aya::Pod for PointKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Capture {}
 
 #[cfg(test)]
 mod tests {
@@ -229,10 +454,23 @@ mod tests {
         fields!(c, Target, "struct target": ifindex, number, flags, team, vlan, slot, hashing);
         fields!(c, Group, "struct group": list, untagged, tagged);
         fields!(c, MemberKey, "struct member_key": list, position);
-        fields!(c, Uplink, "struct uplink": ifindex, number);
+        fields!(c, Uplink, "struct uplink": ifindex, number, flags);
         fields!(c, Team, "struct team": slot);
         fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
             to_packets, to_bytes, to_multicast, to_broadcast, drops);
+        fields!(c, WayKey, "struct way_key": number, way);
+        fields!(c, Shaper, "struct shaper": average_cost, average_ahead_ns, peak_cost,
+            peak_ahead_ns, queue, ifindex);
+        fields!(c, Bucket, "struct bucket": lock, reserved, average_ns, peak_ns);
+        fields!(c, SourceKey, "struct source_key": of, vlan, way);
+        fields!(c, Copies, "struct copies": ifindex, count, mirror);
+        fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,
+            class_of_service, slot, reserved, source_ip, destination_ip, source, next_hop);
+        fields!(c, Mirrored, "struct mirrored": seen, sent);
+        fields!(c, Trunk, "struct trunk": vlans);
+        fields!(c, PointKey, "struct point_key": number, point);
+        fields!(c, Capture, "struct capture": captures, snap);
+        fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
         fields!(c, Storm, "struct storm": window_ns, frames);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
@@ -247,10 +485,42 @@ mod tests {
             ("PORT_SNOOPED", PORT_SNOOPED as usize),
             ("PORT_TEAMED", PORT_TEAMED as usize),
             ("PORT_UPLINK", PORT_UPLINK as usize),
+            ("PORT_SHAPED", PORT_SHAPED as usize),
+            ("WAY_FROM", WAY_FROM as usize),
+            ("WAY_TO", WAY_TO as usize),
+            ("PORT_CAPTURED", PORT_CAPTURED as usize),
+            ("PORT_RANGES", PORT_RANGES as usize),
+            ("VLAN_WORDS", VLAN_WORDS),
+            ("POINT_FROM", POINT_FROM as usize),
+            ("POINT_TO", POINT_TO as usize),
+            ("POINT_DROPPED", POINT_DROPPED as usize),
+            ("CAPTURED_TAG", CAPTURED_TAG as usize),
+            ("MAX_CAPTURES", crate::limits::CAPTURES),
+            ("MAX_SNAP", crate::limits::CAPTURE_LENGTH as usize),
+            ("PORT_MIRRORED", PORT_MIRRORED as usize),
+            ("WAY_VLAN", WAY_VLAN as usize),
+            ("MAX_COPIES", MAX_COPIES),
+            ("ENCAPSULATE_NOT", ENCAPSULATE_NOT.into()),
+            ("ENCAPSULATE_GRE", ENCAPSULATE_GRE.into()),
+            ("ENCAPSULATE_ERSPAN2", ENCAPSULATE_ERSPAN2.into()),
+            ("ENCAPSULATE_ERSPAN3", ENCAPSULATE_ERSPAN3.into()),
+            ("MIRROR_STRIP", MIRROR_STRIP as usize),
+            ("MIRROR_ENTER", MIRROR_ENTER as usize),
+            ("MIRROR_FINE_TIME", MIRROR_FINE_TIME as usize),
+            ("MIRROR_TEAMED", MIRROR_TEAMED as usize),
+            ("MARK_COPY", MARK_COPY as usize),
+            ("MARK_COPY_TO", MARK_COPY_TO as usize),
+            ("MAX_MIRRORS", crate::limits::MIRRORS * crate::limits::MIRROR_DESTINATIONS),
+            ("COST_SHIFT", COST_SHIFT as usize),
+            ("MARK_KIND", MARK_KIND as usize),
+            ("MARK_QUEUED", MARK_QUEUED as usize),
+            ("QUEUE_MAJOR", QUEUE_MAJOR as usize),
+            ("QUEUE_FIRST", QUEUE_FIRST as usize),
             ("HASH_SOURCE_MAC", HASH_SOURCE_MAC.into()),
             ("HASH_IP", HASH_IP.into()),
             ("DROP_NO_PORT", Drop::NoPort as usize),
             ("DROP_FORGED", Drop::Forged as usize),
+            ("DROP_SHAPED", Drop::Shaped as usize),
             ("DROP_REFLECTION", Drop::Reflection as usize),
             ("DROP_SEND", Drop::Send as usize),
             ("DROP_REASONS", Drop::ALL.len()),

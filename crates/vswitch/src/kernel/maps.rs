@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use aya::Pod;
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 
-use super::layout::{Counters, Group, MemberKey, Port, StationKey, Storm, Target, Team};
+use super::layout::{
+    Bucket, Counters, Group, MemberKey, Mirrored, Port, StationKey, Storm, Target, Team, WAY_FROM, WAY_TO,
+};
 use super::{Kernel, in_words};
-use crate::plan::{Actual, Step};
+use crate::plan::{Actual, Extras, Step, Store};
 use crate::{Error, Result};
 
 fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
@@ -30,10 +32,6 @@ impl Kernel {
             .map_err(failed(name))
     }
 
-    fn all<K: Pod + Ord, V: Pod>(&self, name: &'static str) -> Result<BTreeMap<K, V>> {
-        self.hash(name)?.iter().map(|entry| entry.map_err(failed(name))).collect()
-    }
-
     fn put<K: Pod, V: Pod>(&mut self, name: &'static str, key: K, value: V) -> Result<()> {
         self.hash_mut(name)?.insert(key, value, 0).map_err(failed(name))
     }
@@ -48,6 +46,13 @@ impl Kernel {
         }
     }
 
+    fn array_mut<V: Pod>(&mut self, name: &'static str) -> Result<Array<&mut MapData, V>> {
+        let map = self.ebpf.map_mut(name);
+        map.ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })?
+            .try_into()
+            .map_err(failed(name))
+    }
+
     /// What the maps hold.
     ///
     /// # Errors
@@ -59,6 +64,7 @@ impl Kernel {
             groups: self.all("groups")?,
             members: self.all("members")?,
             teams: self.all("teams")?,
+            extras: Extras::read(self)?,
         })
     }
 
@@ -68,6 +74,7 @@ impl Kernel {
     /// `Map`, where the map is full for instance.
     pub fn apply(&mut self, step: &Step) -> Result<()> {
         match step {
+            Step::Extra(change) => change.write(self),
             Step::Team(key, value) => self.put("teams", *key, **value),
             Step::Member(key, value) => self.put("members", *key, *value),
             Step::Group(key, value) => self.put("groups", *key, *value),
@@ -92,6 +99,24 @@ impl Kernel {
         Ok(sum)
     }
 
+    /// What a mirror has done.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn mirrored(&self, mirror: u32) -> Result<Mirrored> {
+        let map: Array<_, Mirrored> = self.map("mirrored_by")?.try_into().map_err(failed("mirrored_by"))?;
+        map.get(&mirror, 0).map_err(failed("mirrored_by"))
+    }
+
+    /// Frames that found no room in the ring, by the bit of a capture.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn captures_lost(&self, capture: u32) -> Result<u64> {
+        let map: Array<_, u64> = self.map("captures_lost")?.try_into().map_err(failed("captures_lost"))?;
+        map.get(&capture, 0).map_err(failed("captures_lost"))
+    }
+
     /// Begins to count anew at a number that another port had.
     ///
     /// # Errors
@@ -104,8 +129,24 @@ impl Kernel {
         let map = self.ebpf.map_mut("counters").ok_or_else(missing)?;
         let mut map: PerCpuArray<_, Counters> = map.try_into().map_err(failed("counters"))?;
         map.set(number, zeroes, 0).map_err(failed("counters"))?;
-        let map = self.ebpf.map_mut("storms").ok_or_else(missing)?;
-        let mut map: aya::maps::Array<_, Storm> = map.try_into().map_err(failed("storms"))?;
-        map.set(number, Storm::default(), 0).map_err(failed("storms"))
+        self.array_mut("storms")?.set(number, Storm::default(), 0).map_err(failed("storms"))?;
+        let mut buckets = self.array_mut("buckets")?;
+        for way in [WAY_FROM, WAY_TO] {
+            buckets.set(2 * number + way, Bucket::default(), 0).map_err(failed("buckets"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Store for Kernel {
+    fn all<K: Pod + Ord, V: Pod>(&self, map: &'static str) -> Result<BTreeMap<K, V>> {
+        self.hash(map)?.iter().map(|entry| entry.map_err(failed(map))).collect()
+    }
+
+    fn set<K: Pod, V: Pod>(&mut self, map: &'static str, key: &K, value: Option<&V>) -> Result<()> {
+        match value {
+            Some(value) => self.put(map, *key, *value),
+            None => self.forget::<K, V>(map, key),
+        }
     }
 }

@@ -4,8 +4,10 @@ mod attach;
 pub mod layout;
 mod maps;
 mod pins;
+mod ring;
 
 pub use attach::Program;
+pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::layout::*;
 use super::*;
-use crate::plan::Step;
+use crate::plan::{self, Extra, Step};
 
 const LOOPBACK: u32 = 1;
 const REDIRECT: u32 = 7;
@@ -25,12 +25,27 @@ const MTU: u32 = 1500;
 /// A kernel half in a BPF file system of its own.
 struct Bench {
     kernel: Kernel,
-    room: tempfile::TempDir,
+    room: Room,
+}
+
+/// Where its file system is mounted; also one whose programs the kernel refuses goes.
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl std::ops::Drop for Room {
+    fn drop(&mut self) {
+        let _ = unmount(pins(self.path()), UnmountFlags::DETACH);
+    }
 }
 
 impl Bench {
     fn new() -> Self {
-        let room = tempfile::tempdir().unwrap();
+        let room = Room(tempfile::tempdir().unwrap());
         let kernel = Kernel::open(&pins(room.path())).unwrap();
         Self { kernel, room }
     }
@@ -43,7 +58,7 @@ impl Bench {
         bench.apply(Step::Port(LOOPBACK, port));
         let other = Target { ifindex: 50, number: 2, vlan: 10, ..Target::default() };
         bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, other));
-        let uplink = Uplink { ifindex: 60, number: 3 };
+        let uplink = Uplink { ifindex: 60, number: 3, flags: 0 };
         bench.apply(Step::Team(3, Box::new(Team { slot: [uplink; TEAM_SLOTS] })));
         bench
     }
@@ -53,21 +68,33 @@ impl Bench {
     }
 
     fn run(&mut self, program: Program, frame: &[u8]) -> u32 {
+        self.run_marked(program, frame, 0)
+    }
+
+    fn run_marked(&mut self, program: Program, frame: &[u8], mark: u32) -> u32 {
+        self.run_out(program, frame, mark).0
+    }
+
+    /// The verdict, and what has become of the frame.
+    fn run_out(&mut self, program: Program, frame: &[u8], mark: u32) -> (u32, Vec<u8>) {
+        // `struct __sk_buff`, in which only the mark is set: its third word.
+        let mut context = vec![0; 192];
+        context[8..12].copy_from_slice(&mark.to_ne_bytes());
         let program = attach::program(&mut self.kernel.ebpf, program).unwrap();
-        let mut out = vec![0; frame.len() + 64];
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
-        program.test_run(options).unwrap().return_value
+        let mut out = vec![0; frame.len() + 96];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let result = program.test_run(options).unwrap();
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
     }
 
     fn drops(&self, reason: Drop) -> u64 {
         self.kernel.counters(1).unwrap().dropped(reason)
-    }
-}
-
-impl std::ops::Drop for Bench {
-    fn drop(&mut self) {
-        let _ = unmount(pins(self.room.path()), UnmountFlags::DETACH);
     }
 }
 
@@ -83,6 +110,9 @@ fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec<u8> {
 
 const IPV4: u16 = 0x0800;
 
+/// Its name, flags and VLAN of the port, the frame, and the number of whom it goes to or why it is dropped.
+type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);
+
 #[test]
 fn what_a_port_sends_meets_its_rules() {
     let long = |bytes: usize| {
@@ -92,7 +122,6 @@ fn what_a_port_sends_meets_its_rules() {
     };
     let tagged = frame(OTHER, OWN, 0x8100);
     let service_tagged = frame(OTHER, OWN, 0x88a8);
-    type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);
     let cases: Vec<Case> = vec![
         ("to a neighbour", 0, 10, frame(OTHER, OWN, IPV4), Ok(2)),
         ("to the outside", 0, 10, frame(OUTSIDE, OWN, IPV4), Ok(3)),
@@ -207,8 +236,9 @@ fn a_storm_of_broadcasts_ends_at_its_limit() {
 /// Uplinks that frames of different kinds choose, as the planner expects it.
 #[test]
 fn hashes_choose_a_slot() {
-    let uplinks =
-        Team { slot: std::array::from_fn(|slot| Uplink { ifindex: 60, number: 100 + slot as u32 }) };
+    let uplinks = Team {
+        slot: std::array::from_fn(|slot| Uplink { ifindex: 60, number: 100 + slot as u32, flags: 0 }),
+    };
     let chosen = |bench: &mut Bench, frame: &[u8]| {
         let before: Vec<u64> = (100..132).map(|n| bench.kernel.counters(n).unwrap().to_packets).collect();
         assert_eq!(bench.run(Program::FromPort, frame), REDIRECT);
@@ -259,4 +289,247 @@ fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     let again = Kernel::open(&pins(bench.room.path())).unwrap();
     assert_eq!(again.read().unwrap(), before);
     assert_eq!(before.ports.len(), 1);
+}
+
+/// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
+fn slow(queue: u32) -> Shaper {
+    let cost = 1_000_000_000 << COST_SHIFT;
+    Shaper {
+        average_cost: cost,
+        average_ahead_ns: 150 * 1_000_000_000,
+        peak_cost: cost / 2,
+        peak_ahead_ns: 1 << 60,
+        queue,
+        ifindex: LOOPBACK,
+    }
+}
+
+fn shaper(way: u32, number: u32, queue: u32) -> Step {
+    Step::Extra(Extra::Shaper(WayKey { number, way }, Some(Box::new(slow(queue)))))
+}
+
+#[test]
+fn a_shaped_port_sends_no_more_than_its_burst() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    let sent = frame(OTHER, OWN, IPV4);
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "no shaper, no limit");
+    bench.apply(shaper(WAY_FROM, 1, 0));
+    for (name, verdict) in
+        [("first", REDIRECT), ("second", REDIRECT), ("the burst's last", REDIRECT), ("fourth", SHOT)]
+    {
+        assert_eq!(bench.run(Program::FromPort, &sent), verdict, "{name}");
+    }
+    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().to_packets), (1, 4));
+    bench.kernel.clear_counters(1).unwrap();
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "another port with this number begins anew");
+}
+
+#[test]
+fn what_is_too_much_for_a_target_is_its_drop() {
+    let mut bench = Bench::with_port(0, 10);
+    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    bench.apply(shaper(WAY_TO, 2, 0));
+    let verdicts: Vec<u32> = (0..5).map(|_| bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4))).collect();
+    assert_eq!(verdicts, [REDIRECT, REDIRECT, REDIRECT, SHOT, SHOT]);
+    let theirs = bench.kernel.counters(2).unwrap();
+    assert_eq!((theirs.to_packets, theirs.dropped(Drop::Shaped), bench.drops(Drop::Shaped)), (3, 2, 0));
+}
+
+#[test]
+fn what_waits_in_a_queue_is_counted_at_once_and_goes_on_from_there() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    bench.apply(shaper(WAY_FROM, 1, 70));
+    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+    let counted = |bench: &Bench, number| bench.kernel.counters(number).unwrap();
+    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 0));
+    assert_eq!(bench.run(Program::FromQueue, &frame(OTHER, OWN, IPV4)), SHOT, "without a mark");
+    let mark = MARK_QUEUED | plan::place(WayKey { number: 1, way: WAY_FROM });
+    assert_eq!(bench.run_marked(Program::FromQueue, &frame(OTHER, OWN, IPV4), mark), REDIRECT);
+    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 1));
+}
+
+/// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.
+fn with_mirror(flags: u32, mirror: Mirror, source: SourceKey) -> Bench {
+    let mut bench = Bench::with_port(flags, 10);
+    let copies = Copies { ifindex: 80, count: 1, mirror: [9, 0, 0, 0, 0, 0, 0, 0] };
+    bench.apply(Step::Extra(Extra::Mirror(9, Some(Box::new(mirror)))));
+    bench.apply(Step::Extra(Extra::Source(source, Some(Box::new(copies)))));
+    bench
+}
+
+#[test]
+fn what_a_mirrored_port_sends_is_copied_once_in_so_many_frames() {
+    let mirror = Mirror { ifindex: 70, every: 3, ..Mirror::default() };
+    let from = SourceKey { of: 1, vlan: 0, way: 0 };
+    let mut bench = with_mirror(PORT_MIRRORED, mirror, from);
+    let seen = |bench: &Bench| bench.kernel.mirrored(9).unwrap().seen;
+    for _ in 0..4 {
+        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+    }
+    assert_eq!(
+        bench.run(Program::FromPort, &frame(OTHER, OUTSIDE, IPV4)),
+        SHOT,
+        "what is refused is not mirrored"
+    );
+    assert_eq!(seen(&bench), 4);
+    assert_eq!(bench.kernel.counters(1).unwrap().from_packets, 4);
+    assert_eq!(bench.run_marked(Program::FromPort, &frame(OTHER, OWN, IPV4), MARK_COPY | 9), REDIRECT);
+    assert_eq!(seen(&bench), 4, "a copy is not mirrored again");
+
+    let mut off = with_mirror(0, mirror, from);
+    off.run(Program::FromPort, &frame(OTHER, OWN, IPV4));
+    assert_eq!(seen(&off), 0, "without its flag nothing is looked up");
+}
+
+#[test]
+fn what_a_mirrored_target_gets_and_what_an_uplink_brings_is_copied() {
+    let mut bench = with_mirror(0, Mirror::default(), SourceKey { of: 2, vlan: 0, way: 1 });
+    let target = Target { ifindex: 50, number: 2, flags: PORT_MIRRORED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+    assert_eq!(bench.kernel.mirrored(9).unwrap().seen, 1);
+
+    let source = SourceKey { of: 7, vlan: 0, way: 2 };
+    let teamed = Mirror { flags: MIRROR_TEAMED, team: 3, slot: 0, ..Mirror::default() };
+    for (mirror, seen) in [(Mirror::default(), 1), (teamed, 0)] {
+        let mut bench = with_mirror(PORT_UPLINK | PORT_MIRRORED, mirror, source);
+        bench.run(Program::FromUplink, &frame(OUTSIDE, [2, 0, 0, 0, 0, 9], IPV4));
+        assert_eq!(bench.kernel.mirrored(9).unwrap().seen, seen, "the team uses another uplink: {mirror:?}");
+    }
+}
+
+#[test]
+fn a_copy_is_encapsulated_and_cut() {
+    let mirror = |encapsulation| Mirror {
+        ifindex: 70,
+        encapsulation,
+        session: 0x155,
+        class_of_service: 5,
+        source_ip: [10, 9, 0, 1],
+        destination_ip: [10, 9, 0, 2],
+        source: OWN,
+        next_hop: OTHER,
+        ..Mirror::default()
+    };
+    let source = SourceKey::default();
+    let mut sent = frame(OUTSIDE, OWN, IPV4);
+    sent.resize(200, 7);
+    let plain = Mirror { ifindex: 70, ..Mirror::default() };
+    let cut = Mirror { snap: 80, ..plain };
+    for (name, mirror, outer, inner) in [
+        ("plain", plain, 0, 200),
+        ("cut", cut, 0, 80),
+        ("GRE", mirror(ENCAPSULATE_GRE), 38, 200),
+        ("ERSPAN II", mirror(ENCAPSULATE_ERSPAN2), 50, 200),
+        ("ERSPAN III", mirror(ENCAPSULATE_ERSPAN3), 54, 200),
+        ("ERSPAN III, cut", Mirror { snap: 80, ..mirror(ENCAPSULATE_ERSPAN3) }, 54, 80),
+    ] {
+        let mut bench = with_mirror(0, mirror, source);
+        let (_, first) = bench.run_out(Program::FromMirror, &sent, MARK_COPY | MARK_COPY_TO | 9);
+        let (verdict, copy) = bench.run_out(Program::FromMirror, &sent, MARK_COPY | MARK_COPY_TO | 9);
+        assert_eq!((verdict, copy.len(), first.len()), (REDIRECT, outer + inner, outer + inner), "{name}");
+        assert_eq!(copy[outer..], sent[..inner], "{name}");
+        let Some(ip) = copy.get(14..34).filter(|_| outer > 0) else { continue };
+        assert_eq!((&copy[..6], &copy[6..12], &copy[12..14]), (&OTHER[..], &OWN[..], &[8, 0][..]));
+        let words = ip.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+        let sum: u32 = words.sum();
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "{name}: checksum");
+        assert_eq!(usize::from(u16::from_be_bytes([ip[2], ip[3]])), copy.len() - 14, "{name}: length");
+        assert_eq!((ip[6], ip[8], ip[9]), (0x40, 64, 47), "{name}: not to be fragmented, 64 hops, GRE");
+        let gre = &copy[34..outer];
+        let cut = u8::from(inner < 200) << 2;
+        match outer {
+            38 => assert_eq!(gre, [0, 0, 0x65, 0x58]),
+            50 => assert_eq!(gre, [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0xa1, 0x55, 0, 0, 0, 0]),
+            _ => {
+                assert_eq!(gre[..12], [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0xa1 | cut, 0x55], "{name}");
+                assert_eq!(gre[16..], [0, 0, 0x80, 0x08], "{name}: an Ethernet frame, towards the port");
+            }
+        }
+    }
+    let mut bench = with_mirror(0, plain, source);
+    assert_eq!(bench.run(Program::FromMirror, &sent), SHOT, "no copy");
+    assert_eq!(bench.run_marked(Program::FromMirror, &sent, MARK_COPY | 8), SHOT, "of a mirror that is gone");
+}
+
+#[test]
+fn every_point_tells_what_passes_it() {
+    let mut bench = Bench::with_port(PORT_CAPTURED, 10);
+    let map = bench.kernel.ebpf.take_map("captured").unwrap();
+    let mut ring = aya::maps::RingBuf::try_from(map).unwrap();
+    let mut look = |number, point, snap| {
+        let look = Capture { captures: 1 << 3, snap };
+        bench
+            .kernel
+            .apply(&Step::Extra(Extra::Capture(PointKey { number, point }, Some(Box::new(look)))))
+            .unwrap();
+    };
+    look(1, POINT_FROM, 32);
+    look(1, POINT_DROPPED, 9216);
+    look(2, POINT_TO, 9216);
+    look(3, POINT_TO, 20);
+    let target = Target { ifindex: 50, number: 2, flags: PORT_CAPTURED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    let uplink = Uplink { ifindex: 60, number: 3, flags: PORT_CAPTURED };
+    bench.apply(Step::Team(3, Box::new(Team { slot: [uplink; TEAM_SLOTS] })));
+    let mut seen = |bench: &mut Bench, frame: &[u8]| {
+        bench.run(Program::FromPort, frame);
+        let mut seen = Vec::new();
+        while let Some(entry) = ring.next() {
+            let (head, bytes) = Captured::read(&entry).unwrap();
+            assert_eq!((head.captures, head.length as usize), (8, frame.len()));
+            assert_eq!(bytes, &frame[..bytes.len()]);
+            seen.push((head.number, head.point, head.reason, bytes.len(), head.tag));
+        }
+        seen
+    };
+    let tag = CAPTURED_TAG | 10;
+    let mut long = frame(OUTSIDE, OWN, IPV4);
+    long.resize(1400, 5);
+    assert_eq!(seen(&mut bench, &long), [(1, POINT_FROM, 0, 32, 0), (3, POINT_TO, 0, 20, tag)]);
+    let near = frame(OTHER, OWN, IPV4);
+    assert_eq!(seen(&mut bench, &near), [(1, POINT_FROM, 0, 32, 0), (2, POINT_TO, 0, 60, 0)]);
+    let forged = frame(OTHER, OUTSIDE, IPV4);
+    let reason = Drop::Forged as u32;
+    assert_eq!(seen(&mut bench, &forged), [(1, POINT_FROM, 0, 32, 0), (1, POINT_DROPPED, reason, 60, 0)]);
+    // A reader that does not come: the ring fills, and what finds no room is counted.
+    for _ in 0..4000 {
+        bench.run(Program::FromPort, &forged);
+    }
+    let mut huge = frame(OTHER, OUTSIDE, IPV4);
+    huge.resize(1500, 0);
+    for _ in 0..4000 {
+        bench.run(Program::FromPort, &huge);
+    }
+    assert!(bench.kernel.captures_lost(3).unwrap() > 0);
+    assert_eq!(bench.kernel.captures_lost(2).unwrap(), 0);
+}
+
+#[test]
+fn a_port_that_takes_some_vlans_neither_sends_nor_gets_others() {
+    let trunk = |number, bit: u64| {
+        let mut trunk = Trunk::default();
+        trunk.vlans[0] = 1 << bit;
+        Step::Extra(Extra::Trunk(number, Some(Box::new(trunk))))
+    };
+    // The kernel runs it without tags in their metadata, so 0 stands for the others.
+    let mut bench = Bench::with_port(PORT_RANGES, VLAN_TRUNK);
+    let sent = frame(OUTSIDE, OWN, IPV4);
+    assert_eq!(bench.run(Program::FromPort, &sent), SHOT, "it takes nothing yet");
+    bench.apply(trunk(1, 10));
+    assert_eq!(bench.run(Program::FromPort, &sent), SHOT, "it takes VLAN 10");
+    assert_eq!(bench.drops(Drop::Tagged), 2);
+    bench.apply(trunk(1, 0));
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "it takes what has no tag");
+
+    let there = Target { ifindex: 50, number: 2, flags: PORT_RANGES, vlan: VLAN_TRUNK, ..Target::default() };
+    for (vlan, to) in [(10, 2), (20, 3)] {
+        let mut bench = Bench::with_port(0, vlan);
+        bench.apply(trunk(2, 10));
+        bench.apply(Step::NoStation(StationKey { network: 7, vlan: 10, mac: OTHER }));
+        bench.apply(Step::Station(StationKey { network: 7, vlan: VLAN_ANY, mac: OTHER }, there));
+        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+        assert_eq!(bench.kernel.counters(to).unwrap().to_packets, 1, "in VLAN {vlan} it goes to {to}");
+    }
 }

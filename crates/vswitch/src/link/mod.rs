@@ -1,8 +1,12 @@
 //! Network interfaces of the namespace that the calling thread is in: what there are, changes of them, and the settings that a
 //! port needs.
 
+mod offload;
+mod pair;
+mod queue;
 mod quiet;
 
+pub use pair::{MIRROR, Pair, QUEUE, leave_nothing};
 pub use quiet::silence;
 
 use std::fmt::Display;
@@ -93,8 +97,18 @@ impl Netlink {
         what: &'static str,
         message: LinkMessageBuilder<LinkUnspec>,
     ) -> Result<()> {
-        let set = timeout(NETLINK, self.handle.link().set(message.build()).execute()).await;
-        set.map_err(|late| failed(name, what)(&late))?.map_err(|error| failed(name, what)(&error))
+        self.answer(name, what, self.handle.link().set(message.build()).execute()).await
+    }
+
+    /// Waits for the kernel's answer.
+    async fn answer(
+        &self,
+        name: &str,
+        what: &'static str,
+        request: impl Future<Output = Result<(), rtnetlink::Error>>,
+    ) -> Result<()> {
+        let answer = timeout(NETLINK, request).await;
+        answer.map_err(|late| failed(name, what)(&late))?.map_err(|error| failed(name, what)(&error))
     }
 }
 

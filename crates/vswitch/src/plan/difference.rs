@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::extras::{Extra, Extras};
 use super::{Members, Tables};
 use crate::kernel::layout::{Group, MemberKey, Port, StationKey, Target, Team};
 
@@ -14,11 +15,13 @@ pub struct Actual {
     pub groups: BTreeMap<StationKey, Group>,
     pub members: BTreeMap<MemberKey, Target>,
     pub teams: BTreeMap<u32, Team>,
+    pub extras: Extras,
 }
 
 /// A change of one entry of one map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    Extra(Extra),
     Team(u32, Box<Team>),
     Member(MemberKey, Target),
     Group(StationKey, Group),
@@ -34,6 +37,8 @@ pub enum Step {
 /// The steps that lead from `actual` to `wanted`.
 pub fn difference(actual: &Actual, wanted: &Tables) -> Vec<Step> {
     let mut steps = Vec::new();
+    let (written, removed) = actual.extras.difference(&wanted.extras);
+    steps.extend(written.into_iter().map(Step::Extra));
     changed(&actual.teams, &wanted.teams, |key, team| steps.push(Step::Team(key, Box::new(team))));
     let kept = lists(actual, wanted, &mut steps);
     changed(&actual.stations, &wanted.stations, |key, target| steps.push(Step::Station(key, target)));
@@ -45,10 +50,11 @@ pub fn difference(actual: &Actual, wanted: &Tables) -> Vec<Step> {
     let unused = actual.members.keys().filter(|member| !kept.contains(member));
     steps.extend(unused.copied().map(Step::NoMember));
     gone(&actual.teams, &wanted.teams, |key| steps.push(Step::NoTeam(key)));
+    steps.extend(removed.into_iter().map(Step::Extra));
     steps
 }
 
-fn changed<K: Ord + Copy, V: PartialEq + Copy>(
+pub(super) fn changed<K: Ord + Copy, V: PartialEq + Copy>(
     actual: &BTreeMap<K, V>,
     wanted: &BTreeMap<K, V>,
     mut step: impl FnMut(K, V),
@@ -60,7 +66,11 @@ fn changed<K: Ord + Copy, V: PartialEq + Copy>(
     }
 }
 
-fn gone<K: Ord + Copy, A, W>(actual: &BTreeMap<K, A>, wanted: &BTreeMap<K, W>, step: impl FnMut(K)) {
+pub(super) fn gone<K: Ord + Copy, A, W>(
+    actual: &BTreeMap<K, A>,
+    wanted: &BTreeMap<K, W>,
+    step: impl FnMut(K),
+) {
     actual.keys().filter(|key| !wanted.contains_key(key)).copied().for_each(step);
 }
 
@@ -116,6 +126,7 @@ impl Actual {
     /// Carries a step out, as the kernel does.
     pub fn apply(&mut self, step: &Step) {
         match step {
+            Step::Extra(change) => self.extras.apply(change),
             Step::Team(key, value) => _ = self.teams.insert(*key, **value),
             Step::Member(key, value) => _ = self.members.insert(*key, *value),
             Step::Group(key, value) => _ = self.groups.insert(*key, *value),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernel::layout::Uplink;
+use crate::kernel::layout::{Shaper, Uplink, WayKey};
 use proptest::prelude::*;
 
 fn target(ifindex: u32) -> Target {
@@ -15,14 +15,20 @@ fn any_tables() -> impl Strategy<Value = Tables> {
     let targets = || prop::collection::vec((1u32..6).prop_map(target), 0..4);
     let members = (targets(), targets()).prop_map(|(untagged, tagged)| Members { untagged, tagged });
     let port = (0u32..3, 0u32..3).prop_map(|(number, flags)| Port { number, flags, ..Port::default() });
-    let team = (1u32..4).prop_map(|ifindex| Team { slot: [Uplink { ifindex, number: 0 }; 32] });
+    let team = (1u32..4).prop_map(|ifindex| Team { slot: [Uplink { ifindex, number: 0, flags: 0 }; 32] });
+    let shaper = (1u64..4).prop_map(|average_cost| Shaper { average_cost, ..Shaper::default() });
+    let way = (0u32..3, 0u32..2).prop_map(|(number, way)| WayKey { number, way });
     (
         prop::collection::btree_map(1u32..6, port, 0..5),
         prop::collection::btree_map(key.clone(), (1u32..6).prop_map(target), 0..6),
         prop::collection::btree_map(key, members, 0..5),
         prop::collection::btree_map(0u32..4, team, 0..4),
+        prop::collection::btree_map(way, shaper, 0..4),
     )
-        .prop_map(|(ports, stations, groups, teams)| Tables { ports, stations, groups, teams })
+        .prop_map(|(ports, stations, groups, teams, shapers)| {
+            let extras = Extras { shapers, ..Extras::default() };
+            Tables { ports, stations, groups, teams, extras }
+        })
 }
 
 /// What a reader of the maps makes of them, or what it stumbles over.
@@ -38,7 +44,7 @@ fn seen(actual: &Actual) -> Result<Tables, String> {
         groups.insert(*key, Members { untagged, tagged });
     }
     let (ports, stations, teams) = (actual.ports.clone(), actual.stations.clone(), actual.teams.clone());
-    Ok(Tables { ports, stations, groups, teams })
+    Ok(Tables { ports, stations, groups, teams, extras: actual.extras.clone() })
 }
 
 proptest! {

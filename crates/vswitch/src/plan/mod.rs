@@ -1,15 +1,23 @@
 //! What a declaration means for the kernel: pure functions from what is declared and seen to the exact content of the maps.
 
+mod captures;
 mod difference;
+mod extras;
 mod failover;
+mod mirrors;
+mod shaping;
 mod tables;
 mod teams;
 
+pub use captures::{Looks, look_at_ports, look_at_teams};
 pub use difference::{Actual, Step, difference};
+pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
+pub use mirrors::check_mirrors;
+pub use shaping::{Queue, Queues, place};
 #[cfg(test)]
 pub(crate) use tables::slot_of_mac;
-pub use tables::tables;
+pub use tables::{queues, tables};
 pub use teams::{Seats, teams};
 
 use std::collections::BTreeMap;
@@ -25,6 +33,7 @@ pub struct Tables {
     pub groups: BTreeMap<StationKey, Members>,
     /// By number of the port group.
     pub teams: BTreeMap<u32, Team>,
+    pub extras: Extras,
 }
 
 /// Who gets a copy: those without tags, then those that take tags.

@@ -2,41 +2,66 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::mirrors::mirroring;
+use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Tables};
-use crate::Mac;
-use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Switch};
+use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_SNOOPED, PORT_TEAMED,
-    PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, VLAN_ANY, VLAN_TRUNK,
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_RANGES,
+    PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, Trunk,
+    VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
 };
 use crate::limits::STORM_FRAMES;
+use crate::link::QUEUE;
+use crate::{Mac, Vlan, VlanRanges};
 
 /// A port whose interface is there, with what decides about it.
-struct Connected<'a> {
-    index: u32,
-    number: u32,
-    declared: &'a declare::Port,
-    switch: &'a Switch,
-    group: &'a PortGroup,
+pub(super) struct Connected<'a> {
+    pub index: u32,
+    pub number: u32,
+    pub declared: &'a declare::Port,
+    pub switch: &'a Switch,
+    pub group: &'a PortGroup,
     policy: Policy,
+    /// More flags of its entry and of its target, from what is declared of it elsewhere.
+    more: (u32, u32),
+}
+
+/// The declared ports whose interfaces and port groups are there.
+fn connected<'a>(declared: &'a Declaration, links: &Links, numbers: &Numbers) -> Vec<Connected<'a>> {
+    let connect = |port: &'a declare::Port| {
+        let (index, number) = place(&port.interface, links, numbers)?;
+        let (switch, group) = declared.port_group(port.port_group)?;
+        let policy = switch.policy_of(group);
+        Some(Connected { index, number, declared: port, switch, group, policy, more: (0, 0) })
+    };
+    declared.ports.iter().filter_map(connect).collect()
+}
+
+fn place(interface: &str, links: &Links, numbers: &Numbers) -> Option<(u32, u32)> {
+    let index = links.get(interface)?.index;
+    Some((index, *numbers.get(&index)?))
+}
+
+/// The queues that traffic shaping needs.
+pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queues {
+    let of = |port: &Connected<'_>| {
+        let number = port.number;
+        port.shaped().map(move |(way, shaping)| (WayKey { number, way }, queue(shaping))).collect::<Vec<_>>()
+    };
+    connected(declared, links, numbers).iter().flat_map(of).collect()
 }
 
 /// Everything but the teams. `numbers` has a place for each interface that is declared and there.
 pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Tables {
-    let place = |interface: &str| {
-        let index = links.get(interface)?.index;
-        Some((index, *numbers.get(&index)?))
-    };
-    let ports: Vec<Connected<'_>> = declared
-        .ports
-        .iter()
-        .filter_map(|port| {
-            let (index, number) = place(&port.interface)?;
-            let (switch, group) = declared.port_group(port.port_group)?;
-            let policy = switch.policy_of(group);
-            Some(Connected { index, number, declared: port, switch, group, policy })
-        })
-        .collect();
+    let mut ports = connected(declared, links, numbers);
+    let mirroring = mirroring(declared, &ports, links, numbers);
+    for port in &mut ports {
+        let mute = flag(mirroring.mute.contains(&port.index), PORT_BLOCKED);
+        let mirrored = |way| flag(mirroring.has(port.number, way), PORT_MIRRORED);
+        port.more = (mute | mirrored(WAY_FROM), mute | mirrored(WAY_TO));
+    }
+    let queue = links.get(QUEUE.near).map_or(0, |link| link.index);
     let mut tables = Tables::default();
     // Networks and VLANs that some port listens to in promiscuous mode.
     let snooped: BTreeSet<(u32, u16)> =
@@ -51,13 +76,21 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
         let snooped = if is_snooped(network, vlan) { PORT_SNOOPED } else { 0 };
         tables.ports.insert(port.index, port.entry(snooped));
         tables.stations.insert(StationKey { network, vlan, mac: port.station().0 }, port.target());
+        if let Vlan::Ranges(ranges) = &port.group.vlan {
+            tables.extras.trunks.insert(port.number, trunk(ranges));
+        }
+        for (way, shaping) in port.shaped() {
+            let shaper = shaper(shaping, port.index, queue);
+            tables.extras.shapers.insert(WayKey { number: port.number, way }, shaper);
+        }
     }
     groups(&mut tables, &ports);
     for switch in &declared.switches {
-        for (index, number) in switch.uplinks.iter().filter_map(|uplink| place(uplink)) {
+        for (index, number) in switch.uplinks.iter().filter_map(|uplink| place(uplink, links, numbers)) {
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
-            let flags = PORT_UPLINK | snooped | teamed;
+            let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
+            let flags = PORT_UPLINK | snooped | teamed | mirrored;
             let uplink = Port {
                 number,
                 network: switch.number,
@@ -69,6 +102,7 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
             tables.ports.insert(index, uplink);
         }
     }
+    (tables.extras.mirrors, tables.extras.sources) = (mirroring.mirrors, mirroring.sources);
     tables
 }
 
@@ -126,10 +160,23 @@ impl Connected<'_> {
     }
 
     fn flags(&self) -> u32 {
-        let flag = |on: bool, flag: u32| if on { flag } else { 0 };
         flag(self.declared.blocked, PORT_BLOCKED)
             | flag(self.policy.security.forged_transmits, PORT_FORGED)
             | flag(self.is_deaf(), PORT_DEAF)
+            | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
+    }
+
+    /// The ways that are shaped.
+    fn shaped(&self) -> impl Iterator<Item = (u32, &Shaping)> {
+        let ways = [(WAY_FROM, &self.policy.outbound), (WAY_TO, &self.policy.inbound)];
+        ways.into_iter().filter(|(_, shaping)| shaping.enabled)
+    }
+
+    /// What is about the frames that it gets.
+    fn target_flags(&self) -> u32 {
+        self.flags() & (PORT_BLOCKED | PORT_DEAF | PORT_RANGES)
+            | flag(self.policy.inbound.enabled, PORT_SHAPED)
+            | self.more.1
     }
 
     fn hashing(&self) -> u8 {
@@ -141,7 +188,7 @@ impl Connected<'_> {
     }
 
     /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
-    fn slot(&self) -> u8 {
+    pub fn slot(&self) -> u8 {
         let slot = match self.policy.teaming.balancing {
             Balancing::SourceMac => slot_of_mac(self.station()),
             _ => self.number as usize % TEAM_SLOTS,
@@ -154,7 +201,7 @@ impl Connected<'_> {
             number: self.number,
             network: self.switch.number,
             team: self.group.number,
-            flags: self.flags() | more,
+            flags: self.flags() | more | self.more.0 | flag(self.policy.outbound.enabled, PORT_SHAPED),
             mtu: self.switch.mtu,
             vlan: self.group.vlan.number(),
             mac: self.station().0,
@@ -168,13 +215,25 @@ impl Connected<'_> {
         Target {
             ifindex: self.index,
             number: self.number,
-            flags: self.flags() & (PORT_BLOCKED | PORT_DEAF),
+            flags: self.target_flags(),
             team: self.group.number,
             vlan: self.group.vlan.number(),
             slot: self.slot(),
             hashing: self.hashing(),
         }
     }
+}
+
+fn trunk(ranges: &VlanRanges) -> Trunk {
+    let mut trunk = Trunk::default();
+    for vlan in ranges.ranges().iter().flat_map(|(first, last)| *first..=*last) {
+        trunk.vlans[usize::from(vlan) / 64] |= 1 << (vlan % 64);
+    }
+    trunk
+}
+
+fn flag(on: bool, flag: u32) -> u32 {
+    if on { flag } else { 0 }
 }
 
 /// As `hash_mac` in `bpf/team.h`.

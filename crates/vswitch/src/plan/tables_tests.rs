@@ -1,6 +1,6 @@
 use super::*;
+use crate::declare;
 use crate::plan::Link;
-use crate::{Vlan, declare};
 
 fn mac(last: u8) -> Mac {
     Mac([0, 0x50, 0x56, 0, 0, last])
@@ -114,4 +114,37 @@ fn ports_without_interface_or_port_group_are_left_out() {
     let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
     assert!(tables.stations.is_empty() && tables.groups.is_empty());
     assert_eq!(tables.ports.keys().copied().collect::<Vec<_>>(), [90, 91]);
+}
+
+#[test]
+fn shaping_marks_ports_for_what_they_send_and_targets_for_what_they_get() {
+    let on = declare::ShapingOverride { enabled: Some(true), ..Default::default() };
+    let switch = switch(vec![
+        group(1, 0, declare::Override { outbound: on, ..Default::default() }),
+        group(2, 0, declare::Override { inbound: on, ..Default::default() }),
+    ]);
+    let ports = vec![port("t1", 1, 1), port("t2", 2, 2)];
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
+    let station = |last| tables.stations[&StationKey { network: 7, vlan: 0, mac: mac(last).0 }];
+    let sends = |index: u32| tables.ports[&index].flags & PORT_SHAPED != 0;
+    assert_eq!((sends(1), station(1).flags), (true, 0));
+    assert_eq!((sends(2), station(2).flags), (false, PORT_SHAPED));
+    let keys = [WayKey { number: 10, way: WAY_FROM }, WayKey { number: 20, way: WAY_TO }];
+    assert_eq!(tables.extras.shapers.keys().copied().collect::<Vec<_>>(), keys);
+    assert_eq!(tables.extras.shapers.values().map(|shaper| shaper.ifindex).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_port_that_takes_some_vlans_is_a_trunk_with_a_set() {
+    let vlan = Vlan::Ranges(vec![(0, 0), (10, 12), (4094, 4094)].try_into().unwrap());
+    let switch = switch(vec![PortGroup { vlan, ..group(1, 0, Default::default()) }]);
+    let ports = vec![port("t1", 1, 1)];
+    let tables = plan(&Declaration { switches: vec![switch], ports, ..Declaration::default() });
+    assert_eq!((tables.ports[&1].vlan, tables.ports[&1].flags & PORT_RANGES), (VLAN_TRUNK, PORT_RANGES));
+    let station = tables.stations[&StationKey { network: 7, vlan: VLAN_ANY, mac: mac(1).0 }];
+    assert_eq!(station.flags, PORT_RANGES);
+    assert_eq!(members(&tables, VLAN_ANY, Mac::BROADCAST), (vec![], vec![1]));
+    let vlans = tables.extras.trunks[&10].vlans;
+    let taken: Vec<usize> = (0..4096).filter(|vlan| vlans[vlan / 64] >> (vlan % 64) & 1 == 1).collect();
+    assert_eq!(taken, [0, 10, 11, 12, 4094]);
 }

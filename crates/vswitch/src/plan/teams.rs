@@ -37,7 +37,7 @@ pub fn teams(
 fn slots(serving: &Serving, links: &Links, numbers: &Numbers) -> Team {
     let uplink = |name: &Option<String>| {
         let index = links.get(name.as_ref()?)?.index;
-        Some(Uplink { ifindex: index, number: *numbers.get(&index)? })
+        Some(Uplink { ifindex: index, number: *numbers.get(&index)?, flags: 0 })
     };
     let positions: Vec<Option<Uplink>> = serving.iter().map(uplink).collect();
     let left: Vec<Uplink> = positions.iter().copied().flatten().collect();

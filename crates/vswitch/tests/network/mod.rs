@@ -118,7 +118,7 @@ impl Network {
 
     /// Whether `from` gets an answer of an address.
     pub fn reaches(&self, from: &str, address: &str) -> bool {
-        self.run(from, &format!("ping -c 1 -W 2 {address}")).status.success()
+        self.run(from, &format!("ping -c 5 -i 0.2 -W 2 {address}")).status.success()
     }
 
     /// Whether `from` gets no answer, which takes as long as the ping waits.

@@ -1,0 +1,87 @@
+/* What a port or a target has only if it is asked for. The fast path tests one mask and comes here seldom. */
+#ifndef ESFERA_EXTRA_H
+#define ESFERA_EXTRA_H
+
+#include "account.h"
+#include "mirror.h"
+#include "shape.h"
+
+/* Extras of what a port sends, once it is accepted. */
+#define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
+/* What keeps a target from getting a frame, and its extras. */
+#define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED | \
+		   PORT_RANGES)
+
+/* What becomes of a frame, if not an interface that it goes to. */
+enum extra {
+	EXTRA_GO_ON = 0,
+	EXTRA_DEAF = -1,
+	/* Dropped, and counted where it was dropped. */
+	EXTRA_DROPPED = -2,
+};
+
+/* Drops what is too much for a port. */
+static __always_inline void drop_shaped(struct __sk_buff *skb, __u32 number, __u32 flags)
+{
+	struct origin origin = { .mine = counters_of(number), .number = number, .flags = flags };
+
+	if (origin.mine)
+		drop(skb, &origin, DROP_SHAPED);
+}
+
+/* Copies a frame as it is in the switch, with the tag of its VLAN. */
+static __always_inline void mirror_port(struct __sk_buff *skb, __u32 number, __u32 way, __u16 vlan)
+{
+	if (!set_tag(skb, vlan))
+		copy_to_mirrors(skb, number, 0, way);
+}
+
+/* For a frame that a port sends: the interface that it goes to instead, or an extra. A copy that enters here is not the port's. */
+__noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u32 vlan)
+{
+	struct shaping shaping = {};
+
+	if (is_copy(skb))
+		return EXTRA_GO_ON;
+	if (flags & PORT_SHAPED)
+		shaping = shape(skb, number, WAY_FROM);
+	if (shaping.is_over) {
+		drop_shaped(skb, number, flags);
+		return EXTRA_DROPPED;
+	}
+	if (flags & PORT_MIRRORED)
+		mirror_port(skb, number, WAY_FROM, vlan);
+	if (!shaping.queue)
+		return EXTRA_GO_ON;
+	enqueue(skb, &shaping);
+	return shaping.queue;
+}
+
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. `vlans` is the VLAN that it is in
+ * and, in the upper half, the tag that it gets. */
+__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u32 vlans)
+{
+	__u16 vlan = vlans, tag = vlans >> 16;
+	struct shaping shaping = {};
+
+	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(number, vlan)))
+		return EXTRA_DEAF;
+	if (flags & PORT_SHAPED)
+		shaping = shape(skb, number, WAY_TO);
+	if (shaping.is_over) {
+		drop_shaped(skb, number, flags);
+		return EXTRA_DROPPED;
+	}
+	if (flags & PORT_MIRRORED)
+		mirror_port(skb, number, WAY_TO, vlan);
+	if (set_tag(skb, tag))
+		return EXTRA_DROPPED;
+	if (flags & PORT_CAPTURED)
+		capture(skb, number, POINT_TO, 0);
+	if (!shaping.queue)
+		return ifindex;
+	enqueue(skb, &shaping);
+	return shaping.queue;
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* Traffic shaping: the decision whether a frame is too much. Delaying what is early is left to queues, which an interface of the
+ * switch's own has (`from_queue` runs at its other end); without it the same decision is a policer. A bucket is kept as the time until which the bytes that have passed take up the rate: a frame passes while that
+ * time is no further ahead than the burst, and then moves it by what it costs. So a frame of 64 kB that is still to be
+ * cut passes like any other, and whatever follows pays for it. */
+#ifndef ESFERA_SHAPE_H
+#define ESFERA_SHAPE_H
+
+#include "base.h"
+#include "maps.h"
+
+/* Ethernet, IPv4 and TCP with timestamps: what each further segment repeats. */
+#define SEGMENT_HEADERS 66
+
+/* Bytes as they will be on the wire. */
+static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
+{
+	__u64 bytes = skb->len;
+	__u32 size = skb->gso_size;
+
+	if (size)
+		bytes += (skb->len / size) * SEGMENT_HEADERS;
+	return bytes;
+}
+
+struct shaping {
+	/* Not even the queue takes the frame. */
+	bool is_over;
+	/* Where its queue is; 0 if it passes at once. */
+	__u32 queue;
+	/* Its bucket. */
+	__u32 place;
+};
+
+/* Pays for a frame. */
+static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number, __u32 way)
+{
+	struct way_key key = { .number = number, .way = way };
+	__u32 place = 2 * number + way;
+	struct shaper *shaper = bpf_map_lookup_elem(&shapers, &key);
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
+	__u64 now, bytes, average_cost, peak_cost, average_limit, peak_limit;
+	struct shaping shaping = { .place = place };
+
+	if (!shaper || !bucket)
+		return shaping;
+	bytes = wire_bytes(skb);
+	average_cost = bytes * shaper->average_cost >> COST_SHIFT;
+	peak_cost = bytes * shaper->peak_cost >> COST_SHIFT;
+	now = bpf_ktime_get_ns();
+	average_limit = now + shaper->average_ahead_ns;
+	peak_limit = now + shaper->peak_ahead_ns;
+	bpf_spin_lock(&bucket->lock);
+	shaping.is_over = bucket->average_ns > average_limit || bucket->peak_ns > peak_limit;
+	if (!shaping.is_over) {
+		bucket->average_ns = (bucket->average_ns > now ? bucket->average_ns : now) + average_cost;
+		bucket->peak_ns = (bucket->peak_ns > now ? bucket->peak_ns : now) + peak_cost;
+	}
+	bpf_spin_unlock(&bucket->lock);
+	shaping.queue = shaper->queue;
+	return shaping;
+}
+
+/* Marks a frame for its queue. */
+static __always_inline void enqueue(struct __sk_buff *skb, const struct shaping *shaping)
+{
+	skb->mark = MARK_QUEUED | shaping->place;
+	skb->priority = QUEUE_MAJOR | (QUEUE_FIRST + shaping->place);
+}
+
+#endif

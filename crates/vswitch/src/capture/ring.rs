@@ -1,0 +1,217 @@
+//! Captures: what is asked for, the stream of frames, and the engine's part, which hands out what the kernel's ring holds. Nothing
+//! waits for a reader: what finds no room is lost, and the reader is told how much.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use futures_util::Stream;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::kernel::layout::{
+    self, CAPTURED_TAG, Capture, Drop, POINT_DROPPED, POINT_FROM, POINT_TO, PORT_UPLINK, PointKey, Port,
+};
+use crate::limits::{CAPTURE_FRAMES, CAPTURE_LENGTH, CAPTURES};
+use crate::plan::{Links, Looks, Numbers};
+use crate::{Error, Result};
+
+/// Where a frame is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Point {
+    /// As a port sends it, before anything is decided.
+    FromPort,
+    /// As it leaves for a port.
+    ToPort,
+    /// As it comes from an uplink, before anything is decided.
+    UplinkIn,
+    /// As it leaves by an uplink.
+    UplinkOut,
+    /// Where it is dropped. It is the port or uplink that it came from whose frame is dropped, or the port whose inbound shaping
+    /// it is too much for.
+    Dropped,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Ports and uplinks; one that is not there yet is looked at when it is.
+    pub interfaces: Vec<String>,
+    pub points: BTreeSet<Point>,
+    /// Most bytes that are taken of a frame, up to [`CAPTURE_LENGTH`].
+    pub length: u32,
+}
+
+impl Default for Filter {
+    /// Nothing, at every point, 256 bytes of each frame.
+    fn default() -> Self {
+        let points = [Point::FromPort, Point::ToPort, Point::UplinkIn, Point::UplinkOut, Point::Dropped];
+        Self { interfaces: Vec::new(), points: points.into(), length: 256 }
+    }
+}
+
+/// A frame that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    pub time: SystemTime,
+    /// The port or the uplink.
+    pub interface: String,
+    pub point: Point,
+    /// Why it was dropped, if it was.
+    pub reason: Option<Drop>,
+    /// Of the whole frame in bytes, without its tag.
+    pub length: u32,
+    /// Its 802.1Q tag (priority and VLAN), which is not in the bytes.
+    pub tag: Option<u16>,
+    /// The frame from its Ethernet header on, as far as it was taken.
+    pub bytes: Vec<u8>,
+    /// How many frames were lost since the one before.
+    pub lost: u64,
+}
+
+/// A running capture. Dropping it ends it.
+#[derive(Debug)]
+pub struct Captures {
+    frames: mpsc::Receiver<Captured>,
+}
+
+impl Stream for Captures {
+    type Item = Captured;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Captured>> {
+        self.frames.poll_recv(context)
+    }
+}
+
+impl Captures {
+    /// The next frame; none when the engine has ended.
+    pub async fn next(&mut self) -> Option<Captured> {
+        self.frames.recv().await
+    }
+}
+
+/// A capture as the engine knows it.
+#[derive(Debug)]
+struct Active {
+    filter: Filter,
+    frames: mpsc::Sender<Captured>,
+    /// Not told yet.
+    lost: u64,
+    /// How many the kernel has lost, as far as was told.
+    lost_in_ring: u64,
+}
+
+/// All captures of an engine, by their bits.
+#[derive(Debug, Default)]
+pub(crate) struct Capturing {
+    active: BTreeMap<u32, Active>,
+}
+
+impl Capturing {
+    pub fn is_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Begins another one. The kernel has lost so many frames for each bit before.
+    pub fn begin(&mut self, filter: Filter, lost: impl FnOnce(u32) -> Result<u64>) -> Result<Captures> {
+        let most = u32::try_from(CAPTURES).expect("is small");
+        let free = (0..most).find(|bit| !self.active.contains_key(bit));
+        let full = || Error::Limit { what: "captures at one time", asked: CAPTURES + 1, most: CAPTURES };
+        let bit = free.ok_or_else(full)?;
+        let (sender, frames) = mpsc::channel(CAPTURE_FRAMES);
+        let active = Active { filter, frames: sender, lost: 0, lost_in_ring: lost(bit)? };
+        self.active.insert(bit, active);
+        Ok(Captures { frames })
+    }
+
+    /// Forgets those that nobody reads any more; whether there were any.
+    pub fn forget_ended(&mut self) -> bool {
+        let before = self.active.len();
+        self.active.retain(|_, active| !active.frames.is_closed());
+        self.active.len() != before
+    }
+
+    /// What is to be looked at.
+    pub fn looks(&self, links: &Links, numbers: &Numbers, is_uplink: impl Fn(&str) -> bool) -> Looks {
+        let mut looks = Looks::new();
+        for (bit, active) in &self.active {
+            for interface in &active.filter.interfaces {
+                let number = links.get(interface).and_then(|link| numbers.get(&link.index));
+                let Some(number) = number else { continue };
+                let uplink = is_uplink(interface);
+                for point in active.filter.points.iter().filter_map(|point| point.number(uplink)) {
+                    let look: &mut Capture = looks.entry(PointKey { number: *number, point }).or_default();
+                    look.captures |= 1 << bit;
+                    look.snap = look.snap.max(active.filter.length.clamp(1, CAPTURE_LENGTH));
+                }
+            }
+        }
+        looks
+    }
+
+    /// Hands a frame to those who look at it.
+    pub fn hand_out(
+        &mut self,
+        entry: &[u8],
+        ports: &BTreeMap<u32, Port>,
+        links: &Links,
+        lost: impl Fn(u32) -> u64,
+    ) {
+        let Some((head, bytes)) = layout::Captured::read(entry) else { return };
+        let Some((index, port)) = ports.iter().find(|(_, port)| port.number == head.number) else { return };
+        let Some((interface, _)) = links.iter().find(|(_, link)| link.index == *index) else { return };
+        let Some(point) = Point::of(head.point, port.flags & PORT_UPLINK != 0) else { return };
+        let time = wall_clock(head.time_ns);
+        for (bit, active) in self.active.iter_mut().filter(|(bit, _)| head.captures & (1 << **bit) != 0) {
+            let lost_in_ring = lost(*bit);
+            active.lost += lost_in_ring.saturating_sub(active.lost_in_ring);
+            active.lost_in_ring = lost_in_ring;
+            let most = usize::try_from(active.filter.length).unwrap_or(usize::MAX).min(bytes.len());
+            let frame = Captured {
+                time,
+                interface: interface.clone(),
+                point,
+                reason: if point == Point::Dropped { Drop::from_number(head.reason) } else { None },
+                length: head.length,
+                tag: (head.tag & CAPTURED_TAG != 0).then_some((head.tag & 0xffff) as u16),
+                bytes: bytes[..most].to_vec(),
+                lost: active.lost,
+            };
+            match active.frames.try_send(frame) {
+                Ok(()) => active.lost = 0,
+                Err(TrySendError::Full(_)) => active.lost += 1,
+                Err(TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+}
+
+impl Point {
+    /// Its number in the maps, if a port or an uplink has it.
+    fn number(self, is_uplink: bool) -> Option<u32> {
+        match (self, is_uplink) {
+            (Self::FromPort, false) | (Self::UplinkIn, true) => Some(POINT_FROM),
+            (Self::ToPort, false) | (Self::UplinkOut, true) => Some(POINT_TO),
+            (Self::Dropped, _) => Some(POINT_DROPPED),
+            _ => None,
+        }
+    }
+
+    fn of(number: u32, is_uplink: bool) -> Option<Self> {
+        let all = [Self::FromPort, Self::ToPort, Self::UplinkIn, Self::UplinkOut, Self::Dropped];
+        all.into_iter().find(|point| point.number(is_uplink) == Some(number))
+    }
+}
+
+/// The time of day at which the monotonic clock showed this.
+fn wall_clock(monotonic_ns: u64) -> SystemTime {
+    let now = clock_gettime(ClockId::Monotonic);
+    let now_ns =
+        u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0);
+    SystemTime::now() - Duration::from_nanos(now_ns.saturating_sub(monotonic_ns))
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

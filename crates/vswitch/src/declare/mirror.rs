@@ -1,0 +1,101 @@
+//! Port mirroring sessions, as vSphere's `VMwareVspanSession` has them.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Mac, VlanId};
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorSession {
+    /// Unique on the host, the same for as long as the session lives, less than [`crate::limits::MIRRORS`].
+    pub number: u32,
+    pub source: MirrorSource,
+    pub destination: MirrorDestination,
+    /// One of so many frames is mirrored (`samplingRate`); 0 and 1 are all.
+    pub every: u32,
+    /// Bytes that are kept of a frame, at least 60 (`mirroredPacketLength`).
+    pub length: Option<u32>,
+    /// A copy loses the tag of its VLAN (`stripOriginalVlan`).
+    pub strip_vlan: bool,
+    /// Ports that it goes to send and get frames of their own, too (`normalTrafficAllowed`).
+    pub normal_traffic: bool,
+}
+
+/// What is mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MirrorSource {
+    /// Ports, by interface.
+    Ports {
+        /// What these send (`sourcePortTransmitted`): *ingress*, seen from the switch.
+        transmitted: Vec<String>,
+        /// What is for these (`sourcePortReceived`): *egress*, seen from the switch.
+        received: Vec<String>,
+    },
+    /// What uplinks bring in these VLANs (`remoteMirrorDest`).
+    Vlans {
+        /// Number of the switch.
+        switch: u32,
+        vlans: Vec<VlanId>,
+    },
+}
+
+/// Where copies go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MirrorDestination {
+    /// Ports (`dvPortMirror`, `remoteMirrorDest`), by interface.
+    Ports {
+        interfaces: Vec<String>,
+        /// The tag that a copy gets (`encapsulationVlanId`).
+        vlan: Option<VlanId>,
+    },
+    /// A VLAN, by the first of these uplinks that has a link (`remoteMirrorSource`).
+    Uplink { interfaces: Vec<String>, vlan: VlanId },
+    /// An address (`encapsulatedRemoteMirrorSource`).
+    Address(Box<Encapsulated>),
+}
+
+/// Where encapsulated copies go, and what they are like. They are not fragmented: what is longer than the MTU allows is cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encapsulated {
+    pub encapsulation: Encapsulation,
+    pub source_ip: Ipv4Addr,
+    pub destination_ip: Ipv4Addr,
+    pub source: Mac,
+    /// MAC of the destination, or of the router towards it.
+    pub next_hop: Mac,
+    pub via: MirrorVia,
+}
+
+/// The kind of encapsulation (`encapType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encapsulation {
+    /// GRE alone (`gre`).
+    Gre,
+    /// ERSPAN type II (`erspan2`).
+    Erspan2 {
+        /// 10 bits (`erspanId`).
+        session: u16,
+        /// 3 bits (`erspanCOS`).
+        class_of_service: u8,
+    },
+    /// ERSPAN type III (`erspan3`).
+    Erspan3 {
+        /// 10 bits.
+        session: u16,
+        /// 3 bits.
+        class_of_service: u8,
+        /// Times in units of 100 ns rather than 100 us (`erspanGraNanosec`).
+        fine_time: bool,
+    },
+}
+
+/// How an encapsulated copy leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MirrorVia {
+    /// By an uplink, with this tag.
+    Uplink { interface: String, vlan: Option<VlanId> },
+    /// As if this port had sent it, a VMkernel adapter's for instance: in its VLAN, by its team.
+    Port { interface: String },
+}

@@ -1,0 +1,69 @@
+//! Captures: the kernel's ring, emptied in portions, so that fail-over does not wait for someone who looks at frames.
+
+use aya::maps::{MapData, RingBuf};
+use futures_util::FutureExt;
+
+use super::run::Switching;
+use crate::Result;
+use crate::capture::{Captures, Filter};
+use crate::kernel::Ring;
+use crate::limits::CAPTURE_BATCH;
+use crate::plan::Looks;
+
+/// Waits until the ring holds something, or for ever if nobody looks.
+pub(super) async fn filled(ring: &Ring, is_active: bool) {
+    if !is_active || ring.readable().await.map(|mut guard| guard.retain_ready()).is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Switching {
+    pub(super) async fn capture(&mut self, filter: Filter) -> Result<Captures> {
+        // What is left of a capture that has ended must not reach one that gets its bit.
+        self.capturing.forget_ended();
+        let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
+        let ring = self.ring.get_mut();
+        while !portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {}
+        let captures = self.capturing.begin(filter, |bit| self.kernel.captures_lost(bit))?;
+        self.reconcile().await?;
+        Ok(captures)
+    }
+
+    /// Ends captures that nobody reads any more.
+    pub(super) async fn end_captures(&mut self) {
+        if self.capturing.forget_ended() {
+            self.apply_seen().await;
+        }
+    }
+
+    pub(super) fn looks(&self) -> Looks {
+        let is_uplink = |name: &str| {
+            self.declared.switches.iter().any(|switch| switch.uplinks.iter().any(|up| up == name))
+        };
+        self.capturing.looks(&self.links, &self.numbers, is_uplink)
+    }
+
+    /// Hands out a portion of what the ring holds.
+    pub(super) async fn hand_out(&mut self) {
+        let Some(Ok(mut guard)) = self.ring.readable_mut().now_or_never() else { return };
+        let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
+        let ring = guard.get_inner_mut();
+        if portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {
+            // Ready again at the next frame, also at one that came after the guard.
+            guard.clear_ready();
+        }
+        drop(guard);
+        self.end_captures().await;
+    }
+}
+
+/// Takes entries of the ring, but not too many at a time; whether it is empty.
+fn portion(ring: &mut RingBuf<MapData>, mut take: impl FnMut(&[u8])) -> bool {
+    for _ in 0..CAPTURE_BATCH {
+        match ring.next() {
+            Some(entry) => take(&entry),
+            None => return true,
+        }
+    }
+    false
+}

@@ -1,0 +1,35 @@
+//! The interface of the switch's own that copies of mirrors pass. It is there before anything is mirrored, and goes after.
+
+use super::run::Switching;
+use crate::Result;
+use crate::kernel::Program;
+use crate::link::{MIRROR, leave_nothing};
+
+impl Switching {
+    pub(super) async fn prepare_mirror(&mut self) -> Result<()> {
+        if self.declared.mirrors.is_empty() || self.links.contains_key(MIRROR.near) {
+            return Ok(());
+        }
+        self.netlink.make_pair(MIRROR).await?;
+        // Without this every checksum inside of an encapsulated frame would be wrong, so there is no mirror then.
+        let ready = leave_nothing(MIRROR);
+        self.links = self.netlink.all().await?;
+        if let (Err(_), Some(link)) = (&ready, self.links.get(MIRROR.near)) {
+            self.netlink.remove_pair(MIRROR, link.index).await?;
+            self.links = self.netlink.all().await?;
+            return ready;
+        }
+        self.attach_own(MIRROR, Program::FromMirror).await
+    }
+
+    pub(super) async fn tidy_mirror(&mut self) -> Result<()> {
+        if !self.declared.mirrors.is_empty() {
+            return Ok(());
+        }
+        if let Some(link) = self.links.get(MIRROR.near) {
+            self.netlink.remove_pair(MIRROR, link.index).await?;
+            self.links = self.netlink.all().await?;
+        }
+        Ok(())
+    }
+}

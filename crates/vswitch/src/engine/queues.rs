@@ -1,0 +1,75 @@
+//! The queues of traffic shaping, one for each port and direction, on an interface of the switch's own. They are there before
+//! a port is told to use them, and go after it has been told otherwise.
+
+use std::collections::BTreeMap;
+
+use super::run::Switching;
+use crate::kernel::Program;
+use crate::kernel::layout::WayKey;
+use crate::link::QUEUE;
+use crate::plan::{Queue, Queues, place};
+use crate::{Error, Result};
+
+/// What is known of them.
+#[derive(Debug, Default)]
+pub(super) struct Queueing {
+    /// The interface that they were made on.
+    interface: u32,
+    made: BTreeMap<WayKey, Queue>,
+    /// The kernel cannot: shaping then drops what it would delay.
+    is_refused: bool,
+}
+
+impl Switching {
+    /// Makes what is missing.
+    pub(super) async fn prepare_queues(&mut self, wanted: &Queues) -> Result<()> {
+        if wanted.is_empty() || self.queueing.is_refused {
+            return Ok(());
+        }
+        if !self.links.contains_key(QUEUE.near) {
+            self.netlink.make_pair(QUEUE).await?;
+            self.links = self.netlink.all().await?;
+        }
+        let Some(index) = self.links.get(QUEUE.near).map(|link| link.index) else { return Ok(()) };
+        if self.queueing.interface != index {
+            if let Err(error) = self.netlink.begin_queues(QUEUE.near, index).await {
+                self.queueing.is_refused = true;
+                tracing::warn!(%error, "traffic shaping drops what it should delay, which TCP takes badly");
+                self.netlink.remove_pair(QUEUE, index).await?;
+                self.links = self.netlink.all().await?;
+                return Ok(());
+            }
+            self.queueing = Queueing { interface: index, ..Queueing::default() };
+            self.attach_own(QUEUE, Program::FromQueue).await?;
+        }
+        let mut first = Ok(());
+        for (key, queue) in wanted {
+            if self.queueing.made.get(key) == Some(queue) {
+                continue;
+            }
+            match self.netlink.set_queue(QUEUE.near, index, place(*key), queue).await {
+                Ok(()) => _ = self.queueing.made.insert(*key, *queue),
+                Err(error) => first = first.and(Err::<(), Error>(error)),
+            }
+        }
+        first
+    }
+
+    /// Removes what is not needed any more, with the last of them the interface.
+    pub(super) async fn tidy_queues(&mut self, wanted: &Queues) -> Result<()> {
+        let Some(index) = self.links.get(QUEUE.near).map(|link| link.index) else { return Ok(()) };
+        if wanted.is_empty() {
+            self.netlink.remove_pair(QUEUE, index).await?;
+            self.queueing = Queueing::default();
+            self.links = self.netlink.all().await?;
+            return Ok(());
+        }
+        let unused: Vec<WayKey> =
+            self.queueing.made.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        for key in unused {
+            self.netlink.remove_queue(QUEUE.near, index, place(key)).await?;
+            self.queueing.made.remove(&key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Looking at frames on their way through the switch.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use network::{Network, declaration, port_group, switch};
+use tokio::time::timeout;
+use vswitch::capture::{Captured, Captures, Filter, Point};
+use vswitch::kernel::layout::Drop;
+
+fn filter(interfaces: &[&str]) -> Filter {
+    Filter { interfaces: interfaces.iter().map(|name| (*name).into()).collect(), ..Filter::default() }
+}
+
+/// Frames until none has come for a while.
+async fn all(captures: &mut Captures) -> Vec<Captured> {
+    let mut frames = Vec::new();
+    while let Ok(Some(frame)) = timeout(Duration::from_millis(500), captures.next()).await {
+        frames.push(frame);
+    }
+    frames
+}
+
+fn is_icmp(frame: &Captured) -> bool {
+    frame.bytes[12..14] == [8, 0] && frame.bytes[23] == 1
+}
+
+#[tokio::test]
+async fn a_ping_is_seen_at_every_point_of_its_way() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let ports = vec![(a, 1), (b, 1)];
+    engine.declare(declaration(switch(&["up0"], vec![port_group(1, 10)]), ports.clone())).await.unwrap();
+    assert!(net.reaches("t1", "10.1.0.2"));
+    let began = SystemTime::now();
+    let mut captures = engine.capture(filter(&["t1", "t2", "up0"])).await.unwrap();
+    net.run("t1", "ping -c 4 -i 0.1 -s 600 -W 2 10.1.0.2");
+    net.run("t1", "ping -c 1 -W 1 10.1.0.77");
+    let frames = all(&mut captures).await;
+    let mut seen: BTreeMap<(&str, Point), usize> = BTreeMap::new();
+    for frame in frames.iter().filter(|frame| is_icmp(frame)) {
+        *seen.entry((&frame.interface, frame.point)).or_default() += 1;
+        assert_eq!((frame.length, frame.bytes.len(), frame.reason, frame.lost), (642, 256, None, 0));
+        assert!(frame.time >= began - Duration::from_secs(1) && frame.time <= SystemTime::now());
+    }
+    let expected = [
+        (("t1", Point::FromPort), 4),
+        (("t1", Point::ToPort), 4),
+        (("t2", Point::FromPort), 4),
+        (("t2", Point::ToPort), 4),
+    ];
+    assert_eq!(seen, expected.into());
+    let up: Vec<&Captured> = frames.iter().filter(|frame| frame.point == Point::UplinkOut).collect();
+    assert!(!up.is_empty() && up.iter().all(|frame| frame.interface == "up0" && frame.tag == Some(10)));
+    assert!(frames.windows(2).all(|pair| pair[0].time <= pair[1].time + Duration::from_millis(100)));
+
+    // It ends with its stream, and costs nothing any more.
+    std::mem::drop(captures);
+    engine.capture(filter(&[])).await.unwrap();
+    let before = engine.counters("t1").await.unwrap().unwrap().from_packets;
+    assert!(net.reaches("t1", "10.1.0.2"));
+    assert!(engine.counters("t1").await.unwrap().unwrap().from_packets > before);
+}
+
+#[tokio::test]
+async fn what_is_dropped_says_why() {
+    let mut net = Network::new(&["up0"]);
+    let a = net.guest("t1", "10.1.0.1/24");
+    let engine = net.engine().await;
+    let mut strict = port_group(1, 10);
+    strict.policy.forged_transmits = Some(false);
+    engine.declare(declaration(switch(&["up0"], vec![strict]), vec![(a, 1)])).await.unwrap();
+    let points = [Point::Dropped].into();
+    let mut captures = engine.capture(Filter { points, ..filter(&["t1"]) }).await.unwrap();
+    network::ip(&net.namespace("t1"), "link set eth0 address 02:de:ad:00:00:01");
+    net.run("t1", "ping -c 1 -W 1 10.1.0.2");
+    let frames = all(&mut captures).await;
+    assert!(!frames.is_empty());
+    assert!(frames.iter().all(|frame| frame.reason == Some(Drop::Forged) && frame.point == Point::Dropped));
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_nobody_up_and_knows_what_it_has_missed() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let groups = vec![port_group(1, 10)];
+    engine.declare(declaration(switch(&["up0"], groups), vec![(a, 1), (b, 1)])).await.unwrap();
+    assert!(net.reaches("t1", "10.1.0.2"));
+    let points = [Point::FromPort].into();
+    let mut captures = engine.capture(Filter { points, ..filter(&["t1"]) }).await.unwrap();
+    let before = engine.counters("t1").await.unwrap().unwrap();
+    let text = String::from_utf8(net.run("t1", "ping -q -i 0.0005 -c 3000 -W 2 10.1.0.2").stdout).unwrap();
+    assert!(text.contains(" 0% packet loss"), "{text}");
+    // The last frame tells of those before it, once there is room for it.
+    let mut frames = all(&mut captures).await;
+    net.run("t1", "ping -c 1 -W 2 10.1.0.2");
+    frames.extend(all(&mut captures).await);
+    let after = engine.counters("t1").await.unwrap().unwrap();
+    let lost: u64 = frames.iter().map(|frame| frame.lost).sum();
+    assert!(lost > 0);
+    assert_eq!(frames.len() as u64 + lost, after.from_packets - before.from_packets);
+}

@@ -1,0 +1,113 @@
+//! Traffic shaping, measured with TCP.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::time::Duration;
+
+use network::{Network, declaration, port_group, switch};
+use vswitch::declare::{PortGroup, ShapingOverride};
+use vswitch::kernel::layout::Drop;
+
+/// What `from` sends to `to` in so many seconds: bits per second of payload as the receiver counts them.
+fn throughput(net: &Network, from: &str, to: &str, address: &str, seconds: u32) -> f64 {
+    let server = net.spawn(to, "iperf3 -s -1 --forceflush");
+    std::thread::sleep(Duration::from_millis(500));
+    let client = net.run(from, &format!("iperf3 -c {address} -C cubic -t {seconds} -f k"));
+    let text = String::from_utf8_lossy(&client.stdout).into_owned();
+    let _ = server.wait_with_output();
+    let line = text.lines().find(|line| line.contains("receiver")).unwrap_or_else(|| panic!("{text}"));
+    let kilobits = line.split(" Kbits/sec").next().and_then(|left| left.split_whitespace().last());
+    kilobits.and_then(|number| number.parse::<f64>().ok()).unwrap_or_else(|| panic!("{text}")) * 1000.0
+}
+
+const RATE: u64 = 40_000_000;
+const BURST: u64 = 1 << 20;
+const SECONDS: u32 = 5;
+
+/// A port group 1 as it is, and 2 with one direction shaped.
+fn shaped(outbound: ShapingOverride, inbound: ShapingOverride) -> Vec<PortGroup> {
+    let mut group = port_group(2, 30);
+    (group.policy.outbound, group.policy.inbound) = (outbound, inbound);
+    vec![port_group(1, 30), group]
+}
+
+fn shaping() -> ShapingOverride {
+    ShapingOverride { enabled: Some(true), average: Some(RATE), peak: Some(2 * RATE), burst: Some(BURST) }
+}
+
+#[tokio::test]
+async fn tcp_fills_the_rate_and_no_more_in_both_directions() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let none = ShapingOverride::default;
+    for (outbound, inbound) in [(shaping(), none()), (none(), shaping())] {
+        let groups = shaped(outbound, inbound);
+        let ports = vec![(a.clone(), 2), (b.clone(), 1)];
+        engine.declare(declaration(switch(&["up0"], groups), ports)).await.unwrap();
+        let is_outbound = outbound.enabled.is_some();
+        let (from, to, address) =
+            if is_outbound { ("t1", "t2", "10.1.0.2") } else { ("t2", "t1", "10.1.0.1") };
+        let rate = throughput(&net, from, to, address, SECONDS);
+        eprintln!("outbound {is_outbound}: {:.1} of {} Mbit/s", rate / 1e6, RATE / 1_000_000);
+        let average = RATE as f64;
+        let most = average + (BURST * 8) as f64 / f64::from(SECONDS);
+        assert!(rate > 0.85 * average && rate < 1.02 * most, "{rate} bit/s");
+        if is_outbound {
+            let back = throughput(&net, "t2", "t1", "10.1.0.1", 1);
+            assert!(back > 3.0 * average, "the other direction is not shaped: {back} bit/s");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_queue_takes_is_dropped_and_counted_and_what_is_not_shaped_any_more_is_free_again() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let declared = |is_shaped: bool| {
+        let by = ShapingOverride { enabled: Some(is_shaped), burst: Some(64 << 10), ..shaping() };
+        let ports = vec![(a.clone(), 2), (b.clone(), 1)];
+        declaration(switch(&["up0"], shaped(by, ShapingOverride::default())), ports)
+    };
+    engine.declare(declared(true)).await.unwrap();
+    let server = net.spawn("t2", "iperf3 -s -1 --forceflush");
+    std::thread::sleep(Duration::from_millis(500));
+    // Several, since each stops when what it has sent is still in a queue.
+    net.run("t1", "iperf3 -c 10.1.0.2 -u -P 10 -b 20M -l 1400 -t 3");
+    let _ = server.wait_with_output();
+    let counters = engine.counters("t1").await.unwrap().unwrap();
+    let dropped = counters.dropped(Drop::Shaped);
+    assert!(dropped > 1000, "most is too much: {counters:?}");
+    let queues = String::from_utf8(net.run("host", "tc -s class show dev esf-queue").stdout).unwrap();
+    assert!(
+        queues.contains("dropped 0,"),
+        "no drop is left to the queue, which would not be counted: {queues}"
+    );
+
+    engine.declare(declared(false)).await.unwrap();
+    assert!(!net.run("host", "ip link show esf-queue").status.success(), "nothing is left over");
+    net.run("t1", "ping -q -f -c 2000 -s 1400 10.1.0.2");
+    assert_eq!(engine.counters("t1").await.unwrap().unwrap().dropped(Drop::Shaped), dropped);
+}
+
+#[tokio::test]
+async fn a_daemon_that_starts_again_finds_the_queues_and_loses_nothing_in_them() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let declared = || {
+        let ports = vec![(a.clone(), 2), (b.clone(), 1)];
+        declaration(switch(&["up0"], shaped(shaping(), shaping())), ports)
+    };
+    let engine = net.engine().await;
+    engine.declare(declared()).await.unwrap();
+    assert!(net.reaches("t1", "10.1.0.2"));
+    let ping = net.spawn("t1", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.1.0.2");
+    for _ in 0..3 {
+        let engine = net.engine().await;
+        engine.declare(declared()).await.unwrap();
+    }
+    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    assert!(text.contains(" 0% packet loss"), "{text}");
+}
