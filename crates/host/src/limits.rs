@@ -39,6 +39,10 @@ pub const MAX_MERGES: usize = 4096;
 pub const GUEST_POLL: Duration = Duration::from_secs(15);
 /// The same while nothing is known of the guest yet.
 pub const GUEST_POLL_FIRST: Duration = Duration::from_secs(2);
+/// How often the MACs of a running machine's adapters are looked at.
+pub const GUEST_MACS: Duration = Duration::from_secs(5);
+/// For a machine to say which they are when the daemon starts.
+pub const GUEST_MACS_FIRST: Duration = Duration::from_secs(2);
 /// How often use of memory, processors and datastores is looked at.
 pub const STATISTICS: Duration = Duration::from_secs(20);
 /// Root ports kept free for disks and adapters added while a machine runs.

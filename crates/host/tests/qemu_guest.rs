@@ -119,7 +119,7 @@ async fn qemu_a_guest_sees_what_its_machine_was_given_and_outlives_its_daemon() 
     serial.run("echo kept > /tmp/mark").await;
     drop(serial);
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
-    close(c).await;
+    c.close().await;
     let c = site.open().await;
     assert_eq!(c.power(&vm), "poweredOn");
     assert_eq!(c.host.vm(&vm).unwrap().machine().unwrap().pid(), pid);
@@ -150,7 +150,7 @@ async fn qemu_data_from_before_a_snapshot_is_back_after_a_revert_and_a_suspended
 
     c.task(&vm, call!(SuspendVM_Task {})).await.unwrap();
     assert_eq!(c.power(&vm), "suspended");
-    close(c).await;
+    c.close().await;
     let c = site.open().await;
     assert_eq!(c.power(&vm), "suspended", "also for another daemon");
     c.power_on(&vm).await.unwrap();
@@ -216,7 +216,7 @@ async fn qemu_a_guest_gets_processors_and_memory_while_it_runs() {
 
     // Another daemon knows of them, and after a restart it has them from the start.
     drop(serial);
-    close(c).await;
+    c.close().await;
     let c = site.open().await;
     assert_eq!(c.host.vm(&vm).unwrap().config().cpus, 4);
     c.power_off(&vm).await.unwrap();
@@ -225,17 +225,4 @@ async fn qemu_a_guest_gets_processors_and_memory_while_it_runs() {
     assert_eq!(serial.run("grep -c ^processor /proc/cpuinfo").await, "4");
     c.power_off(&vm).await.unwrap();
     c.destroy(&vm).await.unwrap();
-}
-
-/// Ends the daemon's part in this process, as far as another one can take over.
-async fn close(c: Client) {
-    let host = std::sync::Arc::downgrade(&c.host);
-    drop(c);
-    for _ in 0..200 {
-        if host.upgrade().is_none() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("something still holds the host");
 }

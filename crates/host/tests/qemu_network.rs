@@ -8,10 +8,12 @@ mod common;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use common::serial::Serial;
 use common::{Client, Site, guest_image};
 use host::network::{NetworkOptions, Switched};
-use vim::{call, field, prop, vim};
+use vim::{MoRef, Object, Value, call, field, prop, vim};
 
 fn ip(arguments: &[&str]) {
     assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
@@ -25,7 +27,8 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
-        let name = format!("esf-t{}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("esf-t{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name]);
         let inside = |arguments: &[&str]| ip(&[&["-n", &name], arguments].concat());
         inside(&["link", "set", "lo", "up"]);
@@ -50,19 +53,35 @@ impl Drop for Room {
     }
 }
 
-#[test]
-fn qemu_a_guest_on_a_tap_gets_an_address_and_its_tap_goes_with_it() {
-    if guest_image().is_none() {
-        return;
-    }
+/// Runs one of the tests below in a room.
+fn inside(test: &str) {
     let room = Room::new();
     let done = Command::new("ip")
         .args(["netns", "exec", &room.name])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside_the_namespace", "--ignored", "--nocapture"])
+        .args(["--exact", test, "--ignored", "--nocapture"])
         .status()
         .unwrap();
     assert!(done.success());
+}
+
+#[test]
+fn qemu_a_guest_on_a_tap_gets_an_address_and_its_tap_goes_with_it() {
+    if guest_image().is_some() {
+        inside("inside_a_guest_gets_an_address");
+    }
+}
+
+#[test]
+fn qemu_a_guest_that_sets_its_mac_is_reached_by_it_unless_the_policy_forbids() {
+    if guest_image().is_some() {
+        inside("inside_a_guest_sets_its_mac");
+    }
+}
+
+#[test]
+fn the_hint_of_a_card_names_the_neighbour_at_the_other_end() {
+    inside("inside_a_neighbour_speaks");
 }
 
 fn taps() -> usize {
@@ -70,28 +89,26 @@ fn taps() -> usize {
     entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("tst")).count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by the test above, in a network namespace"]
-async fn inside_the_namespace() {
-    let image = guest_image().unwrap();
-    let site = Site::new();
-    // Left by a daemon that died.
-    ip(&["tuntap", "add", "dev", "tst9n0", "mode", "tap"]);
-    // The BPF file system is mounted in the mount namespace that `ip netns exec` has made, and ends with it.
+/// The switch with the uplink `up0`. The BPF file system is mounted in the mount namespace that `ip netns exec` has made, and
+/// ends with it.
+async fn fabric() -> Arc<Switched> {
     let pins = Path::new("/sys/fs/bpf");
-    let fabric = Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()], "host1").await.unwrap());
-    let network = || NetworkOptions {
-        fabric: fabric.clone(),
+    Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()], "host1").await.unwrap())
+}
+
+fn options(fabric: Arc<Switched>) -> NetworkOptions {
+    NetworkOptions {
+        fabric,
         prefix: "tst".into(),
         uplinks: vec!["up0".into()],
         networks: vec![host::DEFAULT_NETWORK.into()],
         management: None,
-    };
-    let c = Client::of(site.open_host_with(network).await);
-    assert_eq!(taps(), 0, "the tap of nobody is gone");
-    std::fs::create_dir(site.datastore().join("net")).unwrap();
-    std::fs::copy(image, site.datastore().join("net/guest.vmdk")).unwrap();
-    let spec = vim!(VirtualMachineConfigSpec {
+    }
+}
+
+/// A machine with the test guest's disk, an adapter and a serial port.
+fn spec() -> Object {
+    vim!(VirtualMachineConfigSpec {
         name: "net",
         memoryMB: 192i64,
         files: VirtualMachineFileInfo { vmPathName: "[ds] net/net.vmx" },
@@ -119,9 +136,163 @@ async fn inside_the_namespace() {
                     backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
                 },
             },
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                device: VirtualSerialPort {
+                    key: -4,
+                    yieldOnPoll: true,
+                    backing: VirtualSerialPortPipeBackingInfo { pipeName: "console", endpoint: "server" },
+                },
+            },
         ],
+    })
+    .into()
+}
+
+/// The guest's address, once it has one.
+async fn address(c: &Client, vm: &MoRef) -> String {
+    let of = |c: &Client| {
+        let guest = c.get(vm, prop!(VirtualMachine.guest)).unwrap();
+        let address = guest.get(field!(GuestInfo.ipAddress)).map(str::to_owned);
+        address.filter(|address| address.starts_with("10.91.0."))
+    };
+    c.until(|c| of(c).is_some()).await;
+    of(c).unwrap()
+}
+
+/// Whether the address answers one of a few pings; who has it is asked anew.
+fn answers(address: &str) -> bool {
+    let _ = Command::new("ip").args(["neigh", "flush", "dev", "wire"]).status();
+    let ping = Command::new("ping").args(["-c", "3", "-i", "0.3", "-W", "1", address]).output().unwrap();
+    ping.status.success()
+}
+
+async fn until_it(answers_now: bool, address: &str) {
+    for _ in 0..60 {
+        if answers(address) == answers_now {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    panic!("{address} answers: {}", !answers_now);
+}
+
+async fn allow_mac_changes(c: &Client, allowed: bool) {
+    let spec = vim!(HostVirtualSwitchSpec {
+        numPorts: 128,
+        bridge: HostVirtualSwitchBondBridge { nicDevice: ["up0"] },
+        policy: HostNetworkPolicy { security: HostNetworkSecurityPolicy { macChanges: allowed } },
     });
-    let vm = c.create(spec).await.unwrap();
+    let args = call!(UpdateVirtualSwitch { vswitchName: "vSwitch0", spec: spec });
+    c.invoke(&host::ids::network_system(), args).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by a test above, in a network namespace"]
+async fn inside_a_guest_sets_its_mac() {
+    let site = Site::new();
+    let fabric = fabric().await;
+    let network = || options(fabric.clone());
+    let c = Client::of(site.open_host_with(network).await);
+    std::fs::create_dir(site.datastore().join("net")).unwrap();
+    std::fs::copy(guest_image().unwrap(), site.datastore().join("net/guest.vmdk")).unwrap();
+    let vm = c.create(spec()).await.unwrap();
+    c.power_on(&vm).await.unwrap();
+    let address = address(&c, &vm).await;
+    assert!(answers(&address));
+    let socket = c.host.vm(&vm).unwrap().machine().unwrap().serial().unwrap();
+    let mut serial = Serial::login(&socket).await;
+    let own = serial.run("cat /sys/class/net/eth0/address").await;
+    serial.run("ip link set eth0 address 02:0e:5f:00:00:01").await;
+    assert_eq!(serial.run("cat /sys/class/net/eth0/address").await, "02:0e:5f:00:00:01");
+    until_it(true, &address).await;
+    let neighbours = Command::new("ip").args(["neigh", "show", "dev", "wire"]).output().unwrap();
+    let neighbours = String::from_utf8_lossy(&neighbours.stdout).into_owned();
+    assert!(neighbours.contains("02:0e:5f:00:00:01"), "{neighbours}");
+
+    // A daemon that starts asks before it declares.
+    c.close().await;
+    let c = Client::of(site.open_host_with(network).await);
+    assert!(answers(&address));
+
+    allow_mac_changes(&c, false).await;
+    assert!(!answers(&address), "it may not");
+    serial.run(&format!("ip link set eth0 address {own}")).await;
+    until_it(true, &address).await;
+    serial.run("ip link set eth0 address 02:0e:5f:00:00:02").await;
+    until_it(false, &address).await;
+    allow_mac_changes(&c, true).await;
+    until_it(true, &address).await;
+    drop(serial);
+    c.power_off(&vm).await.unwrap();
+    c.destroy(&vm).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by a test above, in a network namespace"]
+async fn inside_a_neighbour_speaks() {
+    let site = Site::new();
+    let fabric = fabric().await;
+    let c = Client::of(site.open_host_with(|| options(fabric.clone())).await);
+    let bridge = |operation: &str| {
+        vim!(HostVirtualSwitchBondBridge {
+            nicDevice: ["up0"],
+            linkDiscoveryProtocolConfig: LinkDiscoveryProtocolConfig {
+                protocol: "lldp",
+                operation: operation
+            },
+        })
+    };
+    let spec = vim!(HostVirtualSwitchSpec { numPorts: 128, bridge: bridge("both") });
+    let args = call!(UpdateVirtualSwitch { vswitchName: "vSwitch0", spec: spec });
+    c.invoke(&host::ids::network_system(), args).await.unwrap();
+    let socket = site.root.path().join("lldpd.socket");
+    let mut lldpd = Command::new("lldpd")
+        .args(["-d", "-I", "wire", "-S", "neighbour", "-O", "/dev/null", "-u"])
+        .arg(&socket)
+        .spawn()
+        .unwrap();
+    let mut shown = None;
+    for _ in 0..240 {
+        let hints =
+            c.invoke(&host::ids::network_system(), call!(QueryNetworkHint {})).await.unwrap().unwrap();
+        let hint = hints.items().first().and_then(Value::as_object).unwrap().clone();
+        assert_eq!(hint.get(field!(PhysicalNicHintInfo.device)), Some("up0"));
+        assert!(hint.get(field!(PhysicalNicHintInfo.connectedSwitchPort)).is_none());
+        shown = hint.get(field!(PhysicalNicHintInfo.lldpInfo)).cloned();
+        if shown.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    let neighbour = rustix::process::Pid::from_raw(lldpd.id().cast_signed()).unwrap();
+    rustix::process::kill_process(neighbour, rustix::process::Signal::TERM).unwrap();
+    lldpd.wait().unwrap();
+    let shown = shown.expect("the neighbour is heard");
+    assert_eq!(shown.get(field!(LinkLayerDiscoveryProtocolInfo.timeToLive)), Some(120));
+    let said = shown.get(field!(LinkLayerDiscoveryProtocolInfo.parameter)).unwrap();
+    let said = |key: &str| {
+        let found = said.iter().find(|it| it.get(field!(KeyAnyValue.key)) == Some(key))?;
+        found.get(field!(KeyAnyValue.value)).and_then(Value::as_str).map(str::to_owned)
+    };
+    assert_eq!(said("System Description").as_deref(), Some("neighbour"));
+    assert_eq!(said("Port Description").as_deref(), Some("wire"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by a test above, in a network namespace"]
+async fn inside_a_guest_gets_an_address() {
+    let image = guest_image().unwrap();
+    let site = Site::new();
+    // Left by a daemon that died.
+    ip(&["tuntap", "add", "dev", "tst9n0", "mode", "tap"]);
+    let fabric = fabric().await;
+    let network = || options(fabric.clone());
+    let c = Client::of(site.open_host_with(network).await);
+    assert_eq!(taps(), 0, "the tap of nobody is gone");
+    std::fs::create_dir(site.datastore().join("net")).unwrap();
+    std::fs::copy(image, site.datastore().join("net/guest.vmdk")).unwrap();
+    let vm = c.create(spec()).await.unwrap();
     c.power_on(&vm).await.unwrap();
     assert_eq!(taps(), 1);
     c.until(|c| {

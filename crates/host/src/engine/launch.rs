@@ -51,6 +51,11 @@ pub fn nic_id(key: i32) -> String {
     format!("n{key}")
 }
 
+/// The key of the adapter that has this device id.
+pub fn nic_key(id: &str) -> Option<i32> {
+    id.strip_prefix('n')?.parse().ok()
+}
+
 /// The image that is in a drive at power-on.
 pub(crate) fn inserted<'a>(device: &Device, cdrom: &'a Cdrom) -> Option<&'a FileRef> {
     match &cdrom.medium {

@@ -5,7 +5,7 @@ mod launch;
 mod qemu;
 mod simulated;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
+use vswitch::Mac;
 
 use crate::vm::config::VmConfig;
 use crate::vm::device::FileRef;
 
-pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id};
+pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id, nic_key};
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;
 pub use ::qemu::accel::AccelPolicy;
@@ -175,6 +176,10 @@ pub trait Machine: Send + Sync {
     async fn add_nic(&self, nic: &launch::NicSpec) -> Result<()>;
     async fn remove_nic(&self, key: i32) -> Result<()>;
     async fn set_link(&self, key: i32, up: bool) -> Result<()>;
+    /// The MACs that adapters have now, by key: the guest may have set others. None where nobody can.
+    async fn macs(&self) -> Result<BTreeMap<i32, Mac>> {
+        Ok(BTreeMap::new())
+    }
     async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()>;
     async fn add_memory(&self, mib: u64) -> Result<()>;
     async fn add_processors(&self, count: u32) -> Result<()>;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use vswitch::declare;
 use vswitch::vmkernel::port_interface;
+use vswitch::{Mac, declare};
 
 use super::HostNetwork;
 use super::config::NetworkConfig;
@@ -51,8 +51,15 @@ pub struct PortError {
     pub reason: String,
 }
 
+/// A port that is there.
+pub(super) struct Port {
+    spec: PortSpec,
+    /// The MAC that the guest has set in place of its own.
+    guest_mac: Option<Mac>,
+}
+
 /// Ports by the name of their tap.
-pub(super) type Ports = BTreeMap<String, PortSpec>;
+pub(super) type Ports = BTreeMap<String, Port>;
 
 /// `prefix`, machine, `n`, adapter.
 fn tap_name(prefix: &str, vm: &str, key: i32) -> String {
@@ -72,17 +79,25 @@ pub(super) fn is_tap(prefix: &str, name: &str) -> bool {
 
 /// Ports as the switch is told of them. One whose port group is gone, or whose MAC is none, is left unconnected.
 pub(super) fn declared(config: &NetworkConfig, ports: &Ports) -> Vec<declare::Port> {
-    let port = |(interface, spec): (&String, &PortSpec)| {
+    let port = |(interface, port): (&String, &Port)| {
+        let spec = &port.spec;
         let (_, group) = config.group(&spec.network)?;
         Some(declare::Port {
             interface: interface.clone(),
             port_group: group.number,
             mac: spec.mac.parse().ok()?,
-            guest_mac: None,
+            guest_mac: port.guest_mac,
             blocked: false,
         })
     };
     ports.iter().filter_map(port).collect()
+}
+
+impl Port {
+    /// The MAC if it is another than the port was given.
+    fn other_mac(&self, mac: Mac) -> Option<Mac> {
+        Some(mac).filter(|mac| self.spec.mac.parse() != Ok(*mac))
+    }
 }
 
 impl HostNetwork {
@@ -100,7 +115,8 @@ impl HostNetwork {
         if !self.fabric.make_tap(&name, owner).await.map_err(failed)? {
             return Ok(None);
         }
-        if let Err(error) = self.with_ports(|ports| _ = ports.insert(name.clone(), spec.clone())).await {
+        let port = Port { spec: spec.clone(), guest_mac: None };
+        if let Err(error) = self.with_ports(|ports| _ = ports.insert(name.clone(), port)).await {
             if let Err(error) = self.unplug(&spec.vm, spec.key).await {
                 tracing::warn!(%error, "a port stays behind");
             }
@@ -117,10 +133,32 @@ impl HostNetwork {
         let name = self.tap(&spec.vm, spec.key);
         let moved = self.with_ports(|ports| {
             if let Some(port) = ports.get_mut(&name) {
-                *port = spec.clone();
+                port.spec = spec.clone();
             }
         });
         moved.await.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+    }
+
+    /// Notes the MACs that the adapters of a machine have now, by key, and tells the switch where its guest has set another.
+    ///
+    /// # Errors
+    /// If the switch refuses; it is told again at the next change.
+    pub(crate) async fn guest_macs(&self, vm: &str, macs: &BTreeMap<i32, Mac>) -> Result<(), FabricError> {
+        let mut held = self.held.lock().await;
+        let mut changed = false;
+        for (key, mac) in macs {
+            if let Some(port) = held.ports.get_mut(&self.tap(vm, *key)) {
+                let seen = port.other_mac(*mac);
+                if port.guest_mac != seen {
+                    tracing::info!(vm, adapter = key, %mac, "a guest has set the MAC of its adapter");
+                    (port.guest_mac, changed) = (seen, true);
+                }
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+        self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await
     }
 
     /// Interfaces of all ports: of virtual machines, of VMkernel adapters, and uplinks.
@@ -149,13 +187,19 @@ impl HostNetwork {
         removed.map_err(|error| PortError { port: name.clone(), reason: error.0 })
     }
 
-    /// Declares the network for the first time since the daemon started, with the ports of machines that run, and removes the
-    /// taps that a daemon that died has left.
+    /// Declares the network for the first time since the daemon started, with the ports of machines that run and the MACs that
+    /// their adapters have, and removes the taps that a daemon that died has left.
     ///
     /// # Errors
     /// If the switch could not be brought to what is declared; what could be, is.
-    pub(crate) async fn adopt(&self, running: Vec<PortSpec>) -> Result<(), FabricError> {
-        let ports: Ports = running.into_iter().map(|spec| (self.tap(&spec.vm, spec.key), spec)).collect();
+    pub(crate) async fn adopt(&self, running: Vec<(PortSpec, Option<Mac>)>) -> Result<(), FabricError> {
+        let port = |(spec, mac): (PortSpec, Option<Mac>)| {
+            let name = self.tap(&spec.vm, spec.key);
+            let mut port = Port { spec, guest_mac: None };
+            port.guest_mac = mac.and_then(|mac| port.other_mac(mac));
+            (name, port)
+        };
+        let ports: Ports = running.into_iter().map(port).collect();
         let stray: Vec<String> =
             self.fabric.taps().into_iter().filter(|tap| !ports.contains_key(tap)).collect();
         let declared = self.with_ports(|known| *known = ports).await;

@@ -8,6 +8,7 @@ mod fault_tests;
 #[cfg(test)]
 mod faulty;
 mod files;
+mod macs;
 pub(crate) mod merge;
 mod power;
 mod publish;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api::task::UnfinishedTask;
 use datastore::FilePath;
+use futures_util::future::join_all;
 use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
 
 use super::power::PARTIAL;
@@ -291,10 +292,14 @@ impl Host {
     /// Removes the ports of machines that do not run.
     async fn reconcile_ports(&self) {
         let mut running = Vec::new();
-        for vm in self.all_vms() {
+        let vms = self.all_vms();
+        // Asked first: the switch must not take a guest's own MAC from it in between.
+        let macs = join_all(vms.iter().map(|vm| self.macs_of(vm))).await;
+        for (vm, macs) in vms.iter().zip(macs) {
             let state = vm.state();
             if state.power == Power::On {
-                running.extend(state.config.nics().map(|(key, nic)| PortSpec::new(&vm, key, nic)));
+                let port = |(key, nic)| (PortSpec::new(vm, key, nic), macs.get(&key).copied());
+                running.extend(state.config.nics().map(port));
             }
         }
         if let Err(error) = self.network.adopt(running).await {

@@ -23,6 +23,7 @@ impl Host {
     pub(crate) fn watch(self: &Arc<Self>, vm: &Arc<Vm>, machine: Arc<dyn Machine>) {
         let (host, vm, closing) = (Arc::downgrade(self), vm.clone(), self.closing.clone());
         let guest = tokio::spawn(poll_guest(Arc::downgrade(self), vm.clone(), machine.clone()));
+        let macs = tokio::spawn(super::macs::poll(Arc::downgrade(self), vm.clone(), machine.clone()));
         let mut events = machine.events();
         tokio::spawn(async move {
             loop {
@@ -50,6 +51,7 @@ impl Host {
                 }
             }
             guest.abort();
+            macs.abort();
         });
     }
 

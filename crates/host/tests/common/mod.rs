@@ -62,6 +62,19 @@ impl Client {
         Self { host, service, session, peer }
     }
 
+    /// Lets go of the host as a daemon that ends does; machines go on.
+    pub async fn close(self) {
+        let host = Arc::downgrade(&self.host);
+        drop(self);
+        for _ in 0..200 {
+            if host.upgrade().is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("something still holds the host");
+    }
+
     /// Calls a method.
     pub async fn invoke(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
         let (session, service) = (Some(self.session.clone()), self.service.clone());

@@ -7,6 +7,7 @@ mod console;
 mod devices;
 mod events;
 mod jobs;
+mod macs;
 mod media;
 mod power;
 mod start;

@@ -124,6 +124,8 @@ commands! {
     QomList = "qom-list" -> Vec<QomProperty> { path: String }
     /// Places of processors, taken and free.
     QueryHotpluggableCpus = "query-hotpluggable-cpus" -> Vec<CpuPlace> {}
+    /// A command of the monitor for people; its output.
+    HumanMonitor = "human-monitor-command" -> String { command_line: String }
     /// Character devices.
     QueryChardev = "query-chardev" -> Vec<Chardev> {}
 }

@@ -146,8 +146,8 @@ impl Switching {
                     self.end_captures().await;
                     self.look().await;
                 }
-                () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
                 wake = self.control.next() => self.speak(wake).await,
+                () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One running QEMU behind the trait that the host knows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,12 +10,13 @@ use ::qemu::{Error, ExitReason, MachineEvent, RunState};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use vim::DateTime;
+use vswitch::Mac;
 
 use super::{Shared, spec};
 use crate::engine::launch::{DriveSpec, NicSpec};
 use crate::engine::{
     EVENTS, GuestInterface, GuestReport, Happening, Layer, Machine, Processors, Result, Usage, drive_id,
-    nic_id,
+    nic_id, nic_key,
 };
 use crate::vm::device::FileRef;
 
@@ -159,6 +161,11 @@ impl Machine for QemuMachine {
 
     async fn set_link(&self, key: i32, up: bool) -> Result<()> {
         self.machine.set_link(&nic_id(key), up).await
+    }
+
+    async fn macs(&self) -> Result<BTreeMap<i32, Mac>> {
+        let found = self.machine.nic_macs().await?;
+        Ok(found.iter().filter_map(|(id, mac)| Some((nic_key(id)?, mac.parse().ok()?))).collect())
     }
 
     async fn change_medium(&self, key: i32, iso: Option<&FileRef>) -> Result<()> {
