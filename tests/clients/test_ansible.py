@@ -41,3 +41,7 @@ def test_a_host_is_taken_out_and_added_by_playbook(lab, tmp_path):
 
 def test_switches_and_port_groups_are_managed_by_playbook(sim, tmp_path):
     play("network.yml", sim, tmp_path, esxi="DC0_H0")
+
+
+def test_vmkernel_adapters_are_managed_by_playbook(sim, tmp_path):
+    play("vmkernel.yml", sim, tmp_path, esxi="DC0_H0")

@@ -32,7 +32,7 @@ def test_an_adapter_in_a_vlan_lives_its_life(lab, home, segment):
     with segment.neighbour(20, "10.78.0.1", mtu=9000) as neighbour:
         device = network.AddVirtualNic("Storage", adapter(ADDRESS))
         assert device == "vmk1"
-        made = shown(host, device)
+        made = wait_for(lambda: shown(host, device))
         assert (made.portgroup, made.spec.ip.ipAddress, made.spec.mtu) == ("Storage", ADDRESS, 1500)
         assert segment.pings(ADDRESS, neighbour)
         assert made.spec.mac in run_in(neighbour, "ip", "neigh")
@@ -57,11 +57,11 @@ def test_an_adapter_in_a_vlan_lives_its_life(lab, home, segment):
         switch.mtu = 9000
         network.UpdateVirtualSwitch("vSwitch0", switch)
         network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(mtu=9000))
-        assert (shown(host, device).spec.mtu, shown(host, device).spec.ip.ipAddress) == (9000, OTHER_ADDRESS)
+        wait_for(lambda: (shown(host, device).spec.mtu, shown(host, device).spec.ip.ipAddress) == (9000, OTHER_ADDRESS))
         assert "mtu 9000" in run_in(segment.hosts[0], "ip", "link", "show", device)
 
         network.RemoveVirtualNic(device)
-        assert shown(host, device) is None
+        wait_for(lambda: shown(host, device) is None)
         assert not segment.pings(OTHER_ADDRESS, neighbour)
         assert device not in run_in(segment.hosts[0], "ip", "link")
         with pytest.raises(vim.fault.NotFound):
@@ -87,7 +87,7 @@ def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, seg
         seen = run_in(stack, "ip", "addr", "show", "dev", device)
         assert ADDRESS in seen
         assert ADDRESS not in run_in(segment.hosts[0], "ip", "addr")
-        assert "vmotion" in [known.key for known in host.config.network.netStackInstance]
+        wait_for(lambda: "vmotion" in [known.key for known in host.config.network.netStackInstance])
         kill_and_wait_for_restart(lab, "host1")
         _, network = network_itself(lab)
         assert segment.pings(ADDRESS, neighbour)
@@ -102,6 +102,16 @@ def test_the_last_adapter_for_management_stays(lab, home):
         network.RemoveVirtualNic("vmk0")
     with pytest.raises(vim.fault.HostConfigFault):
         host.configManager.virtualNicManager.DeselectVnicForNicType("management", "vmk0")
+
+
+def test_a_card_that_no_switch_has_does_not_answer_for_the_adapters(lab, segment):
+    """What neighbours learned from it would be wrong as soon as it becomes an uplink, and the host out of reach for half a minute."""
+    address = lab.ready["hosts"][1]["management_address"]
+    own = shown(network_of(lab, 1)[0], "vmk0").spec.mac
+    for _ in range(5):
+        run_in(segment.namespace, "ip", "neigh", "flush", "to", address)
+        assert segment.pings(address)
+        assert own in run_in(segment.namespace, "ip", "neigh", "show", "to", address)
 
 
 def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segment):

@@ -17,6 +17,8 @@ use super::fabric::{Fabric, FabricError, Nic};
 
 /// Where the kernel shows the interfaces of the namespace.
 const INTERFACES: &str = "/sys/class/net";
+/// Settings of the namespace's interfaces.
+const ADDRESS_RESOLUTION: &str = "/proc/sys/net/ipv4/conf";
 /// What the kernel says of the speed of a link that has none, a virtual one for instance.
 const NO_SPEED: i32 = 0;
 /// What neighbours are told that the host runs.
@@ -57,12 +59,26 @@ impl Switched {
         Ok(Self { engine, seen, prefix: prefix.into(), named })
     }
 
+    fn is_card(&self, name: &str) -> bool {
+        Path::new(INTERFACES).join(name).join("device").exists()
+            || self.named.iter().any(|named| named == name)
+    }
+
+    /// Lets each card answer for its own addresses only. The kernel lets one that no switch has, on the same segment, answer
+    /// for the adapters too; what neighbours have learned so is wrong as soon as the card becomes an uplink.
+    fn keep_cards_apart(&self) {
+        for card in interfaces().iter().filter(|name| self.is_card(name)) {
+            if let Err(error) = fs::write(format!("{ADDRESS_RESOLUTION}/{card}/arp_ignore"), "1") {
+                tracing::warn!(card, %error, "it may answer for addresses of VMkernel adapters");
+            }
+        }
+    }
+
     fn nic(&self, name: &str) -> Option<Nic> {
-        let at = Path::new(INTERFACES).join(name);
-        let device = at.join("device");
-        if !device.exists() && !self.named.iter().any(|named| named == name) {
+        if !self.is_card(name) {
             return None;
         }
+        let at = Path::new(INTERFACES).join(name);
         let read = |file: &str| fs::read_to_string(at.join(file)).ok().map(|text| text.trim().to_owned());
         let last_of = |link: &str| {
             let target = fs::read_link(at.join(link)).ok()?;
@@ -101,6 +117,7 @@ impl Fabric for Switched {
     }
 
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
+        self.keep_cards_apart();
         self.engine.declare(declaration).await.map_err(in_words)
     }
 
@@ -154,6 +171,7 @@ impl Fabric for Switched {
             // The engine has ended, and said so.
             std::future::pending::<()>().await;
         }
+        self.keep_cards_apart();
     }
 }
 
