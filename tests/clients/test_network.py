@@ -128,3 +128,35 @@ def test_traffic_is_shaped_as_it_is_asked_for(sim):
     assert computed.burstSize > 0
     assert not group_of(host, "VM Network").computedPolicy.shapingPolicy.enabled
 
+
+
+def test_many_changes_are_made_at_once_or_not_at_all(sim):
+    si = sim.connect()
+    host = a_host(si)
+    network = host.configManager.networkSystem
+    config = vim.host.NetworkConfig
+
+    def change(operation, name, vlan):
+        return vim.host.PortGroup.Config(changeOperation=operation, spec=group(name, vlan, "vSwitch1"))
+
+    def nic(address):
+        ip = vim.host.IpConfig(dhcp=False, ipAddress=address, subnetMask="255.255.255.0")
+        return vim.host.VirtualNic.Config(changeOperation="add", portgroup="Storage", spec=vim.host.VirtualNic.Specification(ip=ip))
+
+    switch = vim.host.VirtualSwitch.Config(changeOperation="add", name="vSwitch1", spec=vim.host.VirtualSwitch.Specification(
+        numPorts=64, bridge=bond("vmnic1")))
+    whole = config(vswitch=[switch], portgroup=[change("add", "Storage", 7)], vnic=[nic("10.9.0.1"), nic("10.9.0.2")])
+    twice = config(vswitch=[switch], portgroup=[change("add", "Storage", 7)], vnic=[nic("10.9.0.1"), nic("10.9.0.1")])
+    with pytest.raises(vim.fault.AlreadyExists):
+        network.UpdateNetworkConfig(twice, "modify")
+    assert [switch.name for switch in host.config.network.vswitch] == ["vSwitch0"]
+    with pytest.raises(vmodl.fault.NotSupported):
+        network.UpdateNetworkConfig(whole, "replace")
+    made = network.UpdateNetworkConfig(whole, "modify").vnicDevice
+    assert len(made) == 2
+    assert {nic.spec.ip.ipAddress for nic in host.config.network.vnic} >= {"10.9.0.1", "10.9.0.2"}
+
+    switch.changeOperation = "remove"
+    gone = [vim.host.VirtualNic.Config(changeOperation="remove", device=device, portgroup="") for device in made]
+    network.UpdateNetworkConfig(config(vswitch=[switch], portgroup=[change("remove", "Storage", 7)], vnic=gone), "modify")
+    assert [switch.name for switch in host.config.network.vswitch] == ["vSwitch0"]

@@ -10,6 +10,7 @@ mod file_manager;
 mod file_objects;
 mod folder;
 mod in_use;
+mod network_config;
 mod network_system;
 pub(crate) mod place;
 mod snapshot;

@@ -47,6 +47,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         let name = call.required(arg!(RemovePortGroup.pgName))?;
         host.change_network(|config, around| config.remove_group(name, around)).await
     });
+    table.on(SYSTEM, method!(UpdateNetworkConfig), super::network_config::update);
     table.on(SYSTEM, method!(QueryNetworkHint), |host, call| async move { hints(&host, &call) });
     table.on(SYSTEM, method!(RefreshNetworkSystem), |host, _: Call| async move {
         host.show_network();

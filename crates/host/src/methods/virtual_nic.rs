@@ -63,8 +63,7 @@ async fn add(host: Arc<Host>, call: Call) -> Reply {
         Some(named) => named,
         None => group.to_owned(),
     };
-    let [a, b, c, d] = ADAPTER_MACS;
-    let mac = Mac([a, b, c, d, rand::random(), rand::random()]);
+    let mac = new_mac();
     let mut device = String::new();
     host.change_network(|config, _| {
         device = config.add_adapter(&group, spec, mac)?;
@@ -74,11 +73,17 @@ async fn add(host: Arc<Host>, call: Call) -> Reply {
     Ok(Some(device.into()))
 }
 
+/// A MAC address for an adapter that was given none.
+pub(super) fn new_mac() -> Mac {
+    let [a, b, c, d] = ADAPTER_MACS;
+    Mac([a, b, c, d, rand::random(), rand::random()])
+}
+
 fn service(name: &str) -> Result<Service, Fault> {
     name.parse().map_err(|error| vim::fault!(InvalidArgument { invalidProperty: "nicType" }, "{error}"))
 }
 
-fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
+pub(super) fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
     let given = config.get(field!(HostIpRouteConfig.defaultGateway)).filter(|text| !text.is_empty());
     let read = |text: &str| {
         text.parse().map_err(|_| {
@@ -92,7 +97,7 @@ fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
 }
 
 /// Sets the gateway of the default stack.
-fn set_gateway(config: &mut NetworkConfig, gateway: Option<Ipv4Addr>) {
+pub(super) fn set_gateway(config: &mut NetworkConfig, gateway: Option<Ipv4Addr>) {
     let default = StackName::default();
     if !config.stacks.iter().any(|stack| stack.name == default) {
         config.stacks.push(Stack::default());
