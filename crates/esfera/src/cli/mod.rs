@@ -9,6 +9,8 @@ mod host;
 pub mod inventory;
 mod net;
 pub mod net_args;
+mod net_vmk;
+pub mod net_vmk_args;
 mod output;
 mod progress;
 mod session;
