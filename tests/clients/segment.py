@@ -58,6 +58,8 @@ class Segment:
             tagger = subprocess.Popen(["ip", "netns", "exec", namespace, sys.executable, TAGGER, "cable", card, str(vlan)],
                                       stdout=subprocess.PIPE, text=True)
             assert tagger.stdout.readline() == "ready\n"
+            # Always the same one: a guest remembers it for half a minute, over tests.
+            run_in(namespace, "ip", "link", "set", card, "address", f"02:00:0a:4d:{vlan >> 8:02x}:{vlan & 255:02x}")
             run_in(namespace, "ip", "addr", "add", f"{address}/24", "dev", card)
             run_in(namespace, "ip", "link", "set", card, "mtu", str(mtu), "up")
             yield namespace

@@ -35,7 +35,7 @@ class Machine:
 
     def reaches(self, address):
         """Whether an address answers; it may take a moment until neighbours have found each other."""
-        return self.shell.run(f"for i in $(seq 20); do ping -c 1 -W 1 {address} >/dev/null && echo yes && break; done") == "yes"
+        return self.shell.run(f"for i in $(seq 20); do ping -c 1 -W 1 {address} >/dev/null && echo yes && break; done; true") == "yes"
 
     def misses(self, address):
         """Whether an address does not answer."""

@@ -35,12 +35,14 @@ enum Measure {
     Store,
     /// Start of the simulator
     StartUp,
+    /// The virtual switch beside a veth pair, Linux' bridge and Open vSwitch
+    Net,
     All,
 }
 
 impl Measure {
-    const EACH: [Self; 6] =
-        [Self::Write, Self::Store, Self::StartUp, Self::Retrieve, Self::PowerOn, Self::Memory];
+    const EACH: [Self; 7] =
+        [Self::Write, Self::Store, Self::StartUp, Self::Retrieve, Self::Net, Self::PowerOn, Self::Memory];
 
     fn title(self) -> &'static str {
         match self {
@@ -50,6 +52,7 @@ impl Measure {
             Self::Memory => "memory",
             Self::Store => "store",
             Self::StartUp => "start-up",
+            Self::Net => "net",
             Self::All => "all",
         }
     }
@@ -62,6 +65,7 @@ impl Measure {
             Self::Retrieve => &[Program::Script("retrieve.py")],
             Self::PowerOn => &[Program::Script("power_on.py")],
             Self::Memory => &[Program::Script("memory.py")],
+            Self::Net => &[Program::ScriptOver("net.py", "vswitch", "bench_switch")],
             Self::All => &[],
         }
     }
@@ -74,6 +78,8 @@ enum Program {
     Example(&'static str, &'static str),
     /// A client in `tests/bench`, run with the tests' Python.
     Script(&'static str),
+    /// A script that starts an example of a crate
+    ScriptOver(&'static str, &'static str, &'static str),
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -109,7 +115,7 @@ fn build_examples(measures: &[Measure]) -> Result<()> {
     build.args(["build", "--release"]);
     let before = build.get_args().count();
     for program in measures.iter().flat_map(|measure| measure.programs()) {
-        if let Program::Example(package, example) = program {
+        if let Program::Example(package, example) | Program::ScriptOver(_, package, example) = program {
             build.args(["--package", package, "--example", example]);
         }
     }
@@ -137,7 +143,7 @@ impl Program {
                 let directory = binary.parent().context("the binary lies in a directory")?;
                 Command::new(directory.join("examples").join(example))
             }
-            Self::Script(script) => {
+            Self::Script(script) | Self::ScriptOver(script, ..) => {
                 let mut command = Command::new(setup::interpreter()?);
                 command.arg(scripts().join(script)).env("PYTHONDONTWRITEBYTECODE", "1");
                 command

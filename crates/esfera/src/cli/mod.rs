@@ -10,6 +10,8 @@ pub mod inventory;
 mod net;
 pub mod net_args;
 mod net_ports;
+mod net_vmk;
+pub mod net_vmk_args;
 mod output;
 mod progress;
 mod session;

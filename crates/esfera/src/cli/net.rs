@@ -1,4 +1,4 @@
-//! `esfera net …`: standard switches, port groups and network cards of a host.
+//! `esfera net …`: standard switches, port groups and network cards of a host; VMkernel adapters are in `net_vmk`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::net_args::{
 };
 use super::net_ports;
 use super::output::Table;
-use super::session;
+use super::{net_vmk, session};
 
 pub async fn run(command: NetCommand) -> Result<(), Failure> {
     match command {
@@ -22,14 +22,17 @@ pub async fn run(command: NetCommand) -> Result<(), Failure> {
         NetCommand::Nic(NicCommand::Ls(on)) => list_nics(&on).await,
         NetCommand::Port(PortCommand::Ls(on)) => net_ports::list(&on).await,
         NetCommand::Capture(args) => net_ports::capture(args).await,
+        NetCommand::Vmk(command) => net_vmk::run(command).await,
     }
 }
 
 /// A host's network: where to ask, and what it is.
 pub(super) struct Network {
-    client: api::client::Client,
+    pub(super) client: api::client::Client,
     system: MoRef,
-    info: Arc<Object>,
+    /// The HostVirtualNicManager, which says what VMkernel adapters carry.
+    pub(super) adapters: MoRef,
+    pub(super) info: Arc<Object>,
 }
 
 impl Network {
@@ -40,16 +43,22 @@ impl Network {
             Some(name) => inventory.host(name).await?,
             None => only_host(&inventory).await?,
         };
-        let found = inventory.read(&host, &["configManager.networkSystem", "config.network"]).await?;
+        let paths = ["configManager.networkSystem", "configManager.virtualNicManager", "config.network"];
+        let found = inventory.read(&host, &paths).await?;
         let missing = || Failure::new(Reason::Failed, "the host shows no network; is it connected?");
         let system = found.reference(0).cloned().ok_or_else(missing)?;
-        let info = found.at(1).and_then(Value::as_object).cloned().ok_or_else(missing)?;
-        Ok(Self { client, system, info })
+        let adapters = found.reference(1).cloned().ok_or_else(missing)?;
+        let info = found.at(2).and_then(Value::as_object).cloned().ok_or_else(missing)?;
+        Ok(Self { client, system, adapters, info })
     }
 
     async fn ask(&self, call: vim::Args) -> Result<(), Failure> {
-        self.client.invoke(&self.system, &call).await?;
-        Ok(())
+        self.answer(call).await.map(drop)
+    }
+
+    /// Asks the HostNetworkSystem for something that has a result.
+    pub(super) async fn answer(&self, call: vim::Args) -> Result<Option<Value>, Failure> {
+        Ok(self.client.invoke(&self.system, &call).await?)
     }
 
     fn switches(&self) -> Vec<&Arc<Object>> {
@@ -222,20 +231,24 @@ async fn list_switches(on: &OnHost) -> Result<(), Failure> {
     for switch in network.switches() {
         let ports = switch.get(field!(HostVirtualSwitch.numPorts)).unwrap_or_default();
         let free = switch.get(field!(HostVirtualSwitch.numPortsAvailable)).unwrap_or_default();
-        let spec = switch.get(field!(HostVirtualSwitch.spec));
-        let bridge = spec.and_then(|spec| spec.get(field!(HostVirtualSwitchSpec.bridge)));
-        let uplinks = bridge.and_then(|bridge| bridge.get(field!(HostVirtualSwitchBondBridge.nicDevice)));
         let groups = switch.get(field!(HostVirtualSwitch.portgroup)).map_or(0, |groups| groups.len());
         table.row(vec![
             text(switch.get(field!(HostVirtualSwitch.name))),
             json!(switch.get(field!(HostVirtualSwitch.mtu))),
-            words(uplinks.map(|uplinks| uplinks.iter().collect())),
+            words(Some(uplinks(switch))),
             json!(groups),
             json!(ports - free),
         ]);
     }
     table.print(on.target.json);
     Ok(())
+}
+
+fn uplinks(switch: &Object) -> Vec<&str> {
+    let spec = switch.get(field!(HostVirtualSwitch.spec));
+    let bridge = spec.and_then(|spec| spec.get(field!(HostVirtualSwitchSpec.bridge)));
+    let uplinks = bridge.and_then(|bridge| bridge.get(field!(HostVirtualSwitchBondBridge.nicDevice)));
+    uplinks.into_iter().flatten().collect()
 }
 
 async fn list_groups(on: &OnHost) -> Result<(), Failure> {
@@ -277,11 +290,16 @@ fn allowed(security: &Object) -> Vec<&'static str> {
 
 async fn list_nics(on: &OnHost) -> Result<(), Failure> {
     let network = Network::of(on).await?;
-    let mut table = Table::new(&["name", "link", "speed_mb", "mac", "driver", "pci"]);
+    let mut table = Table::new(&["name", "switch", "link", "speed_mb", "mac", "driver", "pci"]);
     for nic in network.info.get(field!(HostNetworkInfo.pnic)).into_iter().flatten() {
+        let device = nic.get(field!(PhysicalNic.device));
+        let uses = |switch: &&&Arc<Object>| uplinks(switch).iter().any(|uplink| Some(*uplink) == device);
+        let switches = network.switches();
+        let switch = switches.iter().find(uses).and_then(|switch| switch.get(field!(HostVirtualSwitch.name)));
         let link = nic.get(field!(PhysicalNic.linkSpeed));
         table.row(vec![
-            text(nic.get(field!(PhysicalNic.device))),
+            text(device),
+            text(switch),
             text(Some(if link.is_some() { "up" } else { "down" })),
             json!(link.and_then(|link| link.get(field!(PhysicalNicLinkInfo.speedMb)))),
             text(nic.get(field!(PhysicalNic.mac))),

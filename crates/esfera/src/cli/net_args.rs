@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::args::Target;
+use super::net_vmk_args::VmkCommand;
 
 #[derive(Subcommand)]
 pub enum NetCommand {
@@ -15,6 +16,9 @@ pub enum NetCommand {
     /// Physical network cards
     #[command(subcommand)]
     Nic(NicCommand),
+    /// VMkernel adapters: the host's own interfaces on its switches
+    #[command(subcommand)]
+    Vmk(VmkCommand),
     /// Ports of virtual machines and VMkernel adapters
     #[command(subcommand)]
     Port(PortCommand),

@@ -21,6 +21,8 @@ pub const UPLINK: &str = "uplink0";
 /// One that no switch has yet: a second uplink, or that of a second switch.
 pub const SPARE_NIC: &str = "uplink1";
 const SEGMENT_BRIDGE: &str = "br-lab";
+/// Said, since a bridge otherwise takes another one whenever something is plugged in, which its neighbours notice late.
+const SEGMENT_MAC: &str = "02:00:0a:4d:00:01";
 const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
 
@@ -38,7 +40,8 @@ impl LabNet {
         net.remove().context("cannot remove what an earlier lab left")?;
         let segment = net.segment();
         add_namespace(&segment)?;
-        ip_in(&segment, &["link", "add", SEGMENT_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+        ip_in(&segment, &["link", "add", SEGMENT_BRIDGE, "address", SEGMENT_MAC, "type", "bridge"])?;
+        ip_in(&segment, &["link", "set", SEGMENT_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
         ip_in(&segment, &["addr", "add", &format!("{SEGMENT_ADDRESS}/24"), "dev", SEGMENT_BRIDGE])?;
         ip_in(&segment, &["link", "set", SEGMENT_BRIDGE, "up"])?;
         for number in 1..=hosts {
