@@ -151,3 +151,16 @@ impl StandardSwitch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_kept_with_the_words_of_the_api() {
+        let switch = StandardSwitch::new(FIRST_SWITCH, 1);
+        let kept = serde_json::to_value(&switch).unwrap();
+        assert_eq!(kept["discovery"], serde_json::json!({"protocol": "cdp", "operation": "listen"}));
+        assert_eq!(serde_json::from_value::<StandardSwitch>(kept).unwrap(), switch);
+    }
+}

@@ -1,6 +1,6 @@
 //! Discovery protocols at work: neighbours that are heard are remembered, and told of this host in their rhythm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,24 +34,28 @@ impl Discovery {
         Self { system, uplinks: BTreeMap::new(), publish }
     }
 
-    /// Says what is to be spoken where. New ends of cables are told at once; those that were pulled out are forgotten.
+    /// Says what is to be spoken where. New ends of cables are told at once; neighbours behind those that were pulled out, or
+    /// to which another protocol was spoken, are forgotten.
     pub(super) fn see(&mut self, now: Duration, declared: &Declaration, links: &Links) {
         let mut before = std::mem::take(&mut self.uplinks);
+        let mut stays = BTreeSet::new();
         for switch in &declared.switches {
             let Some(speaks) = switch.discovery else { continue };
             for name in &switch.uplinks {
                 let Some(link) = links.get(name).filter(|link| link.running) else { continue };
-                let known =
-                    before.remove(name).filter(|known| (known.index, known.speaks) == (link.index, speaks));
+                let same = |known: &Uplink| (known.index, known.speaks) == (link.index, speaks);
+                let known = before.remove(name).filter(same);
+                if known.is_some() && speaks.operation.listens() {
+                    stays.insert(name.as_str());
+                }
                 let due = known.map_or(now, |known| known.due);
                 let (switch, mtu) = (switch.name.clone(), switch.mtu);
                 self.uplinks.insert(name.clone(), Uplink { index: link.index, speaks, switch, mtu, due });
             }
         }
-        let listens = |name: &str| self.uplinks.get(name).is_some_and(|it| it.speaks.operation.listens());
         self.publish.send_if_modified(|neighbours| {
             let gone: Vec<String> =
-                neighbours.uplinks().filter(|name| !listens(name)).map(str::to_owned).collect();
+                neighbours.uplinks().filter(|name| !stays.contains(name)).map(str::to_owned).collect();
             gone.iter().for_each(|name| neighbours.forget(name));
             !gone.is_empty()
         });
@@ -66,10 +70,19 @@ impl Discovery {
         })
     }
 
+    /// Takes note of a frame, unless it is one that was still on its way when listening ended.
     pub(super) fn hear(&self, now: Duration, index: u32, frame: &[u8]) {
-        let Some((name, _)) = self.uplinks.iter().find(|(_, uplink)| uplink.index == index) else { return };
+        let Some((name, uplink)) = self.uplinks.iter().find(|(_, uplink)| uplink.index == index) else {
+            return;
+        };
         let Some(neighbour) = Neighbour::read(frame) else { return };
-        self.publish.send_modify(|neighbours| neighbours.hear(now, name, neighbour));
+        let protocol = match neighbour {
+            Neighbour::Lldp(_) => DiscoveryProtocol::Lldp,
+            Neighbour::Cdp(_) => DiscoveryProtocol::Cdp,
+        };
+        if uplink.speaks.operation.listens() && uplink.speaks.protocol == protocol {
+            self.publish.send_modify(|neighbours| neighbours.hear(now, name, neighbour));
+        }
     }
 
     /// When there is something to do next.
@@ -118,5 +131,57 @@ fn frame(protocol: DiscoveryProtocol, announcement: Announcement) -> Vec<u8> {
     match protocol {
         DiscoveryProtocol::Cdp => cdp::build(&Announcement { ttl_s: CDP_TTL_S, ..announcement }),
         DiscoveryProtocol::Lldp => lldp::build(&Announcement { ttl_s: LLDP_TTL_S, ..announcement }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::{DiscoveryOperation, Policy, Switch};
+    use crate::plan::Link;
+
+    fn declared(protocol: DiscoveryProtocol, operation: DiscoveryOperation) -> Declaration {
+        let switch = Switch {
+            number: 1,
+            name: "vSwitch0".into(),
+            mtu: 1500,
+            uplinks: vec!["up0".into()],
+            policy: Policy::default(),
+            discovery: Some(declare::Discovery { protocol, operation }),
+            port_groups: Vec::new(),
+        };
+        Declaration { switches: vec![switch], ..Declaration::default() }
+    }
+
+    #[test]
+    fn a_neighbour_is_known_only_as_long_as_its_protocol_is_listened_to() {
+        use DiscoveryOperation::{Advertise, Both, Listen};
+        use DiscoveryProtocol::{Cdp, Lldp};
+        let (publish, seen) = watch::channel(Neighbours::default());
+        let mut discovery = Discovery::new(System::default(), publish);
+        let (now, announcement) = (Duration::ZERO, crate::discovery::tests::announcement());
+        let (lldp, cdp) = (lldp::build(&announcement), cdp::build(&announcement));
+        let known = || seen.borrow().uplinks().count();
+        let links = |running| [("up0".to_owned(), Link { index: 5, running })].into();
+        discovery.see(now, &declared(Lldp, Listen), &links(true));
+        discovery.hear(now, 5, &cdp);
+        discovery.hear(now, 6, &lldp);
+        assert_eq!(known(), 0);
+        discovery.hear(now, 5, &lldp);
+        discovery.see(now, &declared(Lldp, Listen), &links(true));
+        assert_eq!((known(), discovery.next()), (1, Some(Duration::from_secs(120))));
+        for (declared, running) in [
+            (declared(Cdp, Listen), true),
+            (declared(Lldp, Advertise), true),
+            (declared(Lldp, Listen), false),
+            (Declaration::default(), true),
+        ] {
+            discovery.see(now, &self::declared(Lldp, Both), &links(true));
+            discovery.hear(now, 5, &lldp);
+            assert_eq!(known(), 1);
+            discovery.see(now, &declared, &links(running));
+            discovery.hear(now, 5, &lldp);
+            assert_eq!(known(), 0, "{declared:?}");
+        }
     }
 }
