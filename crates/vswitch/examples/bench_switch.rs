@@ -5,7 +5,9 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use vswitch::declare::{Balancing, Declaration, Override, Policy, Port, PortGroup, Security, Switch, Teaming};
+use vswitch::declare::{
+    Balancing, Declaration, Override, Policy, Port, PortGroup, Security, Switch, Teaming,
+};
 use vswitch::{Engine, Mac, Options, Vlan};
 
 type Error = Box<dyn std::error::Error>;
