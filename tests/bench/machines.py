@@ -10,7 +10,7 @@ MEMORY_MIB = 96
 
 def own_network():
     """Goes on in a network namespace of its own: hosts make taps. /sys is mounted anew, as it shows the interfaces of
-    the namespace that mounted it."""
+    the namespace that mounted it; a host's virtual switch is pinned there, and ends with the mount namespace."""
     if os.environ.get("ESFERA_BENCH_INSIDE"):
         subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -23,7 +23,8 @@ def host(room, *more, name="host"):
     """`esfera host` with a datastore of its own below `room`."""
     (room / "ds").mkdir()
     return Daemon(room / name, "host", "--listen", "127.0.0.1:0", "--data", str(room / name / "data"),
-                  "--runtime", str(room / "run"), "--datastore", f"bench={room / 'ds'}", *more)
+                  "--runtime", str(room / "run"),
+                  "--bpf", "/sys/fs/bpf", "--datastore", f"bench={room / 'ds'}", *more)
 
 
 def make_vm(client, name, network=False):

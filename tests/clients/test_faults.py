@@ -209,7 +209,7 @@ def run_small_host(tmp_path):
     runtime = Path(f"/run/esfera/t{os.getpid()}")
     try:
         daemon = Daemon(tmp_path, "host", "--data", str(tmp_path / "host"), "--runtime", str(runtime),
-                        "--listen", "127.0.0.1:0", "--datastore", f"small={datastore}",
+                        "--bpf", f"{runtime}.bpf", "--listen", "127.0.0.1:0", "--datastore", f"small={datastore}",
                         "--password-file", str(password))
         try:
             yield Server(**daemon.wait_ready()), datastore
@@ -217,7 +217,8 @@ def run_small_host(tmp_path):
             daemon.stop()
     finally:
         subprocess.run(["umount", str(datastore)], check=True)
-        subprocess.run(["rm", "-rf", str(runtime)], check=True)
+        subprocess.run(["umount", f"{runtime}.bpf"], check=True)
+        subprocess.run(["rm", "-rf", str(runtime), f"{runtime}.bpf"], check=True)
 
 
 def test_a_full_datastore_is_a_clear_fault_and_nothing_is_left_half_made(small_host):

@@ -96,6 +96,29 @@ def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, seg
     assert not os.path.exists(f"/run/netns/{stack}")
 
 
+def test_routes_are_shown_and_come_and_go(lab, segment):
+    host, network = network_of(lab, 1)
+    entry = vim.host.IpRouteEntry(network="10.99.0.0", prefixLength=16, gateway=segment.ADDRESS)
+
+    def change(operation):
+        op = vim.host.IpRouteOp(changeOperation=operation, route=entry)
+        network.UpdateIpRouteTableConfig(vim.host.IpRouteTableConfig(ipRoute=[op]))
+
+    def routes():
+        return [(route.network, route.prefixLength, route.gateway, route.deviceName)
+                for route in host.config.network.routeTableInfo.ipRoute]
+
+    assert ("10.77.0.0", 24, "0.0.0.0", "vmk0") in routes()
+    change("add")
+    wait_for(lambda: ("10.99.0.0", 16, segment.ADDRESS, None) in routes())
+    assert "via 10.77.0.1 dev vmk0" in run_in(segment.hosts[1], "ip", "route", "get", "10.99.1.1")
+    change("remove")
+    wait_for(lambda: "10.99.0.0" not in [network for network, *_ in routes()])
+    assert run_in(segment.hosts[1], "ip", "route", "show", "10.99.0.0/16") == ""
+    with pytest.raises(vim.fault.NotFound):
+        change("remove")
+
+
 def test_the_last_adapter_for_management_stays(lab, home):
     host, network = network_of(lab)
     with pytest.raises(vim.fault.HostConfigFault):

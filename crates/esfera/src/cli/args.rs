@@ -169,7 +169,7 @@ pub struct HostArgs {
     #[arg(long, value_name = "INTERFACE")]
     pub nic: Vec<String>,
     /// Where the virtual switch outlives the daemon: a directory of a BPF file system, mounted if it is none
-    #[arg(long, value_name = "DIRECTORY", default_value = "/sys/fs/bpf/esfera")]
+    #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]
     pub bpf: PathBuf,
     /// File that holds root's password, set at first start; without it one is made and written to DATA/initial-password
     #[arg(long)]

@@ -6,7 +6,7 @@ use api::Call;
 use vim::{Fault, Object, Value, arg, fault, field, vim};
 use vswitch::Mac;
 
-use super::virtual_nic::{gateway, new_mac, set_gateway};
+use super::virtual_nic::{gateway, new_mac};
 use crate::Host;
 use crate::error::not_supported;
 use crate::network::{self, Around, NetworkConfig};
@@ -43,7 +43,6 @@ fn refuse_others(wanted: &Object) -> Result<(), Fault> {
         ("proxySwitch", wanted.get(field!(HostNetworkConfig.proxySwitch)).is_some()),
         ("consoleVnic", wanted.get(field!(HostNetworkConfig.consoleVnic)).is_some()),
         ("dnsConfig", wanted.get(field!(HostNetworkConfig.dnsConfig)).is_some()),
-        ("routeTableConfig", wanted.get(field!(HostNetworkConfig.routeTableConfig)).is_some()),
         ("netStackSpec", wanted.get(field!(HostNetworkConfig.netStackSpec)).is_some()),
         ("dhcp", wanted.get(field!(HostNetworkConfig.dhcp)).is_some()),
         ("nat", wanted.get(field!(HostNetworkConfig.nat)).is_some()),
@@ -119,8 +118,11 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
             )?;
         }
     }
+    if let Some(routes) = wanted.get(field!(HostNetworkConfig.routeTableConfig)) {
+        config.change_routes(&network::route_changes(routes)?)?;
+    }
     if let Some(route) = wanted.get(field!(HostNetworkConfig.ipRouteConfig)) {
-        set_gateway(config, gateway(route)?);
+        config.default_stack().gateways.ipv4 = gateway(route)?;
     }
     Ok(devices)
 }

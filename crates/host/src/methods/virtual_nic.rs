@@ -6,11 +6,11 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, ManagedId, Object, Props, Value, arg, field, managed_id, method, props};
 use vswitch::Mac;
-use vswitch::declare::{Service, Stack, StackName};
+use vswitch::declare::Service;
 
 use super::Table;
 use crate::Host;
-use crate::network::{self, NetworkConfig, Scene};
+use crate::network::{self, Scene};
 
 const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
 const MANAGER: ManagedId = managed_id!(HostVirtualNicManager);
@@ -33,10 +33,14 @@ pub(super) fn register(table: &mut Table<'_>) {
     table.on(SYSTEM, method!(UpdateIpRouteConfig), |host, call| async move {
         let gateway = gateway(call.required(arg!(UpdateIpRouteConfig.config))?)?;
         host.change_network(|config, _| {
-            set_gateway(config, gateway);
+            config.default_stack().gateways.ipv4 = gateway;
             Ok(())
         })
         .await
+    });
+    table.on(SYSTEM, method!(UpdateIpRouteTableConfig), |host, call| async move {
+        let changes = network::route_changes(call.required(arg!(UpdateIpRouteTableConfig.config))?)?;
+        host.change_network(|config, _| config.change_routes(&changes)).await
     });
     table.on(MANAGER, method!(QueryNetConfig), |host, call| async move {
         let service = service(call.required(arg!(QueryNetConfig.nicType))?)?;
@@ -94,17 +98,6 @@ pub(super) fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
         })
     };
     given.map(read).transpose()
-}
-
-/// Sets the gateway of the default stack.
-pub(super) fn set_gateway(config: &mut NetworkConfig, gateway: Option<Ipv4Addr>) {
-    let default = StackName::default();
-    if !config.stacks.iter().any(|stack| stack.name == default) {
-        config.stacks.push(Stack::default());
-    }
-    for stack in config.stacks.iter_mut().filter(|stack| stack.name == default) {
-        stack.gateways.ipv4 = gateway;
-    }
 }
 
 /// The manager's properties.

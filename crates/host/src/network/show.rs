@@ -54,6 +54,7 @@ impl Scene<'_> {
             vnic: self.adapters(),
             dnsConfig: self.dns.clone(),
             ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&StackName::default()) },
+            routeTableInfo: self.routes(&StackName::default()),
             netStackInstance: self.stacks(),
             ipV6Enabled: true,
             atBootIpV6Enabled: true,
