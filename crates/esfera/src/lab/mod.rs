@@ -63,8 +63,10 @@ pub async fn run(args: LabArgs) -> Result<()> {
     }
     lab.net.remove()?;
     lab.pins.remove();
-    // Everything that ran has ended with its namespace.
-    let _ = std::fs::remove_dir_all(&lab.runtime);
+    // Nothing runs any more.
+    if let Err(error) = std::fs::remove_dir_all(&lab.runtime) {
+        tracing::warn!("{} stays behind: {error}", lab.runtime.display());
+    }
     Ok(())
 }
 
