@@ -62,6 +62,15 @@ static __always_inline bool is_control(const struct frame *frame)
 	return *(__u32 *)mac == bpf_htonl(0x01000ccc) && *(__u16 *)(mac + 4) == 0xcccc;
 }
 
+/* Of what comes to those addresses, the protocols that the control half speaks: LLDP, beacons, and those without an EtherType, as CDP.
+ * Anything else would reach the host's own stack, which takes an IP packet whatever MAC it was sent to. */
+static __always_inline bool is_for_control_half(const struct frame *frame)
+{
+	__u16 protocol = bpf_ntohs(frame->protocol);
+
+	return protocol == ETH_P_LLDP || protocol == ETH_P_BEACON || protocol < ETH_P_802_3_MIN;
+}
+
 /* Whether a frame is larger than a link of this MTU carries; segments that are still to be cut count one by one. */
 static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu)
 {

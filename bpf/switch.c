@@ -101,8 +101,11 @@ int from_uplink(struct __sk_buff *skb)
 		capture(skb, port->number, POINT_FROM, 0);
 	if (!read_frame(skb, &frame) || is_group(frame.source))
 		return drop(skb, &origin, DROP_MALFORMED);
-	if (unlikely(is_control(&frame)))
-		return TC_ACT_OK;
+	if (unlikely(is_control(&frame))) {
+		if (is_for_control_half(&frame))
+			return TC_ACT_OK;
+		return drop(skb, &origin, DROP_CONTROL);
+	}
 	if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)))
 		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))

@@ -100,7 +100,7 @@ impl Fabric for Ports {
         None
     }
     async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
-        Err(FabricError("there are no frames".into()))
+        Err(FabricError::new("there are no frames"))
     }
     async fn changed(&self) {
         std::future::pending().await

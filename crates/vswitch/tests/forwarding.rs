@@ -165,6 +165,27 @@ async fn survives(without_tcx: bool) {
     }
 }
 
+#[tokio::test]
+async fn another_mtu_of_a_switch_reaches_its_ports_at_once() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let large = "ping -c 3 -i 0.2 -W 2 -M do -s 8000 10.1.0.2";
+    for guest in ["t1", "t2"] {
+        ip(&net.namespace(guest), "link set eth0 mtu 9000");
+    }
+    for (mtu, passes) in [(1500, false), (9000, true), (1500, false)] {
+        let switch = vswitch::declare::Switch { mtu, ..switch(&["up0"], vec![port_group(1, 0)]) };
+        engine.declare(declaration(switch, vec![(a.clone(), 1), (b.clone(), 1)])).await.unwrap();
+        for interface in ["t1", "t2", "up0"] {
+            let shown = net.run("host", &format!("ip link show {interface}"));
+            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+            assert!(shown.contains(&format!("mtu {mtu} ")), "{shown}");
+        }
+        assert_eq!(net.run("t1", large).status.success(), passes, "{mtu}");
+    }
+}
+
 /// What a capture wrote that was started before `meanwhile` made something happen; it ends by itself.
 fn wait_while<T>(_: &Network, capture: std::process::Child, mut meanwhile: impl FnMut() -> T) -> String {
     // tcpdump says on its standard error when it listens, but only to a terminal in time; so what is to be seen is repeated.

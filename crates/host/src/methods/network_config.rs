@@ -99,7 +99,12 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
                 let mac: Mac = new_mac();
                 devices.push(config.add_adapter(group, spec()?, mac)?);
             }
-            Operation::Edit => config.update_adapter(device, spec()?)?,
+            Operation::Edit => {
+                let mut spec = spec()?;
+                let named = nic.get(field!(HostVirtualNicConfig.portgroup)).filter(|name| !name.is_empty());
+                spec.port_group = spec.port_group.or(named.map(str::to_owned));
+                config.update_adapter(device, spec)?;
+            }
             Operation::Remove => config.remove_adapter(device)?,
         }
     }

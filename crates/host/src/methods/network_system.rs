@@ -112,6 +112,7 @@ impl Host {
 
     /// Brings the tree to what the network is now: the objects of port groups, and what is shown of switches and cards.
     pub(crate) fn show_network(&self) {
+        let _showing = self.network.showing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let config = self.network.config();
         let on = |group: &str| self.adapters_on(group);
         let scene = self.network_scene(&config, &on);

@@ -14,12 +14,38 @@ use super::spec::invalid;
 #[derive(Debug, Default)]
 pub(crate) struct AdapterSpec {
     pub(crate) ipv4: Option<Ipv4Config>,
-    pub(crate) ipv6: Option<Ipv6Config>,
+    pub(crate) ipv6: Option<Ipv6Spec>,
     pub(crate) mac: Option<Mac>,
     pub(crate) mtu: Option<u32>,
     pub(crate) stack: Option<StackName>,
     pub(crate) port_group: Option<String>,
     pub(crate) gateway: Option<Ipv4Addr>,
+}
+
+/// What is said of IPv6.
+#[derive(Debug, Default)]
+pub(crate) struct Ipv6Spec {
+    autoconf: Option<bool>,
+    /// All addresses, if none is said to be added or removed.
+    all: Vec<(Ipv6Addr, u8)>,
+    add: Vec<(Ipv6Addr, u8)>,
+    remove: Vec<Ipv6Addr>,
+}
+
+impl Ipv6Spec {
+    /// What an adapter has after it.
+    fn apply(self, before: Option<&Ipv6Config>) -> Ipv6Config {
+        let before = before.cloned().unwrap_or_default();
+        let mut addresses = match self.add.is_empty() && self.remove.is_empty() {
+            true => self.all,
+            false => before.addresses,
+        };
+        addresses.retain(|(address, _)| {
+            !self.remove.contains(address) && !self.add.iter().any(|(new, _)| new == address)
+        });
+        addresses.extend(self.add);
+        Ipv6Config { addresses, autoconf: self.autoconf.unwrap_or(before.autoconf) }
+    }
 }
 
 /// Reads a `HostVirtualNicSpec`.
@@ -80,25 +106,26 @@ fn ipv4(ip: &Object) -> Result<Ipv4Config, Fault> {
     Ok(Ipv4Config::Static { address, prefix })
 }
 
-fn ipv6(six: &Object) -> Result<Ipv6Config, Fault> {
+fn ipv6(six: &Object) -> Result<Ipv6Spec, Fault> {
     const OF: &str = "nic.ip.ipV6Config";
     if six.get(field!(HostIpConfigIpV6AddressConfiguration.dhcpV6Enabled)).unwrap_or_default() {
         return Err(fault!(NotSupported {}, "Addresses by DHCPv6 are not supported; autoconfiguration is"));
     }
-    let autoconf =
-        six.get(field!(HostIpConfigIpV6AddressConfiguration.autoConfigurationEnabled)).unwrap_or_default();
-    let mut addresses: Vec<(Ipv6Addr, u8)> = Vec::new();
+    let autoconf = six.get(field!(HostIpConfigIpV6AddressConfiguration.autoConfigurationEnabled));
+    let mut read = Ipv6Spec { autoconf, ..Ipv6Spec::default() };
     for one in six.get(field!(HostIpConfigIpV6AddressConfiguration.ipV6Address)).into_iter().flatten() {
         let address: Ipv6Addr =
             address(one.get(field!(HostIpConfigIpV6Address.ipAddress)).unwrap_or_default(), OF)?;
-        if one.get(field!(HostIpConfigIpV6Address.operation)) == Some("remove") {
-            continue;
-        }
         let length = one.get(field!(HostIpConfigIpV6Address.prefixLength)).unwrap_or_default();
         let length = u8::try_from(length).ok().filter(|length| (1..=128).contains(length));
-        addresses.push((address, length.ok_or_else(|| invalid(OF, "A prefix has 1 to 128 bits"))?));
+        let length = || length.ok_or_else(|| invalid(OF, "A prefix has 1 to 128 bits"));
+        match one.get(field!(HostIpConfigIpV6Address.operation)) {
+            Some("remove") => read.remove.push(address),
+            Some("add") => read.add.push((address, length()?)),
+            _ => read.all.push((address, length()?)),
+        }
     }
-    Ok(Ipv6Config { addresses, autoconf })
+    Ok(read)
 }
 
 fn no_adapter(device: &str) -> Fault {
@@ -136,7 +163,7 @@ impl NetworkConfig {
             mtu: spec.mtu.unwrap_or(DEFAULT_MTU),
             stack: spec.stack.unwrap_or_default(),
             ipv4: spec.ipv4.unwrap_or_default(),
-            ipv6: spec.ipv6,
+            ipv6: spec.ipv6.map(|six| six.apply(None)),
             gateways: Gateways { ipv4: spec.gateway, ipv6: None },
             services: Default::default(),
         };
@@ -163,7 +190,9 @@ impl NetworkConfig {
             adapter.port_group = group.number;
         }
         adapter.ipv4 = spec.ipv4.unwrap_or(adapter.ipv4);
-        adapter.ipv6 = spec.ipv6.or(adapter.ipv6);
+        if let Some(six) = spec.ipv6 {
+            adapter.ipv6 = Some(six.apply(adapter.ipv6.as_ref()));
+        }
         adapter.mac = spec.mac.unwrap_or(adapter.mac);
         adapter.mtu = spec.mtu.unwrap_or(adapter.mtu);
         adapter.gateways.ipv4 = spec.gateway.or(adapter.gateways.ipv4);

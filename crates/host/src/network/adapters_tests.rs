@@ -95,3 +95,29 @@ fn the_host_stays_reachable() {
     refused(config.remove_adapter("vmk0"), data_id!(NotFound));
     refused(config.select("vmk0", Service::Vmotion), data_id!(InvalidArgument));
 }
+
+#[test]
+fn an_ipv6_address_is_added_or_removed_without_touching_the_others() {
+    let mut config = begun();
+    let change = |config: &mut NetworkConfig, addresses: &[(&str, Option<&str>)]| {
+        let addresses = addresses.iter().map(|(address, operation)| {
+            vim!(HostIpConfigIpV6Address { ipAddress: *address, prefixLength: 64, operation: *operation })
+        });
+        let six = vim!(HostIpConfigIpV6AddressConfiguration { ipV6Address: addresses.collect::<Vec<_>>() });
+        let spec = vim!(HostVirtualNicSpec {
+            ip: HostIpConfig {
+                dhcp: false,
+                ipAddress: "10.0.0.1",
+                subnetMask: "255.255.255.0",
+                ipV6Config: six
+            }
+        });
+        config.update_adapter("vmk0", read(&spec.into()).unwrap()).unwrap();
+        let has = config.adapter("vmk0").unwrap().ipv6.clone().unwrap().addresses;
+        has.into_iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(change(&mut config, &[("fd00::1", None), ("fd00::2", None)]), ["fd00::1", "fd00::2"]);
+    assert_eq!(change(&mut config, &[("fd00::3", Some("add"))]), ["fd00::1", "fd00::2", "fd00::3"]);
+    assert_eq!(change(&mut config, &[("fd00::2", Some("remove"))]), ["fd00::1", "fd00::3"]);
+    assert_eq!(change(&mut config, &[("fd00::9", None)]), ["fd00::9"]);
+}

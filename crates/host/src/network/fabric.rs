@@ -22,9 +22,30 @@ pub struct Nic {
 }
 
 /// Why the fabric could not do something, in words.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct FabricError(pub String);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct FabricError {
+    words: String,
+    /// The interface or the adapter that it is about, if it is about one.
+    about: Option<String>,
+}
+
+impl FabricError {
+    /// Of the whole.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), about: None }
+    }
+
+    /// Of one interface or adapter.
+    pub fn about(interface: &str, words: impl Into<String>) -> Self {
+        Self { words: words.into(), about: Some(interface.into()) }
+    }
+
+    /// Whether it is about something else than this interface: what was asked of that one is done all the same.
+    pub fn is_of_another(&self, interface: &str) -> bool {
+        self.about.as_ref().is_some_and(|about| about != interface)
+    }
+}
 
 /// What connects ports.
 #[async_trait]
@@ -114,7 +135,7 @@ impl Fabric for NoFabric {
     }
 
     async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
-        Err(FabricError("A simulated host has no frames".into()))
+        Err(FabricError::new("A simulated host has no frames"))
     }
 
     async fn changed(&self) {

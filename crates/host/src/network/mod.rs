@@ -66,6 +66,8 @@ pub struct HostNetwork {
     prefix: String,
     /// One change at a time.
     held: tokio::sync::Mutex<Held>,
+    /// Held by whoever shows the network, from reading it until it is shown, so that what is shown last was read last.
+    pub(crate) showing: std::sync::Mutex<()>,
     /// The configuration as of the last change, for whoever only reads.
     current: RwLock<Arc<NetworkConfig>>,
 }
@@ -73,6 +75,8 @@ pub struct HostNetwork {
 struct Held {
     config: Arc<NetworkConfig>,
     ports: Ports,
+    /// What was wrong when the network was declared last.
+    trouble: Option<FabricError>,
 }
 
 impl HostNetwork {
@@ -94,7 +98,12 @@ impl HostNetwork {
             store: store.clone(),
             fabric: options.fabric,
             prefix: options.prefix.chars().take(4).collect(),
-            held: tokio::sync::Mutex::new(Held { config: config.clone(), ports: Ports::new() }),
+            held: tokio::sync::Mutex::new(Held {
+                config: config.clone(),
+                ports: Ports::new(),
+                trouble: None,
+            }),
+            showing: std::sync::Mutex::default(),
             current: RwLock::new(config),
         })
     }
@@ -138,18 +147,26 @@ impl HostNetwork {
             return Ok(());
         }
         let next = Arc::new(next);
-        let declare = async |config: &NetworkConfig| {
-            self.fabric.declare(config.declaration(ports::declared(config, &held.ports))).await
+        let declare = async |config: &NetworkConfig, ports: &Ports| {
+            self.fabric.declare(config.declaration(ports::declared(config, ports))).await
         };
-        let applied = match declare(&next).await {
-            Ok(()) => self.keep(&next).await,
+        let applied = match declare(&next, &held.ports).await {
+            Ok(()) => {
+                held.trouble = None;
+                self.keep(&next).await
+            }
+            // What was wrong before keeps nobody from changing something else, or from mending it in two steps.
+            Err(error) if held.trouble.as_ref() == Some(&error) => {
+                tracing::warn!(%error, "the network is not as it was declared");
+                self.keep(&next).await
+            }
             Err(error) => {
                 tracing::error!(%error, "a change of the network was refused");
                 Err(fault!(HostConfigFault {}, "The network cannot be changed so: {error}"))
             }
         };
         if let Err(fault) = applied {
-            if let Err(error) = declare(&held.config).await {
+            if let Err(error) = declare(&held.config, &held.ports).await {
                 tracing::error!(%error, "the network is not as it was before a change that failed");
             }
             return Err(fault);

@@ -111,12 +111,13 @@ impl HostNetwork {
     /// If the tap or its connection cannot be made; nothing is left then.
     pub(crate) async fn plug(&self, spec: &PortSpec, owner: Option<u32>) -> Result<Option<Tap>, PortError> {
         let name = self.tap(&spec.vm, spec.key);
-        let failed = |error: FabricError| PortError { port: name.clone(), reason: error.0 };
+        let failed = |error: FabricError| PortError { port: name.clone(), reason: error.to_string() };
         if !self.fabric.make_tap(&name, owner).await.map_err(failed)? {
             return Ok(None);
         }
         let port = Port { spec: spec.clone(), guest_mac: None };
-        if let Err(error) = self.with_ports(|ports| _ = ports.insert(name.clone(), port)).await {
+        let connected = self.with_ports(|ports| _ = ports.insert(name.clone(), port)).await;
+        if let Err(error) = connected.or_else(|error| not_mine(&name, error)) {
             if let Err(error) = self.unplug(&spec.vm, spec.key).await {
                 tracing::warn!(%error, "a port stays behind");
             }
@@ -136,7 +137,8 @@ impl HostNetwork {
                 port.spec = spec.clone();
             }
         });
-        moved.await.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+        let moved = moved.await.or_else(|error| not_mine(&name, error));
+        moved.map_err(|error| PortError { port: name.clone(), reason: error.to_string() })
     }
 
     /// Notes the MACs that the adapters of a machine have now, by key, and tells the switch where its guest has set another.
@@ -184,7 +186,7 @@ impl HostNetwork {
             tracing::warn!(port = name, %error, "the virtual switch could not let go of a port");
         }
         let removed = self.fabric.remove_tap(&name).await;
-        removed.map_err(|error| PortError { port: name.clone(), reason: error.0 })
+        removed.map_err(|error| PortError { port: name.clone(), reason: error.to_string() })
     }
 
     /// Declares the network for the first time since the daemon started, with the ports of machines that run and the MACs that
@@ -215,13 +217,33 @@ impl HostNetwork {
     async fn with_ports(&self, change: impl FnOnce(&mut Ports)) -> Result<(), FabricError> {
         let mut held = self.held.lock().await;
         change(&mut held.ports);
-        self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await
+        let declared =
+            self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await;
+        held.trouble = declared.clone().err();
+        declared
     }
+}
+
+/// What is wrong with something else does not keep a machine from its network: it is only told.
+fn not_mine(interface: &str, error: FabricError) -> Result<(), FabricError> {
+    if !error.is_of_another(interface) {
+        return Err(error);
+    }
+    tracing::warn!(port = interface, %error, "connected, but the network is not as it was declared");
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_elsewhere_keeps_no_machine_from_its_network() {
+        assert_eq!(not_mine("vm1n0", FabricError::about("vmk7", "no lease")), Ok(()));
+        for own in [FabricError::about("vm1n0", "no such interface"), FabricError::new("the map is full")] {
+            assert_eq!(not_mine("vm1n0", own.clone()), Err(own));
+        }
+    }
 
     #[test]
     fn names_of_taps_fit_an_interface_and_are_recognised() {

@@ -99,7 +99,13 @@ impl Switched {
 }
 
 fn in_words(error: vswitch::Error) -> FabricError {
-    FabricError(error.to_string())
+    use vswitch::Error as E;
+    match &error {
+        E::Attach { interface: about, .. }
+        | E::Link { interface: about, .. }
+        | E::Adapter { device: about, .. } => FabricError::about(about, error.to_string()),
+        _ => FabricError::new(error.to_string()),
+    }
 }
 
 fn interfaces() -> Vec<String> {
@@ -182,10 +188,10 @@ async fn ip(arguments: &[&str]) -> Result<(), FabricError> {
         .stdin(Stdio::null())
         .output()
         .await
-        .map_err(|error| FabricError(format!("cannot run ip: {error}")))?;
+        .map_err(|error| FabricError::new(format!("cannot run ip: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(FabricError(format!("ip {}: {}", arguments.join(" "), words.trim())))
+    Err(FabricError::new(format!("ip {}: {}", arguments.join(" "), words.trim())))
 }

@@ -7,7 +7,7 @@ use super::run::Switching;
 use crate::Result;
 use crate::capture::{Captures, Filter};
 use crate::kernel::Ring;
-use crate::limits::CAPTURE_BATCH;
+use crate::limits::{CAPTURE_BATCH, CAPTURE_PORTIONS};
 use crate::plan::Looks;
 
 /// Waits until the ring holds something, or for ever if nobody looks.
@@ -20,10 +20,17 @@ pub(super) async fn filled(ring: &Ring, is_active: bool) {
 impl Switching {
     pub(super) async fn capture(&mut self, filter: Filter) -> Result<Captures> {
         // What is left of a capture that has ended must not reach one that gets its bit.
-        self.capturing.forget_ended();
+        if self.capturing.forget_ended() {
+            self.reconcile().await?;
+        }
         let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
         let ring = self.ring.get_mut();
-        while !portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {}
+        // What comes meanwhile is of captures that go on: all that was there before is out after so many portions.
+        for _ in 0..CAPTURE_PORTIONS {
+            if portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {
+                break;
+            }
+        }
         let captures = self.capturing.begin(filter, |bit| self.kernel.captures_lost(bit))?;
         self.reconcile().await?;
         Ok(captures)

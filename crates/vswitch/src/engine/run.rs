@@ -71,8 +71,8 @@ pub(super) struct Switching {
     pub(super) numbers: Numbers,
     seats: Seats,
     pub(super) actual: Actual,
-    /// Interfaces with our program, by ifindex.
-    attached: BTreeMap<u32, (String, Program)>,
+    /// Interfaces with our program and the MTU that they were given, by ifindex.
+    attached: BTreeMap<u32, (String, Program, u32)>,
     adapters: Adapters,
     control: Control,
     /// What was wrong when everything was looked at last; it is said once.
@@ -246,8 +246,8 @@ impl Switching {
         self.adapters.connect().await;
         let seen = self.netlink.all().await.map(|links| self.links = links);
         let switched = self.reconcile().await;
-        let uplinks = self.attached.values().filter(|(_, program)| *program == Program::FromUplink);
-        let uplinks: Vec<String> = uplinks.map(|(name, _)| name.clone()).collect();
+        let uplinks = self.attached.values().filter(|(_, program, _)| *program == Program::FromUplink);
+        let uplinks: Vec<String> = uplinks.map(|(name, _, _)| name.clone()).collect();
         self.adapters.configure(&uplinks).await;
         self.publish();
         seen.and(switched).and(self.adapters.result())
@@ -365,11 +365,18 @@ impl Switching {
             }
         }
         for (index, (name, program)) in &wanted {
-            if self.attached.get(index) == Some(&(name.clone(), *program)) {
-                continue;
-            }
-            match self.attach_one(name, *index, *program).await {
-                Ok(()) => _ = self.attached.insert(*index, (name.clone(), *program)),
+            let mtu = self.mtu(*index);
+            let done = match self.attached.get(index) {
+                Some((known, with, given)) if known == name && with == program => {
+                    if *given == mtu {
+                        continue;
+                    }
+                    self.prepare(name, *index, *program).await
+                }
+                _ => self.attach_one(name, *index, *program).await,
+            };
+            match done {
+                Ok(()) => _ = self.attached.insert(*index, (name.clone(), *program, mtu)),
                 Err(error) => {
                     tracing::error!(interface = name, %error, "not connected to the virtual switch");
                     first = first.and(Err(error));
@@ -384,21 +391,30 @@ impl Switching {
     pub(super) async fn attach_own(&mut self, pair: Pair, program: Program) -> Result<()> {
         if let Some(index) = self.links.get(pair.far).map(|link| link.index) {
             self.attach_one(pair.far, index, program).await?;
-            self.attached.insert(index, (pair.far.into(), program));
+            self.attached.insert(index, (pair.far.into(), program, self.mtu(index)));
         }
         Ok(())
     }
 
     async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {
-        let mtu = self.actual.ports.get(&index).map_or(0, |port| port.mtu);
         if let Err(error) = silence(name) {
             tracing::warn!(interface = name, %error, "cannot keep the host's own IPv6 off a port");
         }
         self.kernel.attach(name, index, program)?;
-        if mtu != 0 {
-            self.netlink.prepare(name, index, mtu, program == Program::FromUplink).await?;
+        self.prepare(name, index, program).await
+    }
+
+    /// Sets a port's interface up with the MTU of its switch.
+    async fn prepare(&self, name: &str, index: u32, program: Program) -> Result<()> {
+        match self.mtu(index) {
+            0 => Ok(()),
+            mtu => self.netlink.prepare(name, index, mtu, program == Program::FromUplink).await,
         }
-        Ok(())
+    }
+
+    /// The MTU of a port's switch; 0 for what is no port.
+    fn mtu(&self, index: u32) -> u32 {
+        self.actual.ports.get(&index).map_or(0, |port| port.mtu)
     }
 
     /// Tells physical switches of what has moved since `before`.

@@ -171,6 +171,12 @@ fn what_an_uplink_brings_is_for_local_ports_only() {
         ("our own broadcast", frame(BROADCAST, OTHER, IPV4), SHOT, Some(Drop::Reflection)),
         ("from a group", frame(OTHER, [3, 0, 0, 0, 0, 1], IPV4), SHOT, Some(Drop::Malformed)),
         ("LLDP, for the control half", lldp, OK, None),
+        (
+            "IP to CDP's address",
+            frame([1, 0, 0x0c, 0xcc, 0xcc, 0xcc], OUTSIDE, IPV4),
+            SHOT,
+            Some(Drop::Control),
+        ),
         ("a beacon, for the control half", beacon, OK, None),
     ];
     for (name, frame, verdict, reason) in cases {

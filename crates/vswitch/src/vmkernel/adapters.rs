@@ -39,6 +39,9 @@ struct Trouble {
     /// By device.
     adapters: BTreeMap<String, String>,
     stacks: BTreeMap<StackName, String>,
+    /// Gateways that no address reaches. Not a refusal: whoever gives an adapter an address in another network gives the gateway
+    /// before or after that.
+    unreachable: BTreeMap<StackName, String>,
 }
 
 impl Adapters {
@@ -145,7 +148,10 @@ impl Adapters {
             let Some(view) = self.views.get(&name) else { continue };
             let plan = plan::plan(&wanted, view, uplinks);
             if let Some(problem) = plan.problems.into_iter().next() {
-                self.found.stacks.entry(name.clone()).or_insert(problem);
+                if self.trouble.unreachable.get(&name) != Some(&problem) {
+                    tracing::warn!(stack = %name, problem, "a gateway is not used");
+                }
+                self.found.unreachable.insert(name.clone(), problem);
             }
             let Some(routing) = self.stacks.routing(&name) else { continue };
             let is_right = plan.steps.is_empty();
@@ -257,7 +263,7 @@ impl Adapters {
             .keys()
             .map(|name| (name.clone(), StackState { namespace: self.stacks.file(name), error: None }))
             .collect();
-        for (name, error) in &self.trouble.stacks {
+        for (name, error) in self.trouble.unreachable.iter().chain(&self.trouble.stacks) {
             states.entry(name.clone()).or_default().error = Some(error.clone());
         }
         states
