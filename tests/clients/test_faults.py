@@ -206,7 +206,8 @@ def run_small_host(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(datastore)], check=True)
     password = tmp_path / "password"
     password.write_text("Small-host-1")
-    runtime = Path(f"/run/esfera/t{os.getpid()}")
+    # Not the name of the lab of the same run.
+    runtime = Path(f"/run/esfera/small{os.getpid()}")
     try:
         daemon = Daemon(tmp_path, "host", "--data", str(tmp_path / "host"), "--runtime", str(runtime),
                         "--bpf", f"{runtime}.bpf", "--listen", "127.0.0.1:0", "--datastore", f"small={datastore}",
