@@ -10,7 +10,12 @@ fuzz_target!(|input: &[u8]| {
     let newest = Release((schema().releases.len() - 1) as u8);
     let write = |result: &Option<vim::Value>| {
         let mut out = Vec::new();
-        soap::write_response(&mut out, method, result.as_ref(), newest);
+        soap::write_response(
+            &mut out,
+            method,
+            result.as_ref().map(|value| value as &dyn vim::encode::Encode),
+            newest,
+        );
         out
     };
     match soap::read_response(body, method) {
