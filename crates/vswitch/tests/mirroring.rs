@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
-use network::{Network, declaration, port_group, switch};
+use network::{Network, adapter, declaration, port_group, switch};
 use vswitch::declare::{
-    Declaration, Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia, Port,
+    Adapter, Declaration, Encapsulated, Encapsulation, Ipv4Config, MirrorDestination, MirrorSession,
+    MirrorSource, MirrorVia, Port,
 };
 use vswitch::{Mac, VlanId};
 
@@ -260,4 +261,62 @@ async fn copies_that_enter_the_switch_again_do_not_go_round() {
     net.run("t1", "ping -c 5 -i 0.1 -W 2 10.1.0.2");
     let seen = capture.end(&net, "erspan&&icmp", &["ip.src", "erspan.spanid"]);
     assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
+}
+
+#[tokio::test]
+async fn the_stack_says_where_an_address_is() {
+    let (mut net, room) = (Network::new(&["up0"]), tempfile::tempdir().unwrap());
+    let guests = guests(&mut net, 2);
+    net.station("collector", "10.9.0.2/24");
+    let engine = net.engine().await;
+    let to = MirrorDestination::Routed { encapsulation: ERSPAN3, destination_ip: [10, 9, 0, 2].into() };
+    let mut declared = with(&guests, vec![session(5, ports(&["t1"], &[]), to)]);
+    declared.switches[0].port_groups.push(port_group(2, 0));
+    declared.adapters = vec![Adapter { port_group: 2, ..adapter(0, "10.9.0.1", 24) }];
+    engine.declare(declared.clone()).await.unwrap();
+    let pings = |count| net.run("t1", &format!("ping -c {count} -i 0.1 -W 2 10.1.0.2"));
+    let is_there = async || engine.mirrored().await.unwrap().contains_key(&5);
+    until(is_there).await;
+    let capture = Capture::start(&net, room.path(), "collector", "eth0", "");
+    pings(5);
+    let seen = capture.end(&net, "erspan&&icmp&&!(icmp.type==3)", &["ip.src", "erspan.spanid"]);
+    assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
+    let done = engine.mirrored().await.unwrap()[&5];
+    assert!(done.sent >= 5 && done.seen == done.sent, "{done:?}");
+
+    // Another card at the same address is followed.
+    net.run("collector", "ip link set eth0 address 02:00:00:00:99:99");
+    net.run("collector", "ping -c 1 -W 2 10.9.0.1");
+    let capture = Capture::start(&net, room.path(), "collector", "eth0", "");
+    let arrived = async || {
+        pings(2);
+        engine.mirrored().await.unwrap().contains_key(&5)
+    };
+    for _ in 0..8 {
+        assert!(arrived().await);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let seen = capture.end(&net, "erspan&&eth.dst==02:00:00:00:99:99&&!(icmp.type==3)", &["erspan.spanid"]);
+    assert!(!seen.is_empty(), "copies go to the new card");
+
+    // Without a way nothing is mirrored, and it comes back with the way.
+    declared.adapters[0].ipv4 = Ipv4Config::Static { address: [10, 8, 0, 1].into(), prefix: 24 };
+    engine.declare(declared.clone()).await.unwrap();
+    let is_gone = async || !engine.mirrored().await.unwrap().contains_key(&5);
+    until(is_gone).await;
+    declared.adapters[0].ipv4 = Ipv4Config::Static { address: [10, 9, 0, 1].into(), prefix: 24 };
+    engine.declare(declared).await.unwrap();
+    until(is_there).await;
+    assert_eq!(engine.mirrored().await.unwrap()[&5].sent, 0, "a mirror that is new has done nothing");
+}
+
+/// Waits for what the engine does by itself.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..150 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it has not happened");
 }

@@ -52,8 +52,11 @@ pub enum MirrorDestination {
     },
     /// A VLAN, by the first of these uplinks that has a link (`remoteMirrorSource`).
     Uplink { interfaces: Vec<String>, vlan: VlanId },
-    /// An address (`encapsulatedRemoteMirrorSource`).
+    /// An address (`encapsulatedRemoteMirrorSource`), on a way that whoever declares it knows.
     Address(Box<Encapsulated>),
+    /// An address, as if the VMkernel adapter had sent the copies through which the default TCP/IP stack reaches it: the stack's
+    /// routes and neighbours are followed as they change. Nothing is mirrored while it is not reached.
+    Routed { encapsulation: Encapsulation, destination_ip: Ipv4Addr },
 }
 
 /// Where encapsulated copies go, and what they are like. They are not fragmented: what is longer than the MTU allows is cut.

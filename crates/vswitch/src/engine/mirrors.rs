@@ -1,8 +1,12 @@
 //! The interface of the switch's own that copies of mirrors pass. It is there before anything is mirrored, and goes after.
 
+use std::collections::BTreeMap;
+
 use super::run::Switching;
 use crate::Result;
 use crate::kernel::Program;
+use crate::kernel::layout::Mirrored;
+use crate::limits::MIRROR_DESTINATIONS;
 use crate::link::{MIRROR, leave_nothing};
 
 impl Switching {
@@ -31,5 +35,17 @@ impl Switching {
             self.links = self.netlink.all().await?;
         }
         Ok(())
+    }
+
+    /// What sessions that mirror now have done.
+    pub(super) fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>> {
+        let mut sessions: BTreeMap<u32, Mirrored> = BTreeMap::new();
+        let destinations = u32::try_from(MIRROR_DESTINATIONS).expect("is small");
+        for mirror in self.actual.extras.mirrors.keys() {
+            let done = self.kernel.mirrored(*mirror)?;
+            let sum = sessions.entry(mirror / destinations).or_default();
+            (sum.seen, sum.sent) = (sum.seen + done.seen, sum.sent + done.sent);
+        }
+        Ok(sessions)
     }
 }

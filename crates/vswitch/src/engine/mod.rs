@@ -9,8 +9,10 @@ mod discovery;
 mod ears;
 mod mirrors;
 mod queues;
+mod routed;
 mod run;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
 
@@ -20,7 +22,7 @@ use tokio::time::Instant;
 use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
-use crate::kernel::layout::Counters;
+use crate::kernel::layout::{Counters, Mirrored};
 use crate::limits::COMMANDS;
 use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
@@ -49,17 +51,18 @@ pub struct State {
     /// Who serves in the team of each port group.
     pub seats: crate::plan::Seats,
     /// The uplink that each port uses now; those that spread their traffic over several have none here.
-    pub uplinks: std::collections::BTreeMap<String, String>,
+    pub uplinks: BTreeMap<String, String>,
     /// VMkernel adapters, by device.
-    pub adapters: std::collections::BTreeMap<String, AdapterState>,
+    pub adapters: BTreeMap<String, AdapterState>,
     /// TCP/IP stacks that have adapters or trouble, and the default one.
-    pub stacks: std::collections::BTreeMap<StackName, StackState>,
+    pub stacks: BTreeMap<StackName, StackState>,
 }
 
 enum Command {
     Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
     Capture(Filter, oneshot::Sender<Result<Captures>>),
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
+    Mirrored(oneshot::Sender<Result<BTreeMap<u32, Mirrored>>>),
 }
 
 /// A running engine. Dropping it ends the thread; the data plane goes on.
@@ -120,6 +123,16 @@ impl Engine {
     pub async fn counters(&self, interface: &str) -> Result<Option<Counters>> {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Counters(interface.into(), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// What mirroring sessions have done, by their number: those that mirror now. Of several destinations it is the sum.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub async fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Mirrored(answer)).await?;
         result.await.map_err(|_| Error::Ended)?
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::captures::filled;
 use super::control::{Control, Wake};
 use super::queues::Queueing;
+use super::routed::Routed;
 use super::{Command, Options, State};
 use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
@@ -22,8 +23,8 @@ use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
-use crate::vmkernel::{self, Adapters};
+use crate::plan::{self, Actual, Extra, Links, Numbers, Seats, Step, difference};
+use crate::vmkernel::{self, Adapters, Routing};
 use crate::{Error, Result};
 
 /// How often all interfaces are looked at, in case an event was lost.
@@ -79,6 +80,9 @@ pub(super) struct Switching {
     trouble: Option<String>,
     publish: watch::Sender<State>,
     pub(super) queueing: Queueing,
+    /// Mirrors to addresses.
+    pub(super) routed: Routed,
+    pub(super) routing: Routing,
     pub(super) ring: Ring,
     pub(super) capturing: Capturing,
 }
@@ -98,6 +102,8 @@ impl Switching {
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
         let adapters = Adapters::open(&options.prefix, options.namespace.clone())?;
+        let routing =
+            Routing::open().map_err(|error| Error::Kernel { what: format!("open netlink: {error}") })?;
         let actual = kernel.read()?;
         let links = netlink.all().await?;
         // Ports keep the numbers under which they were counted.
@@ -120,6 +126,8 @@ impl Switching {
             trouble: None,
             publish: publish.state,
             queueing: Queueing::default(),
+            routed: Routed::default(),
+            routing,
             ring,
             capturing: Capturing::default(),
         };
@@ -146,6 +154,7 @@ impl Switching {
                     self.end_captures().await;
                     self.look().await;
                 }
+                () = self.routed.due() => self.follow_routes().await,
                 wake = self.control.next() => self.speak(wake).await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
@@ -169,7 +178,9 @@ impl Switching {
                 {
                     Ok(()) => {
                         self.adapters.declare(&declared);
+                        self.routed.declare(&declared.mirrors);
                         self.declared = vmkernel::with_ports(*declared);
+                        self.declared.mirrors = self.routed.sessions();
                         self.is_declared = true;
                         self.reconcile_all().await
                     }
@@ -182,6 +193,9 @@ impl Switching {
             }
             Command::Counters(interface, answer) => {
                 let _ = answer.send(self.counters(&interface));
+            }
+            Command::Mirrored(answer) => {
+                let _ = answer.send(self.mirrored());
             }
         }
     }
@@ -305,6 +319,11 @@ impl Switching {
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
+        if let Step::Extra(Extra::Mirror(number, Some(_))) = step
+            && !self.actual.extras.mirrors.contains_key(number)
+        {
+            self.kernel.clear_mirrored(*number)?;
+        }
         self.kernel.apply(step)?;
         self.actual.apply(step);
         Ok(())

@@ -108,6 +108,14 @@ impl Kernel {
         map.get(&mirror, 0).map_err(failed("mirrored_by"))
     }
 
+    /// Begins to count anew at a mirror that was not there.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn clear_mirrored(&mut self, mirror: u32) -> Result<()> {
+        self.array_mut("mirrored_by")?.set(mirror, Mirrored::default(), 0).map_err(failed("mirrored_by"))
+    }
+
     /// Frames that found no room in the ring, by the bit of a capture.
     ///
     /// # Errors

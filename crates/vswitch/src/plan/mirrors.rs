@@ -140,6 +140,8 @@ impl Scene<'_> {
                     .collect()
             }
             MirrorDestination::Address(to) => self.to_address(to, plain).into_iter().collect(),
+            // The engine has put what it found in its place, if it found something.
+            MirrorDestination::Routed { .. } => Vec::new(),
         }
     }
 

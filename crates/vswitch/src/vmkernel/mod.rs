@@ -9,6 +9,7 @@
 
 mod adapters;
 pub mod dhcp;
+mod hop;
 mod leases;
 mod names;
 mod namespace;
@@ -24,7 +25,9 @@ mod view;
 mod wanted;
 
 pub(crate) use adapters::Adapters;
+pub(crate) use hop::Hop;
 pub use names::port_interface;
+pub(crate) use netlink::Routing;
 pub use source::Source;
 pub use state::{AdapterState, StackState};
 pub use takeover::{Takeover, takeover};

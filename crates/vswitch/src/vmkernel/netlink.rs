@@ -36,7 +36,7 @@ pub(crate) type Refusal = String;
 /// A netlink socket, and the namespace that it was opened in.
 #[derive(Clone)]
 pub(crate) struct Routing {
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl Routing {
@@ -151,7 +151,7 @@ impl Routing {
         removed(self.handle.rule().del(rule_message(rule)).execute()).await
     }
 
-    async fn request(&self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {
+    pub(super) async fn request(&self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {
         let mut message = NetlinkMessage::from(message);
         message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
         let mut handle = self.handle.clone();
@@ -170,7 +170,9 @@ impl Routing {
     }
 }
 
-async fn dump<T>(stream: impl Stream<Item = Result<T, rtnetlink::Error>>) -> Result<Vec<T>, Refusal> {
+pub(super) async fn dump<T>(
+    stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
+) -> Result<Vec<T>, Refusal> {
     match timeout(NETLINK, stream.try_collect()).await {
         Ok(found) => found.map_err(|error| error.to_string()),
         Err(late) => Err(late.to_string()),

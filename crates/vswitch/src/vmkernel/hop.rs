@@ -1,0 +1,90 @@
+//! Where a TCP/IP stack would send what is for an address: the interface, and who gets it there.
+
+use std::net::Ipv4Addr;
+
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::netlink::{Refusal, Routing, dump};
+use crate::Mac;
+
+/// The first step towards an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hop {
+    /// Interface that it leaves by.
+    pub index: u32,
+    /// Address that it is sent from.
+    pub source: Ipv4Addr,
+    /// Of the destination, or of the router towards it; none while that is being asked for.
+    pub mac: Option<Mac>,
+}
+
+impl Routing {
+    /// The way to an address as of now, and has the stack ask for the MAC if that is unknown or old. None without a route.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub(crate) async fn hop(&self, to: Ipv4Addr) -> Result<Option<Hop>, Refusal> {
+        let asked = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build();
+        // An address without a route is an error of the kernel's, too; what matters is that there is no way.
+        let Ok(routes) = dump(self.handle.route().get(asked).execute()).await else { return Ok(None) };
+        let Some((index, source, next)) = routes.first().and_then(|route| first_step(route, to)) else {
+            return Ok(None);
+        };
+        let neighbours = dump(self.handle.neighbours().get().execute()).await?;
+        let mac = neighbours.iter().find_map(|neighbour| mac(neighbour, index, next));
+        self.use_neighbour(index, next).await?;
+        Ok(Some(Hop { index, source, mac }))
+    }
+
+    /// Has the stack do what it does before it sends to a neighbour: asks for its MAC, or whether it is still there.
+    async fn use_neighbour(&self, index: u32, address: Ipv4Addr) -> Result<(), Refusal> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.ifindex = index;
+        message.header.state = NeighbourState::None;
+        message.header.flags = NeighbourFlags::Use;
+        message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+        self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE).await
+    }
+}
+
+/// Interface, own address, and who is next; none for what does not leave the machine.
+fn first_step(route: &RouteMessage, to: Ipv4Addr) -> Option<(u32, Ipv4Addr, Ipv4Addr)> {
+    if route.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let (mut index, mut source, mut next) = (None, None, to);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(number) => index = Some(*number),
+            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = Some(*address),
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => next = *address,
+            _ => {}
+        }
+    }
+    Some((index?, source?, next))
+}
+
+fn mac(neighbour: &NeighbourMessage, index: u32, address: Ipv4Addr) -> Option<Mac> {
+    use NeighbourState as S;
+    let known =
+        matches!(neighbour.header.state, S::Reachable | S::Stale | S::Delay | S::Probe | S::Permanent);
+    if neighbour.header.ifindex != index || !known {
+        return None;
+    }
+    let (mut is_it, mut mac) = (false, None);
+    for attribute in &neighbour.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(found)) => is_it = *found == address,
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = bytes.as_slice().try_into().ok().map(Mac),
+            _ => {}
+        }
+    }
+    mac.filter(|_| is_it)
+}
