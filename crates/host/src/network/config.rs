@@ -8,6 +8,8 @@ use vswitch::declare::{
 use vswitch::vmkernel::Takeover;
 use vswitch::{Vlan, limits};
 
+use super::mirrors::NamedMirror;
+
 /// All of it. Small, so it is kept and changed whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkConfig {
@@ -16,6 +18,9 @@ pub(crate) struct NetworkConfig {
     pub(crate) adapters: Vec<Adapter>,
     #[serde(default)]
     pub(crate) stacks: Vec<Stack>,
+    /// Port mirroring sessions.
+    #[serde(default)]
+    pub(crate) mirrors: Vec<NamedMirror>,
 }
 
 /// A standard switch.
@@ -112,7 +117,7 @@ impl NetworkConfig {
             ports,
             adapters: self.adapters.clone(),
             stacks: self.stacks.clone(),
-            ..Declaration::default()
+            mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod change;
 mod config;
 mod fabric;
 mod hint;
+mod mirrors;
 mod ports;
 mod routes;
 mod show;

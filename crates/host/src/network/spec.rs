@@ -41,7 +41,7 @@ pub(crate) fn switch_name(name: &str) -> Result<(), Fault> {
     check_name(name, SWITCH_NAME, "vswitchName")
 }
 
-fn check_name(name: &str, most: usize, property: &str) -> Result<(), Fault> {
+pub(super) fn check_name(name: &str, most: usize, property: &str) -> Result<(), Fault> {
     if name.trim().is_empty() {
         return Err(invalid(property, "The name is empty"));
     }
