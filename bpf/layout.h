@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 5
+#define LAYOUT 6
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -178,7 +178,8 @@ struct shaper {
 /* Until when the bytes that have passed take up a rate. */
 struct bucket {
 	struct bpf_spin_lock lock;
-	__u32 reserved;
+	/* Frames that are in the queue. */
+	__u32 queued;
 	__u64 average_ns;
 	__u64 peak_ns;
 };

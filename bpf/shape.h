@@ -1,7 +1,8 @@
 /* Traffic shaping: the decision whether a frame is too much. Delaying what is early is left to queues, which an interface of the
- * switch's own has (`from_queue` runs at its other end); without it the same decision is a policer. A bucket is kept as the time until which the bytes that have passed take up the rate: a frame passes while that
- * time is no further ahead than the burst, and then moves it by what it costs. So a frame of 64 kB that is still to be
- * cut passes like any other, and whatever follows pays for it. */
+ * switch's own has (`from_queue` runs at its other end); without it the same decision is a policer. A bucket is kept as the
+ * time until which the bytes that have passed take up the rate: a frame passes while that time is no further ahead than the
+ * burst, and then moves it by what it costs. So a frame of 64 kB that is still to be cut passes like any other, and whatever
+ * follows pays for it. A port that is below its rates goes past the queue, unless something of it is still in there. */
 #ifndef ESFERA_SHAPE_H
 #define ESFERA_SHAPE_H
 
@@ -22,6 +23,11 @@ static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 	return bytes;
 }
 
+/* A frame is not early if the frames before it have taken up a rate for no longer than this from now. */
+#define NOT_EARLY_NS 100000
+/* The count of a queue is wrong if it is not empty so long after all of it should have left: frames were lost in it. */
+#define QUEUE_LOST_NS 10000000000ULL
+
 struct shaping {
 	/* Not even the queue takes the frame. */
 	bool is_over;
@@ -38,7 +44,7 @@ static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number,
 	__u32 place = 2 * number + way;
 	struct shaper *shaper = bpf_map_lookup_elem(&shapers, &key);
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
-	__u64 now, bytes, average_cost, peak_cost, average_limit, peak_limit;
+	__u64 now, bytes, average_cost, peak_cost, average_limit, peak_limit, ahead;
 	struct shaping shaping = { .place = place };
 
 	if (!shaper || !bucket)
@@ -52,12 +58,31 @@ static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number,
 	bpf_spin_lock(&bucket->lock);
 	shaping.is_over = bucket->average_ns > average_limit || bucket->peak_ns > peak_limit;
 	if (!shaping.is_over) {
+		ahead = bucket->average_ns > bucket->peak_ns ? bucket->average_ns : bucket->peak_ns;
+		if (ahead + QUEUE_LOST_NS < now)
+			bucket->queued = 0;
+		if (shaper->queue && (bucket->queued || ahead > now + NOT_EARLY_NS)) {
+			shaping.queue = shaper->queue;
+			bucket->queued++;
+		}
 		bucket->average_ns = (bucket->average_ns > now ? bucket->average_ns : now) + average_cost;
 		bucket->peak_ns = (bucket->peak_ns > now ? bucket->peak_ns : now) + peak_cost;
 	}
 	bpf_spin_unlock(&bucket->lock);
-	shaping.queue = shaper->queue;
 	return shaping;
+}
+
+/* Counts a frame that has left its queue. */
+static __always_inline void dequeued(__u32 place)
+{
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
+
+	if (!bucket)
+		return;
+	bpf_spin_lock(&bucket->lock);
+	if (bucket->queued)
+		bucket->queued--;
+	bpf_spin_unlock(&bucket->lock);
 }
 
 /* Marks a frame for its queue. */

@@ -147,6 +147,7 @@ int from_queue(struct __sk_buff *skb)
 
 	if ((skb->mark & MARK_KIND) != MARK_QUEUED)
 		return TC_ACT_SHOT;
+	dequeued(place);
 	shaper = bpf_map_lookup_elem(&shapers, &key);
 	if (!shaper)
 		return TC_ACT_SHOT;

@@ -20,6 +20,11 @@ from pathlib import Path
 from bench import ESFERA, figure, median, note
 
 PORTS = (2, 100, 1000)
+# All policies that cost something, and each alone; crates/vswitch/examples/bench_switch.rs says what the words mean.
+ALL = "strict,vlan,iphash,shaped"
+EACH = ("strict", "vlan", "iphash", "shaped", "captured", "mirrored", "mirrored-short")
+# Ports of the measures of each policy: the two guests', and where mirrors send copies to.
+EACH_PORTS = 3
 # In user space each port is a thread's socket; with more of them it measures something else.
 OVS_PORTS = 100
 ROUNDS = 5
@@ -130,18 +135,25 @@ def bridge(stack, ports, room):
     return net
 
 
-def ours(stack, ports, room, *more):
-    name = "strict" if more else "ours"
+def ours(stack, ports, room, policies="-"):
+    name = NAMES.get(policies, policies)
     net = Net(name, stack, f"{name}{ports}")
     net.plug(ports)
     pins = room / f"{name}{ports}"
     stack.callback(subprocess.run, ["umount", str(pins)], check=False, capture_output=True)
-    net.start([SWITCH, net.namespaces["sw"], pins, ports, *more], "ready")
+    net.start([SWITCH, net.namespaces["sw"], pins, ports, policies], "ready")
     return net
 
 
-def strict(stack, ports, room):
-    return ours(stack, ports, room, "strict")
+NAMES = {"-": "ours", ALL: "strictest"}
+
+
+def strictest(stack, ports, room):
+    return ours(stack, ports, room, ALL)
+
+
+def with_policy(word):
+    return lambda stack, ports, room: ours(stack, ports, room, word)
 
 
 def ovs(stack, ports, room):
@@ -243,14 +255,14 @@ def beside_each_other(ports, kinds, room):
                 if number:  # The first one warms up.
                     seen[net.name].append(figures)
     medians = {name: [median(column) for column in zip(*rounds)] for name, rounds in seen.items()}
-    tell(ports, medians)
+    for name, (packet, answer, tcp) in medians.items():
+        note(f"{ports} ports, {name}: {packet:.0f} ns a packet, {answer:.1f} us an answer, {tcp:.2f} Gbit/s")
+    return medians
 
 
 def tell(ports, medians):
-    for name, (packet, answer, tcp) in medians.items():
-        note(f"{ports} ports, {name}: {packet:.0f} ns a packet, {answer:.1f} us an answer, {tcp:.2f} Gbit/s")
-    label = {"ours": f"{ports} ports", "strict": f"{ports} ports, policies on"}
-    for name in ("ours", "strict"):
+    label = {"ours": f"{ports} ports", "strictest": f"{ports} ports, policies on"}
+    for name in ("ours", "strictest"):
         packet, answer, tcp = medians[name]
         bridge = medians["bridge"]
         figure(f"CPU of a packet, {label[name]}", packet, "ns", f"<= {0.9 * bridge[0]:.0f}", "the bridge", bridge[0])
@@ -263,6 +275,15 @@ def tell(ports, medians):
             figure("TCP", tcp, "Gbit/s", "", "Open vSwitch", medians["ovs"][2])
 
 
+def tell_each(medians):
+    """What each policy costs on top of none."""
+    for name in EACH:
+        packet, _, tcp = medians[name]
+        figure(f"CPU of a packet, {name}", packet, "ns", "", "no policy", medians["ours"][0])
+        figure("the same", packet, "ns", "", "the bridge", medians["bridge"][0])
+        figure(f"TCP, {name}", tcp, "Gbit/s", "", "no policy", medians["ours"][2])
+
+
 def failover(ports, room):
     """From the moment when an uplink's cable is cut until the maps say the other one."""
     with contextlib.ExitStack() as stack:
@@ -273,7 +294,7 @@ def failover(ports, room):
         net.batch("b", ["link set w0 up", "link set w1 up"])
         pins = room / f"failover{ports}"
         stack.callback(subprocess.run, ["umount", str(pins)], check=False, capture_output=True)
-        switch = net.start([SWITCH, net.namespaces["sw"], pins, ports, "up0", "up1"], "ready")
+        switch = net.start([SWITCH, net.namespaces["sw"], pins, ports, "-", "up0", "up1"], "ready")
         cutter = net.start(["ip", "-n", net.namespaces["b"], "-batch", "-"], None)
         times = []
 
@@ -312,9 +333,11 @@ def main():
         note("Open vSwitch cannot be installed, so it is not measured")
     with tempfile.TemporaryDirectory(prefix="esf-bench-") as room:
         for ports in PORTS:
-            kinds = [veth, bridge, ours, strict] + [ovs] * (with_ovs and ports <= OVS_PORTS)
-            beside_each_other(ports, kinds, Path(room))
+            kinds = [veth, bridge, ours, strictest] + [ovs] * (with_ovs and ports <= OVS_PORTS)
+            tell(ports, beside_each_other(ports, kinds, Path(room)))
             failover(ports, Path(room))
+        kinds = [bridge, ours] + [with_policy(word) for word in EACH]
+        tell_each(beside_each_other(EACH_PORTS, kinds, Path(room)))
 
 
 if __name__ == "__main__":

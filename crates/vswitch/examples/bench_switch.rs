@@ -1,30 +1,66 @@
-//! A switch for `cargo xtask bench net`: `bench_switch NAMESPACE PINS PORTS [strict] [UPLINK…]`. Its ports are the interfaces `p0`,
-//! `p1`, … of the network namespace, with the MAC addresses 02:00:00:00:00:00 and onwards. Says `ready`, then each time
-//! which uplink port `p0` uses; ends when its standard input does.
+//! A switch for `cargo xtask bench net`: `bench_switch NAMESPACE PINS PORTS POLICIES [UPLINK…]`. Its ports are the interfaces `p0`,
+//! `p1`, … of the network namespace, with the MAC addresses 02:00:00:00:00:00 and onwards. Policies are words with commas between
+//! them, or `-` for none. Says `ready`, then each time which uplink port `p0` uses; ends when its standard input does.
 
 use std::io::Read;
 use std::path::PathBuf;
 
+use vswitch::capture::{Filter, Point};
 use vswitch::declare::{
-    Balancing, Declaration, Override, Policy, Port, PortGroup, Security, Switch, Teaming,
+    Balancing, Declaration, MirrorDestination, MirrorSession, MirrorSource, Override, Policy, Port,
+    PortGroup, Security, Shaping, Switch, Teaming,
 };
 use vswitch::discovery::System;
-use vswitch::{Engine, Mac, Options, Vlan};
+use vswitch::{Engine, Mac, Options, Vlan, limits};
 
 type Error = Box<dyn std::error::Error>;
 
 const MTU: u32 = 1500;
-/// With this word, guests may do nothing that a policy can forbid.
-const STRICT: &str = "strict";
+/// What ports are shaped to: more than they send, so that it is decided on each packet and none waits.
+const RATE: u64 = limits::MAX_RATE;
+const BURST: u64 = 1 << 30;
+const VLAN: i32 = 10;
+/// Policies, and what they turn on.
+const WORDS: [&str; 7] = [
+    // Guests may do nothing that a policy can forbid.
+    "strict",
+    // All ports are in a VLAN.
+    "vlan",
+    // The uplink follows from the IP addresses of each packet.
+    "iphash",
+    // What all ports send and get has a rate that is never reached.
+    "shaped",
+    // What port p0 sends is copied to the last one, whole or its first 60 bytes.
+    "mirrored",
+    "mirrored-short",
+    // Somebody looks at the first 64 bytes of what p0 sends.
+    "captured",
+];
+
+/// Which of them are on.
+struct Policies(Vec<String>);
+
+impl Policies {
+    fn read(words: &str) -> Result<Self, Error> {
+        let words: Vec<String> = words.split(',').filter(|word| *word != "-").map(str::to_owned).collect();
+        match words.iter().find(|word| !WORDS.contains(&word.as_str())) {
+            Some(unknown) => Err(format!("{unknown}: there are {}", WORDS.join(", ")).into()),
+            None => Ok(Self(words)),
+        }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|known| known == word)
+    }
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [namespace, pins, ports, more @ ..] = arguments.as_slice() else {
-        return Err("usage: bench_switch NAMESPACE PINS PORTS [strict] [UPLINK...]".into());
+    let [namespace, pins, ports, policies, uplinks @ ..] = arguments.as_slice() else {
+        return Err("usage: bench_switch NAMESPACE PINS PORTS POLICIES [UPLINK...]".into());
     };
-    let strict = more.first().is_some_and(|word| word == STRICT);
-    let uplinks = more[usize::from(strict)..].to_vec();
+    let policies = Policies::read(policies)?;
     let options = Options {
         pins: pins.into(),
         namespace: Some(PathBuf::from("/run/netns").join(namespace)),
@@ -33,7 +69,12 @@ async fn main() -> Result<(), Error> {
         without_tcx: false,
     };
     let engine = Engine::start(options).await?;
-    engine.declare(declaration(ports.parse()?, strict, uplinks)).await?;
+    engine.declare(declaration(ports.parse()?, &policies, uplinks.to_vec())).await?;
+    let filter = Filter { interfaces: vec!["p0".into()], points: [Point::FromPort].into(), length: 64 };
+    let mut frames = match policies.has("captured") {
+        true => Some(engine.capture(filter).await?),
+        false => None,
+    };
     println!("ready");
     let mut state = engine.state();
     let (ended, end) = tokio::sync::oneshot::channel();
@@ -54,20 +95,32 @@ async fn main() -> Result<(), Error> {
             }
         }
     };
+    let look = async {
+        while let Some(frames) = &mut frames {
+            if frames.next().await.is_none() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
+        () = look => Ok(()),
         () = tell => Err("the engine has ended".into()),
         _ = end => Ok(()),
     }
 }
 
-fn declaration(ports: u16, strict: bool, uplinks: Vec<String>) -> Declaration {
-    let security = match strict {
+fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declaration {
+    let security = match policies.has("strict") {
         true => Security { promiscuous: false, mac_changes: false, forged_transmits: false },
         false => Security::default(),
     };
-    let balancing = Balancing::Explicit;
+    let balancing = if policies.has("iphash") { Balancing::IpHash } else { Balancing::Explicit };
     let teaming = Teaming { balancing, active: uplinks.clone(), ..Teaming::default() };
-    let group = PortGroup { number: 1, name: "pg1".into(), vlan: Vlan::None, policy: Override::default() };
+    let shaping = Shaping { enabled: policies.has("shaped"), average: RATE, peak: RATE, burst: BURST };
+    let policy = Policy { security, teaming, outbound: shaping, inbound: shaping };
+    let vlan = Vlan::try_from(if policies.has("vlan") { VLAN } else { 0 }).expect("is a VLAN");
+    let group = PortGroup { number: 1, name: "pg1".into(), vlan, policy: Override::default() };
     let port = |number: u16| {
         let [high, low] = number.to_be_bytes();
         Port {
@@ -78,14 +131,29 @@ fn declaration(ports: u16, strict: bool, uplinks: Vec<String>) -> Declaration {
             blocked: false,
         }
     };
+    let short = policies.has("mirrored-short");
+    let mirror = MirrorSession {
+        number: 0,
+        source: MirrorSource::Ports { transmitted: vec!["p0".into()], received: Vec::new() },
+        destination: MirrorDestination::Ports { interfaces: vec![format!("p{}", ports - 1)], vlan: None },
+        every: 1,
+        length: short.then_some(limits::MIRROR_LENGTH),
+        strip_vlan: true,
+        normal_traffic: true,
+    };
     let switch = Switch {
         number: 1,
         name: "vSwitch0".into(),
         mtu: MTU,
         uplinks,
         discovery: None,
-        policy: Policy { security, teaming, ..Policy::default() },
+        policy,
         port_groups: vec![group],
     };
-    Declaration { switches: vec![switch], ports: (0..ports).map(port).collect(), ..Declaration::default() }
+    Declaration {
+        switches: vec![switch],
+        ports: (0..ports).map(port).collect(),
+        mirrors: Some(mirror).into_iter().filter(|_| short || policies.has("mirrored")).collect(),
+        ..Declaration::default()
+    }
 }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -383,7 +383,8 @@ impl Captured {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
     pub lock: u32,
-    pub reserved: u32,
+    /// Frames that are in the queue.
+    pub queued: u32,
     pub average_ns: u64,
     pub peak_ns: u64,
 }
@@ -461,7 +462,7 @@ mod tests {
         fields!(c, WayKey, "struct way_key": number, way);
         fields!(c, Shaper, "struct shaper": average_cost, average_ahead_ns, peak_cost,
             peak_ahead_ns, queue, ifindex);
-        fields!(c, Bucket, "struct bucket": lock, reserved, average_ns, peak_ns);
+        fields!(c, Bucket, "struct bucket": lock, queued, average_ns, peak_ns);
         fields!(c, SourceKey, "struct source_key": of, vlan, way);
         fields!(c, Copies, "struct copies": ifindex, count, mirror);
         fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,

@@ -343,16 +343,32 @@ fn what_is_too_much_for_a_target_is_its_drop() {
 }
 
 #[test]
-fn what_waits_in_a_queue_is_counted_at_once_and_goes_on_from_there() {
+fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    bench.apply(shaper(WAY_FROM, 1, 70));
-    assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
-    let counted = |bench: &Bench, number| bench.kernel.counters(number).unwrap();
-    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 0));
-    assert_eq!(bench.run(Program::FromQueue, &frame(OTHER, OWN, IPV4)), SHOT, "without a mark");
-    let mark = MARK_QUEUED | plan::place(WayKey { number: 1, way: WAY_FROM });
-    assert_eq!(bench.run_marked(Program::FromQueue, &frame(OTHER, OWN, IPV4), mark), REDIRECT);
-    assert_eq!((counted(&bench, 1).from_packets, counted(&bench, 2).to_packets), (1, 1));
+    // A frame takes some 60 ms.
+    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, ..slow(70) };
+    let key = WayKey { number: 1, way: WAY_FROM };
+    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..shaper })))));
+    let sent = frame(OTHER, OWN, IPV4);
+    let counted = |bench: &Bench| {
+        [1, 2].map(|number| bench.kernel.counters(number).unwrap()).map(|it| (it.from_packets, it.to_packets))
+    };
+    let send = |bench: &mut Bench| {
+        assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT);
+        counted(bench)
+    };
+    assert_eq!(send(&mut bench), [(1, 0), (0, 1)], "the first passes at once");
+    assert_eq!(send(&mut bench), [(2, 0), (0, 1)], "the second is early");
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    assert_eq!(send(&mut bench), [(3, 0), (0, 1)], "the third is not, but the second has not left yet");
+    assert_eq!(bench.run(Program::FromQueue, &sent), SHOT, "without a mark");
+    let mark = MARK_QUEUED | plan::place(key);
+    for to in [2, 3] {
+        assert_eq!(bench.run_marked(Program::FromQueue, &sent, mark), REDIRECT);
+        assert_eq!(counted(&bench), [(3, 0), (0, to)]);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    assert_eq!(send(&mut bench), [(4, 0), (0, 4)], "the queue is empty");
 }
 
 /// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.
