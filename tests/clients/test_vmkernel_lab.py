@@ -1,4 +1,5 @@
 """VMkernel adapters, fail-over between uplinks, and a host that starts again: the lab's network as its segment sees it."""
+import json
 import os
 import re
 
@@ -141,10 +142,10 @@ def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segm
     a, b = guests
     host, network = network_of(lab)
     spec = find(host.config.network.vswitch, "vSwitch0").spec
-    spec.bridge = bond("uplink0", "uplink1")
+    spec.bridge = bond("vmnic0", "vmnic1")
     spec.policy.nicTeaming.policy = "failover_explicit"
     spec.policy.nicTeaming.rollingOrder = False
-    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["uplink0"], standbyNic=["uplink1"])
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic0"], standbyNic=["vmnic1"])
     network.UpdateVirtualSwitch("vSwitch0", spec)
     pinging = Pinging(a, segment.ADDRESS)
     wait_for(lambda: segment.port_of(a.mac) == "h1")
@@ -153,14 +154,22 @@ def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segm
         wait_for(lambda: segment.port_of(a.mac) == "h1-1")
         assert a.reaches(segment.ADDRESS) and b.reaches(a.address) and b.reaches(segment.ADDRESS)
         network = network_of(lab)[1]
-        wait_for(lambda: find_card(network, "uplink0").linkSpeed is None)
-        assert find_card(network, "uplink1").linkSpeed is not None
+        wait_for(lambda: find_card(network, "vmnic0").linkSpeed is None)
+        assert find_card(network, "vmnic1").linkSpeed is not None
     finally:
         segment.set_cable(0, 0, plugged=True)
     wait_for(lambda: segment.port_of(a.mac) == "h1")
     assert a.reaches(segment.ADDRESS)
-    wait_for(lambda: find_card(network, "uplink0").linkSpeed is not None)
+    wait_for(lambda: find_card(network, "vmnic0").linkSpeed is not None)
     pinging.lost()
+
+
+def test_cards_have_the_names_that_clients_expect_and_linux_knows_them_too(lab, segment):
+    for at, namespace in enumerate(segment.hosts):
+        assert [card.device for card in network_of(lab, at)[1].networkInfo.pnic] == ["vmnic0", "vmnic1"]
+        for number in (0, 1):
+            link, = json.loads(run_in(namespace, "ip", "-json", "link", "show", "dev", f"vmnic{number}"))
+            assert link["ifname"] == f"uplink{number}"
 
 
 def find_card(network, device):
@@ -174,7 +183,7 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
         try:
             lab = Lab(daemon.wait_ready(300))
             host, network = network_of(lab)
-            network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("uplink1")))
+            network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("vmnic1")))
             network.AddPortGroup(group("Kept", 20, "vSwitch1"))
             network.AddVirtualNic("Kept", adapter(ADDRESS))
             network.AddVirtualNic("Kept", adapter(OTHER_ADDRESS, netStackInstanceKey="vmotion"))

@@ -4,20 +4,15 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use common::{Client, Site, small};
 use host::engine::Processors;
-use host::network::{Fabric, FabricError, NetworkOptions, Nic};
+use host::network::{NetworkOptions, NoFabric};
 use qemu::RunState;
 use qemu::qmp::command;
 use rustix::process::{Pid, Signal, kill_process};
 use vim::{MoRef, call, field, prop, vim};
-use vswitch::capture::{Captures, Filter};
-use vswitch::declare::Declaration;
-use vswitch::kernel::layout::Counters;
 
 /// Changes what the register says of a machine.
 async fn note(c: &common::Client, vm: &MoRef, key: &str, value: serde_json::Value) {
@@ -71,42 +66,6 @@ async fn qemu_a_machine_whose_daemon_died_while_it_was_suspended_goes_on() {
     c.power_off(&vm).await.unwrap();
 }
 
-/// Connects nothing, and remembers the interfaces of the ports that were declared last.
-#[derive(Default)]
-struct Ports(Mutex<BTreeSet<String>>);
-
-#[async_trait]
-impl Fabric for Ports {
-    fn nics(&self) -> Vec<Nic> {
-        Vec::new()
-    }
-    async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
-        *self.0.lock().unwrap() = declaration.ports.into_iter().map(|port| port.interface).collect();
-        Ok(())
-    }
-    async fn make_tap(&self, _: &str, _: Option<u32>) -> Result<bool, FabricError> {
-        Ok(false)
-    }
-    async fn remove_tap(&self, _: &str) -> Result<(), FabricError> {
-        Ok(())
-    }
-    fn taps(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn seen(&self) -> vswitch::State {
-        vswitch::State::default()
-    }
-    async fn counters(&self, _: &str) -> Option<Counters> {
-        None
-    }
-    async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
-        Err(FabricError::new("there are no frames"))
-    }
-    async fn changed(&self) {
-        std::future::pending().await
-    }
-}
-
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -144,14 +103,15 @@ async fn qemu_a_machine_that_does_not_answer_a_new_daemon_is_on_keeps_its_port_a
     let site = Site::new();
     let (vm, pid) = left_running(&site).await;
     signal(pid, Signal::STOP);
-    let ports = Arc::new(Ports::default());
+    let fabric = Arc::new(NoFabric::new(2));
     let network = || NetworkOptions {
-        fabric: ports.clone(),
+        fabric: fabric.clone(),
         ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()])
     };
     let c = Client::of(site.open_host_with(network).await);
     assert_eq!((c.power(&vm), connection(&c, &vm)), ("poweredOn", "disconnected"));
-    assert_eq!(*ports.0.lock().unwrap(), [format!("vm{}n0", vm.id())].into());
+    let ports: Vec<_> = fabric.declared().ports.into_iter().map(|port| port.interface).collect();
+    assert_eq!(ports, [format!("vm{}n0", vm.id())]);
 
     let refused = |result: Result<_, vim::Fault>| result.unwrap_err().type_name();
     assert_eq!(refused(c.power_on(&vm).await), "InvalidPowerState");

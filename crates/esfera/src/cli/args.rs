@@ -162,11 +162,11 @@ pub struct HostArgs {
     /// A datastore: NAME=DIRECTORY; may be repeated
     #[arg(long, value_parser = name_and_directory)]
     pub datastore: Vec<(String, PathBuf)>,
-    /// Network card that becomes an uplink of vSwitch0 when the host starts for the first time; may be repeated
-    #[arg(long, value_name = "INTERFACE")]
+    /// Network card, by its interface or its name vmnicN, that becomes an uplink of vSwitch0 when the host starts for the first time; may be repeated
+    #[arg(long, value_name = "NIC")]
     pub uplink: Vec<String>,
-    /// Interface that counts as a network card although it is a virtual one; may be repeated
-    #[arg(long, value_name = "INTERFACE")]
+    /// Interface, or its name vmnicN, that counts as a network card although it is a virtual one; may be repeated
+    #[arg(long, value_name = "NIC")]
     pub nic: Vec<String>,
     /// Where the virtual switch outlives the daemon: a directory of a BPF file system, mounted if it is none
     #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]

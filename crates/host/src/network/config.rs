@@ -105,6 +105,13 @@ impl NetworkConfig {
         (1..).find(|number| !used(number)).expect("there are fewer switches than numbers")
     }
 
+    /// Does something with each name of an uplink.
+    pub(super) fn each_uplink(&mut self, mut change: impl FnMut(&mut String)) {
+        for switch in &mut self.switches {
+            each_uplink(&mut switch.declared, |list| list.iter_mut().for_each(&mut change));
+        }
+    }
+
     /// What is declared with these ports.
     pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
         Declaration {
@@ -148,6 +155,20 @@ impl StandardSwitch {
                 keep(active);
                 keep(standby);
             }
+        }
+    }
+}
+
+/// Does something with each list of uplinks of a switch.
+pub(super) fn each_uplink(switch: &mut declare::Switch, mut change: impl FnMut(&mut Vec<String>)) {
+    change(&mut switch.uplinks);
+    let Teaming { active, standby, .. } = &mut switch.policy.teaming;
+    change(active);
+    change(standby);
+    for group in &mut switch.port_groups {
+        if let Some((active, standby)) = &mut group.policy.order {
+            change(active);
+            change(standby);
         }
     }
 }
