@@ -2,13 +2,14 @@
 import json
 import os
 import re
+import subprocess
 
 import pytest
 from pyVmomi import vim, vmodl
 
 from conftest import Daemon, Lab, open_directory
 from segment import Segment, run_in
-from test_faults import kill_and_wait_for_restart
+from test_faults import daemon_pid, kill_and_wait_for_restart
 from test_network import bond, find, group
 from test_network_lab import Pinging, declared, guests, home, network_itself, network_of, plain, segment  # noqa: F401 (fixtures)
 from test_pyvmomi_lab import wait_for
@@ -176,6 +177,17 @@ def find_card(network, device):
     return next(card for card in network.networkInfo.pnic if card.device == device)
 
 
+NAMED = ["search lab.example example", "nameserver 10.77.0.1", "nameserver fd00::1"]
+
+
+def names_of(lab, directory):
+    """What the first host's machine calls itself, and what its resolver's file says."""
+    command = ["nsenter", "--uts", "--target", str(daemon_pid(lab, "host1")), "uname", "-n"]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    file = directory / "data/host1/resolv.conf"
+    return name, file.read_text().splitlines()[1:] if file.exists() else None
+
+
 def test_a_host_that_starts_again_has_the_network_that_was_declared():
     with open_directory() as directory:
         start = ("lab", "--name", f"t{os.getpid()}r", "--data", str(directory / "data"), "--listen", "127.0.0.1:0", "--no-vm")
@@ -189,9 +201,19 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
             network.AddVirtualNic("Kept", adapter(OTHER_ADDRESS, netStackInstanceKey="vmotion"))
             network.RemovePortGroup("VM Network")
             host.configManager.virtualNicManager.SelectVnicForNicType("vSphereReplication", "vmk1")
+            own, machine = host.config.network.dnsConfig.hostName, names_of(lab, directory)
+            assert machine == (own, None)
+            named = vim.host.DnsConfig(dhcp=False, hostName="esx1", domainName="lab.example", address=["10.77.0.1", "fd00::1"],
+                                       searchDomain=["lab.example", "example"])
+            with pytest.raises(vmodl.fault.InvalidArgument):
+                network.UpdateDnsConfig(vim.host.DnsConfig(dhcp=False, hostName="esx 1", domainName=""))
+            network.UpdateDnsConfig(named)
+            assert str(network.dnsConfig) == str(host.config.network.dnsConfig) == str(named)
+            assert names_of(lab, directory) == ("esx1", NAMED) and os.uname().nodename != "esx1"
             before = plain(declared(host))
         finally:
             daemon.stop()
+        os.remove(directory / "data/host1/resolv.conf")
         left = [name for name in os.listdir("/run/netns") if re.match(f"esf-t{os.getpid()}r-", name)]
         assert left == [] and not os.path.exists(lab.ready["runtime"]), "a lab leaves nothing"
         daemon = Daemon(directory, *start)
@@ -199,6 +221,7 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
             lab = Lab(daemon.wait_ready(300))
             host, network = network_of(lab)
             wait_for(lambda: plain(declared(host)) == before)
+            assert names_of(lab, directory) == ("esx1", NAMED) and str(host.config.network.dnsConfig) == str(named)
             chosen = host.configManager.virtualNicManager.QueryNetConfig("vSphereReplication")
             assert [nic.device for nic in chosen.candidateVnic if nic.key in chosen.selectedVnic] == ["vmk1"]
             segment = Segment(lab)

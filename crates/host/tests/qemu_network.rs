@@ -93,7 +93,7 @@ fn taps() -> usize {
 /// ends with it.
 async fn fabric() -> Arc<Switched> {
     let pins = Path::new("/sys/fs/bpf");
-    Arc::new(Switched::start(pins.into(), "tst", "host1").await.unwrap())
+    Arc::new(Switched::start(pins.into(), "tst", "host1", "/nonexistent/resolv.conf".into()).await.unwrap())
 }
 
 fn options(fabric: Arc<Switched>) -> NetworkOptions {

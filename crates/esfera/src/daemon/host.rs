@@ -66,7 +66,7 @@ fn name(args: &HostArgs) -> String {
 }
 
 async fn network(args: &HostArgs) -> Result<NetworkOptions> {
-    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, &name(args)).await?;
+    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, &name(args), args.resolv_conf.clone()).await?;
     Ok(NetworkOptions {
         fabric: Arc::new(fabric),
         prefix: TAP_PREFIX.into(),

@@ -121,12 +121,13 @@ pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command
 
 /// A command that will run in a namespace and whose own namespaces stay, as on a host of its own. `ip netns exec` gives a
 /// program mounts of its own, all of them, so what it mounts below `/run/netns` nobody else sees, and it ends with it.
-/// Here only `/sys` is its own, which has to show the interfaces of the namespace.
+/// Here only `/sys` is its own, which has to show the interfaces of the namespace, and the name of the machine, which a host
+/// may change.
 pub fn as_host(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     const SYS: &str = "mount --make-rprivate /sys && mount -t sysfs sysfs /sys && exec \"$@\"";
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", namespace_file(name).display()));
-    command.args(["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", SYS, "sh"]);
+    command.args(["unshare", "--uts", "--mount", "--propagation", "unchanged", "sh", "-c", SYS, "sh"]);
     command.arg(program).stdin(Stdio::null());
     command
 }

@@ -8,6 +8,9 @@ use vswitch::declare::{
 use vswitch::vmkernel::Takeover;
 use vswitch::{Vlan, limits};
 
+use super::dns::Names;
+use super::routes::default_stack;
+
 /// All of it. Small, so it is kept and changed whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NetworkConfig {
@@ -16,6 +19,9 @@ pub(crate) struct NetworkConfig {
     pub(crate) adapters: Vec<Adapter>,
     #[serde(default)]
     pub(crate) stacks: Vec<Stack>,
+    /// What a client has said of names; none leaves them to the machine.
+    #[serde(default)]
+    pub(crate) names: Option<Names>,
 }
 
 /// A standard switch.
@@ -114,11 +120,15 @@ impl NetworkConfig {
 
     /// What is declared with these ports.
     pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
+        let mut stacks = self.stacks.clone();
+        if let Some(names) = &self.names {
+            default_stack(&mut stacks).dns = names.given.clone();
+        }
         Declaration {
             switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
             ports,
             adapters: self.adapters.clone(),
-            stacks: self.stacks.clone(),
+            stacks,
             ..Declaration::default()
         }
     }

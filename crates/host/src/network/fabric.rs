@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use vswitch::State;
 use vswitch::capture::{Captured, Filter};
-use vswitch::declare::Declaration;
+use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
 use vswitch::vmkernel::Takeover;
@@ -75,6 +75,16 @@ pub trait Fabric: Send + Sync {
     /// What a card has that is to become an uplink, for an adapter to take over; none where there is nothing to be had.
     async fn takeover(&self, _nic: &str) -> Result<Option<Takeover>, FabricError> {
         Ok(None)
+    }
+
+    /// What the machine calls itself, and whom it asks for names.
+    fn names(&self) -> Dns {
+        Dns::default()
+    }
+
+    /// Gives the machine this name, and these to ask.
+    async fn resolve(&self, _names: &Dns) -> Result<(), FabricError> {
+        Ok(())
     }
 
     /// Makes this the state of the network.

@@ -6,6 +6,7 @@ mod captured;
 mod cards;
 mod change;
 mod config;
+mod dns;
 mod fabric;
 mod hint;
 mod named;
@@ -84,6 +85,8 @@ struct Held {
     ports: Ports,
     /// What was wrong when the network was declared last.
     trouble: Option<FabricError>,
+    /// What was wrong when the machine was told its name and whom to ask.
+    nameless: Option<FabricError>,
 }
 
 impl HostNetwork {
@@ -128,6 +131,7 @@ impl HostNetwork {
                 config: config.clone(),
                 ports: Ports::new(),
                 trouble: None,
+                nameless: None,
             }),
             showing: std::sync::Mutex::default(),
             current: RwLock::new(config),
@@ -176,23 +180,36 @@ impl HostNetwork {
         let declare = async |config: &NetworkConfig, ports: &Ports| {
             self.fabric.declare(config.declaration(ports::declared(config, ports))).await
         };
+        let renamed = next.names != held.config.names;
         let applied = match declare(&next, &held.ports).await {
             Ok(()) => {
                 held.trouble = None;
-                self.keep(&next).await
+                Ok(())
             }
             // What was wrong before keeps nobody from changing something else, or from mending it in two steps.
             Err(error) if held.trouble.as_ref() == Some(&error) => {
                 tracing::warn!(%error, "the network is not as it was declared");
-                self.keep(&next).await
+                Ok(())
             }
+            Err(error) => Err(error),
+        };
+        let applied = match applied {
+            Ok(()) if renamed => self.name(&next).await,
+            applied => applied,
+        };
+        let kept = match applied {
+            Ok(()) => self.keep(&next).await,
             Err(error) => {
                 tracing::error!(%error, "a change of the network was refused");
                 Err(fault!(HostConfigFault {}, "The network cannot be changed so: {error}"))
             }
         };
-        if let Err(fault) = applied {
-            if let Err(error) = declare(&held.config, &held.ports).await {
+        if let Err(fault) = kept {
+            let mut undone = declare(&held.config, &held.ports).await;
+            if renamed {
+                undone = undone.and(self.name(&held.config).await);
+            }
+            if let Err(error) = undone {
                 tracing::error!(%error, "the network is not as it was before a change that failed");
             }
             return Err(fault);
@@ -200,6 +217,24 @@ impl HostNetwork {
         held.config = next.clone();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
+    }
+
+    /// Sees to it that the machine has the name and asks those that were said, or that a lease says now.
+    pub(crate) async fn resolve(&self) {
+        let mut held = self.held.lock().await;
+        let failed = self.name(&held.config).await.err();
+        if let Some(error) = failed.as_ref().filter(|error| held.nameless.as_ref() != Some(error)) {
+            tracing::warn!(%error, "names are not as they were asked for");
+        }
+        held.nameless = failed;
+    }
+
+    async fn name(&self, config: &NetworkConfig) -> Result<(), FabricError> {
+        let names = config.names.as_ref().and_then(|said| said.effective(&self.fabric.seen()));
+        match names {
+            Some(names) => self.fabric.resolve(&names).await,
+            None => Ok(()),
+        }
     }
 
     async fn keep(&self, config: &NetworkConfig) -> Result<(), Fault> {

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use store::{Batch, Store};
 use vswitch::State;
 use vswitch::capture::{Captured, Filter};
-use vswitch::declare::{Declaration, MirrorDestination, MirrorSource, MirrorVia};
+use vswitch::declare::{Declaration, Dns, MirrorDestination, MirrorSource, MirrorVia};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
 use vswitch::vmkernel::Takeover;
@@ -149,6 +149,14 @@ impl Fabric for Named {
 
     async fn takeover(&self, card: &str) -> Result<Option<Takeover>, FabricError> {
         self.below.takeover(&self.interface(card)).await
+    }
+
+    fn names(&self) -> Dns {
+        self.below.names()
+    }
+
+    async fn resolve(&self, names: &Dns) -> Result<(), FabricError> {
+        self.below.resolve(names).await
     }
 
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {

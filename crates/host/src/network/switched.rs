@@ -11,18 +11,21 @@ use futures_util::stream::BoxStream;
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
 use vswitch::capture::{Captured, Filter};
-use vswitch::declare::Declaration;
+use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
 use vswitch::vmkernel::{self, Takeover};
 use vswitch::{Engine, Options, State, link};
 
+use super::dns::{read_resolv_conf, resolv_conf};
 use super::fabric::{Fabric, FabricError, Nic};
 
 /// Where the kernel shows the interfaces of the namespace.
 const INTERFACES: &str = "/sys/class/net";
 /// Settings of the namespace's interfaces.
 const ADDRESS_RESOLUTION: &str = "/proc/sys/net/ipv4/conf";
+/// The machine's own.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What the kernel says of the speed of a link that has none, a virtual one for instance.
 const NO_SPEED: i32 = 0;
 /// What neighbours are told that the host runs.
@@ -34,17 +37,25 @@ pub struct Switched {
     seen: Mutex<watch::Receiver<State>>,
     /// Tells the taps of this host from those of another in the same namespace.
     prefix: String,
+    /// Where the machine's resolver reads whom to ask.
+    resolv_conf: PathBuf,
     /// Interfaces that count as physical network cards although nothing is plugged in behind them.
     named: RwLock<Vec<String>>,
 }
 
 impl Switched {
     /// Starts the switch in the network namespace that the daemon is in; `pins` is where its maps outlive the daemon, `host` the
-    /// name under which neighbours are told of it.
+    /// name under which neighbours are told of it. `resolv_conf` is the resolver's file, written once a client has said what
+    /// is to be in it.
     ///
     /// # Errors
     /// If the kernel cannot run it, in words that say what it needs.
-    pub async fn start(pins: PathBuf, prefix: &str, host: &str) -> Result<Self, FabricError> {
+    pub async fn start(
+        pins: PathBuf,
+        prefix: &str,
+        host: &str,
+        resolv_conf: PathBuf,
+    ) -> Result<Self, FabricError> {
         // The directory is this host's own, so its name tells it from others of the machine.
         let own = pins.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let system = System {
@@ -55,7 +66,7 @@ impl Switched {
         let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
-        Ok(Self { engine, seen, prefix: prefix.into(), named: RwLock::default() })
+        Ok(Self { engine, seen, prefix: prefix.into(), resolv_conf, named: RwLock::default() })
     }
 
     fn is_card(&self, name: &str) -> bool {
@@ -108,6 +119,20 @@ fn bus_address(device: &Path) -> String {
     }
 }
 
+/// Writes a small file so that nobody reads half of it. A symbolic link, to what another service writes, gives way to the file;
+/// what is mounted in its place is written where it is.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let new = path.with_added_extension("esfera");
+    let renamed = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    match renamed {
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+            fs::remove_file(&new)?;
+            fs::write(path, text)
+        }
+        done => done,
+    }
+}
+
 fn in_words(error: vswitch::Error) -> FabricError {
     use vswitch::Error as E;
     match &error {
@@ -149,6 +174,31 @@ impl Fabric for Switched {
 
     async fn takeover(&self, nic: &str) -> Result<Option<Takeover>, FabricError> {
         vmkernel::takeover(None, nic).await.map(Some).map_err(in_words)
+    }
+
+    fn names(&self) -> Dns {
+        let read = |path: &Path| Some(read_resolv_conf(&fs::read_to_string(path).ok()?));
+        let own = read(&self.resolv_conf).or_else(|| read(Path::new(RESOLV_CONF))).unwrap_or_default();
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        match name.split_once('.') {
+            Some((host_name, domain)) => Dns { host_name: host_name.into(), domain: domain.into(), ..own },
+            None => Dns { host_name: name, ..own },
+        }
+    }
+
+    async fn resolve(&self, names: &Dns) -> Result<(), FabricError> {
+        let text = resolv_conf(names);
+        if fs::read_to_string(&self.resolv_conf).ok().as_ref() != Some(&text) {
+            write_whole(&self.resolv_conf, &text).map_err(|error| {
+                FabricError::new(format!("cannot write {}: {error}", self.resolv_conf.display()))
+            })?;
+        }
+        if rustix::system::uname().nodename().to_bytes() != names.host_name.as_bytes() {
+            rustix::system::sethostname(names.host_name.as_bytes()).map_err(|error| {
+                FabricError::new(format!("the machine cannot be called {}: {error}", names.host_name))
+            })?;
+        }
+        Ok(())
     }
 
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
