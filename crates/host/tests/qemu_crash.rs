@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Client, Site, small};
+use common::{Client, Site, added, disk_on_scsi, small, small_with};
 use host::engine::Processors;
 use host::network::{NetworkOptions, NoFabric};
 use qemu::RunState;
@@ -78,21 +78,13 @@ fn connection(c: &Client, vm: &MoRef) -> &'static str {
 /// A machine with an adapter that is on while its daemon has died.
 async fn left_running(site: &Site) -> (MoRef, i32) {
     let c = site.open().await;
-    let mut spec: vim::Object = small("deaf").into();
-    let adapter = vim!(VirtualMachineConfigSpec {
-        deviceChange: [VirtualDeviceConfigSpec {
-            operation: "add",
-            device: VirtualVmxnet3 {
-                key: -1,
-                addressType: "manual",
-                macAddress: "00:50:56:12:34:57",
-                backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
-            },
-        }],
+    let adapter = vim!(VirtualVmxnet3 {
+        key: -1,
+        addressType: "manual",
+        macAddress: "00:50:56:12:34:57",
+        backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
     });
-    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
-    spec.put(changes, vim::Object::from(adapter).at(changes).cloned());
-    let vm = c.create(spec).await.unwrap();
+    let vm = c.create(small_with("deaf", vec![added(adapter)])).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
     (vm, pid)
@@ -158,29 +150,8 @@ fn consolidation_needed(c: &Client, vm: &MoRef) -> Option<bool> {
 /// remove the snapshot: the `.vmsd` does not know it any more, and the register tells of the merging.
 async fn left_merging(site: &Site) -> (MoRef, qemu::Machine) {
     let c = site.open().await;
-    let mut spec: vim::Object = small("merge").into();
-    let disk = vim!(VirtualMachineConfigSpec {
-        deviceChange: [
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                fileOperation: "create",
-                device: VirtualDisk {
-                    key: -2,
-                    controllerKey: -1,
-                    unitNumber: 0,
-                    capacityInKB: 8192i64,
-                    backing: VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" },
-                },
-            },
-        ],
-    });
-    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
-    spec.put(changes, vim::Object::from(disk).at(changes).cloned());
-    let vm = c.create(spec).await.unwrap();
+    let backing = vim!(VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" });
+    let vm = c.create(small_with("merge", disk_on_scsi(8192, backing))).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let snapshot = call!(CreateSnapshot_Task { name: "s", memory: false, quiesce: false });
     c.task(&vm, snapshot).await.unwrap();
