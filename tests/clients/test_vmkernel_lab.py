@@ -165,6 +165,38 @@ def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segm
     pinging.lost()
 
 
+def test_a_pinned_adapter_uses_its_uplink_while_that_works(lab, home, segment):
+    host, network = network_of(lab)
+    spec = find(host.config.network.vswitch, "vSwitch0").spec
+    spec.bridge = bond("vmnic0", "vmnic1")
+    spec.policy.nicTeaming.policy = "failover_explicit"
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic0"], standbyNic=["vmnic1"])
+    network.UpdateVirtualSwitch("vSwitch0", spec)
+    network.AddPortGroup(group("Pinned"))
+    address = "10.77.0.251"
+    with pytest.raises(vmodl.fault.InvalidArgument):
+        network.AddVirtualNic("Pinned", adapter(address, pinnedPnic="vmnic2"))
+    device = network.AddVirtualNic("Pinned", adapter(address, netStackInstanceKey="vmotion", pinnedPnic="vmnic1"))
+    made = wait_for(lambda: shown(host, device)).spec
+    assert made.pinnedPnic == "vmnic1" and not shown(host, "vmk0").spec.pinnedPnic
+
+    def heard_at():
+        segment.pings(address)
+        return segment.port_of(made.mac)
+
+    wait_for(lambda: heard_at() == "h1-1")
+    assert segment.port_of(shown(host, "vmk0").spec.mac) == "h1"
+    try:
+        segment.set_cable(0, 1, plugged=False)
+        wait_for(lambda: heard_at() == "h1")
+    finally:
+        segment.set_cable(0, 1, plugged=True)
+    wait_for(lambda: heard_at() == "h1-1")
+    network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(pinnedPnic=""))
+    wait_for(lambda: heard_at() == "h1")
+    assert not shown(host, device).spec.pinnedPnic
+
+
 def test_cards_have_the_names_that_clients_expect_and_linux_knows_them_too(lab, segment):
     for at, namespace in enumerate(segment.hosts):
         assert [card.device for card in network_of(lab, at)[1].networkInfo.pnic] == ["vmnic0", "vmnic1"]

@@ -1,10 +1,13 @@
 //! What the host's network is to be, as the host keeps it: standard switches with their port groups.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use vswitch::declare::{
     self, Adapter, Declaration, Discovery, DiscoveryOperation, DiscoveryProtocol, Gateways, Override, Policy,
     Service, Stack, StackName, Teaming,
 };
+use vswitch::limits::PORT_GROUPS;
 use vswitch::vmkernel::Takeover;
 use vswitch::{Vlan, limits};
 
@@ -19,6 +22,9 @@ pub(crate) struct NetworkConfig {
     pub(crate) adapters: Vec<Adapter>,
     #[serde(default)]
     pub(crate) stacks: Vec<Stack>,
+    /// Uplinks that adapters are pinned to, by device.
+    #[serde(default)]
+    pub(crate) pinned: BTreeMap<String, String>,
     /// What a client has said of names; none leaves them to the machine.
     #[serde(default)]
     pub(crate) names: Option<Names>,
@@ -99,8 +105,10 @@ impl NetworkConfig {
     /// Adds a port group to a switch that is there; nothing if there is no number left for it.
     pub(crate) fn put_group(&mut self, switch: &str, name: &str, vlan: Vlan, policy: Override) -> Option<()> {
         let used: Vec<u32> = self.groups().map(|(_, group)| group.number).collect();
-        let most = u32::try_from(limits::PORT_GROUPS).ok()?;
+        let most = u32::try_from(PORT_GROUPS).ok()?;
         let number = (1..most).find(|number| !used.contains(number))?;
+        // Pinned adapters have port groups of their own when it comes to it.
+        (used.len() + self.pinned.len() + 1 < PORT_GROUPS).then_some(())?;
         let group = declare::PortGroup { number, name: name.into(), vlan, policy };
         self.switch_mut(switch)?.declared.port_groups.push(group);
         Some(())
@@ -124,13 +132,15 @@ impl NetworkConfig {
         if let Some(names) = &self.names {
             default_stack(&mut stacks).dns = names.given.clone();
         }
-        Declaration {
+        let mut declared = Declaration {
             switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
             ports,
             adapters: self.adapters.clone(),
             stacks,
             ..Declaration::default()
-        }
+        };
+        self.declare_pinned(&mut declared);
+        declared
     }
 }
 

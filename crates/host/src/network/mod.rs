@@ -10,6 +10,7 @@ mod dns;
 mod fabric;
 mod hint;
 mod named;
+mod pinned;
 mod ports;
 mod routes;
 mod show;

@@ -86,15 +86,13 @@ fn in_interfaces(mut declaration: Declaration, cards: &Cards) -> Declaration {
         if let MirrorSource::Ports { transmitted, received } = &mut session.source {
             transmitted.iter_mut().chain(received).for_each(|port| *port = interface(port));
         }
-        match &mut session.destination {
-            MirrorDestination::Ports { interfaces, .. } | MirrorDestination::Uplink { interfaces, .. } => {
-                interfaces.iter_mut().for_each(|port| *port = interface(port));
-            }
-            MirrorDestination::Address(to) => match &mut to.via {
-                MirrorVia::Uplink { interface: port, .. } | MirrorVia::Port { interface: port } => {
-                    *port = interface(port);
-                }
-            },
+        use MirrorDestination::{Address, Ports, Uplink};
+        if let Ports { interfaces, .. } | Uplink { interfaces, .. } = &mut session.destination {
+            interfaces.iter_mut().for_each(|port| *port = interface(port));
+        } else if let Address(to) = &mut session.destination {
+            let (MirrorVia::Uplink { interface: port, .. } | MirrorVia::Port { interface: port }) =
+                &mut to.via;
+            *port = interface(port);
         }
     }
     declaration

@@ -112,6 +112,7 @@ impl Scene<'_> {
                 mtu: i32::try_from(adapter.mtu).unwrap_or(i32::MAX),
                 tsoEnabled: true,
                 netStackInstanceKey: adapter.stack.as_str(),
+                pinnedPnic: self.config.pinned.get(&adapter.device).map(String::as_str),
             },
         })
     }
