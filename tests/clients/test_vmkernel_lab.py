@@ -1,13 +1,15 @@
 """VMkernel adapters, fail-over between uplinks, and a host that starts again: the lab's network as its segment sees it."""
+import json
 import os
 import re
+import subprocess
 
 import pytest
 from pyVmomi import vim, vmodl
 
 from conftest import Daemon, Lab, open_directory
 from segment import Segment, run_in
-from test_faults import kill_and_wait_for_restart
+from test_faults import daemon_pid, kill_and_wait_for_restart
 from test_network import bond, find, group
 from test_network_lab import Pinging, declared, guests, home, network_itself, network_of, plain, segment  # noqa: F401 (fixtures)
 from test_pyvmomi_lab import wait_for
@@ -141,10 +143,10 @@ def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segm
     a, b = guests
     host, network = network_of(lab)
     spec = find(host.config.network.vswitch, "vSwitch0").spec
-    spec.bridge = bond("uplink0", "uplink1")
+    spec.bridge = bond("vmnic0", "vmnic1")
     spec.policy.nicTeaming.policy = "failover_explicit"
     spec.policy.nicTeaming.rollingOrder = False
-    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["uplink0"], standbyNic=["uplink1"])
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic0"], standbyNic=["vmnic1"])
     network.UpdateVirtualSwitch("vSwitch0", spec)
     pinging = Pinging(a, segment.ADDRESS)
     wait_for(lambda: segment.port_of(a.mac) == "h1")
@@ -153,18 +155,69 @@ def test_traffic_goes_over_to_the_second_uplink_and_back(lab, guests, home, segm
         wait_for(lambda: segment.port_of(a.mac) == "h1-1")
         assert a.reaches(segment.ADDRESS) and b.reaches(a.address) and b.reaches(segment.ADDRESS)
         network = network_of(lab)[1]
-        wait_for(lambda: find_card(network, "uplink0").linkSpeed is None)
-        assert find_card(network, "uplink1").linkSpeed is not None
+        wait_for(lambda: find_card(network, "vmnic0").linkSpeed is None)
+        assert find_card(network, "vmnic1").linkSpeed is not None
     finally:
         segment.set_cable(0, 0, plugged=True)
     wait_for(lambda: segment.port_of(a.mac) == "h1")
     assert a.reaches(segment.ADDRESS)
-    wait_for(lambda: find_card(network, "uplink0").linkSpeed is not None)
+    wait_for(lambda: find_card(network, "vmnic0").linkSpeed is not None)
     pinging.lost()
+
+
+def test_a_pinned_adapter_uses_its_uplink_while_that_works(lab, home, segment):
+    host, network = network_of(lab)
+    spec = find(host.config.network.vswitch, "vSwitch0").spec
+    spec.bridge = bond("vmnic0", "vmnic1")
+    spec.policy.nicTeaming.policy = "failover_explicit"
+    spec.policy.nicTeaming.nicOrder = vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic0"], standbyNic=["vmnic1"])
+    network.UpdateVirtualSwitch("vSwitch0", spec)
+    network.AddPortGroup(group("Pinned"))
+    address = "10.77.0.251"
+    with pytest.raises(vmodl.fault.InvalidArgument):
+        network.AddVirtualNic("Pinned", adapter(address, pinnedPnic="vmnic2"))
+    device = network.AddVirtualNic("Pinned", adapter(address, netStackInstanceKey="vmotion", pinnedPnic="vmnic1"))
+    made = wait_for(lambda: shown(host, device)).spec
+    assert made.pinnedPnic == "vmnic1" and not shown(host, "vmk0").spec.pinnedPnic
+
+    def heard_at():
+        segment.pings(address)
+        return segment.port_of(made.mac)
+
+    wait_for(lambda: heard_at() == "h1-1")
+    assert segment.port_of(shown(host, "vmk0").spec.mac) == "h1"
+    try:
+        segment.set_cable(0, 1, plugged=False)
+        wait_for(lambda: heard_at() == "h1")
+    finally:
+        segment.set_cable(0, 1, plugged=True)
+    wait_for(lambda: heard_at() == "h1-1")
+    network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(pinnedPnic=""))
+    wait_for(lambda: heard_at() == "h1")
+    assert not shown(host, device).spec.pinnedPnic
+
+
+def test_cards_have_the_names_that_clients_expect_and_linux_knows_them_too(lab, segment):
+    for at, namespace in enumerate(segment.hosts):
+        assert [card.device for card in network_of(lab, at)[1].networkInfo.pnic] == ["vmnic0", "vmnic1"]
+        for number in (0, 1):
+            link, = json.loads(run_in(namespace, "ip", "-json", "link", "show", "dev", f"vmnic{number}"))
+            assert link["ifname"] == f"uplink{number}"
 
 
 def find_card(network, device):
     return next(card for card in network.networkInfo.pnic if card.device == device)
+
+
+NAMED = ["search lab.example example", "nameserver 10.77.0.1", "nameserver fd00::1"]
+
+
+def names_of(lab, directory):
+    """What the first host's machine calls itself, and what its resolver's file says."""
+    command = ["nsenter", "--uts", "--target", str(daemon_pid(lab, "host1")), "uname", "-n"]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    file = directory / "data/host1/resolv.conf"
+    return name, file.read_text().splitlines()[1:] if file.exists() else None
 
 
 def test_a_host_that_starts_again_has_the_network_that_was_declared():
@@ -174,15 +227,25 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
         try:
             lab = Lab(daemon.wait_ready(300))
             host, network = network_of(lab)
-            network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("uplink1")))
+            network.AddVirtualSwitch("vSwitch1", vim.host.VirtualSwitch.Specification(numPorts=64, bridge=bond("vmnic1")))
             network.AddPortGroup(group("Kept", 20, "vSwitch1"))
             network.AddVirtualNic("Kept", adapter(ADDRESS))
             network.AddVirtualNic("Kept", adapter(OTHER_ADDRESS, netStackInstanceKey="vmotion"))
             network.RemovePortGroup("VM Network")
             host.configManager.virtualNicManager.SelectVnicForNicType("vSphereReplication", "vmk1")
+            own, machine = host.config.network.dnsConfig.hostName, names_of(lab, directory)
+            assert machine == (own, None)
+            named = vim.host.DnsConfig(dhcp=False, hostName="esx1", domainName="lab.example", address=["10.77.0.1", "fd00::1"],
+                                       searchDomain=["lab.example", "example"])
+            with pytest.raises(vmodl.fault.InvalidArgument):
+                network.UpdateDnsConfig(vim.host.DnsConfig(dhcp=False, hostName="esx 1", domainName=""))
+            network.UpdateDnsConfig(named)
+            assert str(network.dnsConfig) == str(host.config.network.dnsConfig) == str(named)
+            assert names_of(lab, directory) == ("esx1", NAMED) and os.uname().nodename != "esx1"
             before = plain(declared(host))
         finally:
             daemon.stop()
+        os.remove(directory / "data/host1/resolv.conf")
         left = [name for name in os.listdir("/run/netns") if re.match(f"esf-t{os.getpid()}r-", name)]
         assert left == [] and not os.path.exists(lab.ready["runtime"]), "a lab leaves nothing"
         daemon = Daemon(directory, *start)
@@ -190,6 +253,7 @@ def test_a_host_that_starts_again_has_the_network_that_was_declared():
             lab = Lab(daemon.wait_ready(300))
             host, network = network_of(lab)
             wait_for(lambda: plain(declared(host)) == before)
+            assert names_of(lab, directory) == ("esx1", NAMED) and str(host.config.network.dnsConfig) == str(named)
             chosen = host.configManager.virtualNicManager.QueryNetConfig("vSphereReplication")
             assert [nic.device for nic in chosen.candidateVnic if nic.key in chosen.selectedVnic] == ["vmk1"]
             segment = Segment(lab)

@@ -163,18 +163,44 @@ fn power(client: &Client, vm: &MoRef) -> String {
     runtime.get(field!(VirtualMachineRuntimeInfo.powerState)).unwrap().name().to_owned()
 }
 
+/// A host with a machine, and a center that does not know it yet.
+struct Pair {
+    /// What is kept: `host` and `center`.
+    directory: tempfile::TempDir,
+    host: Served,
+    center: Arc<Center>,
+    client: Client,
+    /// The folder that hosts are added to.
+    hosts: MoRef,
+    thumbprint: String,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
+        std::fs::create_dir_all(&host_dir).unwrap();
+        std::fs::create_dir_all(&center_dir).unwrap();
+        let host = Served::start(&host_dir, "toy").await;
+        toy::add_vm(&host.core, "1", "web", "uuid-1");
+        let center = center_at(&center_dir).await;
+        let client = Client::of(&center);
+        let hosts = host_folder(&client).await;
+        let thumbprint = host.thumbprint();
+        Self { directory, host, center, client, hosts, thumbprint }
+    }
+
+    /// The same with the host added.
+    async fn joined(self) -> Self {
+        let wanted = spec(self.host.port, Some(&self.thumbprint), "secret!1A", false);
+        self.client.task(&self.hosts, add(wanted)).await.unwrap();
+        self
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_is_added_by_password_and_followed_by_certificate() {
-    let directory = tempfile::tempdir().unwrap();
-    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
-    std::fs::create_dir_all(&host_dir).unwrap();
-    std::fs::create_dir_all(&center_dir).unwrap();
-    let host = Served::start(&host_dir, "toy").await;
-    toy::add_vm(&host.core, "1", "web", "uuid-1");
-    let center = center_at(&center_dir).await;
-    let client = Client::of(&center);
-    let hosts = host_folder(&client).await;
-    let right = host.thumbprint();
+    let Pair { directory, host, center, client, hosts, thumbprint: right } = Pair::new().await;
     let wrong = "00".repeat(20);
     for (thumbprint, password, expected) in [
         (None, "secret!1A", "SSLVerifyFault"),
@@ -215,7 +241,7 @@ async fn a_host_is_added_by_password_and_followed_by_certificate() {
     host.accounts.set_password("root", "other!2B").await.unwrap();
     drop(client);
     drop(center);
-    let center = center_at(&center_dir).await;
+    let center = center_at(&directory.path().join("center")).await;
     let client = Client::of(&center);
     assert_eq!(client.find(managed_id!(VirtualMachine), "web"), vm, "a VM is itself after a restart");
     client.until(|client| power(client, &vm) == "poweredOn").await;
@@ -251,17 +277,7 @@ async fn a_host_of_another_center_is_taken_over_by_force_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_restarts_is_found_again_as_it_is_then() {
-    let directory = tempfile::tempdir().unwrap();
-    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
-    std::fs::create_dir_all(&host_dir).unwrap();
-    std::fs::create_dir_all(&center_dir).unwrap();
-    let host = Served::start(&host_dir, "toy").await;
-    toy::add_vm(&host.core, "1", "web", "uuid-1");
-    let center = center_at(&center_dir).await;
-    let client = Client::of(&center);
-    let hosts = host_folder(&client).await;
-    let thumbprint = host.thumbprint();
-    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let Pair { directory, host, center, client, .. } = Pair::new().await.joined().await;
     let vm = client.find(managed_id!(VirtualMachine), "web");
     let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
     let port = host.port;
@@ -281,9 +297,9 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     // Another directory: the store of the first is in use until its last connection has gone.
     let second_dir = directory.path().join("second");
     std::fs::create_dir_all(&second_dir).unwrap();
-    copy_tls(&host_dir.join("tls"), &second_dir.join("tls"));
+    copy_tls(&directory.path().join("host/tls"), &second_dir.join("tls"));
     let host = Served::start_at(&second_dir, "toy", listener).await;
-    let authority = authority(&center_dir.join("tls"));
+    let authority = authority(&directory.path().join("center/tls"));
     let uri = api::tls::center_uri(center.uuid());
     host.accounts.ensure_administrator("vpxuser", "center", None).await.unwrap();
     host.accounts.trust_certificate(authority.certificate(), Some(&uri), "vpxuser", "center").await.unwrap();
@@ -297,17 +313,8 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_center_leaves_no_session_behind_on_a_host() {
-    let directory = tempfile::tempdir().unwrap();
-    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
-    std::fs::create_dir_all(&host_dir).unwrap();
-    std::fs::create_dir_all(&center_dir).unwrap();
-    let mut host = Served::start(&host_dir, "toy").await;
-    toy::add_vm(&host.core, "1", "web", "uuid-1");
-    let center = center_at(&center_dir).await;
-    let client = Client::of(&center);
-    let hosts = host_folder(&client).await;
-    let thumbprint = host.thumbprint();
-    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let Pair { directory: _directory, mut host, center: _center, client, hosts, thumbprint } =
+        Pair::new().await.joined().await;
     let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
     host.until_sessions(1).await;
     let state = |client: &Client| {
@@ -345,17 +352,7 @@ async fn a_center_leaves_no_session_behind_on_a_host() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_user_has_a_host_do_is_told_under_his_name() {
-    let directory = tempfile::tempdir().unwrap();
-    let (host_dir, center_dir) = (directory.path().join("host"), directory.path().join("center"));
-    std::fs::create_dir_all(&host_dir).unwrap();
-    std::fs::create_dir_all(&center_dir).unwrap();
-    let host = Served::start(&host_dir, "toy").await;
-    toy::add_vm(&host.core, "1", "web", "uuid-1");
-    let center = center_at(&center_dir).await;
-    let client = Client::of(&center);
-    let hosts = host_folder(&client).await;
-    let thumbprint = host.thumbprint();
-    client.task(&hosts, add(spec(host.port, Some(&thumbprint), "secret!1A", false))).await.unwrap();
+    let Pair { directory: _directory, host, center, client, .. } = Pair::new().await.joined().await;
     center.accounts().create("zoë", "", Some("Test!123")).await.unwrap();
     let user = center.accounts().find("zoë").unwrap();
     let name = user.name.clone();

@@ -8,7 +8,7 @@ mod sim;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::args::{CenterArgs, Cli, Command, HostArgs, HostCommand, LabArgs, SimArgs};
+use cli::args::{CenterArgs, Cli, Command, HostArgs, LabArgs, SimArgs};
 use cli::failure::Failure;
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ enum Daemon {
 
 async fn run(command: Command) -> Result<(), Failure> {
     let daemon = match command {
-        Command::Host(HostCommand { verb: None, run }) => Daemon::Host(run),
+        Command::Host(command) if command.verb.is_none() => Daemon::Host(command.run),
         Command::Center(args) => Daemon::Center(args),
         Command::Lab(args) => Daemon::Lab(args),
         Command::Sim(args) => Daemon::Sim(args),

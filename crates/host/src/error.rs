@@ -21,6 +21,9 @@ pub enum Error {
         #[source]
         source: datastore::Error,
     },
+    /// The network cannot be begun.
+    #[error("the network: {0}")]
+    Network(#[from] crate::network::FabricError),
     /// QEMU processes that run already cannot be looked through.
     #[error("the machines that run already: {0}")]
     Qemu(#[from] qemu::Error),

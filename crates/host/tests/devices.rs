@@ -4,54 +4,27 @@
 
 mod common;
 
-use common::{Client, simulated, simulated_with, small};
+use common::{Client, added, disk_on_scsi, simulated, simulated_with, small, small_with};
 use datastore::FilePath;
 use vim::{MoRef, Object, Value, call, data_id, field, prop, vim};
 
 /// A machine with a disk on a SCSI controller, an adapter and a CD-ROM drive.
 fn equipped(name: &str, disk_kib: i64) -> Object {
-    let mut spec: Object = small(name).into();
-    let more = vim!(VirtualMachineConfigSpec {
-        deviceChange: [
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                fileOperation: "create",
-                device: VirtualDisk {
-                    key: -2,
-                    controllerKey: -1,
-                    unitNumber: 0,
-                    capacityInKB: disk_kib,
-                    backing: VirtualDiskFlatVer2BackingInfo {
-                        fileName: "",
-                        diskMode: "persistent",
-                        thinProvisioned: disk_kib < 1 << 20,
-                    },
-                },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: VirtualVmxnet3 {
-                    key: -3,
-                    backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
-                },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: VirtualCdrom {
-                    key: -4,
-                    controllerKey: 201,
-                    backing: VirtualCdromRemotePassthroughBackingInfo { deviceName: "", exclusive: false },
-                },
-            },
-        ],
-    });
-    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
-    spec.put(changes, more.at(changes).cloned());
-    spec
+    let thin = disk_kib < 1 << 20;
+    let mut devices = disk_on_scsi(
+        disk_kib,
+        vim!(VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent", thinProvisioned: thin }),
+    );
+    devices.push(added(vim!(VirtualVmxnet3 {
+        key: -3,
+        backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
+    })));
+    devices.push(added(vim!(VirtualCdrom {
+        key: -4,
+        controllerKey: 201,
+        backing: VirtualCdromRemotePassthroughBackingInfo { deviceName: "", exclusive: false },
+    })));
+    small_with(name, devices)
 }
 
 fn devices(c: &Client, vm: &MoRef) -> Vec<(i32, &'static str, Option<i32>, Option<i32>)> {

@@ -4,20 +4,15 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use common::{Client, Site, small};
+use common::{Client, Site, added, disk_on_scsi, small, small_with};
 use host::engine::Processors;
-use host::network::{Fabric, FabricError, NetworkOptions, Nic};
+use host::network::{NetworkOptions, NoFabric};
 use qemu::RunState;
 use qemu::qmp::command;
 use rustix::process::{Pid, Signal, kill_process};
 use vim::{MoRef, call, field, prop, vim};
-use vswitch::capture::{Captures, Filter};
-use vswitch::declare::Declaration;
-use vswitch::kernel::layout::Counters;
 
 /// Changes what the register says of a machine.
 async fn note(c: &common::Client, vm: &MoRef, key: &str, value: serde_json::Value) {
@@ -71,42 +66,6 @@ async fn qemu_a_machine_whose_daemon_died_while_it_was_suspended_goes_on() {
     c.power_off(&vm).await.unwrap();
 }
 
-/// Connects nothing, and remembers the interfaces of the ports that were declared last.
-#[derive(Default)]
-struct Ports(Mutex<BTreeSet<String>>);
-
-#[async_trait]
-impl Fabric for Ports {
-    fn nics(&self) -> Vec<Nic> {
-        Vec::new()
-    }
-    async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
-        *self.0.lock().unwrap() = declaration.ports.into_iter().map(|port| port.interface).collect();
-        Ok(())
-    }
-    async fn make_tap(&self, _: &str, _: Option<u32>) -> Result<bool, FabricError> {
-        Ok(false)
-    }
-    async fn remove_tap(&self, _: &str) -> Result<(), FabricError> {
-        Ok(())
-    }
-    fn taps(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn seen(&self) -> vswitch::State {
-        vswitch::State::default()
-    }
-    async fn counters(&self, _: &str) -> Option<Counters> {
-        None
-    }
-    async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
-        Err(FabricError::new("there are no frames"))
-    }
-    async fn changed(&self) {
-        std::future::pending().await
-    }
-}
-
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -119,21 +78,13 @@ fn connection(c: &Client, vm: &MoRef) -> &'static str {
 /// A machine with an adapter that is on while its daemon has died.
 async fn left_running(site: &Site) -> (MoRef, i32) {
     let c = site.open().await;
-    let mut spec: vim::Object = small("deaf").into();
-    let adapter = vim!(VirtualMachineConfigSpec {
-        deviceChange: [VirtualDeviceConfigSpec {
-            operation: "add",
-            device: VirtualVmxnet3 {
-                key: -1,
-                addressType: "manual",
-                macAddress: "00:50:56:12:34:57",
-                backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
-            },
-        }],
+    let adapter = vim!(VirtualVmxnet3 {
+        key: -1,
+        addressType: "manual",
+        macAddress: "00:50:56:12:34:57",
+        backing: VirtualEthernetCardNetworkBackingInfo { deviceName: "VM Network" },
     });
-    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
-    spec.put(changes, vim::Object::from(adapter).at(changes).cloned());
-    let vm = c.create(spec).await.unwrap();
+    let vm = c.create(small_with("deaf", vec![added(adapter)])).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
     (vm, pid)
@@ -144,14 +95,15 @@ async fn qemu_a_machine_that_does_not_answer_a_new_daemon_is_on_keeps_its_port_a
     let site = Site::new();
     let (vm, pid) = left_running(&site).await;
     signal(pid, Signal::STOP);
-    let ports = Arc::new(Ports::default());
+    let fabric = Arc::new(NoFabric::new(2));
     let network = || NetworkOptions {
-        fabric: ports.clone(),
+        fabric: fabric.clone(),
         ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()])
     };
     let c = Client::of(site.open_host_with(network).await);
     assert_eq!((c.power(&vm), connection(&c, &vm)), ("poweredOn", "disconnected"));
-    assert_eq!(*ports.0.lock().unwrap(), [format!("vm{}n0", vm.id())].into());
+    let ports: Vec<_> = fabric.declared().ports.into_iter().map(|port| port.interface).collect();
+    assert_eq!(ports, [format!("vm{}n0", vm.id())]);
 
     let refused = |result: Result<_, vim::Fault>| result.unwrap_err().type_name();
     assert_eq!(refused(c.power_on(&vm).await), "InvalidPowerState");
@@ -198,29 +150,8 @@ fn consolidation_needed(c: &Client, vm: &MoRef) -> Option<bool> {
 /// remove the snapshot: the `.vmsd` does not know it any more, and the register tells of the merging.
 async fn left_merging(site: &Site) -> (MoRef, qemu::Machine) {
     let c = site.open().await;
-    let mut spec: vim::Object = small("merge").into();
-    let disk = vim!(VirtualMachineConfigSpec {
-        deviceChange: [
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                fileOperation: "create",
-                device: VirtualDisk {
-                    key: -2,
-                    controllerKey: -1,
-                    unitNumber: 0,
-                    capacityInKB: 8192i64,
-                    backing: VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" },
-                },
-            },
-        ],
-    });
-    let changes = field!(VirtualMachineConfigSpec.deviceChange).number();
-    spec.put(changes, vim::Object::from(disk).at(changes).cloned());
-    let vm = c.create(spec).await.unwrap();
+    let backing = vim!(VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" });
+    let vm = c.create(small_with("merge", disk_on_scsi(8192, backing))).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let snapshot = call!(CreateSnapshot_Task { name: "s", memory: false, quiesce: false });
     c.task(&vm, snapshot).await.unwrap();

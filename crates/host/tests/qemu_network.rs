@@ -93,7 +93,7 @@ fn taps() -> usize {
 /// ends with it.
 async fn fabric() -> Arc<Switched> {
     let pins = Path::new("/sys/fs/bpf");
-    Arc::new(Switched::start(pins.into(), "tst", vec!["up0".into()], "host1").await.unwrap())
+    Arc::new(Switched::start(pins.into(), "tst", "host1", "/nonexistent/resolv.conf".into()).await.unwrap())
 }
 
 fn options(fabric: Arc<Switched>) -> NetworkOptions {
@@ -101,8 +101,9 @@ fn options(fabric: Arc<Switched>) -> NetworkOptions {
         fabric,
         prefix: "tst".into(),
         uplinks: vec!["up0".into()],
+        nics: Vec::new(),
         networks: vec![host::DEFAULT_NETWORK.into()],
-        management: None,
+        management: false,
     }
 }
 
@@ -180,7 +181,7 @@ async fn until_it(answers_now: bool, address: &str) {
 async fn allow_mac_changes(c: &Client, allowed: bool) {
     let spec = vim!(HostVirtualSwitchSpec {
         numPorts: 128,
-        bridge: HostVirtualSwitchBondBridge { nicDevice: ["up0"] },
+        bridge: HostVirtualSwitchBondBridge { nicDevice: ["vmnic0"] },
         policy: HostNetworkPolicy { security: HostNetworkSecurityPolicy { macChanges: allowed } },
     });
     let args = call!(UpdateVirtualSwitch { vswitchName: "vSwitch0", spec: spec });
@@ -236,7 +237,7 @@ async fn inside_a_neighbour_speaks() {
     let c = Client::of(site.open_host_with(|| options(fabric.clone())).await);
     let bridge = |operation: &str| {
         vim!(HostVirtualSwitchBondBridge {
-            nicDevice: ["up0"],
+            nicDevice: ["vmnic0"],
             linkDiscoveryProtocolConfig: LinkDiscoveryProtocolConfig {
                 protocol: "lldp",
                 operation: operation
@@ -257,7 +258,7 @@ async fn inside_a_neighbour_speaks() {
         let hints =
             c.invoke(&host::ids::network_system(), call!(QueryNetworkHint {})).await.unwrap().unwrap();
         let hint = hints.items().first().and_then(Value::as_object).unwrap().clone();
-        assert_eq!(hint.get(field!(PhysicalNicHintInfo.device)), Some("up0"));
+        assert_eq!(hint.get(field!(PhysicalNicHintInfo.device)), Some("vmnic0"));
         assert!(hint.get(field!(PhysicalNicHintInfo.connectedSwitchPort)).is_none());
         shown = hint.get(field!(PhysicalNicHintInfo.lldpInfo)).cloned();
         if shown.is_some() {

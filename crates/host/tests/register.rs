@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use api::{Acting, Call};
-use common::Client;
+use common::{Client, added, disk_on_scsi, small_with};
 use datastore::Datastore;
 use host::{Host, SimulatedOptions, ids};
 use vim::{Fault, MoRef, call, field, prop, vim};
@@ -46,37 +46,15 @@ async fn a_machine_is_registered_by_who_may_use_all_its_datastores() {
     let c = Client::of(Host::simulated(options).await.unwrap());
     let [ds, other, isos] = ["ds", "other", "isos"].map(|name| c.host.datastores.by_name(name).unwrap());
     isos.store.write(&datastore::FilePath::parse("a.iso").unwrap(), b"x").unwrap();
-    let spec = vim!(VirtualMachineConfigSpec {
-        name: "web",
-        files: VirtualMachineFileInfo { vmPathName: "[ds] web/web.vmx" },
-        deviceChange: [
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                fileOperation: "create",
-                device: VirtualDisk {
-                    key: -2,
-                    controllerKey: -1,
-                    unitNumber: 0,
-                    capacityInKB: 1024i64,
-                    backing: VirtualDiskFlatVer2BackingInfo { fileName: "[other]", diskMode: "persistent" },
-                },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: VirtualCdrom {
-                    key: -3,
-                    controllerKey: 201,
-                    unitNumber: 0,
-                    backing: VirtualCdromIsoBackingInfo { fileName: "[isos] a.iso" },
-                },
-            },
-        ],
-    });
-    let vm = c.create(spec).await.unwrap();
+    let backing = vim!(VirtualDiskFlatVer2BackingInfo { fileName: "[other]", diskMode: "persistent" });
+    let mut devices = disk_on_scsi(1024, backing);
+    devices.push(added(vim!(VirtualCdrom {
+        key: -3,
+        controllerKey: 201,
+        unitNumber: 0,
+        backing: VirtualCdromIsoBackingInfo { fileName: "[isos] a.iso" },
+    })));
+    let vm = c.create(small_with("web", devices)).await.unwrap();
     c.invoke(&vm, call!(UnregisterVM {})).await.unwrap();
     let [ds, other, isos] = [&ds, &other, &isos].map(host::datastores::Mounted::me);
     let none: &[&MoRef] = &[];

@@ -16,7 +16,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Manage hosts; without a verb, run this machine as a virtualization host
-    Host(HostCommand),
+    Host(Box<HostCommand>),
     /// Run a control center
     Center(CenterArgs),
     /// Run a whole data center on this machine: a center, two hosts, a shared datastore, a Linux VM
@@ -162,12 +162,15 @@ pub struct HostArgs {
     /// A datastore: NAME=DIRECTORY; may be repeated
     #[arg(long, value_parser = name_and_directory)]
     pub datastore: Vec<(String, PathBuf)>,
-    /// Network card that becomes an uplink of vSwitch0 when the host starts for the first time; may be repeated
-    #[arg(long, value_name = "INTERFACE")]
+    /// Network card, by its interface or its name vmnicN, that becomes an uplink of vSwitch0 when the host starts for the first time; may be repeated
+    #[arg(long, value_name = "NIC")]
     pub uplink: Vec<String>,
-    /// Interface that counts as a network card although it is a virtual one; may be repeated
-    #[arg(long, value_name = "INTERFACE")]
+    /// Interface, or its name vmnicN, that counts as a network card although it is a virtual one; may be repeated
+    #[arg(long, value_name = "NIC")]
     pub nic: Vec<String>,
+    /// The resolver's file, written when a client has set the host's DNS configuration, and not before
+    #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
+    pub resolv_conf: PathBuf,
     /// Where the virtual switch outlives the daemon: a directory of a BPF file system, mounted if it is none
     #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]
     pub bpf: PathBuf,

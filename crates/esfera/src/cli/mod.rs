@@ -30,7 +30,10 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Login(args) => session::login(args).await,
         Command::Logout(target) => session::logout(&target).await,
         Command::Vm(command) => vm::run(command).await,
-        Command::Host(args::HostCommand { verb: Some(verb), .. }) => host::run(verb).await,
+        Command::Host(command) => match command.verb {
+            Some(verb) => host::run(verb).await,
+            None => unreachable!("daemons are started by main"),
+        },
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Task(command) => task::run(command).await,
@@ -39,7 +42,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut args::Cli::command(), "esfera", &mut std::io::stdout());
             Ok(())
         }
-        Command::Host(_) | Command::Center(_) | Command::Lab(_) | Command::Sim(_) => {
+        Command::Center(_) | Command::Lab(_) | Command::Sim(_) => {
             unreachable!("daemons are started by main")
         }
     }

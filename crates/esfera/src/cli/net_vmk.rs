@@ -59,6 +59,7 @@ fn spec(settings: &VmkSettings) -> Object {
         spec.set(field!(HostVirtualNicSpec.ip), vim!(HostIpConfig { dhcp: true }));
     }
     spec.set(field!(HostVirtualNicSpec.mtu), settings.mtu);
+    spec.set(field!(HostVirtualNicSpec.pinnedPnic), settings.pinned_nic.as_deref());
     if let Some(gateway) = settings.gateway {
         let route = vim!(HostVirtualNicIpRouteSpec {
             ipRouteConfig: HostIpRouteConfig { defaultGateway: gateway.to_string() },

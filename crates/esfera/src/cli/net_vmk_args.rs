@@ -75,6 +75,9 @@ pub struct VmkSettings {
     /// Its own default gateway, instead of its stack's
     #[arg(long)]
     pub gateway: Option<Ipv4Addr>,
+    /// Uplink of its switch that it uses while that one works; empty for those of its port group
+    #[arg(long, value_name = "NIC")]
+    pub pinned_nic: Option<String>,
 }
 
 /// Those that vSphere has a name for.

@@ -8,8 +8,6 @@ use api::server::Site;
 use host::engine::QemuOptions;
 use host::network::{NetworkOptions, Switched};
 use host::{ADMINISTRATOR, DEFAULT_NETWORK, Host, HostOptions};
-use vswitch::declare::Ipv4Config;
-use vswitch::vmkernel;
 
 use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
 use crate::cli::args::{Accelerator, HostArgs};
@@ -68,18 +66,14 @@ fn name(args: &HostArgs) -> String {
 }
 
 async fn network(args: &HostArgs) -> Result<NetworkOptions> {
-    let named = args.nic.iter().chain(&args.uplink).cloned().collect();
-    let management = match args.uplink.first() {
-        Some(first) => Some(vmkernel::takeover(None, first).await?),
-        None => None,
-    };
-    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, named, &name(args)).await?;
+    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, &name(args), args.resolv_conf.clone()).await?;
     Ok(NetworkOptions {
         fabric: Arc::new(fabric),
         prefix: TAP_PREFIX.into(),
         uplinks: args.uplink.clone(),
+        nics: args.nic.clone(),
         networks: vec![DEFAULT_NETWORK.into()],
-        management: management.filter(|has| has.ipv4 != Ipv4Config::None),
+        management: true,
     })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   esf-NAME-net                    esf-NAME-h1                       esf-NAME-h2
-//!   br-lab 10.77.0.1/24 ──veth──── uplink0 of vSwitch0               …
-//!                       ──veth──── uplink1, for whoever wants it     …
+//!   br-lab 10.77.0.1/24 ──veth──── uplink0: vmnic0 of vSwitch0      …
+//!                       ──veth──── uplink1: vmnic1, for whoever …    …
 //!   dnsmasq (DHCP), center          esfera host, vmk0 10.77.0.11/24   esfera host
 //! ```
 //!
@@ -16,9 +16,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The network card of a host that has its address, which goes over to the host's first VMkernel adapter.
+/// The network card of a host, `vmnic0` to its administrator, that has its address, which goes over to the host's first VMkernel adapter.
 pub const UPLINK: &str = "uplink0";
-/// One that no switch has yet: a second uplink, or that of a second switch.
+/// One that no switch has yet, `vmnic1`: a second uplink, or that of a second switch.
 pub const SPARE_NIC: &str = "uplink1";
 const SEGMENT_BRIDGE: &str = "br-lab";
 /// Said, since a bridge otherwise takes another one whenever something is plugged in, which its neighbours notice late.
@@ -121,12 +121,13 @@ pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command
 
 /// A command that will run in a namespace and whose own namespaces stay, as on a host of its own. `ip netns exec` gives a
 /// program mounts of its own, all of them, so what it mounts below `/run/netns` nobody else sees, and it ends with it.
-/// Here only `/sys` is its own, which has to show the interfaces of the namespace.
+/// Here only `/sys` is its own, which has to show the interfaces of the namespace, and the name of the machine, which a host
+/// may change.
 pub fn as_host(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     const SYS: &str = "mount --make-rprivate /sys && mount -t sysfs sysfs /sys && exec \"$@\"";
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", namespace_file(name).display()));
-    command.args(["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", SYS, "sh"]);
+    command.args(["unshare", "--uts", "--mount", "--propagation", "unchanged", "sh", "-c", SYS, "sh"]);
     command.arg(program).stdin(Stdio::null());
     command
 }

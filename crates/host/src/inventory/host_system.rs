@@ -222,22 +222,6 @@ fn config(host: &Host) -> Object {
     .into()
 }
 
-/// What the host calls itself and whom it asks for names.
-pub(crate) fn dns(host: &Host) -> Object {
-    let (name, domain) = host.name.split_once('.').unwrap_or((&host.name, ""));
-    let servers = name_servers(host.engine.info().simulated);
-    vim!(HostDnsConfig { dhcp: false, hostName: name, domainName: domain, address: servers }).into()
-}
-
-/// The name servers of `/etc/resolv.conf`.
-fn name_servers(simulated: bool) -> Vec<String> {
-    if simulated {
-        return Vec::new();
-    }
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    text.lines().filter_map(|line| line.strip_prefix("nameserver ")).map(|at| at.trim().into()).collect()
-}
-
 /// What is possible on this host; what is not there yet is false.
 pub(crate) fn capability(host: &Host) -> Object {
     let no = false;

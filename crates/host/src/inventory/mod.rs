@@ -9,7 +9,6 @@ pub(crate) use datastore::props as datastore_props;
 pub(crate) use datastore::{capability as datastore_capability, current_summary as datastore_summary};
 pub use host_system::about;
 pub(crate) use host_system::capability;
-pub(crate) use host_system::dns;
 pub(crate) use host_system::quick_stats;
 pub(crate) use network::props as network_props;
 pub(crate) use pool::runtime;

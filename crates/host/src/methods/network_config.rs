@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, Object, Value, arg, fault, field, vim};
 use vswitch::Mac;
+use vswitch::declare::StackName;
 
 use super::virtual_nic::{gateway, new_mac};
 use crate::Host;
@@ -28,9 +29,16 @@ pub(super) async fn update(host: Arc<Host>, call: Call) -> Result<Option<Value>,
     }
     let wanted = call.required(arg!(UpdateNetworkConfig.config))?.clone();
     refuse_others(&wanted)?;
+    let own = host.own_names();
     let mut devices = Vec::new();
     host.change_network(|config, around| {
         devices = apply(config, &wanted, around)?;
+        if let Some(names) = wanted.get(field!(HostNetworkConfig.dnsConfig)) {
+            config.set_names(names, &own.host_name)?;
+        }
+        for stack in wanted.get(field!(HostNetworkConfig.netStackSpec)).into_iter().flatten() {
+            edit_stack(config, stack, &own.host_name)?;
+        }
         Ok(())
     })
     .await?;
@@ -42,8 +50,6 @@ fn refuse_others(wanted: &Object) -> Result<(), Fault> {
     let is_set = [
         ("proxySwitch", wanted.get(field!(HostNetworkConfig.proxySwitch)).is_some()),
         ("consoleVnic", wanted.get(field!(HostNetworkConfig.consoleVnic)).is_some()),
-        ("dnsConfig", wanted.get(field!(HostNetworkConfig.dnsConfig)).is_some()),
-        ("netStackSpec", wanted.get(field!(HostNetworkConfig.netStackSpec)).is_some()),
         ("dhcp", wanted.get(field!(HostNetworkConfig.dhcp)).is_some()),
         ("nat", wanted.get(field!(HostNetworkConfig.nat)).is_some()),
     ];
@@ -130,6 +136,35 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
         config.default_stack().gateways.ipv4 = gateway(route)?;
     }
     Ok(devices)
+}
+
+/// What a `HostNetworkConfigNetStackSpec` says of the default stack.
+fn edit_stack(config: &mut NetworkConfig, spec: &Object, own_name: &str) -> Result<(), Fault> {
+    let stack = spec.get(field!(HostNetworkConfigNetStackSpec.netStackInstance));
+    let stack = stack.map_or_else(|| missing("netStackSpec.netStackInstance"), Ok)?;
+    let key = stack.get(field!(HostNetStackInstance.key)).unwrap_or_default();
+    let edited = spec.get(field!(HostNetworkConfigNetStackSpec.operation)).is_none_or(|word| word == "edit");
+    if !edited || key != StackName::DEFAULT {
+        return Err(not_supported("Of TCP/IP stacks only the default one can be edited here"));
+    }
+    let is_set = [
+        stack.get(field!(HostNetStackInstance.requestedMaxNumberOfConnections)).is_some(),
+        stack.get(field!(HostNetStackInstance.congestionControlAlgorithm)).is_some(),
+        stack.get(field!(HostNetStackInstance.ipV6Enabled)) == Some(false),
+    ];
+    if is_set.contains(&true) {
+        return Err(not_supported("Of a TCP/IP stack, names and routes can be changed on this host"));
+    }
+    if let Some(names) = stack.get(field!(HostNetStackInstance.dnsConfig)) {
+        config.set_names(names, own_name)?;
+    }
+    if let Some(route) = stack.get(field!(HostNetStackInstance.ipRouteConfig)) {
+        config.default_stack().gateways.ipv4 = gateway(route)?;
+    }
+    if let Some(routes) = stack.get(field!(HostNetStackInstance.routeTableConfig)) {
+        config.change_routes(&network::route_changes(routes)?)?;
+    }
+    Ok(())
 }
 
 fn operation(word: Option<&str>) -> Result<Operation, Fault> {

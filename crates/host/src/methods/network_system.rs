@@ -1,6 +1,7 @@
 //! HostNetworkSystem: standard switches and their port groups.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::{Call, Writer};
@@ -8,6 +9,8 @@ use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
     props, vim_enum,
 };
+
+use vswitch::declare::Dns;
 
 use super::Table;
 use crate::network::{self, Around, NetworkConfig, Scene};
@@ -48,6 +51,10 @@ pub(super) fn register(table: &mut Table<'_>) {
         host.change_network(|config, around| config.remove_group(name, around)).await
     });
     table.on(SYSTEM, method!(UpdateNetworkConfig), super::network_config::update);
+    table.on(SYSTEM, method!(UpdateDnsConfig), |host, call| async move {
+        let (names, own) = (call.required(arg!(UpdateDnsConfig.config))?, host.own_names());
+        host.change_network(|config, _| config.set_names(names, &own.host_name)).await
+    });
     table.on(SYSTEM, method!(QueryNetworkHint), |host, call| async move { hints(&host, &call) });
     table.on(SYSTEM, method!(RefreshNetworkSystem), |host, _: Call| async move {
         host.show_network();
@@ -107,7 +114,17 @@ impl Host {
         on: &'a dyn Fn(&str) -> Vec<(String, String)>,
     ) -> Scene<'a> {
         let fabric = self.network.fabric();
-        Scene { config, nics: fabric.nics(), dns: inventory::dns(self), seen: fabric.seen(), on }
+        Scene { config, nics: fabric.nics(), own_names: self.own_names(), seen: fabric.seen(), on }
+    }
+
+    /// What the machine calls itself, and whom it asks for names; a simulated one has the name that it has in the inventory.
+    pub(super) fn own_names(&self) -> Dns {
+        let own = self.network.fabric().names();
+        if !own.host_name.is_empty() || self.name.parse::<IpAddr>().is_ok() {
+            return own;
+        }
+        let (host_name, domain) = self.name.split_once('.').unwrap_or((&self.name, ""));
+        Dns { host_name: host_name.into(), domain: domain.into(), ..own }
     }
 
     /// Brings the tree to what the network is now: the objects of port groups, and what is shown of switches and cards.
@@ -133,7 +150,7 @@ impl Host {
                     capabilities: network::capabilities(),
                     networkInfo: info.clone(),
                     networkConfig: asked,
-                    dnsConfig: scene.dns.clone(),
+                    dnsConfig: scene.names(),
                 }),
             );
             w.create(&ids::virtual_nic_manager(), manager);
@@ -156,6 +173,7 @@ impl Host {
                     () = closing.cancelled() => return,
                     () = network.fabric().changed() => {}
                 }
+                network.resolve().await;
                 let Some(host) = host.upgrade() else { return };
                 host.show_network();
             }

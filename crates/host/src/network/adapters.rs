@@ -20,6 +20,8 @@ pub(crate) struct AdapterSpec {
     pub(crate) stack: Option<StackName>,
     pub(crate) port_group: Option<String>,
     pub(crate) gateway: Option<Ipv4Addr>,
+    /// Name of an uplink; empty for none.
+    pub(crate) pinned: Option<String>,
 }
 
 /// What is said of IPv6.
@@ -74,6 +76,7 @@ pub(crate) fn read(spec: &Object) -> Result<AdapterSpec, Fault> {
         read.stack = Some(stack.map_err(|error| invalid("nic.netStackInstanceKey", error))?);
     }
     read.port_group = spec.get(field!(HostVirtualNicSpec.portgroup)).map(str::to_owned);
+    read.pinned = spec.get(field!(HostVirtualNicSpec.pinnedPnic)).map(str::to_owned);
     let route = spec.get(field!(HostVirtualNicSpec.ipRouteSpec));
     let route = route.and_then(|route| route.get(field!(HostVirtualNicIpRouteSpec.ipRouteConfig)));
     if let Some(gateway) = route.and_then(|route| route.get(field!(HostIpRouteConfig.defaultGateway))) {
@@ -169,6 +172,7 @@ impl NetworkConfig {
         };
         self.refuse_twice(&adapter)?;
         self.adapters.push(adapter);
+        self.pin(&device, &spec.pinned.unwrap_or_default())?;
         Ok(device)
     }
 
@@ -197,8 +201,10 @@ impl NetworkConfig {
         adapter.mtu = spec.mtu.unwrap_or(adapter.mtu);
         adapter.gateways.ipv4 = spec.gateway.or(adapter.gateways.ipv4);
         self.refuse_twice(&adapter)?;
+        let moved = self.adapter(device).map(|before| before.port_group) != Some(adapter.port_group);
         *self.adapters.iter_mut().find(|known| known.device == device).expect("it was there") = adapter;
-        Ok(())
+        let pinned = spec.pinned.or_else(|| self.pinned.get(device).filter(|_| moved).cloned());
+        pinned.map_or(Ok(()), |nic| self.pin(device, &nic))
     }
 
     /// # Errors
@@ -209,6 +215,7 @@ impl NetworkConfig {
             self.refuse_last(device)?;
         }
         self.adapters.retain(|adapter| adapter.device != device);
+        self.pinned.remove(device);
         Ok(())
     }
 

@@ -1,14 +1,19 @@
 //! What the host's network is to be, as the host keeps it: standard switches with their port groups.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use vswitch::declare::{
     self, Adapter, Declaration, Discovery, DiscoveryOperation, DiscoveryProtocol, Gateways, Override, Policy,
     Service, Stack, StackName, Teaming,
 };
+use vswitch::limits::PORT_GROUPS;
 use vswitch::vmkernel::Takeover;
 use vswitch::{Vlan, limits};
 
+use super::dns::Names;
 use super::mirrors::NamedMirror;
+use super::routes::default_stack;
 
 /// All of it. Small, so it is kept and changed whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +26,12 @@ pub(crate) struct NetworkConfig {
     /// Port mirroring sessions.
     #[serde(default)]
     pub(crate) mirrors: Vec<NamedMirror>,
+    /// Uplinks that adapters are pinned to, by device.
+    #[serde(default)]
+    pub(crate) pinned: BTreeMap<String, String>,
+    /// What a client has said of names; none leaves them to the machine.
+    #[serde(default)]
+    pub(crate) names: Option<Names>,
 }
 
 /// A standard switch.
@@ -98,8 +109,10 @@ impl NetworkConfig {
     /// Adds a port group to a switch that is there; nothing if there is no number left for it.
     pub(crate) fn put_group(&mut self, switch: &str, name: &str, vlan: Vlan, policy: Override) -> Option<()> {
         let used: Vec<u32> = self.groups().map(|(_, group)| group.number).collect();
-        let most = u32::try_from(limits::PORT_GROUPS).ok()?;
+        let most = u32::try_from(PORT_GROUPS).ok()?;
         let number = (1..most).find(|number| !used.contains(number))?;
+        // Pinned adapters have port groups of their own when it comes to it.
+        (used.len() + self.pinned.len() + 1 < PORT_GROUPS).then_some(())?;
         let group = declare::PortGroup { number, name: name.into(), vlan, policy };
         self.switch_mut(switch)?.declared.port_groups.push(group);
         Some(())
@@ -110,15 +123,29 @@ impl NetworkConfig {
         (1..).find(|number| !used(number)).expect("there are fewer switches than numbers")
     }
 
+    /// Does something with each name of an uplink.
+    pub(super) fn each_uplink(&mut self, mut change: impl FnMut(&mut String)) {
+        for switch in &mut self.switches {
+            each_uplink(&mut switch.declared, |list| list.iter_mut().for_each(&mut change));
+        }
+    }
+
     /// What is declared with these ports.
     pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
-        Declaration {
+        let mut stacks = self.stacks.clone();
+        if let Some(names) = &self.names {
+            default_stack(&mut stacks).dns = names.given.clone();
+        }
+        let mut declared = Declaration {
             switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
             ports,
             adapters: self.adapters.clone(),
-            stacks: self.stacks.clone(),
+            stacks,
             mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
-        }
+            ..Declaration::default()
+        };
+        self.declare_pinned(&mut declared);
+        declared
     }
 }
 
@@ -153,6 +180,20 @@ impl StandardSwitch {
                 keep(active);
                 keep(standby);
             }
+        }
+    }
+}
+
+/// Does something with each list of uplinks of a switch.
+pub(super) fn each_uplink(switch: &mut declare::Switch, mut change: impl FnMut(&mut Vec<String>)) {
+    change(&mut switch.uplinks);
+    let Teaming { active, standby, .. } = &mut switch.policy.teaming;
+    change(active);
+    change(standby);
+    for group in &mut switch.port_groups {
+        if let Some((active, standby)) = &mut group.policy.order {
+            change(active);
+            change(standby);
         }
     }
 }

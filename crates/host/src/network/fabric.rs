@@ -1,18 +1,26 @@
 //! The seam to what really connects: the virtual switch in the kernel, or nothing for a simulated host.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use vswitch::State;
-use vswitch::capture::{Captures, Filter};
-use vswitch::declare::Declaration;
+use vswitch::capture::{Captured, Filter};
+use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
+use vswitch::vmkernel::Takeover;
 
 /// A physical network card, or what stands for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Nic {
-    /// Interface name.
+    /// Its name: that of its interface, until the host has given it one.
     pub name: String,
+    /// What Linux calls its interface.
+    pub interface: String,
     pub mac: String,
+    /// The MAC address that it was made with, if it was.
+    pub permanent_mac: Option<String>,
     /// Bus address; empty for what is on no bus.
     pub pci: String,
     pub driver: Option<String>,
@@ -41,6 +49,11 @@ impl FabricError {
         Self { words: words.into(), about: Some(interface.into()) }
     }
 
+    /// The interface or the adapter that it is about, if it is about one.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
     /// Whether it is about something else than this interface: what was asked of that one is done all the same.
     pub fn is_of_another(&self, interface: &str) -> bool {
         self.about.as_ref().is_some_and(|about| about != interface)
@@ -52,6 +65,27 @@ impl FabricError {
 pub trait Fabric: Send + Sync {
     /// Physical network cards, and interfaces that the administrator named as such.
     fn nics(&self) -> Vec<Nic>;
+
+    /// Interfaces that are to count as physical network cards, whatever they are.
+    fn count_as_cards(&self, _interfaces: Vec<String>) {}
+
+    /// Lets the system know cards by their names, too: interface, and name.
+    async fn call(&self, _cards: Vec<(String, String)>) {}
+
+    /// What a card has that is to become an uplink, for an adapter to take over; none where there is nothing to be had.
+    async fn takeover(&self, _nic: &str) -> Result<Option<Takeover>, FabricError> {
+        Ok(None)
+    }
+
+    /// What the machine calls itself, and whom it asks for names.
+    fn names(&self) -> Dns {
+        Dns::default()
+    }
+
+    /// Gives the machine this name, and these to ask.
+    async fn resolve(&self, _names: &Dns) -> Result<(), FabricError> {
+        Ok(())
+    }
 
     /// Makes this the state of the network.
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError>;
@@ -77,16 +111,17 @@ pub trait Fabric: Send + Sync {
     async fn counters(&self, interface: &str) -> Option<Counters>;
 
     /// Frames that pass ports, from now on.
-    async fn capture(&self, filter: Filter) -> Result<Captures, FabricError>;
+    async fn capture(&self, filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError>;
 
     /// Returns when something about links has changed since the last time.
     async fn changed(&self);
 }
 
-/// Connects nothing: the network of a simulated host.
+/// Connects nothing: the network of a simulated host. It remembers what was declared last.
 #[derive(Debug, Default)]
 pub struct NoFabric {
     nics: Vec<Nic>,
+    declared: Mutex<Declaration>,
 }
 
 impl NoFabric {
@@ -94,13 +129,20 @@ impl NoFabric {
     pub fn new(cards: u8) -> Self {
         let nic = |number| Nic {
             name: format!("vmnic{number}"),
+            interface: format!("vmnic{number}"),
             mac: format!("02:00:00:00:00:{number:02x}"),
+            permanent_mac: Some(format!("02:00:00:00:00:{number:02x}")),
             pci: format!("0000:0b:{number:02x}.0"),
             driver: None,
             link: Some((10_000, true)),
             wake_on_lan: false,
         };
-        Self { nics: (0..cards).map(nic).collect() }
+        Self { nics: (0..cards).map(nic).collect(), ..Self::default() }
+    }
+
+    /// What was declared last.
+    pub fn declared(&self) -> Declaration {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -110,7 +152,8 @@ impl Fabric for NoFabric {
         self.nics.clone()
     }
 
-    async fn declare(&self, _: Declaration) -> Result<(), FabricError> {
+    async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
+        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = declaration;
         Ok(())
     }
 
@@ -134,7 +177,7 @@ impl Fabric for NoFabric {
         None
     }
 
-    async fn capture(&self, _: Filter) -> Result<Captures, FabricError> {
+    async fn capture(&self, _: Filter) -> Result<BoxStream<'static, Captured>, FabricError> {
         Err(FabricError::new("A simulated host has no frames"))
     }
 

@@ -3,11 +3,15 @@
 
 mod adapters;
 mod captured;
+mod cards;
 mod change;
 mod config;
+mod dns;
 mod fabric;
 mod hint;
 mod mirrors;
+mod named;
+mod pinned;
 mod ports;
 mod routes;
 mod show;
@@ -18,7 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use store::{Batch, Collection, Store};
 use vim::{Fault, fault};
-use vswitch::vmkernel::Takeover;
+use vswitch::declare::Ipv4Config;
 
 pub(crate) use adapters::read as adapter_spec;
 pub(crate) use change::Around;
@@ -31,7 +35,9 @@ pub(crate) use show::{Scene, capabilities, net_config};
 pub(crate) use spec::{group as group_spec, switch as switch_spec};
 pub use switched::Switched;
 
-use crate::error::store_fault;
+use crate::error::{Error, Result, store_fault};
+use cards::Cards;
+use named::Named;
 use ports::Ports;
 
 /// The whole configuration, under one key.
@@ -43,12 +49,14 @@ pub struct NetworkOptions {
     pub fabric: Arc<dyn Fabric>,
     /// Begins the names of taps: up to four letters.
     pub prefix: String,
-    /// Uplinks of the first switch of a new host.
+    /// Uplinks of the first switch of a new host: names of cards or of their interfaces.
     pub uplinks: Vec<String>,
+    /// Interfaces, or the names that they have as cards, that count as cards although they are virtual ones. Uplinks do.
+    pub nics: Vec<String>,
     /// Port groups of a new host.
     pub networks: Vec<String>,
-    /// What the first uplink of a new host had: its first VMkernel adapter takes it over. None if the host is reached otherwise.
-    pub management: Option<Takeover>,
+    /// Whether the first VMkernel adapter of a new host takes over what its first uplink had. If not, the host is reached otherwise.
+    pub management: bool,
 }
 
 impl NetworkOptions {
@@ -56,7 +64,8 @@ impl NetworkOptions {
     pub fn simulated(networks: Vec<String>) -> Self {
         let fabric = NoFabric::new(2);
         let uplinks = fabric.nics().into_iter().take(1).map(|nic| nic.name).collect();
-        Self { fabric: Arc::new(fabric), prefix: "vm".into(), uplinks, networks, management: None }
+        let nics = Vec::new();
+        Self { fabric: Arc::new(fabric), prefix: "vm".into(), uplinks, nics, networks, management: false }
     }
 }
 
@@ -78,31 +87,53 @@ struct Held {
     ports: Ports,
     /// What was wrong when the network was declared last.
     trouble: Option<FabricError>,
+    /// What was wrong when the machine was told its name and whom to ask.
+    nameless: Option<FabricError>,
 }
 
 impl HostNetwork {
-    /// Reads the configuration, or begins one. Nothing is declared before [`Self::adopt`].
+    /// Names the cards, and reads the configuration or begins one. Nothing is declared before [`Self::adopt`].
     ///
     /// # Errors
-    /// If it cannot be read or, for a new host, written.
-    pub(crate) async fn open(store: &Store, options: NetworkOptions) -> Result<Self, store::Error> {
-        let config = match CONFIG.get(store, KEY)? {
-            Some(known) => known,
-            None => {
-                let first = NetworkConfig::first(&options.uplinks, &options.networks, options.management);
-                store.commit(batch(&first)?).await?;
-                first
+    /// If it cannot be read or written; for a new host also if an uplink is not there.
+    pub(crate) async fn open(store: &Store, options: NetworkOptions) -> Result<Self> {
+        let below = options.fabric;
+        let before = Cards::read(store)?;
+        let interface = |given: &String| before.interface(given).unwrap_or(given).to_owned();
+        below.count_as_cards(options.nics.iter().chain(&options.uplinks).map(interface).collect());
+        let mut cards = before.clone();
+        cards.see(&below.nics());
+        let known = CONFIG.get(store, KEY)?;
+        let config = match known.clone() {
+            // It was kept when cards had no names yet.
+            Some(mut known) if before.is_empty() => {
+                cards.rename(&mut known);
+                known
             }
+            Some(known) => known,
+            None => first(&*below, &cards, &options.uplinks, &options.networks, options.management).await?,
         };
+        let mut changes = Batch::new();
+        cards.write(&before, &mut changes)?;
+        if known.as_ref() != Some(&config) {
+            CONFIG.put(&mut changes, KEY, &config)?;
+        }
+        if !changes.is_empty() {
+            store.commit(changes).await?;
+        }
+        cards.tell();
+        below.call(cards.present()).await;
+        let fabric = Arc::new(Named::new(below, store, cards));
         let config = Arc::new(config);
         Ok(Self {
             store: store.clone(),
-            fabric: options.fabric,
+            fabric,
             prefix: options.prefix.chars().take(4).collect(),
             held: tokio::sync::Mutex::new(Held {
                 config: config.clone(),
                 ports: Ports::new(),
                 trouble: None,
+                nameless: None,
             }),
             showing: std::sync::Mutex::default(),
             current: RwLock::new(config),
@@ -151,23 +182,36 @@ impl HostNetwork {
         let declare = async |config: &NetworkConfig, ports: &Ports| {
             self.fabric.declare(config.declaration(ports::declared(config, ports))).await
         };
+        let renamed = next.names != held.config.names;
         let applied = match declare(&next, &held.ports).await {
             Ok(()) => {
                 held.trouble = None;
-                self.keep(&next).await
+                Ok(())
             }
             // What was wrong before keeps nobody from changing something else, or from mending it in two steps.
             Err(error) if held.trouble.as_ref() == Some(&error) => {
                 tracing::warn!(%error, "the network is not as it was declared");
-                self.keep(&next).await
+                Ok(())
             }
+            Err(error) => Err(error),
+        };
+        let applied = match applied {
+            Ok(()) if renamed => self.name(&next).await,
+            applied => applied,
+        };
+        let kept = match applied {
+            Ok(()) => self.keep(&next).await,
             Err(error) => {
                 tracing::error!(%error, "a change of the network was refused");
                 Err(fault!(HostConfigFault {}, "The network cannot be changed so: {error}"))
             }
         };
-        if let Err(fault) = applied {
-            if let Err(error) = declare(&held.config, &held.ports).await {
+        if let Err(fault) = kept {
+            let mut undone = declare(&held.config, &held.ports).await;
+            if renamed {
+                undone = undone.and(self.name(&held.config).await);
+            }
+            if let Err(error) = undone {
                 tracing::error!(%error, "the network is not as it was before a change that failed");
             }
             return Err(fault);
@@ -177,14 +221,93 @@ impl HostNetwork {
         Ok(())
     }
 
+    /// Sees to it that the machine has the name and asks those that were said, or that a lease says now.
+    pub(crate) async fn resolve(&self) {
+        let mut held = self.held.lock().await;
+        let failed = self.name(&held.config).await.err();
+        if let Some(error) = failed.as_ref().filter(|error| held.nameless.as_ref() != Some(error)) {
+            tracing::warn!(%error, "names are not as they were asked for");
+        }
+        held.nameless = failed;
+    }
+
+    async fn name(&self, config: &NetworkConfig) -> Result<(), FabricError> {
+        let names = config.names.as_ref().and_then(|said| said.effective(&self.fabric.seen()));
+        match names {
+            Some(names) => self.fabric.resolve(&names).await,
+            None => Ok(()),
+        }
+    }
+
     async fn keep(&self, config: &NetworkConfig) -> Result<(), Fault> {
         let batch = batch(config).map_err(|error| store_fault(&error))?;
         self.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
     }
 }
 
+/// What a new host has.
+async fn first(
+    below: &dyn Fabric,
+    cards: &Cards,
+    uplinks: &[String],
+    networks: &[String],
+    management: bool,
+) -> Result<NetworkConfig> {
+    let card = |given: &String| {
+        let missing = || {
+            let there = cards.names().join(", ");
+            Error::Network(FabricError::new(format!("there is no network card {given}; there are: {there}")))
+        };
+        cards.resolve(given).ok_or_else(missing)
+    };
+    let uplinks = uplinks.iter().map(card).collect::<Result<Vec<String>>>()?;
+    let interface = uplinks.first().filter(|_| management).and_then(|first| cards.interface(first));
+    let takeover = match interface {
+        Some(interface) => below.takeover(interface).await?,
+        None => None,
+    };
+    let management = takeover.filter(|has| has.ipv4 != Ipv4Config::None);
+    Ok(NetworkConfig::first(&uplinks, networks, management))
+}
+
 fn batch(config: &NetworkConfig) -> Result<Batch, store::Error> {
     let mut batch = Batch::new();
     CONFIG.put(&mut batch, KEY, config)?;
     Ok(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(uplinks: &[&str]) -> NetworkOptions {
+        let uplinks = uplinks.iter().map(|name| (*name).to_owned()).collect();
+        NetworkOptions { uplinks, ..NetworkOptions::simulated(vec!["VM Network".into()]) }
+    }
+
+    fn uplinks(network: &HostNetwork) -> Vec<String> {
+        network.config().switches[0].declared.uplinks.clone()
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_before_cards_had_names_is_renamed_once() {
+        let store = Store::in_memory().unwrap();
+        // The interface `vmnic1` is the second card's; `eth0` is not there.
+        let old = NetworkConfig::first(&["eth0".into(), "vmnic1".into()], &[], None);
+        store.commit(batch(&old).unwrap()).await.unwrap();
+        for _ in 0..2 {
+            let network = HostNetwork::open(&store, options(&[])).await.unwrap();
+            assert_eq!(uplinks(&network), ["vmnic2", "vmnic1"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_host_needs_the_uplinks_that_it_is_to_begin_with() {
+        let store = Store::in_memory().unwrap();
+        let refused = HostNetwork::open(&store, options(&["vmnic7"])).await.err().unwrap();
+        let said = "the network: there is no network card vmnic7; there are: vmnic0, vmnic1";
+        assert_eq!(refused.to_string(), said);
+        let network = HostNetwork::open(&store, options(&["vmnic1", "vmnic0"])).await.unwrap();
+        assert_eq!(uplinks(&network), ["vmnic1", "vmnic0"]);
+    }
 }

@@ -211,6 +211,7 @@ impl HostNetwork {
                 tracing::warn!(port = tap, %error, "it stays behind");
             }
         }
+        self.resolve().await;
         declared
     }
 

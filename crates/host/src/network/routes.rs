@@ -97,16 +97,19 @@ impl NetworkConfig {
 
     /// The default stack, made if nothing has been said of it yet.
     pub(crate) fn default_stack(&mut self) -> &mut Stack {
-        let default = StackName::default();
-        let at = match self.stacks.iter().position(|stack| stack.name == default) {
-            Some(at) => at,
-            None => {
-                self.stacks.push(Stack::default());
-                self.stacks.len() - 1
-            }
-        };
-        &mut self.stacks[at]
+        default_stack(&mut self.stacks)
     }
+}
+
+pub(super) fn default_stack(stacks: &mut Vec<Stack>) -> &mut Stack {
+    let at = match stacks.iter().position(|stack| stack.name.is_default()) {
+        Some(at) => at,
+        None => {
+            stacks.push(Stack::default());
+            stacks.len() - 1
+        }
+    };
+    &mut stacks[at]
 }
 
 fn set_default(gateways: &mut Gateways, gateway: IpAddr) {

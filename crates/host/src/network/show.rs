@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
 use vswitch::State;
 use vswitch::declare::{
-    Adapter, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
+    Adapter, Dns, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
 };
 use vswitch::vmkernel::{AdapterState, port_interface};
 
@@ -23,7 +23,8 @@ const BEACON_INTERVAL: i32 = 1;
 pub(crate) struct Scene<'a> {
     pub(crate) config: &'a NetworkConfig,
     pub(crate) nics: Vec<Nic>,
-    pub(crate) dns: Object,
+    /// What the machine calls itself, and whom it asks for names.
+    pub(crate) own_names: Dns,
     /// Links and adapters as they are.
     pub(crate) seen: State,
     /// Adapters that are on a port group and running: the interface of the port, and the MAC address.
@@ -52,7 +53,7 @@ impl Scene<'_> {
             portgroup: groups,
             pnic: self.nics.iter().map(nic).collect::<Vec<_>>(),
             vnic: self.adapters(),
-            dnsConfig: self.dns.clone(),
+            dnsConfig: self.names(),
             ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&StackName::default()) },
             routeTableInfo: self.routes(&StackName::default()),
             netStackInstance: self.stacks(),
@@ -81,9 +82,14 @@ impl Scene<'_> {
             vswitch: switches,
             portgroup: groups.collect::<Vec<_>>(),
             pnic: cards.collect::<Vec<_>>(),
-            dnsConfig: self.dns.clone(),
+            dnsConfig: self.names(),
             ipV6Enabled: true,
         })
+    }
+
+    /// What the host calls itself, and whom it asks for names.
+    pub(crate) fn names(&self) -> Object {
+        super::dns::shown(self.config.names.as_ref(), &self.seen, &self.own_names)
     }
 
     /// The VMkernel adapters.
@@ -106,6 +112,7 @@ impl Scene<'_> {
                 mtu: i32::try_from(adapter.mtu).unwrap_or(i32::MAX),
                 tsoEnabled: true,
                 netStackInstanceKey: adapter.stack.as_str(),
+                pinnedPnic: self.config.pinned.get(&adapter.device).map(String::as_str),
             },
         })
     }
@@ -125,6 +132,7 @@ impl Scene<'_> {
             vim!(HostNetStackInstance {
                 key: name.as_str(),
                 name: name.as_str(),
+                dnsConfig: name.is_default().then(|| self.names()),
                 ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&name) },
                 ipV6Enabled: true,
             })
@@ -337,7 +345,7 @@ pub(crate) fn capabilities() -> ty!(HostNetCapabilities) {
         vswitchConfigSupported: true,
         vnicConfigSupported: true,
         ipRouteConfigSupported: true,
-        dnsConfigSupported: false,
+        dnsConfigSupported: true,
         dhcpOnVnicSupported: true,
         ipV6Supported: true,
     })

@@ -3,22 +3,29 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{PoisonError, RwLock};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
-use vswitch::capture::{Captures, Filter};
-use vswitch::declare::Declaration;
+use vswitch::capture::{Captured, Filter};
+use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
-use vswitch::{Engine, Options, State};
+use vswitch::vmkernel::{self, Takeover};
+use vswitch::{Engine, Options, State, link};
 
+use super::dns::{read_resolv_conf, resolv_conf};
 use super::fabric::{Fabric, FabricError, Nic};
 
 /// Where the kernel shows the interfaces of the namespace.
 const INTERFACES: &str = "/sys/class/net";
 /// Settings of the namespace's interfaces.
 const ADDRESS_RESOLUTION: &str = "/proc/sys/net/ipv4/conf";
+/// The machine's own.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What the kernel says of the speed of a link that has none, a virtual one for instance.
 const NO_SPEED: i32 = 0;
 /// What neighbours are told that the host runs.
@@ -30,21 +37,24 @@ pub struct Switched {
     seen: Mutex<watch::Receiver<State>>,
     /// Tells the taps of this host from those of another in the same namespace.
     prefix: String,
+    /// Where the machine's resolver reads whom to ask.
+    resolv_conf: PathBuf,
     /// Interfaces that count as physical network cards although nothing is plugged in behind them.
-    named: Vec<String>,
+    named: RwLock<Vec<String>>,
 }
 
 impl Switched {
     /// Starts the switch in the network namespace that the daemon is in; `pins` is where its maps outlive the daemon, `host` the
-    /// name under which neighbours are told of it.
+    /// name under which neighbours are told of it. `resolv_conf` is the resolver's file, written once a client has said what
+    /// is to be in it.
     ///
     /// # Errors
     /// If the kernel cannot run it, in words that say what it needs.
     pub async fn start(
         pins: PathBuf,
         prefix: &str,
-        named: Vec<String>,
         host: &str,
+        resolv_conf: PathBuf,
     ) -> Result<Self, FabricError> {
         // The directory is this host's own, so its name tells it from others of the machine.
         let own = pins.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -56,12 +66,12 @@ impl Switched {
         let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
-        Ok(Self { engine, seen, prefix: prefix.into(), named })
+        Ok(Self { engine, seen, prefix: prefix.into(), resolv_conf, named: RwLock::default() })
     }
 
     fn is_card(&self, name: &str) -> bool {
         Path::new(INTERFACES).join(name).join("device").exists()
-            || self.named.iter().any(|named| named == name)
+            || self.named.read().unwrap_or_else(PoisonError::into_inner).iter().any(|named| named == name)
     }
 
     /// Lets each card answer for its own addresses only. The kernel lets one that no switch has, on the same segment, answer
@@ -80,21 +90,46 @@ impl Switched {
         }
         let at = Path::new(INTERFACES).join(name);
         let read = |file: &str| fs::read_to_string(at.join(file)).ok().map(|text| text.trim().to_owned());
-        let last_of = |link: &str| {
-            let target = fs::read_link(at.join(link)).ok()?;
-            Some(target.file_name()?.to_string_lossy().into_owned())
-        };
+        let driver = fs::read_link(at.join("device/driver")).ok();
+        let driver = driver.and_then(|driver| Some(driver.file_name()?.to_string_lossy().into_owned()));
         let running = self.engine.state().borrow().links.get(name).is_some_and(|link| link.running);
         let speed = read("speed").and_then(|text| text.parse().ok()).filter(|speed| *speed > NO_SPEED);
         let full = read("duplex").is_none_or(|duplex| duplex != "half");
         Some(Nic {
             name: name.into(),
+            interface: name.into(),
             mac: read("address")?,
-            pci: last_of("device").unwrap_or_default(),
-            driver: last_of("device/driver"),
+            permanent_mac: link::permanent_mac(name).map(|mac| mac.to_string()),
+            pci: fs::canonicalize(at.join("device")).ok().map_or_else(String::new, |at| bus_address(&at)),
+            driver,
             link: running.then(|| (speed.unwrap_or(NO_SPEED), full)),
             wake_on_lan: false,
         })
+    }
+}
+
+/// Where a device is on its bus: the last part of its path. What a virtio device is called tells when it was found; where it is
+/// tells the PCI device that it is on.
+fn bus_address(device: &Path) -> String {
+    let last = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+    let own = last(device).unwrap_or_default();
+    match own.starts_with("virtio") {
+        true => device.parent().and_then(last).unwrap_or(own),
+        false => own,
+    }
+}
+
+/// Writes a small file so that nobody reads half of it. A symbolic link, to what another service writes, gives way to the file;
+/// what is mounted in its place is written where it is.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let new = path.with_added_extension("esfera");
+    let renamed = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    match renamed {
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+            fs::remove_file(&new)?;
+            fs::write(path, text)
+        }
+        done => done,
     }
 }
 
@@ -120,6 +155,50 @@ fn interfaces() -> Vec<String> {
 impl Fabric for Switched {
     fn nics(&self) -> Vec<Nic> {
         interfaces().iter().filter_map(|name| self.nic(name)).collect()
+    }
+
+    fn count_as_cards(&self, interfaces: Vec<String>) {
+        *self.named.write().unwrap_or_else(PoisonError::into_inner) = interfaces;
+    }
+
+    /// Gives interfaces the names of their cards as alternative names, so that `ip link show vmnic0` and `tcpdump -i vmnic0` work.
+    /// An interface that has its name already, or a kernel without such names, is no matter.
+    async fn call(&self, cards: Vec<(String, String)>) {
+        for (interface, name) in cards.iter().filter(|(interface, name)| interface != name) {
+            let add = ["link", "property", "add", "dev", interface, "altname", name];
+            if let Err(error) = ip(&add).await {
+                tracing::debug!(interface, name, %error, "no alternative name");
+            }
+        }
+    }
+
+    async fn takeover(&self, nic: &str) -> Result<Option<Takeover>, FabricError> {
+        vmkernel::takeover(None, nic).await.map(Some).map_err(in_words)
+    }
+
+    fn names(&self) -> Dns {
+        let read = |path: &Path| Some(read_resolv_conf(&fs::read_to_string(path).ok()?));
+        let own = read(&self.resolv_conf).or_else(|| read(Path::new(RESOLV_CONF))).unwrap_or_default();
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        match name.split_once('.') {
+            Some((host_name, domain)) => Dns { host_name: host_name.into(), domain: domain.into(), ..own },
+            None => Dns { host_name: name, ..own },
+        }
+    }
+
+    async fn resolve(&self, names: &Dns) -> Result<(), FabricError> {
+        let text = resolv_conf(names);
+        if fs::read_to_string(&self.resolv_conf).ok().as_ref() != Some(&text) {
+            write_whole(&self.resolv_conf, &text).map_err(|error| {
+                FabricError::new(format!("cannot write {}: {error}", self.resolv_conf.display()))
+            })?;
+        }
+        if rustix::system::uname().nodename().to_bytes() != names.host_name.as_bytes() {
+            rustix::system::sethostname(names.host_name.as_bytes()).map_err(|error| {
+                FabricError::new(format!("the machine cannot be called {}: {error}", names.host_name))
+            })?;
+        }
+        Ok(())
     }
 
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
@@ -168,8 +247,8 @@ impl Fabric for Switched {
         })
     }
 
-    async fn capture(&self, filter: Filter) -> Result<Captures, FabricError> {
-        self.engine.capture(filter).await.map_err(in_words)
+    async fn capture(&self, filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError> {
+        Ok(self.engine.capture(filter).await.map_err(in_words)?.boxed())
     }
 
     async fn changed(&self) {
@@ -194,4 +273,20 @@ async fn ip(arguments: &[&str]) -> Result<(), FabricError> {
     }
     let words = String::from_utf8_lossy(&output.stderr);
     Err(FabricError::new(format!("ip {}: {}", arguments.join(" "), words.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_where_its_device_is_on_the_bus() {
+        for (path, address) in [
+            ("/sys/devices/pci0000:00/0000:00:1c.0/0000:03:00.0", "0000:03:00.0"),
+            ("/sys/devices/pci0000:00/0000:00:03.0/virtio0", "0000:00:03.0"),
+            ("/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0", "1-1:1.0"),
+        ] {
+            assert_eq!(bus_address(Path::new(path)), address);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use datastore::Datastore;
 use host::engine::{AccelPolicy, QemuOptions};
 use host::network::NetworkOptions;
 use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
-use vim::{Args, Data, Fault, MoRef, Object, Value, call, field, managed_id, prop, vim};
+use vim::{Args, Data, Fault, Kind, List, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
 /// Lets everybody do everything.
 struct Anybody;
@@ -303,4 +303,34 @@ pub fn small(name: &str) -> Data<{ vim::data_id!(VirtualMachineConfigSpec).0 }> 
         numCPUs: 1,
         files: VirtualMachineFileInfo { vmPathName: "[ds]" },
     })
+}
+
+/// The same with these changes of devices.
+pub fn small_with(name: &str, changes: Vec<Object>) -> Object {
+    let mut spec: Object = small(name).into();
+    let changes = List::new(
+        Kind::Data(vim::data_id!(VirtualDeviceConfigSpec)),
+        changes.into_iter().map(Value::from).collect::<Vec<_>>(),
+    );
+    spec.set(field!(VirtualMachineConfigSpec.deviceChange), changes);
+    spec
+}
+
+/// The change that adds a device.
+pub fn added(device: impl Into<Object>) -> Object {
+    vim!(VirtualDeviceConfigSpec { operation: "add", device: device.into() }).into()
+}
+
+/// The changes that add a SCSI controller, with the key -1, and a disk on it, with the key -2.
+pub fn disk_on_scsi(kib: i64, backing: impl Into<Object>) -> Vec<Object> {
+    let controller = vim!(ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" });
+    let disk = vim!(VirtualDisk {
+        key: -2,
+        controllerKey: -1,
+        unitNumber: 0,
+        capacityInKB: kib,
+        backing: backing.into(),
+    });
+    let disk = vim!(VirtualDeviceConfigSpec { operation: "add", fileOperation: "create", device: disk });
+    vec![added(controller), disk.into()]
 }

@@ -3,7 +3,7 @@
 
 use rtnetlink::{LinkUnspec, LinkVeth};
 
-use super::{Netlink, failed, offload, silence};
+use super::{Netlink, ethtool, failed, silence};
 use crate::Result;
 use crate::limits::OWN_MTU;
 
@@ -25,7 +25,7 @@ pub const MIRROR: Pair = Pair { near: "esf-mirror", far: "esf-mirror-out" };
 /// # Errors
 /// `Link`.
 pub fn leave_nothing(pair: Pair) -> Result<()> {
-    offload::leave_nothing(pair.near)
+    ethtool::leave_nothing(pair.near)
         .map_err(|error| failed(pair.near, "let it leave no work to others")(&error))
 }
 

@@ -1,0 +1,104 @@
+use super::*;
+
+fn config(host: &str, domain: &str, servers: &[&str], search: &[&str]) -> Object {
+    vim!(HostDnsConfig {
+        dhcp: false,
+        hostName: host,
+        domainName: domain,
+        address: servers.to_vec(),
+        searchDomain: search.to_vec(),
+    })
+    .into()
+}
+
+fn leased(device: &str) -> Object {
+    vim!(HostDnsConfig { dhcp: true, virtualNicDevice: device, hostName: "", domainName: "" }).into()
+}
+
+fn with_adapter(ipv4: Ipv4Config) -> NetworkConfig {
+    let mut known = NetworkConfig::first(&[], &["Net".into()], None);
+    let spec = super::super::adapters::AdapterSpec { ipv4: Some(ipv4), ..Default::default() };
+    known.add_adapter("Net", spec, vswitch::Mac([2; 6])).unwrap();
+    known
+}
+
+#[test]
+fn what_is_said_is_kept_shown_and_declared() {
+    let mut known = NetworkConfig::default();
+    let own = Dns { host_name: "box".into(), ..Dns::default() };
+    let seen = State::default();
+    let show = |known: &NetworkConfig| shown(known.names.as_ref(), &seen, &own);
+    assert_eq!(show(&known), config("box", "", &[], &[]));
+    let said = config("esx1", "example.com", &["10.0.0.1", "fd00::1"], &["example.com", "lab"]);
+    known.set_names(&said, "box").unwrap();
+    assert_eq!(show(&known), said);
+    assert_eq!(known.declaration(Vec::new()).stacks[0].dns.host_name, "esx1", "as DHCP servers are told");
+    // Only the name of the host stays if it is left out.
+    known.set_names(&config("", "", &[], &[]), "box").unwrap();
+    assert_eq!(show(&known), config("esx1", "", &[], &[]));
+}
+
+#[test]
+fn what_is_no_name_or_address_is_refused() {
+    for (property, wrong) in [
+        ("config.hostName", config("a b", "", &[], &[])),
+        ("config.hostName", config("-a", "", &[], &[])),
+        ("config.hostName", config(&"a".repeat(64), "", &[], &[])),
+        ("config.domainName", config("a", "b..c", &[], &[])),
+        ("config.searchDomain", config("a", "", &[], &["b\nnameserver 6.6.6.6"])),
+        ("config.searchDomain", config("a", "", &[], &["b"; 33])),
+        ("config.address", config("a", "", &["ns.example.com"], &[])),
+        ("config.address", config("a", "", &["0.0.0.0"], &[])),
+        ("config.virtualNicDevice", leased("")),
+        ("config.virtualNicDevice", leased("vmk0")),
+    ] {
+        let mut known = with_adapter(Ipv4Config::None);
+        let fault = known.set_names(&wrong, "box").unwrap_err();
+        assert_eq!(fault.object().get(field!(InvalidArgument.invalidProperty)), Some(property), "{fault}");
+        assert_eq!(known.names, None);
+    }
+    let mut known = with_adapter(Ipv4Config::None);
+    assert_eq!(known.set_names(&leased("vmk9"), "box").unwrap_err().type_name(), "NotFound");
+}
+
+#[test]
+fn a_lease_says_what_nobody_gave() {
+    let mut known = with_adapter(Ipv4Config::Dhcp);
+    known.set_names(&leased("vmk0"), "box").unwrap();
+    let names = known.names.unwrap();
+    let mut seen = State::default();
+    assert_eq!(names.effective(&seen), None, "nothing is said before there is a lease");
+    let lease = vswitch::vmkernel::dhcp::Lease {
+        address: [10, 0, 0, 5].into(),
+        prefix: 24,
+        server: [10, 0, 0, 1].into(),
+        seconds: 60,
+        router: None,
+        dns: vec![[10, 0, 0, 2].into()],
+        domain: Some("lab".into()),
+        mtu: None,
+    };
+    let adapter = vswitch::vmkernel::AdapterState { lease: Some(lease), ..Default::default() };
+    seen.adapters.insert("vmk0".into(), adapter);
+    let dns = names.effective(&seen).unwrap();
+    assert_eq!(resolv_conf(&dns).lines().skip(1).collect::<Vec<_>>(), ["search lab", "nameserver 10.0.0.2"]);
+    let shown = shown(Some(&names), &seen, &Dns::default());
+    assert_eq!(shown.get(field!(HostDnsConfig.virtualNicDevice)), Some("vmk0"));
+    assert_eq!((shown.get(field!(HostDnsConfig.hostName)), dns.host_name.as_str()), (Some("box"), "box"));
+    assert_eq!(shown.get(field!(HostDnsConfig.domainName)), Some("lab"));
+}
+
+#[test]
+fn a_file_is_read_as_it_was_written() {
+    let dns = Dns {
+        host_name: String::new(),
+        domain: String::new(),
+        servers: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        search: vec!["a.example".into(), "b".into()],
+    };
+    assert_eq!(read_resolv_conf(&resolv_conf(&dns)), dns);
+    let read = read_resolv_conf(
+        "; old\ndomain one\nsearch x\nsearch y z\nnameserver fe80::1%eth0\noptions rotate\n",
+    );
+    assert_eq!((&*read.domain, read.search, read.servers), ("one", vec!["y".into(), "z".to_owned()], vec![]));
+}
