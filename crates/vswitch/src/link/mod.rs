@@ -6,8 +6,8 @@ mod pair;
 mod queue;
 mod quiet;
 
-pub use pair::{MIRROR, Pair, QUEUE, leave_nothing};
-pub use quiet::silence;
+pub use pair::{Pair, leave_nothing};
+pub use quiet::{is_silent, restore, silence};
 
 use std::fmt::Display;
 
