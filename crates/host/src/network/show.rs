@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
 use vswitch::State;
 use vswitch::declare::{
-    Adapter, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
+    Adapter, Gateways, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
 };
 use vswitch::vmkernel::{AdapterState, port_interface};
 
@@ -106,6 +106,7 @@ impl Scene<'_> {
                 mtu: i32::try_from(adapter.mtu).unwrap_or(i32::MAX),
                 tsoEnabled: true,
                 netStackInstanceKey: adapter.stack.as_str(),
+                ipRouteSpec: own_route(adapter),
             },
         })
     }
@@ -169,6 +170,19 @@ impl Scene<'_> {
 
 fn adapter_key(device: &str) -> String {
     format!("key-vim.host.VirtualNic-{device}")
+}
+
+/// The gateways of an adapter's own, if it has some.
+fn own_route(adapter: &Adapter) -> Option<ty!(HostVirtualNicIpRouteSpec)> {
+    let Gateways { ipv4, ipv6 } = adapter.gateways;
+    (ipv4.is_some() || ipv6.is_some()).then(|| {
+        vim!(HostVirtualNicIpRouteSpec {
+            ipRouteConfig: HostIpRouteConfig {
+                defaultGateway: ipv4.map(|gateway| gateway.to_string()),
+                ipV6DefaultGateway: ipv6.map(|gateway| gateway.to_string()),
+            },
+        })
+    })
 }
 
 /// An adapter's addresses: those that are declared or, where a server gives them, those that it has.
