@@ -98,6 +98,30 @@ def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, seg
     assert not os.path.exists(f"/run/netns/{stack}")
 
 
+def test_a_gateway_of_its_own_is_shown_and_taken_away_again(lab, home, segment):
+    host, network = network_of(lab)
+    network.AddPortGroup(group("Storage", 20))
+
+    def route(gateway):
+        config = vim.host.IpRouteConfig(defaultGateway=gateway)
+        return vim.host.VirtualNic.IpRouteSpec(ipRouteConfig=config)
+
+    device = network.AddVirtualNic("Storage", adapter(ADDRESS, ipRouteSpec=route("10.78.0.1")))
+    own = wait_for(lambda: shown(host, device)).spec.ipRouteSpec
+    assert own.ipRouteConfig.defaultGateway == "10.78.0.1"
+    leads = ("ip", "route", "get", "192.0.2.1", "from", ADDRESS)
+    assert f"via 10.78.0.1 dev {device}" in run_in(segment.hosts[0], *leads)
+    # What is not said stays; an empty one takes it away, and those of the stack serve it.
+    network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(mtu=1400))
+    wait_for(lambda: shown(host, device).spec.mtu == 1400)
+    assert shown(host, device).spec.ipRouteSpec.ipRouteConfig.defaultGateway == "10.78.0.1"
+    network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(ipRouteSpec=route(None)))
+    wait_for(lambda: shown(host, device).spec.ipRouteSpec is None)
+    rules = run_in(segment.hosts[0], "ip", "rule", "show")
+    assert ADDRESS not in rules, rules
+    network.RemoveVirtualNic(device)
+
+
 def test_routes_are_shown_and_come_and_go(lab, segment):
     host, network = network_of(lab, 1)
     entry = vim.host.IpRouteEntry(network="10.99.0.0", prefixLength=16, gateway=segment.ADDRESS)

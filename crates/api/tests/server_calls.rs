@@ -256,6 +256,25 @@ async fn an_answer_under_way_is_finished_when_the_server_stops() {
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
+/// Nothing else would end it but that the server cuts it off, and then there is no answer.
+#[tokio::test]
+async fn who_waits_for_changes_does_not_keep_the_server_from_stopping() {
+    let mut daemon = plain_that_waits().await;
+    let key = cookie(&daemon.login("root", PASSWORD).await);
+    let seen = daemon.seen.clone();
+    let body = envelope("PropertyCollector", "ha-property-collector", "WaitForUpdates", "");
+    let head =
+        format!("POST /sdk HTTP/1.1\r\nHost: toy\r\n{key}Content-Length: {}\r\n\r\n{body}", body.len());
+    let address = daemon.address;
+    let request = tokio::spawn(async move { support::raw(address, head.as_bytes()).await });
+    until(|| seen.wait_begun.load(Ordering::SeqCst) == 1).await;
+    daemon.stop().await;
+    let answer = request.await.unwrap();
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("<NotAuthenticatedFault"), "{}", answer.text());
+    until(|| seen.wait_dropped.load(Ordering::SeqCst) == 1).await;
+}
+
 #[tokio::test]
 async fn what_a_moved_object_allows_is_decided_anew() {
     let daemon = plain().await;

@@ -5,7 +5,7 @@ mod network;
 
 use std::time::Duration;
 
-use network::{Network, declaration, port_group, switch};
+use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{PortGroup, ShapingOverride};
 use vswitch::kernel::layout::Drop;
 
@@ -80,14 +80,16 @@ async fn what_no_queue_takes_is_dropped_and_counted_and_what_is_not_shaped_any_m
     let counters = engine.counters("t1").await.unwrap().unwrap();
     let dropped = counters.dropped(Drop::Shaped);
     assert!(dropped > 1000, "most is too much: {counters:?}");
-    let queues = String::from_utf8(net.run("host", "tc -s class show dev esf-queue").stdout).unwrap();
+    let own = net.interfaces("esf-q");
+    assert_eq!(own.len(), 2, "{own:?}");
+    let queues = net.text("host", &format!("tc -s class show dev {}", own[0]));
     assert!(
         queues.contains("dropped 0,"),
         "no drop is left to the queue, which would not be counted: {queues}"
     );
 
     engine.declare(declared(false)).await.unwrap();
-    assert!(!net.run("host", "ip link show esf-queue").status.success(), "nothing is left over");
+    assert_eq!(net.interfaces("esf-"), [""; 0], "nothing is left over");
     net.run("t1", "ping -q -f -c 2000 -s 1400 10.1.0.2");
     assert_eq!(engine.counters("t1").await.unwrap().unwrap().dropped(Drop::Shaped), dropped);
 }
@@ -108,6 +110,56 @@ async fn a_daemon_that_starts_again_finds_the_queues_and_loses_nothing_in_them()
         let engine = net.engine().await;
         engine.declare(declared()).await.unwrap();
     }
+    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    assert!(text.contains(" 0% packet loss"), "{text}");
+}
+
+#[tokio::test]
+async fn hosts_of_one_namespace_have_queues_of_their_own() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let (c, d) = (net.guest("t3", "10.2.0.1/24"), net.guest("t4", "10.2.0.2/24"));
+    let of = |uplink: &str, ports: [&vswitch::declare::Port; 2]| {
+        let groups = shaped(shaping(), shaping());
+        declaration(switch(&[uplink], groups), ports.map(|port| (port.clone(), 2)).to_vec())
+    };
+    let (first, second) = (net.engine().await, net.neighbour().await);
+    first.declare(of("up0", [&a, &b])).await.unwrap();
+    second.declare(of("up1", [&c, &d])).await.unwrap();
+    assert_eq!(net.interfaces("esf-q").len(), 4);
+    assert!(net.reaches("t1", "10.1.0.2") && net.reaches("t3", "10.2.0.2"));
+    let ping = net.spawn("t3", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.2.0.2");
+    first.declare(declaration(switch(&["up0"], vec![port_group(1, 0)]), vec![(a, 1), (b, 1)])).await.unwrap();
+    assert_eq!(net.interfaces("esf-q").len(), 2, "the other's stay");
+    assert!(net.reaches("t1", "10.1.0.2"));
+    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    assert!(text.contains(" 0% packet loss"), "{text}");
+}
+
+#[tokio::test]
+async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_them() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let declared = || {
+        let ports = vec![(a.clone(), 2), (b.clone(), 1)];
+        declaration(switch(&["up0"], shaped(shaping(), shaping())), ports)
+    };
+    let engine = net.engine().await;
+    engine.declare(declared()).await.unwrap();
+    let own = net.interfaces("esf-q");
+    let index = || net.text("host", &format!("cat /sys/class/net/{}/ifindex", own[0]));
+    let before = index();
+    drop(engine);
+    // As it was; one of another host is beside it.
+    ip(&net.namespace("host"), &format!("link set {} name esf-queue", own[0]));
+    ip(&net.namespace("host"), &format!("link set {} name esf-queue-out", own[1]));
+    ip(&net.namespace("host"), "link add esf-mirror type veth peer name esf-mirror-out");
+    let ping = net.spawn("t1", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.1.0.2");
+    let engine = net.engine().await;
+    engine.declare(declared()).await.unwrap();
+    assert_eq!(net.interfaces("esf-q"), own);
+    assert_eq!(index(), before, "it is the same");
+    assert_eq!(net.interfaces("esf-mirror").len(), 2, "not ours");
     let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
     assert!(text.contains(" 0% packet loss"), "{text}");
 }

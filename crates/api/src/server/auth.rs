@@ -2,21 +2,96 @@
 
 use std::sync::Arc;
 
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
-use http::{HeaderMap, header};
-use vim::{Fault, data_id};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use vim::{Fault, MoRef, data_id};
 
 use super::connection::Remote;
 use super::routes::App;
 use super::{SESSION_COOKIE, SESSION_HEADER};
-use crate::session::Peer;
-use crate::{Account, Session};
+use crate::session::{Active, Peer};
+use crate::{Account, Session, Snapshot};
 
 /// The cookie that carries a ticket for one request.
 const TICKET_COOKIE: &str = "vmware_cgi_ticket";
 const MAX_USER_AGENT_BYTES: usize = 256;
 
+/// Whoever sends a request that is answered without a method of an object.
+pub(super) struct Admitted {
+    pub account: Account,
+    /// A ticket or a password comes without one.
+    session: Option<Arc<Session>>,
+    /// The session is in use until the answer has been sent: a long transfer is no idleness.
+    pub active: Option<Active>,
+}
+
+/// Why a request for a file, a screenshot or a capture is not answered.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotLoggedIn,
+    /// A privilege is missing.
+    Forbidden(&'static str),
+    /// In words.
+    Because(StatusCode, String),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotLoggedIn => {
+                let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Esfera\"")];
+                (StatusCode::UNAUTHORIZED, ask, "log in first\n").into_response()
+            }
+            Self::Forbidden(privilege) => {
+                (StatusCode::FORBIDDEN, format!("the privilege {privilege} is missing\n")).into_response()
+            }
+            Self::Because(status, words) => (status, format!("{words}\n")).into_response(),
+        }
+    }
+}
+
+impl Admitted {
+    /// Done when the session has ended; never for a request without one.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let session = self.session.clone();
+        async move {
+            match session {
+                Some(session) => session.ended().cancelled().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
 impl App {
+    /// Finds out who sends a request for a file, a screenshot or a capture.
+    pub(super) async fn admit(
+        &self,
+        remote: &Remote,
+        headers: &HeaderMap,
+        method: &Method,
+        uri: &Uri,
+    ) -> Result<Admitted, Refusal> {
+        let whole = uri.path_and_query().map_or("/", |whole| whole.as_str());
+        let found = self.account(remote, headers, method, whole).await;
+        let (account, session) = found.ok_or(Refusal::NotLoggedIn)?;
+        let active = session.as_ref().map(Session::begin);
+        Ok(Admitted { account, session, active })
+    }
+
+    /// Whether they have a privilege on an object.
+    pub(super) fn permit(
+        &self,
+        who: &Admitted,
+        object: &MoRef,
+        privilege: &'static str,
+        state: &Snapshot,
+    ) -> Result<(), Refusal> {
+        let allowed = self.site.service.authority.allows(&who.account, object, privilege, state);
+        if allowed { Ok(()) } else { Err(Refusal::Forbidden(privilege)) }
+    }
+
     /// The session that a request's cookie or header names, if it is still there.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
         let sessions = &self.site.service.core.sessions;
@@ -29,12 +104,12 @@ impl App {
         cookie(headers, SESSION_COOKIE).and_then(|key| sessions.find(key))
     }
 
-    /// The account behind a request that needs no session: for files and screenshots.
-    pub(super) async fn account(
+    /// The account behind a request that needs no session.
+    async fn account(
         &self,
         remote: &Remote,
         headers: &HeaderMap,
-        method: &http::Method,
+        method: &Method,
         target: &str,
     ) -> Option<(Account, Option<Arc<Session>>)> {
         if let Some(session) = self.session(headers) {

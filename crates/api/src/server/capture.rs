@@ -1,4 +1,5 @@
-//! Frames that pass network ports, on `/capture?port={interface}`: pcapng for as long as the client listens.
+//! Frames that pass network ports, on `/capture?port={interface}`: pcapng for as long as the client listens and its
+//! session lasts.
 //!
 //! `port` may be repeated; `point` (`fromPort`, `toPort`, `uplinkIn`, `uplinkOut`, `dropped`) too, all of them unless it is said;
 //! `length` is how many bytes of a frame are kept.
@@ -13,6 +14,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use vim::data_id;
 
 use super::CaptureQuery;
+use super::auth::Refusal;
 use super::connection::Remote;
 use super::folder::{parameter, parameters};
 use super::routes::App;
@@ -25,41 +27,39 @@ pub(super) async fn handle(
     Extension(remote): Extension<Remote>,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
-    let Some(captures) = app.site.captures.clone() else { return StatusCode::NOT_FOUND.into_response() };
-    let whole = uri.path_and_query().map_or("/", |whole| whole.as_str());
-    let Some((account, session)) = app.account(&remote, &headers, &Method::GET, whole).await else {
-        let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Esfera\"")];
-        return (StatusCode::UNAUTHORIZED, ask, "log in first\n").into_response();
-    };
-    let service = &app.site.service;
-    let state = service.core.tree.snapshot();
-    if !service.authority.allows(&account, &captures.object(), PRIVILEGE, &state) {
-        return (StatusCode::FORBIDDEN, format!("the privilege {PRIVILEGE} is missing\n")).into_response();
-    }
-    let query = match read(uri.query().unwrap_or_default()) {
-        Ok(query) => query,
-        Err(message) => return (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
-    };
-    match captures.capture(query).await {
-        Ok(frames) => {
-            // The session is in use for as long as somebody listens.
-            let active = session.as_ref().map(crate::Session::begin);
-            let shutdown = app.shutdown.clone();
-            let frames = frames.take_until(async move { shutdown.cancelled().await }).map(move |frame| {
-                let _ = &active;
-                Ok::<_, std::convert::Infallible>(frame)
-            });
-            ([(header::CONTENT_TYPE, "application/x-pcapng")], Body::from_stream(frames)).into_response()
+) -> Result<Response, Refusal> {
+    let captures = app
+        .site
+        .captures
+        .clone()
+        .ok_or_else(|| Refusal::Because(StatusCode::NOT_FOUND, "nothing is captured here".into()))?;
+    let who = app.admit(&remote, &headers, &Method::GET, &uri).await?;
+    let state = app.site.service.core.tree.snapshot();
+    app.permit(&who, &captures.object(), PRIVILEGE, &state)?;
+    drop(state);
+    let query = read(uri.query().unwrap_or_default())
+        .map_err(|message| Refusal::Because(StatusCode::BAD_REQUEST, message))?;
+    let frames = captures.capture(query).await.map_err(|fault| {
+        let status = match fault.is_a(data_id!(NotFound)) || fault.is_a(data_id!(InvalidArgument)) {
+            true => StatusCode::BAD_REQUEST,
+            false => StatusCode::CONFLICT,
+        };
+        Refusal::Because(status, fault.to_string())
+    })?;
+    // The right to listen ends with the session.
+    let (shutdown, ended) = (app.shutdown.clone(), who.ended());
+    let end = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = ended => {}
         }
-        Err(fault) => {
-            let status = match fault.is_a(data_id!(NotFound)) || fault.is_a(data_id!(InvalidArgument)) {
-                true => StatusCode::BAD_REQUEST,
-                false => StatusCode::CONFLICT,
-            };
-            (status, format!("{fault}\n")).into_response()
-        }
-    }
+    };
+    let frames = frames.take_until(Box::pin(end)).map(move |frame| {
+        // The session is in use for as long as somebody listens.
+        let _ = &who;
+        Ok::<_, std::convert::Infallible>(frame)
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-pcapng")], Body::from_stream(frames)).into_response())
 }
 
 fn read(query: &str) -> Result<CaptureQuery, String> {

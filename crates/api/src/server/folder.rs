@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use super::auth::Admitted;
 use super::connection::Remote;
 use super::limits::STALL_TIME;
 use super::listing;
@@ -28,13 +29,11 @@ pub(super) async fn handle(
 ) -> Response {
     let Some(files) = app.site.files.clone() else { return StatusCode::NOT_FOUND.into_response() };
     let (head, body) = request.into_parts();
-    let whole = head.uri.path_and_query().map_or("/", |whole| whole.as_str());
-    let Some((account, session)) = app.account(&remote, &head.headers, &head.method, whole).await else {
-        let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Esfera\"")];
-        return (StatusCode::UNAUTHORIZED, ask, "log in first\n").into_response();
-    };
-    // The session is in use until the answer has been sent: a long transfer is no idleness.
-    let active = session.as_ref().map(crate::Session::begin);
+    let Admitted { account, active, .. } =
+        match app.admit(&remote, &head.headers, &head.method, &head.uri).await {
+            Ok(who) => who,
+            Err(refusal) => return refusal.into_response(),
+        };
     let path = head.uri.path();
     let path = path.strip_prefix("/folder").unwrap_or(path).trim_start_matches('/');
     let Some(path) = unescape(path) else {

@@ -39,8 +39,8 @@ pub(super) struct Done {
     pub begun: Option<Arc<Session>>,
 }
 
-/// Methods that change nothing and may wait long: they end when the client hangs up. Every other call is finished once
-/// it has begun, or a client that goes away could leave half of a change behind.
+/// Methods that change nothing and may wait long: they end when the client hangs up, and when the server stops. Every
+/// other call is finished once it has begun, or a client that goes away could leave half of a change behind.
 fn only_waits(method: &str) -> bool {
     matches!(method, "WaitForUpdates" | "WaitForUpdatesEx")
 }
@@ -66,9 +66,18 @@ impl App {
             call.acting = Some(Arc::new(acting));
         }
         let new_session = call.new_session.clone();
+        let (shutdown, waited_on) = (self.shutdown.clone(), this.clone());
         let run = async move {
             let work = tokio::spawn(async move { service.answer(call).await });
-            let ended = if only_waits(name) { AbortOnDropHandle::new(work).await } else { work.await };
+            let ended = if only_waits(name) {
+                tokio::select! {
+                    ended = AbortOnDropHandle::new(work) => ended,
+                    // Sessions end with the daemon, and nobody is to wait for those who wait.
+                    () = shutdown.cancelled() => return Err(not_authenticated(&waited_on, "System.View")),
+                }
+            } else {
+                work.await
+            };
             ended.unwrap_or_else(|error| {
                 tracing::error!(method = name, %error, "a method failed by an internal error");
                 Err(fault!(SystemError { reason: "internal error" }, "The call failed by an internal error"))

@@ -85,7 +85,7 @@ pub struct Site {
 }
 
 /// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have
-/// [`limits::SHUTDOWN_GRACE`] to end.
+/// [`limits::SHUTDOWN_GRACE`] to end; those that only wait for changes end at once.
 ///
 /// # Errors
 /// If the listener cannot be used, or TLS cannot be set up.

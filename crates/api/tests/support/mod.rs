@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use api::accounts::{Accounts, Realm};
 use api::managers::{self, Facts, Singletons};
-use api::server::{Screens, Site, serve};
+use api::server::{CaptureQuery, Captures, Screens, Site, serve};
 use api::ticket::UnixConsole;
 use api::tls::{CertificateAuthority, Renewing};
 use api::{Account, Call, Core, Methods, Service, TaskOptions};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use vim::{Fault, MoRef, Value, fault, managed_id, method, props, vim};
 
@@ -31,6 +33,7 @@ pub struct Seen {
     pub wait_dropped: AtomicUsize,
     pub change_begun: AtomicUsize,
     pub change_done: AtomicUsize,
+    pub captures_ended: AtomicUsize,
 }
 
 pub struct Daemon {
@@ -71,6 +74,35 @@ pub async fn plain_that_waits() -> Daemon {
 /// A daemon with TLS and a certificate for 127.0.0.1.
 pub async fn with_tls() -> Daemon {
     start(true, false).await
+}
+
+/// Captures a frame at once, and then never another.
+struct ToyCaptures(Arc<Seen>);
+
+#[async_trait::async_trait]
+impl Captures for ToyCaptures {
+    fn object(&self) -> MoRef {
+        root()
+    }
+
+    async fn capture(&self, query: CaptureQuery) -> Result<BoxStream<'static, Bytes>, Fault> {
+        let counted = CountEnd(self.0.clone());
+        let first = stream::once(async move { Bytes::from(format!("frame of {}", query.ports.join(" "))) });
+        let endless = first.chain(stream::pending()).map(move |frame| {
+            let _ = &counted;
+            frame
+        });
+        Ok(endless.boxed())
+    }
+}
+
+/// Counts the captures that ended.
+struct CountEnd(Arc<Seen>);
+
+impl Drop for CountEnd {
+    fn drop(&mut self) {
+        self.0.captures_ended.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 struct ToyScreens;
@@ -124,7 +156,7 @@ async fn start(tls: bool, waits: bool) -> Daemon {
         service: service.clone(),
         files: Some(files.clone()),
         screens: Some(Arc::new(ToyScreens)),
-        captures: None,
+        captures: Some(Arc::new(ToyCaptures(seen.clone()))),
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -62,7 +62,7 @@ fn spec(settings: &VmkSettings) -> Object {
     spec.set(field!(HostVirtualNicSpec.pinnedPnic), settings.pinned_nic.as_deref());
     if let Some(gateway) = settings.gateway {
         let route = vim!(HostVirtualNicIpRouteSpec {
-            ipRouteConfig: HostIpRouteConfig { defaultGateway: gateway.to_string() },
+            ipRouteConfig: HostIpRouteConfig { defaultGateway: gateway.map(|own| own.to_string()) },
         });
         spec.set(field!(HostVirtualNicSpec.ipRouteSpec), route);
     }

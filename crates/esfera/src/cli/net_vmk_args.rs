@@ -72,9 +72,9 @@ pub struct VmkSettings {
     /// Largest payload of a frame in bytes
     #[arg(long)]
     pub mtu: Option<i32>,
-    /// Its own default gateway, instead of its stack's
-    #[arg(long)]
-    pub gateway: Option<Ipv4Addr>,
+    /// Its own default gateway, instead of its stack's; `none` takes it away again
+    #[arg(long, value_parser = gateway)]
+    pub gateway: Option<Option<Ipv4Addr>>,
     /// Uplink of its switch that it uses while that one works; empty for those of its port group
     #[arg(long, value_name = "NIC")]
     pub pinned_nic: Option<String>,
@@ -91,6 +91,13 @@ fn services() -> PossibleValuesParser {
 pub struct Address {
     pub address: Ipv4Addr,
     pub mask: Ipv4Addr,
+}
+
+fn gateway(text: &str) -> Result<Option<Ipv4Addr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "give an IPv4 address, or none".into())
 }
 
 fn address(text: &str) -> Result<Address, String> {

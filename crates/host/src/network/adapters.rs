@@ -19,7 +19,8 @@ pub(crate) struct AdapterSpec {
     pub(crate) mtu: Option<u32>,
     pub(crate) stack: Option<StackName>,
     pub(crate) port_group: Option<String>,
-    pub(crate) gateway: Option<Ipv4Addr>,
+    /// Its own; said to be none, those of its stack serve it.
+    pub(crate) gateways: Option<Gateways>,
     /// Name of an uplink; empty for none.
     pub(crate) pinned: Option<String>,
 }
@@ -77,12 +78,28 @@ pub(crate) fn read(spec: &Object) -> Result<AdapterSpec, Fault> {
     }
     read.port_group = spec.get(field!(HostVirtualNicSpec.portgroup)).map(str::to_owned);
     read.pinned = spec.get(field!(HostVirtualNicSpec.pinnedPnic)).map(str::to_owned);
-    let route = spec.get(field!(HostVirtualNicSpec.ipRouteSpec));
-    let route = route.and_then(|route| route.get(field!(HostVirtualNicIpRouteSpec.ipRouteConfig)));
-    if let Some(gateway) = route.and_then(|route| route.get(field!(HostIpRouteConfig.defaultGateway))) {
-        read.gateway = Some(address(gateway, "nic.ipRouteSpec")?);
+    if let Some(route) = spec.get(field!(HostVirtualNicSpec.ipRouteSpec)) {
+        read.gateways = Some(gateways(route)?);
     }
     Ok(read)
+}
+
+/// A route specification is said whole: an adapter has no gateway of its own in a family for which it names none, or the
+/// unspecified address.
+fn gateways(route: &Object) -> Result<Gateways, Fault> {
+    const OF: &str = "nic.ipRouteSpec";
+    let Some(config) = route.get(field!(HostVirtualNicIpRouteSpec.ipRouteConfig)) else {
+        return Ok(Gateways::default());
+    };
+    let given = |text: Option<&str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let four = given(config.get(field!(HostIpRouteConfig.defaultGateway)));
+    let six = given(config.get(field!(HostIpRouteConfig.ipV6DefaultGateway)));
+    let four: Option<Ipv4Addr> = four.map(|text| address(&text, OF)).transpose()?;
+    let six: Option<Ipv6Addr> = six.map(|text| address(&text, OF)).transpose()?;
+    Ok(Gateways {
+        ipv4: four.filter(|gateway| !gateway.is_unspecified()),
+        ipv6: six.filter(|gateway| !gateway.is_unspecified()),
+    })
 }
 
 fn address<A: std::str::FromStr>(text: &str, property: &str) -> Result<A, Fault> {
@@ -167,7 +184,7 @@ impl NetworkConfig {
             stack: spec.stack.unwrap_or_default(),
             ipv4: spec.ipv4.unwrap_or_default(),
             ipv6: spec.ipv6.map(|six| six.apply(None)),
-            gateways: Gateways { ipv4: spec.gateway, ipv6: None },
+            gateways: spec.gateways.unwrap_or_default(),
             services: Default::default(),
         };
         self.refuse_twice(&adapter)?;
@@ -199,7 +216,7 @@ impl NetworkConfig {
         }
         adapter.mac = spec.mac.unwrap_or(adapter.mac);
         adapter.mtu = spec.mtu.unwrap_or(adapter.mtu);
-        adapter.gateways.ipv4 = spec.gateway.or(adapter.gateways.ipv4);
+        adapter.gateways = spec.gateways.unwrap_or(adapter.gateways);
         self.refuse_twice(&adapter)?;
         let moved = self.adapter(device).map(|before| before.port_group) != Some(adapter.port_group);
         *self.adapters.iter_mut().find(|known| known.device == device).expect("it was there") = adapter;

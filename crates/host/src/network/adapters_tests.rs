@@ -121,3 +121,35 @@ fn an_ipv6_address_is_added_or_removed_without_touching_the_others() {
     assert_eq!(change(&mut config, &[("fd00::2", Some("remove"))]), ["fd00::1", "fd00::3"]);
     assert_eq!(change(&mut config, &[("fd00::9", None)]), ["fd00::9"]);
 }
+
+#[test]
+fn an_own_gateway_is_replaced_and_taken_away() {
+    let mut config = begun();
+    let own = |config: &NetworkConfig| config.adapter("vmk0").unwrap().gateways;
+    let mut set = |four: Option<&str>, six: Option<&str>| {
+        let route = vim!(HostVirtualNicIpRouteSpec {
+            ipRouteConfig: HostIpRouteConfig { defaultGateway: four, ipV6DefaultGateway: six },
+        });
+        let spec = read(&vim!(HostVirtualNicSpec { ipRouteSpec: route }).into()).unwrap();
+        config.update_adapter("vmk0", spec).unwrap();
+        let kept =
+            config.update_adapter("vmk0", read(&vim!(HostVirtualNicSpec { mtu: 1500 }).into()).unwrap());
+        kept.unwrap();
+        own(&config)
+    };
+    let four = |last| Gateways { ipv4: Some([10, 0, 0, last].into()), ipv6: None };
+    assert_eq!(set(Some("10.0.0.254"), None), four(254));
+    assert_eq!(set(Some("10.0.0.253"), None), four(253));
+    assert_eq!(set(Some("10.0.0.253"), Some("fd00::1")).ipv6, Some("fd00::1".parse().unwrap()));
+    for none in [None, Some(""), Some("0.0.0.0")] {
+        set(Some("10.0.0.254"), None);
+        assert_eq!(set(none, None), Gateways::default(), "{none:?}");
+    }
+    set(Some("10.0.0.254"), None);
+    let empty = vim!(HostVirtualNicSpec { ipRouteSpec: HostVirtualNicIpRouteSpec {} });
+    config.update_adapter("vmk0", read(&empty.into()).unwrap()).unwrap();
+    assert_eq!(own(&config), Gateways::default());
+    let wrong =
+        vim!(HostVirtualNicIpRouteSpec { ipRouteConfig: HostIpRouteConfig { defaultGateway: "10.0.0" } });
+    refused(read(&vim!(HostVirtualNicSpec { ipRouteSpec: wrong }).into()), data_id!(InvalidArgument));
+}

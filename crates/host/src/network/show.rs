@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
 use vswitch::State;
 use vswitch::declare::{
-    Adapter, Dns, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
+    Adapter, Dns, Gateways, Ipv4Config, Override, Policy, PortGroup, Service, ShapingOverride, StackName,
 };
 use vswitch::vmkernel::{AdapterState, port_interface};
 
@@ -113,6 +113,7 @@ impl Scene<'_> {
                 tsoEnabled: true,
                 netStackInstanceKey: adapter.stack.as_str(),
                 pinnedPnic: self.config.pinned.get(&adapter.device).map(String::as_str),
+                ipRouteSpec: own_route(adapter),
             },
         })
     }
@@ -177,6 +178,19 @@ impl Scene<'_> {
 
 fn adapter_key(device: &str) -> String {
     format!("key-vim.host.VirtualNic-{device}")
+}
+
+/// The gateways of an adapter's own, if it has some.
+fn own_route(adapter: &Adapter) -> Option<ty!(HostVirtualNicIpRouteSpec)> {
+    let Gateways { ipv4, ipv6 } = adapter.gateways;
+    (ipv4.is_some() || ipv6.is_some()).then(|| {
+        vim!(HostVirtualNicIpRouteSpec {
+            ipRouteConfig: HostIpRouteConfig {
+                defaultGateway: ipv4.map(|gateway| gateway.to_string()),
+                ipV6DefaultGateway: ipv6.map(|gateway| gateway.to_string()),
+            },
+        })
+    })
 }
 
 /// An adapter's addresses: those that are declared or, where a server gives them, those that it has.

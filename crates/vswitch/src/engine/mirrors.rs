@@ -7,31 +7,31 @@ use crate::Result;
 use crate::kernel::Program;
 use crate::kernel::layout::Mirrored;
 use crate::limits::MIRROR_DESTINATIONS;
-use crate::link::{MIRROR, leave_nothing};
+use crate::link::leave_nothing;
 
 impl Switching {
     pub(super) async fn prepare_mirror(&mut self) -> Result<()> {
-        if self.declared.mirrors.is_empty() || self.links.contains_key(MIRROR.near) {
+        if self.declared.mirrors.is_empty() || self.links.contains_key(&self.own.mirror.near) {
             return Ok(());
         }
-        self.netlink.make_pair(MIRROR).await?;
+        self.netlink.make_pair(&self.own.mirror).await?;
         // Without this every checksum inside of an encapsulated frame would be wrong, so there is no mirror then.
-        let ready = leave_nothing(MIRROR);
+        let ready = leave_nothing(&self.own.mirror);
         self.links = self.netlink.all().await?;
-        if let (Err(_), Some(link)) = (&ready, self.links.get(MIRROR.near)) {
-            self.netlink.remove_pair(MIRROR, link.index).await?;
+        if let (Err(_), Some(link)) = (&ready, self.links.get(&self.own.mirror.near)) {
+            self.netlink.remove_pair(&self.own.mirror, link.index).await?;
             self.links = self.netlink.all().await?;
             return ready;
         }
-        self.attach_own(MIRROR, Program::FromMirror).await
+        self.attach_own(Program::FromMirror).await
     }
 
     pub(super) async fn tidy_mirror(&mut self) -> Result<()> {
         if !self.declared.mirrors.is_empty() {
             return Ok(());
         }
-        if let Some(link) = self.links.get(MIRROR.near) {
-            self.netlink.remove_pair(MIRROR, link.index).await?;
+        if let Some(link) = self.links.get(&self.own.mirror.near) {
+            self.netlink.remove_pair(&self.own.mirror, link.index).await?;
             self.links = self.netlink.all().await?;
         }
         Ok(())

@@ -8,6 +8,7 @@ mod control;
 mod discovery;
 mod ears;
 mod mirrors;
+mod own;
 mod queues;
 mod routed;
 mod run;

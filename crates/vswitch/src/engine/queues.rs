@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::run::Switching;
 use crate::kernel::Program;
 use crate::kernel::layout::WayKey;
-use crate::link::QUEUE;
 use crate::plan::{Queue, Queues, place};
 use crate::{Error, Result};
 
@@ -26,28 +25,28 @@ impl Switching {
         if wanted.is_empty() || self.queueing.is_refused {
             return Ok(());
         }
-        if !self.links.contains_key(QUEUE.near) {
-            self.netlink.make_pair(QUEUE).await?;
+        if !self.links.contains_key(&self.own.queue.near) {
+            self.netlink.make_pair(&self.own.queue).await?;
             self.links = self.netlink.all().await?;
         }
-        let Some(index) = self.links.get(QUEUE.near).map(|link| link.index) else { return Ok(()) };
+        let Some(index) = self.links.get(&self.own.queue.near).map(|link| link.index) else { return Ok(()) };
         if self.queueing.interface != index {
-            if let Err(error) = self.netlink.begin_queues(QUEUE.near, index).await {
+            if let Err(error) = self.netlink.begin_queues(&self.own.queue.near, index).await {
                 self.queueing.is_refused = true;
                 tracing::warn!(%error, "traffic shaping drops what it should delay, which TCP takes badly");
-                self.netlink.remove_pair(QUEUE, index).await?;
+                self.netlink.remove_pair(&self.own.queue, index).await?;
                 self.links = self.netlink.all().await?;
                 return Ok(());
             }
             self.queueing = Queueing { interface: index, ..Queueing::default() };
-            self.attach_own(QUEUE, Program::FromQueue).await?;
+            self.attach_own(Program::FromQueue).await?;
         }
         let mut first = Ok(());
         for (key, queue) in wanted {
             if self.queueing.made.get(key) == Some(queue) {
                 continue;
             }
-            match self.netlink.set_queue(QUEUE.near, index, place(*key), queue).await {
+            match self.netlink.set_queue(&self.own.queue.near, index, place(*key), queue).await {
                 Ok(()) => _ = self.queueing.made.insert(*key, *queue),
                 Err(error) => first = first.and(Err::<(), Error>(error)),
             }
@@ -57,9 +56,9 @@ impl Switching {
 
     /// Removes what is not needed any more, with the last of them the interface.
     pub(super) async fn tidy_queues(&mut self, wanted: &Queues) -> Result<()> {
-        let Some(index) = self.links.get(QUEUE.near).map(|link| link.index) else { return Ok(()) };
+        let Some(index) = self.links.get(&self.own.queue.near).map(|link| link.index) else { return Ok(()) };
         if wanted.is_empty() {
-            self.netlink.remove_pair(QUEUE, index).await?;
+            self.netlink.remove_pair(&self.own.queue, index).await?;
             self.queueing = Queueing::default();
             self.links = self.netlink.all().await?;
             return Ok(());
@@ -67,7 +66,7 @@ impl Switching {
         let unused: Vec<WayKey> =
             self.queueing.made.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for key in unused {
-            self.netlink.remove_queue(QUEUE.near, index, place(key)).await?;
+            self.netlink.remove_queue(&self.own.queue.near, index, place(key)).await?;
             self.queueing.made.remove(&key);
         }
         Ok(())

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
+use super::own::Pairs;
 use super::queues::Queueing;
 use super::routed::Routed;
 use super::{Command, Options, State};
@@ -20,7 +21,7 @@ use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
-use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
+use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Extra, Links, Numbers, Seats, Step, difference};
@@ -73,7 +74,8 @@ pub(super) struct Switching {
     seats: Seats,
     pub(super) actual: Actual,
     /// Interfaces with our program and the MTU that they were given, by ifindex.
-    attached: BTreeMap<u32, (String, Program, u32)>,
+    pub(super) attached: BTreeMap<u32, (String, Program, u32)>,
+    pub(super) own: Pairs,
     adapters: Adapters,
     control: Control,
     /// What was wrong when everything was looked at last; it is said once.
@@ -121,6 +123,7 @@ impl Switching {
             seats: Seats::new(),
             actual,
             attached: BTreeMap::new(),
+            own: Pairs::of(&options.prefix),
             adapters,
             control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
             trouble: None,
@@ -300,10 +303,11 @@ impl Switching {
                 note(self.step(&Step::Team(*number, Box::new(*team))));
             }
         }
+        note(self.adopt_former().await);
         let queues = plan::queues(&self.declared, &self.links, &self.numbers);
         note(self.prepare_queues(&queues).await);
         note(self.prepare_mirror().await);
-        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
+        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers, self.own_indexes());
         tables.teams = teams;
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
         for step in difference(&self.actual, &tables) {
@@ -357,30 +361,26 @@ impl Switching {
             .filter_map(|(name, program)| Some((name.clone(), self.links.get(name)?.index, program)))
     }
 
-    /// The interfaces of the switch's own that are there.
-    fn own(&self) -> impl Iterator<Item = (String, u32, Program)> {
-        let own = [(QUEUE, Program::FromQueue), (MIRROR, Program::FromMirror)];
-        own.into_iter()
-            .filter_map(|(pair, program)| Some((pair.far.into(), self.links.get(pair.far)?.index, program)))
-    }
-
     /// Attaches what is not attached yet, and detaches what is no port any more.
     async fn attach(&mut self) -> Result<()> {
         let mut first = Ok(());
-        let wanted: BTreeMap<u32, (String, Program)> =
-            self.wanted().chain(self.own()).map(|(name, index, program)| (index, (name, program))).collect();
+        let wanted: BTreeMap<u32, (String, Program)> = self
+            .wanted()
+            .chain(self.own_ends())
+            .map(|(name, index, program)| (index, (name, program)))
+            .collect();
         let names: BTreeMap<u32, String> =
             self.links.iter().map(|(name, link)| (link.index, name.clone())).collect();
         for (index, program) in self.kernel.attached() {
             if wanted.get(&index).is_none_or(|(_, needed)| *needed != program) {
                 let name = names.get(&index).cloned().unwrap_or_default();
-                self.kernel.detach(&name, index, program);
-                if program == Program::FromUplink
-                    && names.contains_key(&index)
-                    && let Err(error) = self.netlink.release(&name, index).await
-                {
-                    tracing::warn!(%error, "a former uplink");
+                // Before its link is gone, so that it is done again if the daemon ends here.
+                if program == Program::FromUplink && names.contains_key(&index) {
+                    self.release(&name, index).await;
                 }
+                self.kernel.detach(&name, index, program);
+                self.kernel.note_silent(index, false);
+                self.remove_former(&name, index, program).await;
             }
         }
         for (index, (name, program)) in &wanted {
@@ -406,21 +406,29 @@ impl Switching {
         first
     }
 
-    /// Puts a program to work at the far end of a pair of the switch's own, before anything enters at the near end.
-    pub(super) async fn attach_own(&mut self, pair: Pair, program: Program) -> Result<()> {
-        if let Some(index) = self.links.get(pair.far).map(|link| link.index) {
-            self.attach_one(pair.far, index, program).await?;
-            self.attached.insert(index, (pair.far.into(), program, self.mtu(index)));
+    pub(super) async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {
+        // Whose it is when it is no uplink any more.
+        let is_new = program == Program::FromUplink && !self.kernel.attached().contains(&(index, program));
+        if is_new {
+            self.kernel.note_silent(index, is_silent(name));
         }
-        Ok(())
-    }
-
-    async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {
         if let Err(error) = silence(name) {
             tracing::warn!(interface = name, %error, "cannot keep the host's own IPv6 off a port");
         }
         self.kernel.attach(name, index, program)?;
         self.prepare(name, index, program).await
+    }
+
+    /// Lets a former uplink be as it was.
+    async fn release(&self, name: &str, index: u32) {
+        if let Err(error) = self.netlink.release(name, index).await {
+            tracing::warn!(%error, "a former uplink");
+        }
+        if !self.kernel.was_silent(index)
+            && let Err(error) = restore(name)
+        {
+            tracing::warn!(interface = name, %error, "the host's own IPv6 stays off a former uplink");
+        }
     }
 
     /// Sets a port's interface up with the MTU of its switch.
@@ -432,7 +440,7 @@ impl Switching {
     }
 
     /// The MTU of a port's switch; 0 for what is no port.
-    fn mtu(&self, index: u32) -> u32 {
+    pub(super) fn mtu(&self, index: u32) -> u32 {
         self.actual.ports.get(&index).map_or(0, |port| port.mtu)
     }
 

@@ -7,8 +7,8 @@ mod queue;
 mod quiet;
 
 pub use ethtool::permanent_mac;
-pub use pair::{MIRROR, Pair, QUEUE, leave_nothing};
-pub use quiet::silence;
+pub use pair::{Pair, leave_nothing};
+pub use quiet::{is_silent, restore, silence};
 
 use std::fmt::Display;
 

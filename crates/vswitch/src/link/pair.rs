@@ -8,25 +8,50 @@ use crate::Result;
 use crate::limits::OWN_MTU;
 
 /// The names of both ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
-    pub near: &'static str,
-    pub far: &'static str,
+    pub near: String,
+    pub far: String,
 }
 
-/// Traffic shaping: queues delay what enters.
-pub const QUEUE: Pair = Pair { near: "esf-queue", far: "esf-queue-out" };
+impl Pair {
+    /// For traffic shaping: queues delay what enters. `host` tells hosts of one network namespace from each other.
+    pub fn queue(host: &str) -> Self {
+        Self::named(&format!("esf-q{:08x}", digest(host)), "-o")
+    }
 
-/// Mirroring: copies leave as they would be on a wire.
-pub const MIRROR: Pair = Pair { near: "esf-mirror", far: "esf-mirror-out" };
+    /// For mirroring: copies leave as they would be on a wire.
+    pub fn mirror(host: &str) -> Self {
+        Self::named(&format!("esf-m{:08x}", digest(host)), "-o")
+    }
+
+    /// What versions before named the first, whatever the host.
+    pub fn former_queue() -> Self {
+        Self::named("esf-queue", "-out")
+    }
+
+    /// And the second.
+    pub fn former_mirror() -> Self {
+        Self::named("esf-mirror", "-out")
+    }
+
+    fn named(near: &str, far: &str) -> Self {
+        Self { near: near.into(), far: format!("{near}{far}") }
+    }
+}
+
+/// A name of an interface has room for 15 bytes, so the host's is a number in it (FNV-1a).
+fn digest(host: &str) -> u32 {
+    host.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
 
 /// Lets what enters a pair be cut into segments and get its checksums.
 ///
 /// # Errors
 /// `Link`.
-pub fn leave_nothing(pair: Pair) -> Result<()> {
-    ethtool::leave_nothing(pair.near)
-        .map_err(|error| failed(pair.near, "let it leave no work to others")(&error))
+pub fn leave_nothing(pair: &Pair) -> Result<()> {
+    ethtool::leave_nothing(&pair.near)
+        .map_err(|error| failed(&pair.near, "let it leave no work to others")(&error))
 }
 
 impl Netlink {
@@ -34,11 +59,11 @@ impl Netlink {
     ///
     /// # Errors
     /// `Link`.
-    pub async fn make_pair(&self, pair: Pair) -> Result<()> {
-        let message = LinkVeth::new(pair.near, pair.far);
-        self.answer(pair.near, "make it", self.handle.link().add(message.build()).execute()).await?;
+    pub async fn make_pair(&self, pair: &Pair) -> Result<()> {
+        let message = LinkVeth::new(&pair.near, &pair.far);
+        self.answer(&pair.near, "make it", self.handle.link().add(message.build()).execute()).await?;
         let links = self.all().await?;
-        for end in [pair.near, pair.far] {
+        for end in [&pair.near, &pair.far] {
             if let Err(error) = silence(end) {
                 tracing::warn!(interface = end, %error, "cannot keep the host's own IPv6 off an interface");
             }
@@ -54,7 +79,32 @@ impl Netlink {
     ///
     /// # Errors
     /// `Link`.
-    pub async fn remove_pair(&self, pair: Pair, near: u32) -> Result<()> {
-        self.answer(pair.near, "remove it", self.handle.link().del(near).execute()).await
+    pub async fn remove_pair(&self, pair: &Pair, near: u32) -> Result<()> {
+        self.answer(&pair.near, "remove it", self.handle.link().del(near).execute()).await
+    }
+
+    /// Gives an interface that is up another name, which kernels before 6.2 refuse.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn rename(&self, name: &str, index: u32, new: &str) -> Result<()> {
+        self.set(name, "give it another name", LinkUnspec::new_with_index(index).name(new)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_two_hosts_have_names_of_their_own_that_fit() {
+        let longest = "h".repeat(64);
+        let hosts = ["host-1", "host-2", &longest];
+        let pairs = hosts.iter().flat_map(|host| [Pair::queue(host), Pair::mirror(host)]);
+        let names: Vec<String> = pairs.flat_map(|pair| [pair.near, pair.far]).collect();
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 16), "{names:?}");
+        assert_eq!(Pair::queue("host-1"), Pair::queue("host-1"));
     }
 }

@@ -8,8 +8,32 @@ use std::io;
 /// # Errors
 /// If the setting cannot be written. A kernel without IPv6 has none, which is as good.
 pub fn silence(interface: &str) -> io::Result<()> {
-    match fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"), "1") {
+    set(interface, "1")
+}
+
+/// Whether IPv6 is off already.
+pub fn is_silent(interface: &str) -> bool {
+    fs::read_to_string(path(interface)).is_ok_and(|value| value.trim() != "0")
+}
+
+/// Gives an interface that is no port any more IPv6 as a new one of the namespace has it.
+///
+/// # Errors
+/// If the setting cannot be read or written.
+pub fn restore(interface: &str) -> io::Result<()> {
+    match fs::read_to_string(path("default")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        value => set(interface, value?.trim()),
+    }
+}
+
+fn set(interface: &str, value: &str) -> io::Result<()> {
+    match fs::write(path(interface), value) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+fn path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tables::Connected;
-use super::{Links, Numbers};
+use super::{Links, Numbers, Own};
 use crate::declare::{
     Declaration, Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia,
 };
@@ -13,7 +13,6 @@ use crate::kernel::layout::{
     MIRROR_FINE_TIME, MIRROR_STRIP, MIRROR_TEAMED, Mirror, SourceKey, WAY_FROM, WAY_TO, WAY_VLAN,
 };
 use crate::limits::{MIRROR_DESTINATIONS, MIRROR_LENGTH, MIRRORS};
-use crate::link::MIRROR;
 use crate::{Error, Result, VlanId};
 
 /// IPv4 and GRE.
@@ -61,9 +60,10 @@ pub(super) fn mirroring(
     ports: &[Connected<'_>],
     links: &Links,
     numbers: &Numbers,
+    own: Own,
 ) -> Mirroring {
     let mut all = Mirroring::default();
-    let Some(near) = links.get(MIRROR.near) else { return all };
+    let Some(near) = own.mirror else { return all };
     let scene = Scene { declared, ports, links, numbers };
     for session in &declared.mirrors {
         if let (MirrorDestination::Ports { interfaces, .. }, false) =
@@ -80,7 +80,7 @@ pub(super) fn mirroring(
             all.mirrors.insert(number, mirror);
             for source in &sources {
                 let copies = all.sources.entry(*source).or_default();
-                copies.ifindex = near.index;
+                copies.ifindex = near;
                 // A source that has too many was refused when it was declared.
                 if let Some(free) = copies.mirror.get_mut(copies.count as usize) {
                     *free = number;

@@ -60,13 +60,13 @@ fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
     };
     check_mirrors(&declared).unwrap();
     let ports = (1..=4).map(|n| (format!("t{n}"), n));
-    let links: Links = [("up0".to_owned(), 90), ("up1".to_owned(), 91), (MIRROR.near.to_owned(), 80)]
+    let links: Links = [("up0".to_owned(), 90), ("up1".to_owned(), 91)]
         .into_iter()
         .chain(ports)
         .map(|(name, index)| (name, Link { index, running: index != 90 }))
         .collect();
     let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
-    tables(&declared, &links, &numbers)
+    tables(&declared, &links, &numbers, Own { queue: None, mirror: Some(80) })
 }
 
 fn copies(mirrors: &[u32]) -> Copies {

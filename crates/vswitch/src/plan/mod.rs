@@ -46,6 +46,15 @@ pub struct Members {
 /// The interfaces that the kernel has, by name.
 pub type Links = BTreeMap<String, Link>;
 
+/// The interfaces of the switch's own that are there, by ifindex.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Takes what is to be delayed.
+    pub queue: Option<u32>,
+    /// Takes copies.
+    pub mirror: Option<u32>,
+}
+
 /// What is known of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {

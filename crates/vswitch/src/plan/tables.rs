@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
-use super::{Links, Members, Numbers, Tables};
+use super::{Links, Members, Numbers, Own, Tables};
 use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
     HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_RANGES,
@@ -12,7 +12,6 @@ use crate::kernel::layout::{
     VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
 };
 use crate::limits::STORM_FRAMES;
-use crate::link::QUEUE;
 use crate::{Mac, Vlan, VlanRanges};
 
 /// A port whose interface is there, with what decides about it.
@@ -53,15 +52,15 @@ pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queue
 }
 
 /// Everything but the teams. `numbers` has a place for each interface that is declared and there.
-pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Tables {
+pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own) -> Tables {
     let mut ports = connected(declared, links, numbers);
-    let mirroring = mirroring(declared, &ports, links, numbers);
+    let mirroring = mirroring(declared, &ports, links, numbers, own);
     for port in &mut ports {
         let mute = flag(mirroring.mute.contains(&port.index), PORT_BLOCKED);
         let mirrored = |way| flag(mirroring.has(port.number, way), PORT_MIRRORED);
         port.more = (mute | mirrored(WAY_FROM), mute | mirrored(WAY_TO));
     }
-    let queue = links.get(QUEUE.near).map_or(0, |link| link.index);
+    let queue = own.queue.unwrap_or(0);
     let mut tables = Tables::default();
     // Networks and VLANs that some port listens to in promiscuous mode.
     let snooped: BTreeSet<(u32, u16)> =

@@ -35,7 +35,7 @@ fn plan(declared: &Declaration) -> Tables {
         .map(|(name, index)| (name, Link { index, running: true }))
         .collect();
     let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
-    tables(declared, &links, &numbers)
+    tables(declared, &links, &numbers, Own::default())
 }
 
 fn members(tables: &Tables, vlan: u16, of: Mac) -> (Vec<u32>, Vec<u32>) {

@@ -103,6 +103,14 @@ impl Network {
         self.engine_attached(false).await
     }
 
+    /// The engine of another host in the same network namespace.
+    pub async fn neighbour(&self) -> Engine {
+        let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
+        let (pins, prefix) = (self.pins().join("neighbour"), self.namespace("neighbour"));
+        let system = System { name: "host2.example".into(), ..System::default() };
+        Engine::start(Options { pins, namespace, prefix, system, without_tcx: false }).await.unwrap()
+    }
+
     /// The engine of a host whose kernel has no tcx, if it is to be without.
     pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
@@ -114,6 +122,17 @@ impl Network {
     /// Runs a command in a namespace to its end.
     pub fn run(&self, name: &str, command: &str) -> Output {
         output(&self.namespace(name), command)
+    }
+
+    /// What a command in a namespace prints.
+    pub fn text(&self, name: &str, command: &str) -> String {
+        String::from_utf8(self.run(name, command).stdout).unwrap()
+    }
+
+    /// The interfaces of the host's namespace whose names begin so.
+    pub fn interfaces(&self, beginning: &str) -> Vec<String> {
+        let all = self.text("host", "ls /sys/class/net");
+        all.split_whitespace().filter(|name| name.starts_with(beginning)).map(String::from).collect()
     }
 
     /// Runs a command in a namespace in the background.

@@ -1,0 +1,90 @@
+//! The interfaces of the switch's own, and those of versions that named them alike on all hosts.
+
+use super::run::Switching;
+use crate::Result;
+use crate::kernel::Program;
+use crate::link::Pair;
+use crate::plan::Own;
+
+/// Their names.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    pub(super) queue: Pair,
+    pub(super) mirror: Pair,
+}
+
+impl Pairs {
+    pub(super) fn of(host: &str) -> Self {
+        Self { queue: Pair::queue(host), mirror: Pair::mirror(host) }
+    }
+}
+
+impl Switching {
+    /// What is there, for the planner.
+    pub(super) fn own_indexes(&self) -> Own {
+        let index = |pair: &Pair| self.links.get(&pair.near).map(|link| link.index);
+        Own { queue: index(&self.own.queue), mirror: index(&self.own.mirror) }
+    }
+
+    /// The far ends that are there, and the program that each needs.
+    pub(super) fn own_ends(&self) -> impl Iterator<Item = (String, u32, Program)> {
+        let own = [(&self.own.queue, Program::FromQueue), (&self.own.mirror, Program::FromMirror)];
+        own.into_iter()
+            .filter_map(|(pair, program)| Some((pair.far.clone(), self.links.get(&pair.far)?.index, program)))
+    }
+
+    /// Puts a program to work at its far end, before anything enters at the near end.
+    pub(super) async fn attach_own(&mut self, program: Program) -> Result<()> {
+        let found = self.own_ends().find(|(_, _, needed)| *needed == program);
+        if let Some((far, index, program)) = found {
+            self.attach_one(&far, index, program).await?;
+            self.attached.insert(index, (far, program, self.mtu(index)));
+        }
+        Ok(())
+    }
+
+    /// Takes over the pairs that an earlier version of this host's daemon has left at work: under their new names they go on, and
+    /// no frame in them is lost. Where the kernel renames no interface at work, new ones are made and these removed
+    /// afterwards, by [`Self::remove_former`].
+    pub(super) async fn adopt_former(&mut self) -> Result<()> {
+        let former = [
+            (Pair::former_queue(), self.own.queue.clone(), Program::FromQueue),
+            (Pair::former_mirror(), self.own.mirror.clone(), Program::FromMirror),
+        ];
+        for (former, own, program) in former {
+            let (Some(near), Some(far)) = (self.links.get(&former.near), self.links.get(&former.far)) else {
+                continue;
+            };
+            let (near, far) = (near.index, far.index);
+            // Another host's are left alone.
+            let is_ours = self.kernel.attached().contains(&(far, program));
+            if !is_ours || self.links.contains_key(&own.near) {
+                continue;
+            }
+            if let Err(error) = self.netlink.rename(&former.far, far, &own.far).await {
+                tracing::info!(%error, "an interface of an earlier version is replaced");
+                continue;
+            }
+            if let Err(error) = self.netlink.rename(&former.near, near, &own.near).await {
+                tracing::warn!(%error, "an interface of an earlier version is removed");
+                self.netlink.remove_pair(&former, near).await?;
+            }
+            self.links = self.netlink.all().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a pair of an earlier version that this host does not use any more, by what was attached to it.
+    pub(super) async fn remove_former(&self, name: &str, index: u32, program: Program) {
+        let former = match program {
+            Program::FromQueue => Pair::former_queue(),
+            Program::FromMirror => Pair::former_mirror(),
+            Program::FromPort | Program::FromUplink => return,
+        };
+        if former.far == name
+            && let Err(error) = self.netlink.remove_pair(&former, index).await
+        {
+            tracing::warn!(%error, "an interface of an earlier version");
+        }
+    }
+}
