@@ -73,7 +73,7 @@ fn hints(host: &Host, call: &Call) -> Reply {
 }
 
 impl Host {
-    pub(super) async fn change_network(
+    pub(crate) async fn change_network(
         self: &Arc<Self>,
         change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
     ) -> Reply {
@@ -90,7 +90,7 @@ impl Host {
     }
 
     /// The adapters of running machines that are on a port group: interface of the port, and MAC address.
-    fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
+    pub(crate) fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
         let of = |vm: &Arc<crate::vm::Vm>| {
             let state = vm.state();
             let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
@@ -101,7 +101,7 @@ impl Host {
     }
 
     /// What is shown of the network now.
-    pub(super) fn network_scene<'a>(
+    pub(crate) fn network_scene<'a>(
         &self,
         config: &'a NetworkConfig,
         on: &'a dyn Fn(&str) -> Vec<(String, String)>,

@@ -8,6 +8,7 @@ mod config;
 mod fabric;
 mod hint;
 mod ports;
+mod readings;
 mod routes;
 mod show;
 mod spec;
@@ -21,13 +22,14 @@ use vswitch::vmkernel::Takeover;
 
 pub(crate) use adapters::read as adapter_spec;
 pub(crate) use change::Around;
-pub(crate) use config::NetworkConfig;
+pub(crate) use config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 pub use fabric::{Fabric, FabricError, Nic, NoFabric};
 pub(crate) use hint::hint;
 pub use ports::{PortError, PortSpec, Tap};
+pub use readings::{Card, StackTable};
 pub(crate) use routes::read as route_changes;
 pub(crate) use show::{Scene, capabilities, net_config};
-pub(crate) use spec::{group as group_spec, switch as switch_spec};
+pub(crate) use spec::{SwitchSpec, group as group_spec, invalid, switch as switch_spec};
 pub use switched::Switched;
 
 use crate::error::store_fault;
