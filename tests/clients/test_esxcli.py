@@ -106,14 +106,56 @@ def test_help_is_told(simulated):
             assert cli["info"].FetchCLIInfo(kind).method, kind
 
 
-def test_who_may_only_look_changes_nothing(make_sim):
-    server = make_sim("--user", "looker:look")
-    si = server.connect()
+def test_who_may_only_look_changes_nothing(esx):
+    si = esx.connect()
+    si.content.accountManager.CreateUser(vim.host.LocalAccountManager.PosixAccountSpecification(
+        id="looker", password="Only-Looking-1", description="looks"))
     si.content.authorizationManager.SetEntityPermissions(
         si.content.rootFolder, [vim.AuthorizationManager.Permission(principal="looker", group=False, roleId=-2,
                                                                     propagate=True)])
-    cli = Esxcli(all_of(server.connect("looker", "look"), vim.HostSystem)[0])
+    cli = Esxcli(all_of(esx.connect("looker", "Only-Looking-1"), vim.HostSystem)[0])
     assert cli.run("network vswitch standard list")
     with pytest.raises(vim.fault.NoPermission) as refused:
         cli.run("network vswitch standard add", vswitchname="vSwitch7")
     assert refused.value.privilegeId == "Host.Config.Network"
+
+
+def command(server, directory, *words, check=True):
+    """Runs `esfera esxcli` as a user who has logged in."""
+    environment = {**os.environ, "HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "XDG_STATE_HOME": str(directory),
+                   "ESFERA_PASSWORD": server.password}
+    def run(*words):
+        return subprocess.run([ESFERA, *words], env=environment, capture_output=True, text=True, timeout=60)
+    login = run("login", server.url, "--user", server.user, "--insecure")
+    assert login.returncode == 0, login.stderr
+    done = run("esxcli", *words)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
+    def run(*words, **more):
+        return command(sim, tmp_path, "--host", "DC0_H0", *words, **more)
+
+    top = run().stdout
+    assert [line.split()[0] for line in top.splitlines()[1:]] == ["network", "system", "vm"]
+    inner = run("network", "vswitch", "standard").stdout
+    for word in ("portgroup", "policy", "uplink", "list", "set"):
+        assert word in inner.split()
+    assert "--mtu" in run("network", "vswitch", "standard", "set", "--help").stdout
+
+    switches = json.loads(run("network", "vswitch", "standard", "list", "--json").stdout)
+    assert [(switch["Name"], switch["MTU"], switch["Uplinks"]) for switch in switches] == [("vSwitch0", 1500, ["vmnic0"])]
+    assert "   CDP Status: listen\n" in run("network", "vswitch", "standard", "list").stdout
+    rows = run("network", "vswitch", "standard", "portgroup", "list").stdout.splitlines()
+    assert rows[0].split("  ")[0] == "NAME" and rows[1].startswith("VM Network  vSwitch0")
+
+    assert run("network", "vswitch", "standard", "portgroup", "add", "-p", "Web", "--vswitch-name=vSwitch0").stdout == ""
+    groups = json.loads(run("--json", "network", "vswitch", "standard", "portgroup", "list").stdout)
+    assert [group["Name"] for group in groups] == ["VM Network", "Web"]
+    again = run("network", "vswitch", "standard", "portgroup", "add", "-p", "Web", "-v", "vSwitch0", check=False)
+    assert again.returncode == 1 and "There is a port group Web already" in again.stderr
+    assert run("network", "nowhere", check=False).returncode == 3
+    assert run("network", "nic", "get", "--color", "red", check=False).returncode == 2
+    ambiguous = command(sim, tmp_path, "system", "uuid", "get", check=False)
+    assert ambiguous.returncode == 2 and "DC0_H0" in ambiguous.stderr
