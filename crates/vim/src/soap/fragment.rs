@@ -2,7 +2,7 @@
 
 use super::escape;
 use super::xml::{Next, Xml};
-use crate::error::ReadError;
+use crate::error::{ReadError, shortened};
 use crate::limits::{Limits, MAX_TEXT_BYTES};
 
 /// Most elements of one fragment.
@@ -59,6 +59,10 @@ pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
             Next::Start(start) => {
                 let xsi_type = xml.attributes(&start)?.xsi_type.map(|name| name.into_owned());
                 let name = start.local_name().as_ref().to_owned();
+                if let Some(wrong) = [Some(&name), xsi_type.as_ref()].into_iter().flatten().find(|it| !is_name(it))
+                {
+                    return Err(xml.malformed(format!("{:?} is no name", shortened(wrong))));
+                }
                 open.push(Element { name, xsi_type, ..Element::default() });
             }
             Next::Text(piece) => {
@@ -81,6 +85,13 @@ pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
             }
         }
     }
+}
+
+/// Whether a text can be the name of an element or a type, as XML has them: what is written of it is read as it was.
+fn is_name(text: &str) -> bool {
+    let is_first = |c: char| c == '_' || c.is_alphabetic();
+    let is_other = |c: char| is_first(c) || c == '-' || c == '.' || c.is_numeric();
+    text.starts_with(is_first) && text.chars().all(is_other)
 }
 
 /// The text of an element of `urn:vim25` that stands alone, as a host answers it.
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_no_fragment_is_refused() {
-        for wrong in ["text", "<a>", "<a></b>", "</a>", "<a/>x", "<!DOCTYPE a><a/>", "<a>&x;</a>"] {
+        for wrong in ["text", "<a>", "<a></b>", "</a>", "<a/>x", "<!DOCTYPE a><a/>", "<a>&x;</a>", "<p:!--x>", "<1/>"] {
             assert!(read_fragment(wrong).is_err(), "{wrong}");
         }
         let deep = "<a>".repeat(100) + &"</a>".repeat(100);
