@@ -8,8 +8,12 @@ from pyVmomi import vim, vmodl
 
 from conftest import ESFERA
 from esxcli import Esxcli
+from segment import Segment, run_in
+from test_faults import answering_host, reconnect
 from test_network import find
-from vsphere import all_of, by_name
+from test_pyvmomi_lab import wait_for
+from test_vmkernel_lab import adapter
+from vsphere import all_of, nics
 
 SWITCHES = "ha-cli-handler-network-vswitch-standard"
 LIST = "vim.EsxCLI.network.vswitch.standard.list"
@@ -159,3 +163,134 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
     assert run("network", "nic", "get", "--color", "red", check=False).returncode == 2
     ambiguous = command(sim, tmp_path, "system", "uuid", "get", check=False)
     assert ambiguous.returncode == 2 and "DC0_H0" in ambiguous.stderr
+
+
+@pytest.fixture(params=["host", "center"])
+def running(lab, request):
+    """A host of the lab that runs a machine, reached itself or through the center: the host, its commands, and its namespace."""
+    own = next(number for number, server in enumerate(lab.hosts)
+               if any(vm.runtime.powerState == "poweredOn" for vm in host_of(server).vm))
+    address = lab.ready["hosts"][own]["management_address"]
+    host = host_of(lab.hosts[own]) if request.param == "host" else answering_host(reconnect(lab.center), address)
+    return host, Esxcli(host), lab.ready["hosts"][own]
+
+
+def kernel(namespace, *words):
+    """What `ip` says in a namespace, as JSON."""
+    return json.loads(run_in(namespace, "ip", "-json", *words))
+
+
+def test_adapters_are_those_of_the_kernel(running):
+    host, cli, lab_host = running
+    namespace = lab_host["namespace"]
+    vmk0 = next(adapter for adapter in cli.run("network ip interface list") if adapter.Name == "vmk0")
+    link = kernel(namespace, "link", "show", "vmk0")[0]
+    shown = next(nic for nic in host.config.network.vnic if nic.device == "vmk0")
+    assert (vmk0.MACAddress, vmk0.MTU, vmk0.Portgroup) == (link["address"], link["mtu"], shown.portgroup)
+    assert vmk0.PortID == kernel(namespace, "link", "show", "vmk0-port")[0]["ifindex"]
+    ipv4 = next(row for row in cli.run("network ip interface ipv4 get") if row.Name == "vmk0")
+    assert (ipv4.IPv4Address, ipv4.IPv4Netmask) == (lab_host["management_address"], shown.spec.ip.subnetMask)
+    addresses = [row.IPv4Address for row in cli.run("network ip interface ipv4 address list", interfacename="vmk0")]
+    assert addresses == [lab_host["management_address"]]
+    six = {row.Address for row in cli.run("network ip interface ipv6 address list", interfacename="vmk0") or []}
+    in_kernel = {info["local"] for link in kernel(namespace, "-6", "addr", "show", "dev", "vmk0") for info in link.get("addr_info", [])}
+    assert six == in_kernel
+    assert list(cli.run("network ip interface tag get", interfacename="vmk0").Tags) == ["Management"]
+    assert [stack.Key for stack in cli.run("network ip netstack list")] == ["defaultTcpipStack"]
+    with open("/proc/sys/net/ipv4/tcp_congestion_control") as algorithm:
+        assert cli.run("network ip netstack get", netstack="defaultTcpipStack").CongestionControlAlgorithm \
+            == algorithm.read().strip().replace("reno", "newreno")
+
+
+def test_tables_are_those_of_the_kernel(running, lab):
+    host, cli, lab_host = running
+    namespace, segment = lab_host["namespace"], Segment(lab)
+    assert segment.pings(lab_host["management_address"])
+    routes = {(row.Network, row.Gateway, row.Interface) for row in cli.run("network ip route ipv4 list")}
+    assert routes == {(route["dst"].split("/")[0], route.get("gateway", "0.0.0.0"), route["dev"])
+                      for route in kernel(namespace, "-4", "route")}
+    assert ("10.77.0.0", "0.0.0.0", "vmk0") in routes
+    six = {(row.Network, row.PrefixLength) for row in cli.run("network ip route ipv6 list") or []}
+    assert ("fe80::", 64) in six or not six
+    neighbours = {row.Neighbor: row.MacAddress for row in cli.run("network ip neighbor list", version="4")}
+    assert neighbours[segment.ADDRESS] == kernel(segment.namespace, "link", "show", segment.BRIDGE)[0]["address"]
+    listening = [row for row in cli.run("network ip connection list", type="tcp") if row.State == "LISTEN"]
+    sockets = run_in(namespace, "ss", "-Htln").splitlines()
+    assert sorted(row.LocalAddress.rsplit(":", 1)[1] for row in listening) == sorted(line.split()[3].rsplit(":", 1)[1] for line in sockets)
+    for row in listening:
+        with open(f"/proc/{row.WorldID}/comm") as name:
+            assert row.WorldName == name.read().strip() and row.CCAlgo
+    with pytest.raises(vim.EsxCLI.CLIFault):
+        cli.run("network ip route ipv4 list", netstack="nosuch")
+
+
+def test_cards_and_ports_are_counted(running, lab):
+    host, cli, lab_host = running
+    namespace, segment = lab_host["namespace"], Segment(lab)
+    card, = [row for row in cli.run("network nic list") if row.Name == "uplink0"]
+    link = kernel(namespace, "link", "show", "uplink0")[0]
+    assert (card.MACAddress, card.MTU, card.AdminStatus, card.LinkStatus) == (link["address"], link["mtu"], "Up", "Up")
+
+    def sent():
+        return int(run_in(namespace, "cat", "/sys/class/net/uplink0/statistics/tx_bytes"))
+    before = sent()
+    told = cli.run("network nic stats get", nicname="uplink0")
+    assert before <= told.Bytessent <= sent() and told.Packetssent > 0
+
+    process = next(iter(cli.run("vm process list")))
+    with open(f"/proc/{process.ProcessID}/comm") as name:
+        assert name.read().startswith("qemu")
+    vm, = [vm for vm in host.vm if vm.name == process.DisplayName]
+    assert process.ConfigFile == vm.config.files.vmPathName
+    assert process.UUID.replace(" ", "").replace("-", "") == vm.config.uuid.replace("-", "")
+    machine, = [row for row in cli.run("network vm list") if row.WorldID == process.WorldID]
+    assert machine.NumPorts == 1 and list(machine.Networks) == ["VM Network"]
+    port, = cli.run("network vm port list", worldid=process.WorldID)
+    tap, = [link for link in kernel(namespace, "link") if link["ifindex"] == port.PortID]
+    assert (port.vSwitch, port.Portgroup, port.TeamUplink) == ("vSwitch0", "VM Network", "uplink0")
+    assert port.UplinkPortID == link["ifindex"] and port.MACAddress == nics(vm)[0].macAddress
+    first = cli.run("network port stats get", portid=port.PortID)
+    run_in(segment.namespace, "ping", "-c", "3", "-i", "0.2", "-b", "10.77.0.255", check=False)
+    second = cli.run("network port stats get", portid=port.PortID)
+    assert second.Broadcastpacketsreceived >= first.Broadcastpacketsreceived + 3, tap["ifname"]
+
+
+def test_a_stack_of_its_own_has_its_own_tables(running, lab):
+    host, cli, lab_host = running
+    network, stack = host.configManager.networkSystem, f"{lab_host['namespace']}-vmotion"
+    cli.run("network vswitch standard portgroup add", vswitchname="vSwitch0", portgroupname="Moving")
+    device = network.AddVirtualNic("Moving", adapter("10.78.0.11", netStackInstanceKey="vmotion"))
+    try:
+        wait_for(lambda: "vmotion" in [known.Key for known in cli.run("network ip netstack list")])
+        routes = cli.run("network ip route ipv4 list", netstack="vmotion")
+        assert [(row.Network, row.Interface) for row in routes] == [("10.78.0.0", device)]
+        assert [(route["dst"], route["dev"]) for route in kernel(stack, "-4", "route")] == [("10.78.0.0/24", device)]
+        assert "10.78.0.0" not in [row.Network for row in cli.run("network ip route ipv4 list")]
+        assert [row.Name for row in cli.run("network ip interface list", netstack="vmotion")] == [device]
+        assert not cli.run("network ip connection list", netstack="vmotion", type="tcp")
+    finally:
+        network.RemoveVirtualNic(device)
+        cli.run("network vswitch standard portgroup remove", vswitchname="vSwitch0", portgroupname="Moving")
+
+
+def test_policies_reach_the_switch(running):
+    host, cli, _ = running
+    cli.run("network vswitch standard portgroup add", vswitchname="vSwitch0", portgroupname="Strict")
+    try:
+        cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", activeuplinks="uplink0",
+                loadbalancing="explicit", failback=False)
+        told = cli.run("network vswitch standard portgroup policy failover get", portgroupname="Strict")
+        assert (told.LoadBalancing, told.Failback, list(told.ActiveAdapters)) == ("explicit", False, ["uplink0"])
+        assert told.OverrideVswitchUplinks and not told.OverrideVswitchNotifySwitches
+        group = next(group for group in host.config.network.portgroup if group.spec.name == "Strict")
+        assert group.computedPolicy.nicTeaming.policy == "failover_explicit"
+        cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", usevswitch=True)
+        told = cli.run("network vswitch standard portgroup policy failover get", portgroupname="Strict")
+        assert told.LoadBalancing == "srcport" and not told.OverrideVswitchUplinks
+        with pytest.raises(vim.EsxCLI.CLIFault) as refused:
+            cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", loadbalancing="magic")
+        assert refused.value.errMsg == ["Invalid data constraint for parameter 'loadbalancing'."]
+        with pytest.raises(vim.EsxCLI.CLIFault):
+            cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", activeuplinks="eth9")
+    finally:
+        cli.run("network vswitch standard portgroup remove", vswitchname="vSwitch0", portgroupname="Strict")
