@@ -143,6 +143,7 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
 
     top = run().stdout
     assert [line.split()[0] for line in top.splitlines()[1:]] == ["network", "system", "vm"]
+    assert "The host's network" in top
     inner = run("network", "vswitch", "standard").stdout
     for word in ("portgroup", "policy", "uplink", "list", "set"):
         assert word in inner.split()

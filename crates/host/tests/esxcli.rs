@@ -15,14 +15,18 @@ async fn reference(c: &Client, args: vim::Args) -> MoRef {
     c.invoke(&ids::host(), args).await.unwrap().and_then(|value| value.as_ref().cloned()).unwrap()
 }
 
-async fn executed(c: &Client, moid: &str, method: &str, given: &[(&str, &str)]) -> Result<Arc<Object>, Fault> {
+async fn executed(
+    c: &Client,
+    moid: &str,
+    method: &str,
+    given: &[(&str, &str)],
+) -> Result<Arc<Object>, Fault> {
     let executer = reference(c, call!(RetrieveManagedMethodExecuter {})).await;
     let given: Vec<_> = given
         .iter()
         .map(|(name, value)| vim!(ReflectManagedMethodExecuterSoapArgument { name: *name, val: *value }))
         .collect();
-    let args =
-        call!(ExecuteSoap { moid: moid, version: "urn:vim25/5.0", method: method, argument: given });
+    let args = call!(ExecuteSoap { moid: moid, version: "urn:vim25/5.0", method: method, argument: given });
     let result = c.invoke(&executer, args).await?.unwrap();
     Ok(result.as_object().unwrap().clone())
 }
@@ -112,15 +116,21 @@ async fn help_comes_from_the_same_table() {
     let method = "vim.CLIInfo.FetchCLIInfo";
     let name = "<typeName>vim.EsxCLI.network.vswitch.standard</typeName>";
     let help = response(&executed(&c, info, method, &[("typeName", name)]).await.unwrap());
-    assert_eq!((help.get("name"), help.get("displayName")), (Some("network.vswitch.standard"), Some("standard")));
+    assert_eq!(
+        (help.get("name"), help.get("displayName")),
+        (Some("network.vswitch.standard"), Some("standard"))
+    );
     let set = help.all("method").find(|method| method.get("name") == Some("set")).unwrap();
     let mtu = set.all("param").find(|param| param.get("name") == Some("mtu")).unwrap();
     assert_eq!(mtu.all("aliases").map(|alias| &*alias.text).collect::<Vec<_>>(), ["-m", "--mtu"]);
     assert_eq!(mtu.get("flag"), Some("false"));
     let list = help.all("method").find(|method| method.get("name") == Some("list")).unwrap();
-    let hints: Vec<_> = list.all("hints").map(|hint| (hint.get("key").unwrap(), hint.get("value").unwrap())).collect();
+    let hints: Vec<_> =
+        list.all("hints").map(|hint| (hint.get("key").unwrap(), hint.get("value").unwrap())).collect();
     assert!(hints.contains(&("formatter", "simple")));
-    assert!(hints.iter().any(|(key, value)| *key == "fields:VirtualSwitch" && value.starts_with("Name,Class,")));
+    assert!(
+        hints.iter().any(|(key, value)| *key == "fields:VirtualSwitch" && value.starts_with("Name,Class,"))
+    );
 
     let name = "<typeName>vim.EsxCLI.no.such</typeName>";
     let (message, detail) = fault(&executed(&c, info, method, &[("typeName", name)]).await.unwrap());
@@ -141,7 +151,8 @@ async fn objects_and_types_are_told() {
     assert_eq!(instance("vim.EsxCLI.network.vswitch.standard"), Some(SWITCHES));
     assert_eq!(instance("vim.CLIInfo"), Some("ha-dynamic-type-manager-local-cli-cliinfo"));
 
-    let filter = vim!(DynamicTypeMgrTypeFilterSpec { typeSubstr: "vim.EsxCLI.network.vswitch.standard.list" });
+    let filter =
+        vim!(DynamicTypeMgrTypeFilterSpec { typeSubstr: "vim.EsxCLI.network.vswitch.standard.list" });
     let args = call!(DynamicTypeMgrQueryTypeInfo { filterSpec: filter });
     let types = c.invoke(&manager, args).await.unwrap().unwrap();
     let types = types.as_object().unwrap();

@@ -18,10 +18,8 @@ pub use types::{
 use std::collections::HashMap;
 
 /// The schema's texts by file name, as they are in the repository. Later ones may extend what is in earlier ones.
-pub const TEXTS: [(&str, &str); 2] = [
-    ("vim.schema", include_str!("../vim.schema")),
-    ("reflect.schema", include_str!("../reflect.schema")),
-];
+pub const TEXTS: [(&str, &str); 2] =
+    [("vim.schema", include_str!("../vim.schema")), ("reflect.schema", include_str!("../reflect.schema"))];
 
 /// All types of the API. Ids index the vectors.
 ///

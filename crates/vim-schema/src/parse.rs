@@ -446,7 +446,8 @@ mod tests {
         assert_eq!(at("releases 1\ndata A @2\n"), 2);
         assert_eq!(at("releases 1\ndata A : B @1\ndata B : A @1\n"), 0);
         assert_eq!(at("releases 1\nextend A\n"), 2);
-        let error = parse(&[("a", "releases 1\nmanaged M @1\n"), ("b", "extend M\n  x nonsense\n")]).unwrap_err();
+        let error =
+            parse(&[("a", "releases 1\nmanaged M @1\n"), ("b", "extend M\n  x nonsense\n")]).unwrap_err();
         assert_eq!((error.file, error.line), ("b", 2));
     }
 

@@ -85,8 +85,7 @@ impl Executer {
             let ty = instance.get(field!(DynamicTypeMgrMoInstance.moType))?.strip_prefix(PREFIX)?;
             Some((ty.to_owned(), instance.get(field!(DynamicTypeMgrMoInstance.id))?.to_owned()))
         };
-        let mut namespaces: Vec<_> =
-            asked.iter().flat_map(|all| all.items()).filter_map(namespace).collect();
+        let mut namespaces: Vec<_> = asked.iter().flat_map(|all| all.items()).filter_map(namespace).collect();
         namespaces.sort();
         Ok(Self { client, executer, types, namespaces })
     }
@@ -117,13 +116,14 @@ impl Executer {
         read.into_iter().next().ok_or_else(unread)
     }
 
-    /// What the host tells of a namespace; none if it has no commands of its own.
+    /// What the host tells of a namespace; none if it tells nothing.
     async fn info(&self, namespace: &str) -> Result<Option<Element>, Failure> {
-        if !self.namespaces.iter().any(|(name, _)| name == namespace) {
-            return Ok(None);
-        }
         let name = ("typeName".to_owned(), vec![format!("{PREFIX}{namespace}")]);
-        self.execute(INFO, FETCH_INFO, vec![name]).await.map(Some)
+        match self.execute(INFO, FETCH_INFO, vec![name]).await {
+            Ok(info) => Ok(Some(info)),
+            Err(failure) if failure.reason == Reason::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Types of what a command answers.
@@ -140,7 +140,9 @@ impl Executer {
         let within = if path.is_empty() { String::new() } else { format!("{path}.") };
         let mut shown: Vec<&str> = Vec::new();
         for (name, _) in &self.namespaces {
-            let Some(word) = name.strip_prefix(&within).and_then(|rest| rest.split('.').next()) else { continue };
+            let Some(word) = name.strip_prefix(&within).and_then(|rest| rest.split('.').next()) else {
+                continue;
+            };
             if shown.contains(&word) {
                 continue;
             }
@@ -162,13 +164,16 @@ impl Executer {
 fn failed(fault: &Object) -> Failure {
     let detail = fault.get(field!(ReflectManagedMethodExecuterSoapFault.faultDetail)).unwrap_or_default();
     let read = read_fragment(detail).unwrap_or_default();
-    let faults = read.iter().flat_map(|detail| detail.all("fault"));
-    let lines: Vec<&str> = faults.flat_map(|fault| fault.all("errMsg")).map(|line| &*line.text).collect();
+    let faults = || read.iter().flat_map(|detail| detail.all("fault"));
+    let lines: Vec<&str> = faults().flat_map(|fault| fault.all("errMsg")).map(|line| &*line.text).collect();
+    let missing = faults().any(|fault| fault.xsi_type.as_deref() == Some("NotFound"));
     let message = match lines.is_empty() {
-        true => fault.get(field!(ReflectManagedMethodExecuterSoapFault.faultMsg)).unwrap_or_default().to_owned(),
+        true => {
+            fault.get(field!(ReflectManagedMethodExecuterSoapFault.faultMsg)).unwrap_or_default().to_owned()
+        }
         false => lines.join("\n"),
     };
-    Failure::new(Reason::Failed, message)
+    Failure::new(if missing { Reason::NotFound } else { Reason::Failed }, message)
 }
 
 /// Shows what a command takes.
@@ -195,7 +200,8 @@ fn arguments(method: &Element, options: &[String]) -> Result<Vec<(String, Vec<St
             None => (&**option, None),
         };
         let is_it = |known: &&Element| known.all("aliases").any(|known| known.text == alias);
-        let known = method.all("param").find(is_it).ok_or_else(|| wrong(format!("unknown option {alias}")))?;
+        let known =
+            method.all("param").find(is_it).ok_or_else(|| wrong(format!("unknown option {alias}")))?;
         let value = match value {
             Some(value) => value,
             None if known.get("flag") == Some("true") => "true".to_owned(),

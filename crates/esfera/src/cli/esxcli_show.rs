@@ -175,10 +175,7 @@ mod tests {
 
     #[test]
     fn answers_are_shown_as_their_hints_say() {
-        assert_eq!(
-            to_text(&answer(), &hints(true)),
-            "NAME  NUM PORTS  UPLINKS\nv0    8          a, b\n"
-        );
+        assert_eq!(to_text(&answer(), &hints(true)), "NAME  NUM PORTS  UPLINKS\nv0    8          a, b\n");
         assert_eq!(
             to_text(&answer(), &hints(false)),
             "v0\n   Name: v0\n   Num Ports: 8\n   Uplinks: a, b\n\n"
@@ -196,10 +193,7 @@ mod tests {
         let owner = "VimEsxCLIlistSwitch".to_owned();
         let types = kinds.map(|(name, kind)| ((owner.clone(), name.to_owned()), kind.to_owned()));
         let types = Types(types.into_iter().collect());
-        assert_eq!(
-            to_json(&answer(), &types),
-            json!([{"Name": "v0", "NumPorts": 8, "Uplinks": ["a", "b"]}])
-        );
+        assert_eq!(to_json(&answer(), &types), json!([{"Name": "v0", "NumPorts": 8, "Uplinks": ["a", "b"]}]));
         assert_eq!(to_json(&Element::text("obj", "true").typed("boolean"), &types), json!(true));
     }
 }

@@ -36,8 +36,7 @@ pub(crate) async fn execute(host: Arc<Host>, call: &Call) -> Result<SoapResult, 
     let moid = call.required(arg!(ExecuteSoap.moid))?;
     release(call.required(arg!(ExecuteSoap.version))?)?;
     let target = target(moid, call.required(arg!(ExecuteSoap.method))?)?;
-    let arguments: Vec<&Arc<Object>> =
-        call.arg(arg!(ExecuteSoap.argument)).into_iter().flatten().collect();
+    let arguments: Vec<&Arc<Object>> = call.arg(arg!(ExecuteSoap.argument)).into_iter().flatten().collect();
     let given = arguments.iter().map(|argument| {
         let name = argument.get(field!(ReflectManagedMethodExecuterSoapArgument.name));
         let value = argument.get(field!(ReflectManagedMethodExecuterSoapArgument.val));
@@ -81,10 +80,8 @@ fn target(moid: &str, method: &str) -> Result<Target, Fault> {
         return if known { Ok(Target::Info) } else { Err(no_method()) };
     }
     let namespace = all().find(|known| known.moid() == moid).ok_or_else(|| no_object(moid))?;
-    let (owner, name) = method
-        .strip_prefix(PREFIX)
-        .and_then(|rest| rest.rsplit_once('.'))
-        .ok_or_else(no_method)?;
+    let (owner, name) =
+        method.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('.')).ok_or_else(no_method)?;
     let command = find(owner).filter(|known| known.name == namespace.name).and_then(|it| it.command(name));
     Ok(Target::Command(namespace, command.ok_or_else(no_method)?))
 }

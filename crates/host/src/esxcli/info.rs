@@ -4,7 +4,7 @@ use vim::soap::{Element, read_fragment};
 use vim::ty;
 
 use super::execute::{done, fault_result};
-use super::{Command, FieldKind, Kind, Namespace, Output, PREFIX, Parameter, Structure, find};
+use super::{Command, FieldKind, GROUPS, Kind, Output, PREFIX, Parameter, Structure, find};
 
 /// Answers `FetchCLIInfo(typeName)` and `FetchCLIInfoFromDisplayName(name)`, which differ in the prefix and the separator.
 pub(super) fn fetch<'a>(
@@ -15,19 +15,21 @@ pub(super) fn fetch<'a>(
     let elements = read_fragment(asked).unwrap_or_default();
     let name = elements.first().map_or(asked, |element| &element.text).trim();
     let name = name.strip_prefix(PREFIX).unwrap_or(name).replace(' ', ".");
-    match find(&name) {
-        Some(namespace) => done(&of_namespace(namespace)),
-        None => fault_result(
+    let group = GROUPS.iter().find(|(group, _)| *group == name);
+    match (find(&name), group) {
+        (Some(namespace), _) => done(&of_namespace(namespace.name, namespace.help, namespace.commands)),
+        (None, Some((name, help))) => done(&of_namespace(name, help, &[])),
+        (None, None) => fault_result(
             "The object or item referred to could not be found.",
             Element::of("fault", Vec::new()).typed("NotFound"),
         ),
     }
 }
 
-fn of_namespace(namespace: &Namespace) -> Element {
-    let display = namespace.name.rsplit('.').next().unwrap_or_default();
-    let mut parts = named(namespace.name, display, namespace.help);
-    parts.extend(namespace.commands.iter().map(of_command));
+fn of_namespace(name: &str, help: &str, commands: &[Command]) -> Element {
+    let display = name.rsplit('.').next().unwrap_or_default();
+    let mut parts = named(name, display, help);
+    parts.extend(commands.iter().map(of_command));
     Element::of("obj", parts).typed("VimCLIInfoInfo")
 }
 
@@ -46,10 +48,8 @@ fn of_command(command: &Command) -> Element {
 }
 
 fn of_parameter(parameter: &Parameter) -> Element {
-    let mut parts = vec![
-        Element::text("name", parameter.name()),
-        Element::text("displayName", parameter.display),
-    ];
+    let mut parts =
+        vec![Element::text("name", parameter.name()), Element::text("displayName", parameter.display)];
     parts.extend(parameter.letter.map(|letter| Element::text("aliases", format!("-{letter}"))));
     parts.push(Element::text("aliases", format!("--{}", parameter.display)));
     parts.push(Element::text("help", parameter.help));

@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use answer::{Answer, Row, Trouble};
 #[cfg(test)]
 pub(crate) use answer::Datum;
+pub(crate) use answer::{Answer, Row, Trouble};
 pub(crate) use arguments::Arguments;
 pub(crate) use execute::{execute, fetch};
 pub(crate) use reflect::{instances, types};
@@ -201,6 +201,21 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Namespace> {
     .into_iter()
     .flatten()
 }
+
+/// What namespaces without commands of their own are about.
+const GROUPS: [(&str, &str); 11] = [
+    ("network", "The host's network"),
+    ("network.ip", "The host's own adapters and TCP/IP stacks"),
+    ("network.ip.dns", "How names are resolved"),
+    ("network.ip.route", "Routes"),
+    ("network.port", "Ports of virtual switches"),
+    ("network.vswitch", "Virtual switches"),
+    ("network.vswitch.dvs", "Distributed virtual switches"),
+    ("network.vswitch.standard.policy", "Policies of standard switches"),
+    ("network.vswitch.standard.portgroup.policy", "Policies of port groups"),
+    ("system", "The host itself"),
+    ("vm", "Virtual machines"),
+];
 
 pub(crate) fn find(namespace: &str) -> Option<&'static Namespace> {
     all().find(|known| known.name == namespace)

@@ -10,8 +10,8 @@ use vswitch::declare::{Adapter, Ipv4Config, Service, Stack, StackName};
 use vswitch::vmkernel::{AdapterState, port_interface};
 
 use super::{
-    Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble, boolean,
-    number, text, texts,
+    Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
+    boolean, number, text, texts,
 };
 use crate::network::NetworkConfig;
 use crate::{Host, inventory};
@@ -23,7 +23,8 @@ const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 pub(super) const STACK: Parameter =
     Parameter::text("netstack", 'N', "The TCP/IP stack; the default one if it is left out");
-const OF_ADAPTER: Parameter = Parameter::text("interface-name", 'i', "Only the VMkernel adapter of this name");
+const OF_ADAPTER: Parameter =
+    Parameter::text("interface-name", 'i', "Only the VMkernel adapter of this name");
 const ADAPTER: Parameter =
     Parameter::text("interface-name", 'i', "The name of the VMkernel adapter").required();
 
@@ -141,7 +142,13 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface",
         help: "VMkernel adapters",
-        commands: &[command!("list", "List the VMkernel adapters", [STACK], Output::Many(&INTERFACE), interfaces)],
+        commands: &[command!(
+            "list",
+            "List the VMkernel adapters",
+            [STACK],
+            Output::Many(&INTERFACE),
+            interfaces
+        )],
     },
     Namespace {
         name: "network.ip.interface.ipv4",

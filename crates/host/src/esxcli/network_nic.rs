@@ -1,8 +1,8 @@
 //! `esxcli network nic …`: physical network cards.
 
 use super::{
-    Answer, Arguments, Command, Field, FieldKind, Namespace, Outcome, Output, Parameter, READ, Row, Structure,
-    Trouble, boolean, number, text, texts,
+    Answer, Arguments, Command, Field, FieldKind, Namespace, Outcome, Output, Parameter, READ, Row,
+    Structure, Trouble, boolean, number, text, texts,
 };
 use crate::Host;
 use crate::network::Nic;

@@ -7,8 +7,8 @@ use vswitch::declare::{Balancing, Override, Policy, Shaping, ShapingOverride, Te
 
 use super::network_switch::{change_switch, switch};
 use super::{
-    Answer, Arguments, Command, NETWORK, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
-    boolean, number, text, texts,
+    Answer, Arguments, Command, NETWORK, Namespace, Outcome, Output, Parameter, READ, Row, Structure,
+    Trouble, boolean, number, text, texts,
 };
 use crate::Host;
 use crate::network;
@@ -19,32 +19,42 @@ const KIBI: u64 = 1024;
 
 const SWITCH_NAME: Parameter =
     Parameter::text("vswitch-name", 'v', "The name of the virtual switch").required();
-const GROUP_NAME: Parameter =
-    Parameter::text("portgroup-name", 'p', "The name of the port group").required();
+const GROUP_NAME: Parameter = Parameter::text("portgroup-name", 'p', "The name of the port group").required();
 const USE_SWITCH: Parameter =
     Parameter::flag("use-vswitch", 'u', "Take over what the switch says, before the other parameters");
 
-const ACTIVE: Parameter = Parameter::text("active-uplinks", 'a', "Uplinks that carry traffic, with commas between");
-const STANDBY: Parameter =
-    Parameter::text("standby-uplinks", 's', "Uplinks that take the place of those that fail, with commas between");
+const ACTIVE: Parameter =
+    Parameter::text("active-uplinks", 'a', "Uplinks that carry traffic, with commas between");
+const STANDBY: Parameter = Parameter::text(
+    "standby-uplinks",
+    's',
+    "Uplinks that take the place of those that fail, with commas between",
+);
 const FAILBACK: Parameter =
     Parameter::boolean("failback", 'b', "Whether an uplink that is well again takes its place back");
 const DETECTION: Parameter =
     Parameter::text("failure-detection", 'f', "How failures are found: link or beacon");
 const BALANCING: Parameter =
     Parameter::text("load-balancing", 'l', "What chooses the uplink: portid, iphash, mac or explicit");
-const NOTIFY: Parameter =
-    Parameter::boolean("notify-switches", 'n', "Whether physical switches are told where machines have moved to");
+const NOTIFY: Parameter = Parameter::boolean(
+    "notify-switches",
+    'n',
+    "Whether physical switches are told where machines have moved to",
+);
 
-const FORGED: Parameter =
-    Parameter::boolean("allow-forged-transmits", 'f', "Whether guests may send from a MAC that is not their own");
+const FORGED: Parameter = Parameter::boolean(
+    "allow-forged-transmits",
+    'f',
+    "Whether guests may send from a MAC that is not their own",
+);
 const MAC_CHANGE: Parameter =
     Parameter::boolean("allow-mac-change", 'm', "Whether guests may set another MAC and still receive");
 const PROMISCUOUS: Parameter =
     Parameter::boolean("allow-promiscuous", 'p', "Whether guests may see what is not for them");
 
 const AVERAGE: Parameter = Parameter::number("avg-bandwidth", 'b', "The average rate, in kbit/s");
-const BURST: Parameter = Parameter::number("burst-size", 't', "The most that may pass beyond the average, in KiB");
+const BURST: Parameter =
+    Parameter::number("burst-size", 't', "The most that may pass beyond the average, in KiB");
 const ENABLED: Parameter = Parameter::boolean("enabled", 'e', "Whether traffic is shaped");
 const PEAK: Parameter = Parameter::number("peak-bandwidth", 'k', "The most while a burst lasts, in kbit/s");
 
@@ -213,13 +223,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
             get!("Show the security policy of a port group", GROUP_NAME, GROUP_SECURITY, get_group_security),
             set!(
                 "Change the security policy of a port group",
-                [
-                    FORGED,
-                    MAC_CHANGE,
-                    Parameter { letter: Some('o'), ..PROMISCUOUS },
-                    GROUP_NAME,
-                    USE_SWITCH
-                ],
+                [FORGED, MAC_CHANGE, Parameter { letter: Some('o'), ..PROMISCUOUS }, GROUP_NAME, USE_SWITCH],
                 set_group,
                 SECURITY_SAID
             ),
@@ -243,9 +247,8 @@ pub(super) static NAMESPACES: &[Namespace] = &[
 /// What counts on a port group, what it says itself, and the uplinks of its switch.
 fn group(host: &Host, arguments: &Arguments) -> Result<(Policy, Override, Vec<String>), Trouble> {
     let (config, name) = (host.network.config(), arguments.required("portgroupname")?);
-    let (switch, group) = config
-        .group(name)
-        .ok_or_else(|| Trouble(format!("Invalid portgroup name: there is no {name}")))?;
+    let (switch, group) =
+        config.group(name).ok_or_else(|| Trouble(format!("Invalid portgroup name: there is no {name}")))?;
     Ok((switch.declared.policy_of(group), group.policy.clone(), switch.declared.uplinks.clone()))
 }
 
@@ -376,8 +379,8 @@ fn failover_said(arguments: &Arguments, teaming: &Teaming) -> Result<PolicyObjec
         }
         (Some(active), Some(standby)) => Some((active, standby)),
     };
-    let order = order
-        .map(|(active, standby)| vim!(HostNicOrderPolicy { activeNic: active, standbyNic: standby }));
+    let order =
+        order.map(|(active, standby)| vim!(HostNicOrderPolicy { activeNic: active, standbyNic: standby }));
     Ok(vim!(HostNetworkPolicy {
         nicTeaming: HostNicTeamingPolicy {
             policy: balancing,

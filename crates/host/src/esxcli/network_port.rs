@@ -71,9 +71,12 @@ pub(super) static NAMESPACES: &[Namespace] = &[
             name: "list",
             help: "List the ports of a machine that runs",
             privilege: READ,
-            parameters: &[
-                Parameter::number("world-id", 'w', "The machine's world, as vm process list shows it").required()
-            ],
+            parameters: &[Parameter::number(
+                "world-id",
+                'w',
+                "The machine's world, as vm process list shows it",
+            )
+            .required()],
             output: Output::Many(&PORT),
             run: |host, arguments| Box::pin(async move { ports(&host, &arguments) }),
         }],
@@ -110,7 +113,8 @@ fn list(host: &Host) -> Answer {
 fn ports(host: &Host, arguments: &Arguments) -> Outcome {
     let wanted = arguments.number("worldid").unwrap_or_default();
     let vm = vm::running(host).find(|vm| vm::world(vm) == Some(wanted));
-    let vm = vm.ok_or_else(|| Trouble(format!("Invalid world: no machine runs with the world ID {wanted}")))?;
+    let vm =
+        vm.ok_or_else(|| Trouble(format!("Invalid world: no machine runs with the world ID {wanted}")))?;
     let (config, seen) = (host.network.config(), host.network.fabric().seen());
     let state = vm.state();
     let index = |interface: &str| seen.links.get(interface).map(|link| link.index);
@@ -139,12 +143,12 @@ async fn statistics(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let known = host.network.interfaces().await;
     let is_it = |name: &&String| seen.links.get(*name).is_some_and(|link| i64::from(link.index) == wanted);
     let interface = known.iter().find(is_it);
-    let interface = interface.ok_or_else(|| Trouble(format!("Invalid port: there is none with the ID {wanted}")))?;
+    let interface =
+        interface.ok_or_else(|| Trouble(format!("Invalid port: there is none with the ID {wanted}")))?;
     let counted = host.network.fabric().counters(interface).await;
     let counted = counted.ok_or_else(|| Trouble(format!("Nothing is counted of the port {wanted}")))?;
-    let unicast = |all: u64, multicast: u64, broadcast: u64| {
-        all.saturating_sub(multicast).saturating_sub(broadcast)
-    };
+    let unicast =
+        |all: u64, multicast: u64, broadcast: u64| all.saturating_sub(multicast).saturating_sub(broadcast);
     Ok(Answer::One(
         Row::new()
             .put("Port ID", wanted)

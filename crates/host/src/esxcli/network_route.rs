@@ -292,7 +292,8 @@ mod tests {
             Datum::Number(number) => number.to_string(),
             other => format!("{other:?}"),
         };
-        let row = |row: &Row| row.values().iter().map(|(_, datum)| value(datum)).collect::<Vec<_>>().join(" ");
+        let row =
+            |row: &Row| row.values().iter().map(|(_, datum)| value(datum)).collect::<Vec<_>>().join(" ");
         rows.iter().map(row).collect()
     }
 
@@ -333,8 +334,7 @@ mod tests {
 
     #[test]
     fn sockets_are_read_as_ss_writes_them() {
-        let listens =
-            r#"LISTEN 0 128 0.0.0.0:443 0.0.0.0:* users:(("esfera",pid=12,fd=7)) cubic cwnd:10"#;
+        let listens = r#"LISTEN 0 128 0.0.0.0:443 0.0.0.0:* users:(("esfera",pid=12,fd=7)) cubic cwnd:10"#;
         let open = "ESTAB 3 4 10.0.0.1:443 10.0.0.2:5000 reno wscale:7,7 rto:204";
         let any = r#"UNCONN 0 0 *:123 *:* users:(("ntpd",pid=5,fd=3))"#;
         let rows: Vec<Row> = [(listens, "tcp"), (open, "tcp"), (any, "udp")]

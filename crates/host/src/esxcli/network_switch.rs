@@ -6,8 +6,8 @@ use vim::{Object, vim};
 use vswitch::declare::{DiscoveryOperation, PortGroup};
 
 use super::{
-    Answer, Arguments, Command, NETWORK, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
-    boolean, number, text, texts,
+    Answer, Arguments, Command, NETWORK, Namespace, Outcome, Output, Parameter, READ, Row, Structure,
+    Trouble, boolean, number, text, texts,
 };
 use crate::Host;
 use crate::network::{self, NetworkConfig, StandardSwitch, SwitchSpec};
@@ -20,8 +20,7 @@ const CLASS: &str = "cswitch";
 
 const SWITCH_NAME: Parameter =
     Parameter::text("vswitch-name", 'v', "The name of the virtual switch").required();
-const GROUP_NAME: Parameter =
-    Parameter::text("portgroup-name", 'p', "The name of the port group").required();
+const GROUP_NAME: Parameter = Parameter::text("portgroup-name", 'p', "The name of the port group").required();
 const UPLINK_NAME: Parameter =
     Parameter::text("uplink-name", 'u', "The name of the physical network card").required();
 
@@ -78,7 +77,11 @@ pub(super) static NAMESPACES: &[Namespace] = &[
                 help: "Add a standard switch",
                 privilege: NETWORK,
                 parameters: &[
-                    Parameter::number("ports", 'P', "The number of ports that is asked for; ports are elastic"),
+                    Parameter::number(
+                        "ports",
+                        'P',
+                        "The number of ports that is asked for; ports are elastic",
+                    ),
                     SWITCH_NAME,
                 ],
                 output: Output::Done,
@@ -348,12 +351,8 @@ async fn remove_uplink(host: Arc<Host>, arguments: Arguments) -> Outcome {
 
 async fn add_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    let spec = vim!(HostPortGroupSpec {
-        name: name,
-        vlanId: 0,
-        vswitchName: switch,
-        policy: HostNetworkPolicy {},
-    });
+    let spec =
+        vim!(HostPortGroupSpec { name: name, vlanId: 0, vswitchName: switch, policy: HostNetworkPolicy {} });
     let spec = network::group_spec(&Object::from(spec))?;
     host.change_network(|config, _| config.add_group(spec)).await?;
     Ok(Answer::Done)

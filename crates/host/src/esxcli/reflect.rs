@@ -213,4 +213,3 @@ fn info_object() -> ty!(DynamicTypeMgrManagedTypeInfo) {
     let methods = vec![method("FetchCLIInfo", "typeName"), method("FetchCLIInfoFromDisplayName", "name")];
     managed(INFO_TYPE, methods)
 }
-

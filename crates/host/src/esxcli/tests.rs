@@ -72,6 +72,23 @@ fn the_table_has_each_name_once_and_known_privileges() {
     }
 }
 
+#[test]
+fn every_group_of_namespaces_has_help() {
+    let parents = |name: &'static str| {
+        let ends = name.match_indices('.').map(|(at, _)| at);
+        ends.map(|at| &name[..at]).collect::<Vec<_>>()
+    };
+    for group in all().flat_map(|namespace| parents(namespace.name)) {
+        assert!(find(group).is_some() || GROUPS.iter().any(|(known, _)| *known == group), "{group}");
+    }
+    for (group, _) in GROUPS {
+        assert!(
+            find(group).is_none() && all().any(|it| it.name.starts_with(&format!("{group}."))),
+            "{group}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn every_answer_is_what_its_command_declares() {
     let host = host().await;
@@ -142,7 +159,8 @@ async fn switches_and_port_groups_live_their_life() {
     let web = ("portgroupname", "Web");
     run(&host, "network vswitch standard portgroup add", &[web, v1]).await.unwrap();
     run(&host, "network vswitch standard portgroup set", &[web, ("vlanid", "20")]).await.unwrap();
-    let Answer::Many(groups) = run(&host, "network vswitch standard portgroup list", &[]).await.unwrap() else {
+    let Answer::Many(groups) = run(&host, "network vswitch standard portgroup list", &[]).await.unwrap()
+    else {
         panic!("a list")
     };
     assert_eq!(groups.len(), 2);
@@ -160,9 +178,13 @@ async fn policies_are_changed_item_by_item() {
     let host = host().await;
     run(&host, "network vswitch standard uplink add", &[V0, ("uplinkname", "vmnic1")]).await.unwrap();
     let set = "network vswitch standard policy failover set";
-    run(&host, set, &[V0, ("standbyuplinks", "vmnic1"), ("loadbalancing", "explicit"), ("failback", "false")])
-        .await
-        .unwrap();
+    run(
+        &host,
+        set,
+        &[V0, ("standbyuplinks", "vmnic1"), ("loadbalancing", "explicit"), ("failback", "false")],
+    )
+    .await
+    .unwrap();
     let get = "network vswitch standard policy failover get";
     for (name, value) in [
         ("Active Adapters", "vmnic0"),
@@ -189,7 +211,8 @@ async fn policies_are_changed_item_by_item() {
     assert_eq!(field(&host, &format!("{security} get"), &[GROUP], "Allow Promiscuous").await, "false");
 
     let shaping = "network vswitch standard policy shaping";
-    let rates = [V0, ("enabled", "true"), ("avgbandwidth", "2000"), ("peakbandwidth", "4000"), ("burstsize", "64")];
+    let rates =
+        [V0, ("enabled", "true"), ("avgbandwidth", "2000"), ("peakbandwidth", "4000"), ("burstsize", "64")];
     run(&host, &format!("{shaping} set"), &rates).await.unwrap();
     let kept = host.network.config().switch("vSwitch0").unwrap().declared.policy.outbound;
     assert_eq!((kept.enabled, kept.average, kept.peak, kept.burst), (true, 2_000_000, 4_000_000, 65_536));

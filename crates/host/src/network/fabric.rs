@@ -83,7 +83,11 @@ pub trait Fabric: Send + Sync {
     }
 
     /// A table of the TCP/IP stack in a namespace, or of the daemon's own; empty where there is none.
-    async fn stack_table(&self, _table: StackTable, _namespace: Option<&Path>) -> Result<String, FabricError> {
+    async fn stack_table(
+        &self,
+        _table: StackTable,
+        _namespace: Option<&Path>,
+    ) -> Result<String, FabricError> {
         Ok(String::new())
     }
 

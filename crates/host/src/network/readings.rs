@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use super::fabric::FabricError;
 
@@ -19,6 +20,9 @@ const UP: u32 = 1;
 const MAX_ANSWER: usize = 8 << 20;
 /// How long reading may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many tables are read at a time.
+static READERS: Semaphore = Semaphore::const_new(4);
 
 /// A table of a TCP/IP stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +86,13 @@ pub(super) async fn table(table: StackTable, namespace: Option<&Path>) -> Result
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let failed = |words: String| FabricError::new(format!("{program} {}: {words}", arguments.join(" ")));
     let read = async {
+        let _permit = READERS.acquire().await.map_err(std::io::Error::other)?;
         let mut child = command.kill_on_drop(true).spawn()?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let most = u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX) + 1;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (mut stdout, mut stderr) = (
-            stdout.expect("it is piped").take(most),
-            stderr.expect("it is piped").take(most),
-        );
+        let (mut stdout, mut stderr) =
+            (stdout.expect("it is piped").take(most), stderr.expect("it is piped").take(most));
         tokio::try_join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err))?;
         // What is too much is read no further, and ends with the command.
         let status = if out.len() > MAX_ANSWER { None } else { Some(child.wait().await?) };

@@ -59,7 +59,8 @@ pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
             Next::Start(start) => {
                 let xsi_type = xml.attributes(&start)?.xsi_type.map(|name| name.into_owned());
                 let name = start.local_name().as_ref().to_owned();
-                if let Some(wrong) = [Some(&name), xsi_type.as_ref()].into_iter().flatten().find(|it| !is_name(it))
+                if let Some(wrong) =
+                    [Some(&name), xsi_type.as_ref()].into_iter().flatten().find(|it| !is_name(it))
                 {
                     return Err(xml.malformed(format!("{:?} is no name", shortened(wrong))));
                 }
@@ -152,7 +153,9 @@ mod tests {
 
     #[test]
     fn what_is_no_fragment_is_refused() {
-        for wrong in ["text", "<a>", "<a></b>", "</a>", "<a/>x", "<!DOCTYPE a><a/>", "<a>&x;</a>", "<p:!--x>", "<1/>"] {
+        for wrong in
+            ["text", "<a>", "<a></b>", "</a>", "<a/>x", "<!DOCTYPE a><a/>", "<a>&x;</a>", "<p:!--x>", "<1/>"]
+        {
             assert!(read_fragment(wrong).is_err(), "{wrong}");
         }
         let deep = "<a>".repeat(100) + &"</a>".repeat(100);
