@@ -11,8 +11,11 @@ mod info;
 mod network_ip;
 mod network_nic;
 mod network_policy;
+mod network_policy_set;
 mod network_port;
+mod network_portgroup;
 mod network_route;
+mod network_stack;
 mod network_switch;
 mod reflect;
 mod system;
@@ -193,7 +196,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Namespace> {
         network_nic::NAMESPACES,
         network_policy::NAMESPACES,
         network_port::NAMESPACES,
+        network_portgroup::NAMESPACES,
         network_route::NAMESPACES,
+        network_stack::NAMESPACES,
         network_switch::NAMESPACES,
         system::NAMESPACES,
         vm::NAMESPACES,

@@ -1,28 +1,20 @@
-//! `esxcli network ip …`: VMkernel adapters, their addresses, TCP/IP stacks, and how names are resolved. Routes, neighbours and
-//! sockets are in `network_route`.
+//! `esxcli network ip interface …`: VMkernel adapters, their addresses, and what they carry.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 
-use vim::field;
-use vswitch::declare::{Adapter, Ipv4Config, Service, Stack, StackName};
+use vswitch::declare::{Adapter, Ipv4Config, Service};
 use vswitch::vmkernel::{AdapterState, port_interface};
 
+use super::network_stack::{STACK, declared, stacks};
 use super::{
     Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
     boolean, number, text, texts,
 };
+use crate::Host;
 use crate::network::NetworkConfig;
-use crate::{Host, inventory};
 
 /// IPv4 and TCP headers without options, in bytes.
 const HEADERS: u32 = 40;
-/// Where the kernel has the algorithm that the default stack controls congestion with.
-const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
-
-pub(super) const STACK: Parameter =
-    Parameter::text("netstack", 'N', "The TCP/IP stack; the default one if it is left out");
 const OF_ADAPTER: Parameter =
     Parameter::text("interface-name", 'i', "Only the VMkernel adapter of this name");
 const ADAPTER: Parameter =
@@ -99,32 +91,6 @@ static IPV6_ADDRESS: Structure = Structure {
 
 static TAGS: Structure = Structure { name: "InterfaceTags", table: false, fields: &[texts("Tags")] };
 
-static NETSTACK: Structure = Structure {
-    name: "NetStackInstance",
-    table: false,
-    fields: &[text("Key"), text("Name"), number("State")],
-};
-
-static NETSTACK_DETAILS: Structure = Structure {
-    name: "NetStackInfo",
-    table: false,
-    fields: &[
-        text("Key"),
-        text("Name"),
-        boolean("Enabled"),
-        number("Max Connections"),
-        number("Current Max Connections"),
-        text("Congestion Control Algorithm"),
-        boolean("IPv6 Enabled"),
-        boolean("Current IPv6 Enabled"),
-        number("State"),
-    ],
-};
-
-static SERVERS: Structure = Structure { name: "DNSServers", table: false, fields: &[texts("DNSServers")] };
-static SEARCH: Structure =
-    Structure { name: "DNSSearchDomains", table: false, fields: &[texts("DNSSearch Domains")] };
-
 macro_rules! command {
     ($name:literal, $help:literal, [$($parameter:expr),*], $output:expr, $from:ident) => {
         Command {
@@ -199,59 +165,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
         help: "What VMkernel adapters carry",
         commands: &[command!("get", "Show what an adapter carries", [ADAPTER], Output::One(&TAGS), tags)],
     },
-    Namespace {
-        name: "network.ip.netstack",
-        help: "TCP/IP stacks",
-        commands: &[
-            command!(
-                "get",
-                "Show one TCP/IP stack",
-                [STACK.required()],
-                Output::One(&NETSTACK_DETAILS),
-                netstack
-            ),
-            command!("list", "List the TCP/IP stacks", [], Output::Many(&NETSTACK), netstacks),
-        ],
-    },
-    Namespace {
-        name: "network.ip.dns.server",
-        help: "Name servers",
-        commands: &[command!("list", "List the name servers", [STACK], Output::One(&SERVERS), servers)],
-    },
-    Namespace {
-        name: "network.ip.dns.search",
-        help: "Domains in which names are looked for",
-        commands: &[command!("list", "List the domains", [STACK], Output::One(&SEARCH), search)],
-    },
 ];
-
-/// The stack that is asked for, and the namespace that it is in; none for the daemon's own.
-pub(super) fn stack(
-    host: &Host,
-    config: &NetworkConfig,
-    arguments: &Arguments,
-) -> Result<(StackName, Option<PathBuf>), Trouble> {
-    let name = arguments.text("netstack").unwrap_or(StackName::DEFAULT);
-    let known = stacks(config).into_iter().find(|known| known.as_str() == name);
-    let name = known.ok_or_else(|| Trouble(format!("Invalid netstack: there is no {name}")))?;
-    let seen = host.network.fabric().seen();
-    let namespace = seen.stacks.get(&name).and_then(|stack| stack.namespace.clone());
-    if namespace.is_none() && !name.is_default() {
-        return Err(Trouble(format!("The TCP/IP stack {name} is not there at the moment")));
-    }
-    Ok((name, namespace))
-}
-
-/// The default stack, those that are declared, and those that adapters are in.
-fn stacks(config: &NetworkConfig) -> BTreeSet<StackName> {
-    let declared = config.stacks.iter().map(|stack| &stack.name);
-    let used = config.adapters.iter().map(|adapter| &adapter.stack);
-    declared.chain(used).cloned().chain([StackName::default()]).collect()
-}
-
-fn declared<'a>(config: &'a NetworkConfig, name: &StackName) -> Option<&'a Stack> {
-    config.stacks.iter().find(|stack| stack.name == *name)
-}
 
 /// Adapters that the arguments want, with what is seen of each. All stacks count where none is named.
 fn adapters(
@@ -421,61 +335,4 @@ fn tags(host: &Host, arguments: &Arguments) -> Outcome {
     let services = found.iter().flat_map(|(adapter, _)| &adapter.services);
     let tags: Vec<String> = services.filter_map(|service| tag(*service)).map(str::to_owned).collect();
     Ok(Answer::One(Row::new().put("Tags", tags)))
-}
-
-fn netstacks(host: &Host, _: &Arguments) -> Outcome {
-    let row = |name: StackName| Row::new().put("Key", name.as_str()).put("Name", name.as_str());
-    Ok(Answer::Many(stacks(&host.network.config()).into_iter().map(row).collect()))
-}
-
-fn netstack(host: &Host, arguments: &Arguments) -> Outcome {
-    let (config, name) = (host.network.config(), arguments.required("netstack")?);
-    let known = stacks(&config).into_iter().find(|known| known.as_str() == name);
-    let name = known.ok_or_else(|| Trouble(format!("Invalid netstack: there is no {name}")))?;
-    let said = declared(&config, &name).and_then(|stack| stack.congestion_control.clone());
-    // Only the default stack is in the namespace that this can be read in.
-    let reads = name.is_default() && !host.engine.info().simulated;
-    let own = || std::fs::read_to_string(CONGESTION).ok().map(|text| vsphere_word(text.trim()).to_owned());
-    let congestion = said.or_else(|| if reads { own() } else { None });
-    let trouble = host.network.fabric().seen().stacks.get(&name).and_then(|stack| stack.error.clone());
-    Ok(Answer::One(
-        Row::new()
-            .put("Key", name.as_str())
-            .put("Name", name.as_str())
-            .put("Enabled", trouble.is_none())
-            .put("Congestion Control Algorithm", congestion)
-            .put("IPv6 Enabled", true)
-            .put("Current IPv6 Enabled", true),
-    ))
-}
-
-/// vSphere's name of an algorithm that Linux calls so.
-pub(super) fn vsphere_word(algorithm: &str) -> &str {
-    if algorithm == "reno" { "newreno" } else { algorithm }
-}
-
-fn servers(host: &Host, arguments: &Arguments) -> Outcome {
-    let (config, name) = (host.network.config(), arguments.text("netstack"));
-    let said = match name {
-        Some(name) if name != StackName::DEFAULT => {
-            let stack = stacks(&config).into_iter().find(|known| known.as_str() == name);
-            let stack = stack.ok_or_else(|| Trouble(format!("Invalid netstack: there is no {name}")))?;
-            let dns = declared(&config, &stack).map(|stack| stack.dns.servers.clone());
-            dns.unwrap_or_default().iter().map(ToString::to_string).collect()
-        }
-        _ => {
-            let dns = inventory::dns(host);
-            let servers = dns.get(field!(HostDnsConfig.address)).into_iter().flatten();
-            servers.map(str::to_owned).collect::<Vec<String>>()
-        }
-    };
-    Ok(Answer::One(Row::new().put("DNSServers", said)))
-}
-
-fn search(host: &Host, arguments: &Arguments) -> Outcome {
-    let (config, name) = (host.network.config(), arguments.text("netstack").unwrap_or(StackName::DEFAULT));
-    let stack = stacks(&config).into_iter().find(|known| known.as_str() == name);
-    let stack = stack.ok_or_else(|| Trouble(format!("Invalid netstack: there is no {name}")))?;
-    let said = declared(&config, &stack).map(|stack| stack.dns.search.clone()).unwrap_or_default();
-    Ok(Answer::One(Row::new().put("DNSSearch Domains", said)))
 }

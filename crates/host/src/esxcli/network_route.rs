@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::network_ip::{STACK, mask, stack, vsphere_word};
+use super::network_ip::mask;
+use super::network_stack::{STACK, stack, vsphere_word};
 use super::{
     Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble, number,
     text,

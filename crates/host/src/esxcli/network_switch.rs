@@ -1,4 +1,4 @@
-//! `esxcli network vswitch …`: standard switches, their uplinks and port groups, and the distributed switches that there are not.
+//! `esxcli network vswitch …`: standard switches and their uplinks, and the distributed switches that there are not.
 
 use std::sync::Arc;
 
@@ -18,9 +18,8 @@ const BEACON_THRESHOLD: i64 = 3;
 /// Kind of a switch that forwards by what it knows of its ports.
 const CLASS: &str = "cswitch";
 
-const SWITCH_NAME: Parameter =
+pub(super) const SWITCH_NAME: Parameter =
     Parameter::text("vswitch-name", 'v', "The name of the virtual switch").required();
-const GROUP_NAME: Parameter = Parameter::text("portgroup-name", 'p', "The name of the port group").required();
 const UPLINK_NAME: Parameter =
     Parameter::text("uplink-name", 'u', "The name of the physical network card").required();
 
@@ -42,12 +41,6 @@ static SWITCH: Structure = Structure {
         texts("Uplinks"),
         texts("Portgroups"),
     ],
-};
-
-static GROUP: Structure = Structure {
-    name: "Portgroup",
-    table: true,
-    fields: &[text("Name"), text("Virtual Switch"), number("Active Clients"), number("VLAN ID")],
 };
 
 static DISTRIBUTED: Structure = Structure {
@@ -140,47 +133,6 @@ pub(super) static NAMESPACES: &[Namespace] = &[
         ],
     },
     Namespace {
-        name: "network.vswitch.standard.portgroup",
-        help: "Port groups of standard switches",
-        commands: &[
-            Command {
-                name: "add",
-                help: "Add a port group to a standard switch",
-                privilege: NETWORK,
-                parameters: &[GROUP_NAME, SWITCH_NAME],
-                output: Output::Done,
-                run: |host, arguments| Box::pin(add_group(host, arguments)),
-            },
-            Command {
-                name: "list",
-                help: "List the port groups",
-                privilege: READ,
-                parameters: &[],
-                output: Output::Many(&GROUP),
-                run: |host, _| Box::pin(async move { Ok(list_groups(&host)) }),
-            },
-            Command {
-                name: "remove",
-                help: "Remove a port group that nobody uses",
-                privilege: NETWORK,
-                parameters: &[GROUP_NAME, SWITCH_NAME],
-                output: Output::Done,
-                run: |host, arguments| Box::pin(remove_group(host, arguments)),
-            },
-            Command {
-                name: "set",
-                help: "Change the VLAN of a port group",
-                privilege: NETWORK,
-                parameters: &[
-                    GROUP_NAME,
-                    Parameter::number("vlan-id", 'v', "0 for none, 1 to 4094, or 4095 for all").required(),
-                ],
-                output: Output::Done,
-                run: |host, arguments| Box::pin(set_group(host, arguments)),
-            },
-        ],
-    },
-    Namespace {
         name: "network.vswitch.dvs.vmware",
         help: "Distributed switches",
         commands: &[Command {
@@ -245,21 +197,9 @@ fn discovery_word(operation: DiscoveryOperation) -> &'static str {
 }
 
 /// Adapters of running machines and VMkernel adapters on a port group.
-fn clients(host: &Host, config: &NetworkConfig, group: &PortGroup) -> usize {
+pub(super) fn clients(host: &Host, config: &NetworkConfig, group: &PortGroup) -> usize {
     let own = config.adapters.iter().filter(|adapter| adapter.port_group == group.number).count();
     host.adapters_on(&group.name).len() + own
-}
-
-fn list_groups(host: &Host) -> Answer {
-    let config = host.network.config();
-    let row = |(switch, group): (&StandardSwitch, &PortGroup)| {
-        Row::new()
-            .put("Name", &group.name)
-            .put("Virtual Switch", &switch.declared.name)
-            .put("Active Clients", clients(host, &config, group))
-            .put("VLAN ID", i32::from(group.vlan.number()))
-    };
-    Answer::Many(config.groups().map(row).collect())
 }
 
 /// Changes a switch that is there, uplinks and all else as they are but for what `change` says.
@@ -347,48 +287,4 @@ async fn remove_uplink(host: Arc<Host>, arguments: Arguments) -> Outcome {
         }
     })
     .await
-}
-
-async fn add_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
-    let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    let spec =
-        vim!(HostPortGroupSpec { name: name, vlanId: 0, vswitchName: switch, policy: HostNetworkPolicy {} });
-    let spec = network::group_spec(&Object::from(spec))?;
-    host.change_network(|config, _| config.add_group(spec)).await?;
-    Ok(Answer::Done)
-}
-
-async fn remove_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
-    let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    host.change_network(|config, around| {
-        match config.group(name) {
-            Some((on, _)) if on.declared.name != switch => {
-                return Err(vim::fault!(NotFound {}, "{switch} has no port group {name}"));
-            }
-            _ => {}
-        }
-        config.remove_group(name, around)
-    })
-    .await?;
-    Ok(Answer::Done)
-}
-
-async fn set_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
-    let name = arguments.required("portgroupname")?;
-    let vlan = arguments.number("vlanid").unwrap_or_default();
-    let spec = vim!(HostPortGroupSpec {
-        name: name,
-        vlanId: i32::try_from(vlan).unwrap_or(i32::MAX),
-        vswitchName: "",
-        policy: HostNetworkPolicy {},
-    });
-    let mut spec = network::group_spec(&Object::from(spec))?;
-    host.change_network(|config, around| {
-        if let Some((_, group)) = config.group(name) {
-            spec.policy = group.policy.clone();
-        }
-        config.update_group(name, spec, around)
-    })
-    .await?;
-    Ok(Answer::Done)
 }
