@@ -33,6 +33,7 @@ pub use acting::Acting;
 pub use authority::{Account, Authority};
 pub use call::{Answer, Call, Methods};
 pub use event::Events;
+pub use needed::ESXCLI as ESXCLI_PRIVILEGES;
 pub use service::{Core, Service};
 pub use session::{Session, Sessions};
 pub use task::{Running, TaskOptions, Tasks};

@@ -121,7 +121,7 @@ const OPEN: [MethodId; 16] = [
 ];
 
 /// Methods that ask for the privilege themselves, on what a text names, or for every caller alike.
-const ASKS_ITSELF: [MethodId; 8] = [
+const ASKS_ITSELF: [MethodId; 10] = [
     method!(MoveDatastoreFile_Task),
     method!(CopyDatastoreFile_Task),
     method!(DeleteDatastoreFile_Task),
@@ -130,6 +130,9 @@ const ASKS_ITSELF: [MethodId; 8] = [
     method!(SearchDatastore_Task),
     method!(SearchDatastoreSubFolders_Task),
     method!(UpdateOptions),
+    // What is executed says what it takes, one of [`ESXCLI`].
+    method!(ExecuteSoap),
+    method!(FetchSoap),
 ];
 
 /// Methods that take the same privilege on their object whatever is asked.
@@ -148,6 +151,10 @@ const FIXED: [(MethodId, &str); 13] = [
     (method!(AddServiceConsoleVirtualNic), NETWORK),
     (method!(UpdateServiceConsoleVirtualNic), NETWORK),
 ];
+
+/// Privileges that commands of esxcli take on the host. A host asks for the one of the command; a center, which does not know the
+/// commands of its hosts, says which of them its user lacks.
+pub const ESXCLI: [&str; 2] = ["System.Read", NETWORK];
 
 /// Every privilege that this module may ask for.
 pub(crate) fn privileges() -> impl Iterator<Item = &'static str> {

@@ -273,3 +273,23 @@ async fn a_hosts_network_is_changed_by_who_may_configure_it() {
         assert_eq!(missing.1, "Host.Config.Network");
     }
 }
+
+#[tokio::test]
+async fn a_command_takes_what_the_host_asks_for_it_of_the_user_here() {
+    let stage = Stage::new().await;
+    let host = stage.admin.find(managed_id!(HostSystem), "h1");
+    stage.grant(&root(), &["System.Read"]).await;
+    let executer = stage.user.make(&host, call!(RetrieveManagedMethodExecuter {})).await;
+    let execute = |privilege: &str| {
+        call!(ExecuteSoap { moid: privilege, version: "urn:vim25/5.0", method: "vim.EsxCLI.x.list" })
+    };
+    let said = stage.user.call(&executer, execute("System.Read")).await.unwrap().unwrap();
+    let said = said.as_object().unwrap().get(field!(ReflectManagedMethodExecuterSoapResult.response));
+    assert_eq!(said.map(str::to_owned), Some(format!("vpxuser:{}", stage.user_name())));
+    assert_eq!(
+        stage.missing(&executer, execute("Host.Config.Network")).await,
+        (host.clone(), "Host.Config.Network".to_owned())
+    );
+    stage.grant(&host, &["Host.Config.Network"]).await;
+    stage.user.call(&executer, execute("Host.Config.Network")).await.unwrap();
+}

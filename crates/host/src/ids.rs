@@ -48,6 +48,10 @@ refs! {
     network_system: HostNetworkSystem = "networkSystem";
     /// What VMkernel adapters carry.
     virtual_nic_manager: HostVirtualNicManager = "ha-vnic-mgr";
+    /// What executes methods of objects that the schema does not know.
+    method_executer: ReflectManagedMethodExecuter = "ha-managed-method-executer";
+    /// What tells of those objects and their types.
+    dynamic_type_manager: InternalDynamicTypeManager = "ha-dynamic-type-manager";
 }
 
 /// A virtual machine by its number.

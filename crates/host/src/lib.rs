@@ -10,6 +10,7 @@ pub mod datastores;
 pub mod disk_image;
 pub mod engine;
 mod error;
+mod esxcli;
 mod events;
 mod folder_access;
 pub mod hardware;

@@ -1,4 +1,5 @@
-//! The table of the vSphere data model, read from the text `vim.schema`.
+//! The table of the vSphere data model, read from the text `vim.schema`, which is generated, and its supplement
+//! `reflect.schema`, which is written by hand.
 //!
 //! The run-time crate `vim` and the compile-time macros in `vim-macros` read the same text with the same code, so the
 //! numbers that the macros write into a program (type, field and method ids) are the ones that it finds at run time.
@@ -16,8 +17,9 @@ pub use types::{
 
 use std::collections::HashMap;
 
-/// The schema's text, as it is in the repository.
-pub const TEXT: &str = include_str!("../vim.schema");
+/// The schema's texts by file name, as they are in the repository. Later ones may extend what is in earlier ones.
+pub const TEXTS: [(&str, &str); 2] =
+    [("vim.schema", include_str!("../vim.schema")), ("reflect.schema", include_str!("../reflect.schema"))];
 
 /// All types of the API. Ids index the vectors.
 ///
@@ -41,7 +43,7 @@ impl Schema {
     /// # Errors
     /// [`SchemaError`] names the line that is wrong; a test makes sure that there is none.
     pub fn built_in() -> Result<Self, SchemaError> {
-        parse::parse(TEXT)
+        parse::parse(&TEXTS)
     }
 
     /// The data, enum or managed type with this wire name.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 /// A line that the reader does not understand.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SchemaError {
+    /// The file's name.
+    pub file: &'static str,
     /// Counted from 1; 0 if the text as a whole is wrong.
     pub line: usize,
     pub problem: String,
@@ -14,23 +16,33 @@ pub struct SchemaError {
 
 impl std::fmt::Display for SchemaError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "vim.schema line {}: {}", self.line, self.problem)
+        write!(f, "{} line {}: {}", self.file, self.line, self.problem)
     }
 }
 
 impl std::error::Error for SchemaError {}
 
-fn error<T>(line: usize, problem: impl Into<String>) -> Result<T, SchemaError> {
-    Err(SchemaError { line, problem: problem.into() })
+/// Where something stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Line {
+    file: &'static str,
+    number: usize,
+}
+
+/// The table as a whole.
+const WHOLE: Line = Line { file: "the schema", number: 0 };
+
+fn error<T>(line: Line, problem: impl Into<String>) -> Result<T, SchemaError> {
+    Err(SchemaError { file: line.file, line: line.number, problem: problem.into() })
 }
 
 /// A block: the line that begins it and the indented lines that belong to it.
 struct Block {
-    line: usize,
+    line: Line,
     name: &'static str,
     base: Option<&'static str>,
     since: Release,
-    body: Vec<(usize, &'static str)>,
+    body: Vec<(Line, &'static str)>,
 }
 
 #[derive(Default)]
@@ -41,8 +53,8 @@ struct Blocks {
     managed: Vec<Block>,
 }
 
-pub(crate) fn parse(text: &'static str) -> Result<Schema, SchemaError> {
-    let mut blocks = split(text)?;
+pub(crate) fn parse(texts: &[(&'static str, &'static str)]) -> Result<Schema, SchemaError> {
+    let mut blocks = split(texts)?;
     order(&mut blocks.data)?;
     order(&mut blocks.managed)?;
     let mut names = HashMap::with_capacity(4096);
@@ -86,14 +98,21 @@ pub(crate) fn parse(text: &'static str) -> Result<Schema, SchemaError> {
 }
 
 fn number(at: usize) -> Result<u16, SchemaError> {
-    u16::try_from(at).or_else(|_| error(0, "more than 65,535 types"))
+    u16::try_from(at).or_else(|_| error(WHOLE, "more than 65,535 types"))
 }
 
-fn split(text: &'static str) -> Result<Blocks, SchemaError> {
+fn split(texts: &[(&'static str, &'static str)]) -> Result<Blocks, SchemaError> {
     let mut blocks = Blocks::default();
-    let mut current: Option<&mut Vec<(usize, &'static str)>> = None;
+    for (file, text) in texts {
+        split_one(file, text, &mut blocks)?;
+    }
+    Ok(blocks)
+}
+
+fn split_one(file: &'static str, text: &'static str, blocks: &mut Blocks) -> Result<(), SchemaError> {
+    let mut current: Option<&mut Vec<(Line, &'static str)>> = None;
     for (at, text) in text.lines().enumerate() {
-        let line = at + 1;
+        let line = Line { file, number: at + 1 };
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
@@ -112,6 +131,12 @@ fn split(text: &'static str) -> Result<Blocks, SchemaError> {
             continue;
         }
         let Some(name) = words.next() else { return error(line, "a name is missing") };
+        if sort == "extend" {
+            let known = blocks.managed.iter_mut().find(|block| block.name == name);
+            let Some(known) = known else { return error(line, format!("there is no managed {name}")) };
+            current = Some(&mut known.body);
+            continue;
+        }
         let mut block = Block { line, name, base: None, since: Release(0), body: Vec::new() };
         while let Some(word) = words.next() {
             match word.strip_prefix('@') {
@@ -129,10 +154,10 @@ fn split(text: &'static str) -> Result<Blocks, SchemaError> {
         list.push(block);
         current = list.last_mut().map(|block| &mut block.body);
     }
-    Ok(blocks)
+    Ok(())
 }
 
-fn release(releases: &[&str], id: &str, line: usize) -> Result<Release, SchemaError> {
+fn release(releases: &[&str], id: &str, line: Line) -> Result<Release, SchemaError> {
     match releases.iter().position(|known| *known == id).map(u8::try_from) {
         Some(Ok(at)) => Ok(Release(at)),
         _ => error(line, format!("unknown release {id}")),
@@ -152,7 +177,7 @@ fn order(blocks: &mut Vec<Block>) -> Result<(), SchemaError> {
         stack.extend(children.get(&Some(blocks[at].name)).into_iter().flatten().rev());
     }
     if sorted.len() != blocks.len() {
-        return error(0, "a base type is missing, or types inherit in a circle");
+        return error(WHOLE, "a base type is missing, or types inherit in a circle");
     }
     let mut slots: Vec<Option<Block>> = blocks.drain(..).map(Some).collect();
     blocks.extend(sorted.into_iter().filter_map(|at| slots[at].take()));
@@ -251,7 +276,7 @@ impl Reader {
     fn method(
         &mut self,
         text: &'static str,
-        line: usize,
+        line: Line,
         owner: ManagedId,
         since: Release,
     ) -> Result<MethodId, SchemaError> {
@@ -301,7 +326,7 @@ impl Reader {
         Ok(id)
     }
 
-    fn result(&self, text: &'static str, line: usize, since: Release) -> Result<Option<Member>, SchemaError> {
+    fn result(&self, text: &'static str, line: Line, since: Release) -> Result<Option<Member>, SchemaError> {
         if text == "void" { Ok(None) } else { self.typed("returnval", text, line, since).map(Some) }
     }
 
@@ -309,7 +334,7 @@ impl Reader {
         &self,
         name: &'static str,
         text: &str,
-        line: usize,
+        line: Line,
         since: Release,
     ) -> Result<Member, SchemaError> {
         let (text, optional) = text.strip_suffix('?').map_or((text, false), |rest| (rest, true));
@@ -343,7 +368,7 @@ impl Reader {
     fn member(
         &self,
         text: &'static str,
-        line: usize,
+        line: Line,
         owner_since: Release,
     ) -> Result<(Member, Option<&'static str>), SchemaError> {
         let mut words = text.split_whitespace();
@@ -380,8 +405,8 @@ mod tests {
     #[test]
     fn the_built_in_schema_has_every_type() {
         let schema = schema();
-        assert_eq!((schema.data.len(), schema.enums.len(), schema.managed.len()), (3031, 446, 141));
-        assert!(schema.methods.len() >= 975);
+        assert_eq!((schema.data.len(), schema.enums.len(), schema.managed.len()), (3046, 446, 143));
+        assert!(schema.methods.len() >= 981);
     }
 
     #[test]
@@ -415,10 +440,23 @@ mod tests {
 
     #[test]
     fn a_wrong_line_is_named() {
-        let at = |text| parse(text).unwrap_err().line;
+        let at = |text| parse(&[("x", text)]).unwrap_err().line;
         assert_eq!(at("releases 1\n\nenum A @1\n  x\nenum A @1\n"), 5);
         assert_eq!(at("releases 1\ndata A @1\n  x nonsense\n"), 3);
         assert_eq!(at("releases 1\ndata A @2\n"), 2);
         assert_eq!(at("releases 1\ndata A : B @1\ndata B : A @1\n"), 0);
+        assert_eq!(at("releases 1\nextend A\n"), 2);
+        let error =
+            parse(&[("a", "releases 1\nmanaged M @1\n"), ("b", "extend M\n  x nonsense\n")]).unwrap_err();
+        assert_eq!((error.file, error.line), ("b", 2));
+    }
+
+    #[test]
+    fn a_type_has_what_another_file_adds_to_it() {
+        let schema = schema();
+        let method = schema.method(schema.find_method("RetrieveManagedMethodExecuter").unwrap());
+        assert_eq!(schema.managed(method.owner).name, "HostSystem");
+        assert!(schema.managed(method.owner).methods.contains(&method.id));
+        assert_eq!(schema.releases[usize::from(method.since.0)], "4.1");
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, ManagedId, MethodId, Value, arg, field, managed_id, method, schema};
 
+use super::By;
 use super::storage::StorageCheck;
+use crate::LinkError;
 use crate::ops::{Table, check_vm_name};
 use crate::state::State;
 
@@ -55,6 +57,8 @@ const HOST: &[MethodId] = &[
     method!(UpdateSystemResources),
     method!(UpdateSystemSwapConfiguration),
     method!(RetrieveHardwareUptime),
+    method!(RetrieveDynamicTypeManager),
+    method!(RetrieveManagedMethodExecuter),
     method!(EnterLockdownMode),
     method!(ExitLockdownMode),
     method!(RebootHost_Task),
@@ -90,6 +94,8 @@ const PARTS: &[ManagedId] = &[
     managed_id!(HostGraphicsManager),
     managed_id!(HostCertificateManager),
     managed_id!(HostAssignableHardwareManager),
+    managed_id!(InternalDynamicTypeManager),
+    managed_id!(ReflectManagedMethodExecuter),
 ];
 
 pub(super) fn register(table: &mut Table) {
@@ -120,6 +126,7 @@ pub(super) fn register(table: &mut Table) {
             ty = schema().managed(id).base;
         }
     }
+    table.on(managed_id!(ReflectManagedMethodExecuter), method!(ExecuteSoap), execute);
 }
 
 async fn alone(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
@@ -130,6 +137,15 @@ async fn alone(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
 async fn shared(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
     let options = state.shared(&call);
     state.carry(call, options).await
+}
+
+/// The host asks for the privilege of the command; what the user lacks here, he lacks there.
+async fn execute(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
+    let host = state.home(&call.this)?.me.clone();
+    let lacks = |privilege: &&&str| call.check(&host, privilege).is_err();
+    let missing = api::ESXCLI_PRIVILEGES.iter().filter(lacks);
+    let by = missing.fold(By::caller(&call), |by, privilege| by.limited(privilege, []));
+    state.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault)
 }
 
 /// A snapshot's task works on its VM.

@@ -42,6 +42,16 @@ pub fn virtual_disk_manager() -> MoRef {
     MoRef::new(managed_id!(VirtualDiskManager), "ha-vdiskmanager")
 }
 
+/// What executes the commands of esxcli.
+pub fn method_executer() -> MoRef {
+    MoRef::new(managed_id!(ReflectManagedMethodExecuter), "ha-managed-method-executer")
+}
+
+/// What tells of those commands.
+pub fn dynamic_type_manager() -> MoRef {
+    MoRef::new(managed_id!(InternalDynamicTypeManager), "ha-dynamic-type-manager")
+}
+
 pub fn session_manager() -> MoRef {
     MoRef::new(managed_id!(SessionManager), "ha-sessionmgr")
 }

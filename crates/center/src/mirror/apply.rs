@@ -11,7 +11,7 @@ use super::identify::{Identifier, is_network};
 use super::{FollowError, events};
 use crate::hosts::ManagedHost;
 use crate::inventory::Edges;
-use crate::link::Changes;
+use crate::link::{Changes, names};
 use crate::objects;
 use crate::records::Record;
 use crate::state::State;
@@ -216,6 +216,14 @@ impl Batch<'_> {
         let before = w.find(me).cloned();
         let maintenance = self.maintenance;
         let connected = vim_enum!(HostSystemConnectionState.connected);
+        for part in [names::method_executer(), names::dynamic_type_manager()] {
+            // They have no properties, so nothing is told of them.
+            if let Some(part) = map(&part)
+                && w.find(&part).is_none()
+            {
+                w.create(&part, Props { ty: part.ty(), values: Vec::new() });
+            }
+        }
         for (number, value) in properties {
             if is_centers(number) || number == prop!(HostSystem.vm).number() {
                 continue;

@@ -8,6 +8,7 @@ use super::facts::{self, Properties, Sorted, VmFacts};
 use super::refs::Refs;
 use crate::hosts::Hosts;
 use crate::inventory::Plan;
+use crate::link::names;
 use crate::records::{Datastore, Holds, Network, Record, Snapshot, Vm};
 use crate::state::{Expected, Placement};
 
@@ -111,6 +112,9 @@ impl<'p, 'r> Identifier<'p, 'r> {
                     self.refs.add_subsystem(subsystem);
                 }
             }
+            // No property names these.
+            self.refs.add_subsystem(&names::method_executer());
+            self.refs.add_subsystem(&names::dynamic_type_manager());
         }
         if let Some(Some(remote)) = facts::changed(properties, prop!(HostSystem.datastoreBrowser))
             && let Some(remote) = remote.as_ref()

@@ -161,6 +161,7 @@ pub fn create_objects(core: &Core, name: &str) {
             props!(Datacenter { name: "ha-datacenter", vmFolder: names::vm_folder() }),
         );
         w.create(&names::file_manager(), props!(FileManager {}));
+        w.create(&names::method_executer(), props!(ReflectManagedMethodExecuter {}));
         let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
         w.create(&events, props!(EventManager { maxCollector: 1 }));
         let browser = MoRef::new(managed_id!(EnvironmentBrowser), "ha-envbrowser");
@@ -306,6 +307,16 @@ const VM: ManagedId = managed_id!(VirtualMachine);
 pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     let next = Arc::new(AtomicU32::new(100));
     let making = gate.clone();
+    methods.on(managed_id!(HostSystem), method!(RetrieveManagedMethodExecuter), |_| async {
+        Ok(Some(names::method_executer().into()))
+    });
+    // A command here takes the privilege that its object is named after.
+    methods.on(managed_id!(ReflectManagedMethodExecuter), method!(ExecuteSoap), |call| async move {
+        call.check(&names::host(), call.required(arg!(ExecuteSoap.moid))?)?;
+        let user = call.user().to_owned();
+        let done = vim!(ReflectManagedMethodExecuterSoapResult { response: user });
+        Ok(Some(vim::Object::from(done).into()))
+    });
     methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let gate = making.clone();

@@ -36,6 +36,8 @@ pub enum Command {
     /// Switches, port groups and network cards of a host
     #[command(subcommand)]
     Net(super::net_args::NetCommand),
+    /// Run a command of esxcli on a host; an incomplete one lists what there is
+    Esxcli(EsxcliArgs),
     /// Tasks
     #[command(subcommand)]
     Task(TaskCommand),
@@ -54,6 +56,15 @@ pub struct Target {
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct EsxcliArgs {
+    #[command(flatten)]
+    pub on: super::net_args::OnHost,
+    /// The command with its options: network vswitch standard list --vswitch-name vSwitch0
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub words: Vec<String>,
 }
 
 #[derive(Args)]

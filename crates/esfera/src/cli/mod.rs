@@ -4,6 +4,8 @@ pub mod args;
 mod console;
 mod datastore;
 mod devices;
+mod esxcli;
+mod esxcli_show;
 pub mod failure;
 mod host;
 pub mod inventory;
@@ -36,6 +38,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         },
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
+        Command::Esxcli(args) => esxcli::run(args).await,
         Command::Task(command) => task::run(command).await,
         Command::Events(args) => task::events(args).await,
         Command::Completions { shell } => {

@@ -86,7 +86,7 @@ impl Network {
     }
 }
 
-async fn only_host(inventory: &Inventory<'_>) -> Result<MoRef, Failure> {
+pub(super) async fn only_host(inventory: &Inventory<'_>) -> Result<MoRef, Failure> {
     let hosts = inventory.all(managed_id!(HostSystem), &["name"]).await?;
     match hosts.as_slice() {
         [only] => Ok(only.me.clone()),

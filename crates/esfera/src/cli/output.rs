@@ -1,17 +1,24 @@
 //! What commands print: tables for people, JSON for programs.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json};
 
 /// Rows under headings. Printed as aligned columns, or as a JSON list of objects whose keys are the headings.
 pub struct Table {
-    headings: Vec<&'static str>,
+    headings: Vec<Cow<'static, str>>,
     rows: Vec<Vec<Json>>,
 }
 
 impl Table {
     /// `headings` are the JSON keys too: lower case, `_` between words.
     pub fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+        Self { headings: headings.iter().map(|heading| Cow::Borrowed(*heading)).collect(), rows: Vec::new() }
+    }
+
+    /// Under headings that a server has named.
+    pub fn headed(headings: Vec<String>) -> Self {
+        Self { headings: headings.into_iter().map(Cow::Owned).collect(), rows: Vec::new() }
     }
 
     /// Adds a row; null is shown as `-`.
@@ -28,7 +35,7 @@ impl Table {
         let object = |row: &Vec<Json>| -> Json {
             self.headings
                 .iter()
-                .map(|h| (*h).to_owned())
+                .map(|h| h.clone().into_owned())
                 .zip(row.iter().cloned())
                 .collect::<Map<_, _>>()
                 .into()
@@ -36,7 +43,8 @@ impl Table {
         self.rows.iter().map(object).collect()
     }
 
-    fn to_text(&self) -> String {
+    /// Aligned columns.
+    pub fn to_text(&self) -> String {
         let headings: Vec<String> =
             self.headings.iter().map(|h| h.replace('_', " ").to_uppercase()).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();

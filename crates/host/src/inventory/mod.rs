@@ -67,6 +67,8 @@ pub(crate) fn bootstrap(host: &Host) {
         w.set(&ids::compute_resource(), pool::compute_resource(host, datastores.clone()));
         w.set(&ids::host(), host_system::props(host, datastores));
         w.create(&ids::auto_start_manager(), host_system::auto_start());
+        w.create(&ids::method_executer(), props!(ReflectManagedMethodExecuter {}));
+        w.create(&ids::dynamic_type_manager(), props!(InternalDynamicTypeManager {}));
         w.create(
             &ids::environment_browser(),
             props!(EnvironmentBrowser { datastoreBrowser: ids::datastore_browser() }),

@@ -80,7 +80,7 @@ fn hints(host: &Host, call: &Call) -> Reply {
 }
 
 impl Host {
-    pub(super) async fn change_network(
+    pub(crate) async fn change_network(
         self: &Arc<Self>,
         change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
     ) -> Reply {
@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// The adapters of running machines that are on a port group: interface of the port, and MAC address.
-    fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
+    pub(crate) fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
         let of = |vm: &Arc<crate::vm::Vm>| {
             let state = vm.state();
             let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
@@ -108,13 +108,18 @@ impl Host {
     }
 
     /// What is shown of the network now.
-    pub(super) fn network_scene<'a>(
+    pub(crate) fn network_scene<'a>(
         &self,
         config: &'a NetworkConfig,
         on: &'a dyn Fn(&str) -> Vec<(String, String)>,
     ) -> Scene<'a> {
         let fabric = self.network.fabric();
         Scene { config, nics: fabric.nics(), own_names: self.own_names(), seen: fabric.seen(), on }
+    }
+
+    /// The `HostDnsConfig` of now.
+    pub(crate) fn names(&self) -> Object {
+        self.network_scene(&self.network.config(), &|_| Vec::new()).names()
     }
 
     /// What the machine calls itself, and whom it asks for names; a simulated one has the name that it has in the inventory.

@@ -1,5 +1,6 @@
 //! The seam to what really connects: the virtual switch in the kernel, or nothing for a simulated host.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -10,6 +11,8 @@ use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::Counters;
 use vswitch::vmkernel::Takeover;
+
+use super::readings::{Card, StackTable};
 
 /// A physical network card, or what stands for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,6 +108,20 @@ pub trait Fabric: Send + Sync {
     /// Who is at the other end of a card's cable; nobody where there are no cables.
     fn other_end(&self, _nic: &str) -> OtherEnd {
         OtherEnd::default()
+    }
+
+    /// What the kernel says of a card; nothing of one that no kernel has.
+    fn card(&self, _nic: &str) -> Card {
+        Card::default()
+    }
+
+    /// A table of the TCP/IP stack in a namespace, or of the daemon's own; empty where there is none.
+    async fn stack_table(
+        &self,
+        _table: StackTable,
+        _namespace: Option<&Path>,
+    ) -> Result<String, FabricError> {
+        Ok(String::new())
     }
 
     /// What has passed a port.

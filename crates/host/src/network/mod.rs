@@ -13,6 +13,7 @@ mod mirrors;
 mod named;
 mod pinned;
 mod ports;
+mod readings;
 mod routes;
 mod show;
 mod spec;
@@ -26,13 +27,14 @@ use vswitch::declare::Ipv4Config;
 
 pub(crate) use adapters::read as adapter_spec;
 pub(crate) use change::Around;
-pub(crate) use config::NetworkConfig;
+pub(crate) use config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 pub use fabric::{Fabric, FabricError, Nic, NoFabric};
 pub(crate) use hint::hint;
 pub use ports::{PortError, PortSpec, Tap};
+pub use readings::{Card, StackTable};
 pub(crate) use routes::read as route_changes;
 pub(crate) use show::{Scene, capabilities, net_config};
-pub(crate) use spec::{group as group_spec, switch as switch_spec};
+pub(crate) use spec::{SwitchSpec, group as group_spec, invalid, switch as switch_spec};
 pub use switched::Switched;
 
 use crate::error::{Error, Result, store_fault};

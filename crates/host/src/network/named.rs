@@ -1,6 +1,7 @@
 //! The one place between the names of cards (`vmnic0`, see [`super::cards`]), which everything above speaks, and their interfaces,
 //! which the virtual switch below speaks.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use vswitch::vmkernel::Takeover;
 use super::cards::Cards;
 use super::config::each_uplink;
 use super::fabric::{Fabric, FabricError, Nic};
+use super::readings::{Card, StackTable};
 
 /// A fabric whose cards have the names that the host gave them.
 pub(super) struct Named {
@@ -182,6 +184,14 @@ impl Fabric for Named {
 
     fn other_end(&self, card: &str) -> OtherEnd {
         self.below.other_end(&self.interface(card))
+    }
+
+    fn card(&self, card: &str) -> Card {
+        self.below.card(&self.interface(card))
+    }
+
+    async fn stack_table(&self, table: StackTable, namespace: Option<&Path>) -> Result<String, FabricError> {
+        self.below.stack_table(table, namespace).await
     }
 
     async fn counters(&self, port: &str) -> Option<Counters> {

@@ -32,7 +32,8 @@ pub(crate) struct GroupSpec {
     pub(crate) policy: Override,
 }
 
-pub(super) fn invalid(property: &str, message: impl std::fmt::Display) -> Fault {
+/// `InvalidArgument` for this property or parameter.
+pub(crate) fn invalid(property: &str, message: impl std::fmt::Display) -> Fault {
     fault!(InvalidArgument { invalidProperty: property }, "{message}")
 }
 

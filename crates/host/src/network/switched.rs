@@ -19,6 +19,7 @@ use vswitch::{Engine, Options, State, link};
 
 use super::dns::{read_resolv_conf, resolv_conf};
 use super::fabric::{Fabric, FabricError, Nic};
+use super::readings::{self, Card, StackTable};
 
 /// Where the kernel shows the interfaces of the namespace.
 const INTERFACES: &str = "/sys/class/net";
@@ -237,6 +238,14 @@ impl Fabric for Switched {
 
     fn other_end(&self, nic: &str) -> OtherEnd {
         self.engine.other_end(nic)
+    }
+
+    fn card(&self, nic: &str) -> Card {
+        readings::card(nic)
+    }
+
+    async fn stack_table(&self, table: StackTable, namespace: Option<&Path>) -> Result<String, FabricError> {
+        readings::table(table, namespace).await
     }
 
     async fn counters(&self, interface: &str) -> Option<Counters> {

@@ -5,11 +5,13 @@
 //! wider than what is sent: any prefix, any order of members, unknown attributes.
 
 mod escape;
+mod fragment;
 mod read;
 mod values;
 mod write;
 mod xml;
 
+pub use fragment::{Element, MAX_ELEMENTS, read_fragment, write_fragment};
 pub use read::{read_request, read_response};
 
 use crate::{Args, Encode, Fault, Kind, MethodId, MoRef, Release, schema};

@@ -23,6 +23,14 @@ pub(super) struct Xml<'i> {
     pub(super) limits: Limits,
 }
 
+/// A step through mixed content.
+pub(super) enum Next<'i> {
+    Start(BytesStart<'i>),
+    Text(Cow<'i, str>),
+    /// Of the current element, or of all.
+    End,
+}
+
 /// The attributes that mean something.
 #[derive(Default)]
 pub(super) struct Attributes<'a> {
@@ -117,6 +125,24 @@ impl<'i> Xml<'i> {
                 return Err(ReadError::TooMuch { what: "bytes in one text", limit: MAX_TEXT_BYTES });
             }
             if text.is_empty() { text = piece } else { text.to_mut().push_str(&piece) }
+        }
+    }
+
+    /// What comes next, where elements and text may be mixed.
+    pub(super) fn next(&mut self) -> Result<Next<'i>, ReadError> {
+        loop {
+            return Ok(match self.event()? {
+                Event::Start(start) => Next::Start(start),
+                Event::End(_) => Next::End,
+                Event::Eof if self.depth == 0 => Next::End,
+                Event::Eof => return Err(self.malformed("the message ends too early")),
+                Event::Text(piece) => Next::Text(normalized(piece.into_inner())),
+                Event::CData(piece) => Next::Text(normalized(piece.into_inner())),
+                Event::GeneralRef(reference) => {
+                    Next::Text(Cow::Owned(String::from(self.reference(&reference)?)))
+                }
+                _ => continue,
+            });
         }
     }
 

@@ -1,0 +1,18 @@
+//! An argument that a client gives to the executer, or what a host answers: it is refused, or what is written of it is read
+//! as the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use vim::soap::{Element, read_fragment, write_fragment};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(read) = read_fragment(text) else { return };
+    // Characters that XML cannot say are replaced when they are first written.
+    let written: Vec<String> = read.iter().map(write_fragment).collect();
+    for text in written {
+        let again = read_fragment(&text).expect("our own fragment");
+        let [only]: [Element; 1] = again.try_into().expect("one element");
+        assert_eq!(write_fragment(&only), text);
+    }
+});
