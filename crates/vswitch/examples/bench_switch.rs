@@ -84,6 +84,8 @@ fn declaration(ports: u16, strict: bool, uplinks: Vec<String>) -> Declaration {
         mtu: MTU,
         uplinks,
         discovery: None,
+        multicast: Default::default(),
+        ipfix: None,
         policy: Policy { security, teaming, ..Policy::default() },
         port_groups: vec![group],
     };

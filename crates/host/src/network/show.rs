@@ -278,6 +278,7 @@ fn whole(policy: &Policy) -> Override {
         },
         // Standard switches shape what ports send only.
         inbound: ShapingOverride::default(),
+        ipfix: None,
     }
 }
 

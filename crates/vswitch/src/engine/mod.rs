@@ -7,6 +7,7 @@ mod captures;
 mod control;
 mod discovery;
 mod ears;
+mod listening;
 mod mirrors;
 mod queues;
 mod run;

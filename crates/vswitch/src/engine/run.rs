@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
+use super::listening::Listening;
 use super::queues::Queueing;
 use super::{Command, Options, State};
 use crate::capture::Capturing;
@@ -18,7 +19,7 @@ use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{BEAT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
@@ -81,6 +82,7 @@ pub(super) struct Switching {
     pub(super) queueing: Queueing,
     pub(super) ring: Ring,
     pub(super) capturing: Capturing,
+    pub(super) listening: Listening,
 }
 
 impl Switching {
@@ -93,7 +95,8 @@ impl Switching {
                 .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
         }
         let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
-        let ring = kernel.take_captured()?;
+        let ring = kernel.take_ring("captured")?;
+        let listening = Listening::new(&mut kernel)?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
@@ -122,6 +125,7 @@ impl Switching {
             queueing: Queueing::default(),
             ring,
             capturing: Capturing::default(),
+            listening,
         };
         Ok((switching, events))
     }
@@ -129,6 +133,8 @@ impl Switching {
     async fn run(&mut self, mut inbox: mpsc::Receiver<Command>, mut events: Events) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let leases = self.adapters.changed();
         loop {
             tokio::select! {
@@ -146,7 +152,10 @@ impl Switching {
                     self.end_captures().await;
                     self.look().await;
                 }
+                _ = beat.tick(), if self.listening.is_active() => self.listen_on(),
                 wake = self.control.next() => self.speak(wake).await,
+                () = self.listening.due() => self.apply_seen().await,
+                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear(),
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
@@ -291,11 +300,16 @@ impl Switching {
         note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
+        self.listening.filter(&mut tables, &self.links);
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
+        let mut applied = Ok(());
         for step in difference(&self.actual, &tables) {
-            note(self.step(&step));
+            applied = applied.and(self.step(&step));
         }
+        let holds = applied.is_ok();
+        note(applied);
         note(self.attach().await);
+        self.listening.know(&self.actual.ports, holds);
         note(self.tidy_queues(&queues).await);
         note(self.tidy_mirror().await);
         self.control.listen(&self.declared, &self.links);

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -28,6 +28,10 @@ pub const PORT_MIRRORED: u32 = 1 << 7;
 pub const PORT_CAPTURED: u32 = 1 << 8;
 /// It takes some VLANs only.
 pub const PORT_RANGES: u32 = 1 << 9;
+/// What it says about groups, or an uplink brings, is told to the control half, and groups are filtered.
+pub const PORT_LISTENED: u32 = 1 << 10;
+/// Its flows are watched.
+pub const PORT_WATCHED: u32 = 1 << 11;
 /// Words of a set of VLANs.
 pub const VLAN_WORDS: usize = 64;
 
@@ -378,6 +382,110 @@ impl Captured {
     }
 }
 
+/// What the ring `heard` tells of an IGMP or MLD message before its bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// On the monotonic clock.
+    pub time_ns: u64,
+    pub number: u32,
+    pub taken: u32,
+    pub vlan: u16,
+    pub reserved: u16,
+    pub reserved2: u32,
+}
+
+impl Heard {
+    /// From an entry of the ring: this, and the bytes that follow. None if it is too short.
+    pub fn read(entry: &[u8]) -> Option<(Self, &[u8])> {
+        let (time, rest) = entry.split_first_chunk::<8>()?;
+        let (number, rest) = rest.split_first_chunk::<4>()?;
+        let (taken, rest) = rest.split_first_chunk::<4>()?;
+        let (vlan, rest) = rest.split_first_chunk::<2>()?;
+        let (_reserved, bytes) = rest.split_first_chunk::<6>()?;
+        let head = Self {
+            time_ns: u64::from_ne_bytes(*time),
+            number: u32::from_ne_bytes(*number),
+            taken: u32::from_ne_bytes(*taken),
+            vlan: u16::from_ne_bytes(*vlan),
+            ..Self::default()
+        };
+        // The ring rounds lengths up.
+        bytes.get(..head.taken as usize).map(|bytes| (head, bytes))
+    }
+}
+
+/// The one value of `listening`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Listening {
+    /// Messages that found no room in the ring.
+    pub lost: u64,
+    /// Messages beyond what one port may say.
+    pub ignored: u64,
+}
+
+/// IPv4 addresses are in the first four bytes.
+pub const FAMILY_V4: u8 = 4;
+pub const FAMILY_V6: u8 = 6;
+/// FIN or RST was seen.
+pub const FLOW_ENDS: u32 = 1 << 0;
+/// Only flows whose both ends are ports of this host.
+pub const WATCH_INTERNAL: u32 = 1 << 0;
+
+/// Key of `flows`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FlowKey {
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+    /// The port that watches.
+    pub number: u32,
+    /// The port at the other end, and one more; 0 if it is not known.
+    pub other: u32,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub vlan: u16,
+    pub protocol: u8,
+    pub class: u8,
+    pub family: u8,
+    pub way: u8,
+    /// Of two turns: one is filled while the other is read.
+    pub turn: u8,
+    pub reserved: u8,
+}
+
+/// Value of `flows`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flow {
+    pub packets: u64,
+    pub octets: u64,
+    /// On the monotonic clock.
+    pub first_ns: u64,
+    pub last_ns: u64,
+    pub flags: u32,
+    pub reserved: u32,
+}
+
+/// Value of `watches`, by the number of a port.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watch {
+    pub every: u32,
+    pub flags: u32,
+}
+
+/// Value of `watched_by`, by the number of a port.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watched {
+    pub seen: [u64; 2],
+    pub lost: u64,
+    pub window_ns: u64,
+    pub flows: u64,
+}
+
 /// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -424,6 +532,16 @@ unsafe impl aya::Pod for Trunk {}
 unsafe impl aya::Pod for PointKey {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Capture {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Listening {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FlowKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Flow {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Watch {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Watched {}
 
 #[cfg(test)]
 mod tests {
@@ -472,6 +590,13 @@ mod tests {
         fields!(c, Capture, "struct capture": captures, snap);
         fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
         fields!(c, Storm, "struct storm": window_ns, frames);
+        fields!(c, Heard, "struct heard": time_ns, number, taken, vlan, reserved, reserved2);
+        fields!(c, Listening, "struct listening": lost, ignored);
+        fields!(c, FlowKey, "struct flow_key": source, destination, number, other, source_port, destination_port,
+            vlan, protocol, class, family, way, turn, reserved);
+        fields!(c, Flow, "struct flow": packets, octets, first_ns, last_ns, flags, reserved);
+        fields!(c, Watch, "struct watch": every, flags);
+        fields!(c, Watched, "struct watched": seen, lost, window_ns, flows);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
             ("TEAM_SLOTS", TEAM_SLOTS),
@@ -490,6 +615,13 @@ mod tests {
             ("WAY_TO", WAY_TO as usize),
             ("PORT_CAPTURED", PORT_CAPTURED as usize),
             ("PORT_RANGES", PORT_RANGES as usize),
+            ("PORT_LISTENED", PORT_LISTENED as usize),
+            ("PORT_WATCHED", PORT_WATCHED as usize),
+            ("MAX_GROUPS", crate::limits::GROUPS),
+            ("MAX_MEMBERS", crate::limits::MEMBERS),
+            ("LISTEN_LIMIT", crate::limits::SNOOP_GROUPS_PER_PORT),
+            ("FLOW_ENDS", FLOW_ENDS as usize),
+            ("WATCH_INTERNAL", WATCH_INTERNAL as usize),
             ("VLAN_WORDS", VLAN_WORDS),
             ("POINT_FROM", POINT_FROM as usize),
             ("POINT_TO", POINT_TO as usize),

@@ -10,6 +10,7 @@ pub use attach::Program;
 pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use aya::{Ebpf, EbpfLoader};
 
@@ -40,8 +41,12 @@ impl Kernel {
             .default_map_pin_directory(&maps)
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
-        for program in Program::ALL {
-            attach::program(&mut ebpf, program)?.load().map_err(|error| refused(&error))?;
+        for name in Program::ALL {
+            let began = Instant::now();
+            let program = attach::program(&mut ebpf, name)?;
+            program.load().map_err(|error| refused(&error))?;
+            let looked_at = program.info().ok().and_then(|info| info.verified_instruction_count());
+            tracing::debug!(program = ?name, took = ?began.elapsed(), looked_at, "the kernel has verified");
         }
         pins::forget_other_layouts(pins, &maps);
         Ok(Self { ebpf, links, tcx: attach::has_tcx() && !without_tcx })
@@ -62,5 +67,7 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     words
 }
 
+#[cfg(test)]
+mod listen_tests;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ fn switch(port_groups: Vec<PortGroup>) -> Switch {
         uplinks,
         policy: Policy::default(),
         discovery: None,
+        multicast: Default::default(),
+        ipfix: None,
         port_groups,
     }
 }
