@@ -113,6 +113,12 @@ pub const IPFIX_PENDING: usize = 8192;
 pub const IPFIX_SMALLEST: usize = 512;
 /// Bytes of a message to a collector behind an MTU of [`MAX_MTU`], with the headers of IPv6 and UDP.
 pub const IPFIX_LARGEST: usize = 8952;
+/// Bytes of a message for a collector anywhere: the least MTU of IPv6 less its header and that of UDP.
+pub const IPFIX_MESSAGE: usize = 1232;
+/// For the flows of a moment to leave. What has not left by then is lost.
+pub const IPFIX_SEND: Duration = Duration::from_millis(500);
+/// For programs that are counting to come to their end: they take microseconds.
+pub const IPFIX_GRACE: Duration = Duration::from_millis(20);
 /// How often templates are sent again: thrice in the shortest life that collectors give them (RFC 7011, 10.3.6 and 10.3.7).
 pub const IPFIX_TEMPLATES: Duration = Duration::from_secs(600);
 /// Lowest rate of traffic shaping in bits per second.

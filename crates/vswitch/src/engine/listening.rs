@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::captures::portion;
+use super::monotonic;
 use super::run::Switching;
 use crate::Result;
 use crate::kernel::layout::{Heard, PORT_LISTENED, PORT_UPLINK, Port, VLAN_ANY, VLAN_TRUNK};
@@ -100,7 +100,7 @@ impl Listening {
     pub(super) fn know(&mut self, ports: &BTreeMap<u32, Port>, holds: bool) {
         self.holds = holds;
         self.active = ports.values().any(|port| port.flags & PORT_LISTENED != 0);
-        self.memberships.know_ports(now(), &places(ports));
+        self.memberships.know_ports(monotonic(), &places(ports));
     }
 }
 
@@ -147,27 +147,20 @@ impl Switching {
         match self.kernel.listening() {
             Ok(missed) if missed.lost != self.listening.lost => {
                 self.listening.lost = missed.lost;
-                self.listening.memberships.doubt_all(now());
+                self.listening.memberships.doubt_all(monotonic());
                 self.listening.change();
                 tracing::warn!(lost = missed.lost, "more is said about multicast groups than can be heard");
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "cannot see what was lost of multicast memberships"),
         }
-        if self.listening.memberships.expire(now()) {
+        if self.listening.memberships.expire(monotonic()) {
             self.listening.change();
         }
         if self.listening.holds
-            && let Err(error) = self.kernel.hold_filters(now() + FILTERS_HOLD)
+            && let Err(error) = self.kernel.hold_filters(monotonic() + FILTERS_HOLD)
         {
             tracing::warn!(%error, "multicast is flooded");
         }
     }
-}
-
-/// The monotonic clock.
-fn now() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }

@@ -11,9 +11,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
+use super::flows::{Wanted, Watching};
 use super::listening::Listening;
 use super::queues::Queueing;
-use super::{Command, Options, State};
+use super::{Command, FlowCounters, Options, State};
 use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
@@ -34,6 +35,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Publish {
     pub(super) state: watch::Sender<State>,
     pub(super) neighbours: watch::Sender<Neighbours>,
+    pub(super) flows: watch::Sender<BTreeMap<String, FlowCounters>>,
     /// Times of neighbours count from then.
     pub(super) began: Instant,
 }
@@ -83,6 +85,7 @@ pub(super) struct Switching {
     pub(super) ring: Ring,
     pub(super) capturing: Capturing,
     pub(super) listening: Listening,
+    watching: Watching,
 }
 
 impl Switching {
@@ -97,6 +100,7 @@ impl Switching {
         let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
         let ring = kernel.take_ring("captured")?;
         let listening = Listening::new(&mut kernel)?;
+        let watching = Watching::start(kernel.take_flows()?, publish.flows)?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
@@ -126,6 +130,7 @@ impl Switching {
             ring,
             capturing: Capturing::default(),
             listening,
+            watching,
         };
         Ok((switching, events))
     }
@@ -301,6 +306,7 @@ impl Switching {
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
         self.listening.filter(&mut tables, &self.links);
+        self.watch_flows();
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
         let mut applied = Ok(());
         for step in difference(&self.actual, &tables) {
@@ -468,6 +474,13 @@ impl Switching {
             *old = state;
             changed
         });
+        self.watch_flows();
+    }
+
+    /// Says of which flows collectors are to be told, and from which adapters.
+    fn watch_flows(&self) {
+        let state = self.publish.borrow();
+        self.watching.set(Wanted::new(&self.declared, &self.links, &self.numbers, &state));
     }
 }
 

@@ -1,12 +1,14 @@
 //! The kernel's half: maps and links that are pinned, so that they go on without us. It knows tables, no switches.
 
 mod attach;
+mod flows;
 pub mod layout;
 mod maps;
 mod pins;
 mod ring;
 
 pub use attach::Program;
+pub(crate) use flows::Flows;
 pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +69,8 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     words
 }
 
+#[cfg(test)]
+mod flow_tests;
 #[cfg(test)]
 mod listen_tests;
 #[cfg(test)]
