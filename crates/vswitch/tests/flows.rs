@@ -95,12 +95,12 @@ impl Collectors {
             net.spawn("outside", &format!("nfcapd -b {COLLECTOR} -p {PORT} -t 3600 -w {}", flows.display()));
         let collectors = Self { nfcapd, tcpdump, room };
         for _ in 0..100 {
-            if std::fs::metadata(&pcap).is_ok_and(|file| file.len() >= 24) && is_listening(net) {
+            if std::fs::metadata(&pcap).is_ok_and(|file| file.len() >= 24) && waiting(net).is_some() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert!(is_listening(net));
+        assert!(waiting(net).is_some());
         collectors
     }
 
@@ -153,8 +153,26 @@ impl Collectors {
         records
     }
 
+    /// Who the first datagram is from, and of which domain it is.
+    fn exporter(&self) -> String {
+        let output = Command::new("tshark")
+            .args(["-n", "-d", &format!("udp.port=={PORT},cflow"), "-c", "1", "-T", "fields", "-e", "ip.src"])
+            .args(["-e", "cflow.od_id", "-r"])
+            .arg(self.room.path().join("capture.pcap"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// What `nfdump` makes of it: addresses, protocol, ports, packets and bytes.
-    fn dumped(&mut self) -> Vec<String> {
+    async fn dumped(&mut self, net: &Network) -> Vec<String> {
+        // Once it has read all that has come.
+        for _ in 0..100 {
+            if waiting(net).is_none_or(|bytes| bytes == 0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         Self::stop(&self.nfcapd);
         self.nfcapd.wait().unwrap();
         let format = "fmt:%sa %da %pr %sp %dp %pkt %byt";
@@ -179,9 +197,12 @@ impl Drop for Collectors {
     }
 }
 
-fn is_listening(net: &Network) -> bool {
-    let output = net.run("outside", "cat /proc/net/udp").stdout;
-    String::from_utf8(output).unwrap().contains(&format!(":{PORT:04X} "))
+/// How many bytes wait for the collector; none if it does not listen.
+fn waiting(net: &Network) -> Option<u64> {
+    let output = String::from_utf8(net.run("outside", "cat /proc/net/udp").stdout).unwrap();
+    let line = output.lines().find(|line| line.contains(&format!(":{PORT:04X} ")))?;
+    let queues = line.split_whitespace().nth(4)?;
+    u64::from_str_radix(queues.split(':').nth(1)?, 16).ok()
 }
 
 #[derive(Debug, Clone)]
@@ -303,7 +324,8 @@ async fn collectors_are_told_exactly_what_passed() {
     assert_eq!((sent, sent.1), (delivered, BYTES as u64 + 60 + (sent.0 - 1) * 52));
     assert!(sent.0 > BYTES as u64 / 1500, "{sent:?}");
 
-    let dumped = collectors.dumped();
+    assert_eq!(collectors.exporter(), format!("10.1.0.1\t{DOMAIN},{DOMAIN}"), "from the management adapter");
+    let dumped = collectors.dumped(&net).await;
     for wanted in ["10.2.0.1 10.2.0.2 17 1000 2000 25 3200", "fd00::1 fd00::2 17 1000 2000 15 2220"] {
         assert_eq!(dumped.iter().filter(|line| *line == wanted).count(), 2, "{wanted}: {dumped:#?}");
     }

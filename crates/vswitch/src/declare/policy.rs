@@ -184,5 +184,8 @@ mod tests {
         let expected = Shaping { enabled: true, burst: 7, ..policy.outbound };
         assert_eq!(policy.overridden(&by).outbound, expected);
         assert_eq!(policy.overridden(&by).inbound, policy.inbound);
+        policy.ipfix = true;
+        assert!(policy.overridden(&by).ipfix);
+        assert!(!policy.overridden(&Override { ipfix: Some(false), ..by }).ipfix);
     }
 }
