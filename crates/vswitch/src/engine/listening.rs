@@ -23,6 +23,8 @@ pub(super) struct Listening {
     memberships: Memberships,
     /// Messages that the ring has lost, as far as is known.
     lost: u64,
+    /// It has lost some lately; said once.
+    is_losing: bool,
     /// Filters are to change, and then.
     due: Option<Instant>,
     changed: Instant,
@@ -49,6 +51,7 @@ impl Listening {
             ring,
             memberships,
             lost,
+            is_losing: false,
             due: None,
             changed: Instant::now(),
             crowded,
@@ -146,12 +149,14 @@ impl Switching {
     pub(super) fn listen_on(&mut self) {
         match self.kernel.listening() {
             Ok(missed) if missed.lost != self.listening.lost => {
-                self.listening.lost = missed.lost;
+                if !self.listening.is_losing {
+                    tracing::warn!("more is said about multicast groups than can be heard; they are flooded");
+                }
+                (self.listening.lost, self.listening.is_losing) = (missed.lost, true);
                 self.listening.memberships.doubt_all(monotonic());
                 self.listening.change();
-                tracing::warn!(lost = missed.lost, "more is said about multicast groups than can be heard");
             }
-            Ok(_) => {}
+            Ok(_) => self.listening.is_losing = false,
             Err(error) => tracing::warn!(%error, "cannot see what was lost of multicast memberships"),
         }
         if self.listening.memberships.expire(monotonic()) {
