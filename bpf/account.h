@@ -62,25 +62,29 @@ static __always_inline void count_to(__u32 number, struct __sk_buff *skb, const 
 	}
 }
 
-/* Whether the port has sent more copies than it may in this window. Two processors that begin a window at once count a few
- * frames twice or not at all, which a limit can bear and a lock could not. */
+/* Counts something against a limit in a window; whether there was too much before. Two processors that begin a window at once count
+ * a few twice or not at all, which a limit can bear and a lock could not. */
+static __always_inline bool is_beyond(__u64 *window_ns, __u64 *count, __u64 window, __u64 limit)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (now - *window_ns > window) {
+		*window_ns = now;
+		*count = 0;
+	}
+	return __sync_fetch_and_add(count, 1) >= limit;
+}
+
+/* Whether the port has sent more copies than it may in this window. */
 static __always_inline bool is_storm(const struct port *port)
 {
 	__u32 number = port->number;
 	struct storm *storm;
-	__u64 now;
 
 	if (!port->storm_limit)
 		return false;
 	storm = bpf_map_lookup_elem(&storms, &number);
-	if (!storm)
-		return false;
-	now = bpf_ktime_get_ns();
-	if (now - storm->window_ns > STORM_WINDOW_NS) {
-		storm->window_ns = now;
-		storm->frames = 0;
-	}
-	return __sync_fetch_and_add(&storm->frames, 1) >= port->storm_limit;
+	return storm && is_beyond(&storm->window_ns, &storm->frames, STORM_WINDOW_NS, port->storm_limit);
 }
 
 #endif

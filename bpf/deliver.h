@@ -4,6 +4,7 @@
 
 #include "account.h"
 #include "extra.h"
+#include "listen.h"
 #include "team.h"
 
 static __always_inline void station_key(struct station_key *key, __u32 network, __u16 vlan, const __u8 *mac)
@@ -30,6 +31,12 @@ static __always_inline struct target *find_station(__u32 network, __u16 vlan, co
 	return station;
 }
 
+/* Where a frame came from, as the other end of what gets it. */
+static __always_inline __u32 end_of(const struct origin *origin)
+{
+	return other_end(origin->number, !(origin->flags & PORT_UPLINK));
+}
+
 static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,
 				   const struct origin *origin)
 {
@@ -37,8 +44,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct target *t
 	int out = to->ifindex;
 
 	if (unlikely(to->flags & TO_EXTRAS)) {
-		out = extras_to(skb, to->ifindex, to->number, to->flags,
-				(__u32)tag << 16 | frame->vlan);
+		out = extras_to(skb, to->ifindex, to->number, to->flags, about(frame->vlan, tag, end_of(origin)));
 		if (out == EXTRA_DEAF)
 			return drop(skb, origin, DROP_DEAF);
 		if (out <= 0)
@@ -78,6 +84,8 @@ struct copying {
 	__u32 other;
 	/* The uplink that it came by, if the reverse path matters. */
 	__u32 uplink;
+	/* Where it came from, as the other end of who gets it. */
+	__u32 from;
 	__u8 destination[ETH_BYTES];
 	__u16 vlan;
 };
@@ -98,7 +106,7 @@ static long copy_to_member(__u32 index, struct copying *copying)
 	if (unlikely(member->flags & TO_EXTRAS)) {
 		__u16 tag = member->vlan == VLAN_TRUNK ? copying->vlan : 0;
 		int extra = extras_to(copying->skb, member->ifindex, member->number, member->flags,
-				      (__u32)tag << 16 | copying->vlan);
+				      about(copying->vlan, tag, copying->from));
 
 		if (extra <= 0)
 			return 0;
@@ -115,12 +123,12 @@ static long copy_to_member(__u32 index, struct copying *copying)
 
 /* Copies the frame to the members of a group, first to those without tags. Its tag is then as the last of them needs it. */
 static __always_inline void copy_to(struct __sk_buff *skb, const struct group *group, const struct frame *frame,
-				    __u32 source, __u32 other, __u32 uplink)
+				    const struct origin *origin, __u32 source, __u32 other, __u32 uplink)
 {
 	__u32 untagged = group->untagged, tagged = group->tagged;
 	struct copying copying = {
 		.skb = skb, .list = group->list, .source = source, .other = other, .uplink = uplink,
-		.vlan = frame->vlan,
+		.vlan = frame->vlan, .from = end_of(origin),
 	};
 
 	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);
@@ -137,30 +145,41 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	}
 }
 
-/* The list that a frame to a group address goes to. */
-static __always_inline struct group *find_group(__u32 network, __u16 vlan, const __u8 *mac)
-{
-	struct station_key key;
-	struct group *group;
-
-	station_key(&key, network, vlan, mac);
-	group = bpf_map_lookup_elem(&groups, &key);
-	if (group)
-		return group;
-	__builtin_memset(key.mac, 0xff, ETH_BYTES);
-	group = bpf_map_lookup_elem(&groups, &key);
-	if (group)
-		return group;
-	key.vlan = VLAN_ANY;
-	return bpf_map_lookup_elem(&groups, &key);
-}
-
 /* The promiscuous ports that see a VLAN are a group whose address is all zeroes. */
 static __always_inline struct group *find_promiscuous(__u32 network, __u16 vlan)
 {
 	struct station_key key = { .network = network, .vlan = vlan };
 	struct group *group = bpf_map_lookup_elem(&groups, &key);
 
+	if (group)
+		return group;
+	key.vlan = VLAN_ANY;
+	return bpf_map_lookup_elem(&groups, &key);
+}
+
+/* The list that a frame to a group address goes to. Where there are filters, who gets what nobody has asked for is a group whose
+ * address ends with zeroes. */
+static __always_inline struct group *find_group(__u32 network, __u16 vlan, const __u8 *mac, int audience)
+{
+	struct station_key key;
+	struct group *group;
+
+	if (unlikely(audience == AUDIENCE_PROMISCUOUS))
+		return find_promiscuous(network, vlan);
+	station_key(&key, network, vlan, mac);
+	if (unlikely(audience == AUDIENCE_MEMBERS)) {
+		group = bpf_map_lookup_elem(&groups, &key);
+		if (group)
+			return group;
+		if (mac[0] == 0x33)
+			key.mac[2] = 0;
+		key.mac[3] = key.mac[4] = key.mac[5] = 0;
+		group = bpf_map_lookup_elem(&groups, &key);
+		if (group)
+			return group;
+	}
+	__builtin_memset(key.mac, 0xff, ETH_BYTES);
+	group = bpf_map_lookup_elem(&groups, &key);
 	if (group)
 		return group;
 	key.vlan = VLAN_ANY;

@@ -3,6 +3,7 @@
 #define ESFERA_EXTRA_H
 
 #include "account.h"
+#include "flows.h"
 #include "mirror.h"
 #include "shape.h"
 
@@ -10,7 +11,7 @@
 #define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
 /* What keeps a target from getting a frame, and its extras. */
 #define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED | \
-		   PORT_RANGES)
+		   PORT_RANGES | PORT_WATCHED)
 
 /* What becomes of a frame, if not an interface that it goes to. */
 enum extra {
@@ -57,11 +58,16 @@ __noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u
 	return shaping.queue;
 }
 
-/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. `vlans` is the VLAN that it is in
- * and, in the upper half, the tag that it gets. */
-__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u32 vlans)
+/* For `extras_to`: the VLAN that a frame is in, the tag that it gets, and where it came from (`other_end`). */
+static __always_inline __u64 about(__u16 vlan, __u16 tag, __u32 from)
 {
-	__u16 vlan = vlans, tag = vlans >> 16;
+	return (__u64)from << 32 | (__u32)tag << 16 | vlan;
+}
+
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. */
+__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u64 about)
+{
+	__u16 vlan = about, tag = about >> 16;
 	struct shaping shaping = {};
 
 	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(number, vlan)))
@@ -78,6 +84,8 @@ __noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u
 		return EXTRA_DROPPED;
 	if (flags & PORT_CAPTURED)
 		capture(skb, number, POINT_TO, 0);
+	if (flags & PORT_WATCHED)
+		count_flow(skb, number, about & ~0xffff0000ULL, WAY_TO);
 	if (!shaping.queue)
 		return ifindex;
 	enqueue(skb, &shaping);

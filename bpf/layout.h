@@ -40,6 +40,10 @@ enum port_flag {
 	PORT_CAPTURED = 1 << 8,
 	/* A port that takes tags takes some VLANs only; 0 stands for frames without a tag. */
 	PORT_RANGES = 1 << 9,
+	/* What it says about groups, or an uplink brings, is told to the control half, and groups are filtered. */
+	PORT_LISTENED = 1 << 10,
+	/* Its flows are watched. */
+	PORT_WATCHED = 1 << 11,
 };
 
 /* Direction as a port's owner sees it: what it sends, and what is for it. */
@@ -307,6 +311,100 @@ struct captured {
 struct storm {
 	__u64 window_ns;
 	__u64 frames;
+};
+
+/* Multicast filtering: most of a frame that is told, the ring's size, and how many messages of one port are told in a window. */
+#define MAX_HEARD 9216
+#define HEARD_BYTES (1 << 20)
+#define LISTEN_WINDOW_NS 1000000000ULL
+#define LISTEN_LIMIT 256
+
+/* What is told of an IGMP or MLD message, before its bytes. */
+struct heard {
+	__u64 time_ns;
+	__u32 number;
+	/* Of the bytes that follow. */
+	__u32 taken;
+	__u16 vlan;
+	__u16 reserved;
+	__u32 reserved2;
+};
+
+/* What listening has missed. */
+struct listening {
+	/* Messages that found no room in the ring. */
+	__u64 lost;
+	/* Messages beyond LISTEN_LIMIT. */
+	__u64 ignored;
+};
+
+/* IPFIX: flows of one turn, and new ones of one port in a window. */
+#define MAX_FLOWS 16384
+#define FLOW_WINDOW_NS 1000000000ULL
+#define FLOW_LIMIT 4096
+
+/* What packets of a flow have in common. */
+struct flow_key {
+	/* IPv4 addresses are in the first four bytes. */
+	__u8 source[16];
+	__u8 destination[16];
+	/* The port that watches. */
+	__u32 number;
+	/* The port at the other end, and one more, so that 0 is an unknown one. */
+	__u32 other;
+	/* In host order; 0 for protocols that have none, and for fragments. */
+	__u16 source_port;
+	__u16 destination_port;
+	__u16 vlan;
+	__u8 protocol;
+	__u8 class;
+	/* 4 or 6 */
+	__u8 family;
+	/* enum way */
+	__u8 way;
+	/* Of two turns: one is filled while the other is read. */
+	__u8 turn;
+	__u8 reserved;
+};
+
+enum flow_flag {
+	/* FIN or RST was seen. */
+	FLOW_ENDS = 1 << 0,
+};
+
+struct flow {
+	__u64 packets;
+	/* From the IP header on. */
+	__u64 octets;
+	/* On the monotonic clock. */
+	__u64 first_ns;
+	__u64 last_ns;
+	__u32 flags;
+	__u32 reserved;
+};
+
+enum watch_flag {
+	/* Only flows whose both ends are ports of this host. */
+	WATCH_INTERNAL = 1 << 0,
+};
+
+/* How a port's flows are watched. */
+struct watch {
+	/* One of so many packets. */
+	__u32 every;
+	/* enum watch_flag */
+	__u32 flags;
+};
+
+/* What watching a port has done. */
+struct watched {
+	/* Packets by way, for sampling. */
+	__u64 seen[2];
+	/* Packets whose flow found no room. */
+	__u64 lost;
+	/* New flows in the current window. */
+	__u64 window_ns;
+	__u64 flows;
 };
 
 #endif

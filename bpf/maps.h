@@ -165,4 +165,100 @@ static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
 	return trunk && trunk->vlans[word] >> (vlan % 64) & 1;
 }
 
+/* Multicast filtering and IPFIX. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, HEARD_BYTES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} heard SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct listening);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} listening SEC(".maps");
+
+/* Filters hold until then on the monotonic clock: the control half, which knows who is a member, moves it on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} filters_hold SEC(".maps");
+
+/* What each port has said in the current window. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct storm);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} talk SEC(".maps");
+
+struct heard_room {
+	struct heard head;
+	__u8 bytes[MAX_HEARD];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct heard_room);
+} heard_rooms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_FLOWS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} flows SEC(".maps");
+
+struct flow_room {
+	struct flow_key key;
+	struct flow more;
+	/* An IPv4 or an IPv6 header. */
+	__u8 header[40];
+};
+
+/* Where a flow is put together: there is no room for it on the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_room);
+} flow_rooms SEC(".maps");
+
+/* The turn that is filled. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} flow_turn SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct watch);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} watches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, struct watched);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} watched_by SEC(".maps");
+
 #endif

@@ -13,16 +13,29 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 	struct group *group;
 
 	if (unlikely(is_group(frame->destination))) {
-		group = find_group(port->network, frame->vlan, frame->destination);
+		int audience = AUDIENCE_ALL;
+
+		if (unlikely(port->flags & (PORT_LISTENED | PORT_WATCHED))) {
+			if (port->flags & PORT_LISTENED)
+				audience = listen(skb, port->number, frame->vlan);
+			if (port->flags & PORT_WATCHED)
+				count_flow(skb, port->number, frame->vlan, WAY_FROM);
+		}
+		group = find_group(port->network, frame->vlan, frame->destination, audience);
 		if (group)
-			copy_to(skb, group, frame, ifindex, 0, 0);
+			copy_to(skb, group, frame, origin, ifindex, 0, 0);
 		return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 	}
 	station = find_station(port->network, frame->vlan, frame->destination);
-	if (unlikely(port->flags & PORT_SNOOPED)) {
-		group = find_promiscuous(port->network, frame->vlan);
+	if (unlikely(port->flags & (PORT_SNOOPED | PORT_WATCHED))) {
+		if (port->flags & PORT_WATCHED) {
+			__u32 other = station ? other_end(station->number, true) : 0;
+
+			count_flow(skb, port->number, about(frame->vlan, 0, other), WAY_FROM);
+		}
+		group = port->flags & PORT_SNOOPED ? find_promiscuous(port->network, frame->vlan) : NULL;
 		if (group)
-			copy_to(skb, group, frame, ifindex, station ? station->ifindex : 0, 0);
+			copy_to(skb, group, frame, origin, ifindex, station ? station->ifindex : 0, 0);
 	}
 	if (station) {
 		if (unlikely(station->ifindex == ifindex))
@@ -121,16 +134,20 @@ int from_uplink(struct __sk_buff *skb)
 
 	reverse = port->flags & PORT_TEAMED ? ifindex : 0;
 	if (unlikely(is_group(frame.destination))) {
-		group = find_group(port->network, frame.vlan, frame.destination);
+		int audience = AUDIENCE_ALL;
+
+		if (unlikely(port->flags & PORT_LISTENED))
+			audience = listen(skb, port->number, frame.vlan);
+		group = find_group(port->network, frame.vlan, frame.destination, audience);
 		if (group)
-			copy_to(skb, group, &frame, ifindex, 0, reverse);
+			copy_to(skb, group, &frame, &origin, ifindex, 0, reverse);
 		return TC_ACT_SHOT;
 	}
 	station = find_station(port->network, frame.vlan, frame.destination);
 	if (unlikely(port->flags & PORT_SNOOPED)) {
 		group = find_promiscuous(port->network, frame.vlan);
 		if (group)
-			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, reverse);
+			copy_to(skb, group, &frame, &origin, ifindex, station ? station->ifindex : 0, reverse);
 	}
 	return station ? deliver(skb, station, &frame, &origin) : drop(skb, &origin, DROP_UNKNOWN);
 }

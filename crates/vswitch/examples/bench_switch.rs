@@ -118,7 +118,7 @@ fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declara
     let balancing = if policies.has("iphash") { Balancing::IpHash } else { Balancing::Explicit };
     let teaming = Teaming { balancing, active: uplinks.clone(), ..Teaming::default() };
     let shaping = Shaping { enabled: policies.has("shaped"), average: RATE, peak: RATE, burst: BURST };
-    let policy = Policy { security, teaming, outbound: shaping, inbound: shaping };
+    let policy = Policy { security, teaming, outbound: shaping, inbound: shaping, ..Policy::default() };
     let vlan = Vlan::try_from(if policies.has("vlan") { VLAN } else { 0 }).expect("is a VLAN");
     let group = PortGroup { number: 1, name: "pg1".into(), vlan, policy: Override::default() };
     let port = |number: u16| {
@@ -148,6 +148,8 @@ fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declara
         uplinks,
         discovery: None,
         policy,
+        multicast: Default::default(),
+        ipfix: None,
         port_groups: vec![group],
     };
     Declaration {

@@ -87,6 +87,24 @@ pub const SNOOP_MEMBER: Duration = Duration::from_secs(260);
 pub const SNOOP_LEAVE: Duration = Duration::from_secs(2);
 /// How long a querier that is not heard is taken to be there: *other querier present interval* (RFC 3376, 8.5; RFC 3810, 9.5).
 pub const SNOOP_QUERIER: Duration = Duration::from_secs(255);
+/// Lists of members of a host. Equals `MAX_GROUPS` of the layout.
+pub const GROUPS: usize = 16_384;
+/// Members of all lists of a host. Equals `MAX_MEMBERS` of the layout.
+pub const MEMBERS: usize = 262_144;
+/// How long filters of multicast hold without word from the engine, which gives it every [`BEAT`].
+pub const FILTERS_HOLD: Duration = Duration::from_secs(4);
+/// How often the engine looks at what ends by itself, such as memberships and flows.
+pub const BEAT: Duration = Duration::from_secs(1);
+/// Shortest time between two changes of filters: what is said in between is one change.
+pub const SNOOP_PAUSE: Duration = Duration::from_millis(300);
+/// IGMP and MLD messages that the engine reads before it looks whether there is something else to do.
+pub const SNOOP_BATCH: usize = 64;
+/// Portions that a full ring of them makes at most: 1 MiB of entries of 64 bytes.
+pub const SNOOP_PORTIONS: usize = (1 << 20) / 64 / SNOOP_BATCH;
+/// How long hosts may take to answer a query that does not say it (RFC 3376, 8.3).
+pub const SNOOP_RESPONSE: Duration = Duration::from_secs(10);
+/// How much later an answer may be heard.
+pub const SNOOP_LATE: Duration = Duration::from_secs(1);
 /// Flows that are watched at one time.
 pub const IPFIX_FLOWS: usize = 65_536;
 /// Records that wait to be exported.
@@ -95,6 +113,12 @@ pub const IPFIX_PENDING: usize = 8192;
 pub const IPFIX_SMALLEST: usize = 512;
 /// Bytes of a message to a collector behind an MTU of [`MAX_MTU`], with the headers of IPv6 and UDP.
 pub const IPFIX_LARGEST: usize = 8952;
+/// Bytes of a message for a collector anywhere: the least MTU of IPv6 less its header and that of UDP.
+pub const IPFIX_MESSAGE: usize = 1232;
+/// For the flows of a moment to leave. What has not left by then is lost.
+pub const IPFIX_SEND: Duration = Duration::from_millis(500);
+/// For programs that are counting to come to their end: they take microseconds.
+pub const IPFIX_GRACE: Duration = Duration::from_millis(20);
 /// How often templates are sent again: thrice in the shortest life that collectors give them (RFC 7011, 10.3.6 and 10.3.7).
 pub const IPFIX_TEMPLATES: Duration = Duration::from_secs(600);
 /// Lowest rate of traffic shaping in bits per second.

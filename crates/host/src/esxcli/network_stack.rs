@@ -10,8 +10,8 @@ use super::{
     Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
     boolean, number, text, texts,
 };
-use crate::network::NetworkConfig;
 use crate::Host;
+use crate::network::NetworkConfig;
 
 /// Where the kernel has the algorithm that the default stack controls congestion with.
 const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";

@@ -161,6 +161,8 @@ impl StandardSwitch {
                 protocol: DiscoveryProtocol::Cdp,
                 operation: DiscoveryOperation::Listen,
             }),
+            multicast: declare::MulticastFiltering::Legacy,
+            ipfix: None,
             port_groups: Vec::new(),
         };
         Self { declared, ports: DEFAULT_PORTS }

@@ -300,6 +300,7 @@ fn whole(policy: &Policy) -> Override {
         },
         // Standard switches shape what ports send only.
         inbound: ShapingOverride::default(),
+        ipfix: None,
     }
 }
 

@@ -2,13 +2,17 @@
 
 mod adapter;
 mod discovery;
+mod ipfix;
 mod mirror;
+mod multicast;
 mod policy;
 mod service;
 
 pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
 pub use discovery::{Discovery, DiscoveryOperation, DiscoveryProtocol};
+pub use ipfix::Ipfix;
 pub use mirror::{Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia};
+pub use multicast::MulticastFiltering;
 pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
 pub use service::{BadService, Service};
 
@@ -47,6 +51,11 @@ pub struct Switch {
     /// None is silence.
     #[serde(default)]
     pub discovery: Option<Discovery>,
+    #[serde(default)]
+    pub multicast: MulticastFiltering,
+    /// None tells nobody of flows.
+    #[serde(default)]
+    pub ipfix: Option<Ipfix>,
     pub port_groups: Vec<PortGroup>,
 }
 

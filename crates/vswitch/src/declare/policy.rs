@@ -12,6 +12,8 @@ pub struct Policy {
     pub outbound: Shaping,
     /// What a port gets: *egress* of a distributed switch.
     pub inbound: Shaping,
+    /// Its flows are watched, if the switch tells somebody of flows (`ipfixEnabled`).
+    pub ipfix: bool,
 }
 
 /// Traffic shaping of a port in one direction.
@@ -129,6 +131,7 @@ pub struct Override {
     pub order: Option<(Vec<String>, Vec<String>)>,
     pub outbound: ShapingOverride,
     pub inbound: ShapingOverride,
+    pub ipfix: Option<bool>,
 }
 
 impl Policy {
@@ -155,6 +158,7 @@ impl Policy {
             },
             outbound: self.outbound.overridden(&by.outbound),
             inbound: self.inbound.overridden(&by.inbound),
+            ipfix: by.ipfix.unwrap_or(self.ipfix),
         }
     }
 }
@@ -180,5 +184,8 @@ mod tests {
         let expected = Shaping { enabled: true, burst: 7, ..policy.outbound };
         assert_eq!(policy.overridden(&by).outbound, expected);
         assert_eq!(policy.overridden(&by).inbound, policy.inbound);
+        policy.ipfix = true;
+        assert!(policy.overridden(&by).ipfix);
+        assert!(!policy.overridden(&Override { ipfix: Some(false), ..by }).ipfix);
     }
 }

@@ -173,6 +173,8 @@ mod tests {
             uplinks: vec!["up0".into(), "up1".into()],
             policy: Policy::default(),
             discovery: None,
+            multicast: Default::default(),
+            ipfix: None,
             port_groups: (1..).zip(groups).map(group).collect(),
         }
     }

@@ -27,7 +27,9 @@ impl Switching {
         let ring = self.ring.get_mut();
         // What comes meanwhile is of captures that go on: all that was there before is out after so many portions.
         for _ in 0..CAPTURE_PORTIONS {
-            if portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {
+            if portion(ring, CAPTURE_BATCH, |entry| {
+                self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)
+            }) {
                 break;
             }
         }
@@ -55,7 +57,9 @@ impl Switching {
         let Some(Ok(mut guard)) = self.ring.readable_mut().now_or_never() else { return };
         let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
         let ring = guard.get_inner_mut();
-        if portion(ring, |entry| self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)) {
+        if portion(ring, CAPTURE_BATCH, |entry| {
+            self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)
+        }) {
             // Ready again at the next frame, also at one that came after the guard.
             guard.clear_ready();
         }
@@ -65,8 +69,8 @@ impl Switching {
 }
 
 /// Takes entries of the ring, but not too many at a time; whether it is empty.
-fn portion(ring: &mut RingBuf<MapData>, mut take: impl FnMut(&[u8])) -> bool {
-    for _ in 0..CAPTURE_BATCH {
+pub(super) fn portion(ring: &mut RingBuf<MapData>, most: usize, mut take: impl FnMut(&[u8])) -> bool {
+    for _ in 0..most {
         match ring.next() {
             Some(entry) => take(&entry),
             None => return true,

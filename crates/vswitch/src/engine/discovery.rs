@@ -148,6 +148,8 @@ mod tests {
             uplinks: vec!["up0".into()],
             policy: Policy::default(),
             discovery: Some(declare::Discovery { protocol, operation }),
+            multicast: Default::default(),
+            ipfix: None,
             port_groups: Vec::new(),
         };
         Declaration { switches: vec![switch], ..Declaration::default() }

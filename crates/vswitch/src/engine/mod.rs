@@ -7,6 +7,8 @@ mod captures;
 mod control;
 mod discovery;
 mod ears;
+mod flows;
+mod listening;
 mod mirrors;
 mod own;
 mod queues;
@@ -16,7 +18,9 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -59,6 +63,26 @@ pub struct State {
     pub stacks: BTreeMap<StackName, StackState>,
 }
 
+/// What collectors were told of the flows of a switch, since the engine began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FlowCounters {
+    /// Records that were sent.
+    pub records_sent: u64,
+    /// Records that could not be, or for which there was no room.
+    pub records_lost: u64,
+    /// Packets of flows for which there was no room in the kernel.
+    pub packets_lost: u64,
+    /// Flows that go on.
+    pub flows: usize,
+}
+
+/// The monotonic clock, which the programs have.
+fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
+}
+
 enum Command {
     Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
     Capture(Filter, oneshot::Sender<Result<Captures>>),
@@ -73,6 +97,8 @@ pub struct Engine {
     state: watch::Receiver<State>,
     /// Apart from the state, since neighbours repeat themselves.
     neighbours: watch::Receiver<Neighbours>,
+    /// By switch. Apart from the state, since they change every second.
+    flows: watch::Receiver<BTreeMap<String, FlowCounters>>,
     /// Times of neighbours count from then.
     began: Instant,
 }
@@ -88,12 +114,13 @@ impl Engine {
         let (tell, neighbours) = watch::channel(Neighbours::default());
         let (started, result) = oneshot::channel();
         let began = Instant::now();
-        let publish = run::Publish { state: publish, neighbours: tell, began };
+        let (count, flows) = watch::channel(BTreeMap::new());
+        let publish = run::Publish { state: publish, neighbours: tell, flows: count, began };
         let body = move || run::thread(&options, inbox, publish, started);
         let spawned = thread::Builder::new().name("vswitch".into()).spawn(body);
         spawned.map_err(|error| Error::Kernel { what: format!("cannot start a thread: {error}") })?;
         result.await.map_err(|_| Error::Ended)??;
-        Ok(Self { commands, state, neighbours, began })
+        Ok(Self { commands, state, neighbours, flows, began })
     }
 
     /// Makes this the declared state, and returns when the kernel has it. What could not be applied is the error; the rest
@@ -135,6 +162,11 @@ impl Engine {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Mirrored(answer)).await?;
         result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// What collectors were told of the flows of a switch, by its name; none if it tells nobody.
+    pub fn flow_counters(&self, switch: &str) -> Option<FlowCounters> {
+        self.flows.borrow().get(switch).copied()
     }
 
     /// What is seen, now and at every change.

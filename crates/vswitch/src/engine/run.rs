@@ -11,16 +11,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
+use super::flows::{Wanted, Watching};
+use super::listening::Listening;
 use super::own::Pairs;
 use super::queues::Queueing;
 use super::routed::Routed;
-use super::{Command, Options, State};
+use super::{Command, FlowCounters, Options, State};
 use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{BEAT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
@@ -35,6 +37,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Publish {
     pub(super) state: watch::Sender<State>,
     pub(super) neighbours: watch::Sender<Neighbours>,
+    pub(super) flows: watch::Sender<BTreeMap<String, FlowCounters>>,
     /// Times of neighbours count from then.
     pub(super) began: Instant,
 }
@@ -87,6 +90,8 @@ pub(super) struct Switching {
     pub(super) routing: Routing,
     pub(super) ring: Ring,
     pub(super) capturing: Capturing,
+    pub(super) listening: Listening,
+    watching: Watching,
 }
 
 impl Switching {
@@ -99,7 +104,9 @@ impl Switching {
                 .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
         }
         let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
-        let ring = kernel.take_captured()?;
+        let ring = kernel.take_ring("captured")?;
+        let listening = Listening::new(&mut kernel)?;
+        let watching = Watching::start(kernel.take_flows()?, publish.flows)?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
             .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
@@ -133,6 +140,8 @@ impl Switching {
             routing,
             ring,
             capturing: Capturing::default(),
+            listening,
+            watching,
         };
         Ok((switching, events))
     }
@@ -140,6 +149,8 @@ impl Switching {
     async fn run(&mut self, mut inbox: mpsc::Receiver<Command>, mut events: Events) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let leases = self.adapters.changed();
         loop {
             tokio::select! {
@@ -158,7 +169,10 @@ impl Switching {
                     self.look().await;
                 }
                 () = self.routed.due() => self.follow_routes().await,
+                _ = beat.tick(), if self.listening.is_active() => self.listen_on(),
                 wake = self.control.next() => self.speak(wake).await,
+                () = self.listening.due() => self.apply_seen().await,
+                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear(),
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
@@ -309,11 +323,17 @@ impl Switching {
         note(self.prepare_mirror().await);
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers, self.own_indexes());
         tables.teams = teams;
+        self.listening.filter(&mut tables, &self.links);
+        self.watch_flows();
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
+        let mut applied = Ok(());
         for step in difference(&self.actual, &tables) {
-            note(self.step(&step));
+            applied = applied.and(self.step(&step));
         }
+        let holds = applied.is_ok();
+        note(applied);
         note(self.attach().await);
+        self.listening.know(&self.actual.ports, holds);
         note(self.tidy_queues(&queues).await);
         note(self.tidy_mirror().await);
         self.control.listen(&self.declared, &self.links);
@@ -481,6 +501,13 @@ impl Switching {
             *old = state;
             changed
         });
+        self.watch_flows();
+    }
+
+    /// Says of which flows collectors are to be told, and from which adapters.
+    fn watch_flows(&self) {
+        let state = self.publish.borrow();
+        self.watching.set(Wanted::new(&self.declared, &self.links, &self.numbers, &state));
     }
 }
 

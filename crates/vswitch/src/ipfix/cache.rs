@@ -28,6 +28,8 @@ pub struct Observation {
     /// From the IP header on.
     pub octets: u64,
     pub packets: u64,
+    /// When the first of them came.
+    pub first: Duration,
     /// The flow ends with it, such as by FIN or RST.
     pub ends: bool,
 }
@@ -74,7 +76,7 @@ impl Cache {
         }
     }
 
-    /// Counts what was seen. If it is a new flow and there is no room, that which was quiet for longest gets its record.
+    /// Counts what was seen, the last of it now. If it is a new flow and there is no room, that which was quiet for longest gets its record.
     pub fn observe(&mut self, now: Duration, seen: &Observation) {
         if self.skip > 0 {
             self.skip -= 1;
@@ -89,7 +91,12 @@ impl Cache {
         }
         let order = (now, self.next);
         self.next += 1;
-        let flow = self.flows.entry(seen.key).or_insert(Flow { octets: 0, packets: 0, start: now, order });
+        let flow = self.flows.entry(seen.key).or_insert(Flow {
+            octets: 0,
+            packets: 0,
+            start: seen.first.min(now),
+            order,
+        });
         flow.octets = flow.octets.saturating_add(seen.octets);
         flow.packets = flow.packets.saturating_add(seen.packets);
         self.quiet.remove(&flow.order);
@@ -176,7 +183,7 @@ mod tests {
             egress: 2,
             direction: Direction::Ingress,
         };
-        Observation { key, octets: 100, packets: 1, ends: false }
+        Observation { key, octets: 100, packets: 1, first: Duration::MAX, ends: false }
     }
 
     /// Port, packets, first and last second, and why.
@@ -228,6 +235,14 @@ mod tests {
         }
         assert_eq!((cache.len(), cache.quiet.len(), cache.lost()), (10, 10, 5));
         assert_eq!(cache.take(s(0)).len(), IPFIX_PENDING);
+    }
+
+    #[test]
+    fn packets_that_were_counted_together_began_with_the_first() {
+        let mut cache = Cache::new(Timeouts::default(), 10, 1);
+        cache.observe(s(5), &Observation { packets: 7, first: s(2), ..packet(1) });
+        cache.observe(s(9), &Observation { packets: 2, first: s(8), ..packet(1) });
+        assert_eq!(short(&cache.take(s(24))), [(1, 9, 2, 9, End::Idle)]);
     }
 
     #[test]

@@ -10,6 +10,13 @@ const VERSION: u16 = 10;
 const HEADER: usize = 16;
 const SET_HEADER: usize = 4;
 
+/// A message, and how many flows it tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    pub bytes: Vec<u8>,
+    pub flows: usize,
+}
+
 /// One stream of messages to one collector, over UDP.
 #[derive(Debug, Clone)]
 pub struct Exporter {
@@ -34,21 +41,21 @@ impl Exporter {
     /// The messages, each a datagram, that say these flows. Begins with the templates if they are due (RFC 7011, 8.1: UDP loses
     /// them); to be called at least every [`IPFIX_TEMPLATES`], with no records if there are none. `now` counts since
     /// 1970-01-01 00:00 UTC.
-    pub fn export(&mut self, now: Duration, records: &[Record]) -> Vec<Vec<u8>> {
+    pub fn export(&mut self, now: Duration, records: &[Record]) -> Vec<Datagram> {
         let mut messages = Vec::new();
         if self.templates.is_none_or(|sent| now < sent || now - sent >= IPFIX_TEMPLATES) {
             self.templates = Some(now);
             let sets = [template::templates(), template::sampling(self.domain, self.one_of)].concat();
-            messages.push(self.message(now, &sets, 1));
+            messages.push(Datagram { bytes: self.message(now, &sets, 1), flows: 0 });
         }
         let (mut sets, mut open) = (Vec::new(), OpenSet::default());
-        let mut count = 0;
+        let mut count = 0_u32;
         for record in records {
             let (number, bytes) = template::record(record);
             let more = bytes.len() + if open.template == number { 0 } else { SET_HEADER };
             if HEADER + sets.len() + open.bytes() + more > self.most_bytes {
                 open.close(&mut sets);
-                messages.push(self.message(now, &sets, count));
+                messages.push(Datagram { bytes: self.message(now, &sets, count), flows: count as usize });
                 sets.clear();
                 count = 0;
             }
@@ -61,7 +68,7 @@ impl Exporter {
         }
         open.close(&mut sets);
         if count > 0 {
-            messages.push(self.message(now, &sets, count));
+            messages.push(Datagram { bytes: self.message(now, &sets, count), flows: count as usize });
         }
         messages
     }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 pub use cache::{Cache, Observation, Timeouts};
-pub use export::Exporter;
+pub use export::{Datagram, Exporter};
 
 /// Both addresses, of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

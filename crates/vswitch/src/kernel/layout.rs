@@ -5,6 +5,10 @@
 //! size and offsets with what a C compiler makes of the header.
 #![allow(unsafe_code)]
 
+mod told;
+
+pub use told::*;
+
 /// Number of the layout: maps of another one are left alone.
 pub const LAYOUT: u32 = 6;
 /// Slots of a team.
@@ -28,6 +32,10 @@ pub const PORT_MIRRORED: u32 = 1 << 7;
 pub const PORT_CAPTURED: u32 = 1 << 8;
 /// It takes some VLANs only.
 pub const PORT_RANGES: u32 = 1 << 9;
+/// What it says about groups, or an uplink brings, is told to the control half, and groups are filtered.
+pub const PORT_LISTENED: u32 = 1 << 10;
+/// Its flows are watched.
+pub const PORT_WATCHED: u32 = 1 << 11;
 /// Words of a set of VLANs.
 pub const VLAN_WORDS: usize = 64;
 
@@ -473,6 +481,13 @@ mod tests {
         fields!(c, Capture, "struct capture": captures, snap);
         fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
         fields!(c, Storm, "struct storm": window_ns, frames);
+        fields!(c, Heard, "struct heard": time_ns, number, taken, vlan, reserved, reserved2);
+        fields!(c, Listening, "struct listening": lost, ignored);
+        fields!(c, FlowKey, "struct flow_key": source, destination, number, other, source_port, destination_port,
+            vlan, protocol, class, family, way, turn, reserved);
+        fields!(c, Flow, "struct flow": packets, octets, first_ns, last_ns, flags, reserved);
+        fields!(c, Watch, "struct watch": every, flags);
+        fields!(c, Watched, "struct watched": seen, lost, window_ns, flows);
         for (name, value) in [
             ("LAYOUT", LAYOUT as usize),
             ("TEAM_SLOTS", TEAM_SLOTS),
@@ -491,6 +506,13 @@ mod tests {
             ("WAY_TO", WAY_TO as usize),
             ("PORT_CAPTURED", PORT_CAPTURED as usize),
             ("PORT_RANGES", PORT_RANGES as usize),
+            ("PORT_LISTENED", PORT_LISTENED as usize),
+            ("PORT_WATCHED", PORT_WATCHED as usize),
+            ("MAX_GROUPS", crate::limits::GROUPS),
+            ("MAX_MEMBERS", crate::limits::MEMBERS),
+            ("LISTEN_LIMIT", crate::limits::SNOOP_GROUPS_PER_PORT),
+            ("FLOW_ENDS", FLOW_ENDS as usize),
+            ("WATCH_INTERNAL", WATCH_INTERNAL as usize),
             ("VLAN_WORDS", VLAN_WORDS),
             ("POINT_FROM", POINT_FROM as usize),
             ("POINT_TO", POINT_TO as usize),

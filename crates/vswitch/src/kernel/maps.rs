@@ -1,12 +1,14 @@
 //! Reading and writing the maps.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 
 use super::layout::{
-    Bucket, Counters, Group, MemberKey, Mirrored, Port, StationKey, Storm, Target, Team, WAY_FROM, WAY_TO,
+    Bucket, Counters, Group, Listening, MemberKey, Mirrored, Port, StationKey, Storm, Target, Team, WAY_FROM,
+    WAY_TO,
 };
 use super::{Kernel, in_words};
 use crate::plan::{Actual, Extras, Step, Store};
@@ -123,6 +125,24 @@ impl Kernel {
     pub fn captures_lost(&self, capture: u32) -> Result<u64> {
         let map: Array<_, u64> = self.map("captures_lost")?.try_into().map_err(failed("captures_lost"))?;
         map.get(&capture, 0).map_err(failed("captures_lost"))
+    }
+
+    /// What listening has missed.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub(crate) fn listening(&self) -> Result<Listening> {
+        let map: Array<_, Listening> = self.map("listening")?.try_into().map_err(failed("listening"))?;
+        map.get(&0, 0).map_err(failed("listening"))
+    }
+
+    /// Lets filters hold until then on the monotonic clock.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub(crate) fn hold_filters(&mut self, until: Duration) -> Result<()> {
+        let until_ns = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+        self.array_mut("filters_hold")?.set(0, until_ns, 0).map_err(failed("filters_hold"))
     }
 
     /// Begins to count anew at a number that another port had.

@@ -1,15 +1,18 @@
 //! The kernel's half: maps and links that are pinned, so that they go on without us. It knows tables, no switches.
 
 mod attach;
+mod flows;
 pub mod layout;
 mod maps;
 mod pins;
 mod ring;
 
 pub use attach::Program;
+pub(crate) use flows::Flows;
 pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use aya::{Ebpf, EbpfLoader};
 
@@ -40,8 +43,12 @@ impl Kernel {
             .default_map_pin_directory(&maps)
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
-        for program in Program::ALL {
-            attach::program(&mut ebpf, program)?.load().map_err(|error| refused(&error))?;
+        for name in Program::ALL {
+            let began = Instant::now();
+            let program = attach::program(&mut ebpf, name)?;
+            program.load().map_err(|error| refused(&error))?;
+            let looked_at = program.info().ok().and_then(|info| info.verified_instruction_count());
+            tracing::debug!(program = ?name, took = ?began.elapsed(), looked_at, "the kernel has verified");
         }
         pins::forget_other_layouts(pins, &maps);
         Ok(Self { ebpf, links, tcx: attach::has_tcx() && !without_tcx })
@@ -62,5 +69,9 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     words
 }
 
+#[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
+mod listen_tests;
 #[cfg(test)]
 mod tests;

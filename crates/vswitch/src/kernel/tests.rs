@@ -11,20 +11,20 @@ use super::layout::*;
 use super::*;
 use crate::plan::{self, Extra, Step};
 
-const LOOPBACK: u32 = 1;
-const REDIRECT: u32 = 7;
-const SHOT: u32 = 2;
+pub(super) const LOOPBACK: u32 = 1;
+pub(super) const REDIRECT: u32 = 7;
+pub(super) const SHOT: u32 = 2;
 const OK: u32 = 0;
 
-const OWN: [u8; 6] = [0, 0x50, 0x56, 0, 0, 1];
-const OTHER: [u8; 6] = [0, 0x50, 0x56, 0, 0, 2];
-const OUTSIDE: [u8; 6] = [0, 0x11, 0x22, 0, 0, 3];
-const BROADCAST: [u8; 6] = [0xff; 6];
+pub(super) const OWN: [u8; 6] = [0, 0x50, 0x56, 0, 0, 1];
+pub(super) const OTHER: [u8; 6] = [0, 0x50, 0x56, 0, 0, 2];
+pub(super) const OUTSIDE: [u8; 6] = [0, 0x11, 0x22, 0, 0, 3];
+pub(super) const BROADCAST: [u8; 6] = [0xff; 6];
 const MTU: u32 = 1500;
 
 /// A kernel half in a BPF file system of its own.
-struct Bench {
-    kernel: Kernel,
+pub(super) struct Bench {
+    pub(super) kernel: Kernel,
     room: Room,
 }
 
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     /// A port on loopback in VLAN 10, another with [`OTHER`], one uplink.
-    fn with_port(flags: u32, vlan: u16) -> Self {
+    pub(super) fn with_port(flags: u32, vlan: u16) -> Self {
         let mut bench = Self::new();
         let port =
             Port { number: 1, network: 7, team: 3, flags, mtu: MTU, vlan, mac: OWN, ..Port::default() };
@@ -63,15 +63,15 @@ impl Bench {
         bench
     }
 
-    fn apply(&mut self, step: Step) {
+    pub(super) fn apply(&mut self, step: Step) {
         self.kernel.apply(&step).unwrap();
     }
 
-    fn run(&mut self, program: Program, frame: &[u8]) -> u32 {
+    pub(super) fn run(&mut self, program: Program, frame: &[u8]) -> u32 {
         self.run_marked(program, frame, 0)
     }
 
-    fn run_marked(&mut self, program: Program, frame: &[u8], mark: u32) -> u32 {
+    pub(super) fn run_marked(&mut self, program: Program, frame: &[u8], mark: u32) -> u32 {
         self.run_out(program, frame, mark).0
     }
 
@@ -102,13 +102,13 @@ fn pins(room: &Path) -> std::path::PathBuf {
     room.join("bpf")
 }
 
-fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec<u8> {
+pub(super) fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec<u8> {
     let mut frame = [&destination[..], &source[..], &protocol.to_be_bytes()[..]].concat();
     frame.resize(60, 0);
     frame
 }
 
-const IPV4: u16 = 0x0800;
+pub(super) const IPV4: u16 = 0x0800;
 
 /// Its name, flags and VLAN of the port, the frame, and the number of whom it goes to or why it is dropped.
 type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);

@@ -7,7 +7,7 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey};
+use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, Trunk, Watch, WayKey};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -95,6 +95,8 @@ tables! {
     Source sources: SourceKey => Copies;
     /// VLANs of ports that take some only, by number.
     Trunk trunks: u32 => Trunk;
+    /// How flows are watched, by number.
+    Watch watches: u32 => Watch;
     /// What is looked at.
     Capture captures: PointKey => Capture;
 }

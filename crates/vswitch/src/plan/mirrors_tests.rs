@@ -42,6 +42,8 @@ fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
         mtu: 1500,
         uplinks: names(&["up0", "up1"]),
         discovery: None,
+        multicast: Default::default(),
+        ipfix: None,
         policy: Policy::default(),
         port_groups: vec![group],
     };

@@ -5,6 +5,7 @@ mod difference;
 mod extras;
 mod failover;
 mod mirrors;
+mod multicast;
 mod shaping;
 mod tables;
 mod teams;
@@ -14,6 +15,7 @@ pub use difference::{Actual, Step, difference};
 pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
 pub use mirrors::check_mirrors;
+pub use multicast::filter_multicast;
 pub use shaping::{Queue, Queues, place};
 #[cfg(test)]
 pub(crate) use tables::slot_of_mac;

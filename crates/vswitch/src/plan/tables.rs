@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Own, Tables};
-use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
+use crate::declare::{self, Balancing, Declaration, MulticastFiltering, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_RANGES,
-    PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, Trunk,
-    VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_LISTENED, PORT_MIRRORED,
+    PORT_RANGES, PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, PORT_WATCHED, Port, StationKey,
+    TEAM_SLOTS, Target, Trunk, VLAN_ANY, VLAN_TRUNK, WATCH_INTERNAL, WAY_FROM, WAY_TO, Watch, WayKey,
 };
 use crate::limits::STORM_FRAMES;
 use crate::{Mac, Vlan, VlanRanges};
@@ -78,6 +78,9 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own
         if let Vlan::Ranges(ranges) = &port.group.vlan {
             tables.extras.trunks.insert(port.number, trunk(ranges));
         }
+        if let Some(watch) = port.watch() {
+            tables.extras.watches.insert(port.number, watch);
+        }
         for (way, shaping) in port.shaped() {
             let shaper = shaper(shaping, port.index, queue);
             tables.extras.shapers.insert(WayKey { number: port.number, way }, shaper);
@@ -89,7 +92,7 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
             let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
-            let flags = PORT_UPLINK | snooped | teamed | mirrored;
+            let flags = PORT_UPLINK | snooped | teamed | mirrored | listened(switch);
             let uplink = Port {
                 number,
                 network: switch.number,
@@ -163,6 +166,13 @@ impl Connected<'_> {
             | flag(self.policy.security.forged_transmits, PORT_FORGED)
             | flag(self.is_deaf(), PORT_DEAF)
             | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
+            | flag(self.watch().is_some(), PORT_WATCHED)
+    }
+
+    /// How its flows are watched, if they are.
+    fn watch(&self) -> Option<Watch> {
+        let ipfix = self.switch.ipfix.as_ref().filter(|_| self.policy.ipfix)?;
+        Some(Watch { every: ipfix.one_of.max(1), flags: flag(ipfix.internal_only, WATCH_INTERNAL) })
     }
 
     /// The ways that are shaped.
@@ -173,7 +183,7 @@ impl Connected<'_> {
 
     /// What is about the frames that it gets.
     fn target_flags(&self) -> u32 {
-        self.flags() & (PORT_BLOCKED | PORT_DEAF | PORT_RANGES)
+        self.flags() & (PORT_BLOCKED | PORT_DEAF | PORT_RANGES | PORT_WATCHED)
             | flag(self.policy.inbound.enabled, PORT_SHAPED)
             | self.more.1
     }
@@ -200,7 +210,11 @@ impl Connected<'_> {
             number: self.number,
             network: self.switch.number,
             team: self.group.number,
-            flags: self.flags() | more | self.more.0 | flag(self.policy.outbound.enabled, PORT_SHAPED),
+            flags: self.flags()
+                | more
+                | self.more.0
+                | flag(self.policy.outbound.enabled, PORT_SHAPED)
+                | listened(self.switch),
             mtu: self.switch.mtu,
             vlan: self.group.vlan.number(),
             mac: self.station().0,
@@ -221,6 +235,10 @@ impl Connected<'_> {
             hashing: self.hashing(),
         }
     }
+}
+
+fn listened(switch: &Switch) -> u32 {
+    flag(switch.multicast == MulticastFiltering::Snooping, PORT_LISTENED)
 }
 
 fn trunk(ranges: &VlanRanges) -> Trunk {

@@ -19,6 +19,8 @@ fn switch(port_groups: Vec<PortGroup>) -> Switch {
         uplinks,
         policy: Policy::default(),
         discovery: None,
+        multicast: Default::default(),
+        ipfix: None,
         port_groups,
     }
 }
@@ -147,4 +149,34 @@ fn a_port_that_takes_some_vlans_is_a_trunk_with_a_set() {
     let vlans = tables.extras.trunks[&10].vlans;
     let taken: Vec<usize> = (0..4096).filter(|vlan| vlans[vlan / 64] >> (vlan % 64) & 1 == 1).collect();
     assert_eq!(taken, [0, 10, 11, 12, 4094]);
+}
+
+#[test]
+fn what_is_listened_to_and_watched_has_its_flag() {
+    let on = declare::Override { ipfix: Some(true), ..Default::default() };
+    let mut switch = switch(vec![group(1, 10, Default::default()), group(2, 10, on)]);
+    let ports = vec![port("t1", 1, 1), port("t2", 2, 2)];
+    let declared = |switch: &Switch| Declaration {
+        switches: vec![switch.clone()],
+        ports: ports.clone(),
+        ..Declaration::default()
+    };
+    let has = |tables: &Tables, index: u32, flag| tables.ports[&index].flags & flag != 0;
+    let tables = plan(&declared(&switch));
+    assert!(
+        [1, 2, 90].iter().all(|index| !has(&tables, *index, PORT_LISTENED | PORT_WATCHED)),
+        "nobody is told"
+    );
+    assert!(tables.extras.watches.is_empty());
+
+    switch.multicast = declare::MulticastFiltering::Snooping;
+    let collector = ([10, 0, 0, 9], 4739).into();
+    switch.ipfix = Some(declare::Ipfix { internal_only: true, ..declare::Ipfix::to(collector) });
+    let tables = plan(&declared(&switch));
+    assert_eq!([1, 2, 90, 91].map(|index| has(&tables, index, PORT_LISTENED)), [true; 4]);
+    assert_eq!([1, 2, 90, 91].map(|index| has(&tables, index, PORT_WATCHED)), [false, true, false, false]);
+    let station = |last| tables.stations[&StationKey { network: 7, vlan: 10, mac: mac(last).0 }].flags;
+    assert_eq!([1, 2].map(|last| station(last) & PORT_WATCHED != 0), [false, true]);
+    let watch = Watch { every: 1, flags: WATCH_INTERNAL };
+    assert_eq!(tables.extras.watches, [(20, watch)].into());
 }

@@ -1,9 +1,11 @@
 //! IGMP, versions 1 (RFC 1112), 2 (RFC 2236) and 3 (RFC 3376), from an IPv4 packet.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Family, Message, asked, one, records};
 use crate::frame::{IP_IGMP, Reader, Sum};
+use crate::limits::SNOOP_RESPONSE;
 
 const QUERY: u8 = 0x11;
 const V1_REPORT: u8 = 0x12;
@@ -11,6 +13,8 @@ const V2_REPORT: u8 = 0x16;
 const V2_LEAVE: u8 = 0x17;
 const V3_REPORT: u8 = 0x22;
 
+/// Shortest query of the third version, in bytes.
+const V3_QUERY: usize = 12;
 /// Shortest header, in bytes.
 const HEADER: usize = 20;
 /// Everything of flags and offset that a whole packet has not: *more fragments* and the offset.
@@ -36,10 +40,15 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
         return None;
     }
     let mut message = Reader::new(message);
-    let (kind, _max_response, _checksum) = (message.u8()?, message.u8()?, message.u16()?);
+    // The third version's have more, and write longer times as a power of two (RFC 3376, 4.1.1 and 7.1).
+    let is_v3 = message.rest().len() >= V3_QUERY;
+    let (kind, response, _checksum) = (message.u8()?, message.u8()?, message.u16()?);
     let ipv4 = |reader: &mut Reader<'_>| reader.ipv4().map(IpAddr::V4);
     match kind {
-        QUERY => Some(Message::Query { family: Family::V4, source, group: asked(ipv4(&mut message)?)? }),
+        QUERY => {
+            let (group, response) = (asked(ipv4(&mut message)?)?, response_time(response, is_v3));
+            Some(Message::Query { family: Family::V4, source, group, response })
+        }
         V1_REPORT | V2_REPORT => one(ipv4(&mut message)?, true),
         V2_LEAVE => one(ipv4(&mut message)?, false),
         V3_REPORT => {
@@ -48,6 +57,17 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
         }
         _ => None,
     }
+}
+
+/// The first version has none (RFC 2236, 4).
+fn response_time(code: u8, is_v3: bool) -> Duration {
+    let (exponent, mantissa) = (code >> 4 & 7, code & 0xf);
+    let tenths = match code {
+        0 => return SNOOP_RESPONSE,
+        128.. if is_v3 => (u64::from(mantissa) | 0x10) << (exponent + 3),
+        plain => plain.into(),
+    };
+    Duration::from_millis(100 * tenths)
 }
 
 #[cfg(test)]
@@ -99,7 +119,8 @@ pub(super) mod tests {
     }
 
     fn query(source: [u8; 4], group: Option<[u8; 4]>) -> Option<Message> {
-        Some(Message::Query { family: Family::V4, source: source.into(), group: group.map(IpAddr::from) })
+        let (source, group) = (source.into(), group.map(IpAddr::from));
+        Some(Message::Query { family: Family::V4, source, group, response: SNOOP_RESPONSE })
     }
 
     const GROUP: [u8; 4] = [239, 1, 1, 1];
@@ -145,6 +166,20 @@ pub(super) mod tests {
         ];
         for (name, frame, wanted) in cases {
             assert_eq!(read(&frame), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_query_says_how_long_answers_may_take() {
+        for (code, is_v3, tenths) in [
+            (0, true, 100),
+            (100, false, 100),
+            (127, true, 127),
+            (200, false, 200),
+            (0x8f, true, 248),
+            (0xff, true, 31_744),
+        ] {
+            assert_eq!(response_time(code, is_v3), Duration::from_millis(100 * tenths), "{code} {is_v3}");
         }
     }
 

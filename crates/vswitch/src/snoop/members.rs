@@ -4,18 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::queriers::{Place, Queriers};
 use super::{Family, Membership, Message, mac_of};
 use crate::Mac;
-use crate::limits::{
-    SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER, SNOOP_QUERIER, SNOOP_QUERIERS,
-};
-
-/// Number of a switch and VLAN, as the keys of the kernel's maps have them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    pub network: u32,
-    pub vlan: u16,
-}
+use crate::limits::{SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER};
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,33 +26,31 @@ pub struct Memberships {
     /// How many groups each port is in.
     per_port: BTreeMap<u32, usize>,
     total: usize,
-    /// Behind which uplink somebody asks, and until when that is taken to be so.
-    queriers: BTreeMap<(Place, Family), (u32, Duration)>,
+    queriers: Queriers,
+    /// Ports, their network and VLAN, and since when everything that they said is here.
+    ports: BTreeMap<u32, (Place, Duration)>,
 }
 
 impl Memberships {
     /// Takes note of a message. False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or the host in
-    /// [`SNOOP_GROUPS`], gets no more before others end.
+    /// [`SNOOP_GROUPS`], gets no more before others end; until it has answered another query nothing is kept from it.
     ///
     /// What comes from uplinks are only queries: ports behind them are no concern of this host. A query from a port counts for
     /// nothing, so that a guest cannot make itself the one that all groups are sent to.
     pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> bool {
         match (origin, message) {
-            (Origin::Uplink(uplink), Message::Query { family, source, .. }) => {
-                let key = (place, *family);
-                let known = self.queriers.get(&key).map(|(known, _)| *known);
-                let is_router = !source.is_unspecified();
-                let fits = known.is_some() || self.queriers.len() < SNOOP_QUERIERS;
-                // A switch that asks in a router's place does not displace one behind another uplink.
-                if fits && (is_router || known.is_none_or(|known| known == uplink)) {
-                    self.queriers.insert(key, (uplink, now + SNOOP_QUERIER));
-                }
+            (Origin::Uplink(uplink), Message::Query { family, source, group, response }) => {
+                let answered = group.is_none().then_some(*response);
+                self.queriers.hear(now, (place, *family), uplink, !source.is_unspecified(), answered);
                 true
             }
             (Origin::Port(port), Message::Report(list)) => {
                 let mut fit = true;
                 for membership in list {
                     fit &= self.set(now, place, port, *membership);
+                }
+                if !fit {
+                    self.doubt(now, port);
                 }
                 fit
             }
@@ -89,23 +79,45 @@ impl Memberships {
         true
     }
 
-    /// Forgets a port that has gone.
-    pub fn forget(&mut self, port: u32) {
-        self.retain(|member, _| member != port);
+    /// Forgets ports that are not there any more, or not where they were.
+    pub fn keep_ports(&mut self, ports: &BTreeMap<u32, Place>) {
+        self.ports.retain(|port, (place, _)| ports.get(port) == Some(place));
+        let known: BTreeSet<u32> = self.ports.keys().copied().collect();
+        self.retain(|member, _| known.contains(&member));
     }
 
-    /// Forgets who asked through an uplink, such as one whose link went down.
-    pub fn forget_uplink(&mut self, uplink: u32) {
-        self.queriers.retain(|_, (querier, _)| *querier != uplink);
+    /// Says which ports there are, by number, and in which network and VLAN. Of one that is new or has moved nothing is known from
+    /// before.
+    pub fn know_ports(&mut self, now: Duration, ports: &BTreeMap<u32, Place>) {
+        self.keep_ports(ports);
+        for (port, place) in ports {
+            self.ports.entry(*port).or_insert((*place, now));
+        }
+    }
+
+    /// Says which uplinks there are that have a link; who asked through another is forgotten.
+    pub fn know_uplinks(&mut self, uplinks: &BTreeSet<u32>) {
+        self.queriers.retain_uplinks(uplinks);
+    }
+
+    /// What this port said was not heard in full.
+    pub fn doubt(&mut self, now: Duration, port: u32) {
+        if let Some((_, since)) = self.ports.get_mut(&port) {
+            *since = now;
+        }
+    }
+
+    /// As [`Self::doubt`], of all ports.
+    pub fn doubt_all(&mut self, now: Duration) {
+        self.ports.values_mut().for_each(|(_, since)| *since = now);
     }
 
     /// Forgets what is over; whether there was any. To be called about once a second, so that what a guest sends costs the same
     /// however many memberships there are.
     pub fn expire(&mut self, now: Duration) -> bool {
-        let before = (self.total, self.queriers.len());
+        let before = self.total;
         self.retain(|_, until| until > now);
-        self.queriers.retain(|_, (_, until)| *until > now);
-        before != (self.total, self.queriers.len())
+        self.queriers.expire(now) || before != self.total
     }
 
     fn retain(&mut self, keep: impl Fn(u32, Duration) -> bool) {
@@ -129,7 +141,18 @@ impl Memberships {
     /// The uplink behind which somebody asks. If there is none, members do not repeat that they are, so groups of this protocol
     /// are to be flooded (RFC 4541, 2.1.2).
     pub fn querier(&self, place: Place, family: Family) -> Option<u32> {
-        self.queriers.get(&(place, family)).map(|(uplink, _)| *uplink)
+        self.queriers.uplink((place, family))
+    }
+
+    /// Where a query was asked that all members have had the time to answer, and when: the last one.
+    pub fn answered(&self) -> impl Iterator<Item = (Place, Family, Duration)> {
+        self.queriers.answered()
+    }
+
+    /// Whether all memberships of a port are known, given that members have answered what was asked then. Nothing is to be kept
+    /// from a port of which they are not, such as one that has come from another host in the middle of its life.
+    pub fn is_certain(&self, port: u32, asked: Duration) -> bool {
+        self.ports.get(&port).is_some_and(|(_, since)| *since <= asked)
     }
 
     /// The ports that want what goes to each MAC. Those of [`super::is_always_flooded`] may be among them.
@@ -159,7 +182,7 @@ mod tests {
     fn query(source: &str) -> Message {
         let source: IpAddr = source.parse().unwrap();
         let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
-        Message::Query { family, source, group: None }
+        Message::Query { family, source, group: None, response: s(10) }
     }
 
     fn members(table: &mut Memberships, now: u64, group: &str) -> Vec<u32> {
@@ -204,7 +227,7 @@ mod tests {
         assert_eq!(table.groups().len(), 2);
         table.hear(s(1), PLACE, Origin::Port(1), &say("239.1.1.1", false));
         assert_eq!(members(&mut table, 3, "239.1.1.1"), [2]);
-        table.forget(2);
+        table.know_ports(s(3), &[(1, PLACE)].into());
         assert_eq!(members(&mut table, 3, "239.1.1.1"), []);
     }
 
@@ -226,8 +249,30 @@ mod tests {
         assert_eq!(table.querier(PLACE, Family::V4), None);
         table.hear(s(300), PLACE, Origin::Uplink(8), &query("fe80::1"));
         assert_eq!(table.querier(PLACE, Family::V6), Some(8));
-        table.forget_uplink(8);
+        table.know_uplinks(&[7].into());
         assert_eq!(table, Memberships::default());
+    }
+
+    #[test]
+    fn a_port_is_certain_once_it_has_answered_a_query() {
+        let mut table = Memberships::default();
+        table.know_ports(s(10), &[(1, PLACE), (2, PLACE)].into());
+        let certain = |table: &Memberships, asked| [1, 2].map(|port| table.is_certain(port, s(asked)));
+        assert_eq!(certain(&table, 9), [false, false]);
+        assert_eq!(certain(&table, 10), [true, true]);
+        let moved = Place { vlan: 11, ..PLACE };
+        table.know_ports(s(20), &[(1, PLACE), (2, moved)].into());
+        assert_eq!(certain(&table, 19), [true, false]);
+        // It is in more groups than are counted.
+        for number in 0..=u8::MAX {
+            assert!(table.hear(s(21), PLACE, Origin::Port(1), &say(&format!("239.1.1.{number}"), true)));
+        }
+        assert!(!table.hear(s(22), PLACE, Origin::Port(1), &say("239.1.2.1", true)));
+        assert_eq!((certain(&table, 21), certain(&table, 22)), ([false, true], [true, true]));
+        table.doubt_all(s(30));
+        assert_eq!(certain(&table, 29), [false, false]);
+        table.know_ports(s(31), &[(2, moved)].into());
+        assert_eq!((certain(&table, 40), table.groups().len()), ([false, true], 0));
     }
 
     #[test]

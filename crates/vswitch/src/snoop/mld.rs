@@ -2,6 +2,7 @@
 //! source of the link, and the *router alert* option, without which they are ignored (RFC 3810, 5).
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use super::{Family, Message, asked, one, records};
 use crate::frame::{IP_ICMPV6, Reader, Sum};
@@ -10,6 +11,9 @@ const QUERY: u8 = 130;
 const V1_REPORT: u8 = 131;
 const V1_DONE: u8 = 132;
 const V2_REPORT: u8 = 143;
+
+/// Shortest query of the second version, in bytes.
+const V2_QUERY: usize = 28;
 
 const HOP_BY_HOP: u8 = 0;
 const HOP_LIMIT: u8 = 1;
@@ -42,22 +46,33 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
 }
 
 fn message(source: Ipv6Addr, mut message: Reader<'_>) -> Option<Message> {
+    // The second version's have more, and write longer times as a power of two (RFC 3810, 5.1.3 and 8.1).
+    let is_v2 = message.rest().len() >= V2_QUERY;
     let (kind, _code, _checksum) = (message.u8()?, message.u8()?, message.u16()?);
     let ipv6 = |reader: &mut Reader<'_>| reader.ipv6().map(IpAddr::V6);
     if kind == V2_REPORT {
         let _reserved = message.u16()?;
         return records(message, 16, ipv6);
     }
-    let (_max_response, _reserved) = (message.u16()?, message.u16()?);
+    let (response, _reserved) = (message.u16()?, message.u16()?);
     match kind {
         QUERY => {
             let group = asked(ipv6(&mut message)?)?;
-            Some(Message::Query { family: Family::V6, source: source.into(), group })
+            let response = response_time(response, is_v2);
+            Some(Message::Query { family: Family::V6, source: source.into(), group, response })
         }
         V1_REPORT => one(ipv6(&mut message)?, true),
         V1_DONE => one(ipv6(&mut message)?, false),
         _ => None,
     }
+}
+
+fn response_time(code: u16, is_v2: bool) -> Duration {
+    let (exponent, mantissa) = (code >> 12 & 7, code & 0xfff);
+    Duration::from_millis(match code {
+        0x8000.. if is_v2 => (u64::from(mantissa) | 0x1000) << (exponent + 3),
+        plain => plain.into(),
+    })
 }
 
 fn alerts_routers(mut options: Reader<'_>) -> bool {
@@ -129,7 +144,8 @@ mod tests {
     fn both_versions_are_understood() {
         let query = |group: Option<&str>| {
             let group = group.map(|group| ip(group).into());
-            Some(Message::Query { family: Family::V6, source: ip("fe80::1").into(), group })
+            let (source, response) = (ip("fe80::1").into(), Duration::ZERO);
+            Some(Message::Query { family: Family::V6, source, group, response })
         };
         let v2_query = [&old(QUERY, GROUP)[..], &[2, 125, 0, 0]].concat();
         let cases = [
@@ -176,6 +192,18 @@ mod tests {
         ];
         for (name, frame, wanted) in cases {
             assert_eq!(read(&frame), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_query_says_how_long_answers_may_take() {
+        for (code, is_v2, ms) in [
+            (10_000, true, 10_000),
+            (0x8000, false, 0x8000),
+            (0x8000, true, 0x8000),
+            (0xffff, true, 0x1fff << 10),
+        ] {
+            assert_eq!(response_time(code, is_v2), Duration::from_millis(ms), "{code} {is_v2}");
         }
     }
 

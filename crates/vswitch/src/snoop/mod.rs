@@ -1,17 +1,20 @@
 //! Multicast snooping: reading what hosts and routers say about groups ([`read`]: IGMP and MLD), and who is a member of what
-//! ([`Memberships`]). Follows RFC 4541 (*Considerations for IGMP and MLD Snooping Switches*).
+//! ([`Memberships`]), of which only that is used which is certain. Follows RFC 4541 (*Considerations for IGMP and MLD Snooping Switches*).
 
 mod igmp;
 mod members;
 mod mld;
+mod queriers;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::Mac;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6, Ethernet, Reader};
 use crate::limits::SNOOP_RECORDS;
 
-pub use members::{Memberships, Origin, Place};
+pub use members::{Memberships, Origin};
+pub use queriers::Place;
 
 /// Internet protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +33,8 @@ pub enum Message {
         source: IpAddr,
         /// The group that is asked about, none for all.
         group: Option<IpAddr>,
+        /// How long hosts may take to answer.
+        response: Duration,
     },
     /// A host says of groups whether it is a member, at most [`SNOOP_RECORDS`].
     Report(Vec<Membership>),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::runtime::Handle;
 
 use super::names::device_number;
@@ -70,6 +70,27 @@ impl Source {
             let _entered = runtime.enter();
             open()
         })?
+    }
+}
+
+impl Source {
+    /// A UDP socket, otherwise as [`Self::tcp`], bound to any port.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered or the address is not there any more.
+    pub fn udp(&self) -> io::Result<UdpSocket> {
+        let open = || {
+            let socket = std::net::UdpSocket::bind(SocketAddr::new(self.address, 0))?;
+            socket.set_nonblocking(true)?;
+            Ok::<_, io::Error>(socket)
+        };
+        let socket = match &self.namespace {
+            Some(path) => Namespace::open(path)?.run(open)?,
+            None => open(),
+        };
+        let socket = UdpSocket::from_std(socket?)?;
+        socket.bind_device(Some(self.device.as_bytes()))?;
+        Ok(socket)
     }
 }
 

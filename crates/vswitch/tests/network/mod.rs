@@ -170,7 +170,17 @@ pub fn switch(uplinks: &[&str], port_groups: Vec<PortGroup>) -> Switch {
     let uplinks: Vec<String> = uplinks.iter().map(|name| (*name).into()).collect();
     let teaming = Teaming { active: uplinks.clone(), ..Teaming::default() };
     let policy = Policy { teaming, ..Policy::default() };
-    Switch { number: 1, name: "vSwitch0".into(), mtu: 1500, uplinks, policy, discovery: None, port_groups }
+    Switch {
+        number: 1,
+        name: "vSwitch0".into(),
+        mtu: 1500,
+        uplinks,
+        policy,
+        discovery: None,
+        multicast: Default::default(),
+        ipfix: None,
+        port_groups,
+    }
 }
 
 /// A port group with the switch's policies.

@@ -1,0 +1,98 @@
+//! Multicast filtering, which is no part of a declaration either: what is known of members is put on top of what it means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Members, Tables};
+use crate::Mac;
+use crate::kernel::layout::{PORT_LISTENED, StationKey, VLAN_ANY};
+use crate::limits::{GROUPS, MEMBERS};
+use crate::snoop::{Family, Memberships, Place, is_always_flooded};
+
+/// Keys under which frames to groups that nobody has asked for are found, as in `bpf/deliver.h`.
+const OTHERS_V4: Mac = Mac([0x01, 0x00, 0x5e, 0, 0, 0]);
+const OTHERS_V6: Mac = Mac([0x33, 0x33, 0, 0, 0, 0]);
+
+/// A group, and the ports that want it.
+type Wanted = (Mac, BTreeSet<u32>);
+
+/// Adds the groups that are filtered. There are none where nobody asks for members (RFC 4541, 2.1.2) or not all have had the time to
+/// answer. A port whose memberships are not certain gets all, and so do promiscuous ones. The places that there was no room for,
+/// where all is flooded as well.
+pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTreeSet<Place> {
+    let listens = tables.ports.values().filter(|port| port.flags & PORT_LISTENED != 0);
+    let networks: BTreeSet<u32> = listens.map(|port| port.network).collect();
+    let mut wanted: BTreeMap<(Place, Family), Vec<Wanted>> = BTreeMap::new();
+    for ((place, mac), ports) in memberships.groups() {
+        if !is_always_flooded(mac) {
+            wanted.entry((place, family(mac))).or_default().push((mac, ports));
+        }
+    }
+    // A list that changes is there twice for a moment.
+    let members: usize = tables.groups.values().map(Members::len).sum();
+    let mut room = (GROUPS.saturating_sub(tables.groups.len()) / 2, MEMBERS.saturating_sub(members) / 2);
+    let mut crowded = BTreeSet::new();
+    for (place, family, asked) in memberships.answered() {
+        let Some(everyone) =
+            find(tables, place, Mac::BROADCAST).filter(|_| networks.contains(&place.network))
+        else {
+            continue;
+        };
+        let listeners = find(tables, place, Mac::ZERO);
+        let promiscuous: BTreeSet<u32> = listeners.into_iter().flat_map(Members::numbers).collect();
+        let gets_all = |number: u32| promiscuous.contains(&number) || !memberships.is_certain(number, asked);
+        let mut lists = vec![(others(family), everyone.only(gets_all))];
+        for (mac, ports) in wanted.get(&(place, family)).into_iter().flatten() {
+            lists.push((*mac, everyone.only(|number| gets_all(number) || ports.contains(&number))));
+        }
+        let size: usize = lists.iter().map(|(_, members)| members.len()).sum();
+        if lists.len() > room.0 || size > room.1 {
+            crowded.insert(place);
+            continue;
+        }
+        room = (room.0 - lists.len(), room.1 - size);
+        for (mac, members) in lists {
+            let key = StationKey { network: place.network, vlan: place.vlan, mac: mac.0 };
+            tables.groups.insert(key, members);
+        }
+    }
+    crowded
+}
+
+fn family(mac: Mac) -> Family {
+    if mac.0[0] == OTHERS_V6.0[0] { Family::V6 } else { Family::V4 }
+}
+
+fn others(family: Family) -> Mac {
+    match family {
+        Family::V4 => OTHERS_V4,
+        Family::V6 => OTHERS_V6,
+    }
+}
+
+/// A list as the programs find it: that of the VLAN, or of the ports that take all.
+fn find(tables: &Tables, place: Place, mac: Mac) -> Option<&Members> {
+    let key = |vlan| StationKey { network: place.network, vlan, mac: mac.0 };
+    tables.groups.get(&key(place.vlan)).or_else(|| tables.groups.get(&key(VLAN_ANY)))
+}
+
+impl Members {
+    fn len(&self) -> usize {
+        self.untagged.len() + self.tagged.len()
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.untagged.iter().chain(&self.tagged).map(|target| target.number)
+    }
+
+    /// Those whose number is wanted.
+    fn only(&self, is_wanted: impl Fn(u32) -> bool) -> Self {
+        let only = |targets: &[_]| {
+            targets.iter().copied().filter(|target: &super::Target| is_wanted(target.number)).collect()
+        };
+        Self { untagged: only(&self.untagged), tagged: only(&self.tagged) }
+    }
+}
+
+#[cfg(test)]
+#[path = "multicast_tests.rs"]
+mod tests;

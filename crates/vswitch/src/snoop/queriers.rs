@@ -1,0 +1,114 @@
+//! Who asks for members, and what is known once they have answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Family;
+use crate::limits::{SNOOP_LATE, SNOOP_QUERIER, SNOOP_QUERIERS};
+
+/// Number of a switch and VLAN, as the keys of the kernel's maps have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub network: u32,
+    pub vlan: u16,
+}
+
+/// All queriers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Queriers(BTreeMap<(Place, Family), Querier>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Querier {
+    /// Where it is, and until when it is taken to be there.
+    uplink: u32,
+    until: Duration,
+    /// When the last query was asked that all have had the time to answer.
+    answered: Option<Duration>,
+    /// When the next was asked, and when all will have. More of them in between change nothing.
+    asked: Option<(Duration, Duration)>,
+}
+
+impl Queriers {
+    /// Takes note of a query behind an uplink, by a router or by a switch in its place. If all groups are asked for, `answers` is how
+    /// long that may take.
+    pub fn hear(
+        &mut self,
+        now: Duration,
+        key: (Place, Family),
+        uplink: u32,
+        is_router: bool,
+        answers: Option<Duration>,
+    ) {
+        if !self.0.contains_key(&key) && self.0.len() >= SNOOP_QUERIERS {
+            return;
+        }
+        let new = Querier { uplink, until: now, answered: None, asked: None };
+        let querier = self.0.entry(key).or_insert(new);
+        // A switch that asks in a router's place does not displace one behind another uplink.
+        if is_router || querier.uplink == uplink {
+            (querier.uplink, querier.until) = (uplink, now + SNOOP_QUERIER);
+        }
+        if let (None, Some(answers)) = (querier.asked, answers) {
+            querier.asked = Some((now, now + answers + SNOOP_LATE));
+        }
+    }
+
+    pub fn retain_uplinks(&mut self, uplinks: &BTreeSet<u32>) {
+        self.0.retain(|_, querier| uplinks.contains(&querier.uplink));
+    }
+
+    /// Whether anything has ended, or was answered by now.
+    pub fn expire(&mut self, now: Duration) -> bool {
+        let before = self.0.len();
+        self.0.retain(|_, querier| querier.until > now);
+        let mut changed = before != self.0.len();
+        for querier in self.0.values_mut() {
+            if let Some((asked, until)) = querier.asked
+                && until <= now
+            {
+                (querier.answered, querier.asked) = (Some(asked), None);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    pub fn uplink(&self, key: (Place, Family)) -> Option<u32> {
+        self.0.get(&key).map(|querier| querier.uplink)
+    }
+
+    pub fn answered(&self) -> impl Iterator<Item = (Place, Family, Duration)> {
+        self.0.iter().filter_map(|((place, family), querier)| Some((*place, *family, querier.answered?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: (Place, Family) = (Place { network: 1, vlan: 10 }, Family::V4);
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_query_counts_once_all_have_had_the_time_to_answer() {
+        let mut queriers = Queriers::default();
+        let answered = |queriers: &Queriers| queriers.answered().next().map(|(_, _, asked)| asked.as_secs());
+        queriers.hear(s(0), KEY, 9, true, None);
+        assert!(!queriers.expire(s(50)), "only one group was asked for");
+        queriers.hear(s(100), KEY, 9, true, Some(s(10)));
+        // Somebody asks all the time: the first one counts all the same.
+        for second in 101..111 {
+            queriers.hear(s(second), KEY, 9, true, Some(s(10)));
+            assert!(!queriers.expire(s(second)) && answered(&queriers).is_none());
+        }
+        assert!(queriers.expire(s(110) + SNOOP_LATE));
+        assert_eq!(answered(&queriers), Some(100));
+        queriers.hear(s(120), KEY, 9, true, Some(s(10)));
+        assert!(queriers.expire(s(140)) && answered(&queriers) == Some(120));
+        queriers.retain_uplinks(&[8].into());
+        assert_eq!(answered(&queriers), None);
+    }
+}

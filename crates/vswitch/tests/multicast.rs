@@ -1,0 +1,289 @@
+//! Multicast filtering with members that real kernels are, and a querier on the physical segment.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use network::{Network, declaration, ip, port_group, switch};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use vswitch::declare::{Declaration, MulticastFiltering};
+use vswitch::frame::{self, ETHER_IPV4, ETHER_IPV6, Sum};
+use vswitch::snoop::mac_of;
+use vswitch::{Engine, Mac};
+
+const PORT: u16 = 5000;
+/// Datagrams of a burst.
+const BURST: usize = 10;
+/// An IPv6 header and its options.
+const IPV6: usize = 48;
+
+/// Does something in the network namespace of a guest or a station; a socket stays there.
+fn inside<T: Send + 'static>(net: &Network, name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
+    let path = Path::new("/run/netns").join(net.namespace(name));
+    let thread = std::thread::spawn(move || {
+        let namespace = File::open(path).unwrap();
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        body()
+    });
+    thread.join().unwrap()
+}
+
+/// The index of `eth0` of a guest or a station.
+fn index(net: &Network, name: &str) -> u32 {
+    let shown = net.run(name, "cat /sys/class/net/eth0/ifindex").stdout;
+    String::from_utf8(shown).unwrap().trim().parse().unwrap()
+}
+
+/// A socket that is a member of a group; its kernel says so.
+fn join(net: &Network, name: &str, group: IpAddr) -> UdpSocket {
+    let index = index(net, name);
+    let own = own(net, name);
+    inside(net, name, move || {
+        let any: IpAddr =
+            if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, PORT)).unwrap();
+        match group {
+            IpAddr::V4(group) => socket.join_multicast_v4(&group, &own).unwrap(),
+            IpAddr::V6(group) => socket.join_multicast_v6(&group, index).unwrap(),
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket
+    })
+}
+
+/// The IPv4 address of `eth0`.
+fn own(net: &Network, name: &str) -> Ipv4Addr {
+    let shown = String::from_utf8(net.run(name, "ip -4 -o addr show dev eth0").stdout).unwrap();
+    let address = shown.split_whitespace().skip_while(|word| *word != "inet").nth(1).unwrap();
+    address.split('/').next().unwrap().parse().unwrap()
+}
+
+/// Sends a burst to a group.
+fn send(net: &Network, name: &str, group: IpAddr) {
+    let index = index(net, name);
+    let to: SocketAddr = match group {
+        IpAddr::V4(group) => (group, PORT).into(),
+        IpAddr::V6(group) => SocketAddrV6::new(group, PORT, 0, index).into(),
+    };
+    inside(net, name, move || {
+        let any: IpAddr =
+            if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).unwrap();
+        for number in 0..BURST {
+            socket.send_to(&[u8::try_from(number).unwrap(); 100], to).unwrap();
+        }
+    });
+}
+
+/// How many datagrams a member has got.
+fn got(member: &UdpSocket) -> usize {
+    std::iter::from_fn(|| member.recv(&mut [0; 1500]).ok()).count()
+}
+
+/// A general query, to be answered within a tenth of a second.
+fn query(group: IpAddr) -> Vec<u8> {
+    let source = Mac([2, 0, 0, 0, 9, 9]);
+    match group {
+        IpAddr::V4(_) => {
+            let all = Ipv4Addr::new(224, 0, 0, 1);
+            let mut sent = frame::ethernet(mac_of(all.into()), source, 0, ETHER_IPV4);
+            let mut packet = vec![0x46, 0xc0, 0, 36, 0, 0, 0, 0, 1, 2, 0, 0, 10, 1, 0, 254];
+            packet.extend(all.octets());
+            packet.extend([0x94, 4, 0, 0]);
+            let sum = Sum::default().with(&packet).checksum().to_be_bytes();
+            packet[10..12].copy_from_slice(&sum);
+            let mut message = vec![0x11, 1, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
+            let sum = Sum::default().with(&message).checksum().to_be_bytes();
+            message[2..4].copy_from_slice(&sum);
+            sent.extend(packet);
+            sent.extend(message);
+            frame::pad(sent)
+        }
+        IpAddr::V6(_) => {
+            let (from, all): (Ipv6Addr, Ipv6Addr) = ("fe80::99".parse().unwrap(), "ff02::1".parse().unwrap());
+            let mut message = vec![130, 0, 0, 0, 0, 100, 0, 0];
+            message.extend([0; 16]);
+            message.extend([2, 125, 0, 0]);
+            let length = u16::try_from(message.len()).unwrap();
+            let sum = Sum::default().with_ipv6(from, all, length.into(), 58).with(&message).checksum();
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+            let mut sent = frame::ethernet(mac_of(all.into()), source, 0, ETHER_IPV6);
+            sent.extend([0x60, 0, 0, 0]);
+            sent.extend((length + 8).to_be_bytes());
+            sent.extend([0, 1]);
+            sent.extend(from.octets());
+            sent.extend(all.octets());
+            sent.extend([58, 0, 5, 2, 0, 0, 1, 0]);
+            assert_eq!(sent.len(), 14 + IPV6);
+            sent.extend(message);
+            sent
+        }
+    }
+}
+
+/// Asks once for members, from the physical segment.
+fn ask(net: &Network, group: IpAddr) {
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    let bytes: String = query(group).iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(
+        script,
+        "import socket\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\ns.send(bytes.fromhex('{bytes}'))"
+    )
+    .unwrap();
+    let output = net.run("outside", &format!("python3 {}", script.path().display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// How many frames of a burst from outside a port got; others are too few to be mistaken for one.
+async fn delivered(net: &Network, engine: &Engine, port: &str, group: IpAddr) -> bool {
+    let before = engine.counters(port).await.unwrap().unwrap().to_multicast;
+    send(net, "outside", group);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    engine.counters(port).await.unwrap().unwrap().to_multicast - before >= BURST as u64
+}
+
+/// Sends bursts until the port is kept from them, of which the members lose none.
+async fn until_kept_from(net: &Network, engine: &Engine, port: &str, group: IpAddr, members: &[&UdpSocket]) {
+    for _ in 0..200 {
+        let is_delivered = delivered(net, engine, port, group).await;
+        for member in members {
+            assert_eq!(got(member), BURST, "a member gets all, always");
+        }
+        if !is_delivered {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{port} still gets frames to {group}");
+}
+
+/// Two guests, a third one that takes all tags in no VLAN of theirs, and a station.
+fn network() -> (Network, Declaration) {
+    let mut net = Network::new(&["up0"]);
+    let ports = vec![(net.guest("t1", "10.1.0.1/24"), 1), (net.guest("t2", "10.1.0.2/24"), 1)];
+    net.station("outside", "10.1.0.9/24");
+    for name in ["t1", "t2", "outside"] {
+        net.run(name, "sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.disable_ipv6=0");
+        ip(&net.namespace(name), "route add 224.0.0.0/4 dev eth0");
+    }
+    let mut switch = switch(&["up0"], vec![port_group(1, 0)]);
+    switch.multicast = MulticastFiltering::Snooping;
+    let declared = declaration(switch, ports);
+    (net, declared)
+}
+
+async fn filters(group: IpAddr) {
+    let (net, declared) = network();
+    let engine = net.engine().await;
+    engine.declare(declared.clone()).await.unwrap();
+    let member = join(&net, "t1", group);
+    // Nobody asks, so nothing is kept from anybody.
+    for _ in 0..3 {
+        assert!(delivered(&net, &engine, "t2", group).await);
+        assert_eq!(got(&member), BURST);
+    }
+    ask(&net, group);
+    until_kept_from(&net, &engine, "t2", group, &[&member]).await;
+
+    // What a guest sends reaches members here and outside.
+    let outside = join(&net, "outside", group);
+    send(&net, "t2", group);
+    assert_eq!((got(&member), got(&outside)), (BURST, BURST));
+    drop(outside);
+
+    // One more joins, and the first one leaves.
+    let second = join(&net, "t2", group);
+    for _ in 0..100 {
+        send(&net, "outside", group);
+        if got(&second) == BURST {
+            break;
+        }
+    }
+    got(&member);
+    drop(member);
+    until_kept_from(&net, &engine, "t1", group, &[&second]).await;
+    drop(second);
+    until_kept_from(&net, &engine, "t2", group, &[]).await;
+    assert!(!delivered(&net, &engine, "t1", group).await);
+
+    // A switch that does not filter floods again.
+    let mut legacy = declared;
+    legacy.switches[0].multicast = MulticastFiltering::Legacy;
+    engine.declare(legacy).await.unwrap();
+    assert!(delivered(&net, &engine, "t1", group).await && delivered(&net, &engine, "t2", group).await);
+}
+
+#[tokio::test]
+async fn ipv4_groups_reach_their_members_only() {
+    filters([239, 1, 1, 1].into()).await;
+}
+
+#[tokio::test]
+async fn ipv6_groups_reach_their_members_only() {
+    filters("ff1e::1234:5".parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_member_loses_nothing_when_the_engine_begins_anew() {
+    let group: IpAddr = [239, 1, 1, 1].into();
+    let (net, declared) = network();
+    let engine = net.engine().await;
+    engine.declare(declared.clone()).await.unwrap();
+    let member = join(&net, "t1", group);
+    ask(&net, group);
+    until_kept_from(&net, &engine, "t2", group, &[&member]).await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let sent = {
+        let stop = stop.clone();
+        let sender = inside(&net, "outside", || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        std::thread::spawn(move || {
+            let mut sent = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                sender.send_to(&sent.to_be_bytes(), (group, PORT)).unwrap();
+                sent += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            sent
+        })
+    };
+    let receiver = {
+        let (member, stop) = (member.try_clone().unwrap(), stop.clone());
+        std::thread::spawn(move || {
+            let mut count = 0;
+            loop {
+                let more = got(&member);
+                count += more;
+                if more == 0 && stop.load(Ordering::Relaxed) {
+                    return count;
+                }
+            }
+        })
+    };
+    drop(engine);
+    // Nobody listens when it joins, so all is flooded after a while.
+    let second = join(&net, "t2", group);
+    let heard = (0..100).find(|_| second.recv(&mut [0; 1500]).is_ok());
+    assert!(heard.is_some(), "without an engine nothing is kept from anybody");
+    let engine = net.engine().await;
+    engine.declare(declared).await.unwrap();
+    // Nobody has been asked yet.
+    assert!(delivered(&net, &engine, "t2", [239, 7, 7, 7].into()).await);
+    ask(&net, group);
+    let other: IpAddr = [239, 7, 7, 7].into();
+    until_kept_from(&net, &engine, "t2", other, &[]).await;
+    stop.store(true, Ordering::Relaxed);
+    let sent = sent.join().unwrap();
+    assert!(sent > 100);
+    assert_eq!(receiver.join().unwrap(), usize::try_from(sent).unwrap());
+    send(&net, "outside", group);
+    assert_eq!((got(&member), got(&second) >= BURST), (BURST, true));
+}
