@@ -1,7 +1,9 @@
 /* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
- * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies. docs/virtual-switch.md says what they do and why. */
+ * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies, and `forget_learned` is run by the control
+ * half. docs/virtual-switch.md says what they do and why. */
 #include "deliver.h"
 #include "encapsulate.h"
+#include "learn.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -19,6 +21,8 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 	}
 	station = find_station(port->network, frame->vlan, frame->destination);
+	if (!station && unlikely(port->flags & PORT_LEARNED))
+		station = find_learned(port->network, frame->vlan, frame->destination);
 	if (unlikely(port->flags & PORT_SNOOPED)) {
 		group = find_promiscuous(port->network, frame->vlan);
 		if (group)
@@ -28,6 +32,11 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		if (unlikely(station->ifindex == ifindex))
 			return drop(skb, origin, DROP_UNKNOWN);
 		return deliver(skb, station, frame, origin);
+	}
+	if (unlikely(port->flags & PORT_LEARNED)) {
+		group = find_flooded(port->network, frame->vlan);
+		if (group)
+			copy_to(skb, group, frame, ifindex, 0, 0);
 	}
 	return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 }
@@ -69,9 +78,14 @@ int from_port(struct __sk_buff *skb)
 
 	if (unlikely(is_group(frame.destination)) && is_storm(port))
 		return drop(skb, &origin, DROP_STORM);
-	if (unlikely(port->flags & FROM_EXTRAS)) {
-		int extra = extras_from(skb, port->number, port->flags, frame.vlan);
+	if (unlikely(port->flags & (FROM_EXTRAS | PORT_LEARNS))) {
+		int extra = EXTRA_GO_ON;
 
+		if (port->flags & PORT_LEARNS && !same_mac(frame.source, port->mac) &&
+		    learn(skb, port->number, port->network, frame.vlan))
+			return drop(skb, &origin, DROP_UNLEARNED);
+		if (port->flags & FROM_EXTRAS)
+			extra = extras_from(skb, port->number, port->flags, frame.vlan);
 		if (extra < 0)
 			return TC_ACT_SHOT;
 		if (extra > 0) {
@@ -117,6 +131,8 @@ int from_uplink(struct __sk_buff *skb)
 	}
 	if (unlikely(find_station(port->network, frame.vlan, frame.source)))
 		return drop(skb, &origin, DROP_REFLECTION);
+	if (unlikely(port->flags & PORT_LEARNED) && is_own(skb, port->network, frame.vlan, port->flags))
+		return drop(skb, &origin, DROP_REFLECTION);
 	count_from(origin.mine, skb, frame.destination);
 
 	reverse = port->flags & PORT_TEAMED ? ifindex : 0;
@@ -127,10 +143,19 @@ int from_uplink(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	station = find_station(port->network, frame.vlan, frame.destination);
+	if (!station && unlikely(port->flags & PORT_LEARNED))
+		station = find_learned(port->network, frame.vlan, frame.destination);
 	if (unlikely(port->flags & PORT_SNOOPED)) {
 		group = find_promiscuous(port->network, frame.vlan);
 		if (group)
 			copy_to(skb, group, &frame, ifindex, station ? station->ifindex : 0, reverse);
+	}
+	if (!station && unlikely(port->flags & PORT_LEARNED)) {
+		group = find_flooded(port->network, frame.vlan);
+		if (group) {
+			copy_to(skb, group, &frame, ifindex, 0, reverse);
+			return TC_ACT_SHOT;
+		}
 	}
 	return station ? deliver(skb, station, &frame, &origin) : drop(skb, &origin, DROP_UNKNOWN);
 }
@@ -193,4 +218,15 @@ int from_mirror(struct __sk_buff *skb)
 		return bpf_redirect(ifindex, BPF_F_INGRESS);
 	skb->mark = 0;
 	return bpf_redirect(ifindex, 0);
+}
+
+/* Forgets what was learned and is not any more. It is attached nowhere: the control half runs it. The mark says how many milliseconds an
+ * entry lives that nobody uses. */
+SEC("classifier")
+int forget_learned(struct __sk_buff *skb)
+{
+	__u64 now = bpf_ktime_get_ns(), age = (__u64)skb->mark * 1000000, oldest = now > age ? now - age : 0;
+
+	bpf_for_each_map_elem(&learned, forget_one, &oldest, 0);
+	return TC_ACT_OK;
 }

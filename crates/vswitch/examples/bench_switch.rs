@@ -9,7 +9,7 @@ use vswitch::declare::{
     Balancing, Declaration, Override, Policy, Port, PortGroup, Security, Switch, Teaming,
 };
 use vswitch::discovery::System;
-use vswitch::{Engine, Mac, Options, Vlan};
+use vswitch::{Engine, Mac, Options, Timing, Vlan};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -31,6 +31,7 @@ async fn main() -> Result<(), Error> {
         prefix: namespace.clone(),
         system: System::default(),
         without_tcx: false,
+        timing: Timing::default(),
     };
     let engine = Engine::start(options).await?;
     engine.declare(declaration(ports.parse()?, strict, uplinks)).await?;
@@ -62,7 +63,7 @@ async fn main() -> Result<(), Error> {
 
 fn declaration(ports: u16, strict: bool, uplinks: Vec<String>) -> Declaration {
     let security = match strict {
-        true => Security { promiscuous: false, mac_changes: false, forged_transmits: false },
+        true => Security { mac_changes: false, forged_transmits: false, ..Security::default() },
         false => Security::default(),
     };
     let balancing = Balancing::Explicit;

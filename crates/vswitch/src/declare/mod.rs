@@ -9,7 +9,9 @@ mod service;
 pub use adapter::{Adapter, BadStackName, Dns, Gateways, Ipv4Config, Ipv6Config, Route, Stack, StackName};
 pub use discovery::{Discovery, DiscoveryOperation, DiscoveryProtocol};
 pub use mirror::{Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia};
-pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
+pub use policy::{
+    AtLimit, Balancing, Learning, Override, Policy, Security, Shaping, ShapingOverride, Teaming,
+};
 pub use service::{BadService, Service};
 
 use serde::{Deserialize, Serialize};

@@ -7,12 +7,14 @@ mod captures;
 mod control;
 mod discovery;
 mod ears;
+mod learning;
 mod mirrors;
 mod queues;
 mod run;
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -21,7 +23,7 @@ use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::Counters;
-use crate::limits::COMMANDS;
+use crate::limits::{COMMANDS, LEARNED_AGE};
 use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
 
@@ -38,6 +40,29 @@ pub struct Options {
     pub system: System,
     /// Attach programs as filters even if the kernel has tcx, as on kernels before 6.6.
     pub without_tcx: bool,
+    pub timing: Timing,
+}
+
+/// Times that are vSphere's; tests have shorter ones.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// How long a learned MAC is known that does not send.
+    pub learned_age: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { learned_age: LEARNED_AGE }
+    }
+}
+
+/// What a port has learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learned {
+    /// How many MACs.
+    pub count: u64,
+    /// How many it may learn now.
+    pub limit: u32,
 }
 
 /// What is seen of ports and uplinks. By interface.
@@ -60,6 +85,7 @@ enum Command {
     Declare(Box<Declaration>, oneshot::Sender<Result<()>>),
     Capture(Filter, oneshot::Sender<Result<Captures>>),
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
+    Learned(String, oneshot::Sender<Result<Option<Learned>>>),
 }
 
 /// A running engine. Dropping it ends the thread; the data plane goes on.
@@ -120,6 +146,16 @@ impl Engine {
     pub async fn counters(&self, interface: &str) -> Result<Option<Counters>> {
         let (answer, result) = oneshot::channel();
         self.ask(Command::Counters(interface.into(), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
+    }
+
+    /// How many MACs a port has learned; none if it does not learn.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub async fn learned(&self, interface: &str) -> Result<Option<Learned>> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Learned(interface.into(), answer)).await?;
         result.await.map_err(|_| Error::Ended)?
     }
 

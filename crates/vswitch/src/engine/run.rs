@@ -11,14 +11,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
+use super::learning;
 use super::queues::Queueing;
-use super::{Command, Options, State};
+use super::{Command, Options, State, Timing};
 use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
@@ -81,6 +82,7 @@ pub(super) struct Switching {
     pub(super) queueing: Queueing,
     pub(super) ring: Ring,
     pub(super) capturing: Capturing,
+    pub(super) timing: Timing,
 }
 
 impl Switching {
@@ -122,6 +124,7 @@ impl Switching {
             queueing: Queueing::default(),
             ring,
             capturing: Capturing::default(),
+            timing: options.timing.clone(),
         };
         Ok((switching, events))
     }
@@ -129,6 +132,8 @@ impl Switching {
     async fn run(&mut self, mut inbox: mpsc::Receiver<Command>, mut events: Events) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut forget = interval(learning::pause(&self.timing));
+        forget.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let leases = self.adapters.changed();
         loop {
             tokio::select! {
@@ -146,6 +151,7 @@ impl Switching {
                     self.end_captures().await;
                     self.look().await;
                 }
+                _ = forget.tick() => self.forget_learned(),
                 wake = self.control.next() => self.speak(wake).await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
@@ -182,6 +188,9 @@ impl Switching {
             }
             Command::Counters(interface, answer) => {
                 let _ = answer.send(self.counters(&interface));
+            }
+            Command::Learned(interface, answer) => {
+                let _ = answer.send(self.learned(&interface));
             }
         }
     }
@@ -272,6 +281,7 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
+        let learners = self.actual.extras.learners.clone();
         self.control.see(&self.declared, &self.links);
         let works = |teaming: &Teaming, name: &str| {
             let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
@@ -294,6 +304,10 @@ impl Switching {
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
         for step in difference(&self.actual, &tables) {
             note(self.step(&step));
+        }
+        // What was learned belongs to who learned it, where it was then.
+        if learners != self.actual.extras.learners {
+            self.forget_learned_now();
         }
         note(self.attach().await);
         note(self.tidy_queues(&queues).await);
@@ -424,7 +438,13 @@ impl Switching {
             let found = self.declared.port_group(group);
             found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
         };
-        for (uplink, frame) in notify::due(before, now, wanted) {
+        let learned = if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
+        let learned = learned.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
+            vec![]
+        });
+        let of_learned = notify::due_for_learned(before, now, &learned, wanted).take(LEARNED_NOTICES);
+        for (uplink, frame) in notify::due(before, now, wanted).into_iter().chain(of_learned) {
             if let Err(error) = self.packets.send(uplink, &frame) {
                 tracing::warn!(uplink, %error, "cannot notify the physical switch");
             }
@@ -461,7 +481,14 @@ fn check_limits(declared: &Declaration) -> Result<()> {
     let groups: usize = declared.switches.iter().map(|switch| switch.port_groups.len()).sum();
     let uplinks = declared.switches.iter().map(|switch| switch.uplinks.len());
     let all = uplinks.clone().sum::<usize>() + declared.ports.len();
+    let policies = declared.switches.iter().flat_map(|switch| {
+        let of_groups = switch.port_groups.iter().map(|group| switch.policy_of(group));
+        of_groups.chain([switch.policy.clone()])
+    });
+    let learned = policies.map(|policy| policy.security.learning.limit).max().unwrap_or(0);
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     for (what, asked, most) in [
+        ("MAC addresses that a port learns", number(learned), number(LEARNED_BY_PORT)),
         ("port groups of a host", groups, PORT_GROUPS),
         ("uplinks of a switch", uplinks.max().unwrap_or(0), UPLINKS),
         ("ports of a host", all, PORTS),

@@ -2,6 +2,7 @@
 
 mod attach;
 pub mod layout;
+mod learned;
 mod maps;
 mod pins;
 mod ring;

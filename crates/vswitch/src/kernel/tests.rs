@@ -11,6 +11,8 @@ use super::layout::*;
 use super::*;
 use crate::plan::{self, Extra, Step};
 
+mod learning;
+
 const LOOPBACK: u32 = 1;
 const REDIRECT: u32 = 7;
 const SHOT: u32 = 2;

@@ -7,7 +7,9 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey};
+use crate::kernel::layout::{
+    Capture, Copies, Learner, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey,
+};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -95,6 +97,8 @@ tables! {
     Source sources: SourceKey => Copies;
     /// VLANs of ports that take some only, by number.
     Trunk trunks: u32 => Trunk;
+    /// Ports that learn MACs, by number.
+    Learner learners: u32 => Learner;
     /// What is looked at.
     Capture captures: PointKey => Capture;
 }

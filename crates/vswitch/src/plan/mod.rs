@@ -4,6 +4,7 @@ mod captures;
 mod difference;
 mod extras;
 mod failover;
+mod learning;
 mod mirrors;
 mod shaping;
 mod tables;
@@ -15,7 +16,6 @@ pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
 pub use mirrors::check_mirrors;
 pub use shaping::{Queue, Queues, place};
-#[cfg(test)]
 pub(crate) use tables::slot_of_mac;
 pub use tables::{queues, tables};
 pub use teams::{Seats, teams};

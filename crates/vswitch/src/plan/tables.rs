@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::learning;
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Tables};
-use crate::declare::{self, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
+use crate::declare::{self, AtLimit, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_MIRRORED, PORT_RANGES,
-    PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, Trunk,
-    VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, LEARNER_DROPS, Learner, PORT_BLOCKED, PORT_DEAF, PORT_FORGED,
+    PORT_LEARNED, PORT_LEARNS, PORT_MIRRORED, PORT_RANGES, PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED,
+    PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Target, Trunk, VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
 };
-use crate::limits::STORM_FRAMES;
+use crate::limits::{LEARNED, STORM_FRAMES};
 use crate::link::QUEUE;
 use crate::{Mac, Vlan, VlanRanges};
 
@@ -71,10 +72,13 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
             vlan == VLAN_ANY && snooped.range((network, 0)..=(network, u16::MAX)).next().is_some()
         }
     };
+    tables.extras.learners = learners(&ports);
+    let networks: BTreeSet<u32> = tables.extras.learners.values().map(|learner| learner.network).collect();
+    let learned = |network: u32| flag(networks.contains(&network), PORT_LEARNED);
     for port in &ports {
         let (network, vlan) = port.place();
         let snooped = if is_snooped(network, vlan) { PORT_SNOOPED } else { 0 };
-        tables.ports.insert(port.index, port.entry(snooped));
+        tables.ports.insert(port.index, port.entry(snooped | learned(network)));
         tables.stations.insert(StationKey { network, vlan, mac: port.station().0 }, port.target());
         if let Vlan::Ranges(ranges) = &port.group.vlan {
             tables.extras.trunks.insert(port.number, trunk(ranges));
@@ -90,7 +94,7 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
             let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
-            let flags = PORT_UPLINK | snooped | teamed | mirrored;
+            let flags = PORT_UPLINK | snooped | teamed | mirrored | learned(switch.number);
             let uplink = Port {
                 number,
                 network: switch.number,
@@ -106,7 +110,21 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Table
     tables
 }
 
-/// Who gets broadcasts and who listens, for each VLAN that a port has.
+/// The ports that learn, by number.
+fn learners(ports: &[Connected<'_>]) -> BTreeMap<u32, Learner> {
+    let ports = || ports.iter().filter(|port| port.policy.security.learns());
+    let asked = ports().map(|port| (port.number, port.policy.security.learning.limit)).collect();
+    let limits = learning::limits(&asked, LEARNED);
+    let learner = |port: &Connected<'_>| Learner {
+        target: port.target(),
+        network: port.switch.number,
+        limit: limits[&port.number],
+        flags: flag(port.policy.security.learning.at_limit == AtLimit::Drop, LEARNER_DROPS),
+    };
+    ports().map(|port| (port.number, learner(port))).collect()
+}
+
+/// Who gets broadcasts, who listens, and who gets what nobody is known to have, for each VLAN that a port has.
 fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
     let mut by_vlan: BTreeMap<(u32, u16), Vec<&Connected<'_>>> = BTreeMap::new();
     for port in ports {
@@ -117,22 +135,29 @@ fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
         let trunks = by_vlan.get(&(network, VLAN_ANY)).into_iter().flatten();
         let mut everyone = Members::default();
         let mut listeners = Members::default();
+        let mut flooded = Members::default();
         let access: &[&Connected<'_>] = if vlan == VLAN_ANY { &[] } else { own };
         for port in access {
             everyone.untagged.push(port.target());
             if port.policy.security.promiscuous {
                 listeners.untagged.push(port.target());
+            } else if port.policy.security.is_flooded() {
+                flooded.untagged.push(port.target());
             }
         }
         for port in trunks {
             everyone.tagged.push(port.target());
             if port.policy.security.promiscuous {
                 listeners.tagged.push(port.target());
+            } else if port.policy.security.is_flooded() {
+                flooded.tagged.push(port.target());
             }
         }
         let key = |mac: Mac| StationKey { network, vlan, mac: mac.0 };
-        if !listeners.untagged.is_empty() || !listeners.tagged.is_empty() {
-            tables.groups.insert(key(Mac::ZERO), listeners);
+        for (mac, members) in [(Mac::ZERO, listeners), (Mac::NOBODY, flooded)] {
+            if !members.untagged.is_empty() || !members.tagged.is_empty() {
+                tables.groups.insert(key(mac), members);
+            }
         }
         tables.groups.insert(key(Mac::BROADCAST), everyone);
     }
@@ -164,6 +189,7 @@ impl Connected<'_> {
             | flag(self.policy.security.forged_transmits, PORT_FORGED)
             | flag(self.is_deaf(), PORT_DEAF)
             | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
+            | flag(self.policy.security.learns(), PORT_LEARNS)
     }
 
     /// The ways that are shaped.

@@ -17,7 +17,7 @@ use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
 };
 use vswitch::discovery::System;
-use vswitch::{Engine, Mac, Options, Vlan};
+use vswitch::{Engine, Mac, Options, Timing, Vlan};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -105,10 +105,20 @@ impl Network {
 
     /// The engine of a host whose kernel has no tcx, if it is to be without.
     pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
+        self.engine_with(without_tcx, Timing::default()).await
+    }
+
+    /// The engine of a host with other times.
+    pub async fn engine_timed(&self, timing: Timing) -> Engine {
+        self.engine_with(false, timing).await
+    }
+
+    async fn engine_with(&self, without_tcx: bool, timing: Timing) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
             (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
-        Engine::start(Options { pins: self.pins(), namespace, prefix, system, without_tcx }).await.unwrap()
+        let options = Options { pins: self.pins(), namespace, prefix, system, without_tcx, timing };
+        Engine::start(options).await.unwrap()
     }
 
     /// Runs a command in a namespace to its end.
