@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use crate::Mac;
 use crate::frame::{self, ETHER_IPV4, ETHER_RARP};
 use crate::kernel::layout::{
-    HASH_IP, HASH_SOURCE_MAC, Learned, PORT_LEARNS, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Team, VLAN_TRUNK,
+    HASH_IP, HASH_SOURCE_MAC, Learned, PORT_LEARNS, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Team,
+    VLAN_TRUNK,
 };
 use crate::plan::slot_of_mac;
 
@@ -34,8 +35,7 @@ fn uplink(port: &Port, mac: [u8; 6], teams: &BTreeMap<u32, Team>) -> Option<u32>
     if port.flags & PORT_UPLINK != 0 || port.hashing == HASH_IP {
         return None;
     }
-    let slot =
-        if port.hashing == HASH_SOURCE_MAC { slot_of_mac(Mac(mac)) } else { usize::from(port.slot) };
+    let slot = if port.hashing == HASH_SOURCE_MAC { slot_of_mac(Mac(mac)) } else { usize::from(port.slot) };
     let slot = teams.get(&port.team)?.slot[slot % TEAM_SLOTS];
     (slot.ifindex != 0).then_some(slot.ifindex)
 }

@@ -73,12 +73,7 @@ pub struct Security {
 impl Default for Security {
     /// vSphere's defaults of a standard switch.
     fn default() -> Self {
-        Self {
-            promiscuous: false,
-            mac_changes: true,
-            forged_transmits: true,
-            learning: Learning::default(),
-        }
+        Self { promiscuous: false, mac_changes: true, forged_transmits: true, learning: Learning::default() }
     }
 }
 
@@ -111,12 +106,7 @@ pub struct Learning {
 impl Default for Learning {
     /// Off, and vSphere's defaults for when it is on.
     fn default() -> Self {
-        Self {
-            enabled: false,
-            unicast_flooding: true,
-            limit: LEARNED_BY_PORT,
-            at_limit: AtLimit::Drop,
-        }
+        Self { enabled: false, unicast_flooding: true, limit: LEARNED_BY_PORT, at_limit: AtLimit::Drop }
     }
 }
 
@@ -167,6 +157,8 @@ pub enum Balancing {
     SourceMac,
     /// Source and destination IP address (`loadbalance_ip`).
     IpHash,
+    /// The originating virtual port at first, then the load of uplinks (`loadbalance_loadbased`).
+    Load,
     /// The first active uplink that works (`failover_explicit`).
     Explicit,
 }

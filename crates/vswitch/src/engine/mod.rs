@@ -8,6 +8,7 @@ mod control;
 mod discovery;
 mod ears;
 mod learning;
+mod load;
 mod mirrors;
 mod queues;
 mod run;
@@ -23,7 +24,7 @@ use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::Counters;
-use crate::limits::{COMMANDS, LEARNED_AGE};
+use crate::limits::{COMMANDS, LEARNED_AGE, LOAD_TOO_MUCH, LOAD_WINDOW};
 use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
 
@@ -43,16 +44,20 @@ pub struct Options {
     pub timing: Timing,
 }
 
-/// Times that are vSphere's; tests have shorter ones.
+/// Times and bounds that are vSphere's; tests have others.
 #[derive(Debug, Clone)]
 pub struct Timing {
     /// How long a learned MAC is known that does not send.
     pub learned_age: Duration,
+    /// How long loads are added up before ports that are balanced by it may move.
+    pub load_window: Duration,
+    /// What part of an uplink's speed is too much, in millionths.
+    pub load_too_much: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { learned_age: LEARNED_AGE }
+        Self { learned_age: LEARNED_AGE, load_window: LOAD_WINDOW, load_too_much: LOAD_TOO_MUCH }
     }
 }
 

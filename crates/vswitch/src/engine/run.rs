@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::captures::filled;
 use super::control::{Control, Wake};
 use super::learning;
+use super::load::Sample;
 use super::queues::Queueing;
 use super::{Command, Options, State, Timing};
 use crate::capture::Capturing;
@@ -23,7 +24,7 @@ use crate::limits::{LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINK
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Links, Numbers, Seats, Step, difference};
+use crate::plan::{self, Actual, Links, Numbers, Placements, Seats, Step, difference};
 use crate::vmkernel::{self, Adapters};
 use crate::{Error, Result};
 
@@ -70,7 +71,11 @@ pub(super) struct Switching {
     is_declared: bool,
     pub(super) links: Links,
     pub(super) numbers: Numbers,
-    seats: Seats,
+    pub(super) seats: Seats,
+    /// Where loads have brought ports to.
+    pub(super) placements: Placements,
+    /// What had passed when the window began.
+    pub(super) sample: Option<Sample>,
     pub(super) actual: Actual,
     /// Interfaces with our program and the MTU that they were given, by ifindex.
     attached: BTreeMap<u32, (String, Program, u32)>,
@@ -105,7 +110,9 @@ impl Switching {
         // Ports keep the numbers under which they were counted.
         let alive: BTreeSet<u32> = links.values().map(|link| link.index).collect();
         let known = actual.ports.iter().filter(|(index, _)| alive.contains(index));
-        let numbers = known.map(|(index, port)| (*index, port.number)).collect();
+        let numbers = known.clone().map(|(index, port)| (*index, port.number)).collect();
+        // And their uplinks.
+        let placements = known.map(|(index, port)| (*index, port.slot)).collect();
         let switching = Self {
             kernel,
             netlink,
@@ -115,6 +122,8 @@ impl Switching {
             links,
             numbers,
             seats: Seats::new(),
+            placements,
+            sample: None,
             actual,
             attached: BTreeMap::new(),
             adapters,
@@ -134,6 +143,8 @@ impl Switching {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut forget = interval(learning::pause(&self.timing));
         forget.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut balance = interval(self.timing.load_window);
+        balance.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let leases = self.adapters.changed();
         loop {
             tokio::select! {
@@ -152,6 +163,7 @@ impl Switching {
                     self.look().await;
                 }
                 _ = forget.tick() => self.forget_learned(),
+                _ = balance.tick() => self.balance().await,
                 wake = self.control.next() => self.speak(wake).await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
@@ -299,7 +311,7 @@ impl Switching {
         let queues = plan::queues(&self.declared, &self.links, &self.numbers);
         note(self.prepare_queues(&queues).await);
         note(self.prepare_mirror().await);
-        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
+        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers, &self.placements);
         tables.teams = teams;
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
         for step in difference(&self.actual, &tables) {
@@ -328,6 +340,7 @@ impl Switching {
     fn number_ports(&mut self) -> Result<()> {
         let wanted: BTreeSet<u32> = self.wanted().map(|(_, index, _)| index).collect();
         self.numbers.retain(|index, _| wanted.contains(index));
+        self.placements.retain(|index, _| wanted.contains(index));
         let used: BTreeSet<u32> = self.numbers.values().copied().collect();
         let most = u32::try_from(PORTS).expect("is small");
         let mut free = (0..most).filter(|number| !used.contains(number));
@@ -438,7 +451,8 @@ impl Switching {
             let found = self.declared.port_group(group);
             found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
         };
-        let learned = if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
+        let learned =
+            if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
         let learned = learned.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
             vec![]

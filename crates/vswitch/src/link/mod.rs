@@ -1,11 +1,13 @@
 //! Network interfaces of the namespace that the calling thread is in: what there are, changes of them, and the settings that a
 //! port needs.
 
+mod ethtool;
 mod offload;
 mod pair;
 mod queue;
 mod quiet;
 
+pub use ethtool::speed;
 pub use pair::{MIRROR, Pair, QUEUE, leave_nothing};
 pub use quiet::silence;
 

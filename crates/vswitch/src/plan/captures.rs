@@ -43,7 +43,9 @@ pub fn look_at_ports(tables: &mut Tables, numbers: &Numbers, looks: &Looks) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::layout::{Learner, POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink};
+    use crate::kernel::layout::{
+        Learner, POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink,
+    };
     use crate::plan::Members;
 
     #[test]

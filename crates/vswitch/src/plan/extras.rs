@@ -7,9 +7,7 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{
-    Capture, Copies, Learner, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey,
-};
+use crate::kernel::layout::{Capture, Copies, Learner, Mirror, PointKey, Shaper, SourceKey, Trunk, WayKey};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {

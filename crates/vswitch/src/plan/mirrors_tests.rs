@@ -66,7 +66,7 @@ fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
         .map(|(name, index)| (name, Link { index, running: index != 90 }))
         .collect();
     let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
-    tables(&declared, &links, &numbers)
+    tables(&declared, &links, &numbers, &crate::plan::Placements::new())
 }
 
 fn copies(mirrors: &[u32]) -> Copies {

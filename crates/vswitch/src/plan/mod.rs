@@ -5,6 +5,7 @@ mod difference;
 mod extras;
 mod failover;
 mod learning;
+pub mod load;
 mod mirrors;
 mod shaping;
 mod tables;
@@ -53,6 +54,9 @@ pub struct Link {
     /// Up, with a carrier.
     pub running: bool,
 }
+
+/// Slots of ports that are balanced by load and have been moved, by ifindex.
+pub type Placements = BTreeMap<u32, u8>;
 
 /// Places of ports in the maps of counters, by ifindex. A port keeps its place as long as its interface lives.
 pub type Numbers = BTreeMap<u32, u32>;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::learning;
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
-use super::{Links, Members, Numbers, Tables};
+use super::{Links, Members, Numbers, Placements, Tables};
 use crate::declare::{self, AtLimit, Balancing, Declaration, Policy, PortGroup, Shaping, Switch};
 use crate::kernel::layout::{
     HASH_IP, HASH_PORT, HASH_SOURCE_MAC, LEARNER_DROPS, Learner, PORT_BLOCKED, PORT_DEAF, PORT_FORGED,
@@ -24,6 +24,8 @@ pub(super) struct Connected<'a> {
     pub switch: &'a Switch,
     pub group: &'a PortGroup,
     policy: Policy,
+    /// The slot that its load has brought it to.
+    placed: Option<u8>,
     /// More flags of its entry and of its target, from what is declared of it elsewhere.
     more: (u32, u32),
 }
@@ -34,7 +36,7 @@ fn connected<'a>(declared: &'a Declaration, links: &Links, numbers: &Numbers) ->
         let (index, number) = place(&port.interface, links, numbers)?;
         let (switch, group) = declared.port_group(port.port_group)?;
         let policy = switch.policy_of(group);
-        Some(Connected { index, number, declared: port, switch, group, policy, more: (0, 0) })
+        Some(Connected { index, number, declared: port, switch, group, policy, placed: None, more: (0, 0) })
     };
     declared.ports.iter().filter_map(connect).collect()
 }
@@ -54,8 +56,11 @@ pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queue
 }
 
 /// Everything but the teams. `numbers` has a place for each interface that is declared and there.
-pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers) -> Tables {
+pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, placements: &Placements) -> Tables {
     let mut ports = connected(declared, links, numbers);
+    for port in &mut ports {
+        port.placed = placements.get(&port.index).copied();
+    }
     let mirroring = mirroring(declared, &ports, links, numbers);
     for port in &mut ports {
         let mute = flag(mirroring.mute.contains(&port.index), PORT_BLOCKED);
@@ -207,7 +212,7 @@ impl Connected<'_> {
 
     fn hashing(&self) -> u8 {
         match self.policy.teaming.balancing {
-            Balancing::Port | Balancing::Explicit => HASH_PORT,
+            Balancing::Port | Balancing::Load | Balancing::Explicit => HASH_PORT,
             Balancing::SourceMac => HASH_SOURCE_MAC,
             Balancing::IpHash => HASH_IP,
         }
@@ -215,8 +220,9 @@ impl Connected<'_> {
 
     /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
     pub fn slot(&self) -> u8 {
-        let slot = match self.policy.teaming.balancing {
-            Balancing::SourceMac => slot_of_mac(self.station()),
+        let slot = match (self.policy.teaming.balancing, self.placed) {
+            (Balancing::SourceMac, _) => slot_of_mac(self.station()),
+            (Balancing::Load, Some(slot)) => usize::from(slot) % TEAM_SLOTS,
             _ => self.number as usize % TEAM_SLOTS,
         };
         u8::try_from(slot).expect("there are 32 slots")

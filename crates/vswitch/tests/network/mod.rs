@@ -76,6 +76,47 @@ impl Network {
         Port { interface: name.into(), port_group: 0, mac, guest_mac: None, blocked: false }
     }
 
+    /// Makes a guest one that is a host itself: a bridge in it, with its interface.
+    pub fn make_nested(&self, guest: &str) {
+        let namespace = self.namespace(guest);
+        ip(&namespace, "addr flush dev eth0");
+        ip(&namespace, "link add br0 type bridge forward_delay 0 mcast_snooping 0");
+        ip(&namespace, "link set br0 up");
+        ip(&namespace, "link set eth0 master br0");
+    }
+
+    /// A guest of a nested host, with this address; the answer is its MAC.
+    pub fn nested_guest(&mut self, host: &str, name: &str, address: &str) -> Mac {
+        let (host, namespace) = (self.namespace(host), self.add(name));
+        let mac = Mac([0x52, 0x54, 0, 0, 0, u8::try_from(self.namespaces.len()).unwrap()]);
+        ip(&host, &format!("link add v-{name} type veth peer name eth0 address {mac} netns {namespace}"));
+        ip(&host, &format!("link set v-{name} master br0 up"));
+        ip(&namespace, "link set eth0 up");
+        ip(&namespace, &format!("addr add {address} dev eth0"));
+        mac
+    }
+
+    /// Moves a guest of a nested host to another one, or to the wire.
+    pub fn move_nested(&self, name: &str, from: &str, to: &str) {
+        let (from, to) = (self.namespace(from), self.namespace(to));
+        ip(&from, &format!("link set v-{name} netns {to}"));
+        ip(&to, &format!("link set v-{name} master br0 up"));
+    }
+
+    /// Sends frames as they are from an interface of a namespace.
+    pub fn send(&self, name: &str, interface: &str, frames: &[Vec<u8>]) {
+        const SEND: &str = "import socket, sys\n\
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+            s.bind((sys.argv[1], 0))\n\
+            for line in open(sys.argv[2]): s.send(bytes.fromhex(line))\n";
+        let (program, list) = (self.room.path().join("send.py"), self.room.path().join("frames"));
+        std::fs::write(&program, SEND).unwrap();
+        let hex = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+        std::fs::write(&list, frames.iter().map(hex).collect::<String>()).unwrap();
+        let sent = format!("python3 {} {interface} {}", program.display(), list.display());
+        inside(&self.namespace(name), &sent);
+    }
+
     fn add(&mut self, name: &str) -> String {
         let namespace = self.namespace(name);
         run(Command::new("ip").args(["netns", "add", &namespace]));

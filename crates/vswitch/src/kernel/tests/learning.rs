@@ -179,7 +179,11 @@ fn what_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() {
         bench.run(Program::FromUplink, &frame(BROADCAST, NESTED, IPV4));
         let expected = u64::from(is_reflection);
         assert_eq!(bench.drops(Drop::Reflection), expected, "{name}");
-        assert_eq!((bench.learned().len() as u64, bench.counts()[1]), (expected, expected), "{name}: forgotten");
+        assert_eq!(
+            (bench.learned().len() as u64, bench.counts()[1]),
+            (expected, expected),
+            "{name}: forgotten"
+        );
     }
 }
 
@@ -214,7 +218,11 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
     bench.has_learned(10, nested(2), (50, 2), 10 * second);
     bench.has_learned(10, nested(3), (51, 2), 0);
     bench.kernel.forget_learned(Duration::from_secs(20)).unwrap();
-    assert_eq!((bench.learned(), bench.counts()), (vec![nested(1), nested(2)], [0, 2]), "of another interface");
+    assert_eq!(
+        (bench.learned(), bench.counts()),
+        (vec![nested(1), nested(2)], [0, 2]),
+        "of another interface"
+    );
     bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
     assert_eq!((bench.learned(), bench.counts()), (vec![nested(1)], [0, 1]), "old");
     bench.has_learned(10, OTHER, (50, 2), 0);
