@@ -120,6 +120,8 @@ pub const LEARNED_AGE: Duration = Duration::from_secs(300);
 /// Learned MACs that are looked at, and told of, when ports change their uplinks.
 pub const LEARNED_LOOK: usize = 65_536;
 pub const LEARNED_NOTICES: usize = 1024;
+/// How long an uplink has to be up until it is used again (vSphere).
+pub const UP_DELAY: Duration = Duration::from_millis(100);
 /// Balancing by load: how long loads are added up before ports are moved, what part of a link is too much (vSphere), in millionths …
 pub const LOAD_WINDOW: Duration = Duration::from_secs(30);
 pub const LOAD_TOO_MUCH: u64 = 750_000;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
@@ -24,7 +24,7 @@ use crate::limits::{LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINK
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Links, Numbers, Placements, Seats, Step, difference};
+use crate::plan::{self, Actual, Fitness, Links, Numbers, Placements, Seats, Steady, Step, difference};
 use crate::vmkernel::{self, Adapters};
 use crate::{Error, Result};
 
@@ -72,6 +72,9 @@ pub(super) struct Switching {
     pub(super) links: Links,
     pub(super) numbers: Numbers,
     pub(super) seats: Seats,
+    steady: Steady,
+    /// When an uplink will have been up for long enough.
+    steady_at: Option<Instant>,
     /// Where loads have brought ports to.
     pub(super) placements: Placements,
     /// What had passed when the window began.
@@ -122,6 +125,8 @@ impl Switching {
             links,
             numbers,
             seats: Seats::new(),
+            steady: Steady::default(),
+            steady_at: None,
             placements,
             sample: None,
             actual,
@@ -153,6 +158,7 @@ impl Switching {
                     Some(event) => self.seen(event).await,
                     None => break tracing::error!("netlink has ended; the virtual switch no longer sees links"),
                 },
+                () = at(self.steady_at) => self.apply_seen().await,
                 command = inbox.recv() => match command {
                     Some(command) => self.carry_out(command).await,
                     None => break,
@@ -295,12 +301,16 @@ impl Switching {
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
         let learners = self.actual.extras.learners.clone();
         self.control.see(&self.declared, &self.links);
-        let works = |teaming: &Teaming, name: &str| {
+        let now = self.control.now();
+        self.steady.see(now, &self.declared, &self.links);
+        let fitness = |teaming: &Teaming, name: &str| {
             let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
-            !is_cut_off && self.links.get(name).is_some_and(|link| link.running)
+            if is_cut_off { Fitness::Broken } else { self.steady.fitness(now, name) }
         };
-        let (mut teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
+        let (mut teams, seats) =
+            plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, fitness);
         self.seats = seats;
+        self.steady_at = self.steady.next(now).map(|time| self.control.on_clock(time));
         let looks = self.looks();
         plan::look_at_teams(&mut teams, &looks);
         for (number, team) in &teams {
@@ -488,6 +498,14 @@ impl Switching {
             *old = state;
             changed
         });
+    }
+}
+
+/// Returns at a time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,6 +8,7 @@ mod learning;
 pub mod load;
 mod mirrors;
 mod shaping;
+mod steady;
 mod tables;
 mod teams;
 
@@ -17,9 +18,10 @@ pub use extras::{Extra, Extras, Store};
 pub use failover::Serving;
 pub use mirrors::check_mirrors;
 pub use shaping::{Queue, Queues, place};
+pub use steady::Steady;
 pub(crate) use tables::slot_of_mac;
 pub use tables::{queues, tables};
-pub use teams::{Seats, teams};
+pub use teams::{Fitness, Seats, teams};
 
 use std::collections::BTreeMap;
 
