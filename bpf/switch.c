@@ -68,6 +68,7 @@ int from_port(struct __sk_buff *skb)
 			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
 	} else if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+			    (!frame.vlan && has_inner_tag(&frame)) ||
 			    (port->flags & PORT_RANGES && !takes_vlan(port->number, frame.vlan)))) {
 		return drop(skb, &origin, DROP_TAGGED);
 	}
@@ -120,7 +121,8 @@ int from_uplink(struct __sk_buff *skb)
 			return TC_ACT_OK;
 		return drop(skb, &origin, DROP_CONTROL);
 	}
-	if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)))
+	if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+		     (!frame.vlan && has_inner_tag(&frame))))
 		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))
 		return drop(skb, &origin, DROP_OVERSIZE);
@@ -207,8 +209,10 @@ int from_mirror(struct __sk_buff *skb)
 	if (mirror->encapsulation != ENCAPSULATE_NOT) {
 		if (encapsulate(skb, mirror, sequence, to, cut))
 			return TC_ACT_SHOT;
-	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present && bpf_skb_vlan_pop(skb)) {
-		return TC_ACT_SHOT;
+	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present) {
+		/* An inner tag may stay one, but not be the VLAN that the copy is in. */
+		if (bpf_skb_vlan_pop(skb) || (skb->vlan_present && !mirror->vlan))
+			return TC_ACT_SHOT;
 	}
 	if (mirror->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), mirror->vlan))
 		return TC_ACT_SHOT;

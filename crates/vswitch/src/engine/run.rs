@@ -61,6 +61,13 @@ pub(super) fn thread(
     }
 }
 
+/// When all interfaces were listed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Just,
+    Before,
+}
+
 /// Everything that the thread knows.
 pub(super) struct Switching {
     pub(super) kernel: Kernel,
@@ -195,7 +202,7 @@ impl Switching {
                         self.adapters.declare(&declared);
                         self.declared = vmkernel::with_ports(*declared);
                         self.is_declared = true;
-                        self.reconcile_all().await
+                        self.reconcile_all(Seen::Before).await
                     }
                     Err(error) => Err(error),
                 };
@@ -221,6 +228,10 @@ impl Switching {
     async fn seen(&mut self, event: Event) {
         let name = match &event {
             Event::Is(name, _) | Event::Gone(name) => name.clone(),
+            Event::Lost => {
+                tracing::warn!("netlink has lost events; looking at all interfaces");
+                return self.look().await;
+            }
         };
         let changed = match event {
             Event::Is(name, link) => {
@@ -232,6 +243,7 @@ impl Switching {
                 self.links.insert(name, link) != Some(link)
             }
             Event::Gone(name) => self.links.remove(&name).is_some(),
+            Event::Lost => false,
         };
         if changed && vmkernel::is_end(&name) {
             self.look_at_adapters().await;
@@ -243,22 +255,32 @@ impl Switching {
     /// Looks at all interfaces.
     async fn look(&mut self) {
         match self.netlink.all().await {
-            Ok(links) if links != self.links => {
+            Ok(links) => {
+                let is_new = links != self.links;
                 self.links = links;
-                self.apply_seen().await;
+                if is_new {
+                    // Before adapters, which take longer.
+                    self.apply_seen().await;
+                }
+                self.look_at_adapters_among(Seen::Just).await;
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot look at the network interfaces"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look at the network interfaces");
+                self.look_at_adapters().await;
+            }
         }
-        self.look_at_adapters().await;
     }
 
     /// Looks at adapters, which may have been changed by hand.
     async fn look_at_adapters(&mut self) {
+        self.look_at_adapters_among(Seen::Before).await;
+    }
+
+    async fn look_at_adapters_among(&mut self, links: Seen) {
         if !self.is_declared {
             return;
         }
-        let trouble = self.reconcile_all().await.err().map(|error| error.to_string());
+        let trouble = self.reconcile_all(links).await.err().map(|error| error.to_string());
         if trouble != self.trouble
             && let Some(error) = &trouble
         {
@@ -269,9 +291,12 @@ impl Switching {
 
     /// Brings adapters, then the kernel to what is declared: an adapter's port is there when ports are planned, and has its
     /// addresses when it is connected. Uplinks lose theirs only then.
-    async fn reconcile_all(&mut self) -> Result<()> {
-        self.adapters.connect().await;
-        let seen = self.netlink.all().await.map(|links| self.links = links);
+    async fn reconcile_all(&mut self, links: Seen) -> Result<()> {
+        let has_changed = self.adapters.connect().await;
+        let seen = match links {
+            Seen::Just if !has_changed => Ok(()),
+            _ => self.netlink.all().await.map(|links| self.links = links),
+        };
         let switched = self.reconcile().await;
         let uplinks = self.attached.values().filter(|(_, program, _)| *program == Program::FromUplink);
         let uplinks: Vec<String> = uplinks.map(|(name, _, _)| name.clone()).collect();
