@@ -225,9 +225,10 @@ async fn a_tag_behind_a_tag_never_becomes_a_vlan() {
     };
     const PRIORITY: u16 = 5 << 13;
     let outside = Mac([2, 0, 0, 0, 0, 0xee]);
-    // Who sends, to whom, with what tags, and how many each of t1 to t5 and the uplink get.
+    // Its name, who sends, to whom, with what tags, and how many each of t1 to t5 and the uplink get.
+    type Case<'a> = (&'a str, usize, Mac, &'a [u16], [u64; 6]);
     let everyone = Mac::BROADCAST;
-    let cases: [(&str, usize, Mac, &[u16], [u64; 6]); 15] = [
+    let cases: [Case<'_>; 15] = [
         ("no tag", 3, everyone, &[], [1, 0, 0, 1, 1, 1]),
         ("a priority", 3, everyone, &[PRIORITY], [1, 0, 0, 1, 1, 1]),
         ("a VLAN that it may not use", 3, everyone, &[20], [0; 6]),

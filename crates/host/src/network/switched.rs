@@ -11,7 +11,7 @@ use vswitch::capture::{Captures, Filter};
 use vswitch::declare::Declaration;
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
-use vswitch::{Engine, Options, State};
+use vswitch::{Engine, Options, State, Timing};
 
 use super::fabric::{Fabric, FabricError, Nic};
 
@@ -53,7 +53,8 @@ impl Switched {
             description: format!("{PRODUCT} {}", env!("CARGO_PKG_VERSION")),
             platform: std::env::consts::ARCH.into(),
         };
-        let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false };
+        let timing = Timing::default();
+        let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false, timing };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), named })
