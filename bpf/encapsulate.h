@@ -66,7 +66,8 @@ static __always_inline int encapsulate(struct __sk_buff *skb, const struct mirro
 	__u8 inner[ADDRESSES + VLAN_TAG_BYTES];
 	__u32 head;
 
-	if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+	/* An inner tag is then in the place of the tag that was taken, where it would be one of the outer frame. */
+	if (skb->vlan_present && (bpf_skb_vlan_pop(skb) || skb->vlan_present))
 		return -1;
 	switch (mirror->encapsulation) {
 	case ENCAPSULATE_GRE:

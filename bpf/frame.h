@@ -33,6 +33,12 @@ static __always_inline bool is_tag(__u16 protocol)
 	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
+/* Whether a frame has another tag behind its own. Taking its own away would make that one its own, and so a VLAN. */
+static __always_inline bool has_inner_tag(const struct frame *frame)
+{
+	return is_tag(frame->protocol);
+}
+
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 {
 	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
@@ -79,7 +85,7 @@ static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu)
 	return skb->len > mtu + ETH_HLEN + VLAN_TAG_BYTES;
 }
 
-/* Makes the frame carry this tag and no other; 0 for none. The pointers into the frame are void afterwards. */
+/* Makes the frame carry this tag and no other; 0 for none. No other than its own may be taken from one that has an inner tag. The pointers into the frame are void afterwards. */
 static __always_inline int set_tag(struct __sk_buff *skb, __u16 vlan)
 {
 	if (skb->vlan_present) {

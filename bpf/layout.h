@@ -44,6 +44,10 @@ enum port_flag {
 	PORT_LISTENED = 1 << 10,
 	/* Its flows are watched. */
 	PORT_WATCHED = 1 << 11,
+	/* MACs that it sends from are learned. */
+	PORT_LEARNS = 1 << 12,
+	/* A port of the switch learns: a destination that is no station may have been learned. */
+	PORT_LEARNED = 1 << 13,
 };
 
 /* Direction as a port's owner sees it: what it sends, and what is for it. */
@@ -129,6 +133,7 @@ enum drop {
 	DROP_NO_UPLINK,
 	DROP_DEAF,
 	DROP_SEND,
+	DROP_UNLEARNED,
 	DROP_REASONS,
 };
 
@@ -303,6 +308,36 @@ struct captured {
 	/* The tag, with CAPTURED_TAG if there is one. */
 	__u32 tag;
 	__u32 reserved;
+};
+
+/* MAC learning. What ports may learn together is never more, so no port can fill the map. */
+#define MAX_LEARNED 262144
+/* The time of an entry is as exact as this. */
+#define LEARNED_EXACT_NS 100000000ULL
+/* What comes back by another uplink within this time was sent here. */
+#define REFLECTION_NS 500000000ULL
+
+enum learner_flag {
+	/* At its limit, frames from MACs that it does not know are dropped. */
+	LEARNER_DROPS = 1 << 0,
+};
+
+/* A port that learns, by its number. */
+struct learner {
+	struct target target;
+	__u32 network;
+	__u32 limit;
+	/* enum learner_flag */
+	__u32 flags;
+};
+
+/* A MAC that a port has sent from. Only who changes `owner` from one value to another counts it there and here, so counts are
+ * exact without a lock. */
+struct learned {
+	/* The interface in the upper half, the number of the port in the lower. 0 while it is being removed. */
+	__u64 owner;
+	/* When it last sent. */
+	__u64 seen_ns;
 };
 
 #define STORM_WINDOW_NS 100000000ULL

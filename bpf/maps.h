@@ -261,4 +261,34 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } watched_by SEC(".maps");
 
+/* MAC learning. */
+
+/* What ports have learned, by the key that a station has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LEARNED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct station_key);
+	__type(value, struct learned);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} learned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct learner);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} learners SEC(".maps");
+
+/* How many entries a port owns, by its number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} learned_by SEC(".maps");
+
 #endif

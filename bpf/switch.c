@@ -1,7 +1,9 @@
 /* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
- * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies. docs/virtual-switch.md says what they do and why. */
+ * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies, and `forget_learned` is run by the control
+ * half. docs/virtual-switch.md says what they do and why. */
 #include "deliver.h"
 #include "encapsulate.h"
+#include "learn.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -27,6 +29,8 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 	}
 	station = find_station(port->network, frame->vlan, frame->destination);
+	if (!station && unlikely(port->flags & PORT_LEARNED))
+		station = find_learned(port->network, frame->vlan, frame->destination);
 	if (unlikely(port->flags & (PORT_SNOOPED | PORT_WATCHED))) {
 		if (port->flags & PORT_WATCHED) {
 			__u32 other = station ? other_end(station->number, true) : 0;
@@ -41,6 +45,11 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		if (unlikely(station->ifindex == ifindex))
 			return drop(skb, origin, DROP_UNKNOWN);
 		return deliver(skb, station, frame, origin);
+	}
+	if (unlikely(port->flags & PORT_LEARNED)) {
+		group = find_flooded(port->network, frame->vlan);
+		if (group)
+			copy_to(skb, group, frame, origin, ifindex, 0, 0);
 	}
 	return send_up(skb, choose_uplink(skb, port, frame), frame, origin);
 }
@@ -72,6 +81,7 @@ int from_port(struct __sk_buff *skb)
 			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
 	} else if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+			    (!frame.vlan && has_inner_tag(&frame)) ||
 			    (port->flags & PORT_RANGES && !takes_vlan(port->number, frame.vlan)))) {
 		return drop(skb, &origin, DROP_TAGGED);
 	}
@@ -82,9 +92,14 @@ int from_port(struct __sk_buff *skb)
 
 	if (unlikely(is_group(frame.destination)) && is_storm(port))
 		return drop(skb, &origin, DROP_STORM);
-	if (unlikely(port->flags & FROM_EXTRAS)) {
-		int extra = extras_from(skb, port->number, port->flags, frame.vlan);
+	if (unlikely(port->flags & (FROM_EXTRAS | PORT_LEARNS))) {
+		int extra = EXTRA_GO_ON;
 
+		if (port->flags & PORT_LEARNS && !same_mac(frame.source, port->mac) &&
+		    learn(skb, port->number, port->network, frame.vlan))
+			return drop(skb, &origin, DROP_UNLEARNED);
+		if (port->flags & FROM_EXTRAS)
+			extra = extras_from(skb, port->number, port->flags, frame.vlan);
 		if (extra < 0)
 			return TC_ACT_SHOT;
 		if (extra > 0) {
@@ -119,7 +134,8 @@ int from_uplink(struct __sk_buff *skb)
 			return TC_ACT_OK;
 		return drop(skb, &origin, DROP_CONTROL);
 	}
-	if (unlikely(skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)))
+	if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
+		     (!frame.vlan && has_inner_tag(&frame))))
 		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))
 		return drop(skb, &origin, DROP_OVERSIZE);
@@ -129,6 +145,8 @@ int from_uplink(struct __sk_buff *skb)
 		copy_to_mirrors(skb, port->network, frame.vlan, WAY_VLAN);
 	}
 	if (unlikely(find_station(port->network, frame.vlan, frame.source)))
+		return drop(skb, &origin, DROP_REFLECTION);
+	if (unlikely(port->flags & PORT_LEARNED) && is_own(skb, port->network, frame.vlan, port->flags))
 		return drop(skb, &origin, DROP_REFLECTION);
 	count_from(origin.mine, skb, frame.destination);
 
@@ -144,10 +162,19 @@ int from_uplink(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	station = find_station(port->network, frame.vlan, frame.destination);
+	if (!station && unlikely(port->flags & PORT_LEARNED))
+		station = find_learned(port->network, frame.vlan, frame.destination);
 	if (unlikely(port->flags & PORT_SNOOPED)) {
 		group = find_promiscuous(port->network, frame.vlan);
 		if (group)
 			copy_to(skb, group, &frame, &origin, ifindex, station ? station->ifindex : 0, reverse);
+	}
+	if (!station && unlikely(port->flags & PORT_LEARNED)) {
+		group = find_flooded(port->network, frame.vlan);
+		if (group) {
+			copy_to(skb, group, &frame, &origin, ifindex, 0, reverse);
+			return TC_ACT_SHOT;
+		}
 	}
 	return station ? deliver(skb, station, &frame, &origin) : drop(skb, &origin, DROP_UNKNOWN);
 }
@@ -200,8 +227,10 @@ int from_mirror(struct __sk_buff *skb)
 	if (mirror->encapsulation != ENCAPSULATE_NOT) {
 		if (encapsulate(skb, mirror, sequence, to, cut))
 			return TC_ACT_SHOT;
-	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present && bpf_skb_vlan_pop(skb)) {
-		return TC_ACT_SHOT;
+	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present) {
+		/* An inner tag may stay one, but not be the VLAN that the copy is in. */
+		if (bpf_skb_vlan_pop(skb) || (skb->vlan_present && !mirror->vlan))
+			return TC_ACT_SHOT;
 	}
 	if (mirror->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), mirror->vlan))
 		return TC_ACT_SHOT;
@@ -211,4 +240,15 @@ int from_mirror(struct __sk_buff *skb)
 		return bpf_redirect(ifindex, BPF_F_INGRESS);
 	skb->mark = 0;
 	return bpf_redirect(ifindex, 0);
+}
+
+/* Forgets what was learned and is not any more. It is attached nowhere: the control half runs it. The mark says how many milliseconds an
+ * entry lives that nobody uses. */
+SEC("classifier")
+int forget_learned(struct __sk_buff *skb)
+{
+	__u64 now = bpf_ktime_get_ns(), age = (__u64)skb->mark * 1000000, oldest = now > age ? now - age : 0;
+
+	bpf_for_each_map_elem(&learned, forget_one, &oldest, 0);
+	return TC_ACT_OK;
 }

@@ -11,7 +11,7 @@ use vswitch::declare::{
     PortGroup, Security, Shaping, Switch, Teaming,
 };
 use vswitch::discovery::System;
-use vswitch::{Engine, Mac, Options, Vlan, limits};
+use vswitch::{Engine, Mac, Options, Timing, Vlan, limits};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -67,6 +67,7 @@ async fn main() -> Result<(), Error> {
         prefix: namespace.clone(),
         system: System::default(),
         without_tcx: false,
+        timing: Timing::default(),
     };
     let engine = Engine::start(options).await?;
     engine.declare(declaration(ports.parse()?, &policies, uplinks.to_vec())).await?;
@@ -112,7 +113,7 @@ async fn main() -> Result<(), Error> {
 
 fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declaration {
     let security = match policies.has("strict") {
-        true => Security { promiscuous: false, mac_changes: false, forged_transmits: false },
+        true => Security { mac_changes: false, forged_transmits: false, ..Security::default() },
         false => Security::default(),
     };
     let balancing = if policies.has("iphash") { Balancing::IpHash } else { Balancing::Explicit };

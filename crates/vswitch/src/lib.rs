@@ -24,7 +24,7 @@ pub mod snoop;
 pub mod vlan;
 pub mod vmkernel;
 
-pub use engine::{Engine, FlowCounters, Options, State};
+pub use engine::{Engine, FlowCounters, Learned, Options, State, Timing};
 pub use error::{Error, Result};
 pub use mac::Mac;
 pub use vlan::{Vlan, VlanId, VlanRanges};

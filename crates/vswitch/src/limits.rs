@@ -135,6 +135,24 @@ pub const MIRRORS: usize = 128;
 pub const MIRROR_DESTINATIONS: usize = 8;
 /// Least that a mirror keeps of a frame, in bytes (vSphere).
 pub const MIRROR_LENGTH: u32 = 60;
+/// MACs that one port may learn (vSphere).
+pub const LEARNED_BY_PORT: u32 = 4096;
+/// MACs that all ports of a host learn. Equals `MAX_LEARNED` of the layout.
+pub const LEARNED: usize = 262_144;
+/// How long a learned MAC is known that does not send (vSphere).
+pub const LEARNED_AGE: Duration = Duration::from_secs(300);
+/// Learned MACs that are looked at, and told of, when ports change their uplinks.
+pub const LEARNED_LOOK: usize = 65_536;
+pub const LEARNED_NOTICES: usize = 1024;
+/// How long an uplink has to be up until it is used again (vSphere).
+pub const UP_DELAY: Duration = Duration::from_millis(100);
+/// Balancing by load: how long loads are added up before ports are moved, what part of a link is too much (vSphere), in millionths …
+pub const LOAD_WINDOW: Duration = Duration::from_secs(30);
+pub const LOAD_TOO_MUCH: u64 = 750_000;
+/// … the speed of a link that does not say its own, in bits per second …
+pub const LOAD_SPEED: u64 = 10_000_000_000;
+/// … and most ports that move at once.
+pub const LOAD_MOVES: usize = 8;
 /// Captures at one time. Equals `MAX_CAPTURES` of the layout.
 pub const CAPTURES: usize = 8;
 /// Most that a capture takes of a frame, in bytes. Equals `MAX_SNAP` of the layout.

@@ -15,6 +15,8 @@ impl Mac {
     pub const BROADCAST: Self = Self([0xff; 6]);
     /// Key of the list of promiscuous ports; no station has it.
     pub(crate) const ZERO: Self = Self([0; 6]);
+    /// Key of the list of ports that get what nobody is known to have.
+    pub(crate) const NOBODY: Self = Self([0, 0, 0, 0, 0, 1]);
 
     /// Whether it names a group (multicast or broadcast), which no station may have.
     pub fn is_group(self) -> bool {

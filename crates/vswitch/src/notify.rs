@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::Mac;
 use crate::frame::{self, ETHER_IPV4, ETHER_RARP};
-use crate::kernel::layout::{HASH_IP, PORT_UPLINK, Port, TEAM_SLOTS, Team, VLAN_TRUNK};
+use crate::kernel::layout::{
+    HASH_IP, HASH_SOURCE_MAC, Learned, PORT_LEARNS, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Team,
+    VLAN_TRUNK,
+};
+use crate::plan::slot_of_mac;
 
 /// Hardware type *Ethernet*.
 const ETHERNET: u16 = 1;
@@ -26,12 +30,13 @@ pub(crate) fn rarp(mac: Mac, vlan: u16) -> Vec<u8> {
     frame::pad(frame)
 }
 
-/// Where each port's frames go up; for the IP hash there is no one uplink, and physical switches know that (it needs a LAG).
-fn uplink(port: &Port, teams: &BTreeMap<u32, Team>) -> Option<u32> {
+/// Where a port's frames from a MAC go up; for the IP hash there is no one uplink, and physical switches know that (it needs a LAG).
+fn uplink(port: &Port, mac: [u8; 6], teams: &BTreeMap<u32, Team>) -> Option<u32> {
     if port.flags & PORT_UPLINK != 0 || port.hashing == HASH_IP {
         return None;
     }
-    let slot = teams.get(&port.team)?.slot[usize::from(port.slot) % TEAM_SLOTS];
+    let slot = if port.hashing == HASH_SOURCE_MAC { slot_of_mac(Mac(mac)) } else { usize::from(port.slot) };
+    let slot = teams.get(&port.team)?.slot[slot % TEAM_SLOTS];
     (slot.ifindex != 0).then_some(slot.ifindex)
 }
 
@@ -54,9 +59,36 @@ pub(crate) fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> boo
         .collect()
 }
 
+/// Whether a port that learns may have changed its uplink, so that it is worth while to see what it has learned.
+pub(crate) fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
+    now.ports.iter().filter(|(_, port)| port.flags & PORT_LEARNS != 0).any(|(index, port)| {
+        let place = |port: &Port| (port.team, port.slot, port.hashing);
+        before.ports.get(index).is_none_or(|old| place(old) != place(port))
+            || before.teams.get(&port.team) != now.teams.get(&port.team)
+    })
+}
+
+/// The same as [`due`] for what ports have learned.
+pub(crate) fn due_for_learned(
+    before: Scene<'_>,
+    now: Scene<'_>,
+    learned: &[(StationKey, Learned)],
+    wanted: impl Fn(u32) -> bool,
+) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    let way = |scene: Scene<'_>, index: u32, mac| {
+        let port = scene.ports.get(&index)?;
+        Some((port.team, uplink(port, mac, scene.teams)?))
+    };
+    learned.iter().filter_map(move |(key, learned)| {
+        let (team, here) = way(now, learned.ifindex(), key.mac)?;
+        let there = way(before, learned.ifindex(), key.mac).map(|(_, uplink)| uplink);
+        (wanted(team) && there != Some(here)).then(|| (here, rarp(Mac(key.mac), key.vlan)))
+    })
+}
+
 fn place(scene: Scene<'_>, index: &u32) -> Option<([u8; 6], u16, u32)> {
     let port = scene.ports.get(index)?;
-    Some((port.mac, port.vlan, uplink(port, scene.teams)?))
+    Some((port.mac, port.vlan, uplink(port, port.mac, scene.teams)?))
 }
 
 #[cfg(test)]
@@ -97,5 +129,41 @@ mod tests {
         more.insert(8, Port { hashing: HASH_IP, ..port(1, 0) });
         let grown = Scene { ports: &more, teams: &one };
         assert_eq!(due(before, grown, |_| true), [(90, rarp(Mac([2, 0, 0, 0, 0, 0]), 0))]);
+    }
+
+    #[test]
+    fn what_a_port_has_learned_moves_with_it() {
+        let team = |odd: u32| Team {
+            slot: std::array::from_fn(|slot| Uplink {
+                ifindex: if slot % 2 == 0 { 90 } else { odd },
+                number: 0,
+                flags: 0,
+            }),
+        };
+        let port = |hashing, flags| Port { team: 1, slot: 1, hashing, flags, ..Port::default() };
+        let entry = |index: u64, last| {
+            let key = StationKey { network: 1, vlan: 20, mac: [2, 0, 0, 0, 1, last] };
+            (key, Learned { owner: index << 32, seen_ns: 0 })
+        };
+        let (one, two) = ([(1, team(91))].into(), [(1, team(92))].into());
+        let learned: Vec<_> = (0..8).map(|last| entry(5, last)).chain([entry(6, 0)]).collect();
+        let told = |hashing, flags| {
+            let ports = [(5, port(hashing, flags))].into();
+            let (before, now) = (Scene { ports: &ports, teams: &one }, Scene { ports: &ports, teams: &two });
+            assert!(!may_concern_learned(before, before));
+            assert!(due_for_learned(before, before, &learned, |_| true).next().is_none());
+            assert!(due_for_learned(before, now, &learned, |_| false).next().is_none());
+            may_concern_learned(before, now)
+                .then(|| due_for_learned(before, now, &learned, |_| true).collect::<Vec<_>>())
+        };
+        assert_eq!(told(0, 0), None, "it does not learn");
+        let all: Vec<_> = (0..8).map(|last| (92, rarp(Mac([2, 0, 0, 0, 1, last]), 20))).collect();
+        assert_eq!(told(0, PORT_LEARNS), Some(all));
+        let odd = |last: &u8| slot_of_mac(Mac([2, 0, 0, 0, 1, *last])) % 2 == 1;
+        let some: Vec<_> =
+            (0..8).filter(odd).map(|last| (92, rarp(Mac([2, 0, 0, 0, 1, last]), 20))).collect();
+        assert!(!some.is_empty() && some.len() < 8);
+        assert_eq!(told(HASH_SOURCE_MAC, PORT_LEARNS), Some(some), "each by its own hash");
+        assert_eq!(told(HASH_IP, PORT_LEARNS), Some(vec![]));
     }
 }

@@ -43,6 +43,71 @@ async fn traffic_goes_on_over_the_other_uplink_and_comes_back() {
     assert!(lost < 300, "{text}");
 }
 
+/// Every uplink that a port has used, until the time when it uses this one again.
+async fn used_until(
+    engine: &vswitch::Engine,
+    port: &str,
+    uplink: &str,
+    meanwhile: impl Future<Output = ()>,
+) -> Vec<String> {
+    let mut state = engine.state();
+    let mut used: Vec<String> = Vec::new();
+    let mut is_over = false;
+    tokio::pin!(meanwhile);
+    loop {
+        let now = state.borrow_and_update().uplinks.get(port).cloned().unwrap_or("none".into());
+        if used.last() != Some(&now) {
+            used.push(now.clone());
+        }
+        if is_over && now == uplink {
+            return used;
+        }
+        let changed = tokio::time::timeout(Duration::from_secs(30), state.changed());
+        tokio::select! {
+            changed = changed => changed.expect("it comes back").unwrap(),
+            () = &mut meanwhile, if !is_over => is_over = true,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_flaps_is_used_once_it_is_up_for_a_while_or_alone() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let a = net.guest("t1", "10.1.0.1/24");
+    let engine = net.engine().await;
+    let mut switch = switch(&["up0", "up1"], vec![port_group(1, 0)]);
+    switch.policy.teaming.balancing = Balancing::Explicit;
+    let long = Duration::from_secs(4);
+    let declared = vswitch::declare::Declaration { up_delay: long, ..declaration(switch, vec![(a, 1)]) };
+    engine.declare(declared).await.unwrap();
+    uses(&engine, "t1", "up0").await;
+    let wire = net.namespace("wire");
+    let set = |uplink: &str, to: &str| ip(&wire, &format!("link set w-{uplink} {to}"));
+    let flapping = async {
+        for _ in 0..8 {
+            set("up0", "down");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            set("up0", "up");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    assert_eq!(used_until(&engine, "t1", "up0", flapping).await, ["up0", "up1", "up0"]);
+
+    // Alone, it is used at once, and the other one has to wait.
+    set("up1", "down");
+    set("up0", "down");
+    let mut state = engine.state();
+    state.wait_for(|state| !state.uplinks.contains_key("t1")).await.unwrap();
+    let began = Instant::now();
+    set("up1", "up");
+    uses(&engine, "t1", "up1").await;
+    set("up0", "up");
+    let both =
+        state.wait_for(|state| state.links["up0"].running).await.map(|state| state.uplinks["t1"].clone());
+    assert!(both.unwrap() == "up1" || began.elapsed() > long);
+    uses(&engine, "t1", "up0").await;
+}
+
 #[tokio::test]
 async fn two_uplinks_on_one_segment_deliver_a_broadcast_once_and_do_not_loop() {
     let mut net = Network::new(&["up0", "up1"]);

@@ -4,6 +4,7 @@
 mod network;
 
 use network::{Network, declaration, ip, port_group, switch};
+use vswitch::Mac;
 use vswitch::kernel::layout::Drop;
 
 #[tokio::test]
@@ -184,6 +185,87 @@ async fn another_mtu_of_a_switch_reaches_its_ports_at_once() {
         }
         assert_eq!(net.run("t1", large).status.success(), passes, "{mtu}");
     }
+}
+
+/// With these tags, outermost first.
+fn tagged(destination: Mac, source: Mac, tags: &[u16]) -> Vec<u8> {
+    let mut frame = [&destination.0[..], &source.0[..]].concat();
+    for tag in tags {
+        frame.extend([0x81, 0]);
+        frame.extend(tag.to_be_bytes());
+    }
+    frame.extend([0x88, 0xb5]);
+    frame.resize(80, 0);
+    frame
+}
+
+#[tokio::test]
+async fn a_tag_behind_a_tag_never_becomes_a_vlan() {
+    let mut net = Network::new(&["up0"]);
+    let ports: Vec<_> = (1..=5).map(|n| net.guest(&format!("t{n}"), &format!("10.1.0.{n}/24"))).collect();
+    let engine = net.engine().await;
+    let untagged = vswitch::Vlan::Ranges(vec![(0, 0), (30, 30)].try_into().unwrap());
+    let groups = vec![
+        port_group(1, 0),
+        port_group(2, 20),
+        vswitch::declare::PortGroup { vlan: untagged, ..port_group(3, 0) },
+        port_group(4, 4095),
+        port_group(5, 4095),
+    ];
+    let macs: Vec<Mac> = ports.iter().map(|port| port.mac).collect();
+    let connected = ports.into_iter().zip(1..).collect();
+    engine.declare(declaration(switch(&["up0"], groups), connected)).await.unwrap();
+    let names = ["t1", "t2", "t3", "t4", "t5", "up0"];
+    let got = async || {
+        let mut got = [0; 6];
+        for (got, name) in got.iter_mut().zip(names) {
+            *got = engine.counters(name).await.unwrap().unwrap().to_packets;
+        }
+        got
+    };
+    const PRIORITY: u16 = 5 << 13;
+    let outside = Mac([2, 0, 0, 0, 0, 0xee]);
+    // Its name, who sends, to whom, with what tags, and how many each of t1 to t5 and the uplink get.
+    type Case<'a> = (&'a str, usize, Mac, &'a [u16], [u64; 6]);
+    let everyone = Mac::BROADCAST;
+    let cases: [Case<'_>; 15] = [
+        ("no tag", 3, everyone, &[], [1, 0, 0, 1, 1, 1]),
+        ("a priority", 3, everyone, &[PRIORITY], [1, 0, 0, 1, 1, 1]),
+        ("a VLAN that it may not use", 3, everyone, &[20], [0; 6]),
+        ("the same behind a priority", 3, everyone, &[PRIORITY, 20], [0; 6]),
+        ("the same behind no VLAN", 3, macs[1], &[0, 20], [0; 6]),
+        ("the same behind a VLAN that it may use", 3, everyone, &[30, 20], [0, 0, 0, 1, 1, 1]),
+        ("an access port", 2, everyone, &[20], [0; 6]),
+        ("an access port, behind a priority", 2, everyone, &[PRIORITY, 30], [0; 6]),
+        ("an access port without a VLAN", 1, everyone, &[PRIORITY, 20], [0; 6]),
+        ("all VLANs", 4, everyone, &[20], [0, 1, 0, 0, 1, 1]),
+        ("all VLANs, behind a priority", 4, everyone, &[PRIORITY, 20], [0; 6]),
+        ("two tags, to whoever takes tags", 4, everyone, &[20, 30], [0, 0, 0, 0, 1, 1]),
+        ("two tags, to who takes none", 4, macs[1], &[20, 30], [0; 6]),
+        ("two tags, to one who takes tags", 4, macs[4], &[20, 30], [0, 0, 0, 0, 1, 0]),
+        ("from outside, behind a priority", 0, everyone, &[PRIORITY, 20], [0; 6]),
+    ];
+    for (name, from, to, tags, expected) in cases {
+        let before = got().await;
+        match from {
+            0 => net.send("wire", "w-up0", &[tagged(to, outside, tags)]),
+            _ => net.send(&format!("t{from}"), "eth0", &[tagged(to, macs[from - 1], tags)]),
+        }
+        let now = got().await;
+        let got: Vec<u64> = now.iter().zip(before).map(|(now, before)| now - before).collect();
+        assert_eq!(got, expected, "{name}");
+    }
+    let capture = net.spawn(
+        "wire",
+        "timeout 30 tcpdump -nn -e -c 1 -i w-up0 ether proto 0x8100 and ether src 02:00:00:00:00:06",
+    );
+    assert_eq!(macs[3], Mac([2, 0, 0, 0, 0, 6]));
+    let frames = [tagged(everyone, macs[3], &[20, 30])];
+    let captured = wait_while(&net, capture, || {
+        net.send("t4", "eth0", &frames);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    });
+    assert!(captured.contains("vlan 20") && captured.contains("vlan 30"), "both are on the wire: {captured}");
 }
 
 /// What a capture wrote that was started before `meanwhile` made something happen; it ends by itself.

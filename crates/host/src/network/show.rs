@@ -287,6 +287,8 @@ fn whole(policy: &Policy) -> Override {
         promiscuous: Some(security.promiscuous),
         mac_changes: Some(security.mac_changes),
         forged_transmits: Some(security.forged_transmits),
+        // Standard switches do not learn.
+        learning: None,
         balancing: Some(teaming.balancing),
         beacons: Some(teaming.beacons),
         notify_switches: Some(teaming.notify_switches),

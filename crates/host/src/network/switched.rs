@@ -15,7 +15,7 @@ use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::Counters;
 use vswitch::vmkernel::{self, Takeover};
-use vswitch::{Engine, Options, State, link};
+use vswitch::{Engine, Options, State, Timing, link};
 
 use super::dns::{read_resolv_conf, resolv_conf};
 use super::fabric::{Fabric, FabricError, Nic};
@@ -64,7 +64,8 @@ impl Switched {
             description: format!("{PRODUCT} {}", env!("CARGO_PKG_VERSION")),
             platform: std::env::consts::ARCH.into(),
         };
-        let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false };
+        let timing = Timing::default();
+        let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false, timing };
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), resolv_conf, named: RwLock::default() })

@@ -13,15 +13,20 @@ pub use discovery::{Discovery, DiscoveryOperation, DiscoveryProtocol};
 pub use ipfix::Ipfix;
 pub use mirror::{Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia};
 pub use multicast::MulticastFiltering;
-pub use policy::{Balancing, Override, Policy, Security, Shaping, ShapingOverride, Teaming};
+pub use policy::{
+    AtLimit, Balancing, Learning, Override, Policy, Security, Shaping, ShapingOverride, Teaming,
+};
 pub use service::{BadService, Service};
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::UP_DELAY;
 use crate::{Mac, Vlan};
 
 /// All switches and ports of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declaration {
     pub switches: Vec<Switch>,
     /// Ports by interface; those whose port group is not there stay unconnected.
@@ -35,6 +40,27 @@ pub struct Declaration {
     /// Port mirroring.
     #[serde(default)]
     pub mirrors: Vec<MirrorSession>,
+    /// How long the link of an uplink has to be up without a break until the uplink is used again (`Net.TeamPolicyUpDelay`), unless it is
+    /// the only one that works.
+    #[serde(default = "up_delay")]
+    pub up_delay: Duration,
+}
+
+fn up_delay() -> Duration {
+    UP_DELAY
+}
+
+impl Default for Declaration {
+    fn default() -> Self {
+        Self {
+            switches: Vec::new(),
+            ports: Vec::new(),
+            adapters: Vec::new(),
+            stacks: Vec::new(),
+            mirrors: Vec::new(),
+            up_delay: UP_DELAY,
+        }
+    }
 }
 
 /// A switch, standard or distributed.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::LEARNED_BY_PORT;
+
 /// All policies of a switch or, overrides applied, of a port group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,13 +67,58 @@ pub struct Security {
     pub mac_changes: bool,
     /// A guest may send from a MAC that is not its own.
     pub forged_transmits: bool,
+    /// MAC learning, which needs forged transmits.
+    #[serde(default)]
+    pub learning: Learning,
 }
 
 impl Default for Security {
     /// vSphere's defaults of a standard switch.
     fn default() -> Self {
-        Self { promiscuous: false, mac_changes: true, forged_transmits: true }
+        Self { promiscuous: false, mac_changes: true, forged_transmits: true, learning: Learning::default() }
     }
+}
+
+impl Security {
+    /// Whether ports learn.
+    pub fn learns(&self) -> bool {
+        self.learning.enabled && self.forged_transmits
+    }
+
+    /// Whether ports get what nobody is known to have.
+    pub fn is_flooded(&self) -> bool {
+        self.learns() && self.learning.unicast_flooding
+    }
+}
+
+/// MAC learning of a port: what its guest sends from is reached by it (`DVSMacLearningPolicy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Learning {
+    pub enabled: bool,
+    /// Unicast to a MAC that nobody is known to have is delivered here, too (`allowUnicastFlooding`).
+    pub unicast_flooding: bool,
+    /// Most MACs of a port, at most [`crate::limits::LEARNED_BY_PORT`]. Where limits of all ports together are more than a host
+    /// can hold, the largest are lowered.
+    pub limit: u32,
+    /// `limitPolicy`.
+    pub at_limit: AtLimit,
+}
+
+impl Default for Learning {
+    /// Off, and vSphere's defaults for when it is on.
+    fn default() -> Self {
+        Self { enabled: false, unicast_flooding: true, limit: LEARNED_BY_PORT, at_limit: AtLimit::Drop }
+    }
+}
+
+/// What happens to frames from further MACs; written as vSphere's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AtLimit {
+    Drop,
+    /// They pass, and what is for those MACs is for nobody.
+    Allow,
 }
 
 /// How traffic is spread over uplinks, and what happens if one fails.
@@ -112,6 +159,8 @@ pub enum Balancing {
     SourceMac,
     /// Source and destination IP address (`loadbalance_ip`).
     IpHash,
+    /// The originating virtual port at first, then the load of uplinks (`loadbalance_loadbased`).
+    Load,
     /// The first active uplink that works (`failover_explicit`).
     Explicit,
 }
@@ -123,6 +172,8 @@ pub struct Override {
     pub promiscuous: Option<bool>,
     pub mac_changes: Option<bool>,
     pub forged_transmits: Option<bool>,
+    /// As a whole.
+    pub learning: Option<Learning>,
     pub balancing: Option<Balancing>,
     pub beacons: Option<bool>,
     pub notify_switches: Option<bool>,
@@ -147,6 +198,7 @@ impl Policy {
                 promiscuous: by.promiscuous.unwrap_or(security.promiscuous),
                 mac_changes: by.mac_changes.unwrap_or(security.mac_changes),
                 forged_transmits: by.forged_transmits.unwrap_or(security.forged_transmits),
+                learning: by.learning.unwrap_or(security.learning),
             },
             teaming: Teaming {
                 balancing: by.balancing.unwrap_or(teaming.balancing),

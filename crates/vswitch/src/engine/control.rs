@@ -47,6 +47,16 @@ impl Control {
         self.beacons.see(self.began.elapsed(), declared, links);
     }
 
+    /// The time that everything here counts by.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A time of [`Self::now`] on the clock.
+    pub(super) fn on_clock(&self, time: Duration) -> Instant {
+        self.began + time
+    }
+
     /// Speaks as is declared, on the uplinks that have a link.
     pub(super) fn listen(&mut self, declared: &Declaration, links: &Links) {
         self.discovery.see(self.began.elapsed(), declared, links);

@@ -8,7 +8,9 @@ mod control;
 mod discovery;
 mod ears;
 mod flows;
+mod learning;
 mod listening;
+mod load;
 mod mirrors;
 mod own;
 mod queues;
@@ -28,7 +30,7 @@ use crate::capture::{Captures, Filter};
 use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::{Counters, Mirrored};
-use crate::limits::COMMANDS;
+use crate::limits::{COMMANDS, LEARNED_AGE, LOAD_TOO_MUCH, LOAD_WINDOW};
 use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
 
@@ -45,6 +47,33 @@ pub struct Options {
     pub system: System,
     /// Attach programs as filters even if the kernel has tcx, as on kernels before 6.6.
     pub without_tcx: bool,
+    pub timing: Timing,
+}
+
+/// Times and bounds that are vSphere's; tests have others.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// How long a learned MAC is known that does not send.
+    pub learned_age: Duration,
+    /// How long loads are added up before ports that are balanced by it may move.
+    pub load_window: Duration,
+    /// What part of an uplink's speed is too much, in millionths.
+    pub load_too_much: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { learned_age: LEARNED_AGE, load_window: LOAD_WINDOW, load_too_much: LOAD_TOO_MUCH }
+    }
+}
+
+/// What a port has learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learned {
+    /// How many MACs.
+    pub count: u64,
+    /// How many it may learn now.
+    pub limit: u32,
 }
 
 /// What is seen of ports and uplinks. By interface.
@@ -88,6 +117,7 @@ enum Command {
     Capture(Filter, oneshot::Sender<Result<Captures>>),
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
     Mirrored(oneshot::Sender<Result<BTreeMap<u32, Mirrored>>>),
+    Learned(String, oneshot::Sender<Result<Option<Learned>>>),
 }
 
 /// A running engine. Dropping it ends the thread; the data plane goes on.
@@ -167,6 +197,16 @@ impl Engine {
     /// What collectors were told of the flows of a switch, by its name; none if it tells nobody.
     pub fn flow_counters(&self, switch: &str) -> Option<FlowCounters> {
         self.flows.borrow().get(switch).copied()
+    }
+
+    /// How many MACs a port has learned; none if it does not learn.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub async fn learned(&self, interface: &str) -> Result<Option<Learned>> {
+        let (answer, result) = oneshot::channel();
+        self.ask(Command::Learned(interface.into(), answer)).await?;
+        result.await.map_err(|_| Error::Ended)?
     }
 
     /// What is seen, now and at every change.

@@ -79,7 +79,7 @@ impl Switching {
         let former = match program {
             Program::FromQueue => Pair::former_queue(),
             Program::FromMirror => Pair::former_mirror(),
-            Program::FromPort | Program::FromUplink => return,
+            Program::FromPort | Program::FromUplink | Program::ForgetLearned => return,
         };
         if former.far == name
             && let Err(error) = self.netlink.remove_pair(&former, index).await

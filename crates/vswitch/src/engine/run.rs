@@ -7,26 +7,30 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::captures::filled;
 use super::control::{Control, Wake};
 use super::flows::{Wanted, Watching};
+use super::learning;
 use super::listening::Listening;
+use super::load::Sample;
 use super::own::Pairs;
 use super::queues::Queueing;
 use super::routed::Routed;
-use super::{Command, FlowCounters, Options, State};
+use super::{Command, FlowCounters, Options, State, Timing};
 use crate::capture::Capturing;
 use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{BEAT, PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{BEAT, LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Extra, Links, Numbers, Seats, Step, difference};
+use crate::plan::{
+    self, Actual, Extra, Fitness, Links, Numbers, Placements, Seats, Steady, Step, difference,
+};
 use crate::vmkernel::{self, Adapters, Routing};
 use crate::{Error, Result};
 
@@ -64,6 +68,13 @@ pub(super) fn thread(
     }
 }
 
+/// When all interfaces were listed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Just,
+    Before,
+}
+
 /// Everything that the thread knows.
 pub(super) struct Switching {
     pub(super) kernel: Kernel,
@@ -74,7 +85,14 @@ pub(super) struct Switching {
     is_declared: bool,
     pub(super) links: Links,
     pub(super) numbers: Numbers,
-    seats: Seats,
+    pub(super) seats: Seats,
+    steady: Steady,
+    /// When an uplink will have been up for long enough.
+    steady_at: Option<Instant>,
+    /// Where loads have brought ports to.
+    pub(super) placements: Placements,
+    /// What had passed when the window began.
+    pub(super) sample: Option<Sample>,
     pub(super) actual: Actual,
     /// Interfaces with our program and the MTU that they were given, by ifindex.
     pub(super) attached: BTreeMap<u32, (String, Program, u32)>,
@@ -92,6 +110,7 @@ pub(super) struct Switching {
     pub(super) capturing: Capturing,
     pub(super) listening: Listening,
     watching: Watching,
+    pub(super) timing: Timing,
 }
 
 impl Switching {
@@ -118,7 +137,9 @@ impl Switching {
         // Ports keep the numbers under which they were counted.
         let alive: BTreeSet<u32> = links.values().map(|link| link.index).collect();
         let known = actual.ports.iter().filter(|(index, _)| alive.contains(index));
-        let numbers = known.map(|(index, port)| (*index, port.number)).collect();
+        let numbers = known.clone().map(|(index, port)| (*index, port.number)).collect();
+        // And their uplinks.
+        let placements = known.map(|(index, port)| (*index, port.slot)).collect();
         let switching = Self {
             kernel,
             netlink,
@@ -128,6 +149,10 @@ impl Switching {
             links,
             numbers,
             seats: Seats::new(),
+            steady: Steady::default(),
+            steady_at: None,
+            placements,
+            sample: None,
             actual,
             attached: BTreeMap::new(),
             own: Pairs::of(&options.prefix),
@@ -142,6 +167,7 @@ impl Switching {
             capturing: Capturing::default(),
             listening,
             watching,
+            timing: options.timing.clone(),
         };
         Ok((switching, events))
     }
@@ -151,6 +177,10 @@ impl Switching {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut forget = interval(learning::pause(&self.timing));
+        forget.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut balance = interval(self.timing.load_window);
+        balance.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let leases = self.adapters.changed();
         loop {
             tokio::select! {
@@ -159,6 +189,7 @@ impl Switching {
                     Some(event) => self.seen(event).await,
                     None => break tracing::error!("netlink has ended; the virtual switch no longer sees links"),
                 },
+                () = at(self.steady_at) => self.apply_seen().await,
                 command = inbox.recv() => match command {
                     Some(command) => self.carry_out(command).await,
                     None => break,
@@ -170,6 +201,8 @@ impl Switching {
                 }
                 () = self.routed.due() => self.follow_routes().await,
                 _ = beat.tick(), if self.listening.is_active() => self.listen_on(),
+                _ = forget.tick() => self.forget_learned(),
+                _ = balance.tick() => self.balance().await,
                 wake = self.control.next() => self.speak(wake).await,
                 () = self.listening.due() => self.apply_seen().await,
                 () = filled(self.listening.ring(), self.listening.is_active()) => self.hear(),
@@ -199,7 +232,7 @@ impl Switching {
                         self.declared = vmkernel::with_ports(*declared);
                         self.declared.mirrors = self.routed.sessions();
                         self.is_declared = true;
-                        self.reconcile_all().await
+                        self.reconcile_all(Seen::Before).await
                     }
                     Err(error) => Err(error),
                 };
@@ -214,6 +247,9 @@ impl Switching {
             Command::Mirrored(answer) => {
                 let _ = answer.send(self.mirrored());
             }
+            Command::Learned(interface, answer) => {
+                let _ = answer.send(self.learned(&interface));
+            }
         }
     }
 
@@ -225,6 +261,10 @@ impl Switching {
     async fn seen(&mut self, event: Event) {
         let name = match &event {
             Event::Is(name, _) | Event::Gone(name) => name.clone(),
+            Event::Lost => {
+                tracing::warn!("netlink has lost events; looking at all interfaces");
+                return self.look().await;
+            }
         };
         let changed = match event {
             Event::Is(name, link) => {
@@ -236,6 +276,7 @@ impl Switching {
                 self.links.insert(name, link) != Some(link)
             }
             Event::Gone(name) => self.links.remove(&name).is_some(),
+            Event::Lost => false,
         };
         if changed && vmkernel::is_end(&name) {
             self.look_at_adapters().await;
@@ -247,22 +288,32 @@ impl Switching {
     /// Looks at all interfaces.
     async fn look(&mut self) {
         match self.netlink.all().await {
-            Ok(links) if links != self.links => {
+            Ok(links) => {
+                let is_new = links != self.links;
                 self.links = links;
-                self.apply_seen().await;
+                if is_new {
+                    // Before adapters, which take longer.
+                    self.apply_seen().await;
+                }
+                self.look_at_adapters_among(Seen::Just).await;
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot look at the network interfaces"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look at the network interfaces");
+                self.look_at_adapters().await;
+            }
         }
-        self.look_at_adapters().await;
     }
 
     /// Looks at adapters, which may have been changed by hand.
     async fn look_at_adapters(&mut self) {
+        self.look_at_adapters_among(Seen::Before).await;
+    }
+
+    async fn look_at_adapters_among(&mut self, links: Seen) {
         if !self.is_declared {
             return;
         }
-        let trouble = self.reconcile_all().await.err().map(|error| error.to_string());
+        let trouble = self.reconcile_all(links).await.err().map(|error| error.to_string());
         if trouble != self.trouble
             && let Some(error) = &trouble
         {
@@ -273,9 +324,12 @@ impl Switching {
 
     /// Brings adapters, then the kernel to what is declared: an adapter's port is there when ports are planned, and has its
     /// addresses when it is connected. Uplinks lose theirs only then.
-    async fn reconcile_all(&mut self) -> Result<()> {
-        self.adapters.connect().await;
-        let seen = self.netlink.all().await.map(|links| self.links = links);
+    async fn reconcile_all(&mut self, links: Seen) -> Result<()> {
+        let has_changed = self.adapters.connect().await;
+        let seen = match links {
+            Seen::Just if !has_changed => Ok(()),
+            _ => self.netlink.all().await.map(|links| self.links = links),
+        };
         let switched = self.reconcile().await;
         let uplinks = self.attached.values().filter(|(_, program, _)| *program == Program::FromUplink);
         let uplinks: Vec<String> = uplinks.map(|(name, _, _)| name.clone()).collect();
@@ -303,13 +357,18 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
+        let learners = self.actual.extras.learners.clone();
         self.control.see(&self.declared, &self.links);
-        let works = |teaming: &Teaming, name: &str| {
+        let now = self.control.now();
+        self.steady.see(now, &self.declared, &self.links);
+        let fitness = |teaming: &Teaming, name: &str| {
             let is_cut_off = teaming.beacons && self.control.isolated().contains(name);
-            !is_cut_off && self.links.get(name).is_some_and(|link| link.running)
+            if is_cut_off { Fitness::Broken } else { self.steady.fitness(now, name) }
         };
-        let (mut teams, seats) = plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, works);
+        let (mut teams, seats) =
+            plan::teams(&self.declared, &self.links, &self.numbers, &self.seats, fitness);
         self.seats = seats;
+        self.steady_at = self.steady.next(now).map(|time| self.control.on_clock(time));
         let looks = self.looks();
         plan::look_at_teams(&mut teams, &looks);
         for (number, team) in &teams {
@@ -321,7 +380,8 @@ impl Switching {
         let queues = plan::queues(&self.declared, &self.links, &self.numbers);
         note(self.prepare_queues(&queues).await);
         note(self.prepare_mirror().await);
-        let mut tables = plan::tables(&self.declared, &self.links, &self.numbers, self.own_indexes());
+        let mut tables =
+            plan::tables(&self.declared, &self.links, &self.numbers, self.own_indexes(), &self.placements);
         tables.teams = teams;
         self.listening.filter(&mut tables, &self.links);
         self.watch_flows();
@@ -332,6 +392,10 @@ impl Switching {
         }
         let holds = applied.is_ok();
         note(applied);
+        // What was learned belongs to who learned it, where it was then.
+        if learners != self.actual.extras.learners {
+            self.forget_learned_now();
+        }
         note(self.attach().await);
         self.listening.know(&self.actual.ports, holds);
         note(self.tidy_queues(&queues).await);
@@ -357,6 +421,7 @@ impl Switching {
     fn number_ports(&mut self) -> Result<()> {
         let wanted: BTreeSet<u32> = self.wanted().map(|(_, index, _)| index).collect();
         self.numbers.retain(|index, _| wanted.contains(index));
+        self.placements.retain(|index, _| wanted.contains(index));
         let used: BTreeSet<u32> = self.numbers.values().copied().collect();
         let most = u32::try_from(PORTS).expect("is small");
         let mut free = (0..most).filter(|number| !used.contains(number));
@@ -471,7 +536,14 @@ impl Switching {
             let found = self.declared.port_group(group);
             found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
         };
-        for (uplink, frame) in notify::due(before, now, wanted) {
+        let learned =
+            if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
+        let learned = learned.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
+            vec![]
+        });
+        let of_learned = notify::due_for_learned(before, now, &learned, wanted).take(LEARNED_NOTICES);
+        for (uplink, frame) in notify::due(before, now, wanted).into_iter().chain(of_learned) {
             if let Err(error) = self.packets.send(uplink, &frame) {
                 tracing::warn!(uplink, %error, "cannot notify the physical switch");
             }
@@ -511,11 +583,26 @@ impl Switching {
     }
 }
 
+/// Returns at a time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn check_limits(declared: &Declaration) -> Result<()> {
     let groups: usize = declared.switches.iter().map(|switch| switch.port_groups.len()).sum();
     let uplinks = declared.switches.iter().map(|switch| switch.uplinks.len());
     let all = uplinks.clone().sum::<usize>() + declared.ports.len();
+    let policies = declared.switches.iter().flat_map(|switch| {
+        let of_groups = switch.port_groups.iter().map(|group| switch.policy_of(group));
+        of_groups.chain([switch.policy.clone()])
+    });
+    let learned = policies.map(|policy| policy.security.learning.limit).max().unwrap_or(0);
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     for (what, asked, most) in [
+        ("MAC addresses that a port learns", number(learned), number(LEARNED_BY_PORT)),
         ("port groups of a host", groups, PORT_GROUPS),
         ("uplinks of a switch", uplinks.max().unwrap_or(0), UPLINKS),
         ("ports of a host", all, PORTS),

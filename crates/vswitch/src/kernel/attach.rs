@@ -24,10 +24,13 @@ pub enum Program {
     FromQueue,
     /// Where copies of mirrors come out.
     FromMirror,
+    /// Is attached nowhere, but run.
+    ForgetLearned,
 }
 
 impl Program {
-    pub(super) const ALL: [Self; 4] = [Self::FromPort, Self::FromUplink, Self::FromQueue, Self::FromMirror];
+    pub(super) const ALL: [Self; 5] =
+        [Self::FromPort, Self::FromUplink, Self::FromQueue, Self::FromMirror, Self::ForgetLearned];
 
     /// Its name in the object, and in the names of pins.
     fn name(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Program {
             Self::FromUplink => "from_uplink",
             Self::FromQueue => "from_queue",
             Self::FromMirror => "from_mirror",
+            Self::ForgetLearned => "forget_learned",
         }
     }
 }

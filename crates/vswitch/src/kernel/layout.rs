@@ -36,6 +36,10 @@ pub const PORT_RANGES: u32 = 1 << 9;
 pub const PORT_LISTENED: u32 = 1 << 10;
 /// Its flows are watched.
 pub const PORT_WATCHED: u32 = 1 << 11;
+/// It learns MACs.
+pub const PORT_LEARNS: u32 = 1 << 12;
+/// A port of its switch learns MACs.
+pub const PORT_LEARNED: u32 = 1 << 13;
 /// Words of a set of VLANs.
 pub const VLAN_WORDS: usize = 64;
 
@@ -174,6 +178,8 @@ pub enum Drop {
     NoUplink,
     Deaf,
     Send,
+    /// From a MAC that the port may not learn, because of its limit.
+    Unlearned,
 }
 
 impl Drop {
@@ -182,7 +188,7 @@ impl Drop {
         Self::ALL.into_iter().find(|reason| *reason as u32 == number)
     }
 
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoPort,
         Self::Blocked,
         Self::Forged,
@@ -197,6 +203,7 @@ impl Drop {
         Self::NoUplink,
         Self::Deaf,
         Self::Send,
+        Self::Unlearned,
     ];
 }
 
@@ -386,6 +393,38 @@ impl Captured {
     }
 }
 
+/// At its limit, frames from MACs that a learner does not know are dropped.
+pub const LEARNER_DROPS: u32 = 1 << 0;
+
+/// Value of `learners`, by the number of a port that learns.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Learner {
+    /// Where what is for its MACs goes.
+    pub target: Target,
+    pub network: u32,
+    /// Most that it may learn.
+    pub limit: u32,
+    pub flags: u32,
+}
+
+/// Value of `learned`, whose key is a [`StationKey`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Learned {
+    /// The interface in the upper half, the number of the port in the lower; 0 while it is being removed.
+    pub owner: u64,
+    /// On the monotonic clock.
+    pub seen_ns: u64,
+}
+
+impl Learned {
+    /// The interface of the port that has this MAC.
+    pub fn ifindex(&self) -> u32 {
+        u32::try_from(self.owner >> 32).expect("has 32 bits")
+    }
+}
+
 /// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -429,6 +468,10 @@ unsafe impl aya::Pod for Mirror {}
 unsafe impl aya::Pod for Mirrored {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Trunk {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Learner {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Learned {}
 // SAFETY: as above.
 unsafe impl aya::Pod for PointKey {}
 // SAFETY: as above.
@@ -480,6 +523,8 @@ mod tests {
         fields!(c, PointKey, "struct point_key": number, point);
         fields!(c, Capture, "struct capture": captures, snap);
         fields!(c, Captured, "struct captured": time_ns, captures, number, point, reason, length, taken, tag, reserved);
+        fields!(c, Learner, "struct learner": target, network, limit, flags);
+        fields!(c, Learned, "struct learned": owner, seen_ns);
         fields!(c, Storm, "struct storm": window_ns, frames);
         fields!(c, Heard, "struct heard": time_ns, number, taken, vlan, reserved, reserved2);
         fields!(c, Listening, "struct listening": lost, ignored);
@@ -513,6 +558,11 @@ mod tests {
             ("LISTEN_LIMIT", crate::limits::SNOOP_GROUPS_PER_PORT),
             ("FLOW_ENDS", FLOW_ENDS as usize),
             ("WATCH_INTERNAL", WATCH_INTERNAL as usize),
+            ("PORT_LEARNS", PORT_LEARNS as usize),
+            ("PORT_LEARNED", PORT_LEARNED as usize),
+            ("LEARNER_DROPS", LEARNER_DROPS as usize),
+            ("MAX_LEARNED", crate::limits::LEARNED),
+            ("DROP_UNLEARNED", Drop::Unlearned as usize),
             ("VLAN_WORDS", VLAN_WORDS),
             ("POINT_FROM", POINT_FROM as usize),
             ("POINT_TO", POINT_TO as usize),

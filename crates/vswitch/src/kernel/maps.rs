@@ -14,16 +14,16 @@ use super::{Kernel, in_words};
 use crate::plan::{Actual, Extras, Step, Store};
 use crate::{Error, Result};
 
-fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
+pub(super) fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| Error::Map { map, reason: in_words(&error) }
 }
 
 impl Kernel {
-    fn map(&self, name: &'static str) -> Result<&Map> {
+    pub(super) fn map(&self, name: &'static str) -> Result<&Map> {
         self.ebpf.map(name).ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })
     }
 
-    fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<HashMap<&MapData, K, V>> {
+    pub(super) fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<HashMap<&MapData, K, V>> {
         self.map(name)?.try_into().map_err(failed(name))
     }
 
@@ -34,7 +34,7 @@ impl Kernel {
             .map_err(failed(name))
     }
 
-    fn put<K: Pod, V: Pod>(&mut self, name: &'static str, key: K, value: V) -> Result<()> {
+    pub(super) fn put<K: Pod, V: Pod>(&mut self, name: &'static str, key: K, value: V) -> Result<()> {
         self.hash_mut(name)?.insert(key, value, 0).map_err(failed(name))
     }
 
@@ -48,7 +48,7 @@ impl Kernel {
         }
     }
 
-    fn array_mut<V: Pod>(&mut self, name: &'static str) -> Result<Array<&mut MapData, V>> {
+    pub(super) fn array_mut<V: Pod>(&mut self, name: &'static str) -> Result<Array<&mut MapData, V>> {
         let map = self.ebpf.map_mut(name);
         map.ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })?
             .try_into()

@@ -3,6 +3,7 @@
 mod attach;
 mod flows;
 pub mod layout;
+mod learned;
 mod maps;
 mod pins;
 mod ring;

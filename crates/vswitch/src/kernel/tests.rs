@@ -11,6 +11,8 @@ use super::layout::*;
 use super::*;
 use crate::plan::{self, Extra, Step};
 
+mod learning;
+
 pub(super) const LOOPBACK: u32 = 1;
 pub(super) const REDIRECT: u32 = 7;
 pub(super) const SHOT: u32 = 2;
@@ -133,6 +135,9 @@ fn what_a_port_sends_meets_its_rules() {
         ("from a blocked port", PORT_BLOCKED, 10, frame(OTHER, OWN, IPV4), Err(Drop::Blocked)),
         ("with a tag", 0, 10, tagged, Err(Drop::Tagged)),
         ("with a service tag", 0, 10, service_tagged, Err(Drop::Tagged)),
+        // The kernel runs it without tags in their metadata: it is as if one with a priority only had been before this.
+        ("a priority, then a tag", 0, VLAN_TRUNK, frame(OUTSIDE, OWN, 0x8100), Err(Drop::Tagged)),
+        ("a priority, then a service tag", 0, VLAN_TRUNK, frame(OUTSIDE, OWN, 0x88a8), Err(Drop::Tagged)),
         ("spanning tree", 0, 10, frame([1, 0x80, 0xc2, 0, 0, 0], OWN, 0x0026), Err(Drop::Control)),
         ("LLDP", 0, 10, frame([1, 0x80, 0xc2, 0, 0, 0x0e], OWN, 0x88cc), Err(Drop::Control)),
         ("CDP", 0, 10, frame([1, 0, 0x0c, 0xcc, 0xcc, 0xcc], OWN, 0x2000), Err(Drop::Control)),
@@ -178,6 +183,7 @@ fn what_an_uplink_brings_is_for_local_ports_only() {
             Some(Drop::Control),
         ),
         ("a beacon, for the control half", beacon, OK, None),
+        ("a priority, then a tag", frame(OTHER, OUTSIDE, 0x8100), SHOT, Some(Drop::Tagged)),
     ];
     for (name, frame, verdict, reason) in cases {
         let mut bench = Bench::with_port(PORT_UPLINK, VLAN_TRUNK);

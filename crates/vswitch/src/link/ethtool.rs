@@ -1,4 +1,4 @@
-//! What ethtool says of an interface: what it may leave to whoever gets its frames, and the MAC that it was made with.
+//! What ethtool(8) asks and sets: what an interface may leave to whoever gets its frames, the MAC that it was made with, its speed.
 //!
 //! Unsafe for one ioctl (`SIOCETHTOOL`), which no safe interface covers.
 #![allow(unsafe_code)]
@@ -17,9 +17,16 @@ const OFFLOADS: [u32; 4] = [0x1f, 0x24, 0x17, 0x19];
 const PERMANENT: u32 = 0x20;
 /// `MAX_ADDR_LEN`.
 const MAX_ADDRESS: usize = 32;
+/// `ETHTOOL_GSET` (linux/ethtool.h).
+const GET: u32 = 1;
+/// `SPEED_UNKNOWN`.
+const UNKNOWN: u32 = u32::MAX;
 
-/// What the kernel reads and writes in place: a command, and what belongs to it.
-trait Data {}
+/// A structure that the ioctl takes.
+///
+/// # Safety
+/// It is `repr(C)`, made of integers without holes, begins with a command, and is as large as the kernel takes it to be by that.
+unsafe trait Request {}
 
 /// `struct ethtool_value`.
 #[repr(C)]
@@ -28,7 +35,25 @@ struct Value {
     data: u32,
 }
 
-impl Data for Value {}
+// SAFETY: so it is, for the commands that set a value.
+unsafe impl Request for Value {}
+
+/// `struct ethtool_cmd`.
+#[repr(C)]
+#[derive(Default)]
+struct Settings {
+    command: u32,
+    modes: [u32; 2],
+    speed: u16,
+    port: [u8; 6],
+    most: [u32; 2],
+    speed_high: u16,
+    crossed: [u8; 2],
+    more: [u32; 3],
+}
+
+// SAFETY: so it is, for `ETHTOOL_GSET`.
+unsafe impl Request for Settings {}
 
 /// `struct ethtool_perm_addr`, with room for every address.
 #[repr(C)]
@@ -38,9 +63,10 @@ struct Permanent {
     address: [u8; MAX_ADDRESS],
 }
 
-impl Data for Permanent {}
+// SAFETY: so it is, for `ETHTOOL_GPERMADDR`: no more than `size` bytes of an address are written.
+unsafe impl Request for Permanent {}
 
-fn ask(interface: &str, data: &mut impl Data) -> io::Result<()> {
+fn ask<R: Request>(interface: &str, asked: &mut R) -> io::Result<()> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     // SAFETY: all zeroes is an `ifreq`.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
@@ -50,13 +76,12 @@ fn ask(interface: &str, data: &mut impl Data) -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_data = (&raw mut *data).cast();
-    // SAFETY: the request and what it points to outlive the call. Both kinds of data have the layout that their command has in
-    // linux/ethtool.h, and room for all that the kernel writes: it writes no more than `size` bytes of an address.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) } {
-        0.. => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    request.ifr_ifru.ifru_data = (&raw mut *asked).cast();
+    // SAFETY: the request and what it points to outlive the call, which reads and writes what a `Request` says that it does.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) } < 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(())
 }
 
 /// Lets an interface leave nothing to others: what it sends is cut into segments and has its checksums.
@@ -76,10 +101,24 @@ pub fn permanent_mac(interface: &str) -> Option<Mac> {
     (data.size == 6 && mac != Mac([0; 6])).then_some(mac)
 }
 
+/// The speed of a link in bits per second; none if it is down or does not say.
+pub fn speed(interface: &str) -> Option<u64> {
+    let mut settings = Settings { command: GET, ..Settings::default() };
+    ask(interface, &mut settings).ok()?;
+    let megabits = u32::from(settings.speed_high) << 16 | u32::from(settings.speed);
+    (megabits != 0 && megabits != UNKNOWN).then(|| u64::from(megabits) * 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn settings_are_as_long_as_the_kernel_takes_them_to_be() {
+        assert_eq!(mem::size_of::<Settings>(), 44);
+        assert_eq!(mem::offset_of!(Settings, speed_high), 28);
+        assert_eq!(speed("lo"), None, "it has none");
+    }
     #[test]
     fn what_was_not_made_with_a_mac_has_none() {
         assert_eq!(permanent_mac("lo"), None);

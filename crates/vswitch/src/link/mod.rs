@@ -6,7 +6,7 @@ mod pair;
 mod queue;
 mod quiet;
 
-pub use ethtool::permanent_mac;
+pub use ethtool::{permanent_mac, speed};
 pub use pair::{Pair, leave_nothing};
 pub use quiet::{is_silent, restore, silence};
 
@@ -38,9 +38,11 @@ pub enum Event {
     Is(String, Link),
     /// It is gone.
     Gone(String),
+    /// There were more than the socket holds: anything may have happened.
+    Lost,
 }
 
-/// Changes of interfaces as they happen. Some may be lost under load: look at everything now and then.
+/// Changes of interfaces as they happen.
 pub struct Events {
     messages: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
 }
@@ -129,6 +131,7 @@ impl Events {
                         return Some(Event::Gone(name));
                     }
                 }
+                NetlinkPayload::Overrun(_) => return Some(Event::Lost),
                 _ => {}
             }
         }
@@ -143,4 +146,29 @@ fn read(message: &LinkMessage) -> Option<(String, Link)> {
     })?;
     let running = message.header.flags.contains(LinkFlags::Up | LinkFlags::Running);
     Some((name, Link { index: message.header.index, running }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtnetlink::packet_core::NetlinkHeader;
+
+    #[tokio::test]
+    async fn who_loses_events_is_told() {
+        let message = |payload| NetlinkMessage::new(NetlinkHeader::default(), payload);
+        let mut link = LinkMessage::default();
+        link.attributes.push(LinkAttribute::IfName("up0".into()));
+        let messages = [
+            NetlinkPayload::Noop,
+            NetlinkPayload::Overrun(vec![]),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)),
+        ];
+        let messages = futures_util::stream::iter(messages.map(message)).boxed();
+        let seen: Vec<Event> = futures_util::stream::unfold(Events { messages }, async |mut events| {
+            events.next().await.map(|event| (event, events))
+        })
+        .collect()
+        .await;
+        assert_eq!(seen, [Event::Lost, Event::Gone("up0".into())]);
+    }
 }

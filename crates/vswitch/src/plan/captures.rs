@@ -33,7 +33,8 @@ pub fn look_at_ports(tables: &mut Tables, numbers: &Numbers, looks: &Looks) {
     }
     let members =
         tables.groups.values_mut().flat_map(|group| group.untagged.iter_mut().chain(&mut group.tagged));
-    for target in tables.stations.values_mut().chain(members) {
+    let learners = tables.extras.learners.values_mut().map(|learner| &mut learner.target);
+    for target in tables.stations.values_mut().chain(members).chain(learners) {
         target.flags |= flag(looks, target.number);
     }
     tables.extras.captures = looks.clone();
@@ -42,7 +43,9 @@ pub fn look_at_ports(tables: &mut Tables, numbers: &Numbers, looks: &Looks) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::layout::{POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink};
+    use crate::kernel::layout::{
+        Learner, POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink,
+    };
     use crate::plan::Members;
 
     #[test]
@@ -60,6 +63,7 @@ mod tests {
         }
         let members = Members { untagged: vec![target(1), target(2)], tagged: vec![target(3)] };
         tables.groups.insert(key(0), members);
+        tables.extras.learners.insert(1, Learner { target: target(1), ..Learner::default() });
         let numbers = (1..=3).map(|number| (number + 10, number)).collect();
         let before = tables.clone();
         look_at_ports(&mut tables, &numbers, &Looks::new());
@@ -71,6 +75,7 @@ mod tests {
         assert_eq!(tables.stations.values().map(|target| target.flags).collect::<Vec<_>>(), [c, 0, c]);
         let group = &tables.groups[&key(0)];
         assert_eq!((group.untagged[0].flags, group.untagged[1].flags, group.tagged[0].flags), (c, 0, c));
+        assert_eq!(tables.extras.learners[&1].target.flags, c);
         let uplink = |slot: usize| Uplink { ifindex: 90, number: if slot == 5 { 3 } else { 2 }, flags: 0 };
         let mut teams = [(1, Team { slot: std::array::from_fn(uplink) })].into();
         look_at_teams(&mut teams, &looks);

@@ -7,7 +7,9 @@ use aya::Pod;
 
 use super::difference::{changed, gone};
 use crate::Result;
-use crate::kernel::layout::{Capture, Copies, Mirror, PointKey, Shaper, SourceKey, Trunk, Watch, WayKey};
+use crate::kernel::layout::{
+    Capture, Copies, Learner, Mirror, PointKey, Shaper, SourceKey, Trunk, Watch, WayKey,
+};
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -97,6 +99,8 @@ tables! {
     Trunk trunks: u32 => Trunk;
     /// How flows are watched, by number.
     Watch watches: u32 => Watch;
+    /// Ports that learn MACs, by number.
+    Learner learners: u32 => Learner;
     /// What is looked at.
     Capture captures: PointKey => Capture;
 }

@@ -68,7 +68,8 @@ fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
         .map(|(name, index)| (name, Link { index, running: index != 90 }))
         .collect();
     let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
-    tables(&declared, &links, &numbers, Own { queue: None, mirror: Some(80) })
+    let own = Own { queue: None, mirror: Some(80) };
+    tables(&declared, &links, &numbers, own, &crate::plan::Placements::new())
 }
 
 fn copies(mirrors: &[u32]) -> Copies {

@@ -4,9 +4,12 @@ mod captures;
 mod difference;
 mod extras;
 mod failover;
+mod learning;
+pub mod load;
 mod mirrors;
 mod multicast;
 mod shaping;
+mod steady;
 mod tables;
 mod teams;
 
@@ -17,10 +20,10 @@ pub use failover::Serving;
 pub use mirrors::check_mirrors;
 pub use multicast::filter_multicast;
 pub use shaping::{Queue, Queues, place};
-#[cfg(test)]
+pub use steady::Steady;
 pub(crate) use tables::slot_of_mac;
 pub use tables::{queues, tables};
-pub use teams::{Seats, teams};
+pub use teams::{Fitness, Seats, teams};
 
 use std::collections::BTreeMap;
 
@@ -64,6 +67,9 @@ pub struct Link {
     /// Up, with a carrier.
     pub running: bool,
 }
+
+/// Slots of ports that are balanced by load and have been moved, by ifindex.
+pub type Placements = BTreeMap<u32, u8>;
 
 /// Places of ports in the maps of counters, by ifindex. A port keeps its place as long as its interface lives.
 pub type Numbers = BTreeMap<u32, u32>;

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::learning;
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
-use super::{Links, Members, Numbers, Own, Tables};
-use crate::declare::{self, Balancing, Declaration, MulticastFiltering, Policy, PortGroup, Shaping, Switch};
-use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, PORT_BLOCKED, PORT_DEAF, PORT_FORGED, PORT_LISTENED, PORT_MIRRORED,
-    PORT_RANGES, PORT_SHAPED, PORT_SNOOPED, PORT_TEAMED, PORT_UPLINK, PORT_WATCHED, Port, StationKey,
-    TEAM_SLOTS, Target, Trunk, VLAN_ANY, VLAN_TRUNK, WATCH_INTERNAL, WAY_FROM, WAY_TO, Watch, WayKey,
+use super::{Links, Members, Numbers, Own, Placements, Tables};
+use crate::declare::{
+    self, AtLimit, Balancing, Declaration, MulticastFiltering, Policy, PortGroup, Shaping, Switch,
 };
-use crate::limits::STORM_FRAMES;
+use crate::kernel::layout::{
+    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, LEARNER_DROPS, Learner, PORT_BLOCKED, PORT_DEAF, PORT_FORGED,
+    PORT_LEARNED, PORT_LEARNS, PORT_LISTENED, PORT_MIRRORED, PORT_RANGES, PORT_SHAPED, PORT_SNOOPED,
+    PORT_TEAMED, PORT_UPLINK, PORT_WATCHED, Port, StationKey, TEAM_SLOTS, Target, Trunk, VLAN_ANY,
+    VLAN_TRUNK, WATCH_INTERNAL, WAY_FROM, WAY_TO, Watch, WayKey,
+};
+use crate::limits::{LEARNED, STORM_FRAMES};
 use crate::{Mac, Vlan, VlanRanges};
 
 /// A port whose interface is there, with what decides about it.
@@ -22,6 +26,8 @@ pub(super) struct Connected<'a> {
     pub switch: &'a Switch,
     pub group: &'a PortGroup,
     policy: Policy,
+    /// The slot that its load has brought it to.
+    placed: Option<u8>,
     /// More flags of its entry and of its target, from what is declared of it elsewhere.
     more: (u32, u32),
 }
@@ -32,7 +38,7 @@ fn connected<'a>(declared: &'a Declaration, links: &Links, numbers: &Numbers) ->
         let (index, number) = place(&port.interface, links, numbers)?;
         let (switch, group) = declared.port_group(port.port_group)?;
         let policy = switch.policy_of(group);
-        Some(Connected { index, number, declared: port, switch, group, policy, more: (0, 0) })
+        Some(Connected { index, number, declared: port, switch, group, policy, placed: None, more: (0, 0) })
     };
     declared.ports.iter().filter_map(connect).collect()
 }
@@ -52,8 +58,17 @@ pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queue
 }
 
 /// Everything but the teams. `numbers` has a place for each interface that is declared and there.
-pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own) -> Tables {
+pub fn tables(
+    declared: &Declaration,
+    links: &Links,
+    numbers: &Numbers,
+    own: Own,
+    placements: &Placements,
+) -> Tables {
     let mut ports = connected(declared, links, numbers);
+    for port in &mut ports {
+        port.placed = placements.get(&port.index).copied();
+    }
     let mirroring = mirroring(declared, &ports, links, numbers, own);
     for port in &mut ports {
         let mute = flag(mirroring.mute.contains(&port.index), PORT_BLOCKED);
@@ -70,10 +85,13 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own
             vlan == VLAN_ANY && snooped.range((network, 0)..=(network, u16::MAX)).next().is_some()
         }
     };
+    tables.extras.learners = learners(&ports);
+    let networks: BTreeSet<u32> = tables.extras.learners.values().map(|learner| learner.network).collect();
+    let learned = |network: u32| flag(networks.contains(&network), PORT_LEARNED);
     for port in &ports {
         let (network, vlan) = port.place();
         let snooped = if is_snooped(network, vlan) { PORT_SNOOPED } else { 0 };
-        tables.ports.insert(port.index, port.entry(snooped));
+        tables.ports.insert(port.index, port.entry(snooped | learned(network)));
         tables.stations.insert(StationKey { network, vlan, mac: port.station().0 }, port.target());
         if let Vlan::Ranges(ranges) = &port.group.vlan {
             tables.extras.trunks.insert(port.number, trunk(ranges));
@@ -92,7 +110,7 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
             let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
-            let flags = PORT_UPLINK | snooped | teamed | mirrored | listened(switch);
+            let flags = PORT_UPLINK | snooped | teamed | mirrored | listened(switch) | learned(switch.number);
             let uplink = Port {
                 number,
                 network: switch.number,
@@ -108,7 +126,21 @@ pub fn tables(declared: &Declaration, links: &Links, numbers: &Numbers, own: Own
     tables
 }
 
-/// Who gets broadcasts and who listens, for each VLAN that a port has.
+/// The ports that learn, by number.
+fn learners(ports: &[Connected<'_>]) -> BTreeMap<u32, Learner> {
+    let ports = || ports.iter().filter(|port| port.policy.security.learns());
+    let asked = ports().map(|port| (port.number, port.policy.security.learning.limit)).collect();
+    let limits = learning::limits(&asked, LEARNED);
+    let learner = |port: &Connected<'_>| Learner {
+        target: port.target(),
+        network: port.switch.number,
+        limit: limits[&port.number],
+        flags: flag(port.policy.security.learning.at_limit == AtLimit::Drop, LEARNER_DROPS),
+    };
+    ports().map(|port| (port.number, learner(port))).collect()
+}
+
+/// Who gets broadcasts, who listens, and who gets what nobody is known to have, for each VLAN that a port has.
 fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
     let mut by_vlan: BTreeMap<(u32, u16), Vec<&Connected<'_>>> = BTreeMap::new();
     for port in ports {
@@ -119,22 +151,29 @@ fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
         let trunks = by_vlan.get(&(network, VLAN_ANY)).into_iter().flatten();
         let mut everyone = Members::default();
         let mut listeners = Members::default();
+        let mut flooded = Members::default();
         let access: &[&Connected<'_>] = if vlan == VLAN_ANY { &[] } else { own };
         for port in access {
             everyone.untagged.push(port.target());
             if port.policy.security.promiscuous {
                 listeners.untagged.push(port.target());
+            } else if port.policy.security.is_flooded() {
+                flooded.untagged.push(port.target());
             }
         }
         for port in trunks {
             everyone.tagged.push(port.target());
             if port.policy.security.promiscuous {
                 listeners.tagged.push(port.target());
+            } else if port.policy.security.is_flooded() {
+                flooded.tagged.push(port.target());
             }
         }
         let key = |mac: Mac| StationKey { network, vlan, mac: mac.0 };
-        if !listeners.untagged.is_empty() || !listeners.tagged.is_empty() {
-            tables.groups.insert(key(Mac::ZERO), listeners);
+        for (mac, members) in [(Mac::ZERO, listeners), (Mac::NOBODY, flooded)] {
+            if !members.untagged.is_empty() || !members.tagged.is_empty() {
+                tables.groups.insert(key(mac), members);
+            }
         }
         tables.groups.insert(key(Mac::BROADCAST), everyone);
     }
@@ -167,6 +206,7 @@ impl Connected<'_> {
             | flag(self.is_deaf(), PORT_DEAF)
             | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
             | flag(self.watch().is_some(), PORT_WATCHED)
+            | flag(self.policy.security.learns(), PORT_LEARNS)
     }
 
     /// How its flows are watched, if they are.
@@ -190,7 +230,7 @@ impl Connected<'_> {
 
     fn hashing(&self) -> u8 {
         match self.policy.teaming.balancing {
-            Balancing::Port | Balancing::Explicit => HASH_PORT,
+            Balancing::Port | Balancing::Load | Balancing::Explicit => HASH_PORT,
             Balancing::SourceMac => HASH_SOURCE_MAC,
             Balancing::IpHash => HASH_IP,
         }
@@ -198,8 +238,9 @@ impl Connected<'_> {
 
     /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
     pub fn slot(&self) -> u8 {
-        let slot = match self.policy.teaming.balancing {
-            Balancing::SourceMac => slot_of_mac(self.station()),
+        let slot = match (self.policy.teaming.balancing, self.placed) {
+            (Balancing::SourceMac, _) => slot_of_mac(self.station()),
+            (Balancing::Load, Some(slot)) => usize::from(slot) % TEAM_SLOTS,
             _ => self.number as usize % TEAM_SLOTS,
         };
         u8::try_from(slot).expect("there are 32 slots")

@@ -37,7 +37,7 @@ fn plan(declared: &Declaration) -> Tables {
         .map(|(name, index)| (name, Link { index, running: true }))
         .collect();
     let numbers = links.values().map(|link| (link.index, link.index * 10)).collect();
-    tables(declared, &links, &numbers, Own::default())
+    tables(declared, &links, &numbers, Own::default(), &Placements::new())
 }
 
 fn members(tables: &Tables, vlan: u16, of: Mac) -> (Vec<u32>, Vec<u32>) {
@@ -179,4 +179,61 @@ fn what_is_listened_to_and_watched_has_its_flag() {
     assert_eq!([1, 2].map(|last| station(last) & PORT_WATCHED != 0), [false, true]);
     let watch = Watch { every: 1, flags: WATCH_INTERNAL };
     assert_eq!(tables.extras.watches, [(20, watch)].into());
+}
+
+#[test]
+fn ports_that_learn_are_known_to_their_switch_and_get_what_nobody_has_once() {
+    let learning = |more: declare::Learning| declare::Override {
+        learning: Some(declare::Learning { enabled: true, ..more }),
+        ..Default::default()
+    };
+    let all = declare::Learning::default();
+    let quiet = declare::Learning {
+        unicast_flooding: false,
+        limit: 7,
+        at_limit: AtLimit::Allow,
+        ..declare::Learning::default()
+    };
+    let mut groups = vec![
+        group(1, 10, learning(all)),
+        group(2, 10, learning(quiet)),
+        group(3, 10, declare::Override { promiscuous: Some(true), ..learning(all) }),
+        group(4, 10, declare::Override { forged_transmits: Some(false), ..learning(all) }),
+        group(5, 4095, learning(all)),
+    ];
+    groups.push(group(6, 20, Default::default()));
+    let ports: Vec<_> = (1..=6u8).map(|n| port(&format!("t{n}"), n.into(), n)).collect();
+    let declared = Declaration { switches: vec![switch(groups)], ports, ..Declaration::default() };
+    let tables = plan(&declared);
+    let learners: Vec<(u32, u32, u32)> =
+        tables.extras.learners.iter().map(|(number, it)| (*number, it.limit, it.flags)).collect();
+    let drops = LEARNER_DROPS;
+    assert_eq!(learners, [(10, 4096, drops), (20, 7, 0), (30, 4096, drops), (50, 4096, drops)]);
+    assert_eq!(tables.extras.learners[&20].target.ifindex, 2);
+    let has = |index: u32, flag: u32| tables.ports[&index].flags & flag != 0;
+    assert_eq!([1, 4, 6].map(|index| has(index, PORT_LEARNS)), [true, false, false]);
+    assert_eq!([1, 4, 6, 90].map(|index| has(index, PORT_LEARNED)), [true; 4]);
+    assert_eq!(members(&tables, 10, Mac::NOBODY), (vec![1], vec![5]), "who is promiscuous gets it anyway");
+    assert_eq!(members(&tables, 20, Mac::NOBODY), (vec![], vec![5]));
+    assert_eq!(members(&tables, VLAN_ANY, Mac::NOBODY), (vec![], vec![5]));
+
+    let mut without = declared;
+    without.switches[0].port_groups.retain(|group| group.number == 6);
+    let tables = plan(&without);
+    assert!(tables.extras.learners.is_empty());
+    assert!(tables.ports.values().all(|port| port.flags & (PORT_LEARNS | PORT_LEARNED) == 0));
+}
+
+#[test]
+fn only_a_port_that_is_balanced_by_load_is_where_its_load_has_brought_it() {
+    let by = |balancing| declare::Override { balancing: Some(balancing), ..Default::default() };
+    let groups = vec![group(1, 0, by(Balancing::Load)), group(2, 0, by(Balancing::Port))];
+    let ports = vec![port("t1", 1, 1), port("t2", 1, 2), port("t3", 2, 3)];
+    let declared = Declaration { switches: vec![switch(groups)], ports, ..Declaration::default() };
+    let links: Links = (1..=3).map(|n| (format!("t{n}"), Link { index: n, running: true })).collect();
+    let numbers = (1..=3).map(|index| (index, index * 10)).collect();
+    let tables = tables(&declared, &links, &numbers, Own::default(), &[(1, 5), (3, 5)].into());
+    assert_eq!(tables.ports.values().map(|port| port.slot).collect::<Vec<_>>(), [5, 20, 30]);
+    let station = |last| tables.stations[&StationKey { network: 7, vlan: 0, mac: mac(last).0 }].slot;
+    assert_eq!([1, 2, 3].map(station), [5, 20, 30]);
 }

@@ -1,6 +1,7 @@
 //! The slots of teams. This part of a plan needs nothing of ports, so fail-over need not wait for them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::failover::{self, Serving};
 use super::{Links, Numbers};
@@ -10,21 +11,42 @@ use crate::kernel::layout::{TEAM_SLOTS, Team, Uplink};
 /// Who serves in each team, by the number of its port group: what teams remember from one plan to the next.
 pub type Seats = BTreeMap<u32, Serving>;
 
-/// The teams of all port groups, and who serves in them. `works` says of an uplink whether it does by a team's criteria.
+/// How an uplink is by a team's criteria.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitness {
+    Broken,
+    /// It came up at this time, which is too short ago: it serves if there is no other, and of several the one that came up first.
+    Fresh(Duration),
+    Works,
+}
+
+/// The teams of all port groups, and who serves in them. `fitness` judges an uplink by a team's criteria.
 pub fn teams(
     declared: &Declaration,
     links: &Links,
     numbers: &Numbers,
     before: &Seats,
-    works: impl Fn(&Teaming, &str) -> bool,
+    fitness: impl Fn(&Teaming, &str) -> Fitness,
 ) -> (BTreeMap<u32, Team>, Seats) {
     let (mut teams, mut seats) = (BTreeMap::new(), Seats::new());
     for switch in &declared.switches {
         for group in &switch.port_groups {
             let teaming = switch.policy_of(group).teaming;
-            let is_ours = |name: &str| switch.uplinks.iter().any(|uplink| uplink == name);
-            let usable = |name: &str| is_ours(name) && works(&teaming, name);
-            let serving = failover::serving(&teaming, before.get(&group.number), usable);
+            let order = || teaming.active.iter().chain(&teaming.standby);
+            let ours = order().filter(|name| switch.uplinks.contains(name));
+            let judged: Vec<(&String, Fitness)> = ours.map(|name| (name, fitness(&teaming, name))).collect();
+            let works = |is: Fitness| is == Fitness::Works;
+            let fresh = judged.iter().filter_map(|(name, is)| match is {
+                Fitness::Fresh(since) => Some((*since, *name)),
+                Fitness::Broken | Fitness::Works => None,
+            });
+            let alone = match judged.iter().any(|(_, is)| works(*is)) {
+                true => None,
+                false => fresh.min_by_key(|(since, _)| *since).map(|(_, name)| name),
+            };
+            let is_usable =
+                |name: &str| judged.iter().any(|(it, is)| *it == name && (works(*is) || alone == Some(*it)));
+            let serving = failover::serving(&teaming, before.get(&group.number), is_usable);
             teams.insert(group.number, slots(&serving, links, numbers));
             seats.insert(group.number, serving);
         }
@@ -78,6 +100,50 @@ mod tests {
         let given_to = |index| without_b.iter().filter(|now| **now == index).count();
         assert_eq!(given_to(1) + given_to(3), TEAM_SLOTS);
         assert!(given_to(1).abs_diff(given_to(3)) <= 2);
+    }
+
+    #[test]
+    fn an_uplink_that_just_came_up_serves_only_if_no_other_does() {
+        use crate::declare::{Override, Policy, PortGroup, Switch};
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let policy = Policy::default();
+        let group = PortGroup {
+            number: 1,
+            name: "pg1".into(),
+            vlan: crate::Vlan::None,
+            policy: Override { order: Some((names(&["a", "b"]), names(&["c"]))), ..Override::default() },
+        };
+        let switch = Switch {
+            number: 1,
+            name: "vSwitch0".into(),
+            mtu: 1500,
+            // In another order, and with one that the group does not use.
+            uplinks: names(&["d", "c", "b", "a"]),
+            policy,
+            discovery: None,
+            multicast: Default::default(),
+            ipfix: None,
+            port_groups: vec![group],
+        };
+        let declared = Declaration { switches: vec![switch], ..Declaration::default() };
+        let serving = |works: &str, fresh: &str| {
+            // Who comes later in the text came up later.
+            let fitness = |_: &Teaming, name: &str| match (works.contains(name), fresh.find(name)) {
+                (true, _) => Fitness::Works,
+                (_, Some(at)) => Fitness::Fresh(Duration::from_millis(at.try_into().unwrap())),
+                _ => Fitness::Broken,
+            };
+            let (links, numbers) = (Links::new(), Numbers::new());
+            let (_, seats) = teams(&declared, &links, &numbers, &Seats::new(), fitness);
+            seats[&1].iter().map(|name| name.clone().unwrap_or("-".into())).collect::<String>()
+        };
+        assert_eq!(serving("abc", ""), "ab");
+        assert_eq!(serving("b", "a"), "-b", "the fresh one waits");
+        assert_eq!(serving("c", "ab"), "c-");
+        assert_eq!(serving("", "abc"), "a-", "one of them serves alone");
+        assert_eq!(serving("", "cba"), "c-", "the one that came up first");
+        assert_eq!(serving("d", "b"), "-b", "it is the only one of its team");
+        assert_eq!(serving("d", ""), "--");
     }
 
     #[test]

@@ -75,8 +75,9 @@ impl Adapters {
         self.stacks.look_for_strays();
     }
 
-    /// Makes the pairs of adapters, and removes those that are not declared any more.
-    pub(crate) async fn connect(&mut self) {
+    /// Makes the pairs of adapters, and removes those that are not declared any more. True if interfaces are not as they were.
+    pub(crate) async fn connect(&mut self) -> bool {
+        let mut has_changed = false;
         self.found = Trouble::default();
         self.leases.end_unneeded(&self.adapters).await;
         let used: BTreeSet<StackName> = self.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
@@ -84,6 +85,7 @@ impl Adapters {
         let views = self.read(false).await;
         if let Some(host) = views.get(&StackName::default()) {
             for step in pairs::plan(&self.prefix, &self.adapters, host, &views) {
+                has_changed = true;
                 self.apply_pair(step).await;
             }
         }
@@ -91,6 +93,7 @@ impl Adapters {
         self.found
             .stacks
             .extend(self.stacks.remove_all_but(&used.into_iter().chain(declared).collect()).await);
+        has_changed
     }
 
     async fn read(&mut self, all: bool) -> BTreeMap<StackName, View> {

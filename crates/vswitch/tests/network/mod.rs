@@ -17,7 +17,7 @@ use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
 };
 use vswitch::discovery::System;
-use vswitch::{Engine, Mac, Options, Vlan};
+use vswitch::{Engine, Mac, Options, Timing, Vlan};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -76,6 +76,47 @@ impl Network {
         Port { interface: name.into(), port_group: 0, mac, guest_mac: None, blocked: false }
     }
 
+    /// Makes a guest one that is a host itself: a bridge in it, with its interface.
+    pub fn make_nested(&self, guest: &str) {
+        let namespace = self.namespace(guest);
+        ip(&namespace, "addr flush dev eth0");
+        ip(&namespace, "link add br0 type bridge forward_delay 0 mcast_snooping 0");
+        ip(&namespace, "link set br0 up");
+        ip(&namespace, "link set eth0 master br0");
+    }
+
+    /// A guest of a nested host, with this address; the answer is its MAC.
+    pub fn nested_guest(&mut self, host: &str, name: &str, address: &str) -> Mac {
+        let (host, namespace) = (self.namespace(host), self.add(name));
+        let mac = Mac([0x52, 0x54, 0, 0, 0, u8::try_from(self.namespaces.len()).unwrap()]);
+        ip(&host, &format!("link add v-{name} type veth peer name eth0 address {mac} netns {namespace}"));
+        ip(&host, &format!("link set v-{name} master br0 up"));
+        ip(&namespace, "link set eth0 up");
+        ip(&namespace, &format!("addr add {address} dev eth0"));
+        mac
+    }
+
+    /// Moves a guest of a nested host to another one, or to the wire.
+    pub fn move_nested(&self, name: &str, from: &str, to: &str) {
+        let (from, to) = (self.namespace(from), self.namespace(to));
+        ip(&from, &format!("link set v-{name} netns {to}"));
+        ip(&to, &format!("link set v-{name} master br0 up"));
+    }
+
+    /// Sends frames as they are from an interface of a namespace.
+    pub fn send(&self, name: &str, interface: &str, frames: &[Vec<u8>]) {
+        const SEND: &str = "import socket, sys\n\
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+            s.bind((sys.argv[1], 0))\n\
+            for line in open(sys.argv[2]): s.send(bytes.fromhex(line))\n";
+        let (program, list) = (self.room.path().join("send.py"), self.room.path().join("frames"));
+        std::fs::write(&program, SEND).unwrap();
+        let hex = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+        std::fs::write(&list, frames.iter().map(hex).collect::<String>()).unwrap();
+        let sent = format!("python3 {} {interface} {}", program.display(), list.display());
+        inside(&self.namespace(name), &sent);
+    }
+
     fn add(&mut self, name: &str) -> String {
         let namespace = self.namespace(name);
         run(Command::new("ip").args(["netns", "add", &namespace]));
@@ -108,15 +149,34 @@ impl Network {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (pins, prefix) = (self.pins().join("neighbour"), self.namespace("neighbour"));
         let system = System { name: "host2.example".into(), ..System::default() };
-        Engine::start(Options { pins, namespace, prefix, system, without_tcx: false }).await.unwrap()
+        Engine::start(Options {
+            pins,
+            namespace,
+            prefix,
+            system,
+            without_tcx: false,
+            timing: Timing::default(),
+        })
+        .await
+        .unwrap()
     }
 
     /// The engine of a host whose kernel has no tcx, if it is to be without.
     pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
+        self.engine_with(without_tcx, Timing::default()).await
+    }
+
+    /// The engine of a host with other times.
+    pub async fn engine_timed(&self, timing: Timing) -> Engine {
+        self.engine_with(false, timing).await
+    }
+
+    async fn engine_with(&self, without_tcx: bool, timing: Timing) -> Engine {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
             (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
-        Engine::start(Options { pins: self.pins(), namespace, prefix, system, without_tcx }).await.unwrap()
+        let options = Options { pins: self.pins(), namespace, prefix, system, without_tcx, timing };
+        Engine::start(options).await.unwrap()
     }
 
     /// Runs a command in a namespace to its end.

@@ -1,0 +1,252 @@
+//! MAC learning.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::*;
+
+const NESTED: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
+const LEARNS: u32 = PORT_FORGED | PORT_LEARNS | PORT_LEARNED;
+const LONG: Duration = Duration::from_secs(3600);
+
+fn nested(last: u8) -> [u8; 6] {
+    [0x52, 0x54, 0, 0, 0, last]
+}
+
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap()
+}
+
+fn learner(number: u32, ifindex: u32, limit: u32, flags: u32) -> Learner {
+    let target = Target { ifindex, number, vlan: 10, ..Target::default() };
+    Learner { target, network: 7, limit, flags }
+}
+
+impl Bench {
+    /// [`Bench::with_port`], and it learns.
+    fn learning(limit: u32, at_limit: u32) -> Self {
+        let mut bench = Self::with_port(LEARNS, 10);
+        bench.learner(1, learner(1, LOOPBACK, limit, at_limit));
+        bench
+    }
+
+    fn learner(&mut self, number: u32, learner: Learner) {
+        self.apply(Step::Extra(Extra::Learner(number, Some(Box::new(learner)))));
+    }
+
+    /// Lets a port have learned a MAC, so many nanoseconds ago.
+    fn has_learned(&mut self, vlan: u16, mac: [u8; 6], (ifindex, number): (u32, u32), ago_ns: u64) {
+        let learned =
+            Learned { owner: u64::from(ifindex) << 32 | u64::from(number), seen_ns: now() - ago_ns };
+        self.kernel.put("learned", StationKey { network: 7, vlan, mac }, learned).unwrap();
+        let count = self.kernel.learned_by(number).unwrap() + 1;
+        self.kernel.array_mut("learned_by").unwrap().set(number, count, 0).unwrap();
+    }
+
+    fn learned(&self) -> Vec<[u8; 6]> {
+        let mut macs: Vec<_> = self.kernel.learned().unwrap().iter().map(|(key, _)| key.mac).collect();
+        macs.sort_unstable();
+        macs
+    }
+
+    fn counts(&self) -> [u64; 2] {
+        [1, 2].map(|number| self.kernel.learned_by(number).unwrap())
+    }
+
+    fn got(&self, number: u32) -> u64 {
+        self.kernel.counters(number).unwrap().to_packets
+    }
+}
+
+#[test]
+fn a_port_learns_whom_its_frames_come_from() {
+    let mut bench = Bench::learning(10, 0);
+    let before = now();
+    for _ in 0..3 {
+        assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, NESTED, IPV4)), REDIRECT);
+    }
+    for (name, source, mark, verdict) in [
+        ("its own", OWN, 0, REDIRECT),
+        ("a station's", OTHER, 0, REDIRECT),
+        ("none", [0; 6], 0, REDIRECT),
+        ("a group's", [1, 0, 0, 0, 0, 1], 0, SHOT),
+        ("that of a mirror's copy", nested(9), MARK_COPY | 9, REDIRECT),
+    ] {
+        let verdict_is = bench.run_marked(Program::FromPort, &frame(OUTSIDE, source, IPV4), mark);
+        assert_eq!((verdict_is, bench.learned()), (verdict, vec![NESTED]), "{name}");
+    }
+    assert_eq!(bench.counts(), [1, 0]);
+    let (key, learned) = bench.kernel.learned().unwrap()[0];
+    assert_eq!((key.network, key.vlan, learned.ifindex()), (7, 10, LOOPBACK));
+    assert!(learned.seen_ns >= before && learned.seen_ns <= now());
+
+    let mut strict = Bench::with_port(PORT_LEARNS | PORT_LEARNED, 10);
+    strict.learner(1, learner(1, LOOPBACK, 10, 0));
+    assert_eq!(strict.run(Program::FromPort, &frame(OUTSIDE, NESTED, IPV4)), SHOT);
+    assert_eq!((strict.drops(Drop::Forged), strict.learned().len()), (1, 0), "forging is refused first");
+    let mut off = Bench::with_port(PORT_FORGED, 10);
+    assert_eq!(off.run(Program::FromPort, &frame(OUTSIDE, NESTED, IPV4)), REDIRECT);
+    assert!(off.learned().is_empty());
+}
+
+#[test]
+fn at_its_limit_a_port_drops_or_passes_what_it_cannot_learn() {
+    for (flags, verdict, dropped) in [(LEARNER_DROPS, SHOT, 1), (0, REDIRECT, 0)] {
+        let mut bench = Bench::learning(2, flags);
+        for last in [1, 2] {
+            assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, nested(last), IPV4)), REDIRECT);
+        }
+        assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, nested(3), IPV4)), verdict);
+        assert_eq!(bench.drops(Drop::Unlearned), dropped);
+        for source in [nested(1), nested(2), OWN] {
+            assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, source, IPV4)), REDIRECT, "known");
+        }
+        assert_eq!((bench.learned(), bench.counts()), (vec![nested(1), nested(2)], [2, 0]));
+    }
+}
+
+#[test]
+fn a_mac_moves_to_the_port_that_sends_from_it_but_a_station_does_not() {
+    let mut bench = Bench::learning(1, LEARNER_DROPS);
+    bench.has_learned(10, NESTED, (50, 2), 0);
+    bench.has_learned(20, NESTED, (50, 2), 0);
+    assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, NESTED, IPV4)), REDIRECT);
+    assert_eq!(bench.counts(), [1, 1], "in its own VLAN only");
+    assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, OTHER, IPV4)), REDIRECT);
+    assert_eq!(bench.counts(), [1, 1]);
+    bench.has_learned(10, nested(2), (50, 2), 0);
+    assert_eq!(bench.run(Program::FromPort, &frame(OUTSIDE, nested(2), IPV4)), SHOT, "it is at its limit");
+    assert_eq!(bench.counts(), [1, 2], "and takes nothing away");
+    let owner = |bench: &Bench, mac| {
+        let all = bench.kernel.learned().unwrap();
+        all.iter().find(|(key, _)| (key.vlan, key.mac) == (10, mac)).map(|(_, learned)| learned.ifindex())
+    };
+    assert_eq!((owner(&bench, NESTED), owner(&bench, nested(2))), (Some(LOOPBACK), Some(50)));
+}
+
+#[test]
+fn what_is_for_a_learned_mac_is_delivered_to_the_port_that_still_is_the_same() {
+    let there = learner(2, 50, 10, 0);
+    let elsewhere = Target { vlan: 20, ..there.target };
+    let renumbered = Target { ifindex: 51, ..there.target };
+    for (name, learner, to) in [
+        ("as it was", Some(there), 2),
+        ("it does not learn any more", None, 3),
+        ("another interface has its number", Some(Learner { target: renumbered, ..there }), 3),
+        ("it is in another VLAN", Some(Learner { target: elsewhere, ..there }), 3),
+        ("it is on another switch", Some(Learner { network: 8, ..there }), 3),
+    ] {
+        let mut bench = Bench::with_port(PORT_LEARNED, 10);
+        bench.has_learned(10, NESTED, (50, 2), 0);
+        if let Some(learner) = learner {
+            bench.learner(2, learner);
+        }
+        assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), REDIRECT, "{name}");
+        assert_eq!(bench.got(to), 1, "{name}");
+    }
+    let mut bench = Bench::learning(10, 0);
+    bench.run(Program::FromPort, &frame(OUTSIDE, NESTED, IPV4));
+    assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), SHOT, "behind the port itself");
+    assert_eq!(bench.drops(Drop::Unknown), 1);
+
+    let mut bench = uplink(PORT_LEARNED);
+    bench.has_learned(0, NESTED, (50, 2), 0);
+    assert_eq!(bench.run(Program::FromUplink, &frame(NESTED, OUTSIDE, IPV4)), REDIRECT);
+    assert_eq!(bench.got(2), 1);
+}
+
+/// An uplink of a switch on which port 2 learns, in no VLAN.
+fn uplink(flags: u32) -> Bench {
+    let mut bench = Bench::with_port(PORT_UPLINK | flags, VLAN_TRUNK);
+    let there = learner(2, 50, 10, 0);
+    bench.learner(2, Learner { target: Target { vlan: 0, ..there.target }, ..there });
+    bench
+}
+
+#[test]
+fn what_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() {
+    let soon = 1_000_000;
+    let late = 2_000_000_000;
+    for (name, flags, ago, is_reflection) in [
+        ("just sent, and it may have come back by another uplink", PORT_TEAMED, soon, true),
+        ("silent for a while", PORT_TEAMED, late, false),
+        ("there is no other uplink", 0, soon, false),
+    ] {
+        let mut bench = uplink(flags | PORT_LEARNED);
+        bench.has_learned(0, NESTED, (50, 2), ago);
+        bench.run(Program::FromUplink, &frame(BROADCAST, NESTED, IPV4));
+        let expected = u64::from(is_reflection);
+        assert_eq!(bench.drops(Drop::Reflection), expected, "{name}");
+        assert_eq!(
+            (bench.learned().len() as u64, bench.counts()[1]),
+            (expected, expected),
+            "{name}: forgotten"
+        );
+    }
+}
+
+#[test]
+fn what_nobody_has_is_copied_to_ports_that_want_it() {
+    let flooded = |bench: &mut Bench, vlan| {
+        let target = Target { ifindex: 50, number: 2, vlan, ..Target::default() };
+        bench.apply(Step::Member(MemberKey { list: 4, position: 0 }, target));
+        let key = StationKey { network: 7, vlan, mac: crate::Mac::NOBODY.0 };
+        bench.apply(Step::Group(key, Group { list: 4, untagged: 1, tagged: 0 }));
+    };
+    let mut bench = Bench::with_port(PORT_LEARNED, 10);
+    flooded(&mut bench, 10);
+    assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), REDIRECT);
+    assert_eq!((bench.got(2), bench.got(3)), (1, 1), "and it goes up");
+    bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4));
+    assert_eq!((bench.got(2), bench.got(3)), (2, 1), "a station gets it alone");
+
+    let mut bench = uplink(PORT_LEARNED);
+    bench.apply(Step::NoPort(50));
+    flooded(&mut bench, 0);
+    assert_eq!(bench.run(Program::FromUplink, &frame(nested(7), OUTSIDE, IPV4)), SHOT);
+    assert_eq!((bench.got(2), bench.drops(Drop::Unknown)), (1, 0));
+}
+
+#[test]
+fn what_is_old_or_belongs_to_nobody_is_forgotten() {
+    let second = 1_000_000_000;
+    let mut bench = Bench::with_port(LEARNS, 10);
+    bench.learner(2, learner(2, 50, 3, 0));
+    bench.has_learned(10, nested(1), (50, 2), 0);
+    bench.has_learned(10, nested(2), (50, 2), 10 * second);
+    bench.has_learned(10, nested(3), (51, 2), 0);
+    bench.kernel.forget_learned(Duration::from_secs(20)).unwrap();
+    assert_eq!(
+        (bench.learned(), bench.counts()),
+        (vec![nested(1), nested(2)], [0, 2]),
+        "of another interface"
+    );
+    bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
+    assert_eq!((bench.learned(), bench.counts()), (vec![nested(1)], [0, 1]), "old");
+    bench.has_learned(10, OTHER, (50, 2), 0);
+    bench.has_learned(20, nested(1), (50, 2), 0);
+    bench.kernel.forget_learned(LONG).unwrap();
+    assert_eq!((bench.learned(), bench.counts()), (vec![nested(1)], [0, 1]), "a station's, another VLAN's");
+    for last in 2..6 {
+        bench.has_learned(10, nested(last), (50, 2), 0);
+    }
+    bench.kernel.forget_learned(LONG).unwrap();
+    assert_eq!((bench.learned().len(), bench.counts()), (3, [0, 3]), "beyond a limit that was lowered");
+    bench.apply(Step::Extra(Extra::Learner(2, None)));
+    bench.kernel.forget_learned(LONG).unwrap();
+    assert_eq!((bench.learned().len(), bench.counts()), (0, [0, 0]), "nobody learns any more");
+}
+
+/// The verifier looks at every way through a program; what it has to look at is what loading takes, at each start.
+#[test]
+fn the_programs_are_cheap_to_verify() {
+    let mut bench = Bench::new();
+    for one in Program::ALL {
+        let program = attach::program(&mut bench.kernel.ebpf, one).unwrap();
+        let looked_at = program.info().unwrap().verified_instruction_count().expect("the kernel says it");
+        eprintln!("{one:?}: {looked_at} instructions");
+        assert!(looked_at < 100_000, "{one:?}: {looked_at} of the million that the kernel allows");
+    }
+}

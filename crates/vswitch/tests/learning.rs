@@ -1,0 +1,202 @@
+//! Guests that are hosts themselves, on ports that learn MACs.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::time::Duration;
+
+use network::{Network, declaration, ip, port_group, switch};
+use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup, Switch};
+use vswitch::kernel::layout::Drop;
+use vswitch::{Engine, Mac, Timing};
+
+const LEARNING: Learning =
+    Learning { enabled: true, unicast_flooding: false, limit: 4096, at_limit: AtLimit::Drop };
+
+/// Two uplinks on one segment, a port group 1 that learns and 2 that does not.
+fn learning(learning: Learning) -> Switch {
+    let policy = Override { learning: Some(learning), ..Override::default() };
+    switch(&["up0", "up1"], vec![PortGroup { policy, ..port_group(1, 0) }, port_group(2, 0)])
+}
+
+async fn learned(engine: &Engine, port: &str) -> Option<u64> {
+    engine.learned(port).await.unwrap().map(|learned| learned.count)
+}
+
+/// Waits until a port has learned so many.
+async fn until_learned(engine: &Engine, port: &str, count: u64) {
+    for _ in 0..200 {
+        if learned(engine, port).await == Some(count) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{port} has learned {:?}, not {count}", learned(engine, port).await);
+}
+
+fn frame(destination: Mac, source: Mac) -> Vec<u8> {
+    let mut frame = [&destination.0[..], &source.0[..], &[0x88, 0xb5]].concat();
+    frame.resize(60, 0);
+    frame
+}
+
+#[tokio::test]
+async fn guests_of_a_nested_host_are_reached_and_its_daemon_may_start_again() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    net.station("outside", "10.1.0.9/24");
+    net.make_nested("t1");
+    for (name, address) in [("n1", "10.1.0.11/24"), ("n2", "10.1.0.12/24")] {
+        net.nested_guest("t1", name, address);
+    }
+    let ports = vec![(a, 1), (b, 2)];
+    let engine = net.engine().await;
+    engine.declare(declaration(learning(Learning::default()), ports.clone())).await.unwrap();
+    assert_eq!(learned(&engine, "t1").await, None);
+    assert!(net.is_cut_off("n1", "10.1.0.9"), "nobody knows where the answer goes");
+
+    engine.declare(declaration(learning(LEARNING), ports.clone())).await.unwrap();
+    for (from, to) in [("n1", "10.1.0.9"), ("n2", "10.1.0.9"), ("outside", "10.1.0.11"), ("t2", "10.1.0.12")]
+    {
+        assert!(net.reaches(from, to), "{from} {to}");
+    }
+    assert_eq!((learned(&engine, "t1").await, learned(&engine, "t2").await), (Some(2), None));
+
+    // What comes back by the other uplink is neither delivered nor taken for a move.
+    let before = engine.counters("t2").await.unwrap().unwrap().to_broadcast;
+    for _ in 0..10 {
+        net.run("n1", "ping -c 1 -W 0.1 -b 10.1.0.255");
+    }
+    let heard = engine.counters("t2").await.unwrap().unwrap().to_broadcast - before;
+    assert_eq!((heard, learned(&engine, "t1").await), (10, Some(2)));
+
+    let ping = net.spawn("outside", "ping -q -i 0.005 -c 400 -W 2 10.1.0.11");
+    drop(engine);
+    let engine = net.engine().await;
+    engine.declare(declaration(learning(LEARNING), ports.clone())).await.unwrap();
+    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+    assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{text}");
+    assert_eq!(learned(&engine, "t1").await, Some(2));
+
+    engine.declare(declaration(learning(LEARNING), ports[1..].to_vec())).await.unwrap();
+    engine.declare(declaration(learning(LEARNING), ports)).await.unwrap();
+    assert_eq!(learned(&engine, "t1").await, Some(0), "a port that was gone begins anew");
+}
+
+#[tokio::test]
+async fn a_guest_that_makes_macs_up_fills_its_own_port_only() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b, c) =
+        (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"), net.guest("t3", "10.1.0.3/24"));
+    net.make_nested("t2");
+    net.nested_guest("t2", "n1", "10.1.0.11/24");
+    let engine = net.engine().await;
+    let ports = vec![(a, 1), (b, 1), (c.clone(), 2)];
+    engine.declare(declaration(learning(LEARNING), ports.clone())).await.unwrap();
+    assert!(net.reaches("n1", "10.1.0.3"));
+    let flood = |first: u8, count: u16| -> Vec<Vec<u8>> {
+        let mac = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            Mac([2, 0xbb, first, 0, high, low])
+        };
+        (0..count).map(|number| frame(Mac([2, 0xaa, 0, 0, 0, 1]), mac(number))).collect()
+    };
+    net.send("t1", "eth0", &flood(0, 6000));
+    let dropped = engine.counters("t1").await.unwrap().unwrap().dropped(Drop::Unlearned);
+    assert_eq!((learned(&engine, "t1").await, dropped), (Some(4096), 6000 - 4096));
+    assert!(net.reaches("t1", "10.1.0.3"), "its own MAC is none of these");
+    assert!(net.reaches("t3", "10.1.0.11"));
+    assert_eq!(learned(&engine, "t2").await, Some(1));
+
+    // It cannot take a station's place, either; only what another port has learned goes where it was last.
+    net.send("t1", "eth0", &[frame(Mac::BROADCAST, c.mac), frame(Mac([2, 0xaa, 0, 0, 0, 1]), c.mac)]);
+    assert!(net.reaches("n1", "10.1.0.3"));
+    let limited = Learning { limit: 10, at_limit: AtLimit::Allow, ..LEARNING };
+    engine.declare(declaration(learning(limited), ports)).await.unwrap();
+    assert_eq!(learned(&engine, "t1").await, Some(10), "a lower limit holds at once");
+    net.send("t1", "eth0", &flood(1, 20));
+    let counters = engine.counters("t1").await.unwrap().unwrap();
+    assert_eq!((learned(&engine, "t1").await, counters.dropped(Drop::Unlearned)), (Some(10), dropped));
+}
+
+#[tokio::test]
+async fn a_guest_that_moves_is_reached_where_it_is() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b, c) =
+        (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"), net.guest("t3", "10.1.0.3/24"));
+    net.make_nested("t1");
+    net.make_nested("t2");
+    net.nested_guest("t1", "n1", "10.1.0.11/24");
+    let engine = net.engine().await;
+    engine.declare(declaration(learning(LEARNING), vec![(a, 1), (b, 1), (c, 2)])).await.unwrap();
+    assert!(net.reaches("n1", "10.1.0.3"));
+    assert_eq!((learned(&engine, "t1").await, learned(&engine, "t2").await), (Some(1), Some(0)));
+    net.move_nested("n1", "t1", "t2");
+    assert!(net.reaches("n1", "10.1.0.3"));
+    assert_eq!((learned(&engine, "t1").await, learned(&engine, "t2").await), (Some(0), Some(1)));
+    // To another host: what it says there is at first taken for what comes back.
+    net.move_nested("n1", "t2", "wire");
+    assert!(net.reaches("n1", "10.1.0.3"));
+    assert_eq!(learned(&engine, "t2").await, Some(0));
+    net.move_nested("n1", "wire", "t1");
+    assert!(net.reaches("n1", "10.1.0.3"));
+    assert_eq!(learned(&engine, "t1").await, Some(1));
+}
+
+#[tokio::test]
+async fn who_is_silent_is_forgotten_and_reached_by_flooding_where_that_is_allowed() {
+    let mut net = Network::new(&["up0"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    net.make_nested("t1");
+    let mac = net.nested_guest("t1", "n1", "10.1.0.11/24");
+    let engine = net.engine_timed(Timing { learned_age: Duration::from_secs(1), ..Timing::default() }).await;
+    let ports = vec![(a, 1), (b, 2)];
+    let one = |learning: Learning| Switch { uplinks: vec!["up0".into()], ..self::learning(learning) };
+    engine.declare(declaration(one(LEARNING), ports.clone())).await.unwrap();
+    assert!(net.reaches("n1", "10.1.0.2"));
+    until_learned(&engine, "t1", 0).await;
+    let got = || async { engine.counters("t1").await.unwrap().unwrap().to_packets };
+    let said = [frame(mac, Mac([2, 0, 0, 0, 0, 0xee])), frame(mac, Mac([2, 0, 0, 0, 0, 0xee]))];
+    let before = got().await;
+    net.send("t2", "eth0", &said);
+    net.send("wire", "w-up0", &said);
+    assert_eq!(got().await - before, 0);
+    let flooding = Learning { unicast_flooding: true, ..LEARNING };
+    engine.declare(declaration(one(flooding), ports)).await.unwrap();
+    net.send("t2", "eth0", &said);
+    net.send("wire", "w-up0", &said);
+    assert_eq!(got().await - before, 4, "from a neighbour, and from outside");
+}
+
+#[tokio::test]
+async fn physical_switches_are_told_of_what_a_port_has_learned() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let a = net.guest("t1", "10.1.0.1/24");
+    net.station("outside", "10.1.0.9/24");
+    net.make_nested("t1");
+    let mac = net.nested_guest("t1", "n1", "10.1.0.11/24");
+    let engine = net.engine().await;
+    let mut switch = learning(LEARNING);
+    switch.policy.teaming.balancing = Balancing::Explicit;
+    engine.declare(declaration(switch, vec![(a, 1)])).await.unwrap();
+    assert!(net.reaches("n1", "10.1.0.9"));
+    let heard = net.spawn(
+        "wire",
+        &format!("timeout 20 tcpdump -nn -e -c 1 -i w-up1 ether proto 0x8035 and ether src {mac}"),
+    );
+    let mut heard = heard;
+    let wire = net.namespace("wire");
+    for _ in 0..10 {
+        ip(&wire, "link set w-up0 down");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        ip(&wire, "link set w-up0 up");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if heard.try_wait().unwrap().is_some() {
+            break;
+        }
+        // So that it is known, and by the first uplink.
+        net.run("n1", "ping -c 1 -W 1 10.1.0.9");
+    }
+    let text = String::from_utf8(heard.wait_with_output().unwrap().stdout).unwrap();
+    assert!(text.contains(&mac.to_string()), "{text}");
+}
