@@ -141,8 +141,8 @@ pub const LEARNED_BY_PORT: u32 = 4096;
 pub const LEARNED: usize = 262_144;
 /// How long a learned MAC is known that does not send (vSphere).
 pub const LEARNED_AGE: Duration = Duration::from_secs(300);
-/// Learned MACs that are looked at, and told of, when ports change their uplinks.
-pub const LEARNED_LOOK: usize = 65_536;
+/// Learned MACs that are looked at, and told of, when ports change their uplinks: the engine does nothing else meanwhile.
+pub const LEARNED_LOOK: usize = 16_384;
 pub const LEARNED_NOTICES: usize = 1024;
 /// How long an uplink has to be up until it is used again (vSphere).
 pub const UP_DELAY: Duration = Duration::from_millis(100);
