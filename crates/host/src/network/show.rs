@@ -201,11 +201,20 @@ fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
         let declared = six.addresses.iter().map(|(address, prefix)| (IpAddr::from(*address), *prefix));
         let others = has(IpAddr::is_ipv6).filter(|own| !declared.clone().any(|known| known == *own));
         let all = declared.clone().map(|own| (own, "manual")).chain(others.map(|own| (own, "other")));
+        // What is seen of a declared address: it is used, or another station has it.
+        let state = |address: &IpAddr| {
+            let seen = seen?;
+            if seen.conflicts.contains_key(address) {
+                return Some("duplicate");
+            }
+            seen.addresses.iter().any(|(has, _)| has == address).then_some("preferred")
+        };
         let addresses = all.map(|((address, prefix), origin)| {
             vim!(HostIpConfigIpV6Address {
                 ipAddress: address.to_string(),
                 prefixLength: i32::from(prefix),
                 origin: origin,
+                dadState: state(&address),
             })
         });
         vim!(HostIpConfigIpV6AddressConfiguration {

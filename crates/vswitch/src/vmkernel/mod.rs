@@ -8,7 +8,10 @@
 //! is not touched, so neither a daemon's restart nor a neighbour's change costs an adapter a packet.
 
 mod adapters;
+mod arp;
 pub mod dhcp;
+mod guard;
+mod guards;
 mod leases;
 mod names;
 mod namespace;
@@ -24,6 +27,7 @@ mod view;
 mod wanted;
 
 pub(crate) use adapters::Adapters;
+pub use arp::Arp;
 pub use names::port_interface;
 pub use source::Source;
 pub use state::{AdapterState, StackState};
