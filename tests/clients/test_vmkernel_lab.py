@@ -9,7 +9,7 @@ from pyVmomi import vim, vmodl
 
 from conftest import Daemon, Lab, open_directory
 from segment import Segment, run_in
-from test_faults import daemon_pid, kill_and_wait_for_restart
+from test_faults import daemon_pid, kill_and_wait_for_restart, reconnect
 from test_network import bond, find, group
 from test_network_lab import Pinging, declared, guests, home, network_itself, network_of, plain, segment  # noqa: F401 (fixtures)
 from test_pyvmomi_lab import wait_for
@@ -119,6 +119,32 @@ def test_a_gateway_of_its_own_is_shown_and_taken_away_again(lab, home, segment):
     wait_for(lambda: shown(host, device).spec.ipRouteSpec is None)
     rules = run_in(segment.hosts[0], "ip", "rule", "show")
     assert ADDRESS not in rules, rules
+    network.RemoveVirtualNic(device)
+
+
+def test_an_address_that_another_station_has_is_told(lab, home, segment):
+    host, network = network_itself(lab)
+    network.AddPortGroup(group("Storage", 20))
+    events = reconnect(lab.hosts[0]).content.eventManager
+    told = vim.event.EventFilterSpec(eventTypeId=["DuplicateIpDetectedEvent"])
+    before = len(events.QueryEvents(told))
+    with segment.neighbour(20, ADDRESS) as neighbour:
+        mac = re.search("link/ether (\\S+)", run_in(neighbour, "ip", "link", "show", "vlan20"))[1]
+        # IPv6 is looked after by the kernel, and shown with the address.
+        run_in(neighbour, "ip", "addr", "add", "fd00:20::1/64", "dev", "vlan20", "nodad")
+        six = vim.host.IpConfig.IpV6AddressConfiguration(ipV6Address=[
+            vim.host.IpConfig.IpV6Address(ipAddress=f"fd00:20::{n}", prefixLength=64) for n in (1, 2)])
+        spec = adapter(ADDRESS)
+        spec.ip.ipV6Config = six
+        device = network.AddVirtualNic("Storage", spec)
+        wait_for(lambda: len(events.QueryEvents(told)) > before)
+        event = events.QueryEvents(told)[-1]
+        assert (event.duplicateIP, event.macAddress, event.host.host) == (ADDRESS, mac, host)
+
+        def states():
+            return {one.ipAddress: one.dadState for one in shown(host, device).spec.ip.ipV6Config.ipV6Address}
+
+        wait_for(lambda: (states().get("fd00:20::1"), states().get("fd00:20::2")) == ("duplicate", "preferred"))
     network.RemoveVirtualNic(device)
 
 

@@ -1,9 +1,11 @@
 //! Events about machines, in the host's words.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::{Call, Running};
 use vim::{Object, field, vim};
+use vswitch::Mac;
 
 use crate::{Host, ids, vm};
 
@@ -51,6 +53,53 @@ pub(crate) enum Vm {
 }
 
 impl Host {
+    /// Writes that another station has an address of an adapter. Nobody knows the MAC of one that has an IPv6 address, and the
+    /// API's own event needs one.
+    pub(crate) async fn post_duplicate(&self, device: &str, address: IpAddr, mac: Option<Mac>) {
+        let host = &self.name;
+        macro_rules! event {
+            ($ty:ident { $($more:tt)* }) => {
+                Object::from(vim!($ty {
+                    key: 0,
+                    chainId: 0,
+                    createdTime: vim::DateTime::now(),
+                    userName: "",
+                    datacenter: DatacenterEventArgument { name: "ha-datacenter", datacenter: ids::datacenter() },
+                    computeResource: ComputeResourceEventArgument {
+                        name: host,
+                        computeResource: ids::compute_resource(),
+                    },
+                    host: HostEventArgument { name: host, host: ids::host() },
+                    $($more)*
+                }))
+            };
+        }
+        let (mut event, text) = match mac {
+            Some(mac) => (
+                event!(DuplicateIpDetectedEvent {
+                    duplicateIP: address.to_string(),
+                    macAddress: mac.to_string(),
+                }),
+                format!("{address}, the address of {device} on {host}, is also that of {mac}"),
+            ),
+            None => {
+                let text = format!("{address}, an address of {device} on {host}, is also another station's");
+                let event = event!(EventEx {
+                    eventTypeId: "esfera.host.warning",
+                    severity: "warning",
+                    message: &*text,
+                    objectId: ids::host().id(),
+                    objectType: "HostSystem",
+                    objectName: host,
+                });
+                (event, text)
+            }
+        };
+        event.set(field!(Event.fullFormattedMessage), text);
+        event.set(field!(Event.chainId), None::<i32>);
+        self.core.events.post(event).await;
+    }
+
     /// Writes an event about a machine.
     pub(crate) async fn post(&self, about: &Arc<vm::Vm>, what: Vm, who: &Who) {
         let config = about.config();

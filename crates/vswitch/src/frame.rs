@@ -9,6 +9,7 @@ use crate::Mac;
 pub const SHORTEST: usize = 60;
 /// EtherTypes (IANA, *IEEE 802 Numbers*).
 pub const ETHER_IPV4: u16 = 0x0800;
+pub const ETHER_ARP: u16 = 0x0806;
 pub const ETHER_RARP: u16 = 0x8035;
 pub const ETHER_VLAN: u16 = 0x8100;
 pub const ETHER_IPV6: u16 = 0x86dd;

@@ -34,6 +34,18 @@ impl PacketSocket {
     /// kernel's documentation, `networking/filter`) lets pass.
     pub(crate) fn listen(ifindex: u32, protocol: u16, filter: &[Instruction]) -> io::Result<Self> {
         let socket = Self::open()?;
+        socket.set_filter(filter)?;
+        // Only now does it begin to receive, so that nothing passes that the filter stops.
+        let mut of = Self::address(ifindex);
+        of.sll_protocol = protocol.to_be();
+        let size = libc::socklen_t::try_from(mem::size_of_val(&of)).expect("is 20");
+        // SAFETY: the address outlives the call and is as long as is said.
+        let bound = unsafe { libc::bind(socket.0.as_raw_fd(), (&raw const of).cast(), size) };
+        if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
+    }
+
+    /// Puts another filter in the place of the one that it has.
+    pub(crate) fn set_filter(&self, filter: &[Instruction]) -> io::Result<()> {
         let mut filter: Vec<libc::sock_filter> =
             filter.iter().map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k }).collect();
         let length = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -42,23 +54,14 @@ impl PacketSocket {
         // SAFETY: program and filter outlive the call and are as long as is said; the kernel checks what they say.
         let set = unsafe {
             libc::setsockopt(
-                socket.0.as_raw_fd(),
+                self.0.as_raw_fd(),
                 libc::SOL_SOCKET,
                 libc::SO_ATTACH_FILTER,
                 (&raw const program).cast(),
                 size,
             )
         };
-        if set < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // Only now does it begin to receive, so that nothing passes that the filter stops.
-        let mut of = Self::address(ifindex);
-        of.sll_protocol = protocol.to_be();
-        let size = libc::socklen_t::try_from(mem::size_of_val(&of)).expect("is 20");
-        // SAFETY: the address outlives the call and is as long as is said.
-        let bound = unsafe { libc::bind(socket.0.as_raw_fd(), (&raw const of).cast(), size) };
-        if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
+        if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// For a runtime to wait on.

@@ -198,3 +198,28 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
         Some([10, 1, 0, 9].into())
     );
 }
+
+#[tokio::test]
+async fn an_address_that_another_station_has_is_declined_and_another_one_used() {
+    let mut net = Network::new(&["up0"]);
+    net.station("server", "10.1.0.254/24");
+    // The one that the server has for the adapter is a stranger's.
+    net.station("stranger", "10.1.0.100/24");
+    let server = Server::start(&net, "server", "--dhcp-host=00:50:56:60:00:00,10.1.0.100");
+    let engine = net.engine().await;
+    engine.declare(declared(vec![dynamic(0)])).await.unwrap();
+    let state = until(&engine, "vmk0", |state| !state.conflicts.is_empty()).await;
+    let mac: vswitch::Mac = net.text("stranger", "cat /sys/class/net/eth0/address").trim().parse().unwrap();
+    let taken = IpAddr::from([10, 1, 0, 100]);
+    assert_eq!(state.conflicts.into_iter().collect::<Vec<_>>(), [(taken, Some(mac))]);
+    assert_eq!((address_of(&engine), text(&net, "ip -4 -o addr show dev vmk0")), (None, String::new()));
+    server.logs("DHCPDECLINE", 1).await;
+    let state = until(&engine, "vmk0", |state| address(state).is_some()).await;
+    assert_ne!(address(&state), Some([10, 1, 0, 100].into()));
+    assert!(state.conflicts.is_empty(), "{state:?}");
+    assert!(net.reaches("stranger", &address(&state).unwrap().to_string()));
+}
+
+fn address_of(engine: &Engine) -> Option<Ipv4Addr> {
+    engine.state().borrow().adapters.get("vmk0").and_then(address)
+}

@@ -168,6 +168,7 @@ fn set_policy(mut policy: Object, settings: PolicySettings) -> Object {
             Balancing::Mac => "loadbalance_srcmac",
             Balancing::Ip => "loadbalance_ip",
             Balancing::Explicit => "failover_explicit",
+            Balancing::Load => "loadbalance_loadbased",
         };
         teaming.set(field!(HostNicTeamingPolicy.policy), word);
     }

@@ -152,6 +152,8 @@ pub enum Balancing {
     Ip,
     /// The first uplink in order that works
     Explicit,
+    /// The port, until its uplink has too much to do
+    Load,
 }
 
 #[derive(Subcommand)]

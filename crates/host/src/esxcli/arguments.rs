@@ -61,6 +61,11 @@ impl Arguments {
         self.0.iter().find(|(known, _)| known == name).and_then(|(_, values)| values.first()).map(|it| &**it)
     }
 
+    /// All values of a parameter that may be given several times.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, values)| values.clone()).unwrap_or_default()
+    }
+
     /// That of one that is required.
     ///
     /// # Errors

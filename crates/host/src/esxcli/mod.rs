@@ -8,7 +8,9 @@ mod answer;
 mod arguments;
 mod execute;
 mod info;
+mod network_extras;
 mod network_ip;
+mod network_mirror;
 mod network_nic;
 mod network_policy;
 mod network_policy_set;
@@ -192,7 +194,9 @@ impl Field {
 /// All namespaces that have commands.
 pub(crate) fn all() -> impl Iterator<Item = &'static Namespace> {
     [
+        network_extras::NAMESPACES,
         network_ip::NAMESPACES,
+        network_mirror::NAMESPACES,
         network_nic::NAMESPACES,
         network_policy::NAMESPACES,
         network_port::NAMESPACES,
@@ -208,11 +212,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Namespace> {
 }
 
 /// What namespaces without commands of their own are about.
-const GROUPS: [(&str, &str); 11] = [
+const GROUPS: [(&str, &str); 12] = [
     ("network", "The host's network"),
     ("network.ip", "The host's own adapters and TCP/IP stacks"),
     ("network.ip.dns", "How names are resolved"),
     ("network.ip.route", "Routes"),
+    ("network.mirror", "Port mirroring"),
     ("network.port", "Ports of virtual switches"),
     ("network.vswitch", "Virtual switches"),
     ("network.vswitch.dvs", "Distributed virtual switches"),

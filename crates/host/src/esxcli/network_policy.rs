@@ -28,7 +28,7 @@ const FAILBACK: Parameter =
 const DETECTION: Parameter =
     Parameter::text("failure-detection", 'f', "How failures are found: link or beacon");
 const BALANCING: Parameter =
-    Parameter::text("load-balancing", 'l', "What chooses the uplink: portid, iphash, mac or explicit");
+    Parameter::text("load-balancing", 'l', "What chooses the uplink: portid, iphash, mac, explicit or load");
 const NOTIFY: Parameter = Parameter::boolean(
     "notify-switches",
     'n',
@@ -251,6 +251,7 @@ fn failover_row(teaming: &Teaming, uplinks: &[String]) -> Row {
         Balancing::SourceMac => "srcmac",
         Balancing::IpHash => "iphash",
         Balancing::Explicit => "explicit",
+        Balancing::Load => "load",
     };
     let used = |name: &&String| teaming.active.contains(name) || teaming.standby.contains(name);
     Row::new()

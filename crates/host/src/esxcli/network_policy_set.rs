@@ -36,6 +36,7 @@ fn failover_said(arguments: &Arguments, teaming: &Teaming) -> Result<PolicyObjec
         Some("mac") => Some("loadbalance_srcmac"),
         Some("iphash") => Some("loadbalance_ip"),
         Some("explicit") => Some("failover_explicit"),
+        Some("load") => Some("loadbalance_loadbased"),
         Some(_) => return Err(constraint("loadbalancing")),
     };
     let beacons = match arguments.text("failuredetection") {
@@ -152,6 +153,7 @@ fn over(own: Override, by: Override) -> Override {
         promiscuous: by.promiscuous.or(own.promiscuous),
         mac_changes: by.mac_changes.or(own.mac_changes),
         forged_transmits: by.forged_transmits.or(own.forged_transmits),
+        learning: by.learning.or(own.learning),
         balancing: by.balancing.or(own.balancing),
         beacons: by.beacons.or(own.beacons),
         notify_switches: by.notify_switches.or(own.notify_switches),
@@ -159,6 +161,7 @@ fn over(own: Override, by: Override) -> Override {
         order: by.order.or(own.order),
         outbound: shaping_over(own.outbound, by.outbound),
         inbound: shaping_over(own.inbound, by.inbound),
+        ipfix: by.ipfix.or(own.ipfix),
     }
 }
 

@@ -168,11 +168,12 @@ impl Host {
         });
     }
 
-    /// Shows links that come and go, until the host closes.
+    /// Shows links that come and go, and says once which addresses of adapters other stations have too, until the host closes.
     pub(crate) fn watch_links(self: &Arc<Self>) {
         let (host, closing) = (Arc::downgrade(self), self.closing.clone());
         let network = self.network.clone();
         tokio::spawn(async move {
+            let mut known = BTreeSet::new();
             loop {
                 tokio::select! {
                     () = closing.cancelled() => return,
@@ -181,6 +182,17 @@ impl Host {
                 network.resolve().await;
                 let Some(host) = host.upgrade() else { return };
                 host.show_network();
+                let adapters = network.fabric().seen().adapters;
+                let conflicts: BTreeSet<_> = adapters
+                    .iter()
+                    .flat_map(|(device, has)| {
+                        has.conflicts.iter().map(|own| (device.clone(), *own.0, *own.1))
+                    })
+                    .collect();
+                for (device, address, mac) in conflicts.difference(&known) {
+                    host.post_duplicate(device, *address, *mac).await;
+                }
+                known = conflicts;
             }
         });
     }

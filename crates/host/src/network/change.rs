@@ -165,7 +165,13 @@ impl NetworkConfig {
         for group in groups.into_iter().filter(|group| group.name == name) {
             group.name.clone_from(&spec.name);
             group.vlan.clone_from(&spec.vlan);
-            group.policy = spec.policy.clone();
+            // What the API has no words for stays.
+            group.policy = Override {
+                learning: group.policy.learning,
+                ipfix: group.policy.ipfix,
+                inbound: group.policy.inbound,
+                ..spec.policy.clone()
+            };
         }
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! The seam to what really connects: the virtual switch in the kernel, or nothing for a simulated host.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use vswitch::State;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
-use vswitch::kernel::layout::Counters;
+use vswitch::kernel::layout::{Counters, Mirrored};
 use vswitch::vmkernel::Takeover;
+use vswitch::{FlowCounters, Learned, State};
 
 use super::readings::{Card, StackTable};
 
@@ -126,6 +127,21 @@ pub trait Fabric: Send + Sync {
 
     /// What has passed a port.
     async fn counters(&self, interface: &str) -> Option<Counters>;
+
+    /// What mirroring sessions have done, by number: those that mirror now.
+    async fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>, FabricError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What collectors were told of the flows of a switch; none if it tells nobody.
+    fn flow_counters(&self, _switch: &str) -> Option<FlowCounters> {
+        None
+    }
+
+    /// How many MACs a port has learned; none if it does not learn.
+    async fn learned(&self, _port: &str) -> Result<Option<Learned>, FabricError> {
+        Ok(None)
+    }
 
     /// Frames that pass ports, from now on.
     async fn capture(&self, filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError>;

@@ -1,6 +1,7 @@
 //! The one place between the names of cards (`vmnic0`, see [`super::cards`]), which everything above speaks, and their interfaces,
 //! which the virtual switch below speaks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,12 +9,12 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use store::{Batch, Store};
-use vswitch::State;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns, MirrorDestination, MirrorSource, MirrorVia};
 use vswitch::discovery::OtherEnd;
-use vswitch::kernel::layout::Counters;
+use vswitch::kernel::layout::{Counters, Mirrored};
 use vswitch::vmkernel::Takeover;
+use vswitch::{FlowCounters, Learned, State};
 
 use super::cards::Cards;
 use super::config::each_uplink;
@@ -196,6 +197,18 @@ impl Fabric for Named {
 
     async fn counters(&self, port: &str) -> Option<Counters> {
         self.below.counters(&self.interface(port)).await
+    }
+
+    async fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>, FabricError> {
+        self.below.mirrored().await
+    }
+
+    fn flow_counters(&self, switch: &str) -> Option<FlowCounters> {
+        self.below.flow_counters(switch)
+    }
+
+    async fn learned(&self, port: &str) -> Result<Option<Learned>, FabricError> {
+        self.below.learned(port).await
     }
 
     async fn capture(&self, mut filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError> {

@@ -209,11 +209,20 @@ fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
         let declared = six.addresses.iter().map(|(address, prefix)| (IpAddr::from(*address), *prefix));
         let others = has(IpAddr::is_ipv6).filter(|own| !declared.clone().any(|known| known == *own));
         let all = declared.clone().map(|own| (own, "manual")).chain(others.map(|own| (own, "other")));
+        // What is seen of a declared address: it is used, or another station has it.
+        let state = |address: &IpAddr| {
+            let seen = seen?;
+            if seen.conflicts.contains_key(address) {
+                return Some("duplicate");
+            }
+            seen.addresses.iter().any(|(has, _)| has == address).then_some("preferred")
+        };
         let addresses = all.map(|((address, prefix), origin)| {
             vim!(HostIpConfigIpV6Address {
                 ipAddress: address.to_string(),
                 prefixLength: i32::from(prefix),
                 origin: origin,
+                dadState: state(&address),
             })
         });
         vim!(HostIpConfigIpV6AddressConfiguration {
@@ -287,7 +296,7 @@ fn whole(policy: &Policy) -> Override {
         promiscuous: Some(security.promiscuous),
         mac_changes: Some(security.mac_changes),
         forged_transmits: Some(security.forged_transmits),
-        // Standard switches do not learn.
+        // The API has no words for this, and for flows.
         learning: None,
         balancing: Some(teaming.balancing),
         beacons: Some(teaming.beacons),

@@ -205,11 +205,13 @@ fn shaping(policy: &Object, property: &str) -> Result<ShapingOverride, Fault> {
 }
 
 /// Words of the API for how traffic is spread.
-const BALANCING: [(&str, Balancing); 4] = [
+const BALANCING: [(&str, Balancing); 5] = [
     ("loadbalance_srcid", Balancing::Port),
     ("loadbalance_srcmac", Balancing::SourceMac),
     ("loadbalance_ip", Balancing::IpHash),
     ("failover_explicit", Balancing::Explicit),
+    // vSphere has it on distributed switches only.
+    ("loadbalance_loadbased", Balancing::Load),
 ];
 
 fn balancing(name: &str) -> Option<Balancing> {

@@ -1,5 +1,6 @@
 //! The fabric of a real host: the virtual switch, taps, and the network cards that the kernel shows.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,9 +14,9 @@ use tokio::sync::{Mutex, watch};
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
-use vswitch::kernel::layout::Counters;
+use vswitch::kernel::layout::{Counters, Mirrored};
 use vswitch::vmkernel::{self, Takeover};
-use vswitch::{Engine, Options, State, Timing, link};
+use vswitch::{Engine, FlowCounters, Learned, Options, State, Timing, link};
 
 use super::dns::{read_resolv_conf, resolv_conf};
 use super::fabric::{Fabric, FabricError, Nic};
@@ -255,6 +256,18 @@ impl Fabric for Switched {
             tracing::warn!(interface, %error, "the counters of a port cannot be read");
             None
         })
+    }
+
+    async fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>, FabricError> {
+        self.engine.mirrored().await.map_err(in_words)
+    }
+
+    fn flow_counters(&self, switch: &str) -> Option<FlowCounters> {
+        self.engine.flow_counters(switch)
+    }
+
+    async fn learned(&self, port: &str) -> Result<Option<Learned>, FabricError> {
+        self.engine.learned(port).await.map_err(in_words)
     }
 
     async fn capture(&self, filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError> {

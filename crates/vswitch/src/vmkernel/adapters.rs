@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::dhcp::Identity;
+use super::guards::{Guarded, Guards};
 use super::leases::{Leases, Need};
 use super::names::{Prefix, port_interface};
 use super::netlink::{Refusal, Routing};
@@ -26,6 +27,7 @@ pub(crate) struct Adapters {
     adapters: Vec<Adapter>,
     declared: Vec<Stack>,
     leases: Leases,
+    guards: Guards,
     /// What was last read of each stack.
     views: BTreeMap<StackName, View>,
     /// What is found to be wrong, and what was when everything was looked at last.
@@ -51,12 +53,14 @@ impl Adapters {
         let words = "a host's prefix is up to 64 letters, digits, `-`, `_` and `.`";
         let prefix = Prefix::new(prefix).ok_or_else(|| refused(words.into()))?;
         let stacks = Stacks::open(prefix.clone(), namespace).map_err(|error| refused(error.to_string()))?;
+        let leases = Leases::default();
         Ok(Self {
+            guards: Guards::new(leases.changed()),
             prefix,
             stacks,
             adapters: Vec::new(),
             declared: Vec::new(),
-            leases: Leases::default(),
+            leases,
             views: BTreeMap::new(),
             found: Trouble::default(),
             trouble: Trouble::default(),
@@ -174,7 +178,22 @@ impl Adapters {
         for (device, refusal) in self.leases.start(&self.stacks, needs).await {
             self.note(device, Err(refusal));
         }
+        let guarded = self.adapters.iter().filter_map(|adapter| self.guarded(adapter)).collect();
+        self.guards.keep(&self.stacks, guarded);
         self.trouble = std::mem::take(&mut self.found);
+    }
+
+    /// The IPv4 address of an adapter that is to be watched over: the one that it has.
+    fn guarded(&self, adapter: &Adapter) -> Option<Guarded> {
+        let view = self.views.get(&adapter.stack)?;
+        let link = view.links.get(&adapter.device).filter(|link| link.up)?;
+        let own = view.addresses.iter().filter(|address| address.index == link.index);
+        let address = own.into_iter().find_map(|own| match own.address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })?;
+        let (device, stack) = (adapter.device.clone(), adapter.stack.clone());
+        Some(Guarded { device, index: link.index, mac: adapter.mac, stack, address })
     }
 
     fn settings(&mut self, name: &StackName, wanted: &wanted::Wanted) {
@@ -254,6 +273,9 @@ impl Adapters {
             let namespace = self.stacks.file(&adapter.stack);
             let mut seen = AdapterState::seen(adapter, view, namespace, error);
             seen.lease = self.leases.lease(&adapter.device);
+            let four = [self.guards.conflict(&adapter.device), self.leases.taken(&adapter.device)];
+            let four = four.into_iter().flatten().map(|(address, mac)| (address.into(), Some(mac)));
+            seen.conflicts.extend(four);
             (adapter.device.clone(), seen)
         };
         self.adapters.iter().map(state).collect()

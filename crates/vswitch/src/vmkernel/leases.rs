@@ -11,6 +11,7 @@ use super::dhcp::{Client, Identity, Lease, Status};
 use super::netlink::Refusal;
 use super::stacks::Stacks;
 use super::wanted::Given;
+use crate::Mac;
 use crate::declare::{Adapter, Ipv4Config};
 
 /// A client that is needed, and an address that its interface has from before, with the seconds that are left of it.
@@ -53,6 +54,11 @@ impl Leases {
             Status::Have(lease, _) => Some(lease),
             Status::Unknown | Status::Nothing => None,
         }
+    }
+
+    /// An address that a server gave an adapter although another station has it.
+    pub(crate) fn taken(&self, device: &str) -> Option<(Ipv4Addr, Mac)> {
+        self.clients.get(device)?.taken()
     }
 
     /// Gives leases back that no adapter needs any more, while it still has the address to do it from.

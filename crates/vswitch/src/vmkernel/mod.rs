@@ -8,7 +8,10 @@
 //! is not touched, so neither a daemon's restart nor a neighbour's change costs an adapter a packet.
 
 mod adapters;
+mod arp;
 pub mod dhcp;
+mod guard;
+mod guards;
 mod hop;
 mod leases;
 mod names;
@@ -25,6 +28,7 @@ mod view;
 mod wanted;
 
 pub(crate) use adapters::Adapters;
+pub use arp::Arp;
 pub(crate) use hop::Hop;
 pub use names::port_interface;
 pub(crate) use netlink::Routing;

@@ -250,6 +250,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
         link_local: message.header.scope != AddressScope::Universe
             && local.or(any).is_some_and(|address| address.is_ipv6()),
         settled: !flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
+        duplicate: flags.contains(AddressFlags::Dadfailed),
     })
 }
 

@@ -51,6 +51,7 @@ fn view(has: &[(u32, Texts<'_>)]) -> View {
         valid,
         link_local: address.to_string().starts_with("fe80"),
         settled: true,
+        duplicate: false,
     };
     let all =
         has.iter().flat_map(|(index, texts)| addresses(texts).into_iter().map(|one| address(*index, one)));

@@ -1,6 +1,6 @@
 //! What is seen of adapters and stacks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -24,6 +24,8 @@ pub struct AdapterState {
     pub services: BTreeSet<Service>,
     /// What a DHCP server gave it.
     pub lease: Option<Lease>,
+    /// Addresses that other stations have too, with their MACs; the kernel, which looks after IPv6, says no MAC.
+    pub conflicts: BTreeMap<IpAddr, Option<Mac>>,
     /// Why it is not as it was declared.
     pub error: Option<String>,
 }
@@ -49,10 +51,13 @@ impl AdapterState {
         let Some((view, link)) = view.and_then(|view| Some((view, view.links.get(&adapter.device)?))) else {
             return unseen;
         };
-        let own = view.addresses.iter().filter(|address| address.index == link.index && address.settled);
+        let of_link = || view.addresses.iter().filter(|address| address.index == link.index);
+        let conflicts =
+            of_link().filter(|address| address.duplicate).map(|own| (own.address, None)).collect();
+        let own = of_link().filter(|address| address.settled);
         let mut own: Vec<_> = own.collect();
         own.sort_by_key(|own| (own.link_local, own.address.is_ipv6(), own.address, own.prefix));
         let addresses = own.into_iter().map(|own| (own.address, own.prefix)).collect();
-        Self { addresses, mac: link.mac, mtu: link.mtu, carrier: link.running, ..unseen }
+        Self { addresses, mac: link.mac, mtu: link.mtu, carrier: link.running, conflicts, ..unseen }
     }
 }

@@ -143,6 +143,7 @@ mod tests {
             valid,
             link_local: text.starts_with("fe80"),
             settled: true,
+            duplicate: false,
         };
         let route = |destination: &str, prefix, gateway: &str, index, metric| Seen {
             destination: ip(destination),

@@ -42,6 +42,8 @@ pub(crate) struct Address {
     pub link_local: bool,
     /// Nobody else has it (IPv6).
     pub settled: bool,
+    /// Somebody else has it (IPv6), so that the kernel does not use it.
+    pub duplicate: bool,
 }
 
 /// A unicast route to one interface.

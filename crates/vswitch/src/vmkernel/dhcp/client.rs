@@ -17,6 +17,12 @@ const REQUESTS: u32 = 4;
 /// Between requests that prolong a lease, unless it ends sooner (section 4.4.5).
 const PROLONG_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// Probes for an address that was given, what is between two, and what is after the last. RFC 5227 has longer times, for hosts
+/// that choose an address; here a server has chosen it, and looked itself.
+const PROBES: u32 = 3;
+const PROBE_WAIT: Duration = Duration::from_millis(300);
+/// After an address that is somebody else's (section 3.1.5).
+const DECLINE_WAIT: Duration = Duration::from_secs(10);
 /// A lease that does not end. The interface is told so many seconds, so that it can be told from an address without a lease.
 const ENDLESS: u32 = u32::MAX;
 const NEARLY_ENDLESS: u32 = u32::MAX - 1;
@@ -46,6 +52,10 @@ pub(super) enum Action {
     Have(Lease, Duration),
     /// The address that the client had is not its own any more.
     Lose,
+    /// Ask whether somebody has this address already; the answer goes to [`Machine::conflict`].
+    Probe(Ipv4Addr),
+    /// This address was given, but that station has it.
+    Taken(Ipv4Addr, Mac),
 }
 
 #[derive(Debug)]
@@ -59,6 +69,12 @@ enum State {
     },
     Rebooting {
         address: Ipv4Addr,
+    },
+    /// What was given is used when nobody is found to have it already (section 3.1.5).
+    Probing {
+        held: Box<Held>,
+        /// When it was asked for.
+        asked: Duration,
     },
     Bound,
     Renewing,
@@ -157,6 +173,10 @@ impl Machine {
                 self.begin(now);
             }
         }
+        if matches!(self.state, State::Probing { .. }) {
+            actions.extend(self.probe(now));
+            return actions;
+        }
         let limit = match self.state {
             State::Rebooting { .. } => REBOOTS,
             State::Requesting { .. } => REQUESTS,
@@ -190,7 +210,7 @@ impl Machine {
             (
                 State::Requesting { .. } | State::Rebooting { .. } | State::Renewing | State::Rebinding,
                 Kind::Ack,
-            ) => self.acknowledged(message),
+            ) => self.acknowledged(now, message),
             (State::Requesting { server, .. }, Kind::Nak)
                 if message.server.is_some_and(|from| from != *server) =>
             {
@@ -212,6 +232,50 @@ impl Machine {
         }
     }
 
+    /// The next probe, or the lease if there was no answer to any.
+    fn probe(&mut self, now: Duration) -> Option<Action> {
+        let State::Probing { held, asked } = &self.state else { return None };
+        if self.tries < PROBES {
+            let action = Action::Probe(held.lease.address);
+            self.tries += 1;
+            self.next = now + PROBE_WAIT;
+            return Some(action);
+        }
+        let asked = *asked;
+        let State::Probing { held, .. } = std::mem::replace(&mut self.state, State::Bound) else {
+            return None;
+        };
+        Some(self.bind(*held, asked))
+    }
+
+    /// Another station has an address that was probed for: the server is told, and asked for another one after a while.
+    pub(super) fn conflict(&mut self, now: Duration, address: Ipv4Addr, other: Mac) -> Vec<Action> {
+        let State::Probing { held, .. } = &self.state else { return Vec::new() };
+        if held.lease.address != address {
+            return Vec::new();
+        }
+        let mut message = Message::new(Kind::Decline, self.transaction, self.mac);
+        (message.requested, message.server) = (Some(address), Some(held.lease.server));
+        self.restart(now, DECLINE_WAIT);
+        vec![Action::Broadcast(Ipv4Addr::UNSPECIFIED, message), Action::Taken(address, other)]
+    }
+
+    /// The address that is probed for.
+    pub(super) fn probed(&self) -> Option<Ipv4Addr> {
+        match &self.state {
+            State::Probing { held, .. } => Some(held.lease.address),
+            _ => None,
+        }
+    }
+
+    /// Uses what was given.
+    fn bind(&mut self, held: Held, asked: Duration) -> Action {
+        let lease = held.lease.clone();
+        (self.state, self.inherited, self.refused, self.next) = (State::Bound, None, 0, held.renew);
+        self.held = Some(held);
+        Action::Have(lease, asked)
+    }
+
     /// Gives the lease back: the adapter goes.
     pub(super) fn release(&mut self) -> Option<Action> {
         let held = self.held.take()?;
@@ -221,7 +285,7 @@ impl Machine {
         Some(Action::Unicast(held.lease.server, message))
     }
 
-    fn acknowledged(&mut self, message: &Message) -> Vec<Action> {
+    fn acknowledged(&mut self, now: Duration, message: &Message) -> Vec<Action> {
         let expected = match &self.state {
             State::Requesting { offer, .. } => Some(*offer),
             State::Rebooting { address } => Some(*address),
@@ -257,10 +321,15 @@ impl Machine {
             let renew = message.renew.filter(|renew| *renew < rebind).unwrap_or((seconds / 2).min(rebind));
             (after(seconds), after(renew), after(rebind))
         };
-        let given = self.asked;
-        self.held = Some(Held { lease: lease.clone(), renew, rebind, end });
-        (self.state, self.inherited, self.refused, self.next) = (State::Bound, None, 0, renew);
-        vec![Action::Have(lease, given)]
+        let (asked, address) = (self.asked, lease.address);
+        let held = Held { lease, renew, rebind, end };
+        let is_new = self.inherited.is_none_or(|(inherited, _)| inherited != address);
+        if matches!(self.state, State::Requesting { .. }) && is_new {
+            self.state = State::Probing { held: Box::new(held), asked };
+            (self.tries, self.next) = (0, now);
+            return self.probe(now).into_iter().collect();
+        }
+        vec![self.bind(held, asked)]
     }
 
     /// Looks for another address, after a while.
@@ -285,7 +354,7 @@ impl Machine {
         message.elapsed = u16::try_from((now - self.began).as_secs()).unwrap_or(u16::MAX);
         let nobody = Ipv4Addr::UNSPECIFIED;
         let action = match &self.state {
-            State::Init | State::Bound => return None,
+            State::Init | State::Probing { .. } | State::Bound => return None,
             State::Selecting => {
                 message.kind = Kind::Discover;
                 message.requested = self.inherited.map(|(address, _)| address);

@@ -33,8 +33,18 @@ fn bound() -> Machine {
     client.wake(at(0));
     client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
     client.asked = at(1);
-    assert!(matches!(client.hear(at(1), &says(&client, Kind::Ack, |_| ()))[..], [Action::Have(..)]));
+    assert!(matches!(gets(&mut client, at(1), |_| ())[..], [Action::Have(..)]));
     client
+}
+
+/// What becomes of an address that is given and that nobody has.
+fn gets(client: &mut Machine, now: Duration, change: impl FnOnce(&mut Message)) -> Vec<Action> {
+    let message = says(client, Kind::Ack, change);
+    let mut actions = client.hear(now, &message);
+    while matches!(actions[..], [Action::Probe(OFFER)]) {
+        actions = client.wake(client.due());
+    }
+    actions
 }
 
 /// What is sent, in a word.
@@ -46,6 +56,8 @@ fn words(actions: &[Action]) -> Vec<String> {
             format!("have {}/{} since {}", lease.address, lease.prefix, since.as_secs())
         }
         Action::Lose => "lose".into(),
+        Action::Probe(address) => format!("probe {address}"),
+        Action::Taken(address, mac) => format!("{address} is of {mac}"),
     };
     actions.iter().map(word).collect()
 }
@@ -60,7 +72,7 @@ fn discover_offer_request_acknowledge() {
     let [Action::Broadcast(_, request)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((request.kind, request.server, request.requested), (Kind::Request, Some(SERVER), Some(OFFER)));
     assert_eq!(request.client, Ipv4Addr::UNSPECIFIED);
-    let actions = client.hear(at(2), &says(&client, Kind::Ack, |_| ()));
+    let actions = gets(&mut client, at(2), |_| ());
     assert_eq!(words(&actions), ["have 10.0.0.50/24 since 1"]);
     assert_eq!(client.due(), at(501), "T1 is half of the time, from the request on");
 }
@@ -116,7 +128,7 @@ fn lost_messages_are_sent_again_ever_more_rarely() {
     assert_eq!(words(&client.wake(now)), ["Discover from 0.0.0.0"], "the server is gone");
     // After an hour without a server, a lease is as long as it should be.
     client.hear(at(9000), &says(&client, Kind::Offer, |_| ()));
-    let actions = client.hear(at(9001), &says(&client, Kind::Ack, |_| ()));
+    let actions = gets(&mut client, at(9001), |_| ());
     assert_eq!(words(&actions), ["have 10.0.0.50/24 since 9000"]);
     assert_eq!(client.due(), at(9500));
 }
@@ -154,13 +166,13 @@ fn times_of_the_server_are_used_if_they_make_sense() {
         let mut client = fresh();
         client.wake(at(0));
         client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
-        client.hear(at(0), &says(&client, Kind::Ack, |m| (m.renew, m.rebind) = (renew, rebind)));
+        gets(&mut client, at(0), |m| (m.renew, m.rebind) = (renew, rebind));
         assert_eq!(client.due(), at(t1), "{renew:?} {rebind:?}");
     }
     let mut client = fresh();
     client.wake(at(0));
     client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
-    let actions = client.hear(at(0), &says(&client, Kind::Ack, |m| m.lease = Some(ENDLESS)));
+    let actions = gets(&mut client, at(0), |m| m.lease = Some(ENDLESS));
     assert!(
         matches!(&actions[..], [Action::Have(lease, _)] if lease.seconds == NEARLY_ENDLESS),
         "{actions:?}"
@@ -173,7 +185,7 @@ fn a_lease_of_a_second_does_not_flood_the_network() {
     let mut client = fresh();
     client.wake(at(0));
     client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
-    client.hear(at(0), &says(&client, Kind::Ack, |m| m.lease = Some(1)));
+    gets(&mut client, at(0), |m| m.lease = Some(1));
     let (mut now, mut sent) = (at(0), 0);
     while now < at(60) {
         now = client.due().max(now);
@@ -239,4 +251,58 @@ fn a_lease_is_given_back_once() {
     assert_eq!((to, message.kind, message.client), (SERVER, Kind::Release, OFFER));
     assert_eq!(client.release(), None);
     assert_eq!(fresh().release(), None);
+}
+
+#[test]
+fn an_address_that_somebody_has_is_declined_and_another_is_asked_for_later() {
+    const OTHER: Mac = Mac([2; 6]);
+    let mut client = fresh();
+    client.wake(at(0));
+    client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
+    let transaction = client.transaction;
+    assert_eq!(words(&client.hear(at(1), &says(&client, Kind::Ack, |_| ()))), ["probe 10.0.0.50"]);
+    assert_eq!(client.probed(), Some(OFFER));
+    assert_eq!(client.wake(at(1)), [], "not yet");
+    assert_eq!(client.hear(at(1), &says(&client, Kind::Ack, |_| ())), [], "it is known");
+    assert_eq!(client.conflict(at(1), SERVER, OTHER), [], "another address");
+    assert_eq!(words(&client.wake(client.due())), ["probe 10.0.0.50"]);
+    let actions = client.conflict(at(2), OFFER, OTHER);
+    let [Action::Broadcast(from, decline), Action::Taken(OFFER, OTHER)] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(
+        (*from, decline.kind, decline.client),
+        (Ipv4Addr::UNSPECIFIED, Kind::Decline, Ipv4Addr::UNSPECIFIED)
+    );
+    assert_eq!(
+        (decline.requested, decline.server, decline.transaction),
+        (Some(OFFER), Some(SERVER), transaction)
+    );
+    assert_eq!((client.conflict(at(2), OFFER, OTHER), client.probed()), (vec![], None), "once");
+    assert_eq!((client.due(), client.wake(at(11))), (at(12), vec![]));
+    assert_eq!(words(&client.wake(at(12))), ["Discover from 0.0.0.0"]);
+    assert_eq!(client.release(), None, "nothing to give back");
+}
+
+#[test]
+fn an_address_is_probed_for_three_times_unless_it_is_in_use_here() {
+    let mut client = fresh();
+    client.wake(at(0));
+    client.hear(at(0), &says(&client, Kind::Offer, |_| ()));
+    let mut said = words(&client.hear(at(0), &says(&client, Kind::Ack, |_| ())));
+    while client.probed().is_some() {
+        said.extend(words(&client.wake(client.due())));
+    }
+    assert_eq!(said[..3], ["probe 10.0.0.50"; 3].map(String::from));
+    assert_eq!(said[3..], ["have 10.0.0.50/24 since 0".to_owned()]);
+    // One that a daemon before has used is not ours to contest.
+    let mut again = found(300);
+    for _ in 0..REBOOTS {
+        again.wake(again.due());
+    }
+    assert_eq!(words(&again.wake(again.due())), ["Discover from 0.0.0.0"]);
+    let now = again.asked;
+    again.hear(now, &says(&again, Kind::Offer, |_| ()));
+    let actions = again.hear(now, &says(&again, Kind::Ack, |_| ()));
+    assert!(matches!(actions[..], [Action::Have(..)]), "{actions:?}");
 }

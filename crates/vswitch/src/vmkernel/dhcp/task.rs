@@ -15,11 +15,14 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::super::arp::{self, Arp};
+use super::super::guards::hear;
 use super::client::{Action, Lease, Machine};
 use super::frame::{self, CLIENT_PORT, SERVER_PORT};
 use crate::Mac;
 use crate::declare::StackName;
-use crate::limits::{DHCP_FRAME, DHCP_RELEASE};
+use crate::frame::ETHER_ARP;
+use crate::limits::{ARP_FRAME, DHCP_FRAME, DHCP_RELEASE};
 use crate::packet::{Instruction, PacketSocket};
 
 const IPV4: u16 = 0x0800;
@@ -64,10 +67,14 @@ pub(crate) enum Status {
     Have(Lease, Instant),
 }
 
+/// An address that was given last, and the station that has it.
+pub(crate) type Taken = (Ipv4Addr, Mac);
+
 /// A running client.
 pub(crate) struct Client {
     pub(crate) identity: Identity,
     status: watch::Receiver<Status>,
+    taken: watch::Receiver<Option<Taken>>,
     stop: Option<oneshot::Sender<bool>>,
     task: JoinHandle<()>,
 }
@@ -78,6 +85,8 @@ struct Sockets {
     /// For what goes to one server. What comes to it comes as a frame too and is not read here; but without it the kernel would
     /// answer that nobody listens.
     datagrams: UdpSocket,
+    /// Who has an address that was given; it hears nothing unless one is probed for.
+    arp: AsyncFd<PacketSocket>,
 }
 
 impl Client {
@@ -91,18 +100,33 @@ impl Client {
         let sockets = Sockets::open(&identity)?;
         let first = if found.is_some() { Status::Unknown } else { Status::Nothing };
         let (publish, status) = watch::channel(first);
+        let (tell, taken) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
         let began = Instant::now();
         let found = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
         let seed = RandomState::new().hash_one(&identity.device);
         let machine = Machine::new(identity.mac, &identity.host_name, found, seed, Duration::ZERO);
-        let running = Running { sockets, machine, began, identity: identity.clone(), publish, changed };
+        let running = Running {
+            sockets,
+            machine,
+            began,
+            identity: identity.clone(),
+            publish,
+            taken: tell,
+            probing: None,
+            changed,
+        };
         let task = tokio::spawn(running.run(stopped));
-        Ok(Self { identity, status, stop: Some(stop), task })
+        Ok(Self { identity, status, taken, stop: Some(stop), task })
     }
 
     pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// What a server gave and could not be used, until one gives what can be.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        *self.taken.borrow()
     }
 
     /// Ends it; `release` gives the lease back.
@@ -132,7 +156,8 @@ impl Sockets {
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
         let datagrams = UdpSocket::from_std(socket.into())?;
         datagrams.bind_device(Some(identity.device.as_bytes()))?;
-        Ok(Self { frames, datagrams })
+        let arp = PacketSocket::listen(identity.index, ETHER_ARP, &arp::deaf())?.into_async()?;
+        Ok(Self { frames, datagrams, arp })
     }
 
     /// The next message of a server.
@@ -154,12 +179,16 @@ struct Running {
     began: Instant,
     identity: Identity,
     publish: watch::Sender<Status>,
+    taken: watch::Sender<Option<Taken>>,
+    /// The address whose claims are heard.
+    probing: Option<Ipv4Addr>,
     changed: Arc<Notify>,
 }
 
 impl Running {
     async fn run(mut self, mut stopped: oneshot::Receiver<bool>) {
         let mut room = vec![0; DHCP_FRAME];
+        let mut small = [0; ARP_FRAME];
         loop {
             let due = self.machine.due().min(self.began.elapsed() + LONGEST_SLEEP);
             let actions = tokio::select! {
@@ -178,10 +207,30 @@ impl Running {
                         Vec::new()
                     }
                 },
+                packet = hear(&self.sockets.arp, &mut small) => match (packet, self.machine.probed()) {
+                    (Ok(packet), Some(address)) => match packet.claims(address, self.identity.mac) {
+                        Some(other) => self.machine.conflict(self.began.elapsed(), address, other),
+                        None => Vec::new(),
+                    },
+                    // What came before it was said to be silent.
+                    (Ok(_), None) => Vec::new(),
+                    (Err(error), _) => {
+                        tracing::debug!(device = self.identity.device, %error, "cannot hear who has an address");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        Vec::new()
+                    }
+                },
                 () = sleep_until(self.began + due) => self.machine.wake(self.began.elapsed()),
             };
+            let was_probing = self.probing.is_some();
             for action in actions {
                 self.act(action).await;
+            }
+            if was_probing && self.machine.probed().is_none() {
+                self.probing = None;
+                if let Err(error) = self.sockets.arp.get_ref().set_filter(&arp::deaf()) {
+                    tracing::debug!(device = self.identity.device, %error, "a socket hears more than it is to");
+                }
             }
         }
     }
@@ -198,9 +247,26 @@ impl Running {
                 let to = SocketAddrV4::new(server, SERVER_PORT);
                 self.sockets.datagrams.send_to(&message.encode(), to).await.map(|_| ())
             }
+            Action::Probe(address) => {
+                tracing::debug!(device, %address, "asking whether somebody has it");
+                let sockets = &self.sockets.arp;
+                let ready = match self.probing.replace(address) == Some(address) {
+                    true => Ok(()),
+                    false => sockets.get_ref().set_filter(&arp::filter(address)),
+                };
+                let probe = Arp::probe(self.identity.mac, address).frame();
+                ready.and_then(|()| sockets.get_ref().send(self.identity.index, &probe))
+            }
+            Action::Taken(address, other) => {
+                tracing::warn!(device, %address, mac = %other, "a DHCP server gave an address that another station has");
+                self.taken.send_replace(Some((address, other)));
+                self.changed.notify_one();
+                Ok(())
+            }
             Action::Have(lease, given) => {
                 tracing::info!(device, address = %lease.address, server = %lease.server, seconds = lease.seconds,
                     "a DHCP server gave an address");
+                self.taken.send_replace(None);
                 self.tell(Status::Have(lease, self.began + given));
                 Ok(())
             }

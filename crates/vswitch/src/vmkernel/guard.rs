@@ -1,0 +1,132 @@
+//! Watches over an IPv4 address of an adapter (RFC 5227), pure: time and packets in, actions out. When the address is new it is
+//! probed for and announced; from then on whoever else claims it is a conflict. The address stays in use, as on ESXi: whoever
+//! administers the host is told, and decides.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::arp::Arp;
+use crate::Mac;
+
+/// Probes and announcements at the beginning, and what is between two (`PROBE_NUM`, `ANNOUNCE_NUM`, `ANNOUNCE_INTERVAL`, of
+/// RFC 5227, 1.1).
+const PROBES: u32 = 3;
+const ANNOUNCEMENTS: u32 = 2;
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the other is asked whether it is still there, and after how many questions without an answer it is not.
+const ASK_INTERVAL: Duration = Duration::from_secs(30);
+const UNANSWERED: u32 = 2;
+
+pub(super) struct Guard {
+    mac: Mac,
+    address: Ipv4Addr,
+    sent: u32,
+    next: Duration,
+    /// Who else has it, and how often it was asked since it was heard.
+    conflict: Option<(Mac, u32)>,
+}
+
+impl Guard {
+    pub(super) fn new(mac: Mac, address: Ipv4Addr, now: Duration) -> Self {
+        Self { mac, address, sent: 0, next: now, conflict: None }
+    }
+
+    /// When [`Self::wake`] is to be called.
+    pub(super) fn due(&self) -> Duration {
+        self.next
+    }
+
+    pub(super) fn conflict(&self) -> Option<Mac> {
+        self.conflict.map(|(mac, _)| mac)
+    }
+
+    /// What is to be sent now.
+    pub(super) fn wake(&mut self, now: Duration) -> Option<Arp> {
+        if now < self.next {
+            return None;
+        }
+        let probe = Arp::probe(self.mac, self.address);
+        if self.sent < PROBES + ANNOUNCEMENTS {
+            self.sent += 1;
+            let is_probe = self.sent <= PROBES;
+            self.next = now + if is_probe { PROBE_INTERVAL } else { ANNOUNCE_INTERVAL };
+            return Some(if is_probe { probe } else { Arp::announcement(self.mac, self.address) });
+        }
+        match &mut self.conflict {
+            None => {
+                self.next = Duration::MAX;
+                None
+            }
+            Some((_, asked)) if *asked >= UNANSWERED => {
+                self.conflict = None;
+                self.next = Duration::MAX;
+                None
+            }
+            Some((_, asked)) => {
+                *asked += 1;
+                self.next = now + ASK_INTERVAL;
+                Some(probe)
+            }
+        }
+    }
+
+    /// Somebody has said something.
+    pub(super) fn hear(&mut self, now: Duration, packet: &Arp) {
+        let Some(other) = packet.claims(self.address, self.mac) else { return };
+        match &mut self.conflict {
+            // It is the first that is told of, until it is silent: a flood of claims changes nothing.
+            Some((known, asked)) if *known == other => *asked = 0,
+            Some(_) => {}
+            None => {
+                self.conflict = Some((other, 0));
+                self.next = self.next.min(now + ASK_INTERVAL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    /// What is sent until nothing is due, with the second.
+    fn run(guard: &mut Guard, until: u64) -> Vec<(u64, bool)> {
+        let mut sent = Vec::new();
+        while guard.due() <= Duration::from_secs(until) {
+            let now = guard.due();
+            let packet = guard.wake(now);
+            sent.extend(packet.map(|packet| (now.as_secs(), packet == Arp::probe(OWN, ADDRESS))));
+        }
+        sent
+    }
+
+    #[test]
+    fn a_new_address_is_probed_for_and_announced() {
+        let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
+        assert_eq!(run(&mut guard, 1000), [(0, true), (1, true), (2, true), (3, false), (5, false)]);
+        assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
+    }
+
+    #[test]
+    fn a_conflict_lasts_until_the_other_is_silent() {
+        let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
+        run(&mut guard, 1000);
+        let hears = |guard: &mut Guard, at, who| {
+            guard.hear(Duration::from_secs(at), &Arp::announcement(who, ADDRESS));
+            guard.conflict()
+        };
+        assert_eq!(hears(&mut guard, 1000, OWN), None);
+        assert_eq!(hears(&mut guard, 1000, OTHER), Some(OTHER));
+        assert_eq!(run(&mut guard, 1040), [(1030, true)]);
+        assert_eq!(hears(&mut guard, 1041, Mac([2, 0, 0, 0, 0, 9])), Some(OTHER), "the first");
+        assert_eq!(hears(&mut guard, 1041, OTHER), Some(OTHER));
+        assert_eq!(run(&mut guard, 5000), [(1060, true), (1090, true)]);
+        assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
+        assert_eq!(hears(&mut guard, 6000, OTHER), Some(OTHER), "it is back");
+    }
+}

@@ -1,0 +1,147 @@
+//! The guards of adapters' IPv4 addresses, with sockets and a clock: a task for each.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::arp::{self, Arp};
+use super::guard::Guard;
+use super::stacks::Stacks;
+use crate::Mac;
+use crate::declare::StackName;
+use crate::frame::ETHER_ARP;
+use crate::limits::ARP_FRAME;
+use crate::packet::PacketSocket;
+
+/// A timer that is set for longer is set again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+
+/// What makes a guard the one that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Guarded {
+    pub device: String,
+    pub index: u32,
+    pub mac: Mac,
+    pub stack: StackName,
+    pub address: Ipv4Addr,
+}
+
+/// Guards by device.
+pub(crate) struct Guards {
+    running: BTreeMap<String, Running>,
+    changed: Arc<Notify>,
+}
+
+struct Running {
+    of: Guarded,
+    conflict: watch::Receiver<Option<Mac>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Guards {
+    /// `changed` is told when a conflict begins or ends.
+    pub(crate) fn new(changed: Arc<Notify>) -> Self {
+        Self { running: BTreeMap::new(), changed }
+    }
+
+    /// Who else has the address of an adapter.
+    pub(crate) fn conflict(&self, device: &str) -> Option<(Ipv4Addr, Mac)> {
+        let running = self.running.get(device)?;
+        let other = *running.conflict.borrow();
+        other.map(|other| (running.of.address, other))
+    }
+
+    /// Watches over these addresses and no others.
+    pub(crate) fn keep(&mut self, stacks: &Stacks, needs: Vec<Guarded>) {
+        self.running.retain(|_, running| needs.contains(&running.of) && !running.task.is_finished());
+        for of in needs {
+            if self.running.contains_key(&of.device) {
+                continue;
+            }
+            let (device, runtime) = (of.device.clone(), Handle::current());
+            let open = || {
+                let _entered = runtime.enter();
+                PacketSocket::listen(of.index, ETHER_ARP, &arp::filter(of.address))?.into_async()
+            };
+            match stacks.run(&of.stack, open).and_then(|opened| opened) {
+                Ok(socket) => _ = self.running.insert(device, self.start(socket, of)),
+                // The interface has just gone; whoever reconciles sees to that.
+                Err(error) => tracing::debug!(device, %error, "nobody watches over its address"),
+            }
+        }
+    }
+
+    fn start(&self, socket: AsyncFd<PacketSocket>, of: Guarded) -> Running {
+        let (publish, conflict) = watch::channel(None);
+        let task = tokio::spawn(watch_over(socket, of.clone(), publish, self.changed.clone()));
+        Running { of, conflict, task }
+    }
+}
+
+async fn watch_over(
+    socket: AsyncFd<PacketSocket>,
+    of: Guarded,
+    publish: watch::Sender<Option<Mac>>,
+    changed: Arc<Notify>,
+) {
+    let began = Instant::now();
+    let mut guard = Guard::new(of.mac, of.address, Duration::ZERO);
+    let mut room = [0; ARP_FRAME];
+    loop {
+        let due = guard.due().min(began.elapsed() + LONGEST_SLEEP);
+        tokio::select! {
+            heard = hear(&socket, &mut room) => match heard {
+                Ok(packet) => guard.hear(began.elapsed(), &packet),
+                Err(error) => {
+                    tracing::debug!(device = of.device, %error, "cannot watch over an address");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+            () = sleep_until(began + due) => {
+                if let Some(packet) = guard.wake(began.elapsed())
+                    && let Err(error) = socket.get_ref().send(of.index, &packet.frame())
+                {
+                    tracing::debug!(device = of.device, %error, "cannot ask who has an address");
+                }
+            }
+        }
+        let conflict = guard.conflict();
+        if *publish.borrow() != conflict {
+            let (device, address) = (&of.device, of.address);
+            match conflict {
+                Some(other) => {
+                    tracing::warn!(device, %address, mac = %other, "another station has this address too")
+                }
+                None => tracing::info!(device, %address, "nobody else has this address any more"),
+            }
+            publish.send_replace(conflict);
+            changed.notify_one();
+        }
+    }
+}
+
+/// The next packet about the address.
+pub(super) async fn hear(socket: &AsyncFd<PacketSocket>, room: &mut [u8]) -> io::Result<Arp> {
+    loop {
+        let mut ready = socket.readable().await?;
+        if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(room))
+            && let Some(packet) = Arp::read(&room[..length?])
+        {
+            return Ok(packet);
+        }
+    }
+}
