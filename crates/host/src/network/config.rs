@@ -22,6 +22,9 @@ pub(crate) struct NetworkConfig {
     pub(crate) adapters: Vec<Adapter>,
     #[serde(default)]
     pub(crate) stacks: Vec<Stack>,
+    /// Milliseconds until an uplink whose link is up again is used again; none is the default.
+    #[serde(default)]
+    pub(crate) up_delay_ms: Option<u32>,
     /// Uplinks that adapters are pinned to, by device.
     #[serde(default)]
     pub(crate) pinned: BTreeMap<String, String>,
