@@ -45,3 +45,7 @@ def test_switches_and_port_groups_are_managed_by_playbook(sim, tmp_path):
 
 def test_vmkernel_adapters_are_managed_by_playbook(sim, tmp_path):
     play("vmkernel.yml", sim, tmp_path, esxi="DC0_H0")
+
+
+def test_advanced_settings_of_a_host_are_managed_by_playbook(sim, tmp_path):
+    play("options.yml", sim, tmp_path, esxi="DC0_H0")

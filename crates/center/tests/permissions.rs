@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
+use api::managers::Singletons;
 use center::{Center, Place};
 use common::toy::Toy;
 use common::{Client, center, root};
@@ -272,6 +273,16 @@ async fn a_hosts_network_is_changed_by_who_may_configure_it() {
         let missing = stage.missing(&system, change).await;
         assert_eq!(missing.1, "Host.Config.Network");
     }
+    let of_host = |(_, manager): &(_, MoRef)| *manager != Singletons::center().setting;
+    let mut options = stage.admin.all(managed_id!(OptionManager)).into_iter().filter(of_host);
+    let (options, host) =
+        (options.next().unwrap().1, stage.admin.all(managed_id!(HostSystem)).pop().unwrap().1);
+    let change = || call!(UpdateOptions { changedValue: [OptionValue { key: "a", value: Value::Int(1) }] });
+    stage.grant(&root(), &["System.View", "System.Read", "Global.Settings"]).await;
+    assert_eq!(stage.missing(&options, change()).await.1, "Host.Config.AdvancedConfig");
+    stage.grant(&host, &["System.View", "Host.Config.AdvancedConfig"]).await;
+    let fault = stage.user.call(&options, change()).await.unwrap_err();
+    assert_eq!(fault.type_name(), "NotSupported", "the answer of this host");
 }
 
 #[tokio::test]

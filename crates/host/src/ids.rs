@@ -44,6 +44,8 @@ refs! {
     datastore_system: HostDatastoreSystem = "ha-datastoresystem";
     /// Which machines start with the host.
     auto_start_manager: HostAutoStartManager = "ha-autostart-mgr";
+    /// Advanced settings.
+    advanced_options: OptionManager = "ha-adv-options";
     /// Switches, port groups and adapters.
     network_system: HostNetworkSystem = "networkSystem";
     /// What VMkernel adapters carry.

@@ -14,7 +14,7 @@ mod tests;
 
 pub use fields::{CUSTOM_VALUES, custom_values, show_custom_values};
 pub use ids::Singletons;
-pub use options::create_options;
+pub use options::{changed_options, create_options, own_options, shown_options};
 
 use vim::{MoRef, Object, Value, managed_id, prop, props, ty, vim};
 

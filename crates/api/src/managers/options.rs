@@ -1,4 +1,5 @@
-//! Settings by key: `ServiceContent.setting`, and any other OptionManager that a daemon has.
+//! Settings by key: `ServiceContent.setting`, which are kept here, and any other OptionManager that a daemon has, whose settings
+//! are its own ([`own_options`]).
 
 use std::sync::Arc;
 
@@ -23,15 +24,54 @@ const MAX_KEY_BYTES: usize = 256;
 const FREE_PREFIX: &str = "config.";
 
 pub(super) fn register(methods: &mut Methods) {
-    let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
     methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
+    own_options(methods, |_| false, |_| async { Ok(None) });
+}
+
+/// Says how the settings of some OptionManagers are changed: of those that are `own`. They show their settings in the tree themselves,
+/// where they are found by everybody, and ask for the privilege themselves.
+pub fn own_options<R>(
+    methods: &mut Methods,
+    own: impl Fn(&MoRef) -> bool + Send + Sync + 'static,
+    change: impl Fn(Call) -> R + Send + Sync + 'static,
+) where
+    R: Future<Output = Reply> + Send + 'static,
+{
+    let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
     methods.on(MANAGER, method!(UpdateOptions), move |call| {
         let one_at_a_time = one_at_a_time.clone();
+        let own = own(&call.this).then(|| change(call.clone()));
         async move {
-            let _guard = one_at_a_time.lock().await;
-            update(&call).await
+            match own {
+                Some(changed) => changed.await,
+                None => {
+                    let _guard = one_at_a_time.lock().await;
+                    update(&call).await
+                }
+            }
         }
     });
+}
+
+/// The settings that a call of `UpdateOptions` is to change, each in the type that the object in the tree shows it with.
+///
+/// # Errors
+/// `InvalidName` for one that is not there, `InvalidArgument` for a value of another type.
+pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
+    let options = current(call);
+    let mut changes = Vec::new();
+    for change in call.required(arg!(UpdateOptions.changedValue))? {
+        let key = change.get(field!(OptionValue.key)).unwrap_or_default();
+        let (_, old) = options.iter().find(|(known, _)| known == key).ok_or_else(|| invalid_name(key))?;
+        changes.push((key.to_owned(), converted(key, given(key, change)?, old)?));
+    }
+    Ok(changes)
+}
+
+fn given<'a>(key: &str, change: &'a Object) -> Result<&'a Value, Fault> {
+    change.get(field!(OptionValue.value)).ok_or_else(|| {
+        crate::call::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
+    })
 }
 
 /// Makes an OptionManager with these settings; those that were changed earlier have their stored values.
@@ -53,7 +93,7 @@ pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -
             Ok(())
         })
     })?;
-    let setting = to_list(&options);
+    let setting = shown_options(&options);
     core.tree.write(|w| w.create(me, props!(OptionManager { setting: setting })));
     Ok(())
 }
@@ -69,7 +109,8 @@ fn put(options: &mut Vec<(String, Value)>, key: String, value: Value) {
     }
 }
 
-fn to_list(options: &[(String, Value)]) -> List {
+/// Settings as an OptionManager shows them.
+pub fn shown_options(options: &[(String, Value)]) -> List {
     let mut options: Vec<_> = options.iter().collect();
     options.sort_by(|a, b| a.0.cmp(&b.0));
     let items =
@@ -105,7 +146,7 @@ fn query(call: &Call) -> Reply {
             found
         }
     };
-    Ok(Some(Value::List(to_list(&found))))
+    Ok(Some(Value::List(shown_options(&found))))
 }
 
 async fn update(call: &Call) -> Reply {
@@ -114,12 +155,7 @@ async fn update(call: &Call) -> Reply {
     let mut batch = store::Batch::new();
     for change in call.required(arg!(UpdateOptions.changedValue))? {
         let key = change.get(field!(OptionValue.key)).unwrap_or_default();
-        let Some(value) = change.get(field!(OptionValue.value)) else {
-            return Err(crate::call::invalid_argument(
-                "changedValue",
-                &format!("The setting {key} needs a value"),
-            ));
-        };
+        let value = given(key, change)?;
         let value = match options.iter().find(|(known, _)| known == key) {
             Some((_, old)) => converted(key, value, old)?,
             None if key.starts_with(FREE_PREFIX) && key.len() <= MAX_KEY_BYTES && is_scalar(value) => {
@@ -139,7 +175,7 @@ async fn update(call: &Call) -> Reply {
     }
     let core = &call.service.core;
     core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
-    let setting = to_list(&options);
+    let setting = shown_options(&options);
     core.tree.write(|w| w.set(&call.this, props!(OptionManager { setting: setting })));
     Ok(None)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, managers};
 use vim::{Fault, ManagedId, MethodId, Value, arg, field, managed_id, method, schema};
 
 use super::By;
@@ -65,6 +65,9 @@ const HOST: &[MethodId] = &[
     method!(ShutdownHost_Task),
 ];
 
+/// What changing the settings of a host takes.
+const ADVANCED_SETTINGS: &str = "Host.Config.AdvancedConfig";
+
 /// The parts of a host, whose methods are all its own.
 const PARTS: &[ManagedId] = &[
     managed_id!(HostCpuSchedulerSystem),
@@ -117,6 +120,13 @@ pub(super) fn register(table: &mut Table) {
     for method in [method!(RefreshDatastore), method!(RefreshDatastoreStorageInfo)] {
         table.on(managed_id!(Datastore), method, shared);
     }
+    let state = table.state.clone();
+    let own = managers::Singletons::center().setting;
+    managers::own_options(
+        table.methods,
+        move |manager| *manager != own,
+        move |call| options(state.clone(), call),
+    );
     for part in PARTS {
         let mut ty = Some(*part);
         while let Some(id) = ty {
@@ -132,6 +142,12 @@ pub(super) fn register(table: &mut Table) {
 async fn alone(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
     let options = state.alone(&call);
     state.carry(call, options).await
+}
+
+/// Advanced settings of a host.
+async fn options(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
+    call.service.check(call.session()?, &call.this, ADVANCED_SETTINGS, &call.state())?;
+    shared(state, call).await
 }
 
 async fn shared(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {

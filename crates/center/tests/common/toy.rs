@@ -153,8 +153,10 @@ pub fn create_objects(core: &Core, name: &str) {
     let host = names::host();
     let own = format!("own-{name}");
     let system = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem");
+    let options = MoRef::new(managed_id!(OptionManager), "ha-adv-options");
     core.tree.write(|w| {
         w.create(&names::vm_folder(), props!(Folder { name: "vm" }));
+        w.create(&options, props!(OptionManager {}));
         w.create(&names::root_pool(), props!(ResourcePool { name: "Resources" }));
         w.create(
             &names::datacenter(),
@@ -249,7 +251,7 @@ pub fn create_objects(core: &Core, name: &str) {
                     overallStatus: "green",
                     rebootRequired: false,
                 },
-                configManager: HostConfigManager { networkSystem: &system },
+                configManager: HostConfigManager { networkSystem: &system, advancedOption: &options },
                 datastore: [datastore(DATASTORE), datastore(&own)],
                 network: [network()],
             }),

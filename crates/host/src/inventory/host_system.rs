@@ -35,6 +35,7 @@ pub(super) fn props(host: &Host, datastores: Vec<MoRef>) -> Props {
             resource: [KeyAnyValue { key: "numCpuPackages", value: i32::from(host.hardware.cpu.packages) },]
         },
         configManager: HostConfigManager {
+            advancedOption: ids::advanced_options(),
             autoStartManager: ids::auto_start_manager(),
             networkSystem: ids::network_system(),
             virtualNicManager: ids::virtual_nic_manager(),
@@ -196,8 +197,6 @@ fn cpu_vendor(vendor: &str) -> &str {
 }
 
 fn config(host: &Host) -> Object {
-    let engine = host.engine.info();
-    let option = |key: &str, value: &str| vim!(OptionValue { key: key, value: value });
     vim!(HostConfigInfo {
         host: ids::host(),
         product: about(host),
@@ -206,10 +205,6 @@ fn config(host: &Host) -> Object {
             active: host.hardware.cpu.threads > host.hardware.cpu.cores,
             config: host.hardware.cpu.threads > host.hardware.cpu.cores,
         },
-        option: vec![
-            option("Esfera.Accelerator", engine.accelerator),
-            option("Esfera.AcceleratorReason", &engine.reason),
-        ],
         dateTimeInfo: HostDateTimeInfo {
             timeZone: HostDateTimeSystemTimeZone {
                 key: "UTC",

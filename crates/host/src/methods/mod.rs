@@ -1,5 +1,6 @@
 //! What the methods of the host's objects do. One file for each kind of object; each registers its own.
 
+mod advanced;
 mod browser;
 mod console;
 mod datastore;
@@ -52,6 +53,7 @@ impl Host {
     /// Adds what the methods of this host's objects do.
     pub fn register(self: &Arc<Self>, methods: &mut Methods) {
         let mut table = Table { host: self, methods };
+        advanced::register(&mut table);
         folder::register(&mut table);
         vm::register(&mut table);
         snapshot::register(&mut table);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use api::{Call, Writer};
+use api::{Call, Writer, managers};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
     props, vim_enum,
@@ -139,6 +139,8 @@ impl Host {
         let on = |group: &str| self.adapters_on(group);
         let scene = self.network_scene(&config, &on);
         let manager = super::virtual_nic::manager(&scene);
+        let settings = super::advanced::settings(self, &config);
+        let definitions = super::advanced::definitions(&settings);
         let (info, asked) = (Object::from(scene.info()), Object::from(scene.asked()));
         let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
         self.core.tree.write(|w| {
@@ -159,10 +161,17 @@ impl Host {
                 }),
             );
             w.create(&ids::virtual_nic_manager(), manager);
+            let (setting, defined) = (managers::shown_options(&settings), definitions);
+            w.create(
+                &ids::advanced_options(),
+                props!(OptionManager { setting: setting.clone(), supportedOption: defined.clone() }),
+            );
             let shown = w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.config)).cloned());
             if let Some(shown) = shown {
                 let mut shown = Object::clone(&shown);
                 shown.set(field!(HostConfigInfo.network), info);
+                shown.set(field!(HostConfigInfo.option), setting);
+                shown.set(field!(HostConfigInfo.optionDef), defined);
                 w.set(&ids::host(), props!(HostSystem { config: shown }));
             }
         });

@@ -1,6 +1,7 @@
 //! What the host's network is to be, as the host keeps it: standard switches with their port groups.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vswitch::declare::{
@@ -26,6 +27,9 @@ pub(crate) struct NetworkConfig {
     /// Port mirroring sessions.
     #[serde(default)]
     pub(crate) mirrors: Vec<NamedMirror>,
+    /// Milliseconds until an uplink whose link is up again is used again; none is the default.
+    #[serde(default)]
+    pub(crate) up_delay_ms: Option<u32>,
     /// Uplinks that adapters are pinned to, by device.
     #[serde(default)]
     pub(crate) pinned: BTreeMap<String, String>,
@@ -142,6 +146,7 @@ impl NetworkConfig {
             adapters: self.adapters.clone(),
             stacks,
             mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
+            up_delay: self.up_delay_ms.map_or(limits::UP_DELAY, |ms| Duration::from_millis(ms.into())),
             ..Declaration::default()
         };
         self.declare_pinned(&mut declared);
@@ -203,6 +208,14 @@ pub(super) fn each_uplink(switch: &mut declare::Switch, mut change: impl FnMut(&
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_delay_of_uplinks_reaches_the_switch() {
+        let mut config = NetworkConfig::default();
+        assert_eq!(config.declaration(Vec::new()).up_delay, limits::UP_DELAY);
+        config.up_delay_ms = Some(2500);
+        assert_eq!(config.declaration(Vec::new()).up_delay, Duration::from_millis(2500));
+    }
 
     #[test]
     fn a_switch_is_kept_with_the_words_of_the_api() {
