@@ -224,6 +224,7 @@ async fn what_is_wrong_is_said_in_words() {
     let host = host().await;
     for (line, given, words) in [
         ("network vswitch standard add", vec![], "Missing required parameter 'vswitchname'"),
+        ("network vswitch standard portgroup set", vec![GROUP], "Missing required parameter 'vlanid'"),
         ("network vswitch standard add", vec![V0, ("color", "red")], "Invalid parameter 'color'"),
         ("network vswitch standard add", vec![V0, V0], "given twice"),
         ("network vswitch standard add", vec![V0], "already"),
