@@ -228,14 +228,14 @@ def test_tables_are_those_of_the_kernel(running, lab):
 def test_cards_and_ports_are_counted(running, lab):
     host, cli, lab_host = running
     namespace, segment = lab_host["namespace"], Segment(lab)
-    card, = [row for row in cli.run("network nic list") if row.Name == "uplink0"]
+    card, = [row for row in cli.run("network nic list") if row.Name == "vmnic0"]
     link = kernel(namespace, "link", "show", "uplink0")[0]
     assert (card.MACAddress, card.MTU, card.AdminStatus, card.LinkStatus) == (link["address"], link["mtu"], "Up", "Up")
 
     def sent():
         return int(run_in(namespace, "cat", "/sys/class/net/uplink0/statistics/tx_bytes"))
     before = sent()
-    told = cli.run("network nic stats get", nicname="uplink0")
+    told = cli.run("network nic stats get", nicname="vmnic0")
     assert before <= told.Bytessent <= sent() and told.Packetssent > 0
 
     process = next(iter(cli.run("vm process list")))
@@ -248,7 +248,7 @@ def test_cards_and_ports_are_counted(running, lab):
     assert machine.NumPorts == 1 and list(machine.Networks) == ["VM Network"]
     port, = cli.run("network vm port list", worldid=process.WorldID)
     tap, = [link for link in kernel(namespace, "link") if link["ifindex"] == port.PortID]
-    assert (port.vSwitch, port.Portgroup, port.TeamUplink) == ("vSwitch0", "VM Network", "uplink0")
+    assert (port.vSwitch, port.Portgroup, port.TeamUplink) == ("vSwitch0", "VM Network", "vmnic0")
     assert port.UplinkPortID == link["ifindex"] and port.MACAddress == nics(vm)[0].macAddress
     first = cli.run("network port stats get", portid=port.PortID)
     run_in(segment.namespace, "ping", "-c", "3", "-i", "0.2", "-b", "10.77.0.255", check=False)

@@ -147,7 +147,6 @@ impl NetworkConfig {
             stacks,
             mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
             up_delay: self.up_delay_ms.map_or(limits::UP_DELAY, |ms| Duration::from_millis(ms.into())),
-            ..Declaration::default()
         };
         self.declare_pinned(&mut declared);
         declared

@@ -76,8 +76,8 @@ impl NetworkConfig {
                 if transmitted.is_empty() && received.is_empty() {
                     return Err(invalid("source", "There is nothing to mirror: name a port or a VLAN"));
                 }
-                let all = transmitted.iter().chain(received);
-                all.map(|port| self.check_port("source", port, ports)).collect()
+                let mut all = transmitted.iter().chain(received);
+                all.try_for_each(|port| self.check_port("source", port, ports))
             }
             MirrorSource::Vlans { switch, vlans } => {
                 if vlans.is_empty() {
@@ -105,7 +105,7 @@ impl NetworkConfig {
                     let message = format_args!("{both} cannot be the source and the destination");
                     return Err(invalid("destination", message));
                 }
-                interfaces.iter().map(|port| self.check_port("destination", port, ports)).collect()
+                interfaces.iter().try_for_each(|port| self.check_port("destination", port, ports))
             }
             MirrorDestination::Uplink { interfaces, .. } => {
                 if matches!(session.source, MirrorSource::Vlans { .. }) {
