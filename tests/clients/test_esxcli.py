@@ -278,10 +278,10 @@ def test_policies_reach_the_switch(running):
     host, cli, _ = running
     cli.run("network vswitch standard portgroup add", vswitchname="vSwitch0", portgroupname="Strict")
     try:
-        cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", activeuplinks="uplink0",
+        cli.run("network vswitch standard portgroup policy failover set", portgroupname="Strict", activeuplinks="vmnic0",
                 loadbalancing="explicit", failback=False)
         told = cli.run("network vswitch standard portgroup policy failover get", portgroupname="Strict")
-        assert (told.LoadBalancing, told.Failback, list(told.ActiveAdapters)) == ("explicit", False, ["uplink0"])
+        assert (told.LoadBalancing, told.Failback, list(told.ActiveAdapters)) == ("explicit", False, ["vmnic0"])
         assert told.OverrideVswitchUplinks and not told.OverrideVswitchNotifySwitches
         group = next(group for group in host.config.network.portgroup if group.spec.name == "Strict")
         assert group.computedPolicy.nicTeaming.policy == "failover_explicit"
