@@ -94,11 +94,11 @@ def test_what_a_guest_says_is_mirrored_to_an_address_also_after_the_daemon_was_k
 
         is_mirrored("before")
         shown = session(esxcli, "far")
-        assert shown["Packets Mirrored"] >= 10 and shown["Transmitted Ports"] == [port] and shown["ERSPAN ID"] == 77
-        kill_and_wait_for_restart(lab, HOST)
+        assert shown["PacketsMirrored"] >= 10 and shown["TransmittedPorts"] == [port] and shown["ERSPANID"] == 77
+        kill_and_wait_for_restart(lab, "host1")
         reconnect(lab.hosts[0])
         wait_for(lambda: session(esxcli, "far")["Status"] == "active")
-        assert session(esxcli, "far")["Packets Mirrored"] >= 10, "what it has done is not forgotten"
+        assert session(esxcli, "far")["PacketsMirrored"] >= 10, "what it has done is not forgotten"
         is_mirrored("after")
         again = esxcli(*SESSION, "add", "--session-name=far", f"--transmitted-port={port}", "--destination-ip=10.77.0.1", check=False)
         assert again.returncode == 1 and "There is a mirroring session far already" in again.stderr
@@ -153,7 +153,7 @@ def test_a_collector_is_told_of_flows(guests, segment, esxcli, tmp_path):  # noq
         esxcli(*SWITCH, "portgroup", "policy", "ipfix", "set", "--enabled=true", f"--portgroup-name={GROUP}")
         assert rows(esxcli, *SWITCH, "portgroup", "policy", "ipfix", "get", f"--portgroup-name={GROUP}")["Enabled"] is True
         assert ping(a, b.address, count=7)
-        wait_for(lambda: rows(esxcli, *SWITCH, "ipfix", "get", "--vswitch-name=vSwitch0").get("Records Sent", 0) >= 4)
+        wait_for(lambda: rows(esxcli, *SWITCH, "ipfix", "get", "--vswitch-name=vSwitch0").get("RecordsSent", 0) >= 4)
         time.sleep(1)
     finally:
         collector.terminate()
@@ -178,13 +178,13 @@ def test_settings_that_only_esxcli_has_outlive_changes_by_the_api_and_restarts(l
         spec = group.spec
         spec.policy.nicTeaming = vim.host.NetworkPolicy.NicTeamingPolicy(policy="loadbalance_loadbased")
         network.UpdatePortGroup(GROUP, spec)
-        kill_and_wait_for_restart(lab, HOST)
+        kill_and_wait_for_restart(lab, "host1")
         reconnect(lab.hosts[0])
         shown = rows(esxcli, *learning, "get", f"--portgroup-name={GROUP}")
-        assert (shown["Enabled"], shown["Limit"], shown["Limit Policy"]) == (True, 8, "ALLOW")
-        assert rows(esxcli, *SWITCH, "policy", "multicast", "get", "--vswitch-name=vSwitch0") == {"Filtering Mode": "snooping"}
+        assert (shown["Enabled"], shown["Limit"], shown["LimitPolicy"]) == (True, 8, "ALLOW")
+        assert rows(esxcli, *SWITCH, "policy", "multicast", "get", "--vswitch-name=vSwitch0") == {"FilteringMode": "snooping"}
         failover = rows(esxcli, *SWITCH, "portgroup", "policy", "failover", "get", f"--portgroup-name={GROUP}")
-        assert failover["Load Balancing"] == "load"
+        assert failover["LoadBalancing"] == "load"
         learned = rows(esxcli, "network", "port", "learned", "list")
         assert len(learned) >= 2 and all(row["Limit"] == 8 for row in learned)
     finally:

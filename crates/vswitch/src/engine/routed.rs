@@ -92,7 +92,7 @@ impl Routed {
             false if changed => UNKNOWN,
             false => (self.wait * 2).min(KNOWN),
         };
-        self.due = Some(Instant::now() + self.wait);
+        self.due = self.due.map(|_| Instant::now() + self.wait);
         self.ways = ways;
         changed
     }
@@ -101,6 +101,13 @@ impl Routed {
 impl Switching {
     /// Looks where the addresses of mirrors are, and mirrors by the ways that are there now.
     pub(super) async fn follow_routes(&mut self) {
+        if self.find_routes().await {
+            self.apply_seen().await;
+        }
+    }
+
+    /// Looks where the addresses of mirrors are, and puts what was found into what is declared. True if it is another than before.
+    pub(super) async fn find_routes(&mut self) -> bool {
         let mut ways = BTreeMap::new();
         for address in self.routed.addresses().collect::<Vec<_>>() {
             match self.routing.hop(address).await {
@@ -108,15 +115,16 @@ impl Switching {
                 Err(error) => tracing::warn!(%address, error, "the way to a mirror's destination"),
             }
         }
-        if self.routed.found(ways) {
-            for session in self.routed.sessions() {
+        let changed = self.routed.found(ways);
+        self.declared.mirrors = self.routed.sessions();
+        if changed {
+            for session in &self.declared.mirrors {
                 if let MirrorDestination::Routed { destination_ip: to, .. } = session.destination {
                     tracing::warn!(session = session.number, %to, "no VMkernel adapter reaches a mirror's destination");
                 }
             }
-            self.declared.mirrors = self.routed.sessions();
-            self.apply_seen().await;
         }
+        changed
     }
 
     /// The way of a hop that leaves by an adapter of the default stack.

@@ -230,7 +230,8 @@ impl Switching {
                         self.adapters.declare(&declared);
                         self.routed.declare(&declared.mirrors);
                         self.declared = vmkernel::with_ports(*declared);
-                        self.declared.mirrors = self.routed.sessions();
+                        // What was mirrored before a restart is mirrored on.
+                        self.find_routes().await;
                         self.is_declared = true;
                         self.reconcile_all(Seen::Before).await
                     }
