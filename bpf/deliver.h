@@ -36,6 +36,9 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct target *t
 	__u16 tag = to->vlan == VLAN_TRUNK ? frame->vlan : 0;
 	int out = to->ifindex;
 
+	/* Who takes no tags does not get the inner one either. */
+	if (unlikely(!tag && is_twice_tagged(frame)))
+		return drop(skb, origin, DROP_TAGGED);
 	if (unlikely(to->flags & TO_EXTRAS)) {
 		out = extras_to(skb, to->ifindex, to->number, to->flags,
 				(__u32)tag << 16 | frame->vlan);
@@ -113,7 +116,7 @@ static long copy_to_member(__u32 index, struct copying *copying)
 	return 0;
 }
 
-/* Copies the frame to the members of a group, first to those without tags. Its tag is then as the last of them needs it. */
+/* Copies the frame to the members of a group, first to those without tags, who get none with two. Its tag is then as the last of them needs it. */
 static __always_inline void copy_to(struct __sk_buff *skb, const struct group *group, const struct frame *frame,
 				    __u32 source, __u32 other, __u32 uplink)
 {
@@ -124,7 +127,7 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	};
 
 	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);
-	if (untagged) {
+	if (untagged && likely(!is_twice_tagged(frame))) {
 		if (set_tag(skb, 0))
 			return;
 		bpf_loop(untagged, copy_to_member, &copying, 0);

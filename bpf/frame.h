@@ -33,6 +33,21 @@ static __always_inline bool is_tag(__u16 protocol)
 	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
+/* Whether there is a tag behind the outer one. */
+static __always_inline bool is_twice_tagged(const struct frame *frame)
+{
+	return is_tag(frame->protocol);
+}
+
+/* Whether the outer tag is none that the switch takes: of another kind, or of no VLAN around another tag, which would be the
+ * outer one when the first is removed. */
+static __always_inline bool is_bad_tag(struct __sk_buff *skb, const struct frame *frame)
+{
+	if (likely(!skb->vlan_present))
+		return false;
+	return skb->vlan_proto != bpf_htons(ETH_P_8021Q) || (!frame->vlan && is_twice_tagged(frame));
+}
+
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 {
 	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);

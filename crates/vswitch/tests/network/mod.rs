@@ -8,6 +8,8 @@
 //! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod sniff;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,6 +96,11 @@ impl Network {
         format!("{}-{name}", self.name)
     }
 
+    /// A directory that goes with the network.
+    pub fn room(&self) -> &Path {
+        self.room.path()
+    }
+
     pub fn pins(&self) -> PathBuf {
         self.room.path().join("bpf")
     }
@@ -119,6 +126,11 @@ impl Network {
     /// Runs a command in a namespace in the background.
     pub fn spawn(&self, name: &str, command: &str) -> Child {
         start(&self.namespace(name), command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Begins to ping with `<ping>` in each packet, and patience: the machine may be starved.
+    pub fn pinging(&self, from: &str, address: &str, count: u32) -> Child {
+        self.spawn(from, &format!("ping -q -i 0.02 -c {count} -W 10 -p 3c70696e673e {address}"))
     }
 
     /// Whether `from` gets an answer of an address.
@@ -158,6 +170,13 @@ pub fn switch(uplinks: &[&str], port_groups: Vec<PortGroup>) -> Switch {
 pub fn port_group(number: u32, vlan: i32) -> PortGroup {
     let policy = Override::default();
     PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
+}
+
+/// Expects of a ping that came to its end that it has lost nothing and got nothing twice.
+pub fn lost_nothing(ping: Child, what: &str) {
+    let output = ping.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{what}: {text}");
 }
 
 /// One switch, and the ports in these port groups.
