@@ -11,10 +11,9 @@ use crate::link::{MIRROR, leave_nothing};
 
 impl Switching {
     pub(super) async fn prepare_mirror(&mut self) -> Result<()> {
-        if self.declared.mirrors.is_empty() || self.links.contains_key(MIRROR.near) {
+        if self.declared.mirrors.is_empty() || self.prepare_pair(MIRROR).await? {
             return Ok(());
         }
-        self.netlink.make_pair(MIRROR).await?;
         // Without this every checksum inside of an encapsulated frame would be wrong, so there is no mirror then.
         let ready = leave_nothing(MIRROR);
         self.links = self.netlink.all().await?;

@@ -26,10 +26,7 @@ impl Switching {
         if wanted.is_empty() || self.queueing.is_refused {
             return Ok(());
         }
-        if !self.links.contains_key(QUEUE.near) {
-            self.netlink.make_pair(QUEUE).await?;
-            self.links = self.netlink.all().await?;
-        }
+        self.prepare_pair(QUEUE).await?;
         let Some(index) = self.links.get(QUEUE.near).map(|link| link.index) else { return Ok(()) };
         if self.queueing.interface != index {
             if let Err(error) = self.netlink.begin_queues(QUEUE.near, index).await {

@@ -406,6 +406,23 @@ impl Switching {
         first
     }
 
+    /// Makes a pair of the switch's own if it is not there, and sets up what is down or of another engine, which may have been
+    /// killed before it did. Whether this engine has put it to work before.
+    pub(super) async fn prepare_pair(&mut self, pair: Pair) -> Result<bool> {
+        let far = self.links.get(pair.far).map(|link| link.index);
+        let is_ours = far.is_some_and(|far| self.attached.contains_key(&far));
+        let runs = |end| self.links.get(end).is_some_and(|link| link.running);
+        if !self.links.contains_key(pair.near) {
+            self.netlink.make_pair(pair).await?;
+        } else if !is_ours || !runs(pair.near) || !runs(pair.far) {
+            self.netlink.set_pair_up(pair).await?;
+        } else {
+            return Ok(true);
+        }
+        self.links = self.netlink.all().await?;
+        Ok(is_ours)
+    }
+
     /// Puts a program to work at the far end of a pair of the switch's own, before anything enters at the near end.
     pub(super) async fn attach_own(&mut self, pair: Pair, program: Program) -> Result<()> {
         if let Some(index) = self.links.get(pair.far).map(|link| link.index) {

@@ -8,6 +8,8 @@
 //! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod chaos;
+pub mod process;
 pub mod sniff;
 
 use std::path::{Path, PathBuf};
@@ -112,10 +114,40 @@ impl Network {
 
     /// The engine of a host whose kernel has no tcx, if it is to be without.
     pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
+        Engine::start(Options { without_tcx, ..self.options() }).await.unwrap()
+    }
+
+    /// How an engine of the host is started.
+    pub fn options(&self) -> Options {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
             (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
-        Engine::start(Options { pins: self.pins(), namespace, prefix, system, without_tcx }).await.unwrap()
+        Options { pins: self.pins(), namespace, prefix, system, without_tcx: false }
+    }
+
+    /// The host's interfaces, as `ip` shows them.
+    pub fn links(&self) -> vswitch::plan::Links {
+        let shown = self.run("host", "ip -j link").stdout;
+        let shown: Vec<serde_json::Value> = serde_json::from_slice(&shown).unwrap();
+        let read = |link: &serde_json::Value| {
+            let has = |flag: &str| link["flags"].as_array().unwrap().iter().any(|one| one == flag);
+            let index = u32::try_from(link["ifindex"].as_u64().unwrap()).unwrap();
+            let running = has("UP") && !has("NO-CARRIER");
+            (link["ifname"].as_str().unwrap().to_owned(), vswitch::plan::Link { index, running })
+        };
+        shown.iter().map(read).collect()
+    }
+
+    /// Lets a guest keep the MAC that it has learned for an address, whatever others claim.
+    pub fn keep_neighbour(&self, name: &str, address: &str) {
+        let learned =
+            String::from_utf8(self.run(name, &format!("ip -o neigh show {address}")).stdout).unwrap();
+        let mac = learned
+            .split_whitespace()
+            .skip_while(|word| *word != "lladdr")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{learned}"));
+        ip(&self.namespace(name), &format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"));
     }
 
     /// Runs a command in a namespace to its end.

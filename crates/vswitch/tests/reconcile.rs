@@ -1,0 +1,189 @@
+//! Engines that are killed, stopped and deceived: the kernel ends in the declared state, and who is not concerned notices nothing.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use network::chaos::{Chance, change, spoil, unanswered};
+use network::process::{Process, serve};
+use network::{Network, declaration, ip, port_group, switch};
+use rustix::process::Signal;
+use vswitch::Vlan;
+use vswitch::declare::{Declaration, Port, PortGroup};
+use vswitch::kernel::Kernel;
+use vswitch::kernel::layout::PORT_UPLINK;
+use vswitch::plan::{self, Numbers, Seats, difference};
+use vswitch::vmkernel::port_interface;
+
+#[tokio::test]
+async fn engine_of_a_process() {
+    serve().await;
+}
+
+/// Waits until the kernel has exactly what is declared, numbers apart.
+fn settles(net: &Network, maps: &Kernel, declared: &Declaration, what: &str) {
+    let late = Instant::now() + Duration::from_secs(20);
+    loop {
+        let wrong = differs(net, maps, declared);
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < late, "{what}: {wrong:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What differs from what a plan from nothing would be.
+fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> {
+    let (links, found) = (net.links(), maps.read().unwrap());
+    let mut declared = declared.clone();
+    declared.ports.extend(declared.adapters.iter().map(|adapter| Port {
+        interface: port_interface(&adapter.device),
+        port_group: adapter.port_group,
+        mac: adapter.mac,
+        guest_mac: None,
+        blocked: false,
+    }));
+    let numbers: Numbers = found.ports.iter().map(|(index, port)| (*index, port.number)).collect();
+    let distinct: BTreeSet<u32> = numbers.values().copied().collect();
+    let mut wrong = Vec::new();
+    if distinct.len() != numbers.len() {
+        wrong.push(format!("two ports have one number: {numbers:?}"));
+    }
+    let mut tables = plan::tables(&declared, &links, &numbers);
+    let running = |name: &str| links.get(name).is_some_and(|link| link.running);
+    (tables.teams, _) = plan::teams(&declared, &links, &numbers, &Seats::new(), |_, name| running(name));
+    wrong.extend(difference(&found, &tables).iter().map(|step| format!("{step:?}")));
+    // Interfaces that are declared and there, and are not among the tables: an unnumbered one is a difference, too.
+    let uplinks = declared.switches[0].uplinks.iter().map(|name| (name, "from_uplink"));
+    let ports = declared.ports.iter().map(|port| (&port.interface, "from_port"));
+    let mut pins: BTreeSet<String> = BTreeSet::new();
+    for (name, program) in ports.chain(uplinks) {
+        let Some(link) = links.get(name) else { continue };
+        pins.insert(format!("{}-{program}", link.index));
+        let is_connected = declared
+            .ports
+            .iter()
+            .all(|port| &port.interface != name || declared.port_group(port.port_group).is_some());
+        if is_connected != found.ports.contains_key(&link.index) {
+            wrong.push(format!("{name}: no port"));
+        }
+        let shown = net.run("host", &format!("ip link show {name}")).stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        if is_connected
+            && !(shown.contains(&format!("mtu {} ", declared.switches[0].mtu)) && shown.contains(",UP"))
+        {
+            wrong.push(shown);
+        }
+    }
+    for (far, needed, program) in [
+        ("esf-queue-out", !tables.extras.shapers.is_empty(), "from_queue"),
+        ("esf-mirror-out", !declared.mirrors.is_empty(), "from_mirror"),
+    ] {
+        let link = links.get(far);
+        if let Some(link) = link {
+            pins.insert(format!("{}-{program}", link.index));
+        }
+        if link.is_some_and(|link| link.running) != needed {
+            wrong.push(format!("{far}: {link:?}, needed: {needed}"));
+        }
+    }
+    let entries = std::fs::read_dir(net.pins().join("links")).unwrap().flatten();
+    let attached: BTreeSet<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    if attached != pins {
+        wrong.push(format!("attached: {attached:?}, expected: {pins:?}"));
+    }
+    wrong
+}
+
+/// u1 and u2, whom nothing concerns, by the uplink up0; and c1 to c4 with whom everything happens.
+fn scene() -> (Network, Declaration, Vec<Port>) {
+    let mut net = Network::new(&["up0", "up1"]);
+    let own = [net.guest("u1", "10.1.0.1/24"), net.guest("u2", "10.1.0.2/24")];
+    let guests: Vec<Port> =
+        (1..=4).map(|at| net.guest(&format!("c{at}"), &format!("10.1.0.1{at}/24"))).collect();
+    net.station("outside", "10.1.0.9/24");
+    let mut first = port_group(1, 0);
+    first.policy.order = Some((vec!["up0".into()], vec![]));
+    let some = PortGroup { vlan: Vlan::try_from(10).unwrap(), ..port_group(3, 0) };
+    let switch = switch(&["up0", "up1"], vec![first, port_group(2, 0), some, port_group(4, 30)]);
+    let ports = own.into_iter().map(|port| (port, 1)).chain(guests.iter().cloned().zip([1, 2, 3, 4]));
+    (net, declaration(switch, ports.collect()), guests)
+}
+
+#[tokio::test]
+async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() {
+    let seed: u64 = std::env::var("ESFERA_SEED").map_or(20_262, |seed| seed.parse().unwrap());
+    let mut chance = Chance((seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let (net, mut declared, guests) = scene();
+    let mut engine = Process::start(&net);
+    assert_eq!(engine.declare(&declared), "done");
+    assert!(net.reaches("u1", "10.1.0.2") && net.reaches("u1", "10.1.0.9"));
+    for (name, other) in [("u1", "10.1.0.2"), ("u1", "10.1.0.9"), ("u2", "10.1.0.1"), ("outside", "10.1.0.1")]
+    {
+        net.keep_neighbour(name, other);
+    }
+    let kept: Vec<u32> = ["u1", "u2", "up0"].iter().map(|name| net.links()[*name].index).collect();
+    let mut maps = Kernel::open(&net.pins(), false).unwrap();
+    let pings = ["10.1.0.2", "10.1.0.9"].map(|to| net.pinging("u1", to, 1_000_000));
+    let mut told = Vec::new();
+    for step in 0..40 {
+        for _ in 0..=chance.below(3) {
+            change(&mut declared, &guests, &mut chance);
+        }
+        engine.ask(&declared);
+        let what = format!("seed {seed}, step {step}, after {told:#?}");
+        if chance.below(3) > 0 {
+            let answer = engine.answer();
+            assert_eq!(answer, "done", "{what}");
+            continue;
+        }
+        std::thread::sleep(Duration::from_millis(chance.below(30)));
+        engine.signal(Signal::KILL);
+        drop(engine);
+        told.push(format!("killed in step {step}"));
+        for _ in 0..chance.below(4) {
+            told.push(spoil(&net, &mut maps, &kept, &guests, &mut chance));
+        }
+        engine = Process::start(&net);
+        assert_eq!(engine.declare(&declared), "done", "{what}");
+        settles(&net, &maps, &declared, &format!("seed {seed}, step {step}, after {told:#?}"));
+    }
+    let lost = pings.map(unanswered);
+    assert!(lost.iter().all(|lost| *lost <= 1), "seed {seed}: {lost:?} lost, after {told:#?}");
+    assert!(told.len() > 5, "{told:?}");
+    assert!(maps.read().unwrap().ports.values().any(|port| port.flags & PORT_UPLINK != 0));
+}
+
+/// 500 changes of the host's interfaces at once.
+fn batch(net: &Network, line: impl Fn(u32) -> String) {
+    let file = net.room().join("batch");
+    std::fs::write(&file, (0..500).map(|at| line(at) + "\n").collect::<String>()).unwrap();
+    let done = net.run("host", &format!("ip -batch {}", file.display()));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test]
+async fn a_stopped_engine_catches_up_with_links() {
+    let (net, mut declared, _) = scene();
+    declared.switches[0].port_groups[1].policy.order = Some((vec!["up0".into(), "up1".into()], vec![]));
+    let mut engine = Process::start(&net);
+    assert_eq!(engine.declare(&declared), "done");
+    let maps = Kernel::open(&net.pins(), false).unwrap();
+    settles(&net, &maps, &declared, "at first");
+    engine.signal(Signal::STOP);
+    assert!(net.reaches("u1", "10.1.0.2") && net.reaches("u1", "10.1.0.9"), "without it");
+    let wire = net.namespace("wire");
+    ip(&wire, "link set w-up1 down");
+    // More than its socket holds.
+    batch(&net, |at| format!("link add x{at} type veth peer name y{at}"));
+    assert!(!differs(&net, &maps, &declared).is_empty(), "nobody has looked");
+    engine.signal(Signal::CONT);
+    settles(&net, &maps, &declared, "after it went on");
+    batch(&net, |at| format!("link delete x{at}"));
+    ip(&wire, "link set w-up1 up");
+    settles(&net, &maps, &declared, "after a flood of links");
+    assert!(net.reaches("u1", "10.1.0.2") && net.reaches("u1", "10.1.0.9"));
+}
