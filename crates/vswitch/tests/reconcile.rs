@@ -10,12 +10,13 @@ use network::chaos::{Chance, change, spoil, unanswered};
 use network::process::{Process, serve};
 use network::{Network, declaration, ip, port_group, switch};
 use rustix::process::Signal;
-use vswitch::Vlan;
 use vswitch::declare::{Declaration, Port, PortGroup};
 use vswitch::kernel::Kernel;
-use vswitch::kernel::layout::PORT_UPLINK;
-use vswitch::plan::{self, Numbers, Seats, difference};
+use vswitch::kernel::layout::{MemberKey, PORT_UPLINK, Target};
+use vswitch::limits::PORTS;
+use vswitch::plan::{self, Numbers, Seats, Step, difference};
 use vswitch::vmkernel::port_interface;
+use vswitch::{Error, Vlan};
 
 #[tokio::test]
 async fn engine_of_a_process() {
@@ -116,7 +117,7 @@ fn scene() -> (Network, Declaration, Vec<Port>) {
 #[tokio::test]
 async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() {
     let seed: u64 = std::env::var("ESFERA_SEED").map_or(20_262, |seed| seed.parse().unwrap());
-    let mut chance = Chance((seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let (net, mut declared, guests) = scene();
     let mut engine = Process::start(&net);
     assert_eq!(engine.declare(&declared), "done");
@@ -127,7 +128,7 @@ async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() 
     }
     let kept: Vec<u32> = ["u1", "u2", "up0"].iter().map(|name| net.links()[*name].index).collect();
     let mut maps = Kernel::open(&net.pins(), false).unwrap();
-    let pings = ["10.1.0.2", "10.1.0.9"].map(|to| net.pinging("u1", to, 1_000_000));
+    let pings = ["10.1.0.2", "10.1.0.9"].map(|to| net.spawn("u1", &format!("ping -q -i 0.005 -W 10 {to}")));
     let mut told = Vec::new();
     for step in 0..40 {
         for _ in 0..=chance.below(3) {
@@ -155,6 +156,41 @@ async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() 
     assert!(lost.iter().all(|lost| *lost <= 1), "seed {seed}: {lost:?} lost, after {told:#?}");
     assert!(told.len() > 5, "{told:?}");
     assert!(maps.read().unwrap().ports.values().any(|port| port.flags & PORT_UPLINK != 0));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_and_leaves_what_was_there() {
+    let (net, mut declared, guests) = scene();
+    let engine = net.engine().await;
+    engine.declare(declared.clone()).await.unwrap();
+    let mut many = declared.clone();
+    let port = |at: usize| Port { interface: format!("n{at}"), ..guests[0].clone() };
+    many.ports.extend((0..PORTS).map(port));
+    let refused = engine.declare(many).await;
+    assert!(matches!(refused, Err(Error::Limit { most: PORTS, .. })), "{refused:?}");
+    // Nobody knows of these before the next engine reads the maps.
+    let mut maps = Kernel::open(&net.pins(), false).unwrap();
+    let entry = |position| Step::Member(MemberKey { list: 1_000_000, position }, Target::default());
+    let full = (0..u32::MAX).find(|position| maps.apply(&entry(*position)).is_err()).unwrap();
+    assert!(full > 200_000, "{full}");
+    // c1 leaves VLAN 0, whose list is then another one.
+    declared.ports[2].port_group = 2;
+    declared.switches[0].port_groups[1].vlan = Vlan::try_from(20).unwrap();
+    for _ in 0..2 {
+        let refused = engine.declare(declared.clone()).await;
+        assert!(matches!(refused, Err(Error::Map { map: "members", .. })), "{refused:?}");
+        assert!(net.reaches("u1", "10.1.0.2") && net.reaches("u1", "10.1.0.9"));
+        let heard = async || engine.counters("u2").await.unwrap().unwrap().to_broadcast;
+        let before = heard().await;
+        net.run("u1", "ping -c 1 -W 0.1 -b 10.1.0.255");
+        assert_eq!(heard().await, before + 1, "the list is what it was");
+    }
+    drop(engine);
+    let engine = net.engine().await;
+    // It takes away what nobody knew of, and then there is room.
+    let _ = engine.declare(declared.clone()).await;
+    engine.declare(declared.clone()).await.unwrap();
+    settles(&net, &maps, &declared, "after it was full");
 }
 
 /// 500 changes of the host's interfaces at once.

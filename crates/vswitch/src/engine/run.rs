@@ -23,7 +23,7 @@ use crate::limits::{PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, MIRROR, Netlink, Pair, QUEUE, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Extra, Links, Numbers, Seats, Step, difference};
+use crate::plan::{self, Actual, Extra, Links, Numbers, Seats, Step, Tables, difference};
 use crate::vmkernel::{self, Adapters, Routing};
 use crate::{Error, Result};
 
@@ -306,15 +306,37 @@ impl Switching {
         let mut tables = plan::tables(&self.declared, &self.links, &self.numbers);
         tables.teams = teams;
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
-        for step in difference(&self.actual, &tables) {
-            note(self.step(&step));
-        }
+        note(self.apply(&tables));
         note(self.attach().await);
         note(self.tidy_queues(&queues).await);
         note(self.tidy_mirror().await);
         self.control.listen(&self.declared, &self.links);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
+        first
+    }
+
+    /// Brings the maps to what they are to hold. What cannot be written is the error, the rest is done; a group whose new list
+    /// does not fit keeps the old one.
+    fn apply(&mut self, tables: &Tables) -> Result<()> {
+        let (mut first, mut torn) = (Ok(()), BTreeSet::new());
+        for step in difference(&self.actual, tables) {
+            let is_kept = match &step {
+                Step::Group(_, group) => torn.contains(&group.list),
+                Step::NoMember(key) if !torn.is_empty() => {
+                    self.actual.groups.values().any(|group| group.list == key.list)
+                }
+                _ => false,
+            };
+            if is_kept {
+                continue;
+            }
+            let done = self.step(&step);
+            if let (Err(_), Step::Member(key, _)) = (&done, &step) {
+                torn.insert(key.list);
+            }
+            first = first.and(done);
+        }
         first
     }
 
