@@ -1,4 +1,5 @@
 //! Engines that are killed, stopped and deceived: the kernel ends in the declared state, and who is not concerned notices nothing.
+//! A failure says the seed; `ESFERA_SEED` repeats it, apart from the moments in which engines die.
 #![allow(clippy::unwrap_used)]
 
 mod network;
