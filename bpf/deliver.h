@@ -43,6 +43,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct target *t
 	__u16 tag = to->vlan == VLAN_TRUNK ? frame->vlan : 0;
 	int out = to->ifindex;
 
+	/* Who takes no tags does not get the inner one either. */
 	if (unlikely(!tag && has_inner_tag(frame)))
 		return drop(skb, origin, DROP_TAGGED);
 	if (unlikely(to->flags & TO_EXTRAS)) {
@@ -123,7 +124,8 @@ static long copy_to_member(__u32 index, struct copying *copying)
 	return 0;
 }
 
-/* Copies the frame to the members of a group, first to those without tags, who do not get it if it has one more. Its tag is then as the last of them needs it. */
+/* Copies the frame to the members of a group, first to those without tags, who do not get it if it has one more. Its tag is then as
+ * the last of them needs it. */
 static __always_inline void copy_to(struct __sk_buff *skb, const struct group *group, const struct frame *frame,
 				    const struct origin *origin, __u32 source, __u32 other, __u32 uplink)
 {

@@ -39,6 +39,15 @@ static __always_inline bool has_inner_tag(const struct frame *frame)
 	return is_tag(frame->protocol);
 }
 
+/* Whether the outer tag is none that the switch takes: of another kind, or of no VLAN around another tag, which would be the
+ * outer one when the first is removed. */
+static __always_inline bool is_bad_tag(struct __sk_buff *skb, const struct frame *frame)
+{
+	if (likely(!skb->vlan_present))
+		return false;
+	return skb->vlan_proto != bpf_htons(ETH_P_8021Q) || (!frame->vlan && has_inner_tag(frame));
+}
+
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 {
 	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);

@@ -80,8 +80,7 @@ int from_port(struct __sk_buff *skb)
 		if (unlikely(skb->vlan_present || is_tag(frame.protocol)))
 			return drop(skb, &origin, DROP_TAGGED);
 		frame.vlan = port->vlan;
-	} else if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
-			    (!frame.vlan && has_inner_tag(&frame)) ||
+	} else if (unlikely(is_bad_tag(skb, &frame) ||
 			    (port->flags & PORT_RANGES && !takes_vlan(port->number, frame.vlan)))) {
 		return drop(skb, &origin, DROP_TAGGED);
 	}
@@ -134,8 +133,7 @@ int from_uplink(struct __sk_buff *skb)
 			return TC_ACT_OK;
 		return drop(skb, &origin, DROP_CONTROL);
 	}
-	if (unlikely((skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) ||
-		     (!frame.vlan && has_inner_tag(&frame))))
+	if (unlikely(is_bad_tag(skb, &frame)))
 		return drop(skb, &origin, DROP_TAGGED);
 	if (unlikely(is_oversize(skb, port->mtu)))
 		return drop(skb, &origin, DROP_OVERSIZE);

@@ -43,6 +43,31 @@ async fn traffic_goes_on_over_the_other_uplink_and_comes_back() {
     assert!(lost < 300, "{text}");
 }
 
+#[tokio::test]
+async fn an_engine_that_begins_anew_moves_nobody_back_where_that_is_not_wanted() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let a = net.guest("t1", "10.1.0.1/24");
+    net.station("outside", "10.1.0.9/24");
+    let mut switch = switch(&["up0", "up1"], vec![port_group(1, 0)]);
+    (switch.policy.teaming.balancing, switch.policy.teaming.failback) = (Balancing::Explicit, false);
+    let declared = || declaration(switch.clone(), vec![(a.clone(), 1)]);
+    let engine = net.engine().await;
+    engine.declare(declared()).await.unwrap();
+    uses(&engine, "t1", "up0").await;
+    let wire = net.namespace("wire");
+    ip(&wire, "link set w-up0 down");
+    uses(&engine, "t1", "up1").await;
+    ip(&wire, "link set w-up0 up");
+    drop(engine);
+    let engine = net.engine().await;
+    engine.declare(declared()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(engine.state().borrow().uplinks["t1"], "up1");
+    ip(&wire, "link set w-up1 down");
+    uses(&engine, "t1", "up0").await;
+    assert!(net.reaches("t1", "10.1.0.9"));
+}
+
 /// Every uplink that a port has used, until the time when it uses this one again.
 async fn used_until(
     engine: &vswitch::Engine,

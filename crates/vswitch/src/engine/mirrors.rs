@@ -11,10 +11,10 @@ use crate::link::leave_nothing;
 
 impl Switching {
     pub(super) async fn prepare_mirror(&mut self) -> Result<()> {
-        if self.declared.mirrors.is_empty() || self.links.contains_key(&self.own.mirror.near) {
+        let pair = self.own.mirror.clone();
+        if self.declared.mirrors.is_empty() || self.prepare_pair(&pair).await? {
             return Ok(());
         }
-        self.netlink.make_pair(&self.own.mirror).await?;
         // Without this every checksum inside of an encapsulated frame would be wrong, so there is no mirror then.
         let ready = leave_nothing(&self.own.mirror);
         self.links = self.netlink.all().await?;

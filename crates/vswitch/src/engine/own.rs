@@ -43,6 +43,23 @@ impl Switching {
         Ok(())
     }
 
+    /// Makes a pair if it is not there, and sets up what is down or of another engine, which may have been killed before it did.
+    /// Whether this engine has put it to work before.
+    pub(super) async fn prepare_pair(&mut self, pair: &Pair) -> Result<bool> {
+        let far = self.links.get(&pair.far).map(|link| link.index);
+        let is_ours = far.is_some_and(|far| self.attached.contains_key(&far));
+        let runs = |end| self.links.get(end).is_some_and(|link| link.running);
+        if !self.links.contains_key(&pair.near) {
+            self.netlink.make_pair(pair).await?;
+        } else if !is_ours || !runs(&pair.near) || !runs(&pair.far) {
+            self.netlink.set_pair_up(pair).await?;
+        } else {
+            return Ok(true);
+        }
+        self.links = self.netlink.all().await?;
+        Ok(is_ours)
+    }
+
     /// Takes over the pairs that an earlier version of this host's daemon has left at work: under their new names they go on, and
     /// no frame in them is lost. Where the kernel renames no interface at work, new ones are made and these removed
     /// afterwards, by [`Self::remove_former`].

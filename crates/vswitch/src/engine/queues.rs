@@ -25,11 +25,9 @@ impl Switching {
         if wanted.is_empty() || self.queueing.is_refused {
             return Ok(());
         }
-        if !self.links.contains_key(&self.own.queue.near) {
-            self.netlink.make_pair(&self.own.queue).await?;
-            self.links = self.netlink.all().await?;
-        }
-        let Some(index) = self.links.get(&self.own.queue.near).map(|link| link.index) else { return Ok(()) };
+        let pair = self.own.queue.clone();
+        self.prepare_pair(&pair).await?;
+        let Some(index) = self.links.get(&pair.near).map(|link| link.index) else { return Ok(()) };
         if self.queueing.interface != index {
             if let Err(error) = self.netlink.begin_queues(&self.own.queue.near, index).await {
                 self.queueing.is_refused = true;

@@ -29,7 +29,7 @@ use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
 use crate::plan::{
-    self, Actual, Extra, Fitness, Links, Numbers, Placements, Seats, Steady, Step, difference,
+    self, Actual, Extra, Fitness, Links, Numbers, Placements, Seats, Steady, Step, Tables, difference,
 };
 use crate::vmkernel::{self, Adapters, Routing};
 use crate::{Error, Result};
@@ -232,6 +232,9 @@ impl Switching {
                         self.declared = vmkernel::with_ports(*declared);
                         // What was mirrored before a restart is mirrored on.
                         self.find_routes().await;
+                        if !self.is_declared {
+                            self.seats = plan::remembered(&self.declared, &self.links, &self.actual.teams);
+                        }
                         self.is_declared = true;
                         self.reconcile_all(Seen::Before).await
                     }
@@ -387,10 +390,7 @@ impl Switching {
         self.listening.filter(&mut tables, &self.links);
         self.watch_flows();
         plan::look_at_ports(&mut tables, &self.numbers, &looks);
-        let mut applied = Ok(());
-        for step in difference(&self.actual, &tables) {
-            applied = applied.and(self.step(&step));
-        }
+        let applied = self.apply(&tables);
         let holds = applied.is_ok();
         note(applied);
         // What was learned belongs to who learned it, where it was then.
@@ -404,6 +404,30 @@ impl Switching {
         self.control.listen(&self.declared, &self.links);
         self.notify(Scene { ports: &before.0, teams: &before.1 });
         self.publish();
+        first
+    }
+
+    /// Brings the maps to what they are to hold. What cannot be written is the error, the rest is done; a group whose new list
+    /// does not fit keeps the old one.
+    fn apply(&mut self, tables: &Tables) -> Result<()> {
+        let (mut first, mut torn) = (Ok(()), BTreeSet::new());
+        for step in difference(&self.actual, tables) {
+            let is_kept = match &step {
+                Step::Group(_, group) => torn.contains(&group.list),
+                Step::NoMember(key) if !torn.is_empty() => {
+                    self.actual.groups.values().any(|group| group.list == key.list)
+                }
+                _ => false,
+            };
+            if is_kept {
+                continue;
+            }
+            let done = self.step(&step);
+            if let (Err(_), Step::Member(key, _)) = (&done, &step) {
+                torn.insert(key.list);
+            }
+            first = first.and(done);
+        }
         first
     }
 

@@ -5,10 +5,13 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
+use aya::programs::tc::{
+    self, NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcHandle,
+};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
@@ -83,6 +86,26 @@ fn filter(program: &mut SchedClassifier, interface: &str) -> Result<(), ProgramE
     Ok(())
 }
 
+/// The kernel ends a link some time after its last pin and descriptor went. Until then the same program cannot be attached anew, as
+/// where an uplink is taken from a switch and given back at once.
+const ENDING: Duration = Duration::from_millis(5);
+const ENDING_TRIES: u32 = 100;
+
+/// Attaches a program where no link of ours is.
+fn afresh(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
+    for _ in 0..ENDING_TRIES {
+        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+        match program.attach_with_options(interface, TcAttachType::Ingress, order) {
+            Err(ProgramError::SyscallError(error)) if error.io_error.kind() == ErrorKind::AlreadyExists => {
+                std::thread::sleep(ENDING);
+            }
+            attached => return attached,
+        }
+    }
+    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+    program.attach_with_options(interface, TcAttachType::Ingress, order)
+}
+
 impl Kernel {
     /// Puts a program to work at the ingress of an interface. One of an earlier daemon is replaced in place: no frame is lost.
     ///
@@ -109,10 +132,7 @@ impl Kernel {
         }
         // The link of an interface that had this number before.
         let _ = fs::remove_file(&pin);
-        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-        let link = program
-            .attach_with_options(interface, TcAttachType::Ingress, order)
-            .map_err(|error| failed(&error))?;
+        let link = afresh(program, interface).map_err(|error| failed(&error))?;
         let link = program.take_link(link).map_err(|error| failed(&error))?;
         let link: FdLink =
             link.try_into().map_err(|error: aya::programs::links::LinkError| failed(&error))?;
@@ -127,7 +147,7 @@ impl Kernel {
         }
         let pin = self.links.join(pin_name(index, program));
         if let Err(error) = fs::remove_file(&pin)
-            && error.kind() != std::io::ErrorKind::NotFound
+            && error.kind() != ErrorKind::NotFound
         {
             tracing::warn!(pin = %pin.display(), %error, "cannot remove a link of the virtual switch");
         }

@@ -62,6 +62,14 @@ impl Netlink {
     pub async fn make_pair(&self, pair: &Pair) -> Result<()> {
         let message = LinkVeth::new(&pair.near, &pair.far);
         self.answer(&pair.near, "make it", self.handle.link().add(message.build()).execute()).await?;
+        self.set_pair_up(pair).await
+    }
+
+    /// Sets both ends of a pair up as [`Self::make_pair`] does: whoever made it may have been killed before it did.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn set_pair_up(&self, pair: &Pair) -> Result<()> {
         let links = self.all().await?;
         for end in [&pair.near, &pair.far] {
             if let Err(error) = silence(end) {

@@ -2,6 +2,14 @@
 
 use crate::declare::{Balancing, Teaming};
 
+/// How many uplinks serve at once, if as many work.
+pub(super) fn positions(teaming: &Teaming) -> usize {
+    match teaming.balancing {
+        Balancing::Explicit => 1,
+        _ => teaming.active.len().max(1),
+    }
+}
+
 /// The uplinks that serve, by their position in the team; none where nothing is left to serve.
 pub type Serving = Vec<Option<String>>;
 
@@ -10,10 +18,7 @@ pub type Serving = Vec<Option<String>>;
 /// whoever replaces it fails.
 pub fn serving(teaming: &Teaming, before: Option<&Serving>, works: impl Fn(&str) -> bool) -> Serving {
     let order: Vec<&String> = teaming.active.iter().chain(&teaming.standby).collect();
-    let positions = match teaming.balancing {
-        Balancing::Explicit => 1,
-        _ => teaming.active.len().max(1),
-    };
+    let positions = positions(teaming);
     let remembered = before.filter(|before| !teaming.failback && before.len() == positions);
     let mut serving: Serving = vec![None; positions];
     for position in 0..positions {

@@ -23,7 +23,7 @@ pub use shaping::{Queue, Queues, place};
 pub use steady::Steady;
 pub(crate) use tables::slot_of_mac;
 pub use tables::{queues, tables};
-pub use teams::{Fitness, Seats, teams};
+pub use teams::{Fitness, Seats, remembered, teams};
 
 use std::collections::BTreeMap;
 

@@ -54,6 +54,25 @@ pub fn teams(
     (teams, seats)
 }
 
+/// Who served when these teams were made, so that an engine that begins anew moves nobody back where that is not wanted. Of a position
+/// that nobody served nothing can be said: its slots were dealt out to others.
+pub fn remembered(declared: &Declaration, links: &Links, teams: &BTreeMap<u32, Team>) -> Seats {
+    let name = |index: u32| links.iter().find(|(_, link)| link.index == index).map(|(name, _)| name.clone());
+    let groups = declared.switches.iter().flat_map(|switch| {
+        switch.port_groups.iter().map(move |group| (group.number, switch.policy_of(group).teaming))
+    });
+    let seats = groups.filter_map(|(number, teaming)| {
+        let team = teams.get(&number)?;
+        let mut serving = Serving::new();
+        for slot in team.slot.iter().take(failover::positions(&teaming)) {
+            let uplink = name(slot.ifindex).map(Some).filter(|uplink| !serving.contains(uplink));
+            serving.push(uplink.flatten());
+        }
+        Some((number, serving))
+    });
+    seats.collect()
+}
+
 /// Deals the slots out to the positions; those of a position that nobody serves go to the others in turn, so that a failure
 /// moves no more than it must.
 fn slots(serving: &Serving, links: &Links, numbers: &Numbers) -> Team {
@@ -77,6 +96,7 @@ fn slots(serving: &Serving, links: &Links, numbers: &Numbers) -> Team {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declare::Balancing;
     use crate::plan::Link;
 
     fn dealt(serving: &[Option<&str>]) -> Vec<u32> {
@@ -87,6 +107,50 @@ mod tests {
         let numbers = (1..=3).map(|index| (index, index + 10)).collect();
         let serving = serving.iter().map(|name| name.map(str::to_owned)).collect();
         slots(&serving, &links.collect(), &numbers).slot.iter().map(|slot| slot.ifindex).collect()
+    }
+
+    #[test]
+    fn who_served_is_read_from_the_slots() {
+        use crate::declare::{Override, PortGroup, Switch};
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let links: Links = ["a", "b", "c"]
+            .into_iter()
+            .zip(1..)
+            .map(|(name, index)| (name.into(), Link { index, running: true }))
+            .collect();
+        let numbers = (1..=3).map(|index| (index, index + 10)).collect();
+        for (balancing, serving, expected) in [
+            (Balancing::Explicit, vec![Some("b")], vec![Some("b")]),
+            (Balancing::Port, vec![Some("c"), Some("b")], vec![Some("c"), Some("b")]),
+            (Balancing::Port, vec![Some("b"), None], vec![Some("b"), None]),
+            (Balancing::Port, vec![None, None], vec![None, None]),
+        ] {
+            let teaming =
+                Teaming { balancing, failback: false, active: names(&["a", "b"]), ..Teaming::default() };
+            let group = PortGroup {
+                number: 3,
+                name: "pg3".into(),
+                vlan: crate::Vlan::None,
+                policy: Override::default(),
+            };
+            let switch = Switch {
+                number: 1,
+                name: "vSwitch0".into(),
+                mtu: 1500,
+                uplinks: names(&["a", "b", "c"]),
+                policy: crate::declare::Policy { teaming, ..Default::default() },
+                discovery: None,
+                multicast: Default::default(),
+                ipfix: None,
+                port_groups: vec![group],
+            };
+            let declared = Declaration { switches: vec![switch], ..Declaration::default() };
+            let words = |serving: &[Option<&str>]| -> Serving {
+                serving.iter().map(|name| name.map(str::to_owned)).collect()
+            };
+            let teams = [(3, slots(&words(&serving), &links, &numbers))].into();
+            assert_eq!(remembered(&declared, &links, &teams), [(3, words(&expected))].into());
+        }
     }
 
     #[test]

@@ -8,6 +8,10 @@
 //! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod chaos;
+pub mod process;
+pub mod sniff;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +21,7 @@ use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
 };
 use vswitch::discovery::System;
+use vswitch::link::Pair;
 use vswitch::{Engine, Mac, Options, Timing, Vlan};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -135,6 +140,11 @@ impl Network {
         format!("{}-{name}", self.name)
     }
 
+    /// A directory that goes with the network.
+    pub fn room(&self) -> &Path {
+        self.room.path()
+    }
+
     pub fn pins(&self) -> PathBuf {
         self.room.path().join("bpf")
     }
@@ -172,11 +182,53 @@ impl Network {
     }
 
     async fn engine_with(&self, without_tcx: bool, timing: Timing) -> Engine {
+        Engine::start(Options { without_tcx, timing, ..self.options() }).await.unwrap()
+    }
+
+    /// How an engine of the host is started.
+    pub fn options(&self) -> Options {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
             (self.namespace("host"), System { name: "host1.example".into(), ..System::default() });
-        let options = Options { pins: self.pins(), namespace, prefix, system, without_tcx, timing };
-        Engine::start(options).await.unwrap()
+        Options {
+            pins: self.pins(),
+            namespace,
+            prefix,
+            system,
+            without_tcx: false,
+            timing: Timing::default(),
+        }
+    }
+
+    /// The interfaces that a host's switch has for shaping and for mirroring.
+    pub fn own_pairs(&self) -> (Pair, Pair) {
+        let host = self.namespace("host");
+        (Pair::queue(&host), Pair::mirror(&host))
+    }
+
+    /// The host's interfaces, as `ip` shows them.
+    pub fn links(&self) -> vswitch::plan::Links {
+        let shown = self.run("host", "ip -j link").stdout;
+        let shown: Vec<serde_json::Value> = serde_json::from_slice(&shown).unwrap();
+        let read = |link: &serde_json::Value| {
+            let has = |flag: &str| link["flags"].as_array().unwrap().iter().any(|one| one == flag);
+            let index = u32::try_from(link["ifindex"].as_u64().unwrap()).unwrap();
+            let running = has("UP") && !has("NO-CARRIER");
+            (link["ifname"].as_str().unwrap().to_owned(), vswitch::plan::Link { index, running })
+        };
+        shown.iter().map(read).collect()
+    }
+
+    /// Lets a guest keep the MAC that it has learned for an address, whatever others claim.
+    pub fn keep_neighbour(&self, name: &str, address: &str) {
+        let learned =
+            String::from_utf8(self.run(name, &format!("ip -o neigh show {address}")).stdout).unwrap();
+        let mac = learned
+            .split_whitespace()
+            .skip_while(|word| *word != "lladdr")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{learned}"));
+        ip(&self.namespace(name), &format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"));
     }
 
     /// Runs a command in a namespace to its end.
@@ -198,6 +250,11 @@ impl Network {
     /// Runs a command in a namespace in the background.
     pub fn spawn(&self, name: &str, command: &str) -> Child {
         start(&self.namespace(name), command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Begins to ping with `<ping>` in each packet, and patience: the machine may be starved.
+    pub fn pinging(&self, from: &str, address: &str, count: u32) -> Child {
+        self.spawn(from, &format!("ping -q -i 0.02 -c {count} -W 10 -p 3c70696e673e {address}"))
     }
 
     /// Whether `from` gets an answer of an address.
@@ -247,6 +304,13 @@ pub fn switch(uplinks: &[&str], port_groups: Vec<PortGroup>) -> Switch {
 pub fn port_group(number: u32, vlan: i32) -> PortGroup {
     let policy = Override::default();
     PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
+}
+
+/// Expects of a ping that came to its end that it has lost nothing and got nothing twice.
+pub fn lost_nothing(ping: Child, what: &str) {
+    let output = ping.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{what}: {text}");
 }
 
 /// One switch, and the ports in these port groups.

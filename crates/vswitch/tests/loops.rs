@@ -1,0 +1,64 @@
+//! Two uplinks on one segment whose switch knows no spanning tree: nothing goes round, whatever spreads the traffic.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::time::Duration;
+
+use network::sniff::{Sniffer, count};
+use network::{Network, declaration, ip, port_group, switch};
+use vswitch::declare::Balancing;
+use vswitch::kernel::layout::Drop;
+
+const FRAMES: usize = 100;
+
+#[tokio::test]
+async fn a_broadcast_arrives_once_and_never_comes_back() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let ports = [("t1", 1), ("t2", 2)].map(|(name, at)| net.guest(name, &format!("10.1.0.{at}/24")));
+    net.station("outside", "10.1.0.9/24");
+    let engine = net.engine().await;
+    let script = format!("{}/tests/network/attack.py", env!("CARGO_MANIFEST_DIR"));
+    let mac = ports[0].mac;
+    let attack = format!("python3 {script} plain {FRAMES} 1 {mac} {mac} 10.1.0.2");
+    let wire = net.namespace("wire");
+    for balancing in [Balancing::Port, Balancing::SourceMac, Balancing::IpHash, Balancing::Explicit] {
+        let mut switch = switch(&["up0", "up1"], vec![port_group(1, 0)]);
+        switch.policy.teaming.balancing = balancing;
+        let placed = ports.iter().cloned().map(|port| (port, 1)).collect();
+        engine.declare(declaration(switch, placed)).await.unwrap();
+        // The links fail and come back in between, and each time traffic is moved.
+        let changes =
+            [None, Some(("up0", "down")), Some(("up0", "up")), Some(("up1", "down")), Some(("up1", "up"))];
+        for change in changes {
+            if let Some((uplink, to)) = change {
+                ip(&wire, &format!("link set w-{uplink} {to}"));
+                let up = to == "up";
+                let mut state = engine.state();
+                let seen = state.wait_for(|state| state.links[uplink].running == up);
+                tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap().unwrap();
+                // What the engine tells the physical switch, and what is still on its way.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let sniffers = [("t1", "eth0"), ("t2", "eth0"), ("outside", "eth0")]
+                .map(|(n, i)| Sniffer::start(&net, n, i));
+            assert!(net.run("t1", &attack).status.success());
+            let seen = sniffers.map(|sniffer| count(&sniffer.end(), b"<plain>"));
+            assert_eq!(seen, [0, FRAMES, FRAMES], "{balancing:?} after {change:?}");
+        }
+    }
+    // It did come by the other uplink, and ended there.
+    let mut reflected = 0;
+    for uplink in ["up0", "up1"] {
+        reflected += engine.counters(uplink).await.unwrap().unwrap().dropped(Drop::Reflection);
+    }
+    assert!(reflected >= 4 * FRAMES as u64, "{reflected}");
+    let count = async || {
+        let shown = net.run("wire", "cat /sys/class/net/br0/statistics/rx_packets").stdout;
+        String::from_utf8(shown).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = count().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let idle = count().await - before;
+    assert!(idle < 20, "{idle} frames that nobody sent");
+}
