@@ -43,9 +43,9 @@ static __always_inline bool has_inner_tag(const struct frame *frame)
  * outer one when the first is removed. */
 static __always_inline bool is_bad_tag(struct __sk_buff *skb, const struct frame *frame)
 {
-	if (likely(!skb->vlan_present))
-		return false;
-	return skb->vlan_proto != bpf_htons(ETH_P_8021Q) || (!frame->vlan && has_inner_tag(frame));
+	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q))
+		return true;
+	return !frame->vlan && has_inner_tag(frame);
 }
 
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
