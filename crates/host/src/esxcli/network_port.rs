@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble, number,
-    text, texts, vm,
+    Answer, Arguments, Command, MACHINES, Namespace, Outcome, Output, Parameter, Row, Structure, Trouble,
+    number, text, texts, vm,
 };
 use crate::Host;
 use crate::vm::Vm;
@@ -58,7 +58,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
         commands: &[Command {
             name: "list",
             help: "List the machines that run, and the networks that they are on",
-            privilege: READ,
+            privilege: MACHINES,
             parameters: &[],
             output: Output::Many(&MACHINE),
             run: |host, _| Box::pin(async move { Ok(list(&host)) }),
@@ -70,7 +70,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
         commands: &[Command {
             name: "list",
             help: "List the ports of a machine that runs",
-            privilege: READ,
+            privilege: MACHINES,
             parameters: &[Parameter::number(
                 "world-id",
                 'w',
@@ -87,7 +87,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
         commands: &[Command {
             name: "get",
             help: "Show what has passed a port, as its owner counts it",
-            privilege: READ,
+            privilege: MACHINES,
             parameters: &[
                 Parameter::number("portid", 'p', "The port, as network vm port list shows it").required()
             ],

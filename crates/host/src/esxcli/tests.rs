@@ -94,7 +94,7 @@ async fn every_answer_is_what_its_command_declares() {
     let host = host().await;
     let mut asked = 0;
     for namespace in all() {
-        for command in namespace.commands.iter().filter(|command| command.privilege == READ) {
+        for command in namespace.commands.iter().filter(|command| !matches!(command.output, Output::Done)) {
             let at = format!("{} {}", namespace.name, command.name);
             // What these are about, a simulated host has not.
             let needs = ["network.vm.port list", "network.port.stats get", "network.ip.interface.tag get"];

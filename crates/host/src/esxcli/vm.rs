@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Command, Namespace, Output, READ, Row, Structure, number, text};
+use super::{Answer, Command, MACHINES, Namespace, Output, Row, Structure, number, text};
 use crate::Host;
 use crate::vm::{Power, Vm};
 
@@ -25,7 +25,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[Namespace {
     commands: &[Command {
         name: "list",
         help: "List the machines that run",
-        privilege: READ,
+        privilege: MACHINES,
         parameters: &[],
         output: Output::Many(&MACHINE),
         run: |host, _| Box::pin(async move { Ok(list(&host)) }),

@@ -111,11 +111,17 @@ impl NetworkConfig {
     }
 
     /// # Errors
-    /// `NotFound`; `ResourceInUse` while one of its port groups is used.
+    /// `NotFound`; `ResourceInUse` while one of its port groups is used, or VLANs of it are mirrored.
     pub(crate) fn remove_switch(&mut self, name: &str, around: &Around<'_>) -> Result<(), Fault> {
         let switch = self.switch(name).ok_or_else(|| no_switch(name))?;
         for group in &switch.declared.port_groups {
             self.refuse_used(&group.name, around)?;
+        }
+        if let Some(mirror) = self.mirror_of(switch.declared.number) {
+            return Err(fault!(
+                ResourceInUse { type: "HostVirtualSwitch", name: name },
+                "The mirroring session {mirror} mirrors VLANs of {name}; remove it first"
+            ));
         }
         self.switches.retain(|switch| switch.declared.name != name);
         Ok(())

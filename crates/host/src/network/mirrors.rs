@@ -59,6 +59,12 @@ impl NetworkConfig {
         Ok(())
     }
 
+    /// The session that mirrors VLANs of the switch with this number.
+    pub(super) fn mirror_of(&self, switch: u32) -> Option<&str> {
+        let is_of = |session: &MirrorSession| matches!(session.source, MirrorSource::Vlans { switch: of, .. } if of == switch);
+        self.mirrors.iter().find(|mirror| is_of(&mirror.session)).map(|mirror| mirror.name.as_str())
+    }
+
     /// # Errors
     /// `NotFound`.
     pub(crate) fn remove_mirror(&mut self, name: &str) -> Result<(), Fault> {

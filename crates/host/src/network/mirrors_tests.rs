@@ -78,4 +78,12 @@ fn what_cannot_be_mirrored_is_refused_in_words() {
     refused(config, remote(77), invalid);
     refused(config, MirrorSession { destination: uplink("vmnic0"), ..remote(1) }, invalid);
     config.add_mirror("from a VLAN", remote(1), &names(&["t2"])).unwrap();
+    let around = super::super::Around { has_nic: &|_| true, user: &|_| None };
+    let fault = config.remove_switch("vSwitch0", &around).unwrap_err();
+    assert!(
+        fault.object().is_a(data_id!(ResourceInUse)) && fault.to_string().contains("from a VLAN"),
+        "{fault}"
+    );
+    config.remove_mirror("from a VLAN").unwrap();
+    config.remove_switch("vSwitch0", &around).unwrap();
 }

@@ -43,9 +43,9 @@ impl NetworkConfig {
                 .map(|group| group.number)
                 .collect()
         };
-        // From the top, since those of others begin at the bottom.
-        let mut free = (1..u32::try_from(PORT_GROUPS).unwrap_or(u32::MAX)).rev();
-        let used = groups(declared);
+        // From the top, since those of others begin at the bottom; and by the adapter, so that each keeps its own.
+        let top = u32::try_from(PORT_GROUPS).unwrap_or(u32::MAX) - 1;
+        let mut used = groups(declared);
         for adapter in &mut declared.adapters {
             let Some(nic) = self.pinned.get(&adapter.device) else { continue };
             let has = |switch: &&mut Switch| {
@@ -53,7 +53,12 @@ impl NetworkConfig {
                     && switch.port_groups.iter().any(|group| group.number == adapter.port_group)
             };
             let Some(switch) = declared.switches.iter_mut().find(has) else { continue };
+            let device =
+                adapter.device.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+            let own = top.saturating_sub(device);
+            let mut free = (1..=own).rev().chain((own + 1..=top).rev());
             let Some(number) = free.find(|number| !used.contains(number)) else { continue };
+            used.insert(number);
             let group = switch.port_groups.iter().find(|group| group.number == adapter.port_group);
             let own = group.map(|group| own_group(switch, group, number, &adapter.device, nic));
             switch.port_groups.extend(own);
@@ -130,7 +135,10 @@ mod tests {
         assert_eq!(orders(&known)[1], (vec!["vmnic0".into()], vec![]));
         known.switches[0].set_uplinks(vec!["vmnic0".into(), "vmnic1".into()]);
         assert_eq!(orders(&known)[1], pinned("vmnic1", "vmnic0"));
+        let number_of = |known: &NetworkConfig| known.declaration(Vec::new()).adapters[2].port_group;
+        let before = number_of(&known);
         known.update_adapter("vmk1", spec("")).unwrap();
+        assert_eq!(number_of(&known), before, "what another adapter is pinned to does not matter");
         known.remove_adapter("vmk2").unwrap();
         assert_eq!((orders(&known), known.pinned.len()), (vec![both(), both()], 0));
     }

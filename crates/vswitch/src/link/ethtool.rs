@@ -15,6 +15,8 @@ use crate::Mac;
 const OFFLOADS: [u32; 4] = [0x1f, 0x24, 0x17, 0x19];
 /// `ETHTOOL_GPERMADDR`.
 const PERMANENT: u32 = 0x20;
+/// The bit of a MAC's first byte that says that no manufacturer has given it (IEEE 802).
+const LOCAL: u8 = 2;
 /// `MAX_ADDR_LEN`.
 const MAX_ADDRESS: usize = 32;
 /// `ETHTOOL_GSET` (linux/ethtool.h).
@@ -93,12 +95,12 @@ pub(super) fn leave_nothing(interface: &str) -> io::Result<()> {
 }
 
 /// The MAC that an interface was made with, in the calling thread's network namespace; none if it has none of its own, as
-/// most virtual ones.
+/// most virtual ones. One that is locally administered counts as none: virtual functions may have another after each boot.
 pub fn permanent_mac(interface: &str) -> Option<Mac> {
     let mut data = Permanent { command: PERMANENT, size: 32, address: [0; MAX_ADDRESS] };
     ask(interface, &mut data).ok()?;
     let mac = Mac(*data.address.first_chunk()?);
-    (data.size == 6 && mac != Mac([0; 6])).then_some(mac)
+    (data.size == 6 && mac != Mac([0; 6]) && mac.0[0] & LOCAL == 0).then_some(mac)
 }
 
 /// The speed of a link in bits per second; none if it is down or does not say.
