@@ -22,7 +22,7 @@ from bench import ESFERA, figure, median, note
 PORTS = (2, 100, 1000)
 # All policies that cost something, and each alone; crates/vswitch/examples/bench_switch.rs says what the words mean.
 ALL = "strict,vlan,iphash,shaped"
-EACH = ("strict", "vlan", "iphash", "shaped", "captured", "mirrored", "mirrored-short")
+EACH = ("strict", "vlan", "iphash", "shaped", "learning", "snooping", "flows", "captured", "mirrored", "mirrored-short")
 # Ports of the measures of each policy: the two guests', and where mirrors send copies to.
 EACH_PORTS = 3
 # In user space each port is a thread's socket; with more of them it measures something else.

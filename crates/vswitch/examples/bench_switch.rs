@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use vswitch::capture::{Filter, Point};
 use vswitch::declare::{
-    Balancing, Declaration, MirrorDestination, MirrorSession, MirrorSource, Override, Policy, Port,
-    PortGroup, Security, Shaping, Switch, Teaming,
+    Balancing, Declaration, Ipfix, Learning, MirrorDestination, MirrorSession, MirrorSource,
+    MulticastFiltering, Override, Policy, Port, PortGroup, Security, Shaping, Switch, Teaming,
 };
 use vswitch::discovery::System;
 use vswitch::{Engine, Mac, Options, Timing, Vlan, limits};
@@ -21,7 +21,7 @@ const RATE: u64 = limits::MAX_RATE;
 const BURST: u64 = 1 << 30;
 const VLAN: i32 = 10;
 /// Policies, and what they turn on.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 10] = [
     // Guests may do nothing that a policy can forbid.
     "strict",
     // All ports are in a VLAN.
@@ -35,6 +35,12 @@ const WORDS: [&str; 7] = [
     "mirrored-short",
     // Somebody looks at the first 64 bytes of what p0 sends.
     "captured",
+    // All ports learn MACs.
+    "learning",
+    // Flows of all ports are watched.
+    "flows",
+    // Multicast is filtered.
+    "snooping",
 ];
 
 /// Which of them are on.
@@ -116,10 +122,13 @@ fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declara
         true => Security { mac_changes: false, forged_transmits: false, ..Security::default() },
         false => Security::default(),
     };
+    let learning = Learning { enabled: policies.has("learning"), ..Learning::default() };
+    let security = Security { learning, ..security };
     let balancing = if policies.has("iphash") { Balancing::IpHash } else { Balancing::Explicit };
     let teaming = Teaming { balancing, active: uplinks.clone(), ..Teaming::default() };
     let shaping = Shaping { enabled: policies.has("shaped"), average: RATE, peak: RATE, burst: BURST };
-    let policy = Policy { security, teaming, outbound: shaping, inbound: shaping, ..Policy::default() };
+    let policy =
+        Policy { security, teaming, outbound: shaping, inbound: shaping, ipfix: policies.has("flows") };
     let vlan = Vlan::try_from(if policies.has("vlan") { VLAN } else { 0 }).expect("is a VLAN");
     let group = PortGroup { number: 1, name: "pg1".into(), vlan, policy: Override::default() };
     let port = |number: u16| {
@@ -149,8 +158,9 @@ fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declara
         uplinks,
         discovery: None,
         policy,
-        multicast: Default::default(),
-        ipfix: None,
+        multicast: if policies.has("snooping") { MulticastFiltering::Snooping } else { Default::default() },
+        // Nobody listens there, and nobody is asked to.
+        ipfix: policies.has("flows").then(|| Ipfix::to(([127, 0, 0, 1], 9).into())),
         port_groups: vec![group],
     };
     Declaration {
