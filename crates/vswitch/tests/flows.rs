@@ -4,16 +4,12 @@
 mod network;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use network::{Network, adapter, declaration, ip, port_group, switch};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use vswitch::declare::{Declaration, Ipfix, Service};
 use vswitch::{Engine, FlowCounters};
 
@@ -21,20 +17,9 @@ const COLLECTOR: &str = "10.1.0.9";
 const PORT: u16 = 4739;
 const DOMAIN: u32 = 77;
 
-/// Does something in the network namespace of a guest; a socket stays there.
-fn inside<T: Send + 'static>(net: &Network, name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
-    let path = Path::new("/run/netns").join(net.namespace(name));
-    let thread = std::thread::spawn(move || {
-        let namespace = File::open(path).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        body()
-    });
-    thread.join().unwrap()
-}
-
 fn socket(net: &Network, name: &str, address: &str) -> UdpSocket {
     let address: SocketAddr = address.parse().unwrap();
-    inside(net, name, move || {
+    net.within(name, move || {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         socket
@@ -282,14 +267,14 @@ async fn collectors_are_told_exactly_what_passed() {
     datagrams(&net, 25, "10.2.0.1:1000", "10.2.0.2:2000");
     datagrams(&net, 15, "[fd00::1]:1000", "[fd00::2]:2000");
     assert!(net.run("t1", "ping -c 5 -i 0.1 -s 56 -W 2 10.2.0.2").status.success());
-    let listener = inside(&net, "t2", || TcpListener::bind("10.2.0.2:3000").unwrap());
+    let listener = net.within("t2", || TcpListener::bind("10.2.0.2:3000").unwrap());
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut got = Vec::new();
         stream.read_to_end(&mut got).unwrap();
         got.len()
     });
-    let port = inside(&net, "t1", || {
+    let port = net.within("t1", || {
         let mut stream = TcpStream::connect("10.2.0.2:3000").unwrap();
         stream.write_all(&[1; BYTES]).unwrap();
         stream.local_addr().unwrap().port()

@@ -3,17 +3,13 @@
 
 mod network;
 
-use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use network::{Network, declaration, ip, port_group, switch};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use vswitch::declare::{Declaration, MulticastFiltering};
 use vswitch::frame::{self, ETHER_IPV4, ETHER_IPV6, Sum};
 use vswitch::snoop::mac_of;
@@ -25,17 +21,6 @@ const BURST: usize = 10;
 /// An IPv6 header and its options.
 const IPV6: usize = 48;
 
-/// Does something in the network namespace of a guest or a station; a socket stays there.
-fn inside<T: Send + 'static>(net: &Network, name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
-    let path = Path::new("/run/netns").join(net.namespace(name));
-    let thread = std::thread::spawn(move || {
-        let namespace = File::open(path).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        body()
-    });
-    thread.join().unwrap()
-}
-
 /// The index of `eth0` of a guest or a station.
 fn index(net: &Network, name: &str) -> u32 {
     let shown = net.run(name, "cat /sys/class/net/eth0/ifindex").stdout;
@@ -46,7 +31,7 @@ fn index(net: &Network, name: &str) -> u32 {
 fn join(net: &Network, name: &str, group: IpAddr) -> UdpSocket {
     let index = index(net, name);
     let own = own(net, name);
-    inside(net, name, move || {
+    net.within(name, move || {
         let any: IpAddr =
             if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, PORT)).unwrap();
@@ -73,7 +58,7 @@ fn send(net: &Network, name: &str, group: IpAddr) {
         IpAddr::V4(group) => (group, PORT).into(),
         IpAddr::V6(group) => SocketAddrV6::new(group, PORT, 0, index).into(),
     };
-    inside(net, name, move || {
+    net.within(name, move || {
         let any: IpAddr =
             if group.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0)).unwrap();
@@ -244,7 +229,7 @@ async fn a_member_loses_nothing_when_the_engine_begins_anew() {
     let stop = Arc::new(AtomicBool::new(false));
     let sent = {
         let stop = stop.clone();
-        let sender = inside(&net, "outside", || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        let sender = net.within("outside", || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
         std::thread::spawn(move || {
             let mut sent = 0_u32;
             while !stop.load(Ordering::Relaxed) {

@@ -4,6 +4,20 @@
 //! fields are those that ESXi 8 has, so that its clients find them; what is unknown here is left out of an answer.
 //! [`execute`] is how `ReflectManagedMethodExecuter` comes in, [`reflect`] tells of the types. `docs/esxcli.md` has the wire.
 
+/// A command that reads and need not wait: a function of the host and the arguments.
+macro_rules! reads {
+    ($name:literal, $help:literal, [$($parameter:expr),*], $output:expr, $from:ident) => {
+        $crate::esxcli::Command {
+            name: $name,
+            help: $help,
+            privilege: $crate::esxcli::READ,
+            parameters: &[$($parameter),*],
+            output: $output,
+            run: |host, arguments| Box::pin(async move { $from(&host, &arguments) }),
+        }
+    };
+}
+
 mod answer;
 mod arguments;
 mod execute;

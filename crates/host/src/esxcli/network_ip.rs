@@ -7,8 +7,8 @@ use vswitch::vmkernel::{AdapterState, port_interface};
 
 use super::network_stack::{STACK, declared, stacks};
 use super::{
-    Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
-    boolean, number, text, texts,
+    Answer, Arguments, Namespace, Outcome, Output, Parameter, Row, Structure, Trouble, boolean, number, text,
+    texts,
 };
 use crate::Host;
 use crate::network::NetworkConfig;
@@ -91,24 +91,11 @@ static IPV6_ADDRESS: Structure = Structure {
 
 static TAGS: Structure = Structure { name: "InterfaceTags", table: false, fields: &[texts("Tags")] };
 
-macro_rules! command {
-    ($name:literal, $help:literal, [$($parameter:expr),*], $output:expr, $from:ident) => {
-        Command {
-            name: $name,
-            help: $help,
-            privilege: READ,
-            parameters: &[$($parameter),*],
-            output: $output,
-            run: |host, arguments| Box::pin(async move { $from(&host, &arguments) }),
-        }
-    };
-}
-
 pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface",
         help: "VMkernel adapters",
-        commands: &[command!(
+        commands: &[reads!(
             "list",
             "List the VMkernel adapters",
             [STACK],
@@ -119,7 +106,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface.ipv4",
         help: "IPv4 of VMkernel adapters",
-        commands: &[command!(
+        commands: &[reads!(
             "get",
             "Show how the adapters have IPv4 addresses",
             [OF_ADAPTER, STACK],
@@ -130,7 +117,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface.ipv4.address",
         help: "IPv4 addresses of VMkernel adapters",
-        commands: &[command!(
+        commands: &[reads!(
             "list",
             "List the IPv4 addresses",
             [OF_ADAPTER, STACK],
@@ -141,7 +128,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface.ipv6",
         help: "IPv6 of VMkernel adapters",
-        commands: &[command!(
+        commands: &[reads!(
             "get",
             "Show how the adapters have IPv6 addresses",
             [OF_ADAPTER, STACK],
@@ -152,7 +139,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface.ipv6.address",
         help: "IPv6 addresses of VMkernel adapters",
-        commands: &[command!(
+        commands: &[reads!(
             "list",
             "List the IPv6 addresses",
             [OF_ADAPTER, STACK],
@@ -163,7 +150,7 @@ pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.interface.tag",
         help: "What VMkernel adapters carry",
-        commands: &[command!("get", "Show what an adapter carries", [ADAPTER], Output::One(&TAGS), tags)],
+        commands: &[reads!("get", "Show what an adapter carries", [ADAPTER], Output::One(&TAGS), tags)],
     },
 ];
 

@@ -7,8 +7,8 @@ use vim::field;
 use vswitch::declare::{Stack, StackName};
 
 use super::{
-    Answer, Arguments, Command, Namespace, Outcome, Output, Parameter, READ, Row, Structure, Trouble,
-    boolean, number, text, texts,
+    Answer, Arguments, Namespace, Outcome, Output, Parameter, Row, Structure, Trouble, boolean, number, text,
+    texts,
 };
 use crate::Host;
 use crate::network::NetworkConfig;
@@ -45,43 +45,30 @@ static SERVERS: Structure = Structure { name: "DNSServers", table: false, fields
 static SEARCH: Structure =
     Structure { name: "DNSSearchDomains", table: false, fields: &[texts("DNSSearch Domains")] };
 
-macro_rules! command {
-    ($name:literal, $help:literal, [$($parameter:expr),*], $output:expr, $from:ident) => {
-        Command {
-            name: $name,
-            help: $help,
-            privilege: READ,
-            parameters: &[$($parameter),*],
-            output: $output,
-            run: |host, arguments| Box::pin(async move { $from(&host, &arguments) }),
-        }
-    };
-}
-
 pub(super) static NAMESPACES: &[Namespace] = &[
     Namespace {
         name: "network.ip.netstack",
         help: "TCP/IP stacks",
         commands: &[
-            command!(
+            reads!(
                 "get",
                 "Show one TCP/IP stack",
                 [STACK.required()],
                 Output::One(&NETSTACK_DETAILS),
                 netstack
             ),
-            command!("list", "List the TCP/IP stacks", [], Output::Many(&NETSTACK), netstacks),
+            reads!("list", "List the TCP/IP stacks", [], Output::Many(&NETSTACK), netstacks),
         ],
     },
     Namespace {
         name: "network.ip.dns.server",
         help: "Name servers",
-        commands: &[command!("list", "List the name servers", [STACK], Output::One(&SERVERS), servers)],
+        commands: &[reads!("list", "List the name servers", [STACK], Output::One(&SERVERS), servers)],
     },
     Namespace {
         name: "network.ip.dns.search",
         help: "Domains in which names are looked for",
-        commands: &[command!("list", "List the domains", [STACK], Output::One(&SEARCH), search)],
+        commands: &[reads!("list", "List the domains", [STACK], Output::One(&SEARCH), search)],
     },
 ];
 

@@ -12,11 +12,14 @@ pub mod chaos;
 pub mod process;
 pub mod sniff;
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mount::{UnmountFlags, unmount};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Override, Policy, Port, PortGroup, StackName, Switch, Teaming,
 };
@@ -229,6 +232,17 @@ impl Network {
             .nth(1)
             .unwrap_or_else(|| panic!("{learned}"));
         ip(&self.namespace(name), &format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"));
+    }
+
+    /// Does something in a namespace; a socket that it makes stays there.
+    pub fn within<T: Send + 'static>(&self, name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
+        let path = Path::new("/run/netns").join(self.namespace(name));
+        let thread = std::thread::spawn(move || {
+            let namespace = File::open(path).unwrap();
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            body()
+        });
+        thread.join().unwrap()
     }
 
     /// Runs a command in a namespace to its end.
