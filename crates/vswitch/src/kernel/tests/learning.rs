@@ -188,6 +188,27 @@ fn what_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() {
 }
 
 #[test]
+fn nobody_is_cut_off_by_a_port_that_forges_its_mac() {
+    for (name, to, is_reflection) in [
+        ("to a station", OTHER, false),
+        ("to a learned MAC", nested(2), false),
+        ("to nobody here, so it may have been sent up", nested(7), true),
+        ("to all", BROADCAST, true),
+    ] {
+        let mut bench = uplink(PORT_TEAMED | PORT_LEARNED);
+        let there = Target { ifindex: 51, number: 4, ..Target::default() };
+        bench.apply(Step::Station(StationKey { network: 7, vlan: 0, mac: OTHER }, there));
+        bench.has_learned(0, nested(2), (50, 2), 0);
+        // The gateway's.
+        bench.has_learned(0, OUTSIDE, (50, 2), 0);
+        bench.run(Program::FromUplink, &frame(to, OUTSIDE, IPV4));
+        assert_eq!(bench.drops(Drop::Reflection), u64::from(is_reflection), "{name}");
+        assert_eq!(bench.got(2) + bench.got(4), u64::from(!is_reflection), "{name}");
+        assert_eq!(bench.learned().contains(&OUTSIDE), is_reflection, "{name}: it is elsewhere");
+    }
+}
+
+#[test]
 fn what_nobody_has_is_copied_to_ports_that_want_it() {
     let flooded = |bench: &mut Bench, vlan| {
         let target = Target { ifindex: 50, number: 2, vlan, ..Target::default() };
