@@ -136,6 +136,15 @@ impl Kernel {
         map.get(&0, 0).map_err(failed("listening"))
     }
 
+    /// When a port last said more than was told, on the monotonic clock; zero if it never has.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub(crate) fn muted(&self, number: u32) -> Result<Duration> {
+        let map: Array<_, u64> = self.map("muted")?.try_into().map_err(failed("muted"))?;
+        map.get(&number, 0).map(Duration::from_nanos).map_err(failed("muted"))
+    }
+
     /// Lets filters hold until then on the monotonic clock.
     ///
     /// # Errors
