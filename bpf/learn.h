@@ -28,6 +28,8 @@ static __always_inline struct learner *owner(const struct station_key *key, __u6
 		return NULL;
 	if (learner->target.vlan != VLAN_TRUNK && learner->target.vlan != key->vlan)
 		return NULL;
+	if (unlikely(learner->target.flags & PORT_RANGES) && !takes_vlan(number, key->vlan))
+		return NULL;
 	return learner;
 }
 
@@ -155,8 +157,12 @@ static long forget_one(void *map, const struct station_key *at, struct learned *
 	struct learner *learner = owner(&key, owned_by);
 
 	(void)map;
-	if (!owned_by)
+	/* Nobody's, and still there: removing it has failed. Nobody counts it, and one that has sent lately may just be on its way out. */
+	if (!owned_by) {
+		if (known->seen_ns < *oldest)
+			bpf_map_delete_elem(&learned, &key);
 		return 0;
+	}
 	count = bpf_map_lookup_elem(&learned_by, &number);
 	if (!learner || !count || known->seen_ns < *oldest || *count > learner->limit ||
 	    find_station(key.network, key.vlan, key.mac))

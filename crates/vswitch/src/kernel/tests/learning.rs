@@ -258,6 +258,30 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
     bench.apply(Step::Extra(Extra::Learner(2, None)));
     bench.kernel.forget_learned(LONG).unwrap();
     assert_eq!((bench.learned().len(), bench.counts()), (0, [0, 0]), "nobody learns any more");
+    // What could not be removed once has no owner.
+    bench.has_learned(10, nested(1), (0, 0), 10 * second);
+    bench.kernel.forget_learned(LONG).unwrap();
+    assert_eq!(bench.learned().len(), 1, "it may just be on its way out");
+    bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
+    assert_eq!((bench.learned().len(), bench.kernel.learned_by(0).unwrap()), (0, 1), "and no count changes");
+}
+
+#[test]
+fn what_was_learned_in_a_vlan_that_a_trunk_does_not_take_any_more_goes_up_again() {
+    for (name, bit, to) in [("it takes it", 10, 2), ("it does not", 20, 3)] {
+        let mut bench = Bench::with_port(PORT_LEARNED, 10);
+        let there = learner(2, 50, 10, 0);
+        let target = Target { vlan: VLAN_TRUNK, flags: PORT_RANGES, ..there.target };
+        bench.learner(2, Learner { target, ..there });
+        let mut trunk = Trunk::default();
+        trunk.vlans[0] = 1 << bit;
+        bench.apply(Step::Extra(Extra::Trunk(2, Some(Box::new(trunk)))));
+        bench.has_learned(10, NESTED, (50, 2), 0);
+        assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), REDIRECT, "{name}");
+        assert_eq!((bench.got(to), bench.drops(Drop::Deaf)), (1, 0), "{name}");
+        bench.kernel.forget_learned(LONG).unwrap();
+        assert_eq!(bench.learned().len(), usize::from(to == 2), "{name}");
+    }
 }
 
 /// The verifier looks at every way through a program; what it has to look at is what loading takes, at each start.
