@@ -384,7 +384,7 @@ fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
     // A frame takes some 60 ms.
     let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, peak_cost: 0, ..slow(70) };
     bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(shaper)))));
-    let mut delivered = |bench: &mut Bench, after_ms| {
+    let delivered = |bench: &mut Bench, after_ms| {
         std::thread::sleep(std::time::Duration::from_millis(after_ms));
         let before = bench.kernel.counters(2).unwrap().to_packets;
         assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
