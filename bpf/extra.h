@@ -64,7 +64,8 @@ static __always_inline __u64 about(__u16 vlan, __u16 tag, __u32 from)
 	return (__u64)from << 32 | (__u32)tag << 16 | vlan;
 }
 
-/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. */
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. A mirror's copy is as much as its source
+ * was, and has no place in a queue, where its mark would be another. */
 __noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u64 about)
 {
 	__u16 vlan = about, tag = about >> 16;
@@ -72,7 +73,7 @@ __noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u
 
 	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(number, vlan)))
 		return EXTRA_DEAF;
-	if (flags & PORT_SHAPED)
+	if (flags & PORT_SHAPED && !is_copy(skb))
 		shaping = shape(skb, number, WAY_TO);
 	if (shaping.is_over) {
 		drop_shaped(skb, number, flags);

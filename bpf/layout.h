@@ -353,6 +353,9 @@ struct storm {
 #define HEARD_BYTES (1 << 20)
 #define LISTEN_WINDOW_NS 1000000000ULL
 #define LISTEN_LIMIT 256
+/* Places where queries are heard, and how long a querier is taken to be there: SNOOP_QUERIER of crates/vswitch/src/limits.rs. */
+#define MAX_ASKED 65536
+#define ASKED_NS 255000000000ULL
 
 /* What is told of an IGMP or MLD message, before its bytes. */
 struct heard {

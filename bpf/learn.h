@@ -28,6 +28,8 @@ static __always_inline struct learner *owner(const struct station_key *key, __u6
 		return NULL;
 	if (learner->target.vlan != VLAN_TRUNK && learner->target.vlan != key->vlan)
 		return NULL;
+	if (unlikely(learner->target.flags & PORT_RANGES) && !takes_vlan(number, key->vlan))
+		return NULL;
 	return learner;
 }
 
@@ -115,8 +117,14 @@ __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 v
 	return 0;
 }
 
+/* Whether what is for this MAC never leaves by an uplink, if a port sends it. */
+static __always_inline bool stays_here(__u32 network, __u16 vlan, const __u8 *mac)
+{
+	return !is_group(mac) && (find_station(network, vlan, mac) || find_learned(network, vlan, mac));
+}
+
 /* Whether what an uplink brings was sent here, by a MAC that was learned. One that has been silent has moved away and is forgotten;
- * where there is no other uplink that it could have left by, also one that has not. */
+ * where there is no other uplink that it could have left by, and with a frame that would not have left, also one that has not. */
 __noinline int is_own(struct __sk_buff *skb, __u32 network, __u32 vlan, __u32 flags)
 {
 	struct station_key key;
@@ -133,7 +141,8 @@ __noinline int is_own(struct __sk_buff *skb, __u32 network, __u32 vlan, __u32 fl
 	owned_by = known->owner;
 	if (!owned_by)
 		return 0;
-	if (flags & PORT_TEAMED && bpf_ktime_get_ns() - known->seen_ns < REFLECTION_NS)
+	if (flags & PORT_TEAMED && bpf_ktime_get_ns() - known->seen_ns < REFLECTION_NS &&
+	    !stays_here(network, vlan, frame.destination))
 		return 1;
 	forget(&key, known, owned_by);
 	return 0;
@@ -148,8 +157,12 @@ static long forget_one(void *map, const struct station_key *at, struct learned *
 	struct learner *learner = owner(&key, owned_by);
 
 	(void)map;
-	if (!owned_by)
+	/* Nobody's, and still there: removing it has failed. Nobody counts it, and one that has sent lately may just be on its way out. */
+	if (!owned_by) {
+		if (known->seen_ns < *oldest)
+			bpf_map_delete_elem(&learned, &key);
 		return 0;
+	}
 	count = bpf_map_lookup_elem(&learned_by, &number);
 	if (!learner || !count || known->seen_ns < *oldest || *count > learner->limit ||
 	    find_station(key.network, key.vlan, key.mac))

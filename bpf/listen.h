@@ -15,6 +15,10 @@
 #define PROTOCOL_HOP_BY_HOP 0
 #define PROTOCOL_ICMPV6 58
 #define IGMP_QUERY 0x11
+#define IGMP_V1_REPORT 0x12
+#define IGMP_V2_REPORT 0x16
+#define IGMP_V2_LEAVE 0x17
+#define IGMP_V3_REPORT 0x22
 #define MLD_QUERY 130
 #define MLD_V1_REPORT 131
 #define MLD_V1_DONE 132
@@ -25,49 +29,58 @@ enum audience {
 	AUDIENCE_ALL = 0,
 	/* The members of the group, if there is a filter where it is. */
 	AUDIENCE_MEMBERS,
-	/* No port but those that get all: a host that hears another's report would keep its own back (RFC 4541, 2.1.1). */
+	/* No port but those that get all: a host that hears another's report would keep its own back, and then not be a member (RFC 4541,
+	 * 2.1.1). */
 	AUDIENCE_PROMISCUOUS,
 };
 
-/* As `is_always_flooded` in crates/vswitch/src/snoop/mod.rs. What is no IP multicast is never filtered. */
-static __always_inline bool is_filtered(const __u8 *mac)
+/* As `is_always_flooded` in crates/vswitch/src/snoop/mod.rs. What is no IP multicast is never filtered: other protocols use such MACs
+ * too, and about them nobody reports. */
+static __always_inline bool is_filtered(__u16 protocol, const __u8 *mac)
 {
-	if (mac[0] == 0x01)
-		return mac[1] == 0x00 && mac[2] == 0x5e && (mac[3] || mac[4]);
-	if (mac[0] != 0x33 || mac[1] != 0x33 || mac[2] == 0xff)
+	if (protocol == bpf_htons(ETH_P_IP))
+		return mac[0] == 0x01 && mac[1] == 0x00 && mac[2] == 0x5e && !(mac[3] & 0x80) && (mac[3] || mac[4]);
+	if (protocol != bpf_htons(ETH_P_IPV6) || mac[0] != 0x33 || mac[1] != 0x33 || mac[2] == 0xff)
 		return false;
 	return mac[2] || mac[3] > 1 || mac[4];
 }
 
-/* What a frame says: the audience that it needs, if it is about groups, or AUDIENCE_MEMBERS. */
-static __always_inline int what_is_said(struct __sk_buff *skb)
+/* What a frame says about groups. */
+enum said {
+	SAID_NOTHING = 0,
+	/* Of a kind that is not known: it goes to all (RFC 4541, 2.1.1). */
+	SAID_UNKNOWN,
+	SAID_QUERY,
+	SAID_REPORT,
+};
+
+static __always_inline enum said what_is_said(struct __sk_buff *skb, __u16 protocol)
 {
 	struct ipv6hdr ipv6;
 	__u8 next[2], kind;
-	__u16 protocol;
 	struct iphdr ip;
 
-	if (bpf_skb_load_bytes(skb, __builtin_offsetof(struct ethhdr, h_proto), &protocol, sizeof(protocol)))
-		return AUDIENCE_MEMBERS;
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.protocol != PROTOCOL_IGMP)
-			return AUDIENCE_MEMBERS;
+			return SAID_NOTHING;
 		if (bpf_skb_load_bytes(skb, ETH_HLEN + 4 * ip.ihl, &kind, sizeof(kind)))
-			return AUDIENCE_MEMBERS;
-		return kind == IGMP_QUERY ? AUDIENCE_ALL : AUDIENCE_PROMISCUOUS;
+			return SAID_NOTHING;
+		if (kind == IGMP_QUERY)
+			return SAID_QUERY;
+		return kind == IGMP_V1_REPORT || kind == IGMP_V2_REPORT || kind == IGMP_V2_LEAVE ||
+		       kind == IGMP_V3_REPORT ? SAID_REPORT : SAID_UNKNOWN;
 	}
 	if (protocol != bpf_htons(ETH_P_IPV6))
-		return AUDIENCE_MEMBERS;
+		return SAID_NOTHING;
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ipv6, sizeof(ipv6)) || ipv6.nexthdr != PROTOCOL_HOP_BY_HOP)
-		return AUDIENCE_MEMBERS;
+		return SAID_NOTHING;
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ipv6), next, sizeof(next)) || next[0] != PROTOCOL_ICMPV6)
-		return AUDIENCE_MEMBERS;
+		return SAID_NOTHING;
 	if (bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ipv6) + 8 * (1 + (__u32)next[1]), &kind, sizeof(kind)))
-		return AUDIENCE_MEMBERS;
+		return SAID_NOTHING;
 	if (kind == MLD_QUERY)
-		return AUDIENCE_ALL;
-	return kind == MLD_V1_REPORT || kind == MLD_V1_DONE || kind == MLD_V2_REPORT ? AUDIENCE_PROMISCUOUS :
-										       AUDIENCE_MEMBERS;
+		return SAID_QUERY;
+	return kind == MLD_V1_REPORT || kind == MLD_V1_DONE || kind == MLD_V2_REPORT ? SAID_REPORT : SAID_NOTHING;
 }
 
 static __always_inline void tell(struct __sk_buff *skb, struct listening *listening, __u32 number, __u32 vlan)
@@ -75,10 +88,12 @@ static __always_inline void tell(struct __sk_buff *skb, struct listening *listen
 	__u32 zero = 0, taken = skb->len < MAX_HEARD ? skb->len : MAX_HEARD;
 	struct storm *said = bpf_map_lookup_elem(&talk, &number);
 	struct heard_room *room = bpf_map_lookup_elem(&heard_rooms, &zero);
+	__u64 *muted_ns = bpf_map_lookup_elem(&muted, &number);
 
-	if (!said || !room)
+	if (!said || !room || !muted_ns)
 		return;
 	if (is_beyond(&said->window_ns, &said->frames, LISTEN_WINDOW_NS, LISTEN_LIMIT)) {
+		*muted_ns = bpf_ktime_get_ns();
 		__sync_fetch_and_add(&listening->ignored, 1);
 		return;
 	}
@@ -93,23 +108,38 @@ static __always_inline void tell(struct __sk_buff *skb, struct listening *listen
 		__sync_fetch_and_add(&listening->lost, 1);
 }
 
-/* For a frame to a group that a port with the flag sends or an uplink with it brings: its audience. */
-__noinline int listen(struct __sk_buff *skb, __u32 number, __u32 vlan)
+/* For a frame to a group that a port with the flag sends or an uplink with it brings: its audience. Reports are kept from ports from
+ * the query on that makes filters, so that all hosts answer it. It counts only if it is remembered here. */
+__noinline int listen(struct __sk_buff *skb, __u32 number, __u32 flags, __u32 network, __u32 vlan)
 {
+	struct place_key place = { .network = network, .vlan = vlan };
 	__u32 zero = 0;
 	struct listening *state = bpf_map_lookup_elem(&listening, &zero);
-	__u64 *until_ns = bpf_map_lookup_elem(&filters_hold, &zero);
+	__u64 *until_ns = bpf_map_lookup_elem(&filters_hold, &zero), now = bpf_ktime_get_ns(), *asked_ns;
 	__u8 mac[ETH_BYTES];
-	int audience;
+	__u16 protocol;
+	enum said said;
 
-	if (!state || !until_ns || bpf_skb_load_bytes(skb, 0, mac, sizeof(mac)))
+	if (!state || !until_ns || bpf_skb_load_bytes(skb, 0, mac, sizeof(mac)) ||
+	    bpf_skb_load_bytes(skb, __builtin_offsetof(struct ethhdr, h_proto), &protocol, sizeof(protocol)))
 		return AUDIENCE_ALL;
-	audience = what_is_said(skb);
-	if (audience != AUDIENCE_MEMBERS) {
+	place.protocol = protocol;
+	said = what_is_said(skb, protocol);
+	switch (said) {
+	case SAID_NOTHING:
+		return is_filtered(protocol, mac) && now < *until_ns ? AUDIENCE_MEMBERS : AUDIENCE_ALL;
+	case SAID_UNKNOWN:
+		return AUDIENCE_ALL;
+	case SAID_QUERY:
+		if (flags & PORT_UPLINK && now < *until_ns && !bpf_map_update_elem(&asked, &place, &now, BPF_ANY))
+			tell(skb, state, number, vlan);
+		return AUDIENCE_ALL;
+	case SAID_REPORT:
 		tell(skb, state, number, vlan);
-		return audience;
+		asked_ns = bpf_map_lookup_elem(&asked, &place);
+		return asked_ns && now < *until_ns && now < *asked_ns + ASKED_NS ? AUDIENCE_PROMISCUOUS : AUDIENCE_ALL;
 	}
-	return is_filtered(mac) && bpf_ktime_get_ns() < *until_ns ? AUDIENCE_MEMBERS : AUDIENCE_ALL;
+	return AUDIENCE_ALL;
 }
 
 #endif

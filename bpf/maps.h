@@ -199,6 +199,33 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } talk SEC(".maps");
 
+/* When a port last said more than is told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} muted SEC(".maps");
+
+/* A switch, a VLAN and a protocol of IP, as frames name it. */
+struct place_key {
+	__u32 network;
+	__u16 vlan;
+	__u16 protocol;
+};
+
+/* When an uplink last brought a query there. Nothing is removed: there are no more than switches have VLANs, and one that finds no room
+ * counts for nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ASKED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct place_key);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} asked SEC(".maps");
+
 struct heard_room {
 	struct heard head;
 	__u8 bytes[MAX_HEARD];

@@ -25,8 +25,9 @@ static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 
 /* A frame is not early if the frames before it have taken up a rate for no longer than this from now. */
 #define NOT_EARLY_NS 100000
-/* The count of a queue is wrong if it is not empty so long after all of it should have left: frames were lost in it. */
-#define QUEUE_LOST_NS 10000000000ULL
+/* The count of a queue is wrong if it is not empty so long after all of it should have left: frames were lost in it. (Where the control
+ * half makes or changes a queue it clears the count itself.) */
+#define QUEUE_LOST_NS 1000000000ULL
 
 struct shaping {
 	/* Not even the queue takes the frame. */

@@ -19,7 +19,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 
 		if (unlikely(port->flags & (PORT_LISTENED | PORT_WATCHED))) {
 			if (port->flags & PORT_LISTENED)
-				audience = listen(skb, port->number, frame->vlan);
+				audience = listen(skb, port->number, port->flags, port->network, frame->vlan);
 			if (port->flags & PORT_WATCHED)
 				count_flow(skb, port->number, frame->vlan, WAY_FROM);
 		}
@@ -153,7 +153,7 @@ int from_uplink(struct __sk_buff *skb)
 		int audience = AUDIENCE_ALL;
 
 		if (unlikely(port->flags & PORT_LISTENED))
-			audience = listen(skb, port->number, frame.vlan);
+			audience = listen(skb, port->number, port->flags, port->network, frame.vlan);
 		group = find_group(port->network, frame.vlan, frame.destination, audience);
 		if (group)
 			copy_to(skb, group, &frame, &origin, ifindex, 0, reverse);

@@ -97,6 +97,9 @@ pub const FILTERS_HOLD: Duration = Duration::from_secs(4);
 pub const BEAT: Duration = Duration::from_secs(1);
 /// Shortest time between two changes of filters: what is said in between is one change.
 pub const SNOOP_PAUSE: Duration = Duration::from_millis(300);
+/// … or so many times as long as the last one took, but no longer than this.
+pub const SNOOP_REST: u32 = 4;
+pub const SNOOP_LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// IGMP and MLD messages that the engine reads before it looks whether there is something else to do.
 pub const SNOOP_BATCH: usize = 64;
 /// Portions that a full ring of them makes at most: 1 MiB of entries of 64 bytes.

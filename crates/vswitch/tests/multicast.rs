@@ -116,14 +116,19 @@ fn query(group: IpAddr) -> Vec<u8> {
 
 /// Asks once for members, from the physical segment.
 fn ask(net: &Network, group: IpAddr) {
+    say(net, "outside", &query(group), 1);
+}
+
+/// Sends a frame so many times.
+fn say(net: &Network, name: &str, frame: &[u8], times: usize) {
     let mut script = tempfile::NamedTempFile::new().unwrap();
-    let bytes: String = query(group).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
     writeln!(
         script,
-        "import socket\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\ns.send(bytes.fromhex('{bytes}'))"
+        "import socket\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\nfor _ in range({times}): s.send(bytes.fromhex('{bytes}'))"
     )
     .unwrap();
-    let output = net.run("outside", &format!("python3 {}", script.path().display()));
+    let output = net.run(name, &format!("python3 {}", script.path().display()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -214,6 +219,44 @@ async fn ipv4_groups_reach_their_members_only() {
 #[tokio::test]
 async fn ipv6_groups_reach_their_members_only() {
     filters("ff1e::1234:5".parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_guest_that_says_more_than_is_heard_gets_all_and_nobody_else_does() {
+    let group: IpAddr = [239, 1, 1, 1].into();
+    let (net, declared) = network();
+    let engine = net.engine().await;
+    engine.declare(declared).await.unwrap();
+    let member = join(&net, "t2", group);
+    ask(&net, group);
+    until_kept_from(&net, &engine, "t1", group, &[&member]).await;
+    drop(member);
+    until_kept_from(&net, &engine, "t2", group, &[]).await;
+
+    // A report that says nothing, again and again: what else it says is not heard for a second.
+    let shown = String::from_utf8(net.run("t1", "cat /sys/class/net/eth0/address").stdout).unwrap();
+    let mut report = query(group);
+    report[6..12].copy_from_slice(&shown.trim().parse::<Mac>().unwrap().0);
+    report[14 + 24] = 0x22;
+    say(&net, "t1", &report, 1000);
+    let joined = join(&net, "t1", group);
+    let mut seen = false;
+    for _ in 0..100 {
+        seen = delivered(&net, &engine, "t1", [239, 7, 7, 7].into()).await;
+        if seen {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(seen, "nothing is kept from it, not even groups that it is not in");
+    assert!(!delivered(&net, &engine, "t2", group).await, "another is not concerned");
+    // Until its second is over no answer is heard either.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    ask(&net, group);
+    until_kept_from(&net, &engine, "t1", [239, 7, 7, 7].into(), &[]).await;
+    got(&joined);
+    send(&net, "outside", group);
+    assert_eq!(got(&joined), BURST, "and what it has said since is heard");
 }
 
 #[tokio::test]

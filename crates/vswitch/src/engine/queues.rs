@@ -45,7 +45,10 @@ impl Switching {
                 continue;
             }
             match self.netlink.set_queue(&self.own.queue.near, index, place(*key), queue).await {
-                Ok(()) => _ = self.queueing.made.insert(*key, *queue),
+                Ok(()) => {
+                    self.queueing.made.insert(*key, *queue);
+                    first = first.and(self.kernel.empty_queue(place(*key)));
+                }
                 Err(error) => first = first.and(Err::<(), Error>(error)),
             }
         }

@@ -353,6 +353,7 @@ impl Switching {
         if !self.is_declared {
             return Ok(());
         }
+        self.listening.begin();
         let mut first = Ok(());
         let mut note = |result: Result<()>| {
             if first.is_ok() {
@@ -399,6 +400,7 @@ impl Switching {
         }
         note(self.attach().await);
         self.listening.know(&self.actual.ports, holds);
+        self.hold_filters();
         note(self.tidy_queues(&queues).await);
         note(self.tidy_mirror().await);
         self.control.listen(&self.declared, &self.links);

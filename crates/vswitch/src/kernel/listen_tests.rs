@@ -5,7 +5,7 @@ use std::time::Duration;
 use aya::maps::{MapData, RingBuf};
 
 use super::layout::*;
-use super::tests::{BROADCAST, Bench, OUTSIDE, OWN, SHOT, frame};
+use super::tests::{BROADCAST, Bench, LOOPBACK, OUTSIDE, OWN, SHOT, frame};
 use super::*;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6, Sum};
 use crate::plan::Step;
@@ -131,30 +131,86 @@ fn frames_to_groups_reach_who_wants_them_and_messages_are_told() {
         ("a solicited node", data_6("ff02::1:ff00:7"), ALL, false),
         ("broadcast", frame(BROADCAST, OWN, ETHER_IPV4), ALL, false),
         ("no IP", frame([3, 0, 0, 0, 0, 1], OWN, 0x88f7), ALL, false),
+        ("no IP, to the MAC of a group", frame(mac_of(GROUP.into()).0, OWN, 0x88f7), ALL, false),
+        (
+            "no IPv6, to the MAC of a group",
+            frame(mac_of(GROUP_6.parse().unwrap()).0, OWN, ETHER_IPV4),
+            ALL,
+            false,
+        ),
+        ("a MAC that no group has", frame([1, 0, 0x5e, 0x81, 1, 1], OWN, ETHER_IPV4), ALL, false),
         ("a report", igmp(OWN, REPORT, GROUP), PROMISCUOUS, true),
-        ("a query", igmp(OWN, QUERY, GROUP), ALL, true),
+        ("a report of the first version", igmp(OWN, 0x12, GROUP), PROMISCUOUS, true),
+        ("a leave", igmp(OWN, 0x17, [224, 0, 0, 2]), PROMISCUOUS, true),
+        ("a report of the third version", igmp(OWN, 0x22, [224, 0, 0, 22]), PROMISCUOUS, true),
+        ("DVMRP", igmp(OWN, 0x13, [224, 0, 0, 4]), ALL, false),
+        ("a router's advertisement", igmp(OWN, 0x30, [224, 0, 0, 106]), ALL, false),
+        ("of no known kind, to a group", igmp(OWN, 0x99, GROUP), ALL, false),
         ("an MLD report", icmp6(OWN, MLD_REPORT, GROUP_6, 0), PROMISCUOUS, true),
         ("an MLDv2 report, more options", icmp6(OWN, MLD_2_REPORT, "ff02::16", 2), PROMISCUOUS, true),
-        ("an MLD query", icmp6(OWN, MLD_QUERY, GROUP_6, 0), ALL, true),
         ("neighbour discovery", icmp6(OWN, 135, "ff02::1:ff00:7", 0), ALL, false),
         ("cut short", igmp(OWN, REPORT, GROUP)[..36].to_vec(), MEMBER, false),
     ];
-    for (name, sent, audience, is_told) in cases {
-        for (program, flags, vlan, source) in
-            [(Program::FromPort, 0, 10, OWN), (Program::FromUplink, PORT_UPLINK, VLAN_TRUNK, OUTSIDE)]
-        {
+    for (program, flags, vlan, source) in
+        [(Program::FromPort, 0, 0, OWN), (Program::FromUplink, PORT_UPLINK, VLAN_TRUNK, OUTSIDE)]
+    {
+        let mut bench = bench(flags | PORT_LISTENED, vlan);
+        let mut ring = ring(&mut bench);
+        hold(&mut bench, 1000);
+        ask(&mut bench, &mut ring);
+        for (name, sent, audience, is_told) in &cases {
             let mut sent = sent.clone();
             sent[6..12].copy_from_slice(&source);
-            let mut bench = bench(flags | PORT_LISTENED, vlan);
-            let mut ring = ring(&mut bench);
-            hold(&mut bench, 1000);
-            let told = if is_told { vec![(1, sent.clone())] } else { vec![] };
+            let told = if *is_told { vec![(1, sent.clone())] } else { vec![] };
             assert_eq!(
                 run(&mut bench, program, &sent, &mut ring),
-                (vec![audience], told),
+                (vec![*audience], told),
                 "{name} {program:?}"
             );
         }
+    }
+}
+
+/// Lets an uplink bring queries of both protocols there; how many of them are told.
+fn ask(bench: &mut Bench, ring: &mut RingBuf<MapData>) -> usize {
+    let queries = [igmp(OUTSIDE, QUERY, [224, 0, 0, 1]), icmp6(OUTSIDE, MLD_QUERY, "ff02::1", 0)];
+    queries.iter().map(|query| uplink_brings(bench, query, ring)).sum()
+}
+
+/// Lets it be an uplink that brings a frame; how many are told.
+fn uplink_brings(bench: &mut Bench, sent: &[u8], ring: &mut RingBuf<MapData>) -> usize {
+    let port = bench.kernel.read().unwrap().ports[&LOOPBACK];
+    bench.apply(Step::Port(LOOPBACK, Port { flags: PORT_UPLINK | PORT_LISTENED, vlan: VLAN_TRUNK, ..port }));
+    let (audience, told) = run(bench, Program::FromUplink, sent, ring);
+    assert_eq!(audience, [ALL], "queries go to all");
+    bench.apply(Step::Port(LOOPBACK, port));
+    told.len()
+}
+
+#[test]
+fn reports_are_kept_from_ports_only_where_filters_are_made() {
+    for (report, query, other) in [
+        (igmp(OWN, REPORT, GROUP), igmp(OWN, QUERY, GROUP), icmp6(OUTSIDE, MLD_QUERY, GROUP_6, 0)),
+        (icmp6(OWN, MLD_REPORT, GROUP_6, 0), icmp6(OWN, MLD_QUERY, GROUP_6, 0), igmp(OUTSIDE, QUERY, GROUP)),
+    ] {
+        let mut bench = bench(PORT_LISTENED, 0);
+        let mut ring = ring(&mut bench);
+        let reported = |bench: &mut Bench, ring: &mut RingBuf<MapData>| {
+            let (audience, told) = run(bench, Program::FromPort, &report, ring);
+            assert_eq!(told.len(), 1, "it is told in any case");
+            audience
+        };
+        assert_eq!(ask(&mut bench, &mut ring), 0, "a query counts for nothing while filters do not hold");
+        hold(&mut bench, 1000);
+        assert_eq!(reported(&mut bench, &mut ring), [ALL], "nobody asks");
+        assert_eq!(run(&mut bench, Program::FromPort, &query, &mut ring), (vec![ALL], vec![]), "by a guest");
+        assert_eq!(reported(&mut bench, &mut ring), [ALL], "a guest asks");
+        uplink_brings(&mut bench, &other, &mut ring);
+        assert_eq!(reported(&mut bench, &mut ring), [ALL], "somebody asks by another protocol");
+        assert_eq!(ask(&mut bench, &mut ring), 2);
+        assert_eq!(reported(&mut bench, &mut ring), [PROMISCUOUS]);
+        hold(&mut bench, 0);
+        assert_eq!(reported(&mut bench, &mut ring), [ALL], "filters do not hold");
     }
 }
 
@@ -171,7 +227,7 @@ fn without_the_flag_or_without_word_all_is_flooded() {
             "{flags} {held}"
         );
         let (audience, told) = run(&mut bench, Program::FromPort, &igmp(OWN, REPORT, GROUP), &mut ring);
-        assert_eq!((audience == [ALL], told.is_empty()), (flags == 0, flags == 0));
+        assert_eq!((audience, told.is_empty()), (vec![ALL], flags == 0));
     }
 }
 
@@ -189,6 +245,8 @@ fn what_one_port_says_and_what_finds_no_room_is_bounded() {
     assert_eq!((heard + missed.ignored, missed.lost), (2000, 0));
     // Windows may change in between.
     assert!((LISTEN..2000).contains(&heard), "{heard}");
+    assert!(bench.kernel.muted(1).unwrap() > Duration::ZERO, "whose messages were lost is known");
+    assert_eq!(bench.kernel.muted(2).unwrap(), Duration::ZERO);
 
     // Large ones, from many ports, fill the ring.
     let mut large = sent.clone();

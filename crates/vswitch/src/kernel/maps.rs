@@ -14,6 +14,9 @@ use super::{Kernel, in_words};
 use crate::plan::{Actual, Extras, Step, Store};
 use crate::{Error, Result};
 
+/// `BPF_F_LOCK`: the value's lock is held meanwhile.
+const LOCKED: u64 = 4;
+
 pub(super) fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| Error::Map { map, reason: in_words(&error) }
 }
@@ -136,6 +139,15 @@ impl Kernel {
         map.get(&0, 0).map_err(failed("listening"))
     }
 
+    /// When a port last said more than was told, on the monotonic clock; zero if it never has.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub(crate) fn muted(&self, number: u32) -> Result<Duration> {
+        let map: Array<_, u64> = self.map("muted")?.try_into().map_err(failed("muted"))?;
+        map.get(&number, 0).map(Duration::from_nanos).map_err(failed("muted"))
+    }
+
     /// Lets filters hold until then on the monotonic clock.
     ///
     /// # Errors
@@ -143,6 +155,19 @@ impl Kernel {
     pub(crate) fn hold_filters(&mut self, until: Duration) -> Result<()> {
         let until_ns = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         self.array_mut("filters_hold")?.set(0, until_ns, 0).map_err(failed("filters_hold"))
+    }
+
+    /// Takes the queue of a bucket to be empty: what was in it may have been lost. What has passed still takes up its rate.
+    ///
+    /// # Errors
+    /// `Map`.
+    pub fn empty_queue(&mut self, place: u32) -> Result<()> {
+        let mut buckets: Array<_, Bucket> = self.array_mut("buckets")?;
+        let bucket = buckets.get(&place, LOCKED).map_err(failed("buckets"))?;
+        if bucket.queued == 0 {
+            return Ok(());
+        }
+        buckets.set(place, Bucket { queued: 0, ..bucket }, LOCKED).map_err(failed("buckets"))
     }
 
     /// Begins to count anew at a number that another port had.

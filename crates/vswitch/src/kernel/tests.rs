@@ -377,6 +377,46 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
     assert_eq!(send(&mut bench), [(4, 0), (0, 4)], "the queue is empty");
 }
 
+#[test]
+fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    let key = WayKey { number: 1, way: WAY_FROM };
+    // A frame takes some 60 ms.
+    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, peak_cost: 0, ..slow(70) };
+    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(shaper)))));
+    let delivered = |bench: &mut Bench, after_ms| {
+        std::thread::sleep(std::time::Duration::from_millis(after_ms));
+        let before = bench.kernel.counters(2).unwrap().to_packets;
+        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
+        bench.kernel.counters(2).unwrap().to_packets > before
+    };
+    assert!(delivered(&mut bench, 0));
+    for _ in 0..3 {
+        assert!(!delivered(&mut bench, 0), "it is early, and will be lost");
+    }
+    assert!(!delivered(&mut bench, 400), "what is in the queue is not overtaken");
+    assert!(delivered(&mut bench, 1500), "nothing can be in there any more");
+    assert!(!delivered(&mut bench, 0), "early once more");
+    bench.kernel.empty_queue(plan::place(key)).unwrap();
+    assert!(delivered(&mut bench, 200), "the queue is another one");
+}
+
+#[test]
+fn a_copy_that_goes_through_the_switch_is_not_shaped() {
+    let mut bench = Bench::with_port(PORT_SHAPED, 10);
+    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
+    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
+    bench.apply(shaper(WAY_FROM, 1, 0));
+    bench.apply(shaper(WAY_TO, 2, 0));
+    for _ in 0..6 {
+        let sent = frame(OTHER, OWN, IPV4);
+        assert_eq!(bench.run_marked(Program::FromPort, &sent, MARK_COPY | 9), REDIRECT);
+    }
+    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().dropped(Drop::Shaped)), (0, 0));
+    let sent = frame(OTHER, OWN, IPV4);
+    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "and takes nothing from what is");
+}
+
 /// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.
 fn with_mirror(flags: u32, mirror: Mirror, source: SourceKey) -> Bench {
     let mut bench = Bench::with_port(flags, 10);

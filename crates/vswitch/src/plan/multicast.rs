@@ -39,16 +39,15 @@ pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTree
         };
         let listeners = find(tables, place, Mac::ZERO);
         let promiscuous: BTreeSet<u32> = listeners.into_iter().flat_map(Members::numbers).collect();
-        let gets_all = |number: u32| promiscuous.contains(&number) || !memberships.is_certain(number, asked);
-        let mut lists = vec![(others(family), everyone.only(gets_all))];
-        for (mac, ports) in wanted.get(&(place, family)).into_iter().flatten() {
-            lists.push((*mac, everyone.only(|number| gets_all(number) || ports.contains(&number))));
-        }
-        let size: usize = lists.iter().map(|(_, members)| members.len()).sum();
-        if lists.len() > room.0 || size > room.1 {
+        let get_all: BTreeSet<u32> = everyone
+            .numbers()
+            .filter(|number| promiscuous.contains(number) || !memberships.is_certain(*number, asked))
+            .collect();
+        let wanted = wanted.get(&(place, family)).map(Vec::as_slice).unwrap_or_default();
+        let Some((lists, size)) = lists(everyone, family, &get_all, wanted, room) else {
             crowded.insert(place);
             continue;
-        }
+        };
         room = (room.0 - lists.len(), room.1 - size);
         for (mac, members) in lists {
             let key = StationKey { network: place.network, vlan: place.vlan, mac: mac.0 };
@@ -56,6 +55,33 @@ pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTree
         }
     }
     crowded
+}
+
+/// The lists of a place, and how many members they have together; none as soon as it is known that there is no room for them, so that
+/// a place with too many groups takes no more time than one that fits.
+fn lists(
+    everyone: &Members,
+    family: Family,
+    get_all: &BTreeSet<u32>,
+    wanted: &[Wanted],
+    room: (usize, usize),
+) -> Option<(Vec<(Mac, Members)>, usize)> {
+    let others = everyone.only(|number| get_all.contains(&number));
+    // Each list has at least those who get all.
+    if wanted.len() >= room.0 || others.len().saturating_mul(wanted.len() + 1) > room.1 {
+        return None;
+    }
+    let mut size = others.len();
+    let mut lists = vec![(self::others(family), others)];
+    for (mac, ports) in wanted {
+        let members = everyone.only(|number| get_all.contains(&number) || ports.contains(&number));
+        size += members.len();
+        if size > room.1 {
+            return None;
+        }
+        lists.push((*mac, members));
+    }
+    Some((lists, size))
 }
 
 fn family(mac: Mac) -> Family {

@@ -154,7 +154,7 @@ fn a_place_without_room_is_flooded() {
     known.know_ports(s(0), &ports);
     for number in 0..left {
         let port = 1 + u32::try_from(number / 256).unwrap();
-        assert!(known.hear(s(201), PLACE, Origin::Port(port), &join(&group(number))));
+        assert!(known.hear(s(201), PLACE, Origin::Port(port), &join(&group(number))).fits);
     }
     assert_eq!(filter_multicast(&mut tables, &known), [PLACE].into());
     let mac = mac_of(group(0).parse().unwrap());

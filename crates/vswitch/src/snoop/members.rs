@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::queriers::{Place, Queriers};
-use super::{Family, Membership, Message, mac_of};
+use super::{Family, Membership, Message, is_always_flooded, mac_of};
 use crate::Mac;
 use crate::limits::{SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER};
 
@@ -16,6 +16,16 @@ pub enum Origin {
     Port(u32),
     /// An uplink.
     Uplink(u32),
+}
+
+/// What a message has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// Filters are to be others than before, or may have to.
+    pub changes: bool,
+    /// False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or the host in [`SNOOP_GROUPS`], gets no more
+    /// before others end; until it has answered another query nothing is kept from it.
+    pub fits: bool,
 }
 
 /// All memberships of a host's ports. Times count from any one moment that stays the same.
@@ -32,34 +42,35 @@ pub struct Memberships {
 }
 
 impl Memberships {
-    /// Takes note of a message. False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or the host in
-    /// [`SNOOP_GROUPS`], gets no more before others end; until it has answered another query nothing is kept from it.
+    /// Takes note of a message.
     ///
     /// What comes from uplinks are only queries: ports behind them are no concern of this host. A query from a port counts for
     /// nothing, so that a guest cannot make itself the one that all groups are sent to.
-    pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> bool {
+    pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> Effect {
+        let mut effect = Effect { changes: false, fits: true };
         match (origin, message) {
             (Origin::Uplink(uplink), Message::Query { family, source, group, response }) => {
                 let answered = group.is_none().then_some(*response);
                 self.queriers.hear(now, (place, *family), uplink, !source.is_unspecified(), answered);
-                true
             }
             (Origin::Port(port), Message::Report(list)) => {
-                let mut fit = true;
                 for membership in list {
-                    fit &= self.set(now, place, port, *membership);
+                    let more = self.set(now, place, port, *membership);
+                    effect.changes |= more.changes;
+                    effect.fits &= more.fits;
                 }
-                if !fit {
-                    self.doubt(now, port);
+                if !effect.fits {
+                    effect.changes |= self.doubt(now, port);
                 }
-                fit
             }
-            (Origin::Uplink(_), Message::Report(_)) | (Origin::Port(_), Message::Query { .. }) => true,
+            (Origin::Uplink(_), Message::Report(_)) | (Origin::Port(_), Message::Query { .. }) => {}
         }
+        effect
     }
 
-    fn set(&mut self, now: Duration, place: Place, port: u32, membership: Membership) -> bool {
+    fn set(&mut self, now: Duration, place: Place, port: u32, membership: Membership) -> Effect {
         let key = (place, membership.group);
+        let mut effect = Effect { changes: false, fits: true };
         let until = self.members.get_mut(&key).and_then(|ports| ports.get_mut(&port));
         match (until, membership.is_member) {
             (Some(until), true) => *until = now + SNOOP_MEMBER,
@@ -68,15 +79,22 @@ impl Memberships {
             (None, false) => {}
             (None, true) => {
                 let mine = self.per_port.entry(port).or_default();
-                if *mine >= SNOOP_GROUPS_PER_PORT || self.total >= SNOOP_GROUPS {
-                    return false;
+                effect.fits = *mine < SNOOP_GROUPS_PER_PORT && self.total < SNOOP_GROUPS;
+                if effect.fits {
+                    *mine += 1;
+                    self.total += 1;
+                    self.members.entry(key).or_default().insert(port, now + SNOOP_MEMBER);
+                    effect.changes = self.is_filtered(place, membership.group);
                 }
-                *mine += 1;
-                self.total += 1;
-                self.members.entry(key).or_default().insert(port, now + SNOOP_MEMBER);
             }
         }
-        true
+        effect
+    }
+
+    /// Whether a member more or less of this group changes who gets what.
+    fn is_filtered(&self, place: Place, group: IpAddr) -> bool {
+        let family = if group.is_ipv4() { Family::V4 } else { Family::V6 };
+        !is_always_flooded(mac_of(group)) && self.queriers.is_answered((place, family))
     }
 
     /// Forgets ports that are not there any more, or not where they were.
@@ -100,11 +118,13 @@ impl Memberships {
         self.queriers.retain_uplinks(uplinks);
     }
 
-    /// What this port said was not heard in full.
-    pub fn doubt(&mut self, now: Duration, port: u32) {
-        if let Some((_, since)) = self.ports.get_mut(&port) {
-            *since = now;
-        }
+    /// What this port said was not heard in full, until this time. Whether it may get more than before.
+    pub fn doubt(&mut self, until: Duration, port: u32) -> bool {
+        let Some((_, since)) = self.ports.get_mut(&port) else { return false };
+        let was_certain = self.queriers.last_answered().is_some_and(|asked| *since <= asked);
+        let is_news = until > *since;
+        *since = until.max(*since);
+        is_news && was_certain
     }
 
     /// As [`Self::doubt`], of all ports.
@@ -265,14 +285,49 @@ mod tests {
         assert_eq!(certain(&table, 19), [true, false]);
         // It is in more groups than are counted.
         for number in 0..=u8::MAX {
-            assert!(table.hear(s(21), PLACE, Origin::Port(1), &say(&format!("239.1.1.{number}"), true)));
+            let effect = table.hear(s(21), PLACE, Origin::Port(1), &say(&format!("239.1.1.{number}"), true));
+            assert!(effect.fits);
         }
-        assert!(!table.hear(s(22), PLACE, Origin::Port(1), &say("239.1.2.1", true)));
+        assert!(!table.hear(s(22), PLACE, Origin::Port(1), &say("239.1.2.1", true)).fits);
         assert_eq!((certain(&table, 21), certain(&table, 22)), ([false, true], [true, true]));
         table.doubt_all(s(30));
         assert_eq!(certain(&table, 29), [false, false]);
         table.know_ports(s(31), &[(2, moved)].into());
         assert_eq!((certain(&table, 40), table.groups().len()), ([false, true], 0));
+    }
+
+    #[test]
+    fn only_what_changes_filters_is_said_to() {
+        let mut table = Memberships::default();
+        table.know_ports(s(0), &[(1, PLACE), (2, PLACE)].into());
+        let changes = |table: &mut Memberships, at, origin, message: &Message| {
+            table.hear(s(at), PLACE, origin, message).changes
+        };
+        let (one, uplink) = (Origin::Port(1), Origin::Uplink(7));
+        let (join, leave) = (say("239.1.1.1", true), say("239.1.1.1", false));
+        assert!(!changes(&mut table, 1, one, &join), "nobody asks");
+        assert!(!changes(&mut table, 2, uplink, &query("10.0.0.1")), "not all have answered");
+        assert!(!table.doubt(s(2), 2), "it gets all anyway");
+        assert!(table.expire(s(20)), "all have");
+        for (name, origin, message, expected) in [
+            ("what is known", one, &join, false),
+            ("one more", Origin::Port(2), &join, true),
+            ("one that is to end", one, &leave, false),
+            ("one that never was", Origin::Port(2), &say("239.1.1.2", false), false),
+            ("of the link", one, &say("224.0.0.251", true), false),
+            ("of a protocol that nobody asks by", one, &say("ff3e::1234:5", true), false),
+            ("nothing", one, &Message::Report(vec![]), false),
+            ("from outside", uplink, &say("239.1.1.9", true), false),
+            ("a query", uplink, &query("10.0.0.1"), false),
+            ("a guest's query", one, &query("10.0.0.66"), false),
+        ] {
+            assert_eq!(changes(&mut table, 21, origin, message), expected, "{name}");
+        }
+        assert!(table.expire(s(24)), "one has ended");
+        // One that is in doubt from now on was not before.
+        assert!(!table.doubt(s(0), 1), "another had its number then");
+        assert!(table.doubt(s(33), 1) && !table.doubt(s(33), 1) && !table.doubt(s(33), 9));
+        assert!(!table.is_certain(1, s(32)) && table.is_certain(2, s(32)));
     }
 
     #[test]
@@ -282,16 +337,16 @@ mod tests {
             |number: usize| IpAddr::from((0xef01_0000 + u32::try_from(number).unwrap()).to_be_bytes());
         let join = |number| Message::Report(vec![Membership { group: group(number), is_member: true }]);
         for number in 0..SNOOP_GROUPS_PER_PORT {
-            assert!(table.hear(s(0), PLACE, Origin::Port(1), &join(number)));
+            assert!(table.hear(s(0), PLACE, Origin::Port(1), &join(number)).fits);
         }
-        assert!(!table.hear(s(1), Place { vlan: 11, ..PLACE }, Origin::Port(1), &join(0)));
-        assert!(table.hear(s(1), PLACE, Origin::Port(1), &join(0)), "one that is known is repeated");
-        assert!(table.hear(s(1), PLACE, Origin::Port(2), &join(0)), "another port is not concerned");
+        assert!(!table.hear(s(1), Place { vlan: 11, ..PLACE }, Origin::Port(1), &join(0)).fits);
+        assert!(table.hear(s(1), PLACE, Origin::Port(1), &join(0)).fits, "one that is known is repeated");
+        assert!(table.hear(s(1), PLACE, Origin::Port(2), &join(0)).fits, "another port is not concerned");
         assert!(table.expire(s(260)) && !table.expire(s(260)));
-        assert!(table.hear(s(260), PLACE, Origin::Port(1), &join(99_999)), "others have ended");
+        assert!(table.hear(s(260), PLACE, Origin::Port(1), &join(99_999)).fits, "others have ended");
         for port in 100.. {
             if !(0..SNOOP_GROUPS_PER_PORT)
-                .all(|number| table.hear(s(260), PLACE, Origin::Port(port), &join(number)))
+                .all(|number| table.hear(s(260), PLACE, Origin::Port(port), &join(number)).fits)
             {
                 break;
             }

@@ -13,7 +13,7 @@ use crate::Mac;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6, Ethernet, Reader};
 use crate::limits::SNOOP_RECORDS;
 
-pub use members::{Memberships, Origin};
+pub use members::{Effect, Memberships, Origin};
 pub use queriers::Place;
 
 /// Internet protocols.

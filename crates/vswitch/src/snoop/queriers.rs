@@ -15,7 +15,11 @@ pub struct Place {
 
 /// All queriers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Queriers(BTreeMap<(Place, Family), Querier>);
+pub(super) struct Queriers {
+    known: BTreeMap<(Place, Family), Querier>,
+    /// When the last query was asked that counts in any place.
+    last: Option<Duration>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Querier {
@@ -39,11 +43,11 @@ impl Queriers {
         is_router: bool,
         answers: Option<Duration>,
     ) {
-        if !self.0.contains_key(&key) && self.0.len() >= SNOOP_QUERIERS {
+        if !self.known.contains_key(&key) && self.known.len() >= SNOOP_QUERIERS {
             return;
         }
         let new = Querier { uplink, until: now, answered: None, asked: None };
-        let querier = self.0.entry(key).or_insert(new);
+        let querier = self.known.entry(key).or_insert(new);
         // A switch that asks in a router's place does not displace one behind another uplink.
         if is_router || querier.uplink == uplink {
             (querier.uplink, querier.until) = (uplink, now + SNOOP_QUERIER);
@@ -54,15 +58,16 @@ impl Queriers {
     }
 
     pub fn retain_uplinks(&mut self, uplinks: &BTreeSet<u32>) {
-        self.0.retain(|_, querier| uplinks.contains(&querier.uplink));
+        self.known.retain(|_, querier| uplinks.contains(&querier.uplink));
+        self.last = self.known.values().filter_map(|querier| querier.answered).max();
     }
 
     /// Whether anything has ended, or was answered by now.
     pub fn expire(&mut self, now: Duration) -> bool {
-        let before = self.0.len();
-        self.0.retain(|_, querier| querier.until > now);
-        let mut changed = before != self.0.len();
-        for querier in self.0.values_mut() {
+        let before = self.known.len();
+        self.known.retain(|_, querier| querier.until > now);
+        let mut changed = before != self.known.len();
+        for querier in self.known.values_mut() {
             if let Some((asked, until)) = querier.asked
                 && until <= now
             {
@@ -70,15 +75,25 @@ impl Queriers {
                 changed = true;
             }
         }
+        self.last = self.known.values().filter_map(|querier| querier.answered).max();
         changed
     }
 
     pub fn uplink(&self, key: (Place, Family)) -> Option<u32> {
-        self.0.get(&key).map(|querier| querier.uplink)
+        self.known.get(&key).map(|querier| querier.uplink)
+    }
+
+    pub fn is_answered(&self, key: (Place, Family)) -> bool {
+        self.known.get(&key).is_some_and(|querier| querier.answered.is_some())
+    }
+
+    /// When the last query was asked, in any place, that all have had the time to answer.
+    pub fn last_answered(&self) -> Option<Duration> {
+        self.last
     }
 
     pub fn answered(&self) -> impl Iterator<Item = (Place, Family, Duration)> {
-        self.0.iter().filter_map(|((place, family), querier)| Some((*place, *family, querier.answered?)))
+        self.known.iter().filter_map(|((place, family), querier)| Some((*place, *family, querier.answered?)))
     }
 }
 

@@ -188,6 +188,27 @@ fn what_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() {
 }
 
 #[test]
+fn nobody_is_cut_off_by_a_port_that_forges_its_mac() {
+    for (name, to, is_reflection) in [
+        ("to a station", OTHER, false),
+        ("to a learned MAC", nested(2), false),
+        ("to nobody here, so it may have been sent up", nested(7), true),
+        ("to all", BROADCAST, true),
+    ] {
+        let mut bench = uplink(PORT_TEAMED | PORT_LEARNED);
+        let there = Target { ifindex: 51, number: 4, ..Target::default() };
+        bench.apply(Step::Station(StationKey { network: 7, vlan: 0, mac: OTHER }, there));
+        bench.has_learned(0, nested(2), (50, 2), 0);
+        // The gateway's.
+        bench.has_learned(0, OUTSIDE, (50, 2), 0);
+        bench.run(Program::FromUplink, &frame(to, OUTSIDE, IPV4));
+        assert_eq!(bench.drops(Drop::Reflection), u64::from(is_reflection), "{name}");
+        assert_eq!(bench.got(2) + bench.got(4), u64::from(!is_reflection), "{name}");
+        assert_eq!(bench.learned().contains(&OUTSIDE), is_reflection, "{name}: it is elsewhere");
+    }
+}
+
+#[test]
 fn what_nobody_has_is_copied_to_ports_that_want_it() {
     let flooded = |bench: &mut Bench, vlan| {
         let target = Target { ifindex: 50, number: 2, vlan, ..Target::default() };
@@ -237,6 +258,30 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
     bench.apply(Step::Extra(Extra::Learner(2, None)));
     bench.kernel.forget_learned(LONG).unwrap();
     assert_eq!((bench.learned().len(), bench.counts()), (0, [0, 0]), "nobody learns any more");
+    // What could not be removed once has no owner.
+    bench.has_learned(10, nested(1), (0, 0), 10 * second);
+    bench.kernel.forget_learned(LONG).unwrap();
+    assert_eq!(bench.learned().len(), 1, "it may just be on its way out");
+    bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
+    assert_eq!((bench.learned().len(), bench.kernel.learned_by(0).unwrap()), (0, 1), "and no count changes");
+}
+
+#[test]
+fn what_was_learned_in_a_vlan_that_a_trunk_does_not_take_any_more_goes_up_again() {
+    for (name, bit, to) in [("it takes it", 10, 2), ("it does not", 20, 3)] {
+        let mut bench = Bench::with_port(PORT_LEARNED, 10);
+        let there = learner(2, 50, 10, 0);
+        let target = Target { vlan: VLAN_TRUNK, flags: PORT_RANGES, ..there.target };
+        bench.learner(2, Learner { target, ..there });
+        let mut trunk = Trunk::default();
+        trunk.vlans[0] = 1 << bit;
+        bench.apply(Step::Extra(Extra::Trunk(2, Some(Box::new(trunk)))));
+        bench.has_learned(10, NESTED, (50, 2), 0);
+        assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), REDIRECT, "{name}");
+        assert_eq!((bench.got(to), bench.drops(Drop::Deaf)), (1, 0), "{name}");
+        bench.kernel.forget_learned(LONG).unwrap();
+        assert_eq!(bench.learned().len(), usize::from(to == 2), "{name}");
+    }
 }
 
 /// The verifier looks at every way through a program; what it has to look at is what loading takes, at each start.
