@@ -60,7 +60,7 @@ pub const CDP_TTL_S: u16 = 180;
 pub const CONTROL_FRAME: usize = 2048;
 /// Frames that wait for the control half, from all uplinks.
 pub const CONTROL_FRAMES: usize = 64;
-/// After this many frames of one protocol an uplink is not listened to for this long, so that nobody can keep the engine busy.
+/// After this many frames a socket is not listened to for this long, so that nobody can keep the engine busy.
 pub const CONTROL_BURST: u32 = 64;
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
 /// VLANs of one switch in which beacons are sent.

@@ -205,7 +205,7 @@ impl Switching {
                 _ = balance.tick() => self.balance().await,
                 wake = self.control.next() => self.speak(wake).await,
                 () = self.listening.due() => self.apply_seen().await,
-                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear(),
+                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear().await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
