@@ -24,7 +24,7 @@ use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{BEAT, LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{BEAT, LEARNED_BY_PORT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
@@ -561,14 +561,13 @@ impl Switching {
             let found = self.declared.port_group(group);
             found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
         };
-        let learned =
-            if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
-        let learned = learned.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
-            vec![]
-        });
-        let of_learned = notify::due_for_learned(before, now, &learned, wanted).take(LEARNED_NOTICES);
-        for (uplink, frame) in notify::due(before, now, wanted).into_iter().chain(of_learned) {
+        let read_learned = || {
+            self.kernel.learned().unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
+                vec![]
+            })
+        };
+        for (uplink, frame) in notify::notices(before, now, wanted, read_learned) {
             if let Err(error) = self.packets.send(uplink, &frame) {
                 tracing::warn!(uplink, %error, "cannot notify the physical switch");
             }
