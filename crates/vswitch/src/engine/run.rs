@@ -110,6 +110,7 @@ pub(super) struct Switching {
     pub(super) capturing: Capturing,
     pub(super) listening: Listening,
     watching: Watching,
+    pub(super) sweep: learning::Sweep,
     pub(super) timing: Timing,
 }
 
@@ -167,6 +168,7 @@ impl Switching {
             capturing: Capturing::default(),
             listening,
             watching,
+            sweep: learning::Sweep::default(),
             timing: options.timing.clone(),
         };
         Ok((switching, events))
@@ -204,6 +206,7 @@ impl Switching {
                 _ = forget.tick() => self.forget_learned(),
                 _ = balance.tick() => self.balance().await,
                 wake = self.control.next() => self.speak(wake).await,
+                portion = self.sweep.next() => self.forget_portion(portion),
                 () = self.listening.due() => self.apply_seen().await,
                 () = filled(self.listening.ring(), self.listening.is_active()) => self.hear().await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
@@ -361,7 +364,7 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
-        let learners = self.actual.extras.learners.clone();
+        let learners = learning::who_learns(&self.actual.extras.learners);
         self.control.see(&self.declared, &self.links);
         let now = self.control.now();
         self.steady.see(now, &self.declared, &self.links);
@@ -394,8 +397,8 @@ impl Switching {
         let holds = applied.is_ok();
         note(applied);
         // What was learned belongs to who learned it, where it was then.
-        if learners != self.actual.extras.learners {
-            self.forget_learned_now();
+        if learners != learning::who_learns(&self.actual.extras.learners) {
+            self.forget_gone().await;
         }
         note(self.attach().await);
         self.listening.know(&self.actual.ports, holds);
