@@ -312,6 +312,8 @@ struct captured {
 
 /* MAC learning. What ports may learn together is never more, so no port can fill the map. */
 #define MAX_LEARNED 262144
+/* Entries that one run of `forget_learned` looks at: no packet passes its processor meanwhile. */
+#define MAX_SWEPT 256
 /* The time of an entry is as exact as this. */
 #define LEARNED_EXACT_NS 100000000ULL
 /* What comes back by another uplink within this time was sent here. */

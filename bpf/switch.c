@@ -240,13 +240,30 @@ int from_mirror(struct __sk_buff *skb)
 	return bpf_redirect(ifindex, 0);
 }
 
+struct sweep {
+	struct __sk_buff *skb;
+	__u64 oldest;
+};
+
+static long forget_next(__u32 index, struct sweep *sweep)
+{
+	struct station_key key;
+	struct learned *known;
+
+	if (bpf_skb_load_bytes(sweep->skb, ETH_HLEN + index * sizeof(key), &key, sizeof(key)))
+		return 1;
+	known = bpf_map_lookup_elem(&learned, &key);
+	return known ? forget_one(&learned, &key, known, &sweep->oldest) : 0;
+}
+
 /* Forgets what was learned and is not any more. It is attached nowhere: the control half runs it. The mark says how many milliseconds an
- * entry lives that nobody uses. */
+ * entry lives that nobody uses; behind an Ethernet header are the keys of the entries that are looked at. */
 SEC("classifier")
 int forget_learned(struct __sk_buff *skb)
 {
-	__u64 now = bpf_ktime_get_ns(), age = (__u64)skb->mark * 1000000, oldest = now > age ? now - age : 0;
+	__u64 now = bpf_ktime_get_ns(), age = (__u64)skb->mark * 1000000;
+	struct sweep sweep = { .skb = skb, .oldest = now > age ? now - age : 0 };
 
-	bpf_for_each_map_elem(&learned, forget_one, &oldest, 0);
+	bpf_loop(MAX_SWEPT, forget_next, &sweep, 0);
 	return TC_ACT_OK;
 }

@@ -12,6 +12,7 @@ pub mod discovery;
 mod engine;
 mod error;
 pub mod frame;
+mod hearing;
 pub mod ipfix;
 pub mod kernel;
 pub mod limits;

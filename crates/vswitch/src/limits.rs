@@ -60,7 +60,7 @@ pub const CDP_TTL_S: u16 = 180;
 pub const CONTROL_FRAME: usize = 2048;
 /// Frames that wait for the control half, from all uplinks.
 pub const CONTROL_FRAMES: usize = 64;
-/// After this many frames of one protocol an uplink is not listened to for this long, so that nobody can keep the engine busy.
+/// After this many frames a socket is not listened to for this long, so that nobody can keep the engine busy.
 pub const CONTROL_BURST: u32 = 64;
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(10);
 /// VLANs of one switch in which beacons are sent.
@@ -142,6 +142,13 @@ pub const MIRROR_LENGTH: u32 = 60;
 pub const LEARNED_BY_PORT: u32 = 4096;
 /// MACs that all ports of a host learn. Equals `MAX_LEARNED` of the layout.
 pub const LEARNED: usize = 262_144;
+/// Learned MACs that one call to the kernel looks at, to forget what is old: no packet passes its processor meanwhile. Equals
+/// `MAX_SWEPT` of the layout.
+pub const LEARNED_BATCH: usize = 256;
+/// Portions of them that wait for the engine.
+pub const LEARNED_PORTIONS: usize = 2;
+/// How long a change of ports that learn waits for what is not theirs any more to be forgotten; the rest is afterwards.
+pub const LEARNED_WAIT: Duration = Duration::from_millis(100);
 /// How long a learned MAC is known that does not send (vSphere).
 pub const LEARNED_AGE: Duration = Duration::from_secs(300);
 /// Learned MACs that are looked at, and told of, when ports change their uplinks: the engine does nothing else meanwhile.

@@ -9,6 +9,7 @@ use crate::kernel::layout::{
     HASH_IP, HASH_SOURCE_MAC, Learned, PORT_LEARNS, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Team,
     VLAN_TRUNK,
 };
+use crate::limits::LEARNED_NOTICES;
 use crate::plan::slot_of_mac;
 
 /// Hardware type *Ethernet*.
@@ -47,9 +48,24 @@ pub(crate) struct Scene<'a> {
     pub teams: &'a BTreeMap<u32, Team>,
 }
 
+/// All frames that are due after a change, each with the uplink that it leaves by. What ports have learned comes last and is read
+/// only when all others are taken, since that takes long.
+pub(crate) fn notices<'a>(
+    before: Scene<'a>,
+    now: Scene<'a>,
+    wanted: impl Fn(u32) -> bool + Copy + 'a,
+    read_learned: impl FnOnce() -> Vec<(StationKey, Learned)> + 'a,
+) -> impl Iterator<Item = (u32, Vec<u8>)> + 'a {
+    let of_learned = move || {
+        let learned = if may_concern_learned(before, now) { read_learned() } else { Vec::new() };
+        due_for_learned(before, now, &learned, wanted).take(LEARNED_NOTICES).collect::<Vec<_>>()
+    };
+    due(before, now, wanted).into_iter().chain(std::iter::once_with(of_learned).flatten())
+}
+
 /// The frames that are due after a change, each with the uplink that it leaves by: for every port that is new, has another MAC
 /// or VLAN, or goes up by another uplink. A port that takes all tags has no VLAN to say it in but the untagged one.
-pub(crate) fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> bool) -> Vec<(u32, Vec<u8>)> {
+fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> bool) -> Vec<(u32, Vec<u8>)> {
     let ports = now.ports.iter().filter(|(_, port)| wanted(port.team));
     ports
         .filter_map(|(index, _)| {
@@ -60,7 +76,7 @@ pub(crate) fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> boo
 }
 
 /// Whether a port that learns may have changed its uplink, so that it is worth while to see what it has learned.
-pub(crate) fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
+fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
     now.ports.iter().filter(|(_, port)| port.flags & PORT_LEARNS != 0).any(|(index, port)| {
         let place = |port: &Port| (port.team, port.slot, port.hashing);
         before.ports.get(index).is_none_or(|old| place(old) != place(port))
@@ -69,7 +85,7 @@ pub(crate) fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
 }
 
 /// The same as [`due`] for what ports have learned.
-pub(crate) fn due_for_learned(
+fn due_for_learned(
     before: Scene<'_>,
     now: Scene<'_>,
     learned: &[(StationKey, Learned)],
@@ -165,5 +181,31 @@ mod tests {
         assert!(!some.is_empty() && some.len() < 8);
         assert_eq!(told(HASH_SOURCE_MAC, PORT_LEARNS), Some(some), "each by its own hash");
         assert_eq!(told(HASH_IP, PORT_LEARNS), Some(vec![]));
+    }
+
+    #[test]
+    fn what_was_learned_is_read_when_ports_are_announced() {
+        let team = |first: u32| Team {
+            slot: std::array::from_fn(|_| Uplink { ifindex: first, number: 0, flags: 0 }),
+        };
+        let port = |number| Port { team: 1, mac: [2, 0, 0, 0, 0, number], ..Port::default() };
+        let learns = Port { flags: PORT_LEARNS, ..port(6) };
+        let ports = [(5, port(5)), (6, learns)].into();
+        let (one, two) = ([(1, team(90))].into(), [(1, team(91))].into());
+        let (before, now) = (Scene { ports: &ports, teams: &one }, Scene { ports: &ports, teams: &two });
+        let is_read = std::cell::Cell::new(false);
+        let read = || {
+            is_read.set(true);
+            let key = StationKey { network: 1, vlan: 20, mac: [2, 0, 0, 0, 1, 1] };
+            vec![(key, Learned { owner: 6 << 32, seen_ns: 0 })]
+        };
+        let mut told = notices(before, now, |_| true, read);
+        for number in [5, 6] {
+            assert_eq!(told.next(), Some((91, rarp(Mac([2, 0, 0, 0, 0, number]), 0))));
+            assert!(!is_read.get());
+        }
+        assert_eq!(told.next(), Some((91, rarp(Mac([2, 0, 0, 0, 1, 1]), 20))));
+        assert_eq!(told.next(), None);
+        assert!(notices(before, before, |_| true, || panic!("nothing has moved")).next().is_none());
     }
 }

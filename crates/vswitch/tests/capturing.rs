@@ -83,6 +83,29 @@ async fn what_is_dropped_says_why() {
     assert!(frames.iter().all(|frame| frame.reason == Some(Drop::Forged) && frame.point == Point::Dropped));
 }
 
+/// Frames of a guest without end: their ring is never empty.
+#[tokio::test]
+async fn links_are_seen_while_more_is_captured_than_can_be_handed_out() {
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    let engine = net.engine().await;
+    let frame = [&b.mac.0[..], &a.mac.0, &[0x88, 0xb5], &[0; 1000]].concat();
+    let ports = vec![(a, 1), (b, 1)];
+    engine.declare(declaration(switch(&["up0", "up1"], vec![port_group(1, 0)]), ports)).await.unwrap();
+    // Each frame is handed to as many as there may be, which takes longer than to send it.
+    let mut captures = Vec::new();
+    for _ in 0..vswitch::limits::CAPTURES {
+        captures.push(engine.capture(filter(&["t1", "t2"])).await.unwrap());
+    }
+    let mut flood = net.flood("t1", "eth0", &frame);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    network::ip(&net.namespace("wire"), "link set w-up0 down");
+    let mut state = engine.state();
+    let seen = state.wait_for(|state| state.links.get("up0").is_some_and(|link| !link.running));
+    timeout(Duration::from_secs(60), seen).await.expect("a link that goes down is seen").unwrap();
+    assert!(flood.goes_on());
+}
+
 #[tokio::test]
 async fn a_slow_reader_holds_nobody_up_and_knows_what_it_has_missed() {
     let mut net = Network::new(&["up0"]);

@@ -4,5 +4,5 @@
 pub mod pcapng;
 mod ring;
 
-pub(crate) use ring::Capturing;
 pub use ring::{Captured, Captures, Filter, Point};
+pub(crate) use ring::{Capturing, interfaces};

@@ -14,7 +14,7 @@ use crate::kernel::layout::{
     self, CAPTURED_TAG, Capture, Drop, POINT_DROPPED, POINT_FROM, POINT_TO, PORT_UPLINK, PointKey, Port,
 };
 use crate::limits::{CAPTURE_FRAMES, CAPTURE_LENGTH, CAPTURES};
-use crate::plan::{Links, Looks, Numbers};
+use crate::plan::{Link, Links, Looks, Numbers};
 use crate::{Error, Result};
 
 /// Where a frame is seen.
@@ -102,6 +102,17 @@ struct Active {
     lost_in_ring: u64,
 }
 
+/// The name of each port's interface, and whether it is an uplink, by the port's number.
+pub(crate) type Interfaces<'a> = BTreeMap<u32, (&'a str, bool)>;
+
+pub(crate) fn interfaces<'a>(ports: &BTreeMap<u32, Port>, links: &'a Links) -> Interfaces<'a> {
+    let of = |(name, link): (&'a String, &Link)| {
+        let port = ports.get(&link.index)?;
+        Some((port.number, (name.as_str(), port.flags & PORT_UPLINK != 0)))
+    };
+    links.iter().filter_map(of).collect()
+}
+
 /// All captures of an engine, by their bits.
 #[derive(Debug, Default)]
 pub(crate) struct Capturing {
@@ -151,17 +162,10 @@ impl Capturing {
     }
 
     /// Hands a frame to those who look at it.
-    pub fn hand_out(
-        &mut self,
-        entry: &[u8],
-        ports: &BTreeMap<u32, Port>,
-        links: &Links,
-        lost: impl Fn(u32) -> u64,
-    ) {
+    pub fn hand_out(&mut self, entry: &[u8], interfaces: &Interfaces<'_>, lost: impl Fn(u32) -> u64) {
         let Some((head, bytes)) = layout::Captured::read(entry) else { return };
-        let Some((index, port)) = ports.iter().find(|(_, port)| port.number == head.number) else { return };
-        let Some((interface, _)) = links.iter().find(|(_, link)| link.index == *index) else { return };
-        let Some(point) = Point::of(head.point, port.flags & PORT_UPLINK != 0) else { return };
+        let Some((interface, is_uplink)) = interfaces.get(&head.number) else { return };
+        let Some(point) = Point::of(head.point, *is_uplink) else { return };
         let time = wall_clock(head.time_ns);
         for (bit, active) in self.active.iter_mut().filter(|(bit, _)| head.captures & (1 << **bit) != 0) {
             let lost_in_ring = lost(*bit);
@@ -170,7 +174,7 @@ impl Capturing {
             let most = usize::try_from(active.filter.length).unwrap_or(usize::MAX).min(bytes.len());
             let frame = Captured {
                 time,
-                interface: interface.clone(),
+                interface: (*interface).into(),
                 point,
                 reason: if point == Point::Dropped { Drop::from_number(head.reason) } else { None },
                 length: head.length,

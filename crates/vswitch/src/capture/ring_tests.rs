@@ -1,5 +1,4 @@
 use super::*;
-use crate::plan::Link;
 
 fn links() -> Links {
     let names = [("t1", 1), ("t2", 2), ("up0", 90)];
@@ -45,11 +44,11 @@ fn captures_share_points_and_each_gets_what_it_asked_for() {
         [look(10, POINT_FROM, 3, 8), look(10, POINT_DROPPED, 2, 8), look(30, POINT_TO, 1, 4)]
     );
     let lost = |bit| if bit == 1 { 9 } else { 0 };
-    all.hand_out(&entry(10, POINT_FROM, 3, b"12345678"), &ports(), &links(), lost);
-    all.hand_out(&entry(10, POINT_DROPPED, 2, b"123"), &ports(), &links(), lost);
-    all.hand_out(&entry(30, POINT_TO, 1, b"12"), &ports(), &links(), lost);
-    all.hand_out(&entry(77, POINT_TO, 3, b"12"), &ports(), &links(), lost);
-    all.hand_out(b"short", &ports(), &links(), lost);
+    all.hand_out(&entry(10, POINT_FROM, 3, b"12345678"), &interfaces(&ports(), &links()), lost);
+    all.hand_out(&entry(10, POINT_DROPPED, 2, b"123"), &interfaces(&ports(), &links()), lost);
+    all.hand_out(&entry(30, POINT_TO, 1, b"12"), &interfaces(&ports(), &links()), lost);
+    all.hand_out(&entry(77, POINT_TO, 3, b"12"), &interfaces(&ports(), &links()), lost);
+    all.hand_out(b"short", &interfaces(&ports(), &links()), lost);
     let brief = |frame: Captured| (frame.interface, frame.point, frame.reason, frame.bytes, frame.lost);
     let ones: Vec<_> = std::iter::from_fn(|| one.frames.try_recv().ok()).map(brief).collect();
     assert_eq!(
@@ -75,10 +74,10 @@ fn a_slow_reader_is_told_what_it_has_lost() {
     let mut all = Capturing::default();
     let mut slow = all.begin(filter(&["t1"], &[Point::FromPort], 64), |_| Ok(0)).unwrap();
     for _ in 0..CAPTURE_FRAMES + 5 {
-        all.hand_out(&entry(10, POINT_FROM, 1, b"x"), &ports(), &links(), |_| 0);
+        all.hand_out(&entry(10, POINT_FROM, 1, b"x"), &interfaces(&ports(), &links()), |_| 0);
     }
     assert_eq!(slow.frames.try_recv().map(|frame| frame.lost), Ok(0));
-    all.hand_out(&entry(10, POINT_FROM, 1, b"y"), &ports(), &links(), |_| 0);
+    all.hand_out(&entry(10, POINT_FROM, 1, b"y"), &interfaces(&ports(), &links()), |_| 0);
     let rest: Vec<Captured> = std::iter::from_fn(|| slow.frames.try_recv().ok()).collect();
     assert_eq!(rest.len(), CAPTURE_FRAMES);
     assert_eq!(rest.last().map(|frame| (frame.bytes.clone(), frame.lost)), Some((b"y".to_vec(), 5)));

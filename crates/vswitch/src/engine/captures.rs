@@ -2,10 +2,11 @@
 
 use aya::maps::{MapData, RingBuf};
 use futures_util::FutureExt;
+use tokio::task::yield_now;
 
 use super::run::Switching;
 use crate::Result;
-use crate::capture::{Captures, Filter};
+use crate::capture::{Captures, Filter, interfaces};
 use crate::kernel::Ring;
 use crate::limits::{CAPTURE_BATCH, CAPTURE_PORTIONS};
 use crate::plan::Looks;
@@ -26,10 +27,9 @@ impl Switching {
         let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
         let ring = self.ring.get_mut();
         // What comes meanwhile is of captures that go on: all that was there before is out after so many portions.
+        let interfaces = interfaces(&self.actual.ports, &self.links);
         for _ in 0..CAPTURE_PORTIONS {
-            if portion(ring, CAPTURE_BATCH, |entry| {
-                self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)
-            }) {
+            if portion(ring, CAPTURE_BATCH, |entry| self.capturing.hand_out(entry, &interfaces, lost)) {
                 break;
             }
         }
@@ -57,14 +57,15 @@ impl Switching {
         let Some(Ok(mut guard)) = self.ring.readable_mut().now_or_never() else { return };
         let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
         let ring = guard.get_inner_mut();
-        if portion(ring, CAPTURE_BATCH, |entry| {
-            self.capturing.hand_out(entry, &self.actual.ports, &self.links, lost)
-        }) {
+        let interfaces = interfaces(&self.actual.ports, &self.links);
+        if portion(ring, CAPTURE_BATCH, |entry| self.capturing.hand_out(entry, &interfaces, lost)) {
             // Ready again at the next frame, also at one that came after the guard.
             guard.clear_ready();
         }
         drop(guard);
         self.end_captures().await;
+        // A ring that is never empty would be all that the thread sees.
+        yield_now().await;
     }
 }
 

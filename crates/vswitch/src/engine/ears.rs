@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
 
 use crate::beacon::Host;
 use crate::frame::{ETHER_BEACON, ETHER_LLDP};
-use crate::limits::{CONTROL_BURST, CONTROL_FRAME, CONTROL_FRAMES, CONTROL_PAUSE};
+use crate::hearing::Hearing;
+use crate::limits::{CONTROL_FRAME, CONTROL_FRAMES};
 use crate::packet::{Instruction, PacketSocket};
 
 /// Frames with a length in place of an EtherType (`ETH_P_802_2`).
@@ -98,13 +97,13 @@ impl Drop for Ears {
     }
 }
 
-fn open(ifindex: u32, speech: Speech) -> io::Result<AsyncFd<PacketSocket>> {
+fn open(ifindex: u32, speech: Speech) -> io::Result<Hearing> {
     let socket = match speech {
         Speech::Lldp => PacketSocket::listen(ifindex, ETHER_LLDP, &[PASS]),
         Speech::Cdp => PacketSocket::listen(ifindex, LENGTH, &CDP),
         Speech::Beacon(host) => PacketSocket::listen(ifindex, ETHER_BEACON, &beacons_of(&host)),
     };
-    socket?.into_async()
+    Hearing::new(socket?)
 }
 
 /// Only this host's, so that the beacons of all others on the segment cost nothing.
@@ -118,24 +117,17 @@ fn beacons_of(host: &Host) -> Vec<Instruction> {
     filter
 }
 
-async fn hear(socket: AsyncFd<PacketSocket>, ifindex: u32, heard: mpsc::Sender<Heard>) {
+async fn hear(mut socket: Hearing, ifindex: u32, heard: mpsc::Sender<Heard>) {
     let mut room = vec![0; CONTROL_FRAME];
-    let mut count = 0_u32;
     loop {
-        let Ok(mut ready) = socket.readable().await else { return };
-        match ready.try_io(|socket| socket.get_ref().receive(&mut room)) {
-            Ok(Ok(length)) => {
+        match socket.next(&mut room).await {
+            Ok(length) => {
                 if heard.send((ifindex, room[..length].to_vec())).await.is_err() {
                     return;
                 }
             }
             // Such as that the interface went down; it may come back.
-            Ok(Err(error)) => tracing::debug!(ifindex, %error, "nothing is heard"),
-            Err(_) => continue,
-        }
-        count = count.wrapping_add(1);
-        if count.is_multiple_of(CONTROL_BURST) {
-            sleep(CONTROL_PAUSE).await;
+            Err(error) => tracing::debug!(ifindex, %error, "nothing is heard"),
         }
     }
 }

@@ -143,7 +143,7 @@ fn places(ports: &BTreeMap<u32, Port>) -> BTreeMap<u32, Place> {
 
 impl Switching {
     /// Takes a portion of what was said.
-    pub(super) fn hear(&mut self) {
+    pub(super) async fn hear(&mut self) {
         let Some(Ok(mut guard)) = self.listening.ring.readable_mut().now_or_never() else { return };
         let ports: BTreeMap<u32, &Port> =
             self.actual.ports.values().map(|port| (port.number, port)).collect();
@@ -168,6 +168,8 @@ impl Switching {
         if changes {
             self.listening.change();
         }
+        // A ring that is never empty would be all that the thread sees.
+        tokio::task::yield_now().await;
     }
 
     /// Ends what has ended, and lets filters hold for a while longer. About once a second.

@@ -24,7 +24,7 @@ use crate::declare::{Declaration, Service, Teaming};
 use crate::discovery::Neighbours;
 use crate::kernel::layout::{Counters, PORT_UPLINK, TEAM_SLOTS};
 use crate::kernel::{Kernel, Program, Ring};
-use crate::limits::{BEAT, LEARNED_BY_PORT, LEARNED_NOTICES, PORT_GROUPS, PORTS, UPLINKS};
+use crate::limits::{BEAT, LEARNED_BY_PORT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
 use crate::packet::PacketSocket;
@@ -110,6 +110,7 @@ pub(super) struct Switching {
     pub(super) capturing: Capturing,
     pub(super) listening: Listening,
     watching: Watching,
+    pub(super) sweep: learning::Sweep,
     pub(super) timing: Timing,
 }
 
@@ -167,6 +168,7 @@ impl Switching {
             capturing: Capturing::default(),
             listening,
             watching,
+            sweep: learning::Sweep::default(),
             timing: options.timing.clone(),
         };
         Ok((switching, events))
@@ -204,8 +206,9 @@ impl Switching {
                 _ = forget.tick() => self.forget_learned(),
                 _ = balance.tick() => self.balance().await,
                 wake = self.control.next() => self.speak(wake).await,
+                portion = self.sweep.next() => self.forget_portion(portion),
                 () = self.listening.due() => self.apply_seen().await,
-                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear(),
+                () = filled(self.listening.ring(), self.listening.is_active()) => self.hear().await,
                 () = filled(&self.ring, self.capturing.is_active()) => self.hand_out().await,
             }
         }
@@ -362,7 +365,7 @@ impl Switching {
         };
         note(self.number_ports());
         let before = (self.actual.ports.clone(), self.actual.teams.clone());
-        let learners = self.actual.extras.learners.clone();
+        let learners = learning::who_learns(&self.actual.extras.learners);
         self.control.see(&self.declared, &self.links);
         let now = self.control.now();
         self.steady.see(now, &self.declared, &self.links);
@@ -395,8 +398,8 @@ impl Switching {
         let holds = applied.is_ok();
         note(applied);
         // What was learned belongs to who learned it, where it was then.
-        if learners != self.actual.extras.learners {
-            self.forget_learned_now();
+        if learners != learning::who_learns(&self.actual.extras.learners) {
+            self.forget_gone().await;
         }
         note(self.attach().await);
         self.listening.know(&self.actual.ports, holds);
@@ -563,14 +566,13 @@ impl Switching {
             let found = self.declared.port_group(group);
             found.is_some_and(|(switch, group)| switch.policy_of(group).teaming.notify_switches)
         };
-        let learned =
-            if notify::may_concern_learned(before, now) { self.kernel.learned() } else { Ok(vec![]) };
-        let learned = learned.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
-            vec![]
-        });
-        let of_learned = notify::due_for_learned(before, now, &learned, wanted).take(LEARNED_NOTICES);
-        for (uplink, frame) in notify::due(before, now, wanted).into_iter().chain(of_learned) {
+        let read_learned = || {
+            self.kernel.learned().unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot notify the physical switch of learned MACs");
+                vec![]
+            })
+        };
+        for (uplink, frame) in notify::notices(before, now, wanted, read_learned) {
             if let Err(error) = self.packets.send(uplink, &frame) {
                 tracing::warn!(uplink, %error, "cannot notify the physical switch");
             }

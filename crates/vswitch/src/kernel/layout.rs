@@ -562,6 +562,7 @@ mod tests {
             ("PORT_LEARNED", PORT_LEARNED as usize),
             ("LEARNER_DROPS", LEARNER_DROPS as usize),
             ("MAX_LEARNED", crate::limits::LEARNED),
+            ("MAX_SWEPT", crate::limits::LEARNED_BATCH),
             ("DROP_UNLEARNED", Drop::Unlearned as usize),
             ("VLAN_WORDS", VLAN_WORDS),
             ("POINT_FROM", POINT_FROM as usize),

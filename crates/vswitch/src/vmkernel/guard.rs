@@ -47,7 +47,9 @@ impl Guard {
             return None;
         }
         let probe = Arp::probe(self.mac, self.address);
-        if self.sent < PROBES + ANNOUNCEMENTS {
+        // An address that was found to be another's is announced when that one is silent (2.1.1).
+        let is_anothers = self.sent >= PROBES && self.conflict.is_some();
+        if self.sent < PROBES + ANNOUNCEMENTS && !is_anothers {
             self.sent += 1;
             let is_probe = self.sent <= PROBES;
             self.next = now + if is_probe { PROBE_INTERVAL } else { ANNOUNCE_INTERVAL };
@@ -60,7 +62,7 @@ impl Guard {
             }
             Some((_, asked)) if *asked >= UNANSWERED => {
                 self.conflict = None;
-                self.next = Duration::MAX;
+                self.next = if self.sent < PROBES + ANNOUNCEMENTS { now } else { Duration::MAX };
                 None
             }
             Some((_, asked)) => {
@@ -110,6 +112,27 @@ mod tests {
         let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
         assert_eq!(run(&mut guard, 1000), [(0, true), (1, true), (2, true), (3, false), (5, false)]);
         assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
+    }
+
+    #[test]
+    fn an_address_that_probes_find_to_be_anothers_is_announced_when_that_one_is_silent() {
+        for (probes, before) in [(1, vec![(0, true)]), (3, vec![(0, true), (1, true), (2, true)])] {
+            let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
+            assert_eq!(run(&mut guard, probes - 1), before);
+            guard.hear(Duration::from_secs(probes - 1), &Arp::announcement(OTHER, ADDRESS));
+            let rest = run(&mut guard, 1000);
+            let (announced, asked): (Vec<_>, Vec<_>) = rest.iter().partition(|(_, is_probe)| !is_probe);
+            assert_eq!(
+                (announced.as_slice(), asked.len() as u64),
+                (&[&(63, false), &(65, false)][..], 5 - probes)
+            );
+            assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
+        }
+        // Found between the announcements.
+        let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
+        run(&mut guard, 3);
+        guard.hear(Duration::from_secs(4), &Arp::announcement(OTHER, ADDRESS));
+        assert_eq!(run(&mut guard, 60), [(5, true), (35, true)]);
     }
 
     #[test]

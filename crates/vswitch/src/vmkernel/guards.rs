@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -18,6 +17,7 @@ use super::stacks::Stacks;
 use crate::Mac;
 use crate::declare::StackName;
 use crate::frame::ETHER_ARP;
+use crate::hearing::Hearing;
 use crate::limits::ARP_FRAME;
 use crate::packet::PacketSocket;
 
@@ -75,7 +75,7 @@ impl Guards {
             let (device, runtime) = (of.device.clone(), Handle::current());
             let open = || {
                 let _entered = runtime.enter();
-                PacketSocket::listen(of.index, ETHER_ARP, &arp::filter(of.address))?.into_async()
+                Hearing::new(PacketSocket::listen(of.index, ETHER_ARP, &arp::filter(of.address))?)
             };
             match stacks.run(&of.stack, open).and_then(|opened| opened) {
                 Ok(socket) => _ = self.running.insert(device, self.start(socket, of)),
@@ -85,7 +85,7 @@ impl Guards {
         }
     }
 
-    fn start(&self, socket: AsyncFd<PacketSocket>, of: Guarded) -> Running {
+    fn start(&self, socket: Hearing, of: Guarded) -> Running {
         let (publish, conflict) = watch::channel(None);
         let task = tokio::spawn(watch_over(socket, of.clone(), publish, self.changed.clone()));
         Running { of, conflict, task }
@@ -93,7 +93,7 @@ impl Guards {
 }
 
 async fn watch_over(
-    socket: AsyncFd<PacketSocket>,
+    mut socket: Hearing,
     of: Guarded,
     publish: watch::Sender<Option<Mac>>,
     changed: Arc<Notify>,
@@ -104,7 +104,7 @@ async fn watch_over(
     loop {
         let due = guard.due().min(began.elapsed() + LONGEST_SLEEP);
         tokio::select! {
-            heard = hear(&socket, &mut room) => match heard {
+            heard = hear(&mut socket, &mut room) => match heard {
                 Ok(packet) => guard.hear(began.elapsed(), &packet),
                 Err(error) => {
                     tracing::debug!(device = of.device, %error, "cannot watch over an address");
@@ -113,7 +113,7 @@ async fn watch_over(
             },
             () = sleep_until(began + due) => {
                 if let Some(packet) = guard.wake(began.elapsed())
-                    && let Err(error) = socket.get_ref().send(of.index, &packet.frame())
+                    && let Err(error) = socket.send(of.index, &packet.frame())
                 {
                     tracing::debug!(device = of.device, %error, "cannot ask who has an address");
                 }
@@ -135,12 +135,10 @@ async fn watch_over(
 }
 
 /// The next packet about the address.
-pub(super) async fn hear(socket: &AsyncFd<PacketSocket>, room: &mut [u8]) -> io::Result<Arp> {
+pub(super) async fn hear(socket: &mut Hearing, room: &mut [u8]) -> io::Result<Arp> {
     loop {
-        let mut ready = socket.readable().await?;
-        if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(room))
-            && let Some(packet) = Arp::read(&room[..length?])
-        {
+        let length = socket.next(room).await?;
+        if let Some(packet) = Arp::read(&room[..length]) {
             return Ok(packet);
         }
     }

@@ -125,6 +125,21 @@ impl Network {
         inside(&self.namespace(name), &sent);
     }
 
+    /// Sends a frame from an interface of a namespace, as often as that goes, until it is dropped.
+    pub fn flood(&self, name: &str, interface: &str, frame: &[u8]) -> Flood {
+        const FLOOD: &str = "import socket, sys\n\
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+            s.bind((sys.argv[1], 0))\n\
+            frame = bytes.fromhex(sys.argv[2])\n\
+            while True:\n\
+            \x20   try: s.send(frame)\n\
+            \x20   except OSError: pass\n";
+        let program = self.room.path().join("flood.py");
+        std::fs::write(&program, FLOOD).unwrap();
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        Flood(self.spawn(name, &format!("python3 {} {interface} {hex}", program.display())))
+    }
+
     fn add(&mut self, name: &str) -> String {
         let namespace = self.namespace(name);
         run(Command::new("ip").args(["netns", "add", &namespace]));
@@ -279,6 +294,22 @@ impl Network {
     /// Whether `from` gets no answer, which takes as long as the ping waits.
     pub fn is_cut_off(&self, from: &str, address: &str) -> bool {
         !self.run(from, &format!("ping -c 2 -i 0.2 -W 1 {address}")).status.success()
+    }
+}
+
+/// Someone who sends without end.
+pub struct Flood(Child);
+
+impl Flood {
+    pub fn goes_on(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
+use crate::limits::LEARNED_BATCH;
 
 const NESTED: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
 const LEARNS: u32 = PORT_FORGED | PORT_LEARNS | PORT_LEARNED;
@@ -49,6 +50,18 @@ impl Bench {
         let mut macs: Vec<_> = self.kernel.learned().unwrap().iter().map(|(key, _)| key.mac).collect();
         macs.sort_unstable();
         macs
+    }
+
+    /// Looks at all that was learned; how many in each portion.
+    fn forget(&mut self, age: Duration) -> Vec<usize> {
+        let (keys, mut portions) = (self.kernel.learned_keys().unwrap(), Vec::new());
+        let take = |portion: Vec<StationKey>| {
+            self.kernel.forget_learned(age, &portion).unwrap();
+            portions.push(portion.len());
+            true
+        };
+        keys.read(take).unwrap();
+        portions
     }
 
     fn counts(&self) -> [u64; 2] {
@@ -238,31 +251,31 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
     bench.has_learned(10, nested(1), (50, 2), 0);
     bench.has_learned(10, nested(2), (50, 2), 10 * second);
     bench.has_learned(10, nested(3), (51, 2), 0);
-    bench.kernel.forget_learned(Duration::from_secs(20)).unwrap();
+    bench.forget(Duration::from_secs(20));
     assert_eq!(
         (bench.learned(), bench.counts()),
         (vec![nested(1), nested(2)], [0, 2]),
         "of another interface"
     );
-    bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
+    bench.forget(Duration::from_secs(5));
     assert_eq!((bench.learned(), bench.counts()), (vec![nested(1)], [0, 1]), "old");
     bench.has_learned(10, OTHER, (50, 2), 0);
     bench.has_learned(20, nested(1), (50, 2), 0);
-    bench.kernel.forget_learned(LONG).unwrap();
+    bench.forget(LONG);
     assert_eq!((bench.learned(), bench.counts()), (vec![nested(1)], [0, 1]), "a station's, another VLAN's");
     for last in 2..6 {
         bench.has_learned(10, nested(last), (50, 2), 0);
     }
-    bench.kernel.forget_learned(LONG).unwrap();
+    bench.forget(LONG);
     assert_eq!((bench.learned().len(), bench.counts()), (3, [0, 3]), "beyond a limit that was lowered");
     bench.apply(Step::Extra(Extra::Learner(2, None)));
-    bench.kernel.forget_learned(LONG).unwrap();
+    bench.forget(LONG);
     assert_eq!((bench.learned().len(), bench.counts()), (0, [0, 0]), "nobody learns any more");
     // What could not be removed once has no owner.
     bench.has_learned(10, nested(1), (0, 0), 10 * second);
-    bench.kernel.forget_learned(LONG).unwrap();
+    bench.forget(LONG);
     assert_eq!(bench.learned().len(), 1, "it may just be on its way out");
-    bench.kernel.forget_learned(Duration::from_secs(5)).unwrap();
+    bench.forget(Duration::from_secs(5));
     assert_eq!((bench.learned().len(), bench.kernel.learned_by(0).unwrap()), (0, 1), "and no count changes");
 }
 
@@ -279,9 +292,41 @@ fn what_was_learned_in_a_vlan_that_a_trunk_does_not_take_any_more_goes_up_again(
         bench.has_learned(10, NESTED, (50, 2), 0);
         assert_eq!(bench.run(Program::FromPort, &frame(NESTED, OWN, IPV4)), REDIRECT, "{name}");
         assert_eq!((bench.got(to), bench.drops(Drop::Deaf)), (1, 0), "{name}");
-        bench.kernel.forget_learned(LONG).unwrap();
+        bench.forget(LONG);
         assert_eq!(bench.learned().len(), usize::from(to == 2), "{name}");
     }
+}
+
+#[test]
+fn what_is_forgotten_is_looked_at_in_portions() {
+    let mut bench = Bench::with_port(LEARNS, 10);
+    let macs: Vec<[u8; 6]> =
+        (0..600_u16).map(|number| [2, 0, 0, 1, number.to_be_bytes()[0], number.to_be_bytes()[1]]).collect();
+    macs.iter().for_each(|mac| bench.has_learned(10, *mac, (50, 2), 0));
+    // One call looks at what it is told, and at no more.
+    let key = |mac: &[u8; 6]| StationKey { network: 7, vlan: 10, mac: *mac };
+    bench.kernel.forget_learned(LONG, &[]).unwrap();
+    assert_eq!(bench.counts(), [0, 600]);
+    let most: Vec<_> = macs[..LEARNED_BATCH].iter().map(key).collect();
+    bench.kernel.forget_learned(LONG, &most).unwrap();
+    assert_eq!(bench.counts(), [0, 600 - 256]);
+    assert_eq!(bench.learned(), macs[LEARNED_BATCH..]);
+}
+
+#[test]
+fn who_reads_what_was_learned_goes_on_where_it_was_whatever_is_forgotten_behind_it() {
+    const ENTRIES: u16 = 2000;
+    let mut bench = Bench::with_port(LEARNS, 10);
+    bench.learner(2, learner(2, 50, ENTRIES.into(), 0));
+    for number in 0..ENTRIES {
+        let [high, low] = number.to_be_bytes();
+        bench.has_learned(10, [2, 0, 0, 1, high, low], (if number % 2 == 0 { 50 } else { 51 }, 2), 0);
+    }
+    assert_eq!(bench.forget(LONG), [256, 256, 256, 256, 256, 256, 256, 208]);
+    assert_eq!(bench.counts(), [0, 1000]);
+    assert!(bench.learned().iter().all(|mac| mac[5] % 2 == 0));
+    assert_eq!(bench.forget(Duration::ZERO).iter().sum::<usize>(), 1000);
+    assert_eq!((bench.forget(LONG), bench.counts()), (vec![], [0, 0]));
 }
 
 /// The verifier looks at every way through a program; what it has to look at is what loading takes, at each start.

@@ -21,8 +21,11 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// that choose an address; here a server has chosen it, and looked itself.
 const PROBES: u32 = 3;
 const PROBE_WAIT: Duration = Duration::from_millis(300);
-/// After an address that is somebody else's (section 3.1.5).
+/// After an address that is somebody else's (section 3.1.5), and after that many in a row (`MAX_CONFLICTS` and
+/// `RATE_LIMIT_INTERVAL` of RFC 5227, 2.1.1): whoever claims all of them would empty the server's pool.
 const DECLINE_WAIT: Duration = Duration::from_secs(10);
+const DECLINES: u32 = 10;
+const DECLINES_WAIT: Duration = Duration::from_secs(60);
 /// A lease that does not end. The interface is told so many seconds, so that it can be told from an address without a lease.
 const ENDLESS: u32 = u32::MAX;
 const NEARLY_ENDLESS: u32 = u32::MAX - 1;
@@ -54,7 +57,7 @@ pub(super) enum Action {
     Lose,
     /// Ask whether somebody has this address already; the answer goes to [`Machine::conflict`].
     Probe(Ipv4Addr),
-    /// This address was given, but that station has it.
+    /// This address was given, but that station has it. Said of the first until there is a lease.
     Taken(Ipv4Addr, Mac),
 }
 
@@ -100,8 +103,9 @@ pub(super) struct Machine {
     asked: Duration,
     /// What was sent in this state.
     tries: u32,
-    /// Refusals in a row.
+    /// Refusals in a row, and addresses that were somebody else's.
     refused: u32,
+    declined: u32,
     next: Duration,
     held: Option<Held>,
     /// An address from before this client, and when it ends; in use until something better is known.
@@ -132,6 +136,7 @@ impl Machine {
             asked: now,
             tries: 0,
             refused: 0,
+            declined: 0,
             next: now,
             held: None,
             inherited,
@@ -256,8 +261,13 @@ impl Machine {
         }
         let mut message = Message::new(Kind::Decline, self.transaction, self.mac);
         (message.requested, message.server) = (Some(address), Some(held.lease.server));
-        self.restart(now, DECLINE_WAIT);
-        vec![Action::Broadcast(Ipv4Addr::UNSPECIFIED, message), Action::Taken(address, other)]
+        self.declined = self.declined.saturating_add(1);
+        self.restart(now, if self.declined < DECLINES { DECLINE_WAIT } else { DECLINES_WAIT });
+        let mut actions = vec![Action::Broadcast(Ipv4Addr::UNSPECIFIED, message)];
+        if self.declined == 1 {
+            actions.push(Action::Taken(address, other));
+        }
+        actions
     }
 
     /// The address that is probed for.
@@ -271,7 +281,8 @@ impl Machine {
     /// Uses what was given.
     fn bind(&mut self, held: Held, asked: Duration) -> Action {
         let lease = held.lease.clone();
-        (self.state, self.inherited, self.refused, self.next) = (State::Bound, None, 0, held.renew);
+        (self.state, self.inherited, self.next) = (State::Bound, None, held.renew);
+        (self.refused, self.declined) = (0, 0);
         self.held = Some(held);
         Action::Have(lease, asked)
     }

@@ -285,6 +285,38 @@ fn an_address_that_somebody_has_is_declined_and_another_is_asked_for_later() {
 }
 
 #[test]
+fn whoever_claims_every_address_empties_no_pool_and_is_told_of_once() {
+    const OTHER: Mac = Mac([2; 6]);
+    let mut client = fresh();
+    let given = |client: &mut Machine, now, address| {
+        assert_eq!(words(&client.wake(now)), ["Discover from 0.0.0.0"]);
+        client.hear(now, &says(client, Kind::Offer, |m| m.yours = address));
+        client.hear(now, &says(client, Kind::Ack, |m| m.yours = address));
+    };
+    for round in 0..2 {
+        let (mut waits, mut told) = (Vec::new(), Vec::new());
+        for last in 50..62 {
+            let (now, address) = (client.due(), Ipv4Addr::new(10, 0, 0, last));
+            given(&mut client, now, address);
+            let said = words(&client.conflict(now, address, OTHER));
+            assert_eq!(said[0], "Decline from 0.0.0.0");
+            told.extend(said.into_iter().skip(1));
+            waits.push((client.due() - now).as_secs());
+        }
+        assert_eq!((&waits[..9], &waits[9..]), (&[10; 9][..], &[60; 3][..]), "round {round}");
+        assert_eq!(told, [format!("10.0.0.50 is of {OTHER}")]);
+        // A lease holds.
+        let now = client.due();
+        client.wake(now);
+        client.hear(now, &says(&client, Kind::Offer, |_| ()));
+        assert!(matches!(gets(&mut client, now, |_| ())[..], [Action::Have(..)]));
+        client.wake(client.due());
+        let now = client.asked;
+        client.hear(now, &says(&client, Kind::Nak, |_| ()));
+    }
+}
+
+#[test]
 fn an_address_is_probed_for_three_times_unless_it_is_in_use_here() {
     let mut client = fresh();
     client.wake(at(0));

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
-use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -22,6 +21,7 @@ use super::frame::{self, CLIENT_PORT, SERVER_PORT};
 use crate::Mac;
 use crate::declare::StackName;
 use crate::frame::ETHER_ARP;
+use crate::hearing::Hearing;
 use crate::limits::{ARP_FRAME, DHCP_FRAME, DHCP_RELEASE};
 use crate::packet::{Instruction, PacketSocket};
 
@@ -81,12 +81,12 @@ pub(crate) struct Client {
 
 /// The sockets of a client.
 struct Sockets {
-    frames: AsyncFd<PacketSocket>,
+    frames: Hearing,
     /// For what goes to one server. What comes to it comes as a frame too and is not read here; but without it the kernel would
     /// answer that nobody listens.
     datagrams: UdpSocket,
     /// Who has an address that was given; it hears nothing unless one is probed for.
-    arp: AsyncFd<PacketSocket>,
+    arp: Hearing,
 }
 
 impl Client {
@@ -147,7 +147,7 @@ impl Drop for Client {
 impl Sockets {
     fn open(identity: &Identity) -> io::Result<Self> {
         let filter: Vec<Instruction> = FILTER.into_iter().chain(VERDICTS).collect();
-        let frames = PacketSocket::listen(identity.index, IPV4, &filter)?.into_async()?;
+        let frames = Hearing::new(PacketSocket::listen(identity.index, IPV4, &filter)?)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket: OwnedFd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -156,19 +156,17 @@ impl Sockets {
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
         let datagrams = UdpSocket::from_std(socket.into())?;
         datagrams.bind_device(Some(identity.device.as_bytes()))?;
-        let arp = PacketSocket::listen(identity.index, ETHER_ARP, &arp::deaf())?.into_async()?;
+        let arp = Hearing::new(PacketSocket::listen(identity.index, ETHER_ARP, &arp::deaf())?)?;
         Ok(Self { frames, datagrams, arp })
     }
+}
 
-    /// The next message of a server.
-    async fn message(&self, room: &mut [u8]) -> io::Result<super::Message> {
-        loop {
-            let mut ready = self.frames.readable().await?;
-            if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(room))
-                && let Some((_, message)) = frame::read(&room[..length?])
-            {
-                return Ok(message);
-            }
+/// The next message of a server.
+async fn message(frames: &mut Hearing, room: &mut [u8]) -> io::Result<super::Message> {
+    loop {
+        let length = frames.next(room).await?;
+        if let Some((_, message)) = frame::read(&room[..length]) {
+            return Ok(message);
         }
     }
 }
@@ -198,7 +196,7 @@ impl Running {
                     }
                     return;
                 }
-                message = self.sockets.message(&mut room) => match message {
+                message = message(&mut self.sockets.frames, &mut room) => match message {
                     Ok(message) => self.machine.hear(self.began.elapsed(), &message),
                     Err(error) => {
                         // The interface is down or gone; whoever reconciles sees to that.
@@ -207,7 +205,7 @@ impl Running {
                         Vec::new()
                     }
                 },
-                packet = hear(&self.sockets.arp, &mut small) => match (packet, self.machine.probed()) {
+                packet = hear(&mut self.sockets.arp, &mut small) => match (packet, self.machine.probed()) {
                     (Ok(packet), Some(address)) => match packet.claims(address, self.identity.mac) {
                         Some(other) => self.machine.conflict(self.began.elapsed(), address, other),
                         None => Vec::new(),
@@ -228,7 +226,7 @@ impl Running {
             }
             if was_probing && self.machine.probed().is_none() {
                 self.probing = None;
-                if let Err(error) = self.sockets.arp.get_ref().set_filter(&arp::deaf()) {
+                if let Err(error) = self.sockets.arp.set_filter(&arp::deaf()) {
                     tracing::debug!(device = self.identity.device, %error, "a socket hears more than it is to");
                 }
             }
@@ -240,7 +238,7 @@ impl Running {
         let sent = match action {
             Action::Broadcast(from, message) => {
                 tracing::debug!(device, kind = ?message.kind, "to all DHCP servers");
-                self.sockets.frames.get_ref().send(self.identity.index, &frame::write(&message, from))
+                self.sockets.frames.send(self.identity.index, &frame::write(&message, from))
             }
             Action::Unicast(server, message) => {
                 tracing::debug!(device, kind = ?message.kind, %server, "to a DHCP server");
@@ -252,10 +250,10 @@ impl Running {
                 let sockets = &self.sockets.arp;
                 let ready = match self.probing.replace(address) == Some(address) {
                     true => Ok(()),
-                    false => sockets.get_ref().set_filter(&arp::filter(address)),
+                    false => sockets.set_filter(&arp::filter(address)),
                 };
                 let probe = Arp::probe(self.identity.mac, address).frame();
-                ready.and_then(|()| sockets.get_ref().send(self.identity.index, &probe))
+                ready.and_then(|()| sockets.send(self.identity.index, &probe))
             }
             Action::Taken(address, other) => {
                 tracing::warn!(device, %address, mac = %other, "a DHCP server gave an address that another station has");
