@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::dhcp::Identity;
 use super::guards::{Guarded, Guards};
 use super::leases::{Leases, Need};
+use super::leases6::Leases6;
 use super::names::{Prefix, port_interface};
 use super::netlink::{Refusal, Routing};
 use super::plan::{self, Step};
@@ -27,6 +28,7 @@ pub(crate) struct Adapters {
     adapters: Vec<Adapter>,
     declared: Vec<Stack>,
     leases: Leases,
+    leases6: Leases6,
     guards: Guards,
     /// What was last read of each stack.
     views: BTreeMap<StackName, View>,
@@ -56,6 +58,7 @@ impl Adapters {
         let leases = Leases::default();
         Ok(Self {
             guards: Guards::new(leases.changed()),
+            leases6: Leases6::new(leases.changed()),
             prefix,
             stacks,
             adapters: Vec::new(),
@@ -84,6 +87,7 @@ impl Adapters {
         let mut has_changed = false;
         self.found = Trouble::default();
         self.leases.end_unneeded(&self.adapters).await;
+        self.leases6.end_unneeded(&self.adapters).await;
         let used: BTreeSet<StackName> = self.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
         self.found.stacks.extend(self.stacks.ensure(&used).await);
         let views = self.read(false).await;
@@ -149,7 +153,9 @@ impl Adapters {
         self.views = self.read(true).await;
         let names: Vec<StackName> = self.views.keys().cloned().collect();
         for name in names {
-            let wanted = wanted(&name, &self.adapters, &self.declared, |device| self.leases.given(device));
+            let (given, given6) =
+                (|device: &str| self.leases.given(device), |device: &str| self.leases6.given(device));
+            let wanted = wanted(&name, &self.adapters, &self.declared, given, given6);
             let uplinks = if name.is_default() { uplinks } else { &[] };
             self.settings(&name, &wanted);
             let Some(view) = self.views.get(&name) else { continue };
@@ -175,7 +181,9 @@ impl Adapters {
             }
         }
         let needs = self.adapters.iter().filter_map(|adapter| self.need(adapter)).collect();
-        for (device, refusal) in self.leases.start(&self.stacks, needs).await {
+        let mut failed = self.leases.start(&self.stacks, needs).await;
+        failed.extend(self.leases6.start(&self.stacks, &self.adapters, &self.views).await);
+        for (device, refusal) in failed {
             self.note(device, Err(refusal));
         }
         let guarded = self.adapters.iter().filter_map(|adapter| self.guarded(adapter)).collect();
@@ -276,6 +284,8 @@ impl Adapters {
             let four = [self.guards.conflict(&adapter.device), self.leases.taken(&adapter.device)];
             let four = four.into_iter().flatten().map(|(address, mac)| (address.into(), Some(mac)));
             seen.conflicts.extend(four);
+            seen.lease6 = self.leases6.lease(&adapter.device);
+            seen.conflicts.extend(self.leases6.taken(&adapter.device).map(|address| (address.into(), None)));
             (adapter.device.clone(), seen)
         };
         self.adapters.iter().map(state).collect()

@@ -229,7 +229,7 @@ fn interface(message: &LinkMessage) -> Option<(String, Interface)> {
     Some((name?, found))
 }
 
-fn address(message: &AddressMessage) -> Option<Address> {
+pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     let (mut local, mut any, mut valid) = (None, None, FOREVER);
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {

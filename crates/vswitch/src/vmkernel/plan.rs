@@ -111,7 +111,11 @@ fn old_addresses(plan: &mut Plan, adapter: &Adapter, index: u32, view: &View) {
             .any(|wanted| (wanted.address, wanted.prefix) == (has.address, has.prefix));
         let may_stay = has.link_local
             || has.valid.is_some()
-                && if has.address.is_ipv4() { adapter.keeps_lease } else { adapter.autoconf };
+                && match has.address {
+                    IpAddr::V4(_) => adapter.keeps_lease,
+                    IpAddr::V6(_) if has.is_leased() => adapter.keeps_lease6,
+                    IpAddr::V6(_) => adapter.autoconf,
+                };
         if !is_wanted && !may_stay {
             plan.steps.push((adapter.device.clone(), Step::NoAddress(index, (has.address, has.prefix))));
         }

@@ -29,7 +29,9 @@ fn adapter(device: &str, of: Texts<'_>) -> Adapter {
             .map(|(address, prefix, valid)| wanted::Address { address, prefix, valid })
             .collect(),
         keeps_lease: false,
+        keeps_lease6: false,
         autoconf: false,
+        hears_routers: false,
         speaks_ipv6: true,
         gateways: Gateways::default(),
     }
@@ -128,6 +130,13 @@ fn addresses_of_advertisements_stay_where_they_may_come() {
     assert_eq!(steps(&wanted, &there), [no("fd00::77", 64), no("fd00::9", 64)]);
     wanted.adapters.get_mut(&0).unwrap().autoconf = true;
     assert_eq!(steps(&wanted, &there), [no("fd00::9", 64)]);
+    // Those of a DHCPv6 server are told from them.
+    let there =
+        view(&[(10, &[("fd00::77/64", Some(900)), ("fd00::88/128", Some(900)), ("fd00::99/128", None)])]);
+    assert_eq!(steps(&wanted, &there), [no("fd00::88", 128), no("fd00::99", 128)]);
+    let adapter = wanted.adapters.get_mut(&0).unwrap();
+    (adapter.autoconf, adapter.keeps_lease6) = (false, true);
+    assert_eq!(steps(&wanted, &there), [no("fd00::77", 64), no("fd00::99", 128)]);
 }
 
 #[test]

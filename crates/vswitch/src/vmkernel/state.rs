@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::dhcp::Lease;
+use super::dhcp6;
 use super::view::View;
 use crate::Mac;
 use crate::declare::{Adapter, Service, StackName};
@@ -24,6 +25,8 @@ pub struct AdapterState {
     pub services: BTreeSet<Service>,
     /// What a DHCP server gave it.
     pub lease: Option<Lease>,
+    /// What a DHCPv6 server gave it.
+    pub lease6: Option<dhcp6::Lease>,
     /// Addresses that other stations have too, with their MACs; the kernel, which looks after IPv6, says no MAC.
     pub conflicts: BTreeMap<IpAddr, Option<Mac>>,
     /// Why it is not as it was declared.

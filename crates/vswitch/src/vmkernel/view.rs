@@ -46,6 +46,16 @@ pub(crate) struct Address {
     pub duplicate: bool,
 }
 
+impl Address {
+    /// Whether it is of a DHCPv6 server: such an address ends, and is of no network, which is for routers to say.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.address.is_ipv6() && self.prefix == LEASED && self.valid.is_some()
+    }
+}
+
+/// The length of the prefix of an address that a DHCPv6 server gave.
+pub(crate) const LEASED: u8 = 128;
+
 /// A unicast route to one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Route {

@@ -1,9 +1,10 @@
 //! What a TCP/IP stack is to have: from what is declared, and from what DHCP servers gave.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::names::device_number;
+use super::view::LEASED;
 use crate::Mac;
 use crate::declare::{self, Gateways, Ipv4Config, StackName};
 use crate::limits::MIN_MTU;
@@ -26,8 +27,12 @@ pub(crate) struct Adapter {
     pub addresses: Vec<Address>,
     /// What a DHCP server gave before is kept until it is known whether it is still ours.
     pub keeps_lease: bool,
+    /// The same of a DHCPv6 server.
+    pub keeps_lease6: bool,
     /// Router advertisements may give it addresses.
     pub autoconf: bool,
+    /// Router advertisements may give it routes.
+    pub hears_routers: bool,
     pub speaks_ipv6: bool,
     pub gateways: Gateways,
 }
@@ -57,12 +62,24 @@ pub(crate) enum Given {
     },
 }
 
+/// What a DHCPv6 server gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Given6 {
+    /// Nothing is known yet: what is there may still be ours.
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// An address, and the seconds that are left of it.
+    Lease(Ipv6Addr, u32),
+}
+
 /// The stack of this name.
 pub(crate) fn wanted(
     name: &StackName,
     adapters: &[declare::Adapter],
     stacks: &[declare::Stack],
     given: impl Fn(&str) -> Given,
+    given6: impl Fn(&str) -> Given6,
 ) -> Wanted {
     let declared = stacks.iter().find(|stack| stack.name == *name);
     let mut wanted = Wanted {
@@ -79,7 +96,9 @@ pub(crate) fn wanted(
             mtu: adapter.mtu,
             addresses: Vec::new(),
             keeps_lease: false,
+            keeps_lease6: false,
             autoconf: adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.autoconf),
+            hears_routers: adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.autoconf || ipv6.dhcp),
             speaks_ipv6: adapter.ipv6.is_some(),
             gateways: adapter.gateways,
         };
@@ -105,6 +124,21 @@ pub(crate) fn wanted(
             prefix: *prefix,
             valid: None,
         }));
+        if adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.dhcp) {
+            match given6(&adapter.device) {
+                Given6::Unknown => made.keeps_lease6 = true,
+                Given6::Nothing => {}
+                // One that is declared too is declared.
+                Given6::Lease(address, _) if made.addresses.iter().any(|own| own.address == address) => {}
+                Given6::Lease(address, valid) => {
+                    made.addresses.push(Address {
+                        address: address.into(),
+                        prefix: LEASED,
+                        valid: Some(valid),
+                    });
+                }
+            }
+        }
         wanted.adapters.insert(number, made);
     }
     if wanted.gateways.ipv4.is_none() {
@@ -142,20 +176,43 @@ mod tests {
         let adapters = [adapter("vmk10", Ipv4Config::Dhcp), adapter("vmk2", Ipv4Config::Dhcp)];
         let given = |device: &str| if device == "vmk2" { lease(2, Some(1450)) } else { lease(1, Some(68)) };
         let name = StackName::default();
-        let without = wanted(&name, &adapters, &[], given);
+        let without = wanted(&name, &adapters, &[], given, |_| Given6::Nothing);
         assert_eq!(without.gateways.ipv4, Some(Ipv4Addr::new(10, 0, 0, 252)), "of the first adapter");
         assert_eq!((without.adapters[&2].mtu, without.adapters[&10].mtu), (1450, 1280));
         let gateways = Gateways { ipv4: Some(Ipv4Addr::new(10, 0, 0, 9)), ipv6: None };
         let stack = Stack { gateways, ..Stack::default() };
-        assert_eq!(wanted(&name, &adapters, &[stack], given).gateways, gateways);
+        assert_eq!(wanted(&name, &adapters, &[stack], given, |_| Given6::Nothing).gateways, gateways);
     }
 
     #[test]
     fn an_adapter_whose_lease_is_unknown_keeps_what_it_has() {
         let adapters = [adapter("vmk0", Ipv4Config::Dhcp)];
-        let of = |given: Given| wanted(&StackName::default(), &adapters, &[], move |_| given.clone());
+        let name = StackName::default();
+        let of = |given: Given| wanted(&name, &adapters, &[], move |_| given.clone(), |_| Given6::Nothing);
         assert!(of(Given::Unknown).adapters[&0].keeps_lease);
         assert!(!of(Given::Nothing).adapters[&0].keeps_lease);
         assert!(of(Given::Nothing).adapters[&0].addresses.is_empty());
+    }
+
+    #[test]
+    fn a_dhcpv6_address_is_of_no_network_and_gives_way_to_a_declared_one() {
+        let (own, other): (Ipv6Addr, Ipv6Addr) = ("fd00::5".parse().unwrap(), "fd00::6".parse().unwrap());
+        let mut adapters = [adapter("vmk0", Ipv4Config::None)];
+        let six = declare::Ipv6Config { addresses: vec![(other, 64)], autoconf: false, dhcp: true };
+        adapters[0].ipv6 = Some(six.clone());
+        let of = |adapters: &[declare::Adapter], given: Given6| {
+            let name = StackName::default();
+            wanted(&name, adapters, &[], |_| Given::Nothing, move |_| given.clone()).adapters[&0].clone()
+        };
+        let declared = Address { address: other.into(), prefix: 64, valid: None };
+        let leased = Address { address: own.into(), prefix: 128, valid: Some(60) };
+        let made = of(&adapters, Given6::Lease(own, 60));
+        assert_eq!(made.addresses, [declared, leased]);
+        assert!(made.hears_routers && !made.autoconf && !made.keeps_lease6);
+        assert_eq!(of(&adapters, Given6::Lease(other, 60)).addresses, [declared]);
+        assert!(of(&adapters, Given6::Unknown).keeps_lease6);
+        adapters[0].ipv6 = Some(declare::Ipv6Config { dhcp: false, ..six });
+        let made = of(&adapters, Given6::Unknown);
+        assert!(!made.hears_routers && !made.keeps_lease6);
     }
 }
