@@ -133,7 +133,7 @@ async fn an_adapter_gets_an_address_and_what_belongs_to_it_and_gives_it_back() {
     let state = until(&engine, "vmk0", |state| address(state).is_some()).await;
     let (lease, error) = (state.lease6.clone().unwrap(), &state.error);
     assert!(is_in_range(lease.address), "{lease:?}");
-    assert_eq!((lease.seconds, lease.dns), (120, vec!["fd00:1::53".parse().unwrap()]));
+    assert_eq!((lease.seconds, lease.preferred, lease.dns), (120, 120, vec!["fd00:1::53".parse().unwrap()]));
     assert_eq!((lease.search, error), (vec!["example.org".to_owned(), "test".into()], &None));
     let of_network = |(address, prefix): &(IpAddr, u8)| address.is_ipv6() && *prefix == 64;
     assert_eq!(state.addresses.iter().filter(|own| of_network(own)).count(), 1, "link-local: {state:?}");

@@ -219,6 +219,9 @@ fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
             if seen.conflicts.contains_key(address) {
                 return Some("duplicate");
             }
+            if seen.deprecated.contains(address) {
+                return Some("deprecated");
+            }
             seen.addresses.iter().any(|(has, _)| has == address).then_some("preferred")
         };
         let addresses = all.map(|((address, prefix), origin)| {

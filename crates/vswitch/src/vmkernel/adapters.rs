@@ -87,7 +87,7 @@ impl Adapters {
         let mut has_changed = false;
         self.found = Trouble::default();
         self.leases.end_unneeded(&self.adapters).await;
-        self.leases6.end_unneeded(&self.adapters).await;
+        self.leases6.end_unneeded(&self.stacks, &self.adapters).await;
         let used: BTreeSet<StackName> = self.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
         self.found.stacks.extend(self.stacks.ensure(&used).await);
         let views = self.read(false).await;
@@ -245,8 +245,8 @@ impl Adapters {
             port_group: adapter.port_group,
             host_name: stack.map(|stack| stack.dns.host_name.clone()).unwrap_or_default(),
         };
-        let found = view.addresses.iter().find_map(|has| match (has.address, has.valid) {
-            (IpAddr::V4(address), Some(seconds)) if has.index == link.index => Some((address, seconds)),
+        let found = view.addresses.iter().find_map(|has| match (has.address, has.lifetime) {
+            (IpAddr::V4(address), Some(left)) if has.index == link.index => Some((address, left.valid)),
             _ => None,
         });
         (adapter.ipv4 == Ipv4Config::Dhcp).then_some((identity, found))
@@ -309,7 +309,7 @@ async fn apply(routing: &Routing, step: &Step) -> Result<(), Refusal> {
     match step {
         Step::Mac(index, mac) => routing.set_mac(*index, *mac).await,
         Step::Mtu(index, mtu) => routing.set_mtu(*index, *mtu).await,
-        Step::Address(index, address, valid) => routing.add_address(*index, *address, *valid).await,
+        Step::Address(index, address, lifetime) => routing.add_address(*index, *address, *lifetime).await,
         Step::Up(index) => routing.set_up(*index).await,
         Step::Route(route) => routing.add_route(route).await,
         Step::Rule(rule) => routing.add_rule(rule).await,

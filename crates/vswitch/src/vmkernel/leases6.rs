@@ -13,7 +13,7 @@ use super::dhcp6::{Client, Identity, Lease, Status};
 use super::names::device_number;
 use super::netlink::Refusal;
 use super::stacks::Stacks;
-use super::view::View;
+use super::view::{LEASED, Lifetime, View};
 use super::wanted::Given6;
 use crate::declare::Adapter;
 
@@ -44,7 +44,9 @@ impl Leases6 {
             Some(Status::Nothing) => Given6::Nothing,
             Some(Status::Have(lease, since)) => {
                 let passed = u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
-                Given6::Lease(lease.address, lease.seconds.saturating_sub(passed).max(1))
+                let valid = lease.seconds.saturating_sub(passed).max(1);
+                let preferred = lease.preferred.saturating_sub(passed);
+                Given6::Lease(lease.address, Lifetime { valid, preferred })
             }
         }
     }
@@ -62,19 +64,26 @@ impl Leases6 {
         self.clients.get(device)?.taken()
     }
 
-    /// Gives leases back that no adapter needs any more, while it still has an address to do it from.
-    pub(crate) async fn end_unneeded(&mut self, adapters: &[Adapter]) {
+    /// Gives leases back that no adapter needs any more, while it still has an address to do it from. What is given back is not
+    /// used any more before (RFC 8415 section 18.2.7).
+    pub(crate) async fn end_unneeded(&mut self, stacks: &Stacks, adapters: &[Adapter]) {
         let find = |device: &str| adapters.iter().find(|own| own.device == device)?.ipv6.as_ref();
         let needs = |device: &&String| !find(device).is_some_and(|ipv6| ipv6.dhcp);
         let unneeded: Vec<String> = self.clients.keys().filter(needs).cloned().collect();
         for device in unneeded {
             let Some(client) = self.clients.remove(&device) else { continue };
-            let stays = match (client.status(), find(&device)) {
-                (Status::Have(lease, _), Some(ipv6)) => {
-                    ipv6.addresses.iter().any(|(address, _)| *address == lease.address)
-                }
-                _ => false,
+            let Status::Have(lease, _) = client.status() else {
+                client.end(true).await;
+                continue;
             };
+            let declared = find(&device).map(|ipv6| &ipv6.addresses);
+            let stays = declared.into_iter().flatten().any(|(address, _)| *address == lease.address);
+            if !stays && let Some(routing) = stacks.routing(&client.identity.stack) {
+                let own = (lease.address.into(), LEASED);
+                if let Err(refusal) = routing.remove_address(client.identity.index, own).await {
+                    tracing::debug!(device, refusal, "an address that is given back cannot be removed");
+                }
+            }
             client.end(!stays).await;
         }
     }
@@ -135,8 +144,8 @@ fn need(adapter: &Adapter, view: &View) -> Option<Need> {
         IpAddr::V6(address) if own.settled && address.is_unicast_link_local() => Some(address),
         _ => None,
     })?;
-    let found = own().find_map(|own| match (own.address, own.valid) {
-        (IpAddr::V6(address), Some(seconds)) if own.is_leased() => Some((address, seconds)),
+    let found = own().find_map(|own| match (own.address, own.lifetime) {
+        (IpAddr::V6(address), Some(left)) if own.is_leased() => Some((address, left.valid)),
         _ => None,
     });
     let identity = Identity {

@@ -56,7 +56,7 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
     let own: Vec<_> = view.addresses.iter().filter(|address| address.index == link.index).collect();
     let ipv4 = own.iter().find_map(|own| match own.address {
         // What ends comes from a DHCP server.
-        IpAddr::V4(_) if own.valid.is_some() => Some(Ipv4Config::Dhcp),
+        IpAddr::V4(_) if own.lifetime.is_some() => Some(Ipv4Config::Dhcp),
         IpAddr::V4(address) => Some(Ipv4Config::Static { address, prefix: own.prefix }),
         IpAddr::V6(_) => None,
     });
@@ -64,7 +64,7 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
     for own in own.iter().filter(|own| !own.link_local) {
         match own.address {
             IpAddr::V6(_) if own.is_leased() => ipv6.dhcp = true,
-            IpAddr::V6(_) if own.valid.is_some() => ipv6.autoconf = true,
+            IpAddr::V6(_) if own.lifetime.is_some() => ipv6.autoconf = true,
             IpAddr::V6(address) => ipv6.addresses.push((address, own.prefix)),
             IpAddr::V4(_) => {}
         }
@@ -125,7 +125,7 @@ impl Takeover {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::{Address, Interface, Route as Seen};
+    use super::super::view::{Address, Interface, Lifetime, Route as Seen};
     use super::*;
 
     #[test]
@@ -137,11 +137,11 @@ mod tests {
             mtu: 1500,
             ..Interface::default()
         };
-        let address = |index, text: &str, prefix, valid| Address {
+        let address = |index, text: &str, prefix, seconds: Option<u32>| Address {
             index,
             address: ip(text),
             prefix,
-            valid,
+            lifetime: seconds.map(Lifetime::whole),
             link_local: text.starts_with("fe80"),
             settled: true,
             duplicate: false,
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(taken.gateways, Gateways { ipv4: Some([10, 0, 0, 1].into()), ipv6: None });
         assert_eq!(taken.routes, [Route { network: ip("172.16.0.0"), prefix: 12, gateway: ip("10.0.0.3") }]);
         assert!(taken.has_address());
-        view.addresses[1].valid = Some(3600);
+        view.addresses[1].lifetime = Some(Lifetime::whole(3600));
         view.addresses[3].prefix = 128;
         let taken = of(&view, "eno1").unwrap();
         assert_eq!(taken.ipv4, Ipv4Config::Dhcp);

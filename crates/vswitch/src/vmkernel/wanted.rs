@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::names::device_number;
-use super::view::LEASED;
+use super::view::{LEASED, Lifetime};
 use crate::Mac;
 use crate::declare::{self, Gateways, Ipv4Config, StackName};
 use crate::limits::MIN_MTU;
@@ -37,12 +37,12 @@ pub(crate) struct Adapter {
     pub gateways: Gateways,
 }
 
-/// An address, and for how many more seconds it is to be kept.
+/// An address, and for how long it is to be kept; none is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub address: IpAddr,
     pub prefix: u8,
-    pub valid: Option<u32>,
+    pub lifetime: Option<Lifetime>,
 }
 
 /// What a DHCP server gave.
@@ -69,8 +69,8 @@ pub(crate) enum Given6 {
     Unknown,
     /// Nothing.
     Nothing,
-    /// An address, and the seconds that are left of it.
-    Lease(Ipv6Addr, u32),
+    /// An address, and what is left of it.
+    Lease(Ipv6Addr, Lifetime),
 }
 
 /// The stack of this name.
@@ -105,13 +105,14 @@ pub(crate) fn wanted(
         match adapter.ipv4 {
             Ipv4Config::None => {}
             Ipv4Config::Static { address, prefix } => {
-                made.addresses.push(Address { address: address.into(), prefix, valid: None });
+                made.addresses.push(Address { address: address.into(), prefix, lifetime: None });
             }
             Ipv4Config::Dhcp => match given(&adapter.device) {
                 Given::Unknown => made.keeps_lease = true,
                 Given::Nothing => {}
                 Given::Lease { address, prefix, valid, router, mtu } => {
-                    made.addresses.push(Address { address: address.into(), prefix, valid: Some(valid) });
+                    let lifetime = Some(Lifetime::whole(valid));
+                    made.addresses.push(Address { address: address.into(), prefix, lifetime });
                     // A network that carries less than we were told must not become a black hole.
                     made.mtu = mtu.map_or(made.mtu, |mtu| made.mtu.min(mtu.max(MIN_MTU)));
                     routers.extend(router.map(|router| (number, router)));
@@ -122,7 +123,7 @@ pub(crate) fn wanted(
         made.addresses.extend(ipv6.map(|(address, prefix)| Address {
             address: (*address).into(),
             prefix: *prefix,
-            valid: None,
+            lifetime: None,
         }));
         if adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.dhcp) {
             match given6(&adapter.device) {
@@ -130,11 +131,11 @@ pub(crate) fn wanted(
                 Given6::Nothing => {}
                 // One that is declared too is declared.
                 Given6::Lease(address, _) if made.addresses.iter().any(|own| own.address == address) => {}
-                Given6::Lease(address, valid) => {
+                Given6::Lease(address, lifetime) => {
                     made.addresses.push(Address {
                         address: address.into(),
                         prefix: LEASED,
-                        valid: Some(valid),
+                        lifetime: Some(lifetime),
                     });
                 }
             }
@@ -204,12 +205,13 @@ mod tests {
             let name = StackName::default();
             wanted(&name, adapters, &[], |_| Given::Nothing, move |_| given.clone()).adapters[&0].clone()
         };
-        let declared = Address { address: other.into(), prefix: 64, valid: None };
-        let leased = Address { address: own.into(), prefix: 128, valid: Some(60) };
-        let made = of(&adapters, Given6::Lease(own, 60));
+        let left = Lifetime { valid: 60, preferred: 40 };
+        let declared = Address { address: other.into(), prefix: 64, lifetime: None };
+        let leased = Address { address: own.into(), prefix: 128, lifetime: Some(left) };
+        let made = of(&adapters, Given6::Lease(own, left));
         assert_eq!(made.addresses, [declared, leased]);
         assert!(made.hears_routers && !made.autoconf && !made.keeps_lease6);
-        assert_eq!(of(&adapters, Given6::Lease(other, 60)).addresses, [declared]);
+        assert_eq!(of(&adapters, Given6::Lease(other, left)).addresses, [declared]);
         assert!(of(&adapters, Given6::Unknown).keeps_lease6);
         adapters[0].ipv6 = Some(declare::Ipv6Config { dhcp: false, ..six });
         let made = of(&adapters, Given6::Unknown);

@@ -41,6 +41,8 @@ pub struct Lease {
     pub server: Vec<u8>,
     /// For how long it is valid, from when it was given.
     pub seconds: u32,
+    /// For how long of that new connections use it.
+    pub preferred: u32,
     pub dns: Vec<Ipv6Addr>,
     /// Domains that names are looked for in.
     pub search: Vec<String>,
@@ -345,6 +347,7 @@ impl Machine {
             address: given.address,
             server,
             seconds: given.valid.min(NEARLY_ENDLESS),
+            preferred: given.preferred.min(NEARLY_ENDLESS),
             dns: message.dns.clone(),
             search: message.domains.clone(),
         };

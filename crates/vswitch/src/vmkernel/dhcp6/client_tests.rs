@@ -120,6 +120,7 @@ fn solicit_advertise_request_reply() {
         address: own(),
         server: OTHER.to_vec(),
         seconds: 1000,
+        preferred: 800,
         dns: vec![another()],
         search: vec!["test".into()],
     };
