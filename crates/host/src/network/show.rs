@@ -195,7 +195,7 @@ fn own_route(adapter: &Adapter) -> Option<ty!(HostVirtualNicIpRouteSpec)> {
 }
 
 /// An adapter's addresses: those that are declared or, where a server gives them, those that it has.
-fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
+pub(super) fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
     let has = |is_it: fn(&IpAddr) -> bool| {
         let all = seen.into_iter().flat_map(|seen| &seen.addresses);
         all.filter(move |(address, _)| is_it(address)).copied()

@@ -88,6 +88,7 @@ impl Client {
             socket,
             addresses: messages.map(|(message, _)| message).boxed(),
             machine: Machine::new(identity.mac, identity.number, found, seed, Duration::ZERO),
+            unsettled: None,
             began: Instant::now(),
             identity: identity.clone(),
             publish,
@@ -165,6 +166,8 @@ struct Running {
     socket: UdpSocket,
     addresses: Addresses,
     machine: Machine,
+    /// What was given and is to be told of once the kernel has settled it.
+    unsettled: Option<Ipv6Addr>,
     began: Instant,
     identity: Identity,
     publish: watch::Sender<Status>,
@@ -197,10 +200,13 @@ impl Running {
                     Address { address: IpAddr::V6(address), duplicate: true, .. } => {
                         self.machine.conflict(self.began.elapsed(), address)
                     }
-                    _ => {
+                    // Others settle too, and with every advertisement of a router anew.
+                    Address { address: IpAddr::V6(address), .. } if self.unsettled == Some(address) => {
+                        self.unsettled = None;
                         self.changed.notify_one();
                         Vec::new()
                     }
+                    _ => Vec::new(),
                 },
                 () = sleep_until(self.began + due) => self.machine.wake(self.began.elapsed()),
             };
@@ -235,6 +241,7 @@ impl Running {
                 tracing::info!(device, address = %lease.address, seconds = lease.seconds,
                     "a DHCPv6 server gave an address");
                 self.taken.send_replace(None);
+                self.unsettled = Some(lease.address);
                 self.tell(Status::Have(lease, self.began + given));
             }
             Action::Lose => {
