@@ -40,6 +40,12 @@ pub const DHCP_SERVERS: usize = 16;
 pub const DOMAIN_NAME: usize = 253;
 /// Largest frame that the DHCP client takes, in bytes.
 pub const DHCP_FRAME: usize = 2048;
+/// Largest message that the DHCPv6 client takes, in bytes.
+pub const DHCP6_MESSAGE: usize = 2048;
+/// Addresses that are looked at in one DHCPv6 message.
+pub const DHCP6_ADDRESSES: usize = 16;
+/// Domains of a DHCPv6 lease's search list that are kept.
+pub const DHCP6_DOMAINS: usize = 16;
 /// For a DHCP client to give its lease back when its adapter goes.
 pub const DHCP_RELEASE: Duration = Duration::from_secs(1);
 /// Elements that are read of one LLDP or CDP frame.

@@ -69,7 +69,7 @@ async fn the_kernel_says_of_an_ipv6_address_that_it_is_anothers() {
     ip(&net.namespace("stranger"), "addr add fd00::1/64 dev eth0 nodad");
     let engine = net.engine().await;
     let addresses = vec![("fd00::1".parse().unwrap(), 64), ("fd00::2".parse().unwrap(), 64)];
-    let six = Some(Ipv6Config { addresses, autoconf: false });
+    let six = Some(Ipv6Config { addresses, autoconf: false, dhcp: false });
     engine.declare(declared(vec![Adapter { ipv6: six, ..adapter(0, "10.1.0.5", 24) }])).await.unwrap();
     let state = until(&engine, "vmk0", |state| !state.conflicts.is_empty()).await;
     assert_eq!(conflicts(&state), [("fd00::1".parse().unwrap(), None)]);

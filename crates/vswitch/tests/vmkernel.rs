@@ -81,7 +81,7 @@ async fn ipv6_is_spoken_where_it_is_declared() {
     net.run("outside", "sysctl -qw net.ipv6.conf.lo.disable_ipv6=0");
     ip(&outside, "addr add 2001:db8::1/128 dev lo nodad");
     let engine = net.engine().await;
-    let ipv6 = Ipv6Config { addresses: vec![("fd00::1".parse().unwrap(), 64)], autoconf: false };
+    let ipv6 = Ipv6Config { addresses: vec![("fd00::1".parse().unwrap(), 64)], autoconf: false, dhcp: false };
     let one = Adapter { ipv6: Some(ipv6), ..adapter(0, "10.1.0.1", 24) };
     let gateways = Gateways { ipv4: None, ipv6: Some("fd00::9".parse().unwrap()) };
     let mut declaration = declared(&["up0"], vec![one], vec![Stack { gateways, ..Stack::default() }]);

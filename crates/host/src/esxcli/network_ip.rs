@@ -266,7 +266,7 @@ fn ipv6(host: &Host, arguments: &Arguments) -> Outcome {
         Row::new()
             .put("Name", &adapter.device)
             .put("IPv6 Enabled", adapter.ipv6.is_some())
-            .put("DHCPv6 Enabled", false)
+            .put("DHCPv6 Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.dhcp))
             .put("Router Adv Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.autoconf))
             .put("DHCP DNS", false)
             .put("Gateway", adapter.gateways.ipv6.or(stack).map(|gateway| gateway.to_string()))
@@ -281,12 +281,22 @@ fn ipv6_addresses(host: &Host, arguments: &Arguments) -> Outcome {
             let IpAddr::V6(six) = address else { continue };
             let wanted = adapter.ipv6.iter().flat_map(|six| &six.addresses);
             let is_static = wanted.into_iter().any(|known| *known == (six, prefix));
+            let is_given = prefix == 128 && adapter.ipv6.as_ref().is_some_and(|six| six.dhcp);
             rows.push(
                 Row::new()
                     .put("Interface", &adapter.device)
                     .put("Address", six.to_string())
                     .put("Netmask", i32::from(prefix))
-                    .put("Type", if is_static { "STATIC" } else { "AUTO" })
+                    .put(
+                        "Type",
+                        if is_static {
+                            "STATIC"
+                        } else if is_given {
+                            "DHCP"
+                        } else {
+                            "AUTO"
+                        },
+                    )
                     .put("Status", "PREFERRED"),
             );
         }

@@ -10,6 +10,9 @@ use vswitch::limits::{ADAPTERS, MAX_MTU, MIN_MTU};
 use super::config::{DEFAULT_MTU, NetworkConfig};
 use super::spec::invalid;
 
+/// The origin of an IPv6 address that a DHCPv6 server gave.
+pub(super) const DHCP: &str = "dhcp";
+
 /// What a `HostVirtualNicSpec` says; what is none is not said.
 #[derive(Debug, Default)]
 pub(crate) struct AdapterSpec {
@@ -29,6 +32,7 @@ pub(crate) struct AdapterSpec {
 #[derive(Debug, Default)]
 pub(crate) struct Ipv6Spec {
     autoconf: Option<bool>,
+    dhcp: Option<bool>,
     /// All addresses, if none is said to be added or removed.
     all: Vec<(Ipv6Addr, u8)>,
     add: Vec<(Ipv6Addr, u8)>,
@@ -47,7 +51,11 @@ impl Ipv6Spec {
             !self.remove.contains(address) && !self.add.iter().any(|(new, _)| new == address)
         });
         addresses.extend(self.add);
-        Ipv6Config { addresses, autoconf: self.autoconf.unwrap_or(before.autoconf) }
+        Ipv6Config {
+            addresses,
+            autoconf: self.autoconf.unwrap_or(before.autoconf),
+            dhcp: self.dhcp.unwrap_or(before.dhcp),
+        }
     }
 }
 
@@ -128,11 +136,9 @@ fn ipv4(ip: &Object) -> Result<Ipv4Config, Fault> {
 
 fn ipv6(six: &Object) -> Result<Ipv6Spec, Fault> {
     const OF: &str = "nic.ip.ipV6Config";
-    if six.get(field!(HostIpConfigIpV6AddressConfiguration.dhcpV6Enabled)).unwrap_or_default() {
-        return Err(fault!(NotSupported {}, "Addresses by DHCPv6 are not supported; autoconfiguration is"));
-    }
     let autoconf = six.get(field!(HostIpConfigIpV6AddressConfiguration.autoConfigurationEnabled));
-    let mut read = Ipv6Spec { autoconf, ..Ipv6Spec::default() };
+    let dhcp = six.get(field!(HostIpConfigIpV6AddressConfiguration.dhcpV6Enabled));
+    let mut read = Ipv6Spec { autoconf, dhcp, ..Ipv6Spec::default() };
     for one in six.get(field!(HostIpConfigIpV6AddressConfiguration.ipV6Address)).into_iter().flatten() {
         let address: Ipv6Addr =
             address(one.get(field!(HostIpConfigIpV6Address.ipAddress)).unwrap_or_default(), OF)?;
@@ -142,6 +148,8 @@ fn ipv6(six: &Object) -> Result<Ipv6Spec, Fault> {
         match one.get(field!(HostIpConfigIpV6Address.operation)) {
             Some("remove") => read.remove.push(address),
             Some("add") => read.add.push((address, length()?)),
+            // As it was read: a server's own, which does not become the client's.
+            _ if one.get(field!(HostIpConfigIpV6Address.origin)) == Some(DHCP) => {}
             _ => read.all.push((address, length()?)),
         }
     }

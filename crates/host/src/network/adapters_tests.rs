@@ -1,5 +1,6 @@
 use super::*;
 use vim::{DataId, data_id, vim};
+use vswitch::vmkernel::AdapterState;
 
 const MAC: Mac = Mac([0, 0x50, 0x56, 0x60, 0, 1]);
 
@@ -94,6 +95,50 @@ fn the_host_stays_reachable() {
     config.remove_adapter("vmk0").unwrap();
     refused(config.remove_adapter("vmk0"), data_id!(NotFound));
     refused(config.select("vmk0", Service::Vmotion), data_id!(InvalidArgument));
+}
+
+#[test]
+fn an_address_of_a_dhcpv6_server_is_asked_for_and_shown_and_remains_the_servers() {
+    let mut config = begun();
+    let set = |config: &mut NetworkConfig, six: Object| {
+        let spec = vim!(HostVirtualNicSpec { ip: HostIpConfig { dhcp: true, ipV6Config: six } });
+        config.update_adapter("vmk0", read(&spec.into()).unwrap()).unwrap();
+        config.adapter("vmk0").unwrap().clone()
+    };
+    let asks = vim!(HostIpConfigIpV6AddressConfiguration { dhcpV6Enabled: true });
+    let adapter = set(&mut config, asks.into());
+    let expected = Ipv6Config { dhcp: true, ..Ipv6Config::default() };
+    assert_eq!(adapter.ipv6.as_ref(), Some(&expected));
+
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let addresses = vec![(address("fd00::5"), 128), (address("fe80::5"), 64)];
+    let seen = AdapterState { addresses, deprecated: [address("fd00::5")].into(), ..AdapterState::default() };
+    let shown: Object = super::super::show::ip(&adapter, Some(&seen)).into();
+    let six = shown.get(field!(HostIpConfig.ipV6Config)).unwrap();
+    assert_eq!(six.get(field!(HostIpConfigIpV6AddressConfiguration.dhcpV6Enabled)), Some(true));
+    let all = six.get(field!(HostIpConfigIpV6AddressConfiguration.ipV6Address)).into_iter().flatten();
+    let all = all.map(|one| {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let origin = text(one.get(field!(HostIpConfigIpV6Address.origin)));
+        (
+            text(one.get(field!(HostIpConfigIpV6Address.ipAddress))),
+            origin,
+            text(one.get(field!(HostIpConfigIpV6Address.dadState))),
+        )
+    });
+    let expected_shown = [("fd00::5", "dhcp", "deprecated"), ("fe80::5", "other", "preferred")];
+    let expected_shown = expected_shown.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+    assert_eq!(all.collect::<Vec<_>>(), expected_shown);
+
+    // What was read is written back, as clients do, and nothing has changed but what they say.
+    let mine = vim!(HostIpConfigIpV6Address { ipAddress: "fd00::5", prefixLength: 128, origin: "dhcp" });
+    let again = vim!(HostIpConfigIpV6AddressConfiguration { ipV6Address: [mine], dhcpV6Enabled: true });
+    assert_eq!(set(&mut config, again.into()).ipv6, Some(expected));
+    let unsaid = vim!(HostIpConfigIpV6AddressConfiguration { autoConfigurationEnabled: true });
+    let ipv6 = set(&mut config, unsaid.into()).ipv6.unwrap();
+    assert!(ipv6.dhcp && ipv6.autoconf, "what is not said stays");
+    let ends = vim!(HostIpConfigIpV6AddressConfiguration { dhcpV6Enabled: false });
+    assert!(!set(&mut config, ends.into()).ipv6.unwrap().dhcp);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use vswitch::declare::{
 };
 use vswitch::vmkernel::{AdapterState, port_interface};
 
+use super::adapters::DHCP;
 use super::config::{DEFAULT_PORTS, NetworkConfig, StandardSwitch};
 use super::fabric::Nic;
 use super::spec::{discovery_words, word, words};
@@ -194,7 +195,7 @@ fn own_route(adapter: &Adapter) -> Option<ty!(HostVirtualNicIpRouteSpec)> {
 }
 
 /// An adapter's addresses: those that are declared or, where a server gives them, those that it has.
-fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
+pub(super) fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
     let has = |is_it: fn(&IpAddr) -> bool| {
         let all = seen.into_iter().flat_map(|seen| &seen.addresses);
         all.filter(move |(address, _)| is_it(address)).copied()
@@ -208,12 +209,18 @@ fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
     let six = adapter.ipv6.as_ref().map(|six| {
         let declared = six.addresses.iter().map(|(address, prefix)| (IpAddr::from(*address), *prefix));
         let others = has(IpAddr::is_ipv6).filter(|own| !declared.clone().any(|known| known == *own));
-        let all = declared.clone().map(|own| (own, "manual")).chain(others.map(|own| (own, "other")));
+        // One that a DHCPv6 server gave is of no network.
+        let given = |prefix: u8| if six.dhcp && prefix == 128 { DHCP } else { "other" };
+        let others = others.map(|own| (own, given(own.1)));
+        let all = declared.clone().map(|own| (own, "manual")).chain(others);
         // What is seen of a declared address: it is used, or another station has it.
         let state = |address: &IpAddr| {
             let seen = seen?;
             if seen.conflicts.contains_key(address) {
                 return Some("duplicate");
+            }
+            if seen.deprecated.contains(address) {
+                return Some("deprecated");
             }
             seen.addresses.iter().any(|(has, _)| has == address).then_some("preferred")
         };
@@ -228,7 +235,7 @@ fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpConfig) {
         vim!(HostIpConfigIpV6AddressConfiguration {
             ipV6Address: addresses.collect::<Vec<_>>(),
             autoConfigurationEnabled: six.autoconf,
-            dhcpV6Enabled: false,
+            dhcpV6Enabled: six.dhcp,
         })
     });
     vim!(HostIpConfig {

@@ -55,6 +55,9 @@ pub struct Ipv6Config {
     pub addresses: Vec<(Ipv6Addr, u8)>,
     /// Whether router advertisements give it addresses and routes.
     pub autoconf: bool,
+    /// Whether a DHCPv6 server gives it an address. Routes are advertised by routers, which are heard then too.
+    #[serde(default)]
+    pub dhcp: bool,
 }
 
 /// Default gateways.

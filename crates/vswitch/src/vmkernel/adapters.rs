@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::dhcp::Identity;
 use super::guards::{Guarded, Guards};
 use super::leases::{Leases, Need};
+use super::leases6::Leases6;
 use super::names::{Prefix, port_interface};
 use super::netlink::{Refusal, Routing};
 use super::plan::{self, Step};
@@ -27,6 +28,7 @@ pub(crate) struct Adapters {
     adapters: Vec<Adapter>,
     declared: Vec<Stack>,
     leases: Leases,
+    leases6: Leases6,
     guards: Guards,
     /// What was last read of each stack.
     views: BTreeMap<StackName, View>,
@@ -56,6 +58,7 @@ impl Adapters {
         let leases = Leases::default();
         Ok(Self {
             guards: Guards::new(leases.changed()),
+            leases6: Leases6::new(leases.changed()),
             prefix,
             stacks,
             adapters: Vec::new(),
@@ -84,6 +87,7 @@ impl Adapters {
         let mut has_changed = false;
         self.found = Trouble::default();
         self.leases.end_unneeded(&self.adapters).await;
+        self.leases6.end_unneeded(&self.stacks, &self.adapters).await;
         let used: BTreeSet<StackName> = self.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
         self.found.stacks.extend(self.stacks.ensure(&used).await);
         let views = self.read(false).await;
@@ -149,7 +153,9 @@ impl Adapters {
         self.views = self.read(true).await;
         let names: Vec<StackName> = self.views.keys().cloned().collect();
         for name in names {
-            let wanted = wanted(&name, &self.adapters, &self.declared, |device| self.leases.given(device));
+            let (given, given6) =
+                (|device: &str| self.leases.given(device), |device: &str| self.leases6.given(device));
+            let wanted = wanted(&name, &self.adapters, &self.declared, given, given6);
             let uplinks = if name.is_default() { uplinks } else { &[] };
             self.settings(&name, &wanted);
             let Some(view) = self.views.get(&name) else { continue };
@@ -175,7 +181,9 @@ impl Adapters {
             }
         }
         let needs = self.adapters.iter().filter_map(|adapter| self.need(adapter)).collect();
-        for (device, refusal) in self.leases.start(&self.stacks, needs).await {
+        let mut failed = self.leases.start(&self.stacks, needs).await;
+        failed.extend(self.leases6.start(&self.stacks, &self.adapters, &self.views).await);
+        for (device, refusal) in failed {
             self.note(device, Err(refusal));
         }
         let guarded = self.adapters.iter().filter_map(|adapter| self.guarded(adapter)).collect();
@@ -237,8 +245,8 @@ impl Adapters {
             port_group: adapter.port_group,
             host_name: stack.map(|stack| stack.dns.host_name.clone()).unwrap_or_default(),
         };
-        let found = view.addresses.iter().find_map(|has| match (has.address, has.valid) {
-            (IpAddr::V4(address), Some(seconds)) if has.index == link.index => Some((address, seconds)),
+        let found = view.addresses.iter().find_map(|has| match (has.address, has.lifetime) {
+            (IpAddr::V4(address), Some(left)) if has.index == link.index => Some((address, left.valid)),
             _ => None,
         });
         (adapter.ipv4 == Ipv4Config::Dhcp).then_some((identity, found))
@@ -276,6 +284,8 @@ impl Adapters {
             let four = [self.guards.conflict(&adapter.device), self.leases.taken(&adapter.device)];
             let four = four.into_iter().flatten().map(|(address, mac)| (address.into(), Some(mac)));
             seen.conflicts.extend(four);
+            seen.lease6 = self.leases6.lease(&adapter.device);
+            seen.conflicts.extend(self.leases6.taken(&adapter.device).map(|address| (address.into(), None)));
             (adapter.device.clone(), seen)
         };
         self.adapters.iter().map(state).collect()
@@ -299,7 +309,7 @@ async fn apply(routing: &Routing, step: &Step) -> Result<(), Refusal> {
     match step {
         Step::Mac(index, mac) => routing.set_mac(*index, *mac).await,
         Step::Mtu(index, mtu) => routing.set_mtu(*index, *mtu).await,
-        Step::Address(index, address, valid) => routing.add_address(*index, *address, *valid).await,
+        Step::Address(index, address, lifetime) => routing.add_address(*index, *address, *lifetime).await,
         Step::Up(index) => routing.set_up(*index).await,
         Step::Route(route) => routing.add_route(route).await,
         Step::Rule(rule) => routing.add_rule(rule).await,

@@ -10,10 +10,12 @@
 mod adapters;
 mod arp;
 pub mod dhcp;
+pub mod dhcp6;
 mod guard;
 mod guards;
 mod hop;
 mod leases;
+mod leases6;
 mod names;
 mod namespace;
 mod netlink;

@@ -21,7 +21,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, IpVersion, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use tokio::time::timeout;
 
-use super::view::{Address, Interface, Origin, Route, Rule, View};
+use super::view::{Address, Interface, Lifetime, Origin, Route, Rule, View};
 use crate::Mac;
 use crate::limits::NETLINK;
 
@@ -110,17 +110,17 @@ impl Routing {
         done(self.handle.link().set(message.build()).execute()).await
     }
 
-    /// Adds an address, or changes for how many seconds it is kept.
+    /// Adds an address, or changes how long it is kept.
     pub(crate) async fn add_address(
         &self,
         index: u32,
         (address, prefix): (IpAddr, u8),
-        valid: Option<u32>,
+        lifetime: Option<Lifetime>,
     ) -> Result<(), Refusal> {
         let mut request = self.handle.address().add(index, address, prefix).replace();
-        if let Some(seconds) = valid {
+        if let Some(lifetime) = lifetime {
             let mut cache = CacheInfo::default();
-            (cache.ifa_valid, cache.ifa_preferred) = (seconds, seconds);
+            (cache.ifa_valid, cache.ifa_preferred) = (lifetime.valid, lifetime.preferred);
             request.message_mut().attributes.push(AddressAttribute::CacheInfo(cache));
         }
         done(request.execute()).await
@@ -229,15 +229,17 @@ fn interface(message: &LinkMessage) -> Option<(String, Interface)> {
     Some((name?, found))
 }
 
-fn address(message: &AddressMessage) -> Option<Address> {
-    let (mut local, mut any, mut valid) = (None, None, FOREVER);
+pub(super) fn address(message: &AddressMessage) -> Option<Address> {
+    let (mut local, mut any, mut lifetime) = (None, None, Lifetime::whole(FOREVER));
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {
         match attribute {
             // With a point-to-point link, the other end's is `Address`.
             AddressAttribute::Local(address) => local = Some(*address),
             AddressAttribute::Address(address) => any = Some(*address),
-            AddressAttribute::CacheInfo(cache) => valid = cache.ifa_valid,
+            AddressAttribute::CacheInfo(cache) => {
+                lifetime = Lifetime { valid: cache.ifa_valid, preferred: cache.ifa_preferred };
+            }
             AddressAttribute::Flags(more) => flags = *more,
             _ => {}
         }
@@ -246,7 +248,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
         index: message.header.index,
         address: local.or(any)?,
         prefix: message.header.prefix_len,
-        valid: (valid != FOREVER).then_some(valid),
+        lifetime: (lifetime.valid != FOREVER).then_some(lifetime),
         link_local: message.header.scope != AddressScope::Universe
             && local.or(any).is_some_and(|address| address.is_ipv6()),
         settled: !flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::view::{self, MAIN, Origin, Route, Rule, View, everywhere, is_in, network};
+use super::view::{self, Lifetime, MAIN, Origin, Route, Rule, View, everywhere, is_in, network};
 use super::wanted::{Adapter, Wanted};
 use crate::Mac;
 use crate::declare::Gateways;
@@ -14,7 +14,7 @@ use crate::declare::Gateways;
 pub(crate) enum Step {
     Mac(u32, Mac),
     Mtu(u32, u32),
-    Address(u32, (IpAddr, u8), Option<u32>),
+    Address(u32, (IpAddr, u8), Option<Lifetime>),
     Up(u32),
     Route(Route),
     Rule(Rule),
@@ -89,13 +89,13 @@ fn interface(plan: &mut Plan, adapter: &Adapter, view: &View) {
             has.index == link.index && (has.address, has.prefix) == (wanted.address, wanted.prefix)
         };
         let has = view.addresses.iter().find(is_it);
-        let is_right = has.is_some_and(|has| match (has.valid, wanted.valid) {
+        let is_right = has.is_some_and(|has| match (has.lifetime, wanted.lifetime) {
             (None, None) => true,
-            (Some(has), Some(wanted)) => has.abs_diff(wanted) <= SLACK,
+            (Some(has), Some(wanted)) => has.is_about(&wanted, SLACK),
             _ => false,
         });
         if !is_right {
-            step(Step::Address(link.index, (wanted.address, wanted.prefix), wanted.valid));
+            step(Step::Address(link.index, (wanted.address, wanted.prefix), wanted.lifetime));
         }
     }
     if !link.up {
@@ -110,8 +110,12 @@ fn old_addresses(plan: &mut Plan, adapter: &Adapter, index: u32, view: &View) {
             .iter()
             .any(|wanted| (wanted.address, wanted.prefix) == (has.address, has.prefix));
         let may_stay = has.link_local
-            || has.valid.is_some()
-                && if has.address.is_ipv4() { adapter.keeps_lease } else { adapter.autoconf };
+            || has.lifetime.is_some()
+                && match has.address {
+                    IpAddr::V4(_) => adapter.keeps_lease,
+                    IpAddr::V6(_) if has.is_leased() => adapter.keeps_lease6,
+                    IpAddr::V6(_) => adapter.autoconf,
+                };
         if !is_wanted && !may_stay {
             plan.steps.push((adapter.device.clone(), Step::NoAddress(index, (has.address, has.prefix))));
         }

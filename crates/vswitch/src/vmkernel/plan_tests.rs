@@ -26,10 +26,16 @@ fn adapter(device: &str, of: Texts<'_>) -> Adapter {
         mac: MAC,
         mtu: 1500,
         addresses: addresses
-            .map(|(address, prefix, valid)| wanted::Address { address, prefix, valid })
+            .map(|(address, prefix, valid)| wanted::Address {
+                address,
+                prefix,
+                lifetime: valid.map(Lifetime::whole),
+            })
             .collect(),
         keeps_lease: false,
+        keeps_lease6: false,
         autoconf: false,
+        hears_routers: false,
         speaks_ipv6: true,
         gateways: Gateways::default(),
     }
@@ -48,7 +54,7 @@ fn view(has: &[(u32, Texts<'_>)]) -> View {
         index,
         address,
         prefix,
-        valid,
+        lifetime: valid.map(Lifetime::whole),
         link_local: address.to_string().starts_with("fe80"),
         settled: true,
         duplicate: false,
@@ -103,7 +109,8 @@ fn what_is_new_comes_before_what_is_old_goes() {
 #[test]
 fn leases_are_prolonged_and_unknown_ones_kept() {
     let of = |valid| stack(vec![adapter("vmk0", &[("10.0.0.1/24", valid)])]);
-    let prolong = |valid| vec![Step::Address(10, (ip("10.0.0.1"), 24), valid)];
+    let prolong =
+        |valid: Option<u32>| vec![Step::Address(10, (ip("10.0.0.1"), 24), valid.map(Lifetime::whole))];
     for (case, wanted, has, expected) in [
         ("nearly the same time", of(Some(600)), Some(597), vec![]),
         ("renewed", of(Some(3600)), Some(1800), prolong(Some(3600))),
@@ -121,6 +128,16 @@ fn leases_are_prolonged_and_unknown_ones_kept() {
 }
 
 #[test]
+fn an_address_that_is_preferred_for_longer_or_shorter_is_set_again() {
+    let mut wanted = stack(vec![adapter("vmk0", &[("fd00::1/128", Some(600))])]);
+    let there = view(&[(10, &[("fd00::1/128", Some(600))])]);
+    assert_eq!(steps(&wanted, &there), []);
+    let lifetime = Some(Lifetime { valid: 600, preferred: 300 });
+    wanted.adapters.get_mut(&0).unwrap().addresses[0].lifetime = lifetime;
+    assert_eq!(steps(&wanted, &there), [Step::Address(10, (ip("fd00::1"), 128), lifetime)]);
+}
+
+#[test]
 fn addresses_of_advertisements_stay_where_they_may_come() {
     let mut wanted = stack(vec![adapter("vmk0", &[])]);
     let there = view(&[(10, &[("fd00::77/64", Some(900)), ("fe80::5/64", None), ("fd00::9/64", None)])]);
@@ -128,6 +145,13 @@ fn addresses_of_advertisements_stay_where_they_may_come() {
     assert_eq!(steps(&wanted, &there), [no("fd00::77", 64), no("fd00::9", 64)]);
     wanted.adapters.get_mut(&0).unwrap().autoconf = true;
     assert_eq!(steps(&wanted, &there), [no("fd00::9", 64)]);
+    // Those of a DHCPv6 server are told from them.
+    let there =
+        view(&[(10, &[("fd00::77/64", Some(900)), ("fd00::88/128", Some(900)), ("fd00::99/128", None)])]);
+    assert_eq!(steps(&wanted, &there), [no("fd00::88", 128), no("fd00::99", 128)]);
+    let adapter = wanted.adapters.get_mut(&0).unwrap();
+    (adapter.autoconf, adapter.keeps_lease6) = (false, true);
+    assert_eq!(steps(&wanted, &there), [no("fd00::77", 64), no("fd00::99", 128)]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) fn of_adapter(adapter: &Adapter) -> Vec<Setting> {
         ipv6("disable_ipv6", choice(adapter.speaks_ipv6, "0", "1")),
         ipv6("autoconf", choice(adapter.autoconf, "1", "0")),
         // Also on a host that forwards.
-        ipv6("accept_ra", choice(adapter.autoconf, "2", "0")),
+        ipv6("accept_ra", choice(adapter.hears_routers, "2", "0")),
     ]
 }
 

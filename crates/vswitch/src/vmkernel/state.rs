@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::dhcp::Lease;
-use super::view::View;
+use super::dhcp6;
+use super::view::{Address, View};
 use crate::Mac;
 use crate::declare::{Adapter, Service, StackName};
 
@@ -22,8 +23,12 @@ pub struct AdapterState {
     /// Up, with a carrier.
     pub carrier: bool,
     pub services: BTreeSet<Service>,
+    /// Those of them that only connections of before are to use: nobody has prolonged what a server or a router said.
+    pub deprecated: BTreeSet<IpAddr>,
     /// What a DHCP server gave it.
     pub lease: Option<Lease>,
+    /// What a DHCPv6 server gave it.
+    pub lease6: Option<dhcp6::Lease>,
     /// Addresses that other stations have too, with their MACs; the kernel, which looks after IPv6, says no MAC.
     pub conflicts: BTreeMap<IpAddr, Option<Mac>>,
     /// Why it is not as it was declared.
@@ -54,10 +59,13 @@ impl AdapterState {
         let of_link = || view.addresses.iter().filter(|address| address.index == link.index);
         let conflicts =
             of_link().filter(|address| address.duplicate).map(|own| (own.address, None)).collect();
+        let is_old = |own: &&Address| own.settled && own.lifetime.is_some_and(|left| left.preferred == 0);
+        let deprecated = of_link().filter(is_old).map(|own| own.address).collect();
         let own = of_link().filter(|address| address.settled);
         let mut own: Vec<_> = own.collect();
         own.sort_by_key(|own| (own.link_local, own.address.is_ipv6(), own.address, own.prefix));
         let addresses = own.into_iter().map(|own| (own.address, own.prefix)).collect();
-        Self { addresses, mac: link.mac, mtu: link.mtu, carrier: link.running, conflicts, ..unseen }
+        let (mac, mtu, carrier) = (link.mac, link.mtu, link.running);
+        Self { addresses, deprecated, mac, mtu, carrier, conflicts, ..unseen }
     }
 }

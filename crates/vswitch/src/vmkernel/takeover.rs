@@ -56,14 +56,15 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
     let own: Vec<_> = view.addresses.iter().filter(|address| address.index == link.index).collect();
     let ipv4 = own.iter().find_map(|own| match own.address {
         // What ends comes from a DHCP server.
-        IpAddr::V4(_) if own.valid.is_some() => Some(Ipv4Config::Dhcp),
+        IpAddr::V4(_) if own.lifetime.is_some() => Some(Ipv4Config::Dhcp),
         IpAddr::V4(address) => Some(Ipv4Config::Static { address, prefix: own.prefix }),
         IpAddr::V6(_) => None,
     });
     let mut ipv6 = Ipv6Config::default();
     for own in own.iter().filter(|own| !own.link_local) {
         match own.address {
-            IpAddr::V6(_) if own.valid.is_some() => ipv6.autoconf = true,
+            IpAddr::V6(_) if own.is_leased() => ipv6.dhcp = true,
+            IpAddr::V6(_) if own.lifetime.is_some() => ipv6.autoconf = true,
             IpAddr::V6(address) => ipv6.addresses.push((address, own.prefix)),
             IpAddr::V4(_) => {}
         }
@@ -101,7 +102,7 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
 impl Takeover {
     /// Whether there is anything to take over.
     pub fn has_address(&self) -> bool {
-        let some = |ipv6: &Ipv6Config| ipv6.autoconf || !ipv6.addresses.is_empty();
+        let some = |ipv6: &Ipv6Config| ipv6.autoconf || ipv6.dhcp || !ipv6.addresses.is_empty();
         self.ipv4 != Ipv4Config::None || self.ipv6.as_ref().is_some_and(some)
     }
 
@@ -124,7 +125,7 @@ impl Takeover {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::{Address, Interface, Route as Seen};
+    use super::super::view::{Address, Interface, Lifetime, Route as Seen};
     use super::*;
 
     #[test]
@@ -136,11 +137,11 @@ mod tests {
             mtu: 1500,
             ..Interface::default()
         };
-        let address = |index, text: &str, prefix, valid| Address {
+        let address = |index, text: &str, prefix, seconds: Option<u32>| Address {
             index,
             address: ip(text),
             prefix,
-            valid,
+            lifetime: seconds.map(Lifetime::whole),
             link_local: text.starts_with("fe80"),
             settled: true,
             duplicate: false,
@@ -173,12 +174,15 @@ mod tests {
         };
         let taken = of(&view, "eno1").unwrap();
         assert_eq!(taken.ipv4, Ipv4Config::Static { address: [10, 0, 0, 5].into(), prefix: 24 });
-        assert_eq!(taken.ipv6, Some(Ipv6Config { addresses: vec![], autoconf: true }));
+        assert_eq!(taken.ipv6, Some(Ipv6Config { addresses: vec![], autoconf: true, dhcp: false }));
         assert_eq!(taken.gateways, Gateways { ipv4: Some([10, 0, 0, 1].into()), ipv6: None });
         assert_eq!(taken.routes, [Route { network: ip("172.16.0.0"), prefix: 12, gateway: ip("10.0.0.3") }]);
         assert!(taken.has_address());
-        view.addresses[1].valid = Some(3600);
-        assert_eq!(of(&view, "eno1").unwrap().ipv4, Ipv4Config::Dhcp);
+        view.addresses[1].lifetime = Some(Lifetime::whole(3600));
+        view.addresses[3].prefix = 128;
+        let taken = of(&view, "eno1").unwrap();
+        assert_eq!(taken.ipv4, Ipv4Config::Dhcp);
+        assert_eq!(taken.ipv6, Some(Ipv6Config { addresses: vec![], autoconf: false, dhcp: true }));
         view.addresses.clear();
         assert!(!of(&view, "eno1").unwrap().has_address());
         assert_eq!(of(&view, "eno9"), None);

@@ -36,8 +36,8 @@ pub(crate) struct Address {
     pub index: u32,
     pub address: IpAddr,
     pub prefix: u8,
-    /// For how many more seconds the kernel keeps it; none for ever.
-    pub valid: Option<u32>,
+    /// None if the kernel keeps it for ever.
+    pub lifetime: Option<Lifetime>,
     /// It is only for this link, and the kernel's own.
     pub link_local: bool,
     /// Nobody else has it (IPv6).
@@ -45,6 +45,36 @@ pub(crate) struct Address {
     /// Somebody else has it (IPv6), so that the kernel does not use it.
     pub duplicate: bool,
 }
+
+/// For how many more seconds an address is used, and for how many of those new connections use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    pub valid: u32,
+    /// At most as long.
+    pub preferred: u32,
+}
+
+impl Lifetime {
+    /// Preferred as long as it is valid.
+    pub(crate) fn whole(seconds: u32) -> Self {
+        Self { valid: seconds, preferred: seconds }
+    }
+
+    /// Whether two that were read at different times end at the same.
+    pub(crate) fn is_about(&self, other: &Self, slack: u32) -> bool {
+        self.valid.abs_diff(other.valid) <= slack && self.preferred.abs_diff(other.preferred) <= slack
+    }
+}
+
+impl Address {
+    /// Whether it is of a DHCPv6 server: such an address ends, and is of no network, which is for routers to say.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.address.is_ipv6() && self.prefix == LEASED && self.lifetime.is_some()
+    }
+}
+
+/// The length of the prefix of an address that a DHCPv6 server gave.
+pub(crate) const LEASED: u8 = 128;
 
 /// A unicast route to one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,268 @@
+//! A client with a socket and a clock: one task per adapter.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::super::netlink;
+use super::super::view::Address;
+use super::client::{Action, Lease, Machine};
+use super::message::Message;
+use crate::Mac;
+use crate::declare::StackName;
+use crate::limits::{DHCP_RELEASE, DHCP6_MESSAGE};
+
+const CLIENT_PORT: u16 = 546;
+const SERVER_PORT: u16 = 547;
+/// All servers and relays of the link (section 7.1).
+const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+/// A timer that is set for longer is set again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+
+/// What makes a client the one that an adapter needs; with another, it begins anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub device: String,
+    /// Of the device; it names the association.
+    pub number: u32,
+    pub index: u32,
+    pub mac: Mac,
+    pub stack: StackName,
+    pub port_group: u32,
+    /// Its link-local address, which nobody else has.
+    pub local: Ipv6Addr,
+}
+
+/// What a client knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// An address that is there may still be ours.
+    Unknown,
+    Nothing,
+    /// Given at this time.
+    Have(Lease, Instant),
+}
+
+/// A running client.
+pub(crate) struct Client {
+    pub(crate) identity: Identity,
+    status: watch::Receiver<Status>,
+    taken: watch::Receiver<Option<Ipv6Addr>>,
+    stop: Option<oneshot::Sender<bool>>,
+    task: JoinHandle<()>,
+}
+
+impl Client {
+    /// In the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
+    /// interface has, and for how many more seconds. `changed` is told of every change.
+    pub(crate) fn start(
+        identity: Identity,
+        found: Option<(Ipv6Addr, u32)>,
+        changed: Arc<Notify>,
+    ) -> io::Result<Self> {
+        let socket = open(&identity)?;
+        let (connection, _, messages) = new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr])?;
+        tokio::spawn(connection);
+        let first = if found.is_some() { Status::Unknown } else { Status::Nothing };
+        let (publish, status) = watch::channel(first);
+        let (tell, taken) = watch::channel(None);
+        let (stop, stopped) = oneshot::channel();
+        let found = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
+        let seed = RandomState::new().hash_one(&identity.device);
+        let running = Running {
+            socket,
+            addresses: messages.map(|(message, _)| message).boxed(),
+            machine: Machine::new(identity.mac, identity.number, found, seed, Duration::ZERO),
+            unsettled: None,
+            began: Instant::now(),
+            identity: identity.clone(),
+            publish,
+            taken: tell,
+            changed,
+        };
+        let task = tokio::spawn(running.run(stopped));
+        Ok(Self { identity, status, taken, stop: Some(stop), task })
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// What a server gave and could not be used, until one gives something.
+    pub(crate) fn taken(&self) -> Option<Ipv6Addr> {
+        *self.taken.borrow()
+    }
+
+    /// Ends it; `release` gives the lease back.
+    pub(crate) async fn end(mut self, release: bool) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(release);
+            let _ = timeout(DHCP_RELEASE, &mut self.task).await;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn open(identity: &Identity) -> io::Result<UdpSocket> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket: OwnedFd = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
+    sockopt::set_ipv6_v6only(&socket, true)?;
+    bind(&socket, &SocketAddrV6::new(identity.local, CLIENT_PORT, 0, identity.index))?;
+    let socket = UdpSocket::from_std(socket.into())?;
+    socket.bind_device(Some(identity.device.as_bytes()))?;
+    Ok(socket)
+}
+
+/// The next message of a server. What is longer than the room is cut off, and none then.
+async fn message(socket: &UdpSocket, room: &mut [u8]) -> io::Result<Message> {
+    loop {
+        let length = socket.recv(room).await?;
+        if let Some(message) = Message::decode(&room[..length]) {
+            return Ok(message);
+        }
+    }
+}
+
+type Addresses = BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>;
+
+/// The next IPv6 address of an interface that the kernel is done with: it is settled, or somebody else has it. (One that ends and
+/// is somebody else's is removed at once.) Forever if the socket is closed.
+async fn settled(addresses: &mut Addresses, index: u32) -> Address {
+    while let Some(message) = addresses.next().await {
+        let (found, is_there) = match &message.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(found)) => (found, true),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(found)) => (found, false),
+            _ => continue,
+        };
+        let found = netlink::address(found).filter(|found| found.index == index);
+        if let Some(found) = found.filter(|found| found.duplicate || found.settled && is_there) {
+            return found;
+        }
+    }
+    std::future::pending().await
+}
+
+struct Running {
+    socket: UdpSocket,
+    addresses: Addresses,
+    machine: Machine,
+    /// What was given and is to be told of once the kernel has settled it.
+    unsettled: Option<Ipv6Addr>,
+    began: Instant,
+    identity: Identity,
+    publish: watch::Sender<Status>,
+    taken: watch::Sender<Option<Ipv6Addr>>,
+    changed: Arc<Notify>,
+}
+
+impl Running {
+    async fn run(mut self, mut stopped: oneshot::Receiver<bool>) {
+        let mut room = vec![0; DHCP6_MESSAGE];
+        loop {
+            let due = self.machine.due().min(self.began.elapsed() + LONGEST_SLEEP);
+            let actions = tokio::select! {
+                stop = &mut stopped => {
+                    if stop == Ok(true) {
+                        self.release(&mut room).await;
+                    }
+                    return;
+                }
+                message = message(&self.socket, &mut room) => match message {
+                    Ok(message) => self.machine.hear(self.began.elapsed(), &message),
+                    Err(error) => {
+                        // The interface is down or gone; whoever reconciles sees to that.
+                        tracing::debug!(device = self.identity.device, %error, "cannot listen to DHCPv6 servers");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        Vec::new()
+                    }
+                },
+                found = settled(&mut self.addresses, self.identity.index) => match found {
+                    Address { address: IpAddr::V6(address), duplicate: true, .. } => {
+                        self.machine.conflict(self.began.elapsed(), address)
+                    }
+                    // Others settle too, and with every advertisement of a router anew.
+                    Address { address: IpAddr::V6(address), .. } if self.unsettled == Some(address) => {
+                        self.unsettled = None;
+                        self.changed.notify_one();
+                        Vec::new()
+                    }
+                    _ => Vec::new(),
+                },
+                () = sleep_until(self.began + due) => self.machine.wake(self.began.elapsed()),
+            };
+            for action in actions {
+                self.act(action).await;
+            }
+        }
+    }
+
+    /// Tells the server, and waits until it knows. Whoever ends the client does not wait for so long that it would have to be
+    /// told again; what is never heard ends by itself.
+    async fn release(&mut self, room: &mut [u8]) {
+        let Some(release) = self.machine.release(self.began.elapsed()) else { return };
+        self.send(&release).await;
+        while let Ok(message) = message(&self.socket, room).await {
+            if self.machine.is_answer(&message) {
+                return;
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        let device = &self.identity.device;
+        match action {
+            Action::Send(message) => self.send(&message).await,
+            Action::Taken(address) => {
+                tracing::warn!(device, %address, "a DHCPv6 server gave an address that another station has");
+                self.taken.send_replace(Some(address));
+                self.changed.notify_one();
+            }
+            Action::Have(lease, given) => {
+                tracing::info!(device, address = %lease.address, seconds = lease.seconds,
+                    "a DHCPv6 server gave an address");
+                self.taken.send_replace(None);
+                self.unsettled = Some(lease.address);
+                self.tell(Status::Have(lease, self.began + given));
+            }
+            Action::Lose => {
+                tracing::warn!(device, "the address of a DHCPv6 server is not this host's any more");
+                self.tell(Status::Nothing);
+            }
+        }
+    }
+
+    /// What cannot be sent is sent again in time.
+    async fn send(&mut self, message: &Message) {
+        let device = &self.identity.device;
+        tracing::debug!(device, kind = ?message.kind, "to all DHCPv6 servers");
+        let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, self.identity.index);
+        if let Err(error) = self.socket.send_to(&message.encode(), to).await {
+            tracing::debug!(device, %error, "cannot speak to DHCPv6 servers");
+        }
+    }
+
+    fn tell(&self, status: Status) {
+        self.publish.send_replace(status);
+        self.changed.notify_one();
+    }
+}

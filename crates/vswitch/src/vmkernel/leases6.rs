@@ -1,0 +1,161 @@
+//! The DHCPv6 clients of adapters.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::dhcp6::{Client, Identity, Lease, Status};
+use super::names::device_number;
+use super::netlink::Refusal;
+use super::stacks::Stacks;
+use super::view::{LEASED, Lifetime, View};
+use super::wanted::Given6;
+use crate::declare::Adapter;
+
+/// After so long it is looked again whether a link-local address is settled.
+const LOCAL_WAIT: Duration = Duration::from_millis(500);
+
+/// A client that is needed, and an address that its interface has from before, with the seconds that are left of it.
+type Need = (Identity, Option<(Ipv6Addr, u32)>);
+
+/// Clients by device.
+pub(crate) struct Leases6 {
+    clients: BTreeMap<String, Client>,
+    changed: Arc<Notify>,
+    /// An adapter has no link-local address yet.
+    waiting: Option<JoinHandle<()>>,
+}
+
+impl Leases6 {
+    /// `changed` is told when a client has got or lost an address, and when one may be started.
+    pub(crate) fn new(changed: Arc<Notify>) -> Self {
+        Self { clients: BTreeMap::new(), changed, waiting: None }
+    }
+
+    /// What an adapter was given.
+    pub(crate) fn given(&self, device: &str) -> Given6 {
+        match self.clients.get(device).map(Client::status) {
+            None | Some(Status::Unknown) => Given6::Unknown,
+            Some(Status::Nothing) => Given6::Nothing,
+            Some(Status::Have(lease, since)) => {
+                let passed = u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
+                let valid = lease.seconds.saturating_sub(passed).max(1);
+                let preferred = lease.preferred.saturating_sub(passed);
+                Given6::Lease(lease.address, Lifetime { valid, preferred })
+            }
+        }
+    }
+
+    /// The lease of an adapter.
+    pub(crate) fn lease(&self, device: &str) -> Option<Lease> {
+        match self.clients.get(device)?.status() {
+            Status::Have(lease, _) => Some(lease),
+            Status::Unknown | Status::Nothing => None,
+        }
+    }
+
+    /// An address that a server gave an adapter although another station has it.
+    pub(crate) fn taken(&self, device: &str) -> Option<Ipv6Addr> {
+        self.clients.get(device)?.taken()
+    }
+
+    /// Gives leases back that no adapter needs any more, while it still has an address to do it from. What is given back is not
+    /// used any more before (RFC 8415 section 18.2.7).
+    pub(crate) async fn end_unneeded(&mut self, stacks: &Stacks, adapters: &[Adapter]) {
+        let find = |device: &str| adapters.iter().find(|own| own.device == device)?.ipv6.as_ref();
+        let needs = |device: &&String| !find(device).is_some_and(|ipv6| ipv6.dhcp);
+        let unneeded: Vec<String> = self.clients.keys().filter(needs).cloned().collect();
+        for device in unneeded {
+            let Some(client) = self.clients.remove(&device) else { continue };
+            let Status::Have(lease, _) = client.status() else {
+                client.end(true).await;
+                continue;
+            };
+            let declared = find(&device).map(|ipv6| &ipv6.addresses);
+            let stays = declared.into_iter().flatten().any(|(address, _)| *address == lease.address);
+            if !stays && let Some(routing) = stacks.routing(&client.identity.stack) {
+                let own = (lease.address.into(), LEASED);
+                if let Err(refusal) = routing.remove_address(client.identity.index, own).await {
+                    tracing::debug!(device, refusal, "an address that is given back cannot be removed");
+                }
+            }
+            client.end(!stays).await;
+        }
+    }
+
+    /// Starts the clients that are needed and not there; answers with those that cannot be.
+    pub(crate) async fn start(
+        &mut self,
+        stacks: &Stacks,
+        adapters: &[Adapter],
+        views: &BTreeMap<crate::declare::StackName, View>,
+    ) -> Vec<(String, Refusal)> {
+        let mut failed = Vec::new();
+        for adapter in adapters.iter().filter(|adapter| adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.dhcp)) {
+            let Some(view) = views.get(&adapter.stack) else { continue };
+            let Some((identity, found)) = need(adapter, view) else {
+                self.look_again(view, &adapter.device);
+                continue;
+            };
+            let device = identity.device.clone();
+            if self.clients.get(&device).is_some_and(|client| client.identity == identity) {
+                continue;
+            }
+            if let Some(client) = self.clients.remove(&device) {
+                client.end(false).await;
+            }
+            let (stack, changed, runtime) = (identity.stack.clone(), self.changed.clone(), Handle::current());
+            let start = || {
+                let _entered = runtime.enter();
+                Client::start(identity, found, changed)
+            };
+            match stacks.run(&stack, start).and_then(|started| started) {
+                Ok(client) => _ = self.clients.insert(device, client),
+                Err(error) => failed.push((device, format!("no DHCPv6 client: {error}"))),
+            }
+        }
+        failed
+    }
+
+    /// A link-local address is settled a second after the link is up; nobody tells it.
+    fn look_again(&mut self, view: &View, device: &str) {
+        let runs = view.links.get(device).is_some_and(|link| link.running);
+        if !runs || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_finished()) {
+            return;
+        }
+        let changed = self.changed.clone();
+        self.waiting = Some(tokio::spawn(async move {
+            tokio::time::sleep(LOCAL_WAIT).await;
+            changed.notify_one();
+        }));
+    }
+}
+
+/// The client that an adapter needs, once it has a link-local address, and an address that is there from before.
+fn need(adapter: &Adapter, view: &View) -> Option<Need> {
+    let link = view.links.get(&adapter.device).filter(|link| link.up)?;
+    let own = || view.addresses.iter().filter(|own| own.index == link.index);
+    let local = own().find_map(|own| match own.address {
+        IpAddr::V6(address) if own.settled && address.is_unicast_link_local() => Some(address),
+        _ => None,
+    })?;
+    let found = own().find_map(|own| match (own.address, own.lifetime) {
+        (IpAddr::V6(address), Some(left)) if own.is_leased() => Some((address, left.valid)),
+        _ => None,
+    });
+    let identity = Identity {
+        device: adapter.device.clone(),
+        number: device_number(&adapter.device)?,
+        index: link.index,
+        mac: adapter.mac,
+        stack: adapter.stack.clone(),
+        port_group: adapter.port_group,
+        local,
+    };
+    Some((identity, found))
+}
