@@ -23,7 +23,7 @@ const QEMU: [&str; 5] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-block-extra", "qemu-utils"];
 
 /// What else running and testing need.
-const PACKAGES: [&str; 26] = [
+const PACKAGES: [&str; 27] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -41,6 +41,7 @@ const PACKAGES: [&str; 26] = [
     "tshark",
     "lldpd",
     "nfdump",
+    "iperf3",
     // Clients: libvirt's esx:// and vpx:// drivers are inside its client library, no daemon is needed.
     "libvirt-clients",
     "python3",
