@@ -78,6 +78,17 @@ impl Arguments {
         self.text(name)?.trim().parse().ok()
     }
 
+    /// A number of a kind that does not hold all.
+    ///
+    /// # Errors
+    /// If it does not hold this one.
+    pub(crate) fn fits<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>, Trouble> {
+        let Some(number) = self.number(name) else { return Ok(None) };
+        T::try_from(number)
+            .map(Some)
+            .map_err(|_| Trouble(format!("Parameter '{name}': {number} is not possible")))
+    }
+
     pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
         truth(self.text(name)?)
     }

@@ -229,11 +229,6 @@ fn word<T: PartialEq>(meaning: &T, words: &[(&'static str, T)]) -> Option<&'stat
     words.iter().find(|(_, known)| known == meaning).map(|(word, _)| *word)
 }
 
-fn number_of<T: TryFrom<i64>>(arguments: &Arguments, name: &str, default: T) -> Result<T, Trouble> {
-    let Some(number) = arguments.number(name) else { return Ok(default) };
-    T::try_from(number).map_err(|_| Trouble(format!("Parameter '{name}': {number} is not possible")))
-}
-
 async fn multicast(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let config = host.network.config();
     let mode = switch(&config, arguments.required("vswitchname")?)?.declared.multicast;
@@ -266,7 +261,7 @@ async fn set_learning(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let wanted = Learning {
         enabled: arguments.boolean("enabled").unwrap_or(before.enabled),
         unicast_flooding: arguments.boolean("allowunicastflooding").unwrap_or(before.unicast_flooding),
-        limit: number_of(&arguments, "limit", before.limit)?,
+        limit: arguments.fits("limit")?.unwrap_or(before.limit),
         at_limit: one_of(&arguments, "limitpolicy", &AT_LIMIT)?.unwrap_or(before.at_limit),
     };
     host.change_network(|config, _| config.set_learning(name, Some(wanted))).await?;
@@ -311,13 +306,13 @@ async fn set_ipfix(host: Arc<Host>, arguments: Arguments) -> Outcome {
         .trim()
         .parse()
         .map_err(|_| Trouble(format!("Parameter 'collectorip': {address} is no address")))?;
-    let collector = SocketAddr::new(ip, number_of(&arguments, "collectorport", COLLECTOR_PORT)?);
+    let collector = SocketAddr::new(ip, arguments.fits("collectorport")?.unwrap_or(COLLECTOR_PORT));
     let default = Ipfix::to(collector);
     let wanted = Ipfix {
-        domain: number_of(&arguments, "domainid", default.domain)?,
-        active_s: number_of(&arguments, "activetimeout", default.active_s)?,
-        idle_s: number_of(&arguments, "idletimeout", default.idle_s)?,
-        one_of: number_of(&arguments, "samplingrate", default.one_of)?,
+        domain: arguments.fits("domainid")?.unwrap_or(default.domain),
+        active_s: arguments.fits("activetimeout")?.unwrap_or(default.active_s),
+        idle_s: arguments.fits("idletimeout")?.unwrap_or(default.idle_s),
+        one_of: arguments.fits("samplingrate")?.unwrap_or(default.one_of),
         internal_only: arguments.boolean("internalonly").unwrap_or(default.internal_only),
         ..default
     };

@@ -161,12 +161,6 @@ fn encapsulated(row: Row, encapsulation: Encapsulation) -> Row {
     }
 }
 
-/// A number of an argument that has to fit.
-fn fits<T: TryFrom<i64>>(arguments: &Arguments, name: &str) -> Result<Option<T>, Trouble> {
-    let number = arguments.number(name);
-    number.map(|number| T::try_from(number).map_err(|_| wrong(name, &number.to_string()))).transpose()
-}
-
 fn wrong(name: &str, value: &str) -> Trouble {
     Trouble(format!("Parameter '{name}': {value} is not possible"))
 }
@@ -192,8 +186,8 @@ async fn add(host: Arc<Host>, arguments: Arguments) -> Outcome {
         number: 0,
         source: source(&host, &arguments)?,
         destination: destination(&arguments)?,
-        every: fits(&arguments, "samplingrate")?.unwrap_or(1),
-        length: fits(&arguments, "packetlength")?,
+        every: arguments.fits("samplingrate")?.unwrap_or(1),
+        length: arguments.fits("packetlength")?,
         strip_vlan: arguments.boolean("stripvlan").unwrap_or(false),
         normal_traffic: arguments.boolean("normaltraffic").unwrap_or(false),
     };
@@ -246,8 +240,8 @@ fn destination(arguments: &Arguments) -> Result<MirrorDestination, Trouble> {
 }
 
 fn encapsulation(arguments: &Arguments) -> Result<Encapsulation, Trouble> {
-    let session = fits(arguments, "erspanid")?.unwrap_or_default();
-    let class_of_service = fits(arguments, "erspancos")?.unwrap_or_default();
+    let session = arguments.fits("erspanid")?.unwrap_or_default();
+    let class_of_service = arguments.fits("erspancos")?.unwrap_or_default();
     match arguments.text("encapsulation").unwrap_or("erspan3") {
         "gre" => Ok(Encapsulation::Gre),
         "erspan2" => Ok(Encapsulation::Erspan2 { session, class_of_service }),

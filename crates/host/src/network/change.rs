@@ -19,11 +19,11 @@ pub(crate) struct Around<'a> {
     pub(crate) user: &'a dyn Fn(&str) -> Option<String>,
 }
 
-fn no_switch(name: &str) -> Fault {
+pub(super) fn no_switch(name: &str) -> Fault {
     fault!(NotFound {}, "The host has no standard switch {name}")
 }
 
-fn no_group(name: &str) -> Fault {
+pub(super) fn no_group(name: &str) -> Fault {
     fault!(NotFound {}, "The host has no port group {name}")
 }
 

@@ -1,8 +1,9 @@
 //! What a standard switch has here beside what vSphere gives it; vSphere has it on distributed switches only.
 
-use vim::{Fault, fault};
+use vim::Fault;
 use vswitch::declare::{Ipfix, Learning, MulticastFiltering, Override};
 
+use super::change::{no_group, no_switch};
 use super::config::{NetworkConfig, StandardSwitch};
 use super::spec::invalid;
 
@@ -66,16 +67,13 @@ impl NetworkConfig {
     }
 
     fn known_switch(&mut self, name: &str) -> Result<&mut StandardSwitch, Fault> {
-        let switch = self.switch_mut(name);
-        switch.ok_or_else(|| fault!(NotFound {}, "The host has no standard switch {name}"))
+        self.switch_mut(name).ok_or_else(|| no_switch(name))
     }
 
     fn known_policy(&mut self, name: &str) -> Result<&mut Override, Fault> {
         let mut groups = self.switches.iter_mut().flat_map(|switch| &mut switch.declared.port_groups);
-        let group = groups.find(|group| group.name == name);
-        group
-            .map(|group| &mut group.policy)
-            .ok_or_else(|| fault!(NotFound {}, "The host has no port group {name}"))
+        let group = groups.find(|group| group.name == name).ok_or_else(|| no_group(name))?;
+        Ok(&mut group.policy)
     }
 }
 
