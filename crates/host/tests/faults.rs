@@ -134,10 +134,8 @@ async fn qemu_a_killed_machine_is_noticed_with_its_reason_and_can_be_started_aga
     c.until(|c| c.power(&vm) == "poweredOff").await;
     let runtime = c.get(&vm, prop!(VirtualMachine.runtime)).unwrap();
     assert_eq!(runtime.get(field!(VirtualMachineRuntimeInfo.cleanPowerOff)), Some(false));
-    while c.events().await.last() != Some(&"VmPoweredOffEvent") {
-        tokio::task::yield_now().await;
-    }
-    let message = c.last_event().await;
+    c.until(|c| c.latest_event().0 == "VmPoweredOffEvent").await;
+    let (_, message) = c.latest_event();
     assert!(message.contains("killed by signal 9"), "{message}");
     c.power_on(&vm).await.unwrap();
     c.power_off(&vm).await.unwrap();

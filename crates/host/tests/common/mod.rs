@@ -150,11 +150,11 @@ impl Client {
         found.iter().filter_map(|event| Some(event.as_object()?.type_name())).collect()
     }
 
-    /// What the newest event says.
-    pub async fn last_event(&self) -> String {
+    /// The newest event that is shown, which is after it was written: its type, and what it says.
+    pub fn latest_event(&self) -> (&'static str, String) {
         let manager = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
         let latest = self.get(&manager, prop!(EventManager.latestEvent)).expect("an event");
-        latest.get(field!(Event.fullFormattedMessage)).unwrap_or_default().to_owned()
+        (latest.type_name(), latest.get(field!(Event.fullFormattedMessage)).unwrap_or_default().to_owned())
     }
 
     /// Waits until something is so.
