@@ -166,7 +166,7 @@ async fn a_lease_survives_a_restart_without_a_lost_packet() {
     routed(&net, "host").await;
     assert!(net.run("server", &format!("ping -6 -c 1 -W 2 {own}")).status.success());
     let flood = net.spawn("server", &format!("ping -6 -q -i 0.005 -c 1000 -W 2 {own}"));
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     let again = until(&engine, "vmk0", |state| state.lease6.is_some()).await;
@@ -184,7 +184,7 @@ async fn an_address_of_another_network_is_dropped_after_a_restart() {
     let engine = net.engine().await;
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     until(&engine, "vmk0", |state| address(state).is_some()).await;
-    drop(engine);
+    engine.end().await;
     ip(&net.namespace("host"), "-6 addr flush dev vmk0 scope global");
     ip(&net.namespace("host"), "addr add fd00:7::7/128 dev vmk0 valid_lft 500 preferred_lft 500");
     let engine = net.engine().await;

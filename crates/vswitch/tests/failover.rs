@@ -58,7 +58,7 @@ async fn an_engine_that_begins_anew_moves_nobody_back_where_that_is_not_wanted()
     ip(&wire, "link set w-up0 down");
     uses(&engine, "t1", "up1").await;
     ip(&wire, "link set w-up0 up");
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use network::{Network, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{Declaration, Ipfix, Service};
-use vswitch::{Engine, FlowCounters};
+use vswitch::{Engine, Error, FlowCounters};
 
 const COLLECTOR: &str = "10.1.0.9";
 const PORT: u16 = 4739;
@@ -314,6 +314,26 @@ async fn collectors_are_told_exactly_what_passed() {
     for wanted in ["10.2.0.1 10.2.0.2 17 1000 2000 25 3200", "fd00::1 fd00::2 17 1000 2000 15 2220"] {
         assert_eq!(dumped.iter().filter(|line| *line == wanted).count(), 2, "{wanted}: {dumped:#?}");
     }
+}
+
+#[tokio::test]
+async fn an_engine_that_ends_has_told_what_there_was() {
+    let (net, declared) = network();
+    let engine = begin(&net, &declared).await;
+    let mut collectors = Collectors::start(&net).await;
+    engine.declare(declared).await.unwrap();
+    datagrams(&net, 25, "10.2.0.1:1000", "10.2.0.2:2000");
+    engine.end().await;
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        seen = sums(&collectors.records(), "10.2.0.1", 17, (1000, 2000)).to_vec();
+        if seen.iter().all(|sum| sum.0 > 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(seen, [(25, 25 * 128); 2]);
+    assert!(matches!(engine.counters("t1").await, Err(Error::Ended)));
 }
 
 #[tokio::test]

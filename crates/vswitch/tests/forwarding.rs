@@ -138,7 +138,7 @@ async fn survives(without_tcx: bool) {
     assert!(net.reaches("t1", "10.1.0.2") && net.reaches("t1", "10.1.0.9") && net.reaches("t1", "10.1.0.3"));
     let floods =
         ["10.1.0.2", "10.1.0.9"].map(|to| net.spawn("t1", &format!("ping -q -i 0.002 -c 2000 -W 2 {to}")));
-    drop(engine);
+    engine.end().await;
     // Another daemon: it finds the maps, replaces the programs, and moves a neighbour to another port group meanwhile.
     for round in 0..3 {
         let engine = net.engine_attached(without_tcx).await;

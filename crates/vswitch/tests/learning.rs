@@ -71,7 +71,7 @@ async fn guests_of_a_nested_host_are_reached_and_its_daemon_may_start_again() {
     assert_eq!((heard, learned(&engine, "t1").await), (10, Some(2)));
 
     let ping = net.spawn("outside", "ping -q -i 0.005 -c 400 -W 2 10.1.0.11");
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(declaration(learning(LEARNING), ports.clone())).await.unwrap();
     let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();

@@ -61,7 +61,7 @@ async fn one_of_two_ports_moves_and_stays_and_nothing_is_lost() {
         assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{text}");
     }
 
-    drop(engine);
+    engine.end().await;
     let engine = net.engine_timed(TIMING).await;
     engine.declare(declared(Balancing::Load)).await.unwrap();
     assert_eq!(&uplinks(&engine), after, "a daemon that starts again moves nothing");

@@ -296,7 +296,7 @@ async fn a_member_loses_nothing_when_the_engine_begins_anew() {
             }
         })
     };
-    drop(engine);
+    engine.end().await;
     // Nobody listens when it joins, so all is flooded after a while.
     let second = join(&net, "t2", group);
     let heard = (0..100).find(|_| second.recv(&mut [0; 1500]).is_ok());

@@ -194,7 +194,7 @@ async fn what_does_not_fit_is_refused_and_leaves_what_was_there() {
         net.run("u1", "ping -c 1 -W 0.1 -b 10.1.0.255");
         assert_eq!(heard().await, before + 1, "the list is what it was");
     }
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     // It takes away what nobody knew of, and then there is room.
     let _ = engine.declare(declared.clone()).await;

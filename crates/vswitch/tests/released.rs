@@ -19,7 +19,7 @@ async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     engine.declare(with(&["up0", "up1", "up2"])).await.unwrap();
     assert!(["up0", "up1", "up2"].iter().all(|uplink| ipv6_is_off(&net, uplink)));
     // It is known over a restart, in which one leaves.
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(with(&["up0"])).await.unwrap();
     assert!(ipv6_is_off(&net, "up0"), "still an uplink");

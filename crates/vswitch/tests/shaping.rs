@@ -149,7 +149,7 @@ async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_
     let own = net.interfaces("esf-q");
     let index = || net.text("host", &format!("cat /sys/class/net/{}/ifindex", own[0]));
     let before = index();
-    drop(engine);
+    engine.end().await;
     // As it was; one of another host is beside it.
     ip(&net.namespace("host"), &format!("link set {} name esf-queue", own[0]));
     ip(&net.namespace("host"), &format!("link set {} name esf-queue-out", own[1]));

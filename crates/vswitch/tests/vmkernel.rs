@@ -124,7 +124,7 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
             &format!("link set vmk9-port alias esfera:{host}:vmk9"),
         ],
     ];
-    drop(engine);
+    engine.end().await;
     let mut seen = BTreeMap::new();
     for changes in by_hand {
         for change in changes {
@@ -180,7 +180,7 @@ async fn stacks_are_apart_and_go_when_they_are_not_declared_any_more() {
 
     // A restart keeps it; one that someone removed is made again; one that is not declared goes, a stranger's stays.
     let flood = net.spawn("outside", "ping -q -i 0.002 -c 1000 -W 2 10.1.0.2");
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(declaration.clone()).await.unwrap();
     let output = flood.wait_with_output().unwrap();
@@ -193,7 +193,7 @@ async fn stacks_are_apart_and_go_when_they_are_not_declared_any_more() {
         .unwrap();
     engine.declare(declaration.clone()).await.unwrap();
     assert!(net.reaches("outside", "10.1.0.2"));
-    drop(engine);
+    engine.end().await;
     declaration.adapters.pop();
     declaration.stacks.clear();
     let engine = net.engine().await;

@@ -24,11 +24,14 @@ pub async fn run(args: HostArgs) -> Result<()> {
     let shutdown = shutdown_signal()?;
     std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
     let certificate = certificate(&args.data, "host", &args.listen.name)?;
+    let switch =
+        Switched::start(args.bpf.clone(), TAP_PREFIX, &name(&args), args.resolv_conf.clone()).await?;
+    let switch = Arc::new(switch);
     let options = HostOptions {
         data: args.data.clone(),
         name: name(&args),
         datastores: args.datastore.clone(),
-        network: network(&args).await?,
+        network: network(&args, switch.clone()),
         qemu: QemuOptions {
             runtime: args.runtime.clone(),
             accel: args.accel.into(),
@@ -56,6 +59,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
         Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };
     tracing::info!(host = host.name, "the host is up");
     serve_all(site, listeners, Some(certificate), ready, shutdown).await?;
+    switch.end().await;
     tracing::info!("the host daemon ends; its virtual machines run on");
     Ok(())
 }
@@ -65,16 +69,15 @@ fn name(args: &HostArgs) -> String {
     args.listen.name.first().cloned().unwrap_or_else(own)
 }
 
-async fn network(args: &HostArgs) -> Result<NetworkOptions> {
-    let fabric = Switched::start(args.bpf.clone(), TAP_PREFIX, &name(args), args.resolv_conf.clone()).await?;
-    Ok(NetworkOptions {
-        fabric: Arc::new(fabric),
+fn network(args: &HostArgs, fabric: Arc<Switched>) -> NetworkOptions {
+    NetworkOptions {
+        fabric,
         prefix: TAP_PREFIX.into(),
         uplinks: args.uplink.clone(),
         nics: args.nic.clone(),
         networks: vec![DEFAULT_NETWORK.into()],
         management: true,
-    })
+    }
 }
 
 impl From<Accelerator> for host::engine::AccelPolicy {

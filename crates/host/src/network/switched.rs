@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
@@ -30,6 +32,8 @@ const ADDRESS_RESOLUTION: &str = "/proc/sys/net/ipv4/conf";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// What the kernel says of the speed of a link that has none, a virtual one for instance.
 const NO_SPEED: i32 = 0;
+/// How long the control half may take to end.
+const END: Duration = Duration::from_secs(5);
 /// What neighbours are told that the host runs.
 const PRODUCT: &str = "Esfera";
 
@@ -70,6 +74,14 @@ impl Switched {
         let engine = Engine::start(options).await.map_err(in_words)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), resolv_conf, named: RwLock::default() })
+    }
+
+    /// Ends the switch's control half in order: collectors of flows are told of what there was, and what goes on is the data
+    /// plane. One that does not end in time is left.
+    pub async fn end(&self) {
+        if timeout(END, self.engine.end()).await.is_err() {
+            tracing::warn!("the virtual switch's control half does not end");
+        }
     }
 
     fn is_card(&self, name: &str) -> bool {

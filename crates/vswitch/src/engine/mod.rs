@@ -2,6 +2,7 @@
 //! or what is seen changes. A thread of its own, because fail-over must not wait for a busy runtime, and because network
 //! namespaces belong to threads.
 
+mod attach;
 mod beacons;
 mod captures;
 mod control;
@@ -14,8 +15,10 @@ mod load;
 mod mirrors;
 mod own;
 mod queues;
+mod reconcile;
 mod routed;
 mod run;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -118,9 +121,11 @@ enum Command {
     Counters(String, oneshot::Sender<Result<Option<Counters>>>),
     Mirrored(oneshot::Sender<Result<BTreeMap<u32, Mirrored>>>),
     Learned(String, oneshot::Sender<Result<Option<Learned>>>),
+    End,
 }
 
-/// A running engine. Dropping it ends the thread; the data plane goes on.
+/// A running engine. The thread ends some time after the last one of its clones was dropped, see also [`Self::end`]; the data
+/// plane goes on.
 #[derive(Clone)]
 pub struct Engine {
     commands: mpsc::Sender<Command>,
@@ -222,6 +227,14 @@ impl Engine {
     /// Changes when a neighbour is heard or forgotten.
     pub fn neighbours(&self) -> watch::Receiver<Neighbours> {
         self.neighbours.clone()
+    }
+
+    /// Ends the engine, also for who has a clone of it, and returns when it has: from then on it touches nothing, and collectors
+    /// have been told of what there was. The data plane goes on.
+    pub async fn end(&self) {
+        if self.ask(Command::End).await.is_ok() {
+            self.commands.closed().await;
+        }
     }
 
     async fn ask(&self, command: Command) -> Result<()> {
