@@ -320,7 +320,7 @@ async fn collectors_are_told_exactly_what_passed() {
 async fn an_engine_that_ends_has_told_what_there_was() {
     let (net, declared) = network();
     let engine = begin(&net, &declared).await;
-    let mut collectors = Collectors::start(&net).await;
+    let collectors = Collectors::start(&net).await;
     engine.declare(declared).await.unwrap();
     datagrams(&net, 25, "10.2.0.1:1000", "10.2.0.2:2000");
     engine.end().await;
