@@ -22,8 +22,14 @@ const QEMU_OLDEST: &str = "1:10.0";
 const QEMU: [&str; 5] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-block-extra", "qemu-utils"];
 
+/// Headers of a library that QEMU brings along from where it comes: of the same version or not to be had.
+const LIBBPF: &str = "libbpf-dev";
+
+/// What backports append to a version.
+const BACKPORTED: &str = "~bpo";
+
 /// What else running and testing need.
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 26] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -36,7 +42,6 @@ const PACKAGES: [&str; 27] = [
     "tcpdump",
     // The virtual switch: its programs are C for eBPF; what reads its frames and speaks with it in tests.
     "clang",
-    "libbpf-dev",
     "linux-libc-dev",
     "tshark",
     "lldpd",
@@ -68,7 +73,8 @@ pub fn install_missing() -> Result<()> {
     }
     let installed = installed_versions()?;
     let qemu_is_fine = qemu_is_fine(&installed)?;
-    let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| !installed.contains_key(*name)).collect();
+    let missing: Vec<&str> =
+        [LIBBPF].into_iter().chain(PACKAGES).filter(|name| !installed.contains_key(*name)).collect();
     if qemu_is_fine && missing.is_empty() {
         return Ok(());
     }
@@ -84,12 +90,25 @@ pub fn install_missing() -> Result<()> {
     if !qemu_is_fine {
         install_qemu()?;
     }
-    if !missing.is_empty() {
-        process::step(&format!("install {}", missing.join(" ")), || {
-            process::run(apt_get(&["install", "--no-install-recommends"]).args(&missing))
-        })?;
+    let (with_qemu, others): (Vec<&str>, Vec<&str>) = missing.iter().partition(|name| **name == LIBBPF);
+    let is_backported =
+        installed_versions()?.get(QEMU[0]).is_some_and(|version| version.contains(BACKPORTED));
+    let suite = if is_backported { Some(backports_suite()?) } else { None };
+    install(&with_qemu, suite.as_deref())?;
+    install(&others, None)
+}
+
+/// Installs packages, from the suite if one is named.
+fn install(packages: &[&str], suite: Option<&str>) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let mut install = apt_get(&["install", "--no-install-recommends"]);
+    if let Some(suite) = suite {
+        install.args(["-t", suite]);
+    }
+    let from = suite.map_or_else(String::new, |suite| format!(" from {suite}"));
+    process::step(&format!("install {}{from}", packages.join(" ")), || process::run(install.args(packages)))
 }
 
 fn on_another_distribution() -> Result<()> {
@@ -144,7 +163,7 @@ fn is_at_least(version: &str, oldest: &str) -> Result<bool> {
 fn install_qemu() -> Result<()> {
     let mut from: Option<String> = None;
     if !newest_qemu(None)?.is_some_and(|version| is_at_least(&version, QEMU_OLDEST).unwrap_or(false)) {
-        let suite = format!("{}-backports", codename()?);
+        let suite = backports_suite()?;
         add_backports()?;
         match newest_qemu(Some(&suite))? {
             Some(version) if is_at_least(&version, QEMU_OLDEST)? => from = Some(suite),
@@ -154,14 +173,11 @@ fn install_qemu() -> Result<()> {
             ),
         }
     }
-    let mut install = apt_get(&["install", "--no-install-recommends"]);
-    if let Some(suite) = &from {
-        install.args(["-t", suite]);
-    }
-    install.args(QEMU);
-    process::step(&format!("install QEMU from {}", from.as_deref().unwrap_or("the release")), || {
-        process::run(&mut install)
-    })
+    install(&QEMU, from.as_deref())
+}
+
+fn backports_suite() -> Result<String> {
+    Ok(format!("{}-backports", codename()?))
 }
 
 /// The version that apt would install, from the suite if one is named.
