@@ -9,6 +9,7 @@ mod discovery;
 mod ears;
 mod flows;
 mod learning;
+mod lent;
 mod listening;
 mod load;
 mod mirrors;

@@ -495,6 +495,7 @@ impl Switching {
                 }
                 self.kernel.detach(&name, index, program);
                 self.kernel.note_silent(index, false);
+                self.kernel.forget_mtu(index);
                 self.remove_former(&name, index, program).await;
             }
         }
@@ -526,6 +527,7 @@ impl Switching {
         let is_new = program == Program::FromUplink && !self.kernel.attached().contains(&(index, program));
         if is_new {
             self.kernel.note_silent(index, is_silent(name));
+            self.kernel.forget_mtu(index);
         }
         if let Err(error) = silence(name) {
             tracing::warn!(interface = name, %error, "cannot keep the host's own IPv6 off a port");
@@ -539,6 +541,7 @@ impl Switching {
         if let Err(error) = self.netlink.release(name, index).await {
             tracing::warn!(%error, "a former uplink");
         }
+        self.give_mtu_back(name, index).await;
         if !self.kernel.was_silent(index)
             && let Err(error) = restore(name)
         {
@@ -550,7 +553,8 @@ impl Switching {
     async fn prepare(&self, name: &str, index: u32, program: Program) -> Result<()> {
         match self.mtu(index) {
             0 => Ok(()),
-            mtu => self.netlink.prepare(name, index, mtu, program == Program::FromUplink).await,
+            mtu if program == Program::FromUplink => self.lend_mtu(name, index, mtu).await,
+            mtu => self.netlink.prepare(name, index, mtu, false).await,
         }
     }
 

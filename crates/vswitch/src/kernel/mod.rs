@@ -5,11 +5,13 @@ mod flows;
 pub mod layout;
 mod learned;
 mod maps;
+mod marks;
 mod pins;
 mod ring;
 
 pub use attach::Program;
 pub(crate) use flows::Flows;
+pub use marks::LentMtu;
 pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
