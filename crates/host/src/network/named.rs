@@ -70,7 +70,7 @@ impl Named {
     }
 }
 
-/// The declaration as the switch needs it. An uplink that has no interface is left out.
+/// The declaration as the switch needs it, with what uplinks are called. One that has no interface is left out.
 fn in_interfaces(mut declaration: Declaration, cards: &Cards) -> Declaration {
     let interface = |card: &str| cards.interface(card).unwrap_or(card).to_owned();
     let all = |list: &mut Vec<String>| {
@@ -84,6 +84,8 @@ fn in_interfaces(mut declaration: Declaration, cards: &Cards) -> Declaration {
     };
     for switch in &mut declaration.switches {
         each_uplink(switch, all);
+        let named = switch.uplinks.iter().filter_map(|uplink| Some((uplink.clone(), cards.name(uplink)?)));
+        declaration.names.extend(named);
     }
     for session in &mut declaration.mirrors {
         if let MirrorSource::Ports { transmitted, received } = &mut session.source {
