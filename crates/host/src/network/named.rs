@@ -13,6 +13,7 @@ use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns, MirrorDestination, MirrorSource, MirrorVia};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::Takeover;
 use vswitch::{FlowCounters, Learned, State};
 
@@ -187,6 +188,10 @@ impl Fabric for Named {
 
     fn other_end(&self, card: &str) -> OtherEnd {
         self.below.other_end(&self.interface(card))
+    }
+
+    fn observed(&self, card: &str) -> Vec<ObservedRange> {
+        self.below.observed(&self.interface(card))
     }
 
     fn card(&self, card: &str) -> Card {

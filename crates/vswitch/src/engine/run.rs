@@ -15,6 +15,7 @@ use super::flows::{Wanted, Watching};
 use super::learning;
 use super::listening::Listening;
 use super::load::Sample;
+use super::observing::Observing;
 use super::own::Pairs;
 use super::queues::Queueing;
 use super::routed::Routed;
@@ -27,6 +28,7 @@ use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::{BEAT, LEARNED_BY_PORT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::link::{Event, Events, Netlink, is_silent, restore, silence};
 use crate::notify::{self, Scene};
+use crate::observed::Observed;
 use crate::packet::PacketSocket;
 use crate::plan::{
     self, Actual, Extra, Fitness, Links, Numbers, Placements, Seats, Steady, Step, Tables, difference,
@@ -41,8 +43,9 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Publish {
     pub(super) state: watch::Sender<State>,
     pub(super) neighbours: watch::Sender<Neighbours>,
+    pub(super) observed: watch::Sender<Observed>,
     pub(super) flows: watch::Sender<BTreeMap<String, FlowCounters>>,
-    /// Times of neighbours count from then.
+    /// Times of neighbours, and of what is observed, count from then.
     pub(super) began: Instant,
 }
 
@@ -126,6 +129,7 @@ impl Switching {
         let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
         let ring = kernel.take_ring("captured")?;
         let listening = Listening::new(&mut kernel)?;
+        let observing = Observing::start(kernel.take_ring("sightings")?, publish.observed, publish.began);
         let watching = Watching::start(kernel.take_flows()?, publish.flows)?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
@@ -158,7 +162,7 @@ impl Switching {
             attached: BTreeMap::new(),
             own: Pairs::of(&options.prefix),
             adapters,
-            control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
+            control: Control::new(publish.began, options.system.clone(), publish.neighbours, observing)?,
             trouble: None,
             publish: publish.state,
             queueing: Queueing::default(),

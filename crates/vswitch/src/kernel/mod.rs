@@ -77,4 +77,6 @@ mod flow_tests;
 #[cfg(test)]
 mod listen_tests;
 #[cfg(test)]
+mod sight_tests;
+#[cfg(test)]
 mod tests;
