@@ -266,7 +266,7 @@ async fn inside_a_neighbour_speaks() {
         shown = hint.get(field!(PhysicalNicHintInfo.lldpInfo)).cloned();
         let observed = hint.get(field!(PhysicalNicHintInfo.subnet)).into_iter().flatten();
         let range = |it: &Object| it.get(field!(PhysicalNicIpHint.ipSubnet)).map(str::to_owned);
-        subnets = observed.map(|it| (it.get(field!(PhysicalNicIpHint.vlanId)), range(&it))).collect();
+        subnets = observed.map(|it| (it.get(field!(PhysicalNicIpHint.vlanId)), range(it))).collect();
         if shown.is_some() && !subnets.is_empty() {
             break;
         }
