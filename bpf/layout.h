@@ -350,6 +350,21 @@ struct storm {
 	__u64 frames;
 };
 
+/* Stations that uplinks bring word of: what is told of a frame with ARP, the ring's size, how many frames of one uplink and VLAN are told in a
+ * window, and for how many of these that is counted apart. */
+#define SIGHTED_FRAME 42
+#define SIGHTED_BYTES (1 << 14)
+#define SIGHT_WINDOW_NS 1000000000ULL
+#define SIGHT_LIMIT 32
+#define MAX_SIGHTS 4096
+
+struct sighted {
+	__u32 ifindex;
+	/* 0 for none. */
+	__u16 vlan;
+	__u8 frame[SIGHTED_FRAME];
+};
+
 /* Multicast filtering: most of a frame that is told, the ring's size, and how many messages of one port are told in a window. */
 #define MAX_HEARD 9216
 #define HEARD_BYTES (1 << 20)

@@ -165,6 +165,20 @@ static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
 	return trunk && trunk->vlans[word] >> (vlan % 64) & 1;
 }
 
+/* Stations that uplinks bring word of. Not pinned: it is what passes now, and whoever starts begins anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SIGHTED_BYTES);
+} sightings SEC(".maps");
+
+/* What was told in the current window, by uplink and VLAN. Some may share a place, and then its limit; the VLANs of one uplink do not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SIGHTS);
+	__type(key, __u32);
+	__type(value, struct storm);
+} sights SEC(".maps");
+
 /* Multicast filtering and IPFIX. */
 
 struct {

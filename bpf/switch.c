@@ -4,6 +4,7 @@
 #include "deliver.h"
 #include "encapsulate.h"
 #include "learn.h"
+#include "sight.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -152,6 +153,8 @@ int from_uplink(struct __sk_buff *skb)
 	if (unlikely(is_group(frame.destination))) {
 		int audience = AUDIENCE_ALL;
 
+		if (frame.protocol == bpf_htons(ETH_P_ARP))
+			sight(skb, port->number, frame.vlan);
 		if (unlikely(port->flags & PORT_LISTENED))
 			audience = listen(skb, port->number, port->flags, port->network, frame.vlan);
 		group = find_group(port->network, frame.vlan, frame.destination, audience);

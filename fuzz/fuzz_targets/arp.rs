@@ -1,11 +1,23 @@
-//! A frame that reaches the guard of a VMkernel adapter's address; anybody on its segment can send one.
+//! A frame that reaches the guard of a VMkernel adapter's address, or that an uplink brings; anybody on a segment can send one.
 #![no_main]
 
+use std::time::Duration;
+
 use libfuzzer_sys::fuzz_target;
+use vswitch::limits::OBSERVED_BLOCKS;
+use vswitch::observed::Observed;
 use vswitch::vmkernel::Arp;
 
-fuzz_target!(|frame: &[u8]| {
-    if let Some(packet) = Arp::read(frame) {
+fuzz_target!(|frames: &[u8]| {
+    let mut observed = Observed::default();
+    observed.know_uplinks(&[1].into());
+    for frame in frames.chunks(42) {
+        let Some(packet) = Arp::read(frame) else { continue };
         assert_eq!(Arp::read(&frame[..42]), Some(packet));
+        observed.observe(Duration::ZERO, 1, None, &packet);
+        let ranges = observed.ranges(Duration::ZERO, 1);
+        assert!(ranges.len() <= OBSERVED_BLOCKS);
+        assert!(ranges.is_sorted_by(|one, next| one.last < next.first));
+        assert!(ranges.iter().all(|range| range.first <= range.last));
     }
 });

@@ -80,7 +80,7 @@ fn qemu_a_guest_that_sets_its_mac_is_reached_by_it_unless_the_policy_forbids() {
 }
 
 #[test]
-fn the_hint_of_a_card_names_the_neighbour_at_the_other_end() {
+fn the_hint_of_a_card_names_the_neighbour_and_the_networks_at_the_other_end() {
     inside("inside_a_neighbour_speaks");
 }
 
@@ -253,7 +253,10 @@ async fn inside_a_neighbour_speaks() {
         .arg(&socket)
         .spawn()
         .unwrap();
-    let mut shown = None;
+    // Who asks for a neighbour by ARP shows which network it takes to be there.
+    let mut asks =
+        Command::new("ping").args(["-q", "-c", "3", "-W", "1", "-I", "wire", "10.91.0.77"]).spawn().unwrap();
+    let (mut shown, mut subnets) = (None, Vec::new());
     for _ in 0..240 {
         let hints =
             c.invoke(&host::ids::network_system(), call!(QueryNetworkHint {})).await.unwrap().unwrap();
@@ -261,7 +264,22 @@ async fn inside_a_neighbour_speaks() {
         assert_eq!(hint.get(field!(PhysicalNicHintInfo.device)), Some("vmnic0"));
         assert!(hint.get(field!(PhysicalNicHintInfo.connectedSwitchPort)).is_none());
         shown = hint.get(field!(PhysicalNicHintInfo.lldpInfo)).cloned();
-        if shown.is_some() {
+        let observed = hint.get(field!(PhysicalNicHintInfo.subnet)).into_iter().flatten();
+        let range = |it: &Object| it.get(field!(PhysicalNicIpHint.ipSubnet)).map(str::to_owned);
+        subnets = observed.map(|it| (it.get(field!(PhysicalNicIpHint.vlanId)), range(it))).collect();
+        if shown.is_some() && !subnets.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    // It is told the name of the card, not of its interface.
+    let mut told = String::new();
+    for _ in 0..240 {
+        let mut cli = Command::new("lldpcli");
+        cli.arg("-u").arg(&socket).args(["-f", "keyvalue", "show", "neighbors"]);
+        let output = cli.output().unwrap();
+        told = String::from_utf8_lossy(&output.stdout).into_owned();
+        if told.contains("port.ifname=") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
@@ -269,7 +287,10 @@ async fn inside_a_neighbour_speaks() {
     let neighbour = rustix::process::Pid::from_raw(lldpd.id().cast_signed()).unwrap();
     rustix::process::kill_process(neighbour, rustix::process::Signal::TERM).unwrap();
     lldpd.wait().unwrap();
+    asks.wait().unwrap();
+    assert_eq!(subnets, [(Some(0), Some("10.91.0.1-10.91.0.127".to_owned()))]);
     let shown = shown.expect("the neighbour is heard");
+    assert!(told.contains("lldp.wire.port.ifname=vmnic0\n"), "{told}");
     assert_eq!(shown.get(field!(LinkLayerDiscoveryProtocolInfo.timeToLive)), Some(120));
     let said = shown.get(field!(LinkLayerDiscoveryProtocolInfo.parameter)).unwrap();
     let said = |key: &str| {

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod link;
 pub mod mac;
 mod notify;
+pub mod observed;
 mod packet;
 pub mod plan;
 pub mod snoop;

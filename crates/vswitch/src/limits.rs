@@ -181,3 +181,11 @@ pub const CAPTURE_BATCH: usize = 256;
 pub const CAPTURE_PORTIONS: usize = (4 << 20) / 64 / CAPTURE_BATCH;
 /// Bytes of a frame with ARP that are looked at.
 pub const ARP_FRAME: usize = 64;
+/// Blocks of addresses that are observed in one VLAN of an uplink, and VLANs of one uplink in which some are.
+pub const OBSERVED_BLOCKS: usize = 16;
+pub const OBSERVED_VLANS: usize = 256;
+/// How long one is shown that is not heard of again.
+pub const OBSERVED_AGE: Duration = Duration::from_secs(3600);
+/// How often what uplinks have brought is looked at, and how much of it at once: a ring holds no more.
+pub const OBSERVED_PAUSE: Duration = Duration::from_secs(1);
+pub const OBSERVED_BATCH: usize = (16 << 10) / 56;

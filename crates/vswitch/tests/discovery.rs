@@ -72,12 +72,23 @@ async fn until(engine: &Engine, is_it: impl Fn(&OtherEnd) -> bool) -> OtherEnd {
 }
 
 async fn speak(engine: &Engine, protocol: DiscoveryProtocol, operation: DiscoveryOperation) {
+    speak_as(engine, protocol, operation, None).await;
+}
+
+/// With the uplink by this name.
+async fn speak_as(
+    engine: &Engine,
+    protocol: DiscoveryProtocol,
+    operation: DiscoveryOperation,
+    name: Option<&str>,
+) {
     let mut switch = switch(&["up0"], vec![port_group(1, 0)]);
     switch.discovery = Some(Discovery { protocol, operation });
     let mut declaration = declaration(switch, vec![]);
     let mut adapter = adapter(0, "10.1.0.1", 24);
     adapter.services = [Service::Management].into();
     declaration.adapters.push(adapter);
+    declaration.names = name.map(|name| ("up0".to_owned(), name.to_owned())).into_iter().collect();
     engine.declare(declaration).await.unwrap();
 }
 
@@ -99,6 +110,10 @@ async fn lldp_tells_both_ends_of_a_cable_of_each_other() {
             ],
         )
         .await;
+    // By the name that the host gives it, once it has one.
+    let as_card = speak_as(&engine, DiscoveryProtocol::Lldp, DiscoveryOperation::Both, Some("vmnic3"));
+    as_card.await;
+    lldpd.knows(&net, &["lldp.w-up0.chassis.name=host1.example", "lldp.w-up0.port.ifname=vmnic3"]).await;
     let seen = until(&engine, |seen| seen.lldp.is_some()).await.lldp.unwrap();
     assert_eq!(seen.ttl_s, 120);
     assert!(seen.parameters.contains(&("System Description", "neighbour".into())), "{seen:?}");
@@ -138,6 +153,8 @@ async fn cdp_tells_both_ends_of_a_cable_of_each_other() {
         )
         .await;
     assert_eq!(engine.other_end("up0").lldp, None);
+    speak_as(&engine, DiscoveryProtocol::Cdp, DiscoveryOperation::Both, Some("vmnic3")).await;
+    lldpd.knows(&net, &["lldp.w-up0.via=CDPv2", "lldp.w-up0.port.ifname=vmnic3"]).await;
 }
 
 #[tokio::test]

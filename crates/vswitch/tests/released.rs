@@ -3,7 +3,7 @@
 
 mod network;
 
-use network::{Network, declaration, port_group, switch};
+use network::{Network, declaration, ip, port_group, switch};
 
 fn ipv6_is_off(net: &Network, interface: &str) -> bool {
     net.text("host", &format!("sysctl -n net.ipv6.conf.{interface}.disable_ipv6")).trim() == "1"
@@ -34,4 +34,46 @@ async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     engine.declare(with(&["up2"])).await.unwrap();
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
     assert!(!ipv6_is_off(&net, "up2"));
+}
+
+fn mtu(net: &Network, interface: &str) -> u32 {
+    let shown: serde_json::Value =
+        serde_json::from_slice(&net.run("host", &format!("ip -j link show {interface}")).stdout).unwrap();
+    u32::try_from(shown[0]["mtu"].as_u64().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_meanwhile() {
+    let all = ["up0", "up1", "up2", "up3"];
+    let net = Network::new(&all);
+    for uplink in all {
+        ip(&net.namespace("host"), &format!("link set {uplink} mtu 1600"));
+    }
+    let with = |uplinks: &[&str], mtu| {
+        let switch = vswitch::declare::Switch { mtu, ..switch(uplinks, vec![port_group(1, 0)]) };
+        declaration(switch, vec![])
+    };
+    let engine = net.engine().await;
+    engine.declare(with(&all, 9000)).await.unwrap();
+    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [9000; 4]);
+    // The switch has another one now, and somebody has set two by hand.
+    engine.declare(with(&all, 4000)).await.unwrap();
+    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [4000; 4]);
+    for by_hand in ["up1", "up2"] {
+        ip(&net.namespace("host"), &format!("link set {by_hand} mtu 2000"));
+    }
+    engine.declare(with(&["up0", "up2", "up3"], 4000)).await.unwrap();
+    assert_eq!(mtu(&net, "up1"), 2000, "as it was set by hand");
+    // All is known over a restart, in which one leaves. The switch needs its own MTU.
+    drop(engine);
+    let engine = net.engine().await;
+    engine.declare(with(&["up0", "up2"], 4000)).await.unwrap();
+    assert_eq!(["up0", "up2", "up3"].map(|uplink| mtu(&net, uplink)), [4000, 4000, 1600]);
+    engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
+    assert_eq!(["up0", "up2"].map(|uplink| mtu(&net, uplink)), [1600, 2000]);
+    // What was kept once is not kept for ever.
+    ip(&net.namespace("host"), "link set up0 mtu 1700");
+    engine.declare(with(&["up0"], 4000)).await.unwrap();
+    engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
+    assert_eq!(mtu(&net, "up0"), 1700);
 }

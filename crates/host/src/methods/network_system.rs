@@ -64,14 +64,16 @@ pub(super) fn register(table: &mut Table<'_>) {
 
 /// What the network at the other end of each card has told about itself.
 fn hints(host: &Host, call: &Call) -> Reply {
-    let nics = host.network.fabric().nics();
+    let fabric = host.network.fabric();
+    let nics = fabric.nics();
     let asked: Vec<&str> = match call.arg(arg!(QueryNetworkHint.device)) {
         Some(devices) => devices.iter().collect(),
         None => nics.iter().map(|nic| &*nic.name).collect(),
     };
     let hint = |device: &str| match nics.iter().any(|nic| nic.name == device) {
         true => {
-            Ok(Value::from(Object::from(network::hint(device, &host.network.fabric().other_end(device)))))
+            let hint = network::hint(device, &fabric.other_end(device), &fabric.observed(device));
+            Ok(Value::from(Object::from(hint)))
         }
         false => Err(fault!(NotFound {}, "The host has no physical network card {device}")),
     };

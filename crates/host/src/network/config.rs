@@ -147,6 +147,7 @@ impl NetworkConfig {
             stacks,
             mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
             up_delay: self.up_delay_ms.map_or(limits::UP_DELAY, |ms| Duration::from_millis(ms.into())),
+            names: BTreeMap::new(),
         };
         self.declare_pinned(&mut declared);
         declared

@@ -10,6 +10,7 @@ use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::Takeover;
 use vswitch::{FlowCounters, Learned, State};
 
@@ -109,6 +110,11 @@ pub trait Fabric: Send + Sync {
     /// Who is at the other end of a card's cable; nobody where there are no cables.
     fn other_end(&self, _nic: &str) -> OtherEnd {
         OtherEnd::default()
+    }
+
+    /// The IP ranges that are observed behind a card, VLAN by VLAN; none where no frames are.
+    fn observed(&self, _nic: &str) -> Vec<ObservedRange> {
+        Vec::new()
     }
 
     /// What the kernel says of a card; nothing of one that no kernel has.

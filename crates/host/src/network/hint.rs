@@ -1,15 +1,24 @@
-//! Who is at the other end of a card's cable, as the API shows it.
+//! Who is at the other end of a card's cable, and which networks are behind it, as the API shows it.
 
 use vim::{Object, Value, ty, vim};
 use vswitch::discovery::{OtherEnd, cdp, lldp};
+use vswitch::observed::ObservedRange;
 
-/// The hint of a card. Subnets and VLANs are not guessed from what passes.
-pub(crate) fn hint(device: &str, other: &OtherEnd) -> ty!(PhysicalNicHintInfo) {
+/// The hint of a card. Names of networks (`network`) nobody tells.
+pub(crate) fn hint(device: &str, other: &OtherEnd, observed: &[ObservedRange]) -> ty!(PhysicalNicHintInfo) {
+    let subnets: Vec<Object> = observed.iter().map(subnet).collect();
     vim!(PhysicalNicHintInfo {
         device: device,
+        subnet: (!subnets.is_empty()).then_some(subnets),
         connectedSwitchPort: other.cdp.as_ref().map(|(info, samples)| switch_port(info, *samples)),
         lldpInfo: other.lldp.as_ref().map(lldp_info),
     })
+}
+
+/// Its VLAN is 0 without a tag.
+fn subnet(observed: &ObservedRange) -> Object {
+    let vlan = observed.vlan.map_or(0, u16::from);
+    vim!(PhysicalNicIpHint { vlanId: i32::from(vlan), ipSubnet: observed.to_string() }).into()
 }
 
 fn lldp_info(info: &lldp::Info) -> Object {
@@ -71,10 +80,11 @@ mod tests {
 
     #[test]
     fn both_protocols_are_shown_with_what_was_said_and_nothing_else() {
-        let silent = Object::from(hint("vmnic0", &OtherEnd::default()));
+        let silent = Object::from(hint("vmnic0", &OtherEnd::default(), &[]));
         assert_eq!(silent.get(field!(PhysicalNicHintInfo.device)), Some("vmnic0"));
         assert!(silent.get(field!(PhysicalNicHintInfo.lldpInfo)).is_none());
         assert!(silent.get(field!(PhysicalNicHintInfo.connectedSwitchPort)).is_none());
+        assert!(silent.get(field!(PhysicalNicHintInfo.subnet)).is_none());
         let lldp = lldp::Info {
             chassis_id: "02:00:00:00:00:01".into(),
             port_id: "Ethernet1/7".into(),
@@ -88,7 +98,7 @@ mod tests {
             capabilities: Some(cdp::Capabilities(cdp::Capabilities::NETWORK_SWITCH)),
             ..cdp::Info::default()
         };
-        let shown = Object::from(hint("vmnic0", &OtherEnd { lldp: Some(lldp), cdp: Some((cdp, 3)) }));
+        let shown = Object::from(hint("vmnic0", &OtherEnd { lldp: Some(lldp), cdp: Some((cdp, 3)) }, &[]));
         let lldp = shown.get(field!(PhysicalNicHintInfo.lldpInfo)).unwrap();
         assert_eq!(lldp.get(field!(LinkLayerDiscoveryProtocolInfo.portId)), Some("Ethernet1/7"));
         let parameters = lldp.get(field!(LinkLayerDiscoveryProtocolInfo.parameter)).unwrap();
@@ -101,5 +111,26 @@ mod tests {
         let can = port.get(field!(PhysicalNicCdpInfo.deviceCapability)).unwrap();
         assert_eq!(can.get(field!(PhysicalNicCdpDeviceCapability.networkSwitch)), Some(true));
         assert_eq!(can.get(field!(PhysicalNicCdpDeviceCapability.router)), Some(false));
+    }
+
+    #[test]
+    fn subnets_are_shown_with_their_vlan() {
+        let range = |vlan, first: [u8; 4], last: [u8; 4]| ObservedRange {
+            vlan,
+            first: first.into(),
+            last: last.into(),
+        };
+        let observed = [
+            range(None, [10, 0, 0, 1], [10, 0, 0, 127]),
+            range(Some(20.try_into().unwrap()), [10, 20, 0, 1], [10, 20, 1, 254]),
+        ];
+        let shown = Object::from(hint("vmnic0", &OtherEnd::default(), &observed));
+        let subnets = shown.get(field!(PhysicalNicHintInfo.subnet)).unwrap();
+        let subnets: Vec<_> = subnets
+            .iter()
+            .map(|it| (it.get(field!(PhysicalNicIpHint.vlanId)), it.get(field!(PhysicalNicIpHint.ipSubnet))))
+            .collect();
+        let expected = [(Some(0), Some("10.0.0.1-10.0.0.127")), (Some(20), Some("10.20.0.1-10.20.1.254"))];
+        assert_eq!(subnets, expected);
     }
 }

@@ -13,6 +13,7 @@ use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns, MirrorDestination, MirrorSource, MirrorVia};
 use vswitch::discovery::OtherEnd;
 use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::Takeover;
 use vswitch::{FlowCounters, Learned, State};
 
@@ -70,7 +71,7 @@ impl Named {
     }
 }
 
-/// The declaration as the switch needs it. An uplink that has no interface is left out.
+/// The declaration as the switch needs it, with what uplinks are called. One that has no interface is left out.
 fn in_interfaces(mut declaration: Declaration, cards: &Cards) -> Declaration {
     let interface = |card: &str| cards.interface(card).unwrap_or(card).to_owned();
     let all = |list: &mut Vec<String>| {
@@ -84,6 +85,8 @@ fn in_interfaces(mut declaration: Declaration, cards: &Cards) -> Declaration {
     };
     for switch in &mut declaration.switches {
         each_uplink(switch, all);
+        let named = switch.uplinks.iter().filter_map(|uplink| Some((uplink.clone(), cards.name(uplink)?)));
+        declaration.names.extend(named);
     }
     for session in &mut declaration.mirrors {
         if let MirrorSource::Ports { transmitted, received } = &mut session.source {
@@ -185,6 +188,10 @@ impl Fabric for Named {
 
     fn other_end(&self, card: &str) -> OtherEnd {
         self.below.other_end(&self.interface(card))
+    }
+
+    fn observed(&self, card: &str) -> Vec<ObservedRange> {
+        self.below.observed(&self.interface(card))
     }
 
     fn card(&self, card: &str) -> Card {

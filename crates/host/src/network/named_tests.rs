@@ -102,11 +102,14 @@ async fn the_switch_is_told_interfaces_and_everybody_else_names() {
     assert_eq!(names, [("vmnic0".into(), "eth0".into()), ("vmnic1".into(), "eth1".to_owned())]);
 
     named.declare(declaration(&["vmnic1", "vmnic0", "vmnic7"])).await.unwrap();
-    let switch = below.declared.lock().unwrap().pop().unwrap().switches.remove(0);
+    let mut declared = below.declared.lock().unwrap().pop().unwrap();
+    let switch = declared.switches.remove(0);
     assert_eq!(
         (switch.uplinks, switch.policy.teaming.active),
         (vec!["eth1".into(), "eth0".to_owned()], vec!["eth1".into(), "eth0".into()])
     );
+    let called = [("eth0".to_owned(), "vmnic0".to_owned()), ("eth1".into(), "vmnic1".into())];
+    assert_eq!(declared.names, called.into(), "neighbours are told these");
 
     let seen = named.seen();
     assert_eq!(seen.isolated, ["vmnic1".to_owned()].into());

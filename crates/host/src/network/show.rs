@@ -373,7 +373,7 @@ pub(crate) fn capabilities() -> ty!(HostNetCapabilities) {
         nicTeamingPolicy: words(),
         supportsVlan: true,
         usesServiceConsoleNic: false,
-        supportsNetworkHints: false,
+        supportsNetworkHints: true,
         maxPortGroupsPerVswitch: MOST_GROUPS,
         vswitchConfigSupported: true,
         vnicConfigSupported: true,

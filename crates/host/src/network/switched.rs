@@ -17,6 +17,7 @@ use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
 use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::{self, Takeover};
 use vswitch::{Engine, FlowCounters, Learned, Options, State, Timing, link};
 
@@ -252,6 +253,10 @@ impl Fabric for Switched {
 
     fn other_end(&self, nic: &str) -> OtherEnd {
         self.engine.other_end(nic)
+    }
+
+    fn observed(&self, nic: &str) -> Vec<ObservedRange> {
+        self.engine.observed(nic)
     }
 
     fn card(&self, nic: &str) -> Card {

@@ -18,6 +18,7 @@ pub use policy::{
 };
 pub use service::{BadService, Service};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,9 @@ pub struct Declaration {
     /// the only one that works.
     #[serde(default = "up_delay")]
     pub up_delay: Duration,
+    /// What neighbours are told that uplinks are called, by interface; those that are not here, as their interfaces.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
 }
 
 fn up_delay() -> Duration {
@@ -59,6 +63,7 @@ impl Default for Declaration {
             stacks: Vec::new(),
             mirrors: Vec::new(),
             up_delay: UP_DELAY,
+            names: BTreeMap::new(),
         }
     }
 }

@@ -37,6 +37,7 @@ impl Switching {
                 }
                 self.kernel.detach(&name, index, program);
                 self.kernel.note_silent(index, false);
+                self.kernel.forget_mtu(index);
                 self.remove_former(&name, index, program).await;
             }
         }
@@ -68,6 +69,7 @@ impl Switching {
         let is_new = program == Program::FromUplink && !self.kernel.attached().contains(&(index, program));
         if is_new {
             self.kernel.note_silent(index, is_silent(name));
+            self.kernel.forget_mtu(index);
         }
         if let Err(error) = silence(name) {
             tracing::warn!(interface = name, %error, "cannot keep the host's own IPv6 off a port");
@@ -81,6 +83,7 @@ impl Switching {
         if let Err(error) = self.netlink.release(name, index).await {
             tracing::warn!(%error, "a former uplink");
         }
+        self.give_mtu_back(name, index).await;
         if !self.kernel.was_silent(index)
             && let Err(error) = restore(name)
         {
@@ -92,7 +95,8 @@ impl Switching {
     pub(super) async fn prepare(&self, name: &str, index: u32, program: Program) -> Result<()> {
         match self.mtu(index) {
             0 => Ok(()),
-            mtu => self.netlink.prepare(name, index, mtu, program == Program::FromUplink).await,
+            mtu if program == Program::FromUplink => self.lend_mtu(name, index, mtu).await,
+            mtu => self.netlink.prepare(name, index, mtu, false).await,
         }
     }
 

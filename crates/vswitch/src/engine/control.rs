@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::beacons::Beacons;
 use super::discovery::Discovery;
 use super::ears::{Ears, Heard};
+use super::observing::Observing;
 use crate::Result;
 use crate::declare::Declaration;
 use crate::discovery::{Neighbours, System};
@@ -26,6 +27,7 @@ pub(super) struct Control {
     ears: Ears,
     discovery: Discovery,
     beacons: Beacons,
+    observing: Observing,
 }
 
 /// Why there is something to do.
@@ -37,9 +39,14 @@ pub(super) enum Wake {
 impl Control {
     /// # Errors
     /// `Kernel` without random numbers.
-    pub(super) fn new(began: Instant, system: System, publish: watch::Sender<Neighbours>) -> Result<Self> {
+    pub(super) fn new(
+        began: Instant,
+        system: System,
+        publish: watch::Sender<Neighbours>,
+        observing: Observing,
+    ) -> Result<Self> {
         let (discovery, beacons) = (Discovery::new(system, publish), Beacons::new()?);
-        Ok(Self { began, ears: Ears::new(), discovery, beacons })
+        Ok(Self { began, ears: Ears::new(), discovery, beacons, observing })
     }
 
     /// Takes note of links before teams are planned.
@@ -60,6 +67,7 @@ impl Control {
     /// Speaks as is declared, on the uplinks that have a link.
     pub(super) fn listen(&mut self, declared: &Declaration, links: &Links) {
         self.discovery.see(self.began.elapsed(), declared, links);
+        self.observing.see(declared, links);
         let wanted: BTreeSet<_> = self.discovery.ears().chain(self.beacons.ears()).collect();
         self.ears.listen(&wanted);
     }

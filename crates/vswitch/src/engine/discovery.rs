@@ -23,6 +23,8 @@ pub(super) struct Discovery {
 struct Uplink {
     index: u32,
     speaks: declare::Discovery,
+    /// What the neighbour is told that it is called.
+    announced: String,
     switch: String,
     mtu: u32,
     /// When the neighbour is to be told next.
@@ -48,9 +50,11 @@ impl Discovery {
                 if known.is_some() && speaks.operation.listens() {
                     stays.insert(name.as_str());
                 }
-                let due = known.map_or(now, |known| known.due);
-                let (switch, mtu) = (switch.name.clone(), switch.mtu);
-                self.uplinks.insert(name.clone(), Uplink { index: link.index, speaks, switch, mtu, due });
+                let announced = declared.names.get(name).unwrap_or(name).clone();
+                // Who is told by another name is told at once.
+                let due = known.filter(|known| known.announced == announced).map_or(now, |known| known.due);
+                let (index, switch, mtu) = (link.index, switch.name.clone(), switch.mtu);
+                self.uplinks.insert(name.clone(), Uplink { index, speaks, announced, switch, mtu, due });
             }
         }
         self.publish.send_if_modified(|neighbours| {
@@ -108,7 +112,7 @@ impl Discovery {
             let sent = PacketSocket::mac_of(uplink.index).and_then(|mac| {
                 let announcement = Announcement {
                     mac,
-                    interface: name.clone(),
+                    interface: uplink.announced.clone(),
                     port_description: format!("Uplink of {}", uplink.switch),
                     system_name: self.system.name.clone(),
                     system_description: self.system.description.clone(),

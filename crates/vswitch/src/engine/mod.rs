@@ -10,9 +10,11 @@ mod discovery;
 mod ears;
 mod flows;
 mod learning;
+mod lent;
 mod listening;
 mod load;
 mod mirrors;
+mod observing;
 mod own;
 mod queues;
 mod reconcile;
@@ -34,6 +36,7 @@ use crate::declare::{Declaration, StackName};
 use crate::discovery::{Neighbours, OtherEnd, System};
 use crate::kernel::layout::{Counters, Mirrored};
 use crate::limits::{COMMANDS, LEARNED_AGE, LOAD_TOO_MUCH, LOAD_WINDOW};
+use crate::observed::{Observed, ObservedRange};
 use crate::vmkernel::{AdapterState, StackState};
 use crate::{Error, Result};
 
@@ -132,9 +135,10 @@ pub struct Engine {
     state: watch::Receiver<State>,
     /// Apart from the state, since neighbours repeat themselves.
     neighbours: watch::Receiver<Neighbours>,
+    observed: watch::Receiver<Observed>,
     /// By switch. Apart from the state, since they change every second.
     flows: watch::Receiver<BTreeMap<String, FlowCounters>>,
-    /// Times of neighbours count from then.
+    /// Times of neighbours, and of what is observed, count from then.
     began: Instant,
 }
 
@@ -147,15 +151,16 @@ impl Engine {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (publish, state) = watch::channel(State::default());
         let (tell, neighbours) = watch::channel(Neighbours::default());
+        let (show, observed) = watch::channel(Observed::default());
         let (started, result) = oneshot::channel();
         let began = Instant::now();
         let (count, flows) = watch::channel(BTreeMap::new());
-        let publish = run::Publish { state: publish, neighbours: tell, flows: count, began };
+        let publish = run::Publish { state: publish, neighbours: tell, observed: show, flows: count, began };
         let body = move || run::thread(&options, inbox, publish, started);
         let spawned = thread::Builder::new().name("vswitch".into()).spawn(body);
         spawned.map_err(|error| Error::Kernel { what: format!("cannot start a thread: {error}") })?;
         result.await.map_err(|_| Error::Ended)??;
-        Ok(Self { commands, state, neighbours, flows, began })
+        Ok(Self { commands, state, neighbours, observed, flows, began })
     }
 
     /// Makes this the declared state, and returns when the kernel has it. What could not be applied is the error; the rest
@@ -227,6 +232,13 @@ impl Engine {
     /// Changes when a neighbour is heard or forgotten.
     pub fn neighbours(&self) -> watch::Receiver<Neighbours> {
         self.neighbours.clone()
+    }
+
+    /// The IP ranges that are observed behind an uplink with a link, VLAN by VLAN.
+    pub fn observed(&self, uplink: &str) -> Vec<ObservedRange> {
+        let index = self.state.borrow().links.get(uplink).map(|link| link.index);
+        let ranges = |index| self.observed.borrow().ranges(self.began.elapsed(), index);
+        index.map(ranges).unwrap_or_default()
     }
 
     /// Ends the engine, also for who has a clone of it, and returns when it has: from then on it touches nothing, and collectors

@@ -15,6 +15,7 @@ use super::flows::Watching;
 use super::learning;
 use super::listening::Listening;
 use super::load::Sample;
+use super::observing::Observing;
 use super::own::Pairs;
 use super::queues::Queueing;
 use super::reconcile::Seen;
@@ -27,6 +28,7 @@ use crate::kernel::layout::Counters;
 use crate::kernel::{Kernel, Program, Ring};
 use crate::limits::BEAT;
 use crate::link::{Event, Events, Netlink};
+use crate::observed::Observed;
 use crate::packet::PacketSocket;
 use crate::plan::{self, Actual, Links, Numbers, Placements, Seats, Steady};
 use crate::vmkernel::{self, Adapters, Routing};
@@ -39,8 +41,9 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Publish {
     pub(super) state: watch::Sender<State>,
     pub(super) neighbours: watch::Sender<Neighbours>,
+    pub(super) observed: watch::Sender<Observed>,
     pub(super) flows: watch::Sender<BTreeMap<String, FlowCounters>>,
-    /// Times of neighbours count from then.
+    /// Times of neighbours, and of what is observed, count from then.
     pub(super) began: Instant,
 }
 
@@ -119,6 +122,7 @@ impl Switching {
         let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
         let ring = kernel.take_ring("captured")?;
         let listening = Listening::new(&mut kernel)?;
+        let observing = Observing::start(kernel.take_ring("sightings")?, publish.observed, publish.began);
         let watching = Watching::start(kernel.take_flows()?, publish.flows)?;
         let (netlink, events) = Netlink::open()?;
         let packets = PacketSocket::open()
@@ -151,7 +155,7 @@ impl Switching {
             attached: BTreeMap::new(),
             own: Pairs::of(&options.prefix),
             adapters,
-            control: Control::new(publish.began, options.system.clone(), publish.neighbours)?,
+            control: Control::new(publish.began, options.system.clone(), publish.neighbours, observing)?,
             trouble: None,
             publish: publish.state,
             queueing: Queueing::default(),

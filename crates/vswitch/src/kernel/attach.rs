@@ -153,23 +153,6 @@ impl Kernel {
         }
     }
 
-    /// Keeps, as durably as the links, whether the host's own IPv6 was off an interface before it became an uplink.
-    pub fn note_silent(&self, index: u32, silent: bool) {
-        let mark = self.links.join(mark_name(index));
-        let noted = if silent { fs::create_dir(&mark) } else { fs::remove_dir(&mark) };
-        match noted.map_err(|error| error.kind()) {
-            Ok(()) | Err(ErrorKind::NotFound | ErrorKind::AlreadyExists) => {}
-            Err(error) => {
-                tracing::warn!(mark = %mark.display(), %error, "cannot keep how an uplink was before");
-            }
-        }
-    }
-
-    /// What [`Self::note_silent`] kept.
-    pub fn was_silent(&self, index: u32) -> bool {
-        self.links.join(mark_name(index)).exists()
-    }
-
     /// Every link that is pinned, by the ifindex that it was made for.
     pub fn attached(&self) -> Vec<(u32, Program)> {
         let entries = fs::read_dir(&self.links).into_iter().flatten().flatten();
@@ -180,11 +163,6 @@ impl Kernel {
 /// `<ifindex>-<program>`.
 fn pin_name(index: u32, program: Program) -> PathBuf {
     format!("{index}-{}", program.name()).into()
-}
-
-/// A directory, since a BPF file system has no other files than programs, maps and links.
-fn mark_name(index: u32) -> String {
-    format!("{index}-silent")
 }
 
 fn parse_pin(name: &str) -> Option<(u32, Program)> {

@@ -527,6 +527,7 @@ mod tests {
         fields!(c, Learned, "struct learned": owner, seen_ns);
         fields!(c, Storm, "struct storm": window_ns, frames);
         fields!(c, Heard, "struct heard": time_ns, number, taken, vlan, reserved, reserved2);
+        fields!(c, Sighted, "struct sighted": ifindex, vlan, frame);
         fields!(c, Listening, "struct listening": lost, ignored);
         fields!(c, FlowKey, "struct flow_key": source, destination, number, other, source_port, destination_port,
             vlan, protocol, class, family, way, turn, reserved);
@@ -556,6 +557,7 @@ mod tests {
             ("MAX_GROUPS", crate::limits::GROUPS),
             ("MAX_MEMBERS", crate::limits::MEMBERS),
             ("LISTEN_LIMIT", crate::limits::SNOOP_GROUPS_PER_PORT),
+            ("SIGHTED_FRAME", SIGHTED_FRAME),
             ("FLOW_ENDS", FLOW_ENDS as usize),
             ("WATCH_INTERNAL", WATCH_INTERNAL as usize),
             ("PORT_LEARNS", PORT_LEARNS as usize),

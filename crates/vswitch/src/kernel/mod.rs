@@ -5,11 +5,13 @@ mod flows;
 pub mod layout;
 mod learned;
 mod maps;
+mod marks;
 mod pins;
 mod ring;
 
 pub use attach::Program;
 pub(crate) use flows::Flows;
+pub use marks::LentMtu;
 pub(crate) use ring::Ring;
 
 use std::path::{Path, PathBuf};
@@ -74,5 +76,7 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
 mod flow_tests;
 #[cfg(test)]
 mod listen_tests;
+#[cfg(test)]
+mod sight_tests;
 #[cfg(test)]
 mod tests;

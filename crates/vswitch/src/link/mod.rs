@@ -94,6 +94,30 @@ impl Netlink {
         self.set(name, "end promiscuous mode", LinkUnspec::new_with_index(index).promiscuous(false)).await
     }
 
+    /// The MTU of an interface, in bytes.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn mtu(&self, name: &str, index: u32) -> Result<u32> {
+        let mut found = self.handle.link().get().match_index(index).execute();
+        let found = timeout(NETLINK, found.try_next()).await;
+        let found = found.map_err(|late| failed(name, "read its MTU")(&late))?;
+        let found = found.map_err(|error| failed(name, "read its MTU")(&error))?;
+        let mtu = found.iter().flat_map(|link| &link.attributes).find_map(|attribute| match attribute {
+            LinkAttribute::Mtu(mtu) => Some(*mtu),
+            _ => None,
+        });
+        mtu.ok_or_else(|| failed(name, "read its MTU")(&"the kernel does not say it"))
+    }
+
+    /// Gives an interface another MTU.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn set_mtu(&self, name: &str, index: u32, mtu: u32) -> Result<()> {
+        self.set(name, "set its MTU", LinkUnspec::new_with_index(index).mtu(mtu)).await
+    }
+
     async fn set(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! What the programs tell the control half: messages about groups, and flows.
+//! What the programs tell the control half: messages about groups, stations behind uplinks, and flows.
 
 /// What the ring `heard` tells of an IGMP or MLD message before its bytes.
 #[repr(C)]
@@ -41,6 +41,37 @@ pub struct Listening {
     pub lost: u64,
     /// Messages beyond what one port may say.
     pub ignored: u64,
+}
+
+/// Bytes of a frame with ARP that are told: all of it but the padding.
+pub const SIGHTED_FRAME: usize = 42;
+
+/// An entry of the ring `sightings`: ARP that an uplink has brought to a group.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighted {
+    /// The uplink's.
+    pub ifindex: u32,
+    /// 0 for none.
+    pub vlan: u16,
+    /// Without a tag.
+    pub frame: [u8; SIGHTED_FRAME],
+}
+
+impl Default for Sighted {
+    fn default() -> Self {
+        Self { ifindex: 0, vlan: 0, frame: [0; SIGHTED_FRAME] }
+    }
+}
+
+impl Sighted {
+    /// From an entry of the ring. None if it is too short.
+    pub fn read(entry: &[u8]) -> Option<Self> {
+        let (ifindex, rest) = entry.split_first_chunk::<4>()?;
+        let (vlan, rest) = rest.split_first_chunk::<2>()?;
+        let (ifindex, vlan) = (u32::from_ne_bytes(*ifindex), u16::from_ne_bytes(*vlan));
+        Some(Self { ifindex, vlan, frame: *rest.first_chunk()? })
+    }
 }
 
 /// IPv4 addresses are in the first four bytes.
