@@ -40,8 +40,15 @@ fn group_key(name: &str) -> String {
     format!("key-vim.host.PortGroup-{name}")
 }
 
+const NIC_KEY: &str = "key-vim.host.PhysicalNic-";
+
 fn nic_key(name: &str) -> String {
-    format!("key-vim.host.PhysicalNic-{name}")
+    format!("{NIC_KEY}{name}")
+}
+
+/// The card that a client names by its device or, as libvirt does, by its key.
+pub(super) fn nic_named(given: &str) -> &str {
+    given.strip_prefix(NIC_KEY).unwrap_or(given)
 }
 
 impl Scene<'_> {
