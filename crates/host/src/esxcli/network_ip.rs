@@ -245,7 +245,10 @@ fn ipv4(host: &Host, arguments: &Arguments) -> Outcome {
         let gateway = adapter.gateways.ipv4.or(stack).or(leased);
         ipv4_row(&adapter, own_ipv4(&adapter, state.as_ref()))
             .put("Gateway", gateway.map(|gateway| gateway.to_string()))
-            .put("DHCP DNS", false)
+            .put(
+                "DHCP DNS",
+                config.names.as_ref().is_some_and(|names| names.from.as_ref() == Some(&adapter.device)),
+            )
     };
     Ok(Answer::Many(adapters(host, &config, arguments)?.into_iter().map(row).collect()))
 }
@@ -268,7 +271,10 @@ fn ipv6(host: &Host, arguments: &Arguments) -> Outcome {
             .put("IPv6 Enabled", adapter.ipv6.is_some())
             .put("DHCPv6 Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.dhcp))
             .put("Router Adv Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.autoconf))
-            .put("DHCP DNS", false)
+            .put(
+                "DHCP DNS",
+                config.names.as_ref().is_some_and(|names| names.from_v6.as_ref() == Some(&adapter.device)),
+            )
             .put("Gateway", adapter.gateways.ipv6.or(stack).map(|gateway| gateway.to_string()))
     };
     Ok(Answer::Many(adapters(host, &config, arguments)?.into_iter().map(row).collect()))
