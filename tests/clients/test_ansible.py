@@ -4,21 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PLAYBOOKS = Path(__file__).parent / "playbooks"
 
 
-def play(name, server, tmp_path, **more):
+def play(name, server, tmp_path, *options, **more):
+    """Plays a playbook; the tasks that changed something, by name."""
     variables = {"address": server.address, "port": server.port, "user": server.user, "password": server.password,
                  **more}
     extra = tmp_path / "variables.json"
     extra.write_text(json.dumps(variables))
     process = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-e", f"@{extra}",
-         "-e", f"ansible_python_interpreter={sys.executable}", str(PLAYBOOKS / name)],
+         "-e", f"ansible_python_interpreter={sys.executable}", str(PLAYBOOKS / name), *options],
         capture_output=True, text=True, timeout=600,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ANSIBLE_LOCAL_TEMP": str(tmp_path),
-             "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"})
+             "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})
     assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
+    tasks = [task for played in json.loads(process.stdout)["plays"] for task in played["tasks"]]
+    return [task["task"]["name"] for task in tasks if task["hosts"]["localhost"].get("changed")]
 
 
 def test_a_vm_lives_its_life_by_playbook(sim, tmp_path):
@@ -49,3 +54,36 @@ def test_vmkernel_adapters_are_managed_by_playbook(sim, tmp_path):
 
 def test_advanced_settings_of_a_host_are_managed_by_playbook(sim, tmp_path):
     play("options.yml", sim, tmp_path, esxi="DC0_H0")
+
+
+CENTER = ("sim", {"esxi": "DC0_H0", "datacenter": "DC0", "vm": "DC0_H0_VM0"})
+HOST = ("esx", {"esxi": "localhost.localdomain", "datacenter": "ha-datacenter", "vm": "ha-host_VM0"})
+BOTH = pytest.mark.parametrize("server, names", [CENTER, HOST], ids=["center", "host"])
+
+
+def play_to_a_state(name, server, tmp_path, tasks, **more):
+    """A playbook says what it would change, changes it, and then finds that all is as it is to be."""
+    assert play(name, server, tmp_path, "--check", **more) == tasks
+    assert play(name, server, tmp_path, **more) == tasks, "--check had changed nothing"
+    assert play(name, server, tmp_path, **more) == []
+    assert play(name, server, tmp_path, "--check", **more) == []
+
+
+@BOTH
+def test_networks_come_and_go_once(request, tmp_path, server, names):
+    server = request.getfixturevalue(server)
+    tasks = ["vmware_vswitch", "vmware_portgroup", "vmware_guest_network"]
+    for state in ("present", "absent"):
+        play_to_a_state("network_states.yml", server, tmp_path, tasks, state=state, **names)
+
+
+@BOTH
+def test_settings_of_the_network_are_made_once(request, tmp_path, server, names):
+    server = request.getfixturevalue(server)
+    tasks = ["vmware_host_tcpip_stacks", "vmware_host_config_manager"]
+    play_to_a_state("network_settings.yml", server, tmp_path, tasks, **names)
+
+
+@BOTH
+def test_modules_tell_of_the_network(request, tmp_path, server, names):
+    assert play("network_told.yml", request.getfixturevalue(server), tmp_path, **names) == []

@@ -1,8 +1,12 @@
 """libvirt's esx driver: esx:// to a host, vpx:// to a center."""
 import re
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
+from pyVmomi import vim
+
+from vsphere import all_of
 
 
 @pytest.fixture
@@ -86,6 +90,80 @@ def test_a_domain_is_described_changed_kept_and_forgotten(virsh, request, fixtur
     assert re.search(r"CPU\(s\):\s+2", on("dominfo"))
     on("undefine")
     assert name not in domains(virsh(server, path, "list", "--all"))
+
+
+NETWORK = """<network>
+  <name>vSwitch7</name>
+  <forward mode='bridge' dev='vmnic1'><interface dev='vmnic1'/></forward>
+  <bandwidth>
+    <inbound average='2000' peak='4000' burst='512'/><outbound average='2000' peak='4000' burst='512'/>
+  </bandwidth>
+  <portgroup name='Blue'>
+    <bandwidth>
+      <inbound average='1000' peak='5000' burst='1024'/><outbound average='1000' peak='5000' burst='1024'/>
+    </bandwidth>
+  </portgroup>
+  <portgroup name='Red'/>
+</network>"""
+
+
+def rates(element):
+    """A bandwidth as libvirt says it: kilobytes a second, and kilobytes."""
+    return {way.tag: tuple(int(way.get(word)) for word in ("average", "peak", "burst")) for way in element.find("bandwidth")}
+
+
+@pytest.mark.parametrize("fixture, path", [("sim", CENTER), ("esx", HOST)])
+def test_switches_are_networks(virsh, request, tmp_path, fixture, path):
+    server = request.getfixturevalue(fixture)
+
+    def described(name):
+        return ElementTree.fromstring(virsh(server, path, "net-dumpxml", name))
+
+    def names():
+        return virsh(server, path, "net-list", "--all", "--name").split()
+
+    assert names() == ["vSwitch0"]
+    assert re.search(r"vSwitch0\s+active\s+yes\s+yes", virsh(server, path, "net-list", "--all"))
+    first = described("vSwitch0")
+    assert [card.get("dev") for card in first.iter("interface")] == ["vmnic0"]
+    assert [group.get("name") for group in first.iter("portgroup")] == ["VM Network"]
+    assert virsh(server, path, "net-name", first.findtext("uuid")).strip() == "vSwitch0"
+
+    wanted, inner = tmp_path / "wanted.xml", tmp_path / "inner.xml"
+    wanted.write_text(NETWORK)
+    inner.write_text("<network><name>vSwitch8</name><portgroup name='Inner'/></network>")
+    virsh(server, path, "net-define", str(wanted))
+    virsh(server, path, "net-define", str(inner))
+    assert sorted(names()) == ["vSwitch0", "vSwitch7", "vSwitch8"]
+    made = described("vSwitch7")
+    assert made.find("forward").get("mode") == "bridge"
+    assert [card.get("dev") for card in made.iter("interface")] == ["vmnic1"]
+    assert rates(made) == {"inbound": (2000, 4000, 512), "outbound": (2000, 4000, 512)}
+    groups = {group.get("name"): group for group in made.iter("portgroup")}
+    assert sorted(groups) == ["Blue", "Red"]
+    assert rates(groups["Blue"]) == {"inbound": (1000, 5000, 1024), "outbound": (1000, 5000, 1024)}
+    assert groups["Red"].find("bandwidth") is None
+    assert described("vSwitch8").find("forward") is None
+    for name in ("vSwitch7", "vSwitch8"):
+        virsh(server, path, "net-undefine", name)
+    with pytest.raises(AssertionError, match="used by the virtual machine"):
+        virsh(server, path, "net-undefine", "vSwitch0")
+    assert names() == ["vSwitch0"]
+
+
+@pytest.mark.parametrize("fixture, path", [("sim", CENTER), ("esx", HOST)])
+def test_network_cards_are_interfaces(virsh, request, fixture, path):
+    """By their MACs: the driver also looks for names among the MACs, so `iface-list` and `iface-mac` find none on any host."""
+    server = request.getfixturevalue(fixture)
+    cards = all_of(server.connect(), vim.HostSystem)
+    cards = next(host for host in cards if host.name in ("DC0_H0", "localhost.localdomain")).config.network.pnic
+    assert [card.device for card in cards] == ["vmnic0", "vmnic1"]
+    for card in cards:
+        assert virsh(server, path, "iface-name", card.mac).strip() == card.device
+        shown = ElementTree.fromstring(virsh(server, path, "iface-dumpxml", card.mac))
+        assert (shown.get("type"), shown.get("name")) == ("ethernet", card.device)
+        assert shown.find("mac").get("address") == card.mac
+        assert shown.find("protocol") is None, "a card has no address of its own"
 
 
 def test_the_lab_is_driven_through_its_center(virsh, lab):

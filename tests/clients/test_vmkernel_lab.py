@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from pyVmomi import vim, vmodl
@@ -89,13 +90,82 @@ def test_an_adapter_of_another_stack_is_in_a_namespace_of_its_own(lab, home, seg
         seen = run_in(stack, "ip", "addr", "show", "dev", device)
         assert ADDRESS in seen
         assert ADDRESS not in run_in(segment.hosts[0], "ip", "addr")
-        wait_for(lambda: "vmotion" in [known.key for known in host.config.network.netStackInstance])
+        used = wait_for(lambda: stack_of(host, "vmotion").vmknicKeys)
+        assert stack_of(host, "vmotion").state == "active" and list(used) == [shown(host, device).key]
         kill_and_wait_for_restart(lab, "host1")
         _, network = network_itself(lab)
         assert segment.pings(ADDRESS, neighbour)
         assert run_in(stack, "ip", "addr", "show", "dev", device) == seen, "it is still the same interface"
         network.RemoveVirtualNic(device)
     assert not os.path.exists(f"/run/netns/{stack}")
+    wait_for(lambda: stack_of(network_itself(lab)[0], "vmotion").state == "inactive")
+
+
+def stack_of(host, key):
+    stacks = host.runtime.networkRuntimeInfo.netStackInstanceRuntimeInfo
+    return next(stack for stack in stacks if stack.netStackInstanceKey == key)
+
+
+def test_a_stack_has_the_gateway_and_the_congestion_control_that_it_is_given(lab, home, segment):
+    host, network = network_of(lab)
+    network.AddPortGroup(group("vMotion", 20))
+    stack = f"{segment.hosts[0]}-vmotion"
+
+    def edit(**what):
+        instance = vim.host.NetStackInstance(key="vmotion", **what)
+        spec = vim.host.NetworkConfig.NetStackSpec(netStackInstance=instance, operation="edit")
+        network.UpdateNetworkConfig(vim.host.NetworkConfig(netStackSpec=[spec]), "modify")
+
+    gateways = vim.host.IpRouteConfig(defaultGateway="10.78.0.1", ipV6DefaultGateway="fd00:20::1")
+    edit(ipRouteConfig=gateways, congestionControlAlgorithm="newreno", requestedMaxNumberOfConnections=500)
+    spec = adapter(ADDRESS, netStackInstanceKey="vmotion")
+    spec.ip.ipV6Config = vim.host.IpConfig.IpV6AddressConfiguration(
+        ipV6Address=[vim.host.IpConfig.IpV6Address(ipAddress="fd00:20::2", prefixLength=64)])
+    device = network.AddVirtualNic("vMotion", spec)
+
+    def routes(family):
+        return run_in(stack, "ip", family, "route", "show", "default")
+
+    wait_for(lambda: f"via 10.78.0.1 dev {device}" in routes("-4") and f"via fd00:20::1 dev {device}" in routes("-6"))
+    assert run_in(stack, "cat", "/proc/sys/net/ipv4/tcp_congestion_control") == "reno\n"
+    declared = next(known for known in host.config.network.netStackInstance if known.key == "vmotion")
+    assert str(declared.ipRouteConfig) == str(gateways)
+    assert (declared.congestionControlAlgorithm, declared.requestedMaxNumberOfConnections) == ("newreno", 500)
+    edit(ipRouteConfig=vim.host.IpRouteConfig(ipV6DefaultGateway=""))
+    wait_for(lambda: routes("-4") == routes("-6") == "")
+    network.RemoveVirtualNic(device)
+
+
+def test_names_come_from_a_dhcpv6_server(lab, home, segment):
+    host, network = network_of(lab)
+    before = network.dnsConfig
+    network.AddPortGroup(group("By DHCP"))
+    # On the segment itself: what passes a tagger has no checksums, which nobody minds but UDP.
+    run_in(segment.namespace, "ip", "addr", "add", "fd00:20::1/64", "dev", segment.BRIDGE, "nodad")
+    server = subprocess.Popen(
+        ["ip", "netns", "exec", segment.namespace, "dnsmasq", "-k", "-C", "/dev/null", "-p", "0", "-i", segment.BRIDGE,
+         "--bind-interfaces", "--user=root", "--pid-file=", "--leasefile-ro", "--dhcp-range=fd00:20::100,fd00:20::1ff,64,1h",
+         "--dhcp-option=option6:dns-server,[fd00:20::53]", "--dhcp-option=option6:domain-search,six.example"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        spec = adapter()
+        spec.ip.ipV6Config = vim.host.IpConfig.IpV6AddressConfiguration(dhcpV6Enabled=True)
+        device = network.AddVirtualNic("By DHCP", spec)
+        with pytest.raises(vmodl.fault.InvalidArgument):
+            network.UpdateDnsConfig(vim.host.DnsConfig(dhcp=True, virtualNicDevice=device, hostName="", domainName=""))
+        network.UpdateDnsConfig(vim.host.DnsConfig(dhcp=True, ipv6VirtualNicDevice=device, hostName="", domainName=""))
+        wait_for(lambda: list(network.dnsConfig.address) == ["fd00:20::53"])
+        now = network.dnsConfig
+        assert now.dhcp and now.ipv6VirtualNicDevice == device and now.virtualNicDevice is None
+        assert list(now.searchDomain) == ["six.example"] and now.hostName == before.hostName
+        assert names_of(lab, Path(lab.ready["run"]).parents[1])[1] == ["search six.example", "nameserver fd00:20::53"]
+        network.RemoveVirtualNic(device)
+    finally:
+        server.kill()
+        server.wait()
+        run_in(segment.namespace, "ip", "addr", "del", "fd00:20::1/64", "dev", segment.BRIDGE)
+        network.UpdateDnsConfig(before)
+    assert list(network.dnsConfig.address) == list(before.address)
 
 
 def test_a_gateway_of_its_own_is_shown_and_taken_away_again(lab, home, segment):

@@ -189,6 +189,7 @@ impl Host {
         methods::create_file_objects(&host);
         host.recover().await?;
         host.show_network();
+        host.tell_unread_network().await;
         host.watch_links();
         host.watch_statistics();
         Ok(host)

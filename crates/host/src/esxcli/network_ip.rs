@@ -67,6 +67,8 @@ static IPV4_ADDRESS: Structure = Structure {
         text("IPv4 Netmask"),
         text("IPv4 Broadcast"),
         text("Address Type"),
+        text("Gateway"),
+        boolean("DHCP DNS"),
     ],
 };
 
@@ -238,25 +240,29 @@ pub(super) fn mask(prefix: u8) -> u32 {
 }
 
 fn ipv4(host: &Host, arguments: &Arguments) -> Outcome {
+    Ok(Answer::Many(ipv4_rows(host, arguments)?.into_iter().map(|(_, row)| row).collect()))
+}
+
+/// Those that have an address.
+fn ipv4_addresses(host: &Host, arguments: &Arguments) -> Outcome {
+    let rows = ipv4_rows(host, arguments)?.into_iter();
+    Ok(Answer::Many(rows.filter_map(|(own, row)| own.map(|_| row)).collect()))
+}
+
+fn ipv4_rows(host: &Host, arguments: &Arguments) -> Result<Vec<(Option<(Ipv4Addr, u8)>, Row)>, Trouble> {
     let config = host.network.config();
     let row = |(adapter, state): (Adapter, Option<AdapterState>)| {
         let leased = state.as_ref().and_then(|state| state.lease.as_ref()).and_then(|lease| lease.router);
         let stack = declared(&config, &adapter.stack).and_then(|stack| stack.gateways.ipv4);
         let gateway = adapter.gateways.ipv4.or(stack).or(leased);
-        ipv4_row(&adapter, own_ipv4(&adapter, state.as_ref()))
+        let names = config.names.as_ref().and_then(|names| names.from.as_ref());
+        let own = own_ipv4(&adapter, state.as_ref());
+        let row = ipv4_row(&adapter, own)
             .put("Gateway", gateway.map(|gateway| gateway.to_string()))
-            .put("DHCP DNS", false)
+            .put("DHCP DNS", names == Some(&adapter.device));
+        (own, row)
     };
-    Ok(Answer::Many(adapters(host, &config, arguments)?.into_iter().map(row).collect()))
-}
-
-fn ipv4_addresses(host: &Host, arguments: &Arguments) -> Outcome {
-    let adapters = adapters(host, &host.network.config(), arguments)?;
-    let row = |(adapter, state): (Adapter, Option<AdapterState>)| {
-        let own = own_ipv4(&adapter, state.as_ref())?;
-        Some(ipv4_row(&adapter, Some(own)))
-    };
-    Ok(Answer::Many(adapters.into_iter().filter_map(row).collect()))
+    Ok(adapters(host, &config, arguments)?.into_iter().map(row).collect())
 }
 
 fn ipv6(host: &Host, arguments: &Arguments) -> Outcome {
@@ -268,7 +274,10 @@ fn ipv6(host: &Host, arguments: &Arguments) -> Outcome {
             .put("IPv6 Enabled", adapter.ipv6.is_some())
             .put("DHCPv6 Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.dhcp))
             .put("Router Adv Enabled", adapter.ipv6.as_ref().is_some_and(|six| six.autoconf))
-            .put("DHCP DNS", false)
+            .put(
+                "DHCP DNS",
+                config.names.as_ref().is_some_and(|names| names.from_v6.as_ref() == Some(&adapter.device)),
+            )
             .put("Gateway", adapter.gateways.ipv6.or(stack).map(|gateway| gateway.to_string()))
     };
     Ok(Answer::Many(adapters(host, &config, arguments)?.into_iter().map(row).collect()))

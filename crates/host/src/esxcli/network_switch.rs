@@ -57,6 +57,7 @@ static DISTRIBUTED: Structure = Structure {
         text("CDP Status"),
         number("Beacon Timeout"),
         texts("Uplinks"),
+        boolean("VMware Branded"),
     ],
 };
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, Object, Value, arg, fault, field, vim};
 use vswitch::Mac;
-use vswitch::declare::StackName;
 
-use super::virtual_nic::{gateway, new_mac};
+use super::virtual_nic::new_mac;
 use crate::Host;
 use crate::error::not_supported;
 use crate::network::{self, Around, NetworkConfig};
@@ -37,7 +36,7 @@ pub(super) async fn update(host: Arc<Host>, call: Call) -> Result<Option<Value>,
             config.set_names(names, &own.host_name)?;
         }
         for stack in wanted.get(field!(HostNetworkConfig.netStackSpec)).into_iter().flatten() {
-            edit_stack(config, stack, &own.host_name)?;
+            config.edit_stack(stack, &own.host_name)?;
         }
         Ok(())
     })
@@ -52,6 +51,8 @@ fn refuse_others(wanted: &Object) -> Result<(), Fault> {
         ("consoleVnic", wanted.get(field!(HostNetworkConfig.consoleVnic)).is_some()),
         ("dhcp", wanted.get(field!(HostNetworkConfig.dhcp)).is_some()),
         ("nat", wanted.get(field!(HostNetworkConfig.nat)).is_some()),
+        // It is always on; adapters can go without.
+        ("ipV6Enabled", wanted.get(field!(HostNetworkConfig.ipV6Enabled)) == Some(false)),
     ];
     match is_set.into_iter().find(|(_, is_set)| *is_set) {
         Some((name, _)) => {
@@ -133,38 +134,9 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
         config.change_routes(&network::route_changes(routes)?)?;
     }
     if let Some(route) = wanted.get(field!(HostNetworkConfig.ipRouteConfig)) {
-        config.default_stack().gateways.ipv4 = gateway(route)?;
+        network::GatewayChange::read(route)?.apply(&mut config.default_stack().gateways);
     }
     Ok(devices)
-}
-
-/// What a `HostNetworkConfigNetStackSpec` says of the default stack.
-fn edit_stack(config: &mut NetworkConfig, spec: &Object, own_name: &str) -> Result<(), Fault> {
-    let stack = spec.get(field!(HostNetworkConfigNetStackSpec.netStackInstance));
-    let stack = stack.map_or_else(|| missing("netStackSpec.netStackInstance"), Ok)?;
-    let key = stack.get(field!(HostNetStackInstance.key)).unwrap_or_default();
-    let edited = spec.get(field!(HostNetworkConfigNetStackSpec.operation)).is_none_or(|word| word == "edit");
-    if !edited || key != StackName::DEFAULT {
-        return Err(not_supported("Of TCP/IP stacks only the default one can be edited here"));
-    }
-    let is_set = [
-        stack.get(field!(HostNetStackInstance.requestedMaxNumberOfConnections)).is_some(),
-        stack.get(field!(HostNetStackInstance.congestionControlAlgorithm)).is_some(),
-        stack.get(field!(HostNetStackInstance.ipV6Enabled)) == Some(false),
-    ];
-    if is_set.contains(&true) {
-        return Err(not_supported("Of a TCP/IP stack, names and routes can be changed on this host"));
-    }
-    if let Some(names) = stack.get(field!(HostNetStackInstance.dnsConfig)) {
-        config.set_names(names, own_name)?;
-    }
-    if let Some(route) = stack.get(field!(HostNetStackInstance.ipRouteConfig)) {
-        config.default_stack().gateways.ipv4 = gateway(route)?;
-    }
-    if let Some(routes) = stack.get(field!(HostNetStackInstance.routeTableConfig)) {
-        config.change_routes(&network::route_changes(routes)?)?;
-    }
-    Ok(())
 }
 
 fn operation(word: Option<&str>) -> Result<Operation, Fault> {

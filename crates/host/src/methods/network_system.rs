@@ -144,6 +144,7 @@ impl Host {
         let settings = super::advanced::settings(self, &config);
         let definitions = super::advanced::definitions(&settings);
         let (info, asked) = (Object::from(scene.info()), Object::from(scene.asked()));
+        let running = Object::from(scene.runtime());
         let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
         self.core.tree.write(|w| {
             let known = names_of_networks(w);
@@ -175,6 +176,15 @@ impl Host {
                 shown.set(field!(HostConfigInfo.option), setting);
                 shown.set(field!(HostConfigInfo.optionDef), defined);
                 w.set(&ids::host(), props!(HostSystem { config: shown }));
+            }
+            let host = w.find(&ids::host());
+            let runtime = host.and_then(|node| node.get(prop!(HostSystem.runtime)).cloned());
+            let summary = host.and_then(|node| node.get(prop!(HostSystem.summary)).cloned());
+            if let (Some(runtime), Some(summary)) = (runtime, summary) {
+                let (mut runtime, mut summary) = (Object::clone(&runtime), Object::clone(&summary));
+                runtime.set(field!(HostRuntimeInfo.networkRuntimeInfo), running);
+                summary.set(field!(HostListSummary.runtime), runtime.clone());
+                w.set(&ids::host(), props!(HostSystem { runtime: runtime, summary: summary }));
             }
         });
     }

@@ -1,10 +1,9 @@
 //! VMkernel adapters: the methods of HostNetworkSystem for them, and HostVirtualNicManager, which says what they carry.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use api::Call;
-use vim::{Fault, ManagedId, Object, Props, Value, arg, field, managed_id, method, props};
+use vim::{Fault, ManagedId, Object, Props, Value, arg, managed_id, method, props};
 use vswitch::Mac;
 use vswitch::declare::Service;
 
@@ -31,9 +30,9 @@ pub(super) fn register(table: &mut Table<'_>) {
         host.change_network(|config, _| config.remove_adapter(device)).await
     });
     table.on(SYSTEM, method!(UpdateIpRouteConfig), |host, call| async move {
-        let gateway = gateway(call.required(arg!(UpdateIpRouteConfig.config))?)?;
+        let gateways = network::GatewayChange::read(call.required(arg!(UpdateIpRouteConfig.config))?)?;
         host.change_network(|config, _| {
-            config.default_stack().gateways.ipv4 = gateway;
+            gateways.apply(&mut config.default_stack().gateways);
             Ok(())
         })
         .await
@@ -85,19 +84,6 @@ pub(super) fn new_mac() -> Mac {
 
 fn service(name: &str) -> Result<Service, Fault> {
     name.parse().map_err(|error| vim::fault!(InvalidArgument { invalidProperty: "nicType" }, "{error}"))
-}
-
-pub(super) fn gateway(config: &Object) -> Result<Option<Ipv4Addr>, Fault> {
-    let given = config.get(field!(HostIpRouteConfig.defaultGateway)).filter(|text| !text.is_empty());
-    let read = |text: &str| {
-        text.parse().map_err(|_| {
-            vim::fault!(
-                InvalidArgument { invalidProperty: "config.defaultGateway" },
-                "\"{text}\" is no IPv4 address"
-            )
-        })
-    };
-    given.map(read).transpose()
 }
 
 /// The manager's properties.

@@ -33,6 +33,9 @@ pub(crate) struct NetworkConfig {
     /// Uplinks that adapters are pinned to, by device.
     #[serde(default)]
     pub(crate) pinned: BTreeMap<String, String>,
+    /// How many connections were asked for of TCP/IP stacks, by their names; shown, and not enforced.
+    #[serde(default)]
+    pub(crate) connections: BTreeMap<String, i32>,
     /// What a client has said of names; none leaves them to the machine.
     #[serde(default)]
     pub(crate) names: Option<Names>,

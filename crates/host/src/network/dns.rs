@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use vim::{Fault, Object, data_id, fault, field, vim};
 use vswitch::State;
-use vswitch::declare::{Dns, Ipv4Config};
+use vswitch::declare::{Adapter, Dns, Ipv4Config};
 use vswitch::limits::DOMAIN_NAME;
 
 use super::config::NetworkConfig;
@@ -25,19 +25,44 @@ pub(crate) struct Names {
     /// The VMkernel adapter whose DHCP server gives the domain and the servers; none if they are given.
     #[serde(default)]
     pub(crate) from: Option<String>,
+    /// The VMkernel adapter whose DHCPv6 server gives more servers and, unless they are given, the domains that are searched.
+    #[serde(default)]
+    pub(crate) from_v6: Option<String>,
     pub(crate) given: Dns,
 }
 
 impl Names {
     /// What it comes to; none as long as there is no lease that would say it.
     pub(super) fn effective(&self, seen: &State) -> Option<Dns> {
-        let Some(device) = &self.from else { return Some(self.given.clone()) };
-        let lease = seen.adapters.get(device)?.lease.as_ref()?;
-        Some(Dns {
-            domain: lease.domain.clone().unwrap_or_default(),
-            servers: lease.dns.iter().copied().map(IpAddr::from).collect(),
-            ..self.given.clone()
-        })
+        if !self.are_leased() {
+            return Some(self.given.clone());
+        }
+        let state = |device: &Option<String>| seen.adapters.get(device.as_ref()?);
+        let four = state(&self.from).and_then(|state| state.lease.as_ref());
+        let six = state(&self.from_v6).and_then(|state| state.lease6.as_ref());
+        if four.is_none() && six.is_none() {
+            return None;
+        }
+        let mut names = Dns { domain: String::new(), servers: Vec::new(), ..self.given.clone() };
+        if let Some(lease) = four {
+            names.domain = lease.domain.clone().unwrap_or_default();
+            names.servers.extend(lease.dns.iter().copied().map(IpAddr::from));
+        }
+        if let Some(lease) = six {
+            // A link-local one is none without its link, which a list of servers does not say.
+            let usable = lease.dns.iter().filter(|server| !server.is_unicast_link_local());
+            names.servers.extend(usable.copied().map(IpAddr::from));
+            if names.search.is_empty() {
+                names.search = lease.search.iter().take(MOST_DOMAINS).cloned().collect();
+            }
+        }
+        names.servers.truncate(MOST_SERVERS);
+        Some(names)
+    }
+
+    /// Whether DHCP servers give them.
+    fn are_leased(&self) -> bool {
+        self.from.is_some() || self.from_v6.is_some()
     }
 }
 
@@ -45,8 +70,9 @@ impl Names {
 pub(super) fn shown(said: Option<&Names>, seen: &State, own: &Dns) -> Object {
     let names = said.map_or_else(|| own.clone(), |said| said.effective(seen).unwrap_or(said.given.clone()));
     vim!(HostDnsConfig {
-        dhcp: said.is_some_and(|said| said.from.is_some()),
+        dhcp: said.is_some_and(Names::are_leased),
         virtualNicDevice: said.and_then(|said| said.from.as_deref()),
+        ipv6VirtualNicDevice: said.and_then(|said| said.from_v6.as_deref()),
         hostName: names.host_name,
         domainName: names.domain,
         address: names.servers.iter().map(IpAddr::to_string).collect::<Vec<_>>(),
@@ -61,10 +87,10 @@ impl NetworkConfig {
     /// # Errors
     /// `InvalidArgument`; `NotFound` for an adapter that is not there; `NotSupported`.
     pub(crate) fn set_names(&mut self, config: &Object, own: &str) -> Result<(), Fault> {
-        if config.is_a(data_id!(HostDnsConfigSpec)) || ipv6_device(config).is_some() {
+        if config.is_a(data_id!(HostDnsConfigSpec)) {
             return Err(fault!(
                 NotSupported {},
-                "Name an IPv4 adapter by virtualNicDevice: names from another place are not supported"
+                "Name adapters by virtualNicDevice and ipv6VirtualNicDevice: connections are not supported"
             ));
         }
         let text = |text: Option<&str>| text.unwrap_or_default().trim().to_owned();
@@ -80,9 +106,12 @@ impl NetworkConfig {
         if search.len() > MOST_DOMAINS {
             return Err(invalid("config.searchDomain", format_args!("There may be {MOST_DOMAINS} at most")));
         }
-        let mut names = Names { from: None, given: Dns { host_name, search, ..Dns::default() } };
+        let mut names = Names { given: Dns { host_name, search, ..Dns::default() }, ..Names::default() };
         if config.get(field!(HostDnsConfig.dhcp)).unwrap_or_default() {
-            names.from = Some(self.with_lease(config.get(field!(HostDnsConfig.virtualNicDevice)))?);
+            let named = |device: Option<&str>| device.filter(|device| !device.is_empty()).map(str::to_owned);
+            names.from = named(config.get(field!(HostDnsConfig.virtualNicDevice)));
+            names.from_v6 = named(config.get(field!(HostDnsConfig.ipv6VirtualNicDevice)));
+            self.check_leased(&names)?;
         } else {
             names.given.domain = match text(config.get(field!(HostDnsConfig.domainName))) {
                 empty if empty.is_empty() => empty,
@@ -94,27 +123,36 @@ impl NetworkConfig {
         Ok(())
     }
 
-    /// An adapter of the default stack that gets its address from a DHCP server.
-    fn with_lease(&self, device: Option<&str>) -> Result<String, Fault> {
-        let device = device.filter(|device| !device.is_empty());
-        let device = device.ok_or_else(|| {
-            invalid("config.virtualNicDevice", "Say which VMkernel adapter's DHCP server gives the names")
-        })?;
-        let adapter = self.adapter(device);
-        let adapter =
-            adapter.ok_or_else(|| fault!(NotFound {}, "The host has no VMkernel adapter {device}"))?;
-        match adapter.ipv4 == Ipv4Config::Dhcp && adapter.stack.is_default() {
-            true => Ok(device.to_owned()),
-            false => Err(invalid(
+    /// Whether the adapters that names are to come from are in the default stack and have their addresses from DHCP servers.
+    fn check_leased(&self, names: &Names) -> Result<(), Fault> {
+        if !names.are_leased() {
+            return Err(invalid(
                 "config.virtualNicDevice",
-                format_args!("{device} gets no address from a DHCP server in the default TCP/IP stack"),
-            )),
+                "Say which VMkernel adapter's DHCP server gives the names",
+            ));
         }
+        let leased4: &dyn Fn(&Adapter) -> bool = &|adapter| adapter.ipv4 == Ipv4Config::Dhcp;
+        let leased6: &dyn Fn(&Adapter) -> bool =
+            &|adapter| adapter.ipv6.as_ref().is_some_and(|ipv6| ipv6.dhcp);
+        for (device, property, is_leased) in [
+            (&names.from, "config.virtualNicDevice", leased4),
+            (&names.from_v6, "config.ipv6VirtualNicDevice", leased6),
+        ] {
+            let Some(device) = device else { continue };
+            let adapter = self.adapter(device);
+            let adapter =
+                adapter.ok_or_else(|| fault!(NotFound {}, "The host has no VMkernel adapter {device}"))?;
+            if !(is_leased(adapter) && adapter.stack.is_default()) {
+                return Err(invalid(
+                    property,
+                    format_args!(
+                        "{device} gets no such address from a DHCP server in the default TCP/IP stack"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
-}
-
-fn ipv6_device(config: &Object) -> Option<&str> {
-    config.get(field!(HostDnsConfig.ipv6VirtualNicDevice)).filter(|device| !device.is_empty())
 }
 
 fn servers(config: &Object) -> Result<Vec<IpAddr>, Fault> {

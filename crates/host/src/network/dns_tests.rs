@@ -88,6 +88,94 @@ fn a_lease_says_what_nobody_gave() {
     assert_eq!(shown.get(field!(HostDnsConfig.domainName)), Some("lab"));
 }
 
+fn lease6(dns: &[&str], search: &[&str]) -> vswitch::vmkernel::AdapterState {
+    let lease = vswitch::vmkernel::dhcp6::Lease {
+        address: "fd00::5".parse().unwrap(),
+        server: vec![0, 3, 0, 1],
+        seconds: 60,
+        preferred: 60,
+        dns: dns.iter().map(|server| server.parse().unwrap()).collect(),
+        search: search.iter().map(|domain| (*domain).to_owned()).collect(),
+    };
+    vswitch::vmkernel::AdapterState { lease6: Some(lease), ..Default::default() }
+}
+
+#[test]
+fn a_dhcpv6_server_says_what_nobody_gave() {
+    let mut known = with_adapter(Ipv4Config::Dhcp);
+    let spec = vim!(HostVirtualNicSpec {
+        ip: HostIpConfig {
+            dhcp: false,
+            ipV6Config: HostIpConfigIpV6AddressConfiguration { dhcpV6Enabled: true }
+        }
+    });
+    let spec = super::super::adapters::read(&spec.into()).unwrap();
+    known.add_adapter("Net", spec, vswitch::Mac([4; 6])).unwrap();
+    let both = |four: Option<&str>, six: &str, search: &[&str]| -> Object {
+        vim!(HostDnsConfig {
+            dhcp: true,
+            virtualNicDevice: four,
+            ipv6VirtualNicDevice: six,
+            hostName: "esx",
+            domainName: "",
+            searchDomain: search.to_vec(),
+        })
+        .into()
+    };
+    for (property, wrong) in [
+        ("config.ipv6VirtualNicDevice", both(None, "vmk0", &[])),
+        ("config.virtualNicDevice", both(Some("vmk1"), "vmk1", &[])),
+        ("config.virtualNicDevice", both(None, "", &[])),
+    ] {
+        let fault = known.set_names(&wrong, "box").unwrap_err();
+        assert_eq!(fault.object().get(field!(InvalidArgument.invalidProperty)), Some(property), "{fault}");
+    }
+    known.set_names(&both(None, "vmk1", &[]), "box").unwrap();
+    let mut seen = State::default();
+    assert_eq!(
+        known.names.as_ref().unwrap().effective(&seen),
+        None,
+        "nothing is said before there is a lease"
+    );
+    seen.adapters.insert("vmk1".into(), lease6(&["fd00::53", "fe80::1"], &["six.example", "b"]));
+    let names = known.names.clone().unwrap();
+    let dns = names.effective(&seen).unwrap();
+    assert_eq!(
+        (dns.servers, dns.search),
+        (vec!["fd00::53".parse().unwrap()], vec!["six.example".into(), "b".into()])
+    );
+    let shown = shown(Some(&names), &seen, &Dns::default());
+    assert_eq!(shown.get(field!(HostDnsConfig.ipv6VirtualNicDevice)), Some("vmk1"));
+    assert_eq!(
+        (shown.get(field!(HostDnsConfig.dhcp)), shown.get(field!(HostDnsConfig.virtualNicDevice))),
+        (Some(true), None)
+    );
+
+    // Both: IPv4 first; what a client says is searched; one lease is enough.
+    known.set_names(&both(Some("vmk0"), "vmk1", &["given.example"]), "box").unwrap();
+    let names = known.names.clone().unwrap();
+    assert_eq!(names.effective(&seen).unwrap().search, ["given.example"]);
+    let lease = vswitch::vmkernel::dhcp::Lease {
+        address: [10, 0, 0, 5].into(),
+        prefix: 24,
+        server: [10, 0, 0, 1].into(),
+        seconds: 60,
+        router: None,
+        dns: vec![[10, 0, 0, 2].into()],
+        domain: Some("lab".into()),
+        mtu: None,
+    };
+    seen.adapters
+        .insert("vmk0".into(), vswitch::vmkernel::AdapterState { lease: Some(lease), ..Default::default() });
+    let dns = names.effective(&seen).unwrap();
+    assert_eq!(dns.servers, ["10.0.0.2".parse::<IpAddr>().unwrap(), "fd00::53".parse().unwrap()]);
+    assert_eq!(dns.domain, "lab");
+    let many: Vec<String> = (1..100).map(|number| format!("fd00::{number}")).collect();
+    let many: Vec<&str> = many.iter().map(|server| &**server).collect();
+    seen.adapters.insert("vmk1".into(), lease6(&many, &["a"; 100]));
+    assert_eq!(names.effective(&seen).unwrap().servers.len(), MOST_SERVERS);
+}
+
 #[test]
 fn a_file_is_read_as_it_was_written() {
     let dns = Dns {

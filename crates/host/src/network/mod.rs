@@ -15,14 +15,16 @@ mod named;
 mod pinned;
 mod ports;
 mod readings;
+mod record;
 mod routes;
 mod show;
 mod spec;
+mod stacks;
 mod switched;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use store::{Batch, Collection, Store};
+use store::{Batch, Store};
 use vim::{Fault, fault};
 use vswitch::declare::Ipv4Config;
 
@@ -37,16 +39,14 @@ pub use readings::{Card, StackTable};
 pub(crate) use routes::read as route_changes;
 pub(crate) use show::{Scene, capabilities, net_config};
 pub(crate) use spec::{SwitchSpec, group as group_spec, invalid, switch as switch_spec};
+pub(crate) use stacks::GatewayChange;
 pub use switched::Switched;
 
 use crate::error::{Error, Result, store_fault};
 use cards::Cards;
 use named::Named;
 use ports::Ports;
-
-/// The whole configuration, under one key.
-const CONFIG: Collection<NetworkConfig> = Collection::new("network");
-const KEY: &str = "standard";
+use record::{Kept, Unreadable};
 
 /// How the network of a host begins.
 pub struct NetworkOptions {
@@ -78,6 +78,8 @@ pub struct HostNetwork {
     store: Store,
     fabric: Arc<dyn Fabric>,
     prefix: String,
+    /// Why what is kept of the network cannot be read, and what to do. Then nothing is declared, changed or written.
+    unread: Option<String>,
     /// One change at a time.
     held: tokio::sync::Mutex<Held>,
     /// Held by whoever shows the network, from reading it until it is shown, so that what is shown last was read last.
@@ -102,13 +104,25 @@ impl HostNetwork {
     /// If it cannot be read or written; for a new host also if an uplink is not there.
     pub(crate) async fn open(store: &Store, options: NetworkOptions) -> Result<Self> {
         let below = options.fabric;
-        let before = Cards::read(store)?;
+        let (before, damaged) = match Cards::read(store) {
+            Err(error @ store::Error::Decode { .. }) => (Cards::default(), Some(Unreadable::damaged(error))),
+            read => (read?, None),
+        };
         let interface = |given: &String| before.interface(given).unwrap_or(given).to_owned();
         below.count_as_cards(options.nics.iter().chain(&options.uplinks).map(interface).collect());
         let mut cards = before.clone();
         cards.see(&below.nics());
-        let known = CONFIG.get(store, KEY)?;
-        let config = match known.clone() {
+        let kept = match record::read(store)? {
+            Kept::Readable(known) => Some(known),
+            Kept::Unreadable(unreadable) => {
+                return Ok(Self::untouched(store, below, cards, &options.prefix, unreadable));
+            }
+            Kept::Nothing => None,
+        };
+        if let Some(damaged) = damaged {
+            return Ok(Self::untouched(store, below, cards, &options.prefix, damaged));
+        }
+        let config = match kept.clone() {
             // It was kept when cards had no names yet.
             Some(mut known) if before.is_empty() => {
                 cards.rename(&mut known);
@@ -119,20 +133,37 @@ impl HostNetwork {
         };
         let mut changes = Batch::new();
         cards.write(&before, &mut changes)?;
-        if known.as_ref() != Some(&config) {
-            CONFIG.put(&mut changes, KEY, &config)?;
+        if kept.as_ref() != Some(&config) {
+            record::put(&mut changes, &config)?;
         }
         if !changes.is_empty() {
             store.commit(changes).await?;
         }
         cards.tell();
         below.call(cards.present()).await;
-        let fabric = Arc::new(Named::new(below, store, cards));
+        Ok(Self::with(store, Named::new(below, Some(store), cards), &options.prefix, config))
+    }
+
+    /// One whose record is left alone, as what the kernel has is.
+    fn untouched(
+        store: &Store,
+        below: Arc<dyn Fabric>,
+        cards: Cards,
+        prefix: &str,
+        unreadable: Unreadable,
+    ) -> Self {
+        tracing::error!(reason = unreadable.reason, "the network is left as it is");
+        let fabric = Named::new(below, None, cards);
+        Self { unread: Some(unreadable.reason), ..Self::with(store, fabric, prefix, unreadable.shown) }
+    }
+
+    fn with(store: &Store, fabric: Named, prefix: &str, config: NetworkConfig) -> Self {
         let config = Arc::new(config);
-        Ok(Self {
+        Self {
             store: store.clone(),
-            fabric,
-            prefix: options.prefix.chars().take(4).collect(),
+            fabric: Arc::new(fabric),
+            prefix: prefix.chars().take(4).collect(),
+            unread: None,
             held: tokio::sync::Mutex::new(Held {
                 config: config.clone(),
                 ports: Ports::new(),
@@ -141,7 +172,17 @@ impl HostNetwork {
             }),
             showing: std::sync::Mutex::default(),
             current: RwLock::new(config),
-        })
+        }
+    }
+
+    /// Why what is kept of the network cannot be read, and what to do, if that is so.
+    pub(crate) fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
+    }
+
+    /// Whether the network may be touched.
+    fn is_ours(&self) -> Result<(), FabricError> {
+        self.unread.as_ref().map_or(Ok(()), |reason| Err(FabricError::new(reason)))
     }
 
     pub(crate) fn config(&self) -> Arc<NetworkConfig> {
@@ -166,12 +207,14 @@ impl HostNetwork {
     /// as it was.
     ///
     /// # Errors
-    /// What `change` says; `HostConfigFault` if the switch cannot be brought to it.
+    /// What `change` says; `HostConfigFault` if the switch cannot be brought to it, or what is kept cannot be read.
     pub(crate) async fn change(
         &self,
         user: &(dyn Fn(&str) -> Option<String> + Sync),
         change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        self.is_ours()
+            .map_err(|error| fault!(HostConfigFault {}, "The network cannot be changed: {error}"))?;
         let mut held = self.held.lock().await;
         let mut next = NetworkConfig::clone(&held.config);
         {
@@ -227,6 +270,9 @@ impl HostNetwork {
 
     /// Sees to it that the machine has the name and asks those that were said, or that a lease says now.
     pub(crate) async fn resolve(&self) {
+        if self.unread.is_some() {
+            return;
+        }
         let mut held = self.held.lock().await;
         let failed = self.name(&held.config).await.err();
         if let Some(error) = failed.as_ref().filter(|error| held.nameless.as_ref() != Some(error)) {
@@ -276,7 +322,7 @@ async fn first(
 
 fn batch(config: &NetworkConfig) -> Result<Batch, store::Error> {
     let mut batch = Batch::new();
-    CONFIG.put(&mut batch, KEY, config)?;
+    record::put(&mut batch, config)?;
     Ok(batch)
 }
 
@@ -303,6 +349,64 @@ mod tests {
             let network = HostNetwork::open(&store, options(&[])).await.unwrap();
             assert_eq!(uplinks(&network), ["vmnic2", "vmnic1"]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_is_left_alone_and_so_is_the_network() {
+        for (collection, key, bytes) in [
+            ("network", "standard", &br#"{"format":99,"switches":[],"new":1}"#[..]),
+            ("network", "standard", b"\xff\x00 garbage"),
+            ("network-card", "vmnic0", b"garbage"),
+        ] {
+            let store = Store::in_memory().unwrap();
+            HostNetwork::open(&store, options(&["vmnic0"])).await.unwrap();
+            let mut damage = Batch::new();
+            damage.put(collection, key, bytes.to_vec());
+            store.commit(damage).await.unwrap();
+            let before = stored(&store);
+            let fabric = Arc::new(NoFabric::new(3));
+            let opened = NetworkOptions { fabric: fabric.clone(), ..options(&["vmnic1"]) };
+            let network = HostNetwork::open(&store, opened).await.unwrap();
+            let reason = network.unread().unwrap().to_owned();
+            assert!(reason.starts_with("the host's record of its network "), "{reason}");
+
+            let refused = network.change(&|_| None, |config, around| {
+                config.add_switch("vSwitch9", SwitchSpec::default(), around)
+            });
+            let fault = refused.await.unwrap_err();
+            assert!(
+                fault.is_a(vim::data_id!(HostConfigFault)) && fault.to_string().contains(&reason),
+                "{fault}"
+            );
+            let spec = PortSpec {
+                vm: "1".into(),
+                key: 4000,
+                mac: "02:00:00:00:00:01".into(),
+                network: "VM Network".into(),
+            };
+            assert!(network.plug(&spec, None).await.unwrap_err().reason.contains(&reason));
+            assert!(network.move_port(&spec).await.unwrap_err().reason.contains(&reason));
+            assert!(network.adopt(vec![(spec, None)]).await.unwrap_err().to_string().contains(&reason));
+            network.unplug("1", 4000).await.unwrap();
+            network.resolve().await;
+            assert_eq!(fabric.declared(), vswitch::declare::Declaration::default(), "nothing is declared");
+            assert_eq!(stored(&store), before, "nothing is written");
+        }
+    }
+
+    fn stored(store: &Store) -> Vec<(String, Vec<u8>)> {
+        let mut all = Vec::new();
+        let read = store.read(|view| {
+            for collection in ["network", "network-card"] {
+                view.for_each(collection, |key, value| {
+                    all.push((format!("{collection}/{key}"), value.to_vec()));
+                    Ok(())
+                })?;
+            }
+            Ok(())
+        });
+        read.unwrap();
+        all
     }
 
     #[tokio::test]

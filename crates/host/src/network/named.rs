@@ -25,7 +25,8 @@ use super::readings::{Card, StackTable};
 /// A fabric whose cards have the names that the host gave them.
 pub(super) struct Named {
     below: Arc<dyn Fabric>,
-    store: Store,
+    /// Where names are kept; none if nothing may be written, and no interface be called by another name.
+    store: Option<Store>,
     cards: RwLock<Cards>,
     /// What was declared last: an interface may get another name afterwards.
     declared: tokio::sync::Mutex<Option<Declaration>>,
@@ -33,8 +34,8 @@ pub(super) struct Named {
 
 impl Named {
     /// With the cards that are there.
-    pub(super) fn new(below: Arc<dyn Fabric>, store: &Store, cards: Cards) -> Self {
-        Self { below, store: store.clone(), cards: RwLock::new(cards), declared: Default::default() }
+    pub(super) fn new(below: Arc<dyn Fabric>, store: Option<&Store>, cards: Cards) -> Self {
+        Self { below, store: store.cloned(), cards: RwLock::new(cards), declared: Default::default() }
     }
 
     fn with<T>(&self, read: impl FnOnce(&Cards) -> T) -> T {
@@ -54,13 +55,15 @@ impl Named {
         if now == before {
             return Ok(false);
         }
-        let mut batch = Batch::new();
-        now.write(&before, &mut batch)?;
-        if !batch.is_empty() {
-            self.store.commit(batch).await?;
+        if let Some(store) = &self.store {
+            let mut batch = Batch::new();
+            now.write(&before, &mut batch)?;
+            if !batch.is_empty() {
+                store.commit(batch).await?;
+            }
+            now.tell();
+            self.below.call(now.present()).await;
         }
-        now.tell();
-        self.below.call(now.present()).await;
         *self.cards.write().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(true)
     }

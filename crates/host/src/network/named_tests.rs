@@ -85,7 +85,7 @@ impl Fabric for Below {
 fn named(below: &Arc<Below>, store: &Store) -> Named {
     let mut cards = Cards::read(store).unwrap();
     cards.see(&below.nics());
-    Named::new(below.clone(), store, cards)
+    Named::new(below.clone(), Some(store), cards)
 }
 
 fn declaration(uplinks: &[&str]) -> Declaration {

@@ -112,6 +112,7 @@ impl HostNetwork {
     pub(crate) async fn plug(&self, spec: &PortSpec, owner: Option<u32>) -> Result<Option<Tap>, PortError> {
         let name = self.tap(&spec.vm, spec.key);
         let failed = |error: FabricError| PortError { port: name.clone(), reason: error.to_string() };
+        self.is_ours().map_err(failed)?;
         if !self.fabric.make_tap(&name, owner).await.map_err(failed)? {
             return Ok(None);
         }
@@ -157,7 +158,7 @@ impl HostNetwork {
                 }
             }
         }
-        if !changed {
+        if !changed || self.unread().is_some() {
             return Ok(());
         }
         self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await
@@ -193,7 +194,7 @@ impl HostNetwork {
     /// their adapters have, and removes the taps that a daemon that died has left.
     ///
     /// # Errors
-    /// If the switch could not be brought to what is declared; what could be, is.
+    /// If the switch could not be brought to what is declared; what could be, is. If what is kept cannot be read, nothing is.
     pub(crate) async fn adopt(&self, running: Vec<(PortSpec, Option<Mac>)>) -> Result<(), FabricError> {
         let port = |(spec, mac): (PortSpec, Option<Mac>)| {
             let name = self.tap(&spec.vm, spec.key);
@@ -202,6 +203,10 @@ impl HostNetwork {
             (name, port)
         };
         let ports: Ports = running.into_iter().map(port).collect();
+        if let Err(error) = self.is_ours() {
+            self.held.lock().await.ports = ports;
+            return Err(error);
+        }
         let stray: Vec<String> =
             self.fabric.taps().into_iter().filter(|tap| !ports.contains_key(tap)).collect();
         let declared = self.with_ports(|known| *known = ports).await;
@@ -218,6 +223,7 @@ impl HostNetwork {
     async fn with_ports(&self, change: impl FnOnce(&mut Ports)) -> Result<(), FabricError> {
         let mut held = self.held.lock().await;
         change(&mut held.ports);
+        self.is_ours()?;
         let declared =
             self.fabric.declare(held.config.declaration(declared(&held.config, &held.ports))).await;
         held.trouble = declared.clone().err();

@@ -69,30 +69,12 @@ fn network(address: IpAddr, prefix: u8) -> IpAddr {
 }
 
 impl NetworkConfig {
-    /// Changes the routes of the default stack. One that is there is not added again.
+    /// Changes the routes of the default stack.
     ///
     /// # Errors
-    /// `NotFound` for one that is to be removed and is not there.
+    /// Those of [`change`].
     pub(crate) fn change_routes(&mut self, changes: &[RouteChange]) -> Result<(), Fault> {
-        let stack = self.default_stack();
-        for change in changes {
-            match *change {
-                RouteChange::Add(route) if route.prefix == 0 => {
-                    set_default(&mut stack.gateways, route.gateway)
-                }
-                RouteChange::Add(route) if stack.routes.contains(&route) => {}
-                RouteChange::Add(route) => stack.routes.push(route),
-                RouteChange::Remove(route) if is_default(&stack.gateways, route) => match route.gateway {
-                    IpAddr::V4(_) => stack.gateways.ipv4 = None,
-                    IpAddr::V6(_) => stack.gateways.ipv6 = None,
-                },
-                RouteChange::Remove(route) => {
-                    let at = stack.routes.iter().position(|known| *known == route);
-                    stack.routes.remove(at.ok_or_else(|| no_route(route))?);
-                }
-            }
-        }
-        Ok(())
+        change(self.default_stack(), changes)
     }
 
     /// The default stack, made if nothing has been said of it yet.
@@ -102,14 +84,42 @@ impl NetworkConfig {
 }
 
 pub(super) fn default_stack(stacks: &mut Vec<Stack>) -> &mut Stack {
-    let at = match stacks.iter().position(|stack| stack.name.is_default()) {
+    stack_of(stacks, &StackName::default())
+}
+
+/// A stack, made if nothing has been said of it yet.
+pub(super) fn stack_of<'a>(stacks: &'a mut Vec<Stack>, name: &StackName) -> &'a mut Stack {
+    let at = match stacks.iter().position(|stack| stack.name == *name) {
         Some(at) => at,
         None => {
-            stacks.push(Stack::default());
+            stacks.push(Stack { name: name.clone(), ..Stack::default() });
             stacks.len() - 1
         }
     };
     &mut stacks[at]
+}
+
+/// Changes the routes of a stack. One that is there is not added again.
+///
+/// # Errors
+/// `NotFound` for one that is to be removed and is not there.
+pub(super) fn change(stack: &mut Stack, changes: &[RouteChange]) -> Result<(), Fault> {
+    for change in changes {
+        match *change {
+            RouteChange::Add(route) if route.prefix == 0 => set_default(&mut stack.gateways, route.gateway),
+            RouteChange::Add(route) if stack.routes.contains(&route) => {}
+            RouteChange::Add(route) => stack.routes.push(route),
+            RouteChange::Remove(route) if is_default(&stack.gateways, route) => match route.gateway {
+                IpAddr::V4(_) => stack.gateways.ipv4 = None,
+                IpAddr::V6(_) => stack.gateways.ipv6 = None,
+            },
+            RouteChange::Remove(route) => {
+                let at = stack.routes.iter().position(|known| *known == route);
+                stack.routes.remove(at.ok_or_else(|| no_route(&stack.name, route))?);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn set_default(gateways: &mut Gateways, gateway: IpAddr) {
@@ -127,9 +137,9 @@ fn is_default(gateways: &Gateways, route: Route) -> bool {
         }
 }
 
-fn no_route(route: Route) -> Fault {
+fn no_route(stack: &StackName, route: Route) -> Fault {
     let Route { network, prefix, gateway } = route;
-    fault!(NotFound {}, "The default TCP/IP stack has no route to {network}/{prefix} by {gateway}")
+    fault!(NotFound {}, "The TCP/IP stack {stack} has no route to {network}/{prefix} by {gateway}")
 }
 
 impl Scene<'_> {
@@ -182,24 +192,24 @@ mod tests {
             .into()
     }
 
-    fn change(known: &mut NetworkConfig, operation: &str, to: &str, prefix: i32) -> Result<(), Fault> {
+    fn changed(known: &mut NetworkConfig, operation: &str, to: &str, prefix: i32) -> Result<(), Fault> {
         known.change_routes(&read(&config(operation, to, prefix, "10.0.0.1"))?)
     }
 
     #[test]
     fn routes_come_and_go() {
         let mut known = NetworkConfig::default();
-        change(&mut known, "add", "192.168.0.0", 16).unwrap();
-        change(&mut known, "add", "192.168.0.0", 16).unwrap();
+        changed(&mut known, "add", "192.168.0.0", 16).unwrap();
+        changed(&mut known, "add", "192.168.0.0", 16).unwrap();
         assert_eq!(known.default_stack().routes.len(), 1);
-        change(&mut known, "add", "0.0.0.0", 0).unwrap();
+        changed(&mut known, "add", "0.0.0.0", 0).unwrap();
         assert_eq!(known.default_stack().gateways.ipv4, Some([10, 0, 0, 1].into()));
-        change(&mut known, "remove", "192.168.0.0", 16).unwrap();
-        change(&mut known, "remove", "0.0.0.0", 0).unwrap();
+        changed(&mut known, "remove", "192.168.0.0", 16).unwrap();
+        changed(&mut known, "remove", "0.0.0.0", 0).unwrap();
         assert_eq!(*known.default_stack(), Stack::default());
         for (prefix, to) in [(16, "192.168.0.0"), (0, "0.0.0.0")] {
             assert!(
-                change(&mut known, "remove", to, prefix)
+                changed(&mut known, "remove", to, prefix)
                     .is_err_and(|fault| fault.is_a(vim::data_id!(NotFound)))
             );
         }

@@ -1,6 +1,5 @@
 //! The network as the API shows it: `HostNetworkInfo` (what is), `HostNetworkConfig` (what was asked for), capabilities.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use vim::{Kind, List, Object, Value, data_id, field, ty, vim};
@@ -40,8 +39,15 @@ fn group_key(name: &str) -> String {
     format!("key-vim.host.PortGroup-{name}")
 }
 
+const NIC_KEY: &str = "key-vim.host.PhysicalNic-";
+
 fn nic_key(name: &str) -> String {
-    format!("key-vim.host.PhysicalNic-{name}")
+    format!("{NIC_KEY}{name}")
+}
+
+/// The card that a client names by its device or, as libvirt does, by its key.
+pub(super) fn nic_named(given: &str) -> &str {
+    given.strip_prefix(NIC_KEY).unwrap_or(given)
 }
 
 impl Scene<'_> {
@@ -55,7 +61,7 @@ impl Scene<'_> {
             pnic: self.nics.iter().map(nic).collect::<Vec<_>>(),
             vnic: self.adapters(),
             dnsConfig: self.names(),
-            ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&StackName::default()) },
+            ipRouteConfig: self.gateways(&StackName::default()),
             routeTableInfo: self.routes(&StackName::default()),
             netStackInstance: self.stacks(),
             ipV6Enabled: true,
@@ -119,29 +125,6 @@ impl Scene<'_> {
         })
     }
 
-    fn gateway(&self, stack: &StackName) -> Option<String> {
-        let stack = self.config.stacks.iter().find(|known| known.name == *stack)?;
-        stack.gateways.ipv4.map(|gateway| gateway.to_string())
-    }
-
-    /// The default stack and those that adapters are in.
-    fn stacks(&self) -> Vec<ty!(HostNetStackInstance)> {
-        let mut names: BTreeSet<StackName> =
-            self.config.adapters.iter().map(|adapter| adapter.stack.clone()).collect();
-        names.extend(self.config.stacks.iter().map(|stack| stack.name.clone()));
-        names.insert(StackName::default());
-        let stack = |name: StackName| {
-            vim!(HostNetStackInstance {
-                key: name.as_str(),
-                name: name.as_str(),
-                dnsConfig: name.is_default().then(|| self.names()),
-                ipRouteConfig: HostIpRouteConfig { defaultGateway: self.gateway(&name) },
-                ipV6Enabled: true,
-            })
-        };
-        names.into_iter().map(stack).collect()
-    }
-
     fn switch(&self, switch: &StandardSwitch) -> ty!(HostVirtualSwitch) {
         let declared = &switch.declared;
         let used: usize = declared.port_groups.iter().map(|group| (self.on)(&group.name).len()).sum();
@@ -177,7 +160,7 @@ impl Scene<'_> {
     }
 }
 
-fn adapter_key(device: &str) -> String {
+pub(super) fn adapter_key(device: &str) -> String {
     format!("key-vim.host.VirtualNic-{device}")
 }
 

@@ -7,6 +7,8 @@ use vswitch::declare::{
 };
 use vswitch::limits::{MAX_MTU, MAX_RATE, MIN_MTU, MIN_RATE};
 
+use super::show::nic_named;
+
 /// Longest names, as ESXi has them.
 const SWITCH_NAME: usize = 31;
 const GROUP_NAME: usize = 80;
@@ -85,7 +87,7 @@ pub(crate) fn switch(spec: &Object) -> Result<SwitchSpec, Fault> {
             return Err(fault!(NotSupported {}, "{message}"));
         }
         let nics = bridge.get(field!(HostVirtualSwitchBondBridge.nicDevice));
-        read.uplinks = nics.map(texts).unwrap_or_default();
+        read.uplinks = nics.into_iter().flatten().map(|nic| nic_named(nic).to_owned()).collect();
         let discovery = bridge.get(field!(HostVirtualSwitchBondBridge.linkDiscoveryProtocolConfig));
         read.discovery = discovery.map(|it| self::discovery(it)).transpose()?;
     }

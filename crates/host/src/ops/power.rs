@@ -192,7 +192,8 @@ impl Host {
     /// Connects one adapter.
     pub(crate) async fn plug_one(&self, vm: &Vm, config: &VmConfig, key: i32) -> Result<Option<Tap>, Fault> {
         let Some(nic) = config.devices.get(&key).and_then(|device| device.nic()) else { return Ok(None) };
-        if nic.network.is_empty() || !self.network.has(&nic.network) {
+        let is_there = self.network.unread().is_some() || self.network.has(&nic.network);
+        if nic.network.is_empty() || !is_there {
             tracing::warn!(
                 vm = config.name,
                 network = nic.network,
