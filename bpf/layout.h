@@ -19,6 +19,8 @@
 #define MAX_GROUPS 16384
 #define MAX_MEMBERS 262144
 #define MAX_TEAMS 1024
+/* Segments that a frame may have still to be cut into: 64 kB with the least that TCP sends, 48 bytes (TCP_MIN_SND_MSS of Linux), are 1,366. */
+#define MAX_SEGMENTS 1400
 
 enum port_flag {
 	PORT_BLOCKED = 1 << 0,
