@@ -86,11 +86,14 @@ static __always_inline bool is_for_control_half(const struct frame *frame)
 	return protocol == ETH_P_LLDP || protocol == ETH_P_BEACON || protocol < ETH_P_802_3_MIN;
 }
 
-/* Whether a frame is larger than a link of this MTU carries; segments that are still to be cut count one by one. */
+/* Whether a frame is larger than a link of this MTU carries. Segments that are still to be cut count one by one, but may not be more than
+ * a stack makes, since whoever cuts them would be busy with it: a guest chooses their size. */
 static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu)
 {
-	if (skb->gso_size)
-		return skb->gso_size > mtu;
+	__u32 size = skb->gso_size;
+
+	if (size)
+		return size > mtu || size * MAX_SEGMENTS < skb->len;
 	return skb->len > mtu + ETH_HLEN + VLAN_TAG_BYTES;
 }
 

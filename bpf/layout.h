@@ -19,6 +19,8 @@
 #define MAX_GROUPS 16384
 #define MAX_MEMBERS 262144
 #define MAX_TEAMS 1024
+/* Segments that a frame may have still to be cut into: 64 kB with the least that TCP sends, 48 bytes (TCP_MIN_SND_MSS of Linux), are 1,366. */
+#define MAX_SEGMENTS 1400
 
 enum port_flag {
 	PORT_BLOCKED = 1 << 0,
@@ -28,7 +30,8 @@ enum port_flag {
 	PORT_DEAF = 1 << 2,
 	/* A port of this VLAN is promiscuous: unicast is copied to it. For an uplink: a port of the switch is. */
 	PORT_SNOOPED = 1 << 3,
-	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. */
+	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. In a port that learns: what it sends to
+	 * groups may come back. */
 	PORT_TEAMED = 1 << 4,
 	PORT_UPLINK = 1 << 5,
 	/* What costs nothing where it is not asked for. In a port it is about what the port sends, in a target about what the
@@ -318,6 +321,9 @@ struct captured {
 #define LEARNED_EXACT_NS 100000000ULL
 /* What comes back by another uplink within this time was sent here. */
 #define REFLECTION_NS 500000000ULL
+/* Frames to groups that are remembered for that, at least 40 ms of ten ports that send as many as they may, and their bytes. */
+#define MAX_SENT 4096
+#define SENT_BYTES 256
 
 enum learner_flag {
 	/* At its limit, frames from MACs that it does not know are dropped. */

@@ -5,6 +5,8 @@
 
 #include "deliver.h"
 
+#define UDP_CHECKSUM_AT 6
+
 static __always_inline __u64 owner_of(__u32 ifindex, __u32 number)
 {
 	return (__u64)ifindex << 32 | number;
@@ -117,23 +119,93 @@ __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 v
 	return 0;
 }
 
+/* What a frame to a group is known by when it comes back. Left out is what changes on the way: padding, checksums that the card or the
+ * driver fills in, and the class, which physical switches set anew. */
+static __always_inline struct sent_key *sent_key(struct __sk_buff *skb, __u32 network, __u32 vlan)
+{
+	__u32 zero = 0, length = skb->len, taken = length < SENT_BYTES ? length : SENT_BYTES, above;
+	struct sent_key *key = bpf_map_lookup_elem(&sent_rooms, &zero);
+	__u8 *bytes;
+	__u16 protocol;
+
+	if (!key)
+		return NULL;
+	bytes = key->bytes;
+	key->network = network;
+	key->vlan = vlan;
+	key->length = length > ETH_ZLEN ? length : ETH_ZLEN;
+	__builtin_memset(bytes, 0, SENT_BYTES);
+	/* The verifier must see both bounds. */
+	asm volatile("" : "+r"(taken));
+	if (taken < ETH_HLEN || taken > SENT_BYTES || bpf_skb_load_bytes(skb, 0, bytes, taken))
+		return NULL;
+	protocol = *(__u16 *)(bytes + __builtin_offsetof(struct ethhdr, h_proto));
+	if (protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = (struct iphdr *)(bytes + ETH_HLEN);
+
+		ip->tos = 0;
+		*(__u16 *)((__u8 *)ip + __builtin_offsetof(struct iphdr, check)) = 0;
+		above = ETH_HLEN + 4 * (bytes[ETH_HLEN] & 0xf);
+		if (ip->protocol != NEXT_UDP)
+			return key;
+	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = (struct ipv6hdr *)(bytes + ETH_HLEN);
+
+		bytes[ETH_HLEN] &= 0xf0;
+		bytes[ETH_HLEN + 1] &= 0x0f;
+		above = ETH_HLEN + sizeof(*ip);
+		if (ip->nexthdr != NEXT_UDP)
+			return key;
+	} else {
+		return key;
+	}
+	bytes[above + UDP_CHECKSUM_AT] = 0;
+	bytes[above + UDP_CHECKSUM_AT + 1] = 0;
+	return key;
+}
+
+/* Remembers a frame that a port sends to a group, and which may come back. */
+__noinline int remember(struct __sk_buff *skb, __u32 network, __u32 vlan)
+{
+	struct sent_key *key = sent_key(skb, network, vlan);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (key)
+		bpf_map_update_elem(&sent, key, &now, BPF_ANY);
+	return 0;
+}
+
+/* Whether a frame to a group, just as it is, was sent a moment ago by a port that learns. */
+static __always_inline bool was_sent(struct __sk_buff *skb, __u32 network, __u32 vlan)
+{
+	struct sent_key *key = sent_key(skb, network, vlan);
+	__u64 *sent_ns = key ? bpf_map_lookup_elem(&sent, key) : NULL;
+
+	return sent_ns && bpf_ktime_get_ns() - *sent_ns < REFLECTION_NS;
+}
+
 /* Whether what is for this MAC never leaves by an uplink, if a port sends it. */
 static __always_inline bool stays_here(__u32 network, __u16 vlan, const __u8 *mac)
 {
-	return !is_group(mac) && (find_station(network, vlan, mac) || find_learned(network, vlan, mac));
+	return find_station(network, vlan, mac) || find_learned(network, vlan, mac);
 }
 
-/* Whether what an uplink brings was sent here, by a MAC that was learned. One that has been silent has moved away and is forgotten;
- * where there is no other uplink that it could have left by, and with a frame that would not have left, also one that has not. */
+/* Whether what an uplink brings was sent here, by a port that learns. To a group it is what was sent, byte by byte: who forges a MAC
+ * hides nothing else that comes from it. To a MAC that nobody has here it may have been, if its source has sent lately. A learned MAC that
+ * anything else comes from has moved away and is forgotten, always where there is no other uplink that it could have left by. */
 __noinline int is_own(struct __sk_buff *skb, __u32 network, __u32 vlan, __u32 flags)
 {
 	struct station_key key;
 	struct learned *known;
 	struct frame frame;
 	__u64 owned_by;
+	bool to_group;
 
 	if (!read_frame(skb, &frame))
 		return 0;
+	to_group = is_group(frame.destination);
+	if (to_group && flags & PORT_TEAMED && was_sent(skb, network, vlan))
+		return 1;
 	station_key(&key, network, vlan, frame.source);
 	known = bpf_map_lookup_elem(&learned, &key);
 	if (!known)
@@ -141,7 +213,7 @@ __noinline int is_own(struct __sk_buff *skb, __u32 network, __u32 vlan, __u32 fl
 	owned_by = known->owner;
 	if (!owned_by)
 		return 0;
-	if (flags & PORT_TEAMED && bpf_ktime_get_ns() - known->seen_ns < REFLECTION_NS &&
+	if (!to_group && flags & PORT_TEAMED && bpf_ktime_get_ns() - known->seen_ns < REFLECTION_NS &&
 	    !stays_here(network, vlan, frame.destination))
 		return 1;
 	forget(&key, known, owned_by);

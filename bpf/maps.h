@@ -332,4 +332,29 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } learned_by SEC(".maps");
 
+/* A frame to a group as it left for an uplink, without what may be another when it comes back. */
+struct sent_key {
+	__u32 network;
+	__u16 vlan;
+	__u16 length;
+	__u8 bytes[SENT_BYTES];
+};
+
+/* When ports that learn have last sent it. The oldest give way, so nothing has to be removed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_SENT);
+	__type(key, struct sent_key);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} sent SEC(".maps");
+
+/* Where such a frame is put together: there is no room for it on the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sent_key);
+} sent_rooms SEC(".maps");
+
 #endif

@@ -12,7 +12,8 @@
 /* Ethernet, IPv4 and TCP with timestamps: what each further segment repeats. */
 #define SEGMENT_HEADERS 66
 
-/* Bytes as they will be on the wire. */
+/* Bytes as they will be on the wire. Whatever size a guest says that its segments have: no less than it sends, and no more than what
+ * `is_oversize` lets pass adds to them. */
 static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 {
 	__u64 bytes = skb->len;

@@ -18,11 +18,13 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 	if (unlikely(is_group(frame->destination))) {
 		int audience = AUDIENCE_ALL;
 
-		if (unlikely(port->flags & (PORT_LISTENED | PORT_WATCHED))) {
+		if (unlikely(port->flags & (PORT_LISTENED | PORT_WATCHED | PORT_TEAMED))) {
 			if (port->flags & PORT_LISTENED)
 				audience = listen(skb, port->number, port->flags, port->network, frame->vlan);
 			if (port->flags & PORT_WATCHED)
 				count_flow(skb, port->number, frame->vlan, WAY_FROM);
+			if (port->flags & PORT_TEAMED && !same_mac(frame->source, port->mac))
+				remember(skb, port->network, frame->vlan);
 		}
 		group = find_group(port->network, frame->vlan, frame->destination, audience);
 		if (group)

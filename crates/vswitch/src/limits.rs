@@ -177,8 +177,6 @@ pub const CAPTURE_LENGTH: u32 = 9216;
 pub const CAPTURE_FRAMES: usize = 1024;
 /// Frames that the engine hands to captures before it looks whether there is something else to do.
 pub const CAPTURE_BATCH: usize = 256;
-/// Portions that a full ring makes at most: 4 MiB of entries of 64 bytes.
-pub const CAPTURE_PORTIONS: usize = (4 << 20) / 64 / CAPTURE_BATCH;
 /// Bytes of a frame with ARP that are looked at.
 pub const ARP_FRAME: usize = 64;
 /// Blocks of addresses that are observed in one VLAN of an uplink, and VLANs of one uplink in which some are.

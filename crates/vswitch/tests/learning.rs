@@ -5,6 +5,7 @@ mod network;
 
 use std::time::Duration;
 
+use network::sniff::{Sniffer, count};
 use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup, Switch};
 use vswitch::kernel::layout::Drop;
@@ -201,4 +202,46 @@ async fn physical_switches_are_told_of_what_a_port_has_learned() {
     }
     let text = String::from_utf8(heard.wait_with_output().unwrap().stdout).unwrap();
     assert!(text.contains(&mac.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn neighbours_hear_the_gateway_whatever_a_nested_host_sends_from_its_mac() {
+    const SAID: usize = 50;
+    let mut net = Network::new(&["up0", "up1"]);
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
+    net.station("outside", "10.1.0.9/24");
+    let engine = net.engine().await;
+    engine.declare(declaration(learning(LEARNING), vec![(a, 1), (b, 2)])).await.unwrap();
+    let gateway = Mac([2, 0, 0, 0, 0, 0xee]);
+    let said = |what: &str, number: u8| {
+        // ARP of Ethernet and IPv4.
+        let mut said = [&Mac::BROADCAST.0[..], &gateway.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
+        said.extend([&gateway.0[..], &[10, 1, 0, 9], &[0; 6], &[10, 1, 0, number]].concat());
+        said.extend(what.as_bytes());
+        said
+    };
+    let counters = async |port: &str| engine.counters(port).await.unwrap().unwrap();
+    let before = counters("t2").await.to_broadcast;
+    let ours = counters("t1").await.from_broadcast;
+    let sniffer = Sniffer::start(&net, "t2", "eth0");
+    let mut hostile = net.repeat("t1", "eth0", &said("<hostile>", 1), 5);
+    // Both are under way at once, and nothing that the gateway says is what the guest says.
+    while counters("t1").await.from_broadcast < ours + 20 {
+        assert!(hostile.goes_on());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for half in [0, 1] {
+        let numbers = (0..SAID / 2).map(|at| u8::try_from(2 + half * SAID / 2 + at).unwrap());
+        net.send("outside", "eth0", &numbers.map(|number| said("<gateway>", number)).collect::<Vec<_>>());
+    }
+    assert!(hostile.goes_on());
+    std::mem::drop(hostile);
+    let frames = sniffer.end();
+    assert_eq!(count(&frames, b"<gateway>"), SAID);
+    // And what the guest says comes back, but is not heard twice.
+    let sent = counters("t1").await.from_broadcast - ours;
+    assert_eq!(counters("t2").await.to_broadcast - before, sent + SAID as u64);
+    let reflected =
+        counters("up0").await.dropped(Drop::Reflection) + counters("up1").await.dropped(Drop::Reflection);
+    assert!(reflected >= 20, "{reflected}");
 }

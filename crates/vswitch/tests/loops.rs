@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use network::sniff::{Sniffer, count};
 use network::{Network, declaration, ip, port_group, switch};
-use vswitch::declare::Balancing;
+use vswitch::Mac;
+use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup};
 use vswitch::kernel::layout::Drop;
 
 const FRAMES: usize = 100;
@@ -61,4 +62,34 @@ async fn a_broadcast_arrives_once_and_never_comes_back() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = count().await - before;
     assert!(idle < 20, "{idle} frames that nobody sent");
+}
+
+#[tokio::test]
+async fn a_broadcast_of_a_guest_of_a_guest_arrives_once_too() {
+    let mut net = Network::new(&["up0", "up1", "up2"]);
+    let ports = [("t1", 1), ("t2", 2)].map(|(name, at)| net.guest(name, &format!("10.1.0.{at}/24")));
+    net.station("outside", "10.1.0.9/24");
+    let engine = net.engine().await;
+    let script = format!("{}/tests/network/attack.py", env!("CARGO_MANIFEST_DIR"));
+    let mut known = 0;
+    // One that is learned, and one for which there is no room.
+    for (limit, last) in [(10, 1), (10, 1), (1, 2)] {
+        let learning = Learning { enabled: true, unicast_flooding: false, limit, at_limit: AtLimit::Allow };
+        let policy = Override { learning: Some(learning), ..Override::default() };
+        let groups = vec![PortGroup { policy, ..port_group(1, 0) }];
+        let placed = ports.iter().cloned().map(|port| (port, 1)).collect();
+        engine.declare(declaration(switch(&["up0", "up1", "up2"], groups), placed)).await.unwrap();
+        let sniffers =
+            [("t1", "eth0"), ("t2", "eth0"), ("outside", "eth0")].map(|(n, i)| Sniffer::start(&net, n, i));
+        let mac = Mac([0x52, 0x54, 0, 0, 0, last]);
+        assert!(
+            net.run("t1", &format!("python3 {script} plain {FRAMES} 1 {mac} {mac} 10.1.0.2"))
+                .status
+                .success()
+        );
+        let seen = sniffers.map(|sniffer| count(&sniffer.end(), b"<plain>"));
+        assert_eq!(seen, [0, FRAMES, FRAMES], "at most {limit}");
+        known = engine.learned("t1").await.unwrap().unwrap().count.max(known);
+    }
+    assert_eq!(known, 1, "what comes back is not taken for a move");
 }

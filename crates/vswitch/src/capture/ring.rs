@@ -96,6 +96,8 @@ impl Captures {
 struct Active {
     filter: Filter,
     frames: mpsc::Sender<Captured>,
+    /// Since when it sees frames, on the monotonic clock: what was seen before under its bit was for a capture that has ended.
+    since: Option<Duration>,
     /// Not told yet.
     lost: u64,
     /// How many the kernel has lost, as far as was told.
@@ -117,30 +119,47 @@ pub(crate) fn interfaces<'a>(ports: &BTreeMap<u32, Port>, links: &'a Links) -> I
 #[derive(Debug, Default)]
 pub(crate) struct Capturing {
     active: BTreeMap<u32, Active>,
+    /// The ring was empty after the last one had ended; not so at first, for it outlives the daemon.
+    is_empty: bool,
 }
 
 impl Capturing {
+    /// Whether the ring is to be read: somebody looks, or frames may be left of those who did.
     pub fn is_active(&self) -> bool {
-        !self.active.is_empty()
+        !(self.active.is_empty() && self.is_empty)
     }
 
-    /// Begins another one. The kernel has lost so many frames for each bit before.
-    pub fn begin(&mut self, filter: Filter, lost: impl FnOnce(u32) -> Result<u64>) -> Result<Captures> {
+    /// The ring holds nothing more.
+    pub fn emptied(&mut self) {
+        self.is_empty = true;
+    }
+
+    /// Adds another one, which sees nothing until it is started.
+    pub fn add(&mut self, filter: Filter) -> Result<Captures> {
         let most = u32::try_from(CAPTURES).expect("is small");
         let free = (0..most).find(|bit| !self.active.contains_key(bit));
         let full = || Error::Limit { what: "captures at one time", asked: CAPTURES + 1, most: CAPTURES };
         let bit = free.ok_or_else(full)?;
         let (sender, frames) = mpsc::channel(CAPTURE_FRAMES);
-        let active = Active { filter, frames: sender, lost: 0, lost_in_ring: lost(bit)? };
-        self.active.insert(bit, active);
+        self.active.insert(bit, Active { filter, frames: sender, since: None, lost: 0, lost_in_ring: 0 });
         Ok(Captures { frames })
+    }
+
+    /// Starts those that were added, once the kernel knows of them. It has lost so many frames for each bit before.
+    pub fn start(&mut self, now: Duration, lost: impl Fn(u32) -> Result<u64>) -> Result<()> {
+        for (bit, active) in self.active.iter_mut().filter(|(_, active)| active.since.is_none()) {
+            (active.since, active.lost_in_ring) = (Some(now), lost(*bit)?);
+        }
+        Ok(())
     }
 
     /// Forgets those that nobody reads any more; whether there were any.
     pub fn forget_ended(&mut self) -> bool {
         let before = self.active.len();
         self.active.retain(|_, active| !active.frames.is_closed());
-        self.active.len() != before
+        let any = self.active.len() != before;
+        self.is_empty &= !any;
+        any
     }
 
     /// What is to be looked at.
@@ -166,8 +185,11 @@ impl Capturing {
         let Some((head, bytes)) = layout::Captured::read(entry) else { return };
         let Some((interface, is_uplink)) = interfaces.get(&head.number) else { return };
         let Some(point) = Point::of(head.point, *is_uplink) else { return };
-        let time = wall_clock(head.time_ns);
-        for (bit, active) in self.active.iter_mut().filter(|(bit, _)| head.captures & (1 << **bit) != 0) {
+        let (time, seen) = (wall_clock(head.time_ns), Duration::from_nanos(head.time_ns));
+        let looks = |(bit, active): &(&u32, &mut Active)| {
+            head.captures & (1 << **bit) != 0 && active.since.is_some_and(|since| seen >= since)
+        };
+        for (bit, active) in self.active.iter_mut().filter(looks) {
             let lost_in_ring = lost(*bit);
             active.lost += lost_in_ring.saturating_sub(active.lost_in_ring);
             active.lost_in_ring = lost_in_ring;

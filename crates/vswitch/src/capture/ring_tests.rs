@@ -1,5 +1,15 @@
 use super::*;
 
+/// When captures are started.
+const START: Duration = Duration::from_secs(3);
+
+/// Adds a capture and starts it; the kernel has lost so many frames before.
+fn begin(all: &mut Capturing, filter: Filter, lost: u64) -> Captures {
+    let captures = all.add(filter).unwrap();
+    all.start(START, |_| Ok(lost)).unwrap();
+    captures
+}
+
 fn links() -> Links {
     let names = [("t1", 1), ("t2", 2), ("up0", 90)];
     names.map(|(name, index)| (name.to_owned(), Link { index, running: true })).into()
@@ -22,8 +32,13 @@ fn filter(interfaces: &[&str], points: &[Point], length: u32) -> Filter {
     Filter { interfaces, points: points.iter().copied().collect(), length }
 }
 
+/// Seen at a time that is well after [`START`].
 fn entry(number: u32, point: u32, captures: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut entry = 5u64.to_ne_bytes().to_vec();
+    entry_at(2 * START, number, point, captures, bytes)
+}
+
+fn entry_at(time: Duration, number: u32, point: u32, captures: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut entry = u64::try_from(time.as_nanos()).unwrap().to_ne_bytes().to_vec();
     let taken = u32::try_from(bytes.len()).unwrap();
     for word in [captures, number, point, 2, 1000, taken, CAPTURED_TAG | 10, 0] {
         entry.extend(word.to_ne_bytes());
@@ -34,9 +49,8 @@ fn entry(number: u32, point: u32, captures: u32, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn captures_share_points_and_each_gets_what_it_asked_for() {
     let mut all = Capturing::default();
-    let mut one =
-        all.begin(filter(&["t1", "up0"], &[Point::FromPort, Point::UplinkOut], 4), |_| Ok(0)).unwrap();
-    let mut two = all.begin(filter(&["t1"], &[Point::FromPort, Point::Dropped], 8), |_| Ok(7)).unwrap();
+    let mut one = begin(&mut all, filter(&["t1", "up0"], &[Point::FromPort, Point::UplinkOut], 4), 0);
+    let mut two = begin(&mut all, filter(&["t1"], &[Point::FromPort, Point::Dropped], 8), 7);
     let looks = all.looks(&links(), &numbers(), |name| name == "up0");
     let look = |number, point, captures, snap| (PointKey { number, point }, Capture { captures, snap });
     assert_eq!(
@@ -72,7 +86,7 @@ fn captures_share_points_and_each_gets_what_it_asked_for() {
 #[test]
 fn a_slow_reader_is_told_what_it_has_lost() {
     let mut all = Capturing::default();
-    let mut slow = all.begin(filter(&["t1"], &[Point::FromPort], 64), |_| Ok(0)).unwrap();
+    let mut slow = begin(&mut all, filter(&["t1"], &[Point::FromPort], 64), 0);
     for _ in 0..CAPTURE_FRAMES + 5 {
         all.hand_out(&entry(10, POINT_FROM, 1, b"x"), &interfaces(&ports(), &links()), |_| 0);
     }
@@ -86,9 +100,47 @@ fn a_slow_reader_is_told_what_it_has_lost() {
 #[test]
 fn there_are_only_so_many() {
     let mut all = Capturing::default();
-    let running: Vec<Captures> =
-        (0..CAPTURES).map(|_| all.begin(Filter::default(), |_| Ok(0)).unwrap()).collect();
-    assert!(all.begin(Filter::default(), |_| Ok(0)).is_err());
+    let running: Vec<Captures> = (0..CAPTURES).map(|_| all.add(Filter::default()).unwrap()).collect();
+    assert!(all.add(Filter::default()).is_err());
     drop(running);
-    assert!(all.forget_ended() && all.begin(Filter::default(), |_| Ok(0)).is_ok());
+    assert!(all.forget_ended() && all.add(Filter::default()).is_ok());
+}
+
+#[test]
+fn what_is_left_of_a_capture_that_has_ended_does_not_reach_one_that_gets_its_bit() {
+    let mut all = Capturing::default();
+    let mut other = begin(&mut all, filter(&["t1"], &[Point::FromPort], 64), 0);
+    let first = begin(&mut all, filter(&["t1"], &[Point::FromPort], 64), 0);
+    drop(first);
+    assert!(all.forget_ended());
+    let mut second = all.add(filter(&["t1"], &[Point::FromPort], 64)).unwrap();
+    let started = START + Duration::from_secs(1);
+    let of = |time, bytes: &[u8]| entry_at(time, 10, POINT_FROM, 3, bytes);
+    all.hand_out(&of(started, b"the kernel does not know it"), &interfaces(&ports(), &links()), |_| 0);
+    all.start(started, |_| Ok(0)).unwrap();
+    let just_before = started - Duration::from_nanos(1);
+    for (time, bytes) in [(START, b"old"), (just_before, b"ago"), (started, b"new"), (2 * started, b"now")] {
+        all.hand_out(&of(time, bytes), &interfaces(&ports(), &links()), |_| 0);
+    }
+    let bytes = |captures: &mut Captures| -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| captures.frames.try_recv().ok()).map(|frame| frame.bytes).collect()
+    };
+    assert_eq!(bytes(&mut second), [b"new", b"now"]);
+    assert_eq!(bytes(&mut other).len(), 5, "who goes on gets all");
+}
+
+#[test]
+fn the_ring_is_read_until_nothing_is_left_in_it() {
+    let mut all = Capturing::default();
+    assert!(all.is_active(), "what a former daemon has left");
+    all.emptied();
+    assert!(!all.is_active());
+    let captures = begin(&mut all, Filter::default(), 0);
+    assert!(all.is_active());
+    all.emptied();
+    assert!(all.is_active(), "somebody looks");
+    drop(captures);
+    assert!(all.forget_ended() && all.is_active(), "what was seen last");
+    all.emptied();
+    assert!(!all.is_active() && !all.forget_ended() && !all.is_active());
 }

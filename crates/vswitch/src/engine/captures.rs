@@ -4,11 +4,12 @@ use aya::maps::{MapData, RingBuf};
 use futures_util::FutureExt;
 use tokio::task::yield_now;
 
+use super::monotonic;
 use super::run::Switching;
 use crate::Result;
 use crate::capture::{Captures, Filter, interfaces};
 use crate::kernel::Ring;
-use crate::limits::{CAPTURE_BATCH, CAPTURE_PORTIONS};
+use crate::limits::CAPTURE_BATCH;
 use crate::plan::Looks;
 
 /// Waits until the ring holds something, or for ever if nobody looks.
@@ -20,21 +21,14 @@ pub(super) async fn filled(ring: &Ring, is_active: bool) {
 
 impl Switching {
     pub(super) async fn capture(&mut self, filter: Filter) -> Result<Captures> {
-        // What is left of a capture that has ended must not reach one that gets its bit.
+        // One that gets the bit of a capture that has ended sees nothing of what that one saw: the kernel forgets it first, and what was
+        // seen before the new one is started is not its own. The ring is read as ever, in portions.
         if self.capturing.forget_ended() {
             self.reconcile().await?;
         }
-        let lost = |bit| self.kernel.captures_lost(bit).unwrap_or(0);
-        let ring = self.ring.get_mut();
-        // What comes meanwhile is of captures that go on: all that was there before is out after so many portions.
-        let interfaces = interfaces(&self.actual.ports, &self.links);
-        for _ in 0..CAPTURE_PORTIONS {
-            if portion(ring, CAPTURE_BATCH, |entry| self.capturing.hand_out(entry, &interfaces, lost)) {
-                break;
-            }
-        }
-        let captures = self.capturing.begin(filter, |bit| self.kernel.captures_lost(bit))?;
+        let captures = self.capturing.add(filter)?;
         self.reconcile().await?;
+        self.capturing.start(monotonic(), |bit| self.kernel.captures_lost(bit))?;
         Ok(captures)
     }
 
@@ -61,6 +55,7 @@ impl Switching {
         if portion(ring, CAPTURE_BATCH, |entry| self.capturing.hand_out(entry, &interfaces, lost)) {
             // Ready again at the next frame, also at one that came after the guard.
             guard.clear_ready();
+            self.capturing.emptied();
         }
         drop(guard);
         self.end_captures().await;

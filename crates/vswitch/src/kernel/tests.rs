@@ -12,6 +12,7 @@ use super::*;
 use crate::plan::{self, Extra, Step};
 
 mod learning;
+mod segments;
 
 pub(super) const LOOPBACK: u32 = 1;
 pub(super) const REDIRECT: u32 = 7;
@@ -82,12 +83,16 @@ impl Bench {
         // `struct __sk_buff`, in which only the mark is set: its third word.
         let mut context = vec![0; 192];
         context[8..12].copy_from_slice(&mark.to_ne_bytes());
+        self.run_with(program, frame, &context)
+    }
+
+    fn run_with(&mut self, program: Program, frame: &[u8], context: &[u8]) -> (u32, Vec<u8>) {
         let program = attach::program(&mut self.kernel.ebpf, program).unwrap();
         let mut out = vec![0; frame.len() + 96];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut out),
-            ctx_in: Some(&context),
+            ctx_in: Some(context),
             ..TestRunOptions::default()
         };
         let result = program.test_run(options).unwrap();

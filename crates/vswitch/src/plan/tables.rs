@@ -207,6 +207,7 @@ impl Connected<'_> {
             | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
             | flag(self.watch().is_some(), PORT_WATCHED)
             | flag(self.policy.security.learns(), PORT_LEARNS)
+            | flag(self.policy.security.learns() && self.switch.uplinks.len() > 1, PORT_TEAMED)
     }
 
     /// How its flows are watched, if they are.

@@ -213,11 +213,14 @@ fn ports_that_learn_are_known_to_their_switch_and_get_what_nobody_has_once() {
     let has = |index: u32, flag: u32| tables.ports[&index].flags & flag != 0;
     assert_eq!([1, 4, 6].map(|index| has(index, PORT_LEARNS)), [true, false, false]);
     assert_eq!([1, 4, 6, 90].map(|index| has(index, PORT_LEARNED)), [true; 4]);
+    assert_eq!([1, 4, 6].map(|index| has(index, PORT_TEAMED)), [true, false, false], "it may come back");
     assert_eq!(members(&tables, 10, Mac::NOBODY), (vec![1], vec![5]), "who is promiscuous gets it anyway");
     assert_eq!(members(&tables, 20, Mac::NOBODY), (vec![], vec![5]));
     assert_eq!(members(&tables, VLAN_ANY, Mac::NOBODY), (vec![], vec![5]));
 
     let mut without = declared;
+    without.switches[0].uplinks.truncate(1);
+    assert!(plan(&without).ports.values().all(|port| port.flags & PORT_TEAMED == 0), "nothing comes back");
     without.switches[0].port_groups.retain(|group| group.number == 6);
     let tables = plan(&without);
     assert!(tables.extras.learners.is_empty());

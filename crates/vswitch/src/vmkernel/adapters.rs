@@ -29,6 +29,7 @@ pub(crate) struct Adapters {
     declared: Vec<Stack>,
     leases: Leases,
     leases6: Leases6,
+    changed: Arc<Notify>,
     guards: Guards,
     /// What was last read of each stack.
     views: BTreeMap<StackName, View>,
@@ -55,15 +56,16 @@ impl Adapters {
         let words = "a host's prefix is up to 64 letters, digits, `-`, `_` and `.`";
         let prefix = Prefix::new(prefix).ok_or_else(|| refused(words.into()))?;
         let stacks = Stacks::open(prefix.clone(), namespace).map_err(|error| refused(error.to_string()))?;
-        let leases = Leases::default();
+        let changed = Arc::<Notify>::default();
         Ok(Self {
-            guards: Guards::new(leases.changed()),
-            leases6: Leases6::new(leases.changed()),
+            guards: Guards::new(changed.clone()),
+            leases: Leases::new(changed.clone()),
+            leases6: Leases6::new(changed.clone()),
+            changed,
             prefix,
             stacks,
             adapters: Vec::new(),
             declared: Vec::new(),
-            leases,
             views: BTreeMap::new(),
             found: Trouble::default(),
             trouble: Trouble::default(),
@@ -72,7 +74,7 @@ impl Adapters {
 
     /// Told when a DHCP client has got or lost an address, and everything is to be configured again.
     pub(crate) fn changed(&self) -> Arc<Notify> {
-        self.leases.changed()
+        self.changed.clone()
     }
 
     /// Takes over what is declared.

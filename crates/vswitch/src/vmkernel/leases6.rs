@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::dhcp6::{Client, Identity, Lease, Status};
+use super::client::{Clients, Status, seconds_since};
+use super::dhcp6::{self, Identity, Lease};
 use super::names::device_number;
 use super::netlink::Refusal;
 use super::stacks::Stacks;
@@ -23,10 +23,8 @@ const LOCAL_WAIT: Duration = Duration::from_millis(500);
 /// A client that is needed, and an address that its interface has from before, with the seconds that are left of it.
 type Need = (Identity, Option<(Ipv6Addr, u32)>);
 
-/// Clients by device.
 pub(crate) struct Leases6 {
-    clients: BTreeMap<String, Client>,
-    changed: Arc<Notify>,
+    clients: Clients<Identity, Lease, Ipv6Addr>,
     /// An adapter has no link-local address yet.
     waiting: Option<JoinHandle<()>>,
 }
@@ -34,16 +32,16 @@ pub(crate) struct Leases6 {
 impl Leases6 {
     /// `changed` is told when a client has got or lost an address, and when one may be started.
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
-        Self { clients: BTreeMap::new(), changed, waiting: None }
+        Self { clients: Clients::new(changed), waiting: None }
     }
 
     /// What an adapter was given.
     pub(crate) fn given(&self, device: &str) -> Given6 {
-        match self.clients.get(device).map(Client::status) {
-            None | Some(Status::Unknown) => Given6::Unknown,
-            Some(Status::Nothing) => Given6::Nothing,
-            Some(Status::Have(lease, since)) => {
-                let passed = u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX);
+        match self.clients.status(device) {
+            Status::Unknown => Given6::Unknown,
+            Status::Nothing => Given6::Nothing,
+            Status::Have(lease, given) => {
+                let passed = seconds_since(given);
                 let valid = lease.seconds.saturating_sub(passed).max(1);
                 let preferred = lease.preferred.saturating_sub(passed);
                 Given6::Lease(lease.address, Lifetime { valid, preferred })
@@ -53,25 +51,20 @@ impl Leases6 {
 
     /// The lease of an adapter.
     pub(crate) fn lease(&self, device: &str) -> Option<Lease> {
-        match self.clients.get(device)?.status() {
-            Status::Have(lease, _) => Some(lease),
-            Status::Unknown | Status::Nothing => None,
-        }
+        self.clients.lease(device)
     }
 
     /// An address that a server gave an adapter although another station has it.
     pub(crate) fn taken(&self, device: &str) -> Option<Ipv6Addr> {
-        self.clients.get(device)?.taken()
+        self.clients.taken(device)
     }
 
     /// Gives leases back that no adapter needs any more, while it still has an address to do it from. What is given back is not
     /// used any more before (RFC 8415 section 18.2.7).
     pub(crate) async fn end_unneeded(&mut self, stacks: &Stacks, adapters: &[Adapter]) {
         let find = |device: &str| adapters.iter().find(|own| own.device == device)?.ipv6.as_ref();
-        let needs = |device: &&String| !find(device).is_some_and(|ipv6| ipv6.dhcp);
-        let unneeded: Vec<String> = self.clients.keys().filter(needs).cloned().collect();
-        for device in unneeded {
-            let Some(client) = self.clients.remove(&device) else { continue };
+        let is_needed = |device: &str| find(device).is_some_and(|ipv6| ipv6.dhcp);
+        for (device, client) in self.clients.take_unneeded(is_needed) {
             let Status::Have(lease, _) = client.status() else {
                 client.end(true).await;
                 continue;
@@ -102,21 +95,9 @@ impl Leases6 {
                 self.look_again(view, &adapter.device);
                 continue;
             };
-            let device = identity.device.clone();
-            if self.clients.get(&device).is_some_and(|client| client.identity == identity) {
-                continue;
-            }
-            if let Some(client) = self.clients.remove(&device) {
-                client.end(false).await;
-            }
-            let (stack, changed, runtime) = (identity.stack.clone(), self.changed.clone(), Handle::current());
-            let start = || {
-                let _entered = runtime.enter();
-                Client::start(identity, found, changed)
-            };
-            match stacks.run(&stack, start).and_then(|started| started) {
-                Ok(client) => _ = self.clients.insert(device, client),
-                Err(error) => failed.push((device, format!("no DHCPv6 client: {error}"))),
+            let start = |identity, changed| dhcp6::start(identity, found, changed);
+            if let Err(error) = self.clients.need(stacks, identity, start).await {
+                failed.push((adapter.device.clone(), format!("no DHCPv6 client: {error}")));
             }
         }
         failed
@@ -128,7 +109,7 @@ impl Leases6 {
         if !runs || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_finished()) {
             return;
         }
-        let changed = self.changed.clone();
+        let changed = self.clients.changed();
         self.waiting = Some(tokio::spawn(async move {
             tokio::time::sleep(LOCAL_WAIT).await;
             changed.notify_one();

@@ -9,6 +9,7 @@
 
 mod adapters;
 mod arp;
+mod client;
 pub mod dhcp;
 pub mod dhcp6;
 mod guard;

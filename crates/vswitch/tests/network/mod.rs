@@ -127,17 +127,23 @@ impl Network {
 
     /// Sends a frame from an interface of a namespace, as often as that goes, until it is dropped.
     pub fn flood(&self, name: &str, interface: &str, frame: &[u8]) -> Flood {
-        const FLOOD: &str = "import socket, sys\n\
+        self.repeat(name, interface, frame, 0)
+    }
+
+    /// Sends a frame from an interface of a namespace again and again, with so many milliseconds in between, until it is dropped.
+    pub fn repeat(&self, name: &str, interface: &str, frame: &[u8], pause_ms: u32) -> Flood {
+        const FLOOD: &str = "import socket, sys, time\n\
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
             s.bind((sys.argv[1], 0))\n\
-            frame = bytes.fromhex(sys.argv[2])\n\
+            frame, pause = bytes.fromhex(sys.argv[2]), int(sys.argv[3]) / 1000\n\
             while True:\n\
+            \x20   if pause: time.sleep(pause)\n\
             \x20   try: s.send(frame)\n\
             \x20   except OSError: pass\n";
         let program = self.room.path().join("flood.py");
         std::fs::write(&program, FLOOD).unwrap();
         let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        Flood(self.spawn(name, &format!("python3 {} {interface} {hex}", program.display())))
+        Flood(self.spawn(name, &format!("python3 {} {interface} {hex} {pause_ms}", program.display())))
     }
 
     fn add(&mut self, name: &str) -> String {

@@ -14,4 +14,4 @@ mod task;
 pub use client::Lease;
 pub use frame::read as read_frame;
 pub use message::{Kind, Message};
-pub(crate) use task::{Client, Identity, Status};
+pub(crate) use task::{Identity, Taken, start};

@@ -1,7 +1,5 @@
 //! A client with sockets and a clock: one task per adapter.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
@@ -10,11 +8,11 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use tokio::net::UdpSocket;
-use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::super::arp::{self, Arp};
+use super::super::client::{self, LONGEST_SLEEP, Telling};
 use super::super::guards::hear;
 use super::client::{Action, Lease, Machine};
 use super::frame::{self, CLIENT_PORT, SERVER_PORT};
@@ -22,12 +20,10 @@ use crate::Mac;
 use crate::declare::StackName;
 use crate::frame::ETHER_ARP;
 use crate::hearing::Hearing;
-use crate::limits::{ARP_FRAME, DHCP_FRAME, DHCP_RELEASE};
+use crate::limits::{ARP_FRAME, DHCP_FRAME};
 use crate::packet::{Instruction, PacketSocket};
 
 const IPV4: u16 = 0x0800;
-/// A timer that is set for longer is set again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
 /// Frames with an unfragmented UDP datagram to the client's port, in whole: as `tcpdump -dd` writes filters.
 const FILTER: [Instruction; 9] = [
@@ -46,7 +42,7 @@ const FILTER: [Instruction; 9] = [
 /// Pass all of it; pass nothing.
 const VERDICTS: [Instruction; 2] = [(0x06, 0, 0, 0x4_0000), (0x06, 0, 0, 0)];
 
-/// What makes a client the one that an adapter needs; with another, it begins anew.
+/// What an adapter's client is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub device: String,
@@ -57,27 +53,21 @@ pub(crate) struct Identity {
     pub host_name: String,
 }
 
-/// What a client knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// An address that is there may still be ours.
-    Unknown,
-    Nothing,
-    /// Given at this time.
-    Have(Lease, Instant),
+impl super::super::client::Identity for Identity {
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn stack(&self) -> &StackName {
+        &self.stack
+    }
 }
 
 /// An address that was given last, and the station that has it.
 pub(crate) type Taken = (Ipv4Addr, Mac);
 
 /// A running client.
-pub(crate) struct Client {
-    pub(crate) identity: Identity,
-    status: watch::Receiver<Status>,
-    taken: watch::Receiver<Option<Taken>>,
-    stop: Option<oneshot::Sender<bool>>,
-    task: JoinHandle<()>,
-}
+pub(crate) type Client = client::Client<Identity, Lease, Taken>;
 
 /// The sockets of a client.
 struct Sockets {
@@ -89,59 +79,22 @@ struct Sockets {
     arp: Hearing,
 }
 
-impl Client {
-    /// In the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
-    /// interface has, and for how many more seconds. `changed` is told of every change.
-    pub(crate) fn start(
-        identity: Identity,
-        found: Option<(Ipv4Addr, u32)>,
-        changed: Arc<Notify>,
-    ) -> io::Result<Self> {
-        let sockets = Sockets::open(&identity)?;
-        let first = if found.is_some() { Status::Unknown } else { Status::Nothing };
-        let (publish, status) = watch::channel(first);
-        let (tell, taken) = watch::channel(None);
-        let (stop, stopped) = oneshot::channel();
-        let began = Instant::now();
-        let found = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
-        let seed = RandomState::new().hash_one(&identity.device);
-        let machine = Machine::new(identity.mac, &identity.host_name, found, seed, Duration::ZERO);
-        let running = Running {
-            sockets,
-            machine,
-            began,
-            identity: identity.clone(),
-            publish,
-            taken: tell,
-            probing: None,
-            changed,
-        };
-        let task = tokio::spawn(running.run(stopped));
-        Ok(Self { identity, status, taken, stop: Some(stop), task })
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        self.status.borrow().clone()
-    }
-
-    /// What a server gave and could not be used, until one gives what can be.
-    pub(crate) fn taken(&self) -> Option<Taken> {
-        *self.taken.borrow()
-    }
-
-    /// Ends it; `release` gives the lease back.
-    pub(crate) async fn end(mut self, release: bool) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(release);
-            let _ = timeout(DHCP_RELEASE, &mut self.task).await;
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Starts a client in the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
+/// interface has, and for how many more seconds. `changed` is told of every change.
+pub(crate) fn start(
+    identity: Identity,
+    found: Option<(Ipv4Addr, u32)>,
+    changed: Arc<Notify>,
+) -> io::Result<Client> {
+    let sockets = Sockets::open(&identity)?;
+    let left = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
+    let seed = client::seed(&identity.device);
+    let machine = Machine::new(identity.mac, &identity.host_name, left, seed, Duration::ZERO);
+    let (began, own) = (Instant::now(), identity.clone());
+    let run = |telling, stopped| {
+        Running { sockets, machine, began, identity: own, telling, probing: None }.run(stopped)
+    };
+    Ok(Client::start(identity, found.is_some(), changed, run))
 }
 
 impl Sockets {
@@ -176,11 +129,9 @@ struct Running {
     machine: Machine,
     began: Instant,
     identity: Identity,
-    publish: watch::Sender<Status>,
-    taken: watch::Sender<Option<Taken>>,
+    telling: Telling<Lease, Taken>,
     /// The address whose claims are heard.
     probing: Option<Ipv4Addr>,
-    changed: Arc<Notify>,
 }
 
 impl Running {
@@ -257,20 +208,18 @@ impl Running {
             }
             Action::Taken(address, other) => {
                 tracing::warn!(device, %address, mac = %other, "a DHCP server gave an address that another station has");
-                self.taken.send_replace(Some((address, other)));
-                self.changed.notify_one();
+                self.telling.is_taken((address, other));
                 Ok(())
             }
             Action::Have(lease, given) => {
                 tracing::info!(device, address = %lease.address, server = %lease.server, seconds = lease.seconds,
                     "a DHCP server gave an address");
-                self.taken.send_replace(None);
-                self.tell(Status::Have(lease, self.began + given));
+                self.telling.have(lease, self.began + given);
                 Ok(())
             }
             Action::Lose => {
                 tracing::warn!(device, "the address of a DHCP server is not this host's any more");
-                self.tell(Status::Nothing);
+                self.telling.nothing();
                 Ok(())
             }
         };
@@ -278,10 +227,5 @@ impl Running {
         if let Err(error) = sent {
             tracing::debug!(device, %error, "cannot speak to DHCP servers");
         }
-    }
-
-    fn tell(&self, status: Status) {
-        self.publish.send_replace(status);
-        self.changed.notify_one();
     }
 }

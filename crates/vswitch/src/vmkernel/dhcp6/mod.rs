@@ -11,4 +11,4 @@ mod timing;
 
 pub use client::Lease;
 pub use message::{Association, Given, Kind, Message, Outcome};
-pub(crate) use task::{Client, Identity, Status};
+pub(crate) use task::{Identity, start};

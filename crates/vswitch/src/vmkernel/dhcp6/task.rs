@@ -1,7 +1,5 @@
 //! A client with a socket and a clock: one task per adapter.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::os::fd::OwnedFd;
@@ -15,26 +13,24 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::{MulticastGroup, new_multicast_connection};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use tokio::net::UdpSocket;
-use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
+use super::super::client::{self, LONGEST_SLEEP, Telling};
 use super::super::netlink;
 use super::super::view::Address;
 use super::client::{Action, Lease, Machine};
 use super::message::Message;
 use crate::Mac;
 use crate::declare::StackName;
-use crate::limits::{DHCP_RELEASE, DHCP6_MESSAGE};
+use crate::limits::DHCP6_MESSAGE;
 
 const CLIENT_PORT: u16 = 546;
 const SERVER_PORT: u16 = 547;
 /// All servers and relays of the link (section 7.1).
 const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// A timer that is set for longer is set again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
-/// What makes a client the one that an adapter needs; with another, it begins anew.
+/// What an adapter's client is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub device: String,
@@ -48,79 +44,38 @@ pub(crate) struct Identity {
     pub local: Ipv6Addr,
 }
 
-/// What a client knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// An address that is there may still be ours.
-    Unknown,
-    Nothing,
-    /// Given at this time.
-    Have(Lease, Instant),
-}
-
-/// A running client.
-pub(crate) struct Client {
-    pub(crate) identity: Identity,
-    status: watch::Receiver<Status>,
-    taken: watch::Receiver<Option<Ipv6Addr>>,
-    stop: Option<oneshot::Sender<bool>>,
-    task: JoinHandle<()>,
-}
-
-impl Client {
-    /// In the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
-    /// interface has, and for how many more seconds. `changed` is told of every change.
-    pub(crate) fn start(
-        identity: Identity,
-        found: Option<(Ipv6Addr, u32)>,
-        changed: Arc<Notify>,
-    ) -> io::Result<Self> {
-        let socket = open(&identity)?;
-        let (connection, _, messages) = new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr])?;
-        tokio::spawn(connection);
-        let first = if found.is_some() { Status::Unknown } else { Status::Nothing };
-        let (publish, status) = watch::channel(first);
-        let (tell, taken) = watch::channel(None);
-        let (stop, stopped) = oneshot::channel();
-        let found = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
-        let seed = RandomState::new().hash_one(&identity.device);
-        let running = Running {
-            socket,
-            addresses: messages.map(|(message, _)| message).boxed(),
-            machine: Machine::new(identity.mac, identity.number, found, seed, Duration::ZERO),
-            unsettled: None,
-            began: Instant::now(),
-            identity: identity.clone(),
-            publish,
-            taken: tell,
-            changed,
-        };
-        let task = tokio::spawn(running.run(stopped));
-        Ok(Self { identity, status, taken, stop: Some(stop), task })
+impl super::super::client::Identity for Identity {
+    fn device(&self) -> &str {
+        &self.device
     }
 
-    pub(crate) fn status(&self) -> Status {
-        self.status.borrow().clone()
-    }
-
-    /// What a server gave and could not be used, until one gives something.
-    pub(crate) fn taken(&self) -> Option<Ipv6Addr> {
-        *self.taken.borrow()
-    }
-
-    /// Ends it; `release` gives the lease back.
-    pub(crate) async fn end(mut self, release: bool) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(release);
-            let _ = timeout(DHCP_RELEASE, &mut self.task).await;
-        }
+    fn stack(&self) -> &StackName {
+        &self.stack
     }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// A running client. What it was given and could not be used is an address.
+pub(crate) type Client = client::Client<Identity, Lease, Ipv6Addr>;
+
+/// Starts a client in the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
+/// interface has, and for how many more seconds. `changed` is told of every change.
+pub(crate) fn start(
+    identity: Identity,
+    found: Option<(Ipv6Addr, u32)>,
+    changed: Arc<Notify>,
+) -> io::Result<Client> {
+    let socket = open(&identity)?;
+    let (connection, _, messages) = new_multicast_connection(&[MulticastGroup::Ipv6Ifaddr])?;
+    tokio::spawn(connection);
+    let addresses = messages.map(|(message, _)| message).boxed();
+    let left = found.map(|(address, seconds)| (address, Duration::from_secs(seconds.into())));
+    let seed = client::seed(&identity.device);
+    let machine = Machine::new(identity.mac, identity.number, left, seed, Duration::ZERO);
+    let (began, own) = (Instant::now(), identity.clone());
+    let run = |telling, stopped| {
+        Running { socket, addresses, machine, unsettled: None, began, identity: own, telling }.run(stopped)
+    };
+    Ok(Client::start(identity, found.is_some(), changed, run))
 }
 
 fn open(identity: &Identity) -> io::Result<UdpSocket> {
@@ -170,9 +125,7 @@ struct Running {
     unsettled: Option<Ipv6Addr>,
     began: Instant,
     identity: Identity,
-    publish: watch::Sender<Status>,
-    taken: watch::Sender<Option<Ipv6Addr>>,
-    changed: Arc<Notify>,
+    telling: Telling<Lease, Ipv6Addr>,
 }
 
 impl Running {
@@ -203,7 +156,7 @@ impl Running {
                     // Others settle too, and with every advertisement of a router anew.
                     Address { address: IpAddr::V6(address), .. } if self.unsettled == Some(address) => {
                         self.unsettled = None;
-                        self.changed.notify_one();
+                        self.telling.changed();
                         Vec::new()
                     }
                     _ => Vec::new(),
@@ -234,19 +187,17 @@ impl Running {
             Action::Send(message) => self.send(&message).await,
             Action::Taken(address) => {
                 tracing::warn!(device, %address, "a DHCPv6 server gave an address that another station has");
-                self.taken.send_replace(Some(address));
-                self.changed.notify_one();
+                self.telling.is_taken(address);
             }
             Action::Have(lease, given) => {
                 tracing::info!(device, address = %lease.address, seconds = lease.seconds,
                     "a DHCPv6 server gave an address");
-                self.taken.send_replace(None);
                 self.unsettled = Some(lease.address);
-                self.tell(Status::Have(lease, self.began + given));
+                self.telling.have(lease, self.began + given);
             }
             Action::Lose => {
                 tracing::warn!(device, "the address of a DHCPv6 server is not this host's any more");
-                self.tell(Status::Nothing);
+                self.telling.nothing();
             }
         }
     }
@@ -259,10 +210,5 @@ impl Running {
         if let Err(error) = self.socket.send_to(&message.encode(), to).await {
             tracing::debug!(device, %error, "cannot speak to DHCPv6 servers");
         }
-    }
-
-    fn tell(&self, status: Status) {
-        self.publish.send_replace(status);
-        self.changed.notify_one();
     }
 }
