@@ -3,7 +3,7 @@
 
 mod network;
 
-use network::{Network, declaration, port_group, switch};
+use network::{Network, counts, declaration, port_group, switch};
 
 fn ipv6_is_off(net: &Network, interface: &str) -> bool {
     net.text("host", &format!("sysctl -n net.ipv6.conf.{interface}.disable_ipv6")).trim() == "1"
@@ -24,7 +24,8 @@ async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     engine.declare(with(&["up0"])).await.unwrap();
     assert!(ipv6_is_off(&net, "up0"), "still an uplink");
     assert!(!ipv6_is_off(&net, "up1"));
-    assert!(net.text("host", "ip -6 addr show dev up1").contains("fe80::"));
+    let has_address = async || net.text("host", "ip -6 addr show dev up1").contains("fe80::");
+    counts("it has an address", true, has_address).await;
     assert!(ipv6_is_off(&net, "up2"), "as it was");
     // With the switch the rest.
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
