@@ -3,6 +3,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 TAGGER = str(Path(__file__).parent / "tagger.py")
@@ -24,10 +25,18 @@ class Segment:
         self.namespace = lab.ready["segment"]
         self.hosts = [host["namespace"] for host in lab.ready["hosts"]]
 
-    def pings(self, address, namespace=None):
-        """Whether an address answers; the first echo may be lost to finding out where it is."""
-        return "bytes from" in run_in(namespace or self.namespace, "ping", "-c", "3", "-i", "0.3", "-W", "1", address,
-                                      check=False)
+    def pings(self, address, namespace=None, timeout_s=30):
+        """Whether an address answers, for which a busy machine gets some time."""
+        end = time.monotonic() + timeout_s
+        while "bytes from" not in run_in(namespace or self.namespace, "ping", "-c", "1", "-w", "2", address, check=False):
+            if time.monotonic() > end:
+                return False
+        return True
+
+    def misses(self, address, namespace=None):
+        """Whether an address does not answer."""
+        return "bytes from" not in run_in(namespace or self.namespace, "ping", "-c", "3", "-i", "0.3", "-W", "1", address,
+                                          check=False)
 
     def set_cable(self, host, card, plugged):
         """Plugs a network card of a host in or out; hosts and cards are counted from 0."""

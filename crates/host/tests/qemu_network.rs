@@ -200,7 +200,7 @@ async fn inside_a_guest_sets_its_mac() {
     let vm = c.create(spec()).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let address = address(&c, &vm).await;
-    assert!(answers(&address));
+    until_it(true, &address).await;
     let socket = c.host.vm(&vm).unwrap().machine().unwrap().serial().unwrap();
     let mut serial = Serial::login(&socket).await;
     let own = serial.run("cat /sys/class/net/eth0/address").await;
@@ -214,7 +214,7 @@ async fn inside_a_guest_sets_its_mac() {
     // A daemon that starts asks before it declares.
     c.close().await;
     let c = Client::of(site.open_host_with(network).await);
-    assert!(answers(&address));
+    until_it(true, &address).await;
 
     allow_mac_changes(&c, false).await;
     assert!(!answers(&address), "it may not");

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
+use network::ping::Requests;
 use network::{Network, adapter, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Ipv6Config, StackName};
 use vswitch::vmkernel::AdapterState;
@@ -138,15 +139,16 @@ async fn an_adapter_gets_an_address_and_what_belongs_to_it_and_gives_it_back() {
     let of_network = |(address, prefix): &(IpAddr, u8)| address.is_ipv6() && *prefix == 64;
     assert_eq!(state.addresses.iter().filter(|own| of_network(own)).count(), 1, "link-local: {state:?}");
     let link = net.text("host", "ip -6 addr show dev vmk0 scope global");
-    assert!(link.contains("valid_lft 1"), "the kernel ends it if nobody renews it: {link}");
+    let ends = link.contains("valid_lft ") && !link.contains("valid_lft forever");
+    assert!(ends, "the kernel ends it if nobody renews it: {link}");
     routed(&net, "host").await;
-    let ping = format!("ping -6 -c 1 -W 2 -I {} {SERVER}", lease.address);
-    assert!(net.run("host", &ping).status.success(), "{}", net.text("host", "ip -6 route"));
+    let ping = format!("ping -6 -c 1 -w 2 -I {} {SERVER}", lease.address);
+    assert!(net.succeeds("host", &ping), "{}", net.text("host", "ip -6 route"));
 
     engine.declare(declared(vec![])).await.unwrap();
     server.logs("DHCPRELEASE", 1).await;
     let has_lease = || fs::read_to_string(server.file("leases")).unwrap().contains("fd00");
-    for _ in 0..100 {
+    for _ in 0..600 {
         if !has_lease() {
             return;
         }
@@ -164,17 +166,18 @@ async fn a_lease_survives_a_restart_without_a_lost_packet() {
     let first = until(&engine, "vmk0", |state| address(state).is_some()).await;
     let own = address(&first).unwrap();
     routed(&net, "host").await;
-    assert!(net.run("server", &format!("ping -6 -c 1 -W 2 {own}")).status.success());
-    let flood = net.spawn("server", &format!("ping -6 -q -i 0.005 -c 1000 -W 2 {own}"));
+    assert!(net.succeeds("server", &format!("ping -6 -c 1 -w 2 {own}")));
+    // A server that was slow may have been asked more than once.
+    let solicits = server.count("DHCPSOLICIT");
+    let flood = net.pinging("server", &own.to_string(), Requests::without_end(5));
     engine.end().await;
     let engine = net.engine().await;
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     let again = until(&engine, "vmk0", |state| state.lease6.is_some()).await;
     assert_eq!((address(&again), &again.lease6), (Some(own), &first.lease6));
-    assert_eq!((server.count("DHCPSOLICIT"), server.count("DHCPREBIND")), (1, 1), "{}", server.log());
-    let output = flood.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains(" 0% packet loss"), "{text}");
+    assert_eq!(server.count("DHCPSOLICIT"), solicits, "it asks for what it had: {}", server.log());
+    assert!(server.count("DHCPREBIND") > 0, "{}", server.log());
+    flood.stop().lost_nothing("over a restart");
 }
 
 #[tokio::test]
@@ -206,7 +209,7 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
         seen.push(address(&until(&engine, device, |state| address(state).is_some()).await).unwrap());
     }
     routed(&net, "host-vmotion").await;
-    assert!(net.run("host-vmotion", &format!("ping -6 -c 1 -W 2 {SERVER}")).status.success());
+    assert!(net.succeeds("host-vmotion", &format!("ping -6 -c 1 -w 2 {SERVER}")));
     // One that is declared from now on is not given back, one that is not wanted any more is.
     let ipv6 = Some(Ipv6Config { addresses: vec![(seen[2], 64)], ..Ipv6Config::default() });
     let without = Adapter { ipv6: None, ..dynamic(0) };
@@ -236,6 +239,5 @@ async fn an_address_that_another_station_has_is_declined_and_another_one_used() 
     assert_ne!(address(&state), Some(taken));
     assert!(state.conflicts.is_empty(), "{state:?}");
     routed(&net, "host").await;
-    let ping = format!("ping -6 -c 1 -W 2 {}", address(&state).unwrap());
-    assert!(net.run("stranger", &ping).status.success());
+    assert!(net.succeeds("stranger", &format!("ping -6 -c 1 -w 2 {}", address(&state).unwrap())));
 }

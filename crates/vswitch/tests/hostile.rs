@@ -5,8 +5,9 @@ mod network;
 
 use std::time::{Duration, Instant};
 
+use network::ping::{MARK, Requests};
 use network::sniff::{Sniffer, count};
-use network::{Network, declaration, ip, lost_nothing, port_group, switch};
+use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{Balancing, Port, PortGroup, Switch};
 use vswitch::kernel::Kernel;
 use vswitch::kernel::layout::{Counters, Drop};
@@ -81,8 +82,8 @@ impl Scene {
         let (tables, before) = (self.maps.read().unwrap(), self.counters(from).await);
         let sniffers = [("wire", "w-up0"), ("t1", "eth0"), ("t3", "eth0"), (from, "eth0")]
             .map(|(n, i)| Sniffer::start(net, n, i));
-        let pings =
-            [("t1", "10.1.0.2"), ("t3", "10.1.0.4"), ("t1", "10.1.0.9")].map(|(n, a)| net.pinging(n, a, 30));
+        let pings = [("t1", "10.1.0.2"), ("t3", "10.1.0.4"), ("t1", "10.1.0.9")]
+            .map(|(n, a)| net.pinging(n, a, Requests::new(20, 30)));
         let own = self.ports.iter().find(|port| port.interface == from).unwrap().mac;
         let attack = format!(
             "python3 {} {kind} {frames} {} {own} {} 10.1.0.2",
@@ -91,9 +92,9 @@ impl Scene {
         let output = net.run(from, &attack);
         let sent = String::from_utf8_lossy(&output.stdout).trim().parse();
         let sent = sent.unwrap_or_else(|_| panic!("{what}: {}", String::from_utf8_lossy(&output.stderr)));
-        pings.into_iter().for_each(|ping| lost_nothing(ping, &what));
+        pings.into_iter().for_each(|ping| ping.end().lost_nothing(&what));
         let [wire, t1, t3, own] = sniffers.map(Sniffer::end);
-        assert_eq!(count(&own, b"<ping>"), 0, "{what}: it hears what neighbours say");
+        assert_eq!(count(&own, MARK), 0, "{what}: it hears what neighbours say");
         assert_eq!(self.maps.read().unwrap(), tables, "{what}: a map has changed");
         let mark = format!("<{kind}>");
         let [wire, t1, t3] = [wire, t1, t3].map(|frames| count(&frames, mark.as_bytes()));
@@ -256,7 +257,7 @@ async fn a_guest_that_bridges_its_two_cards_storms_within_the_limit_and_until_it
     let began = Instant::now();
     let counters = async |name: &str| engine.counters(name).await.unwrap().unwrap();
     let before = (counters("loop").await, counters("loop2").await);
-    let ping = net.pinging("t1", "10.1.0.2", 150);
+    let ping = net.pinging("t1", "10.1.0.2", Requests::new(20, 150));
     // Each begins a storm, which dies when all that goes round is too much at once.
     net.run("t1", "ping -c 15 -i 0.2 -W 0.1 -b 10.1.0.255");
     let after = (counters("loop").await, counters("loop2").await);
@@ -266,7 +267,7 @@ async fn a_guest_that_bridges_its_two_cards_storms_within_the_limit_and_until_it
         assert!(counted.dropped(Drop::Storm) > 0, "there is a storm: {counted:?}");
         assert!(passed <= windows * (u64::from(STORM_FRAMES) + 8), "{passed} in at most {windows} windows");
     }
-    lost_nothing(ping, "in the storm");
+    ping.end().lost_nothing("in the storm");
     ip(&inside, "link set br0 down");
     ip(&inside, "link set eth1 down");
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -5,13 +5,17 @@ mod network;
 
 use std::time::Duration;
 
-use network::{Network, declaration, port_group, switch};
+use network::ping::Requests;
+use network::{Network, PATIENCE, declaration, port_group, switch};
+use tokio::time::Instant;
 use vswitch::declare::{Balancing, Declaration};
 use vswitch::{Engine, Timing};
 
-/// Of the 10 Gbit/s that a veth says it has, 7 Mbit/s are too much: two of the pings below, but not one.
+/// Of the 10 Gbit/s that a veth says it has, 7 Mbit/s are too much: two of the pings below, but not one, which is 5 Mbit/s.
 const TIMING: Timing =
     Timing { learned_age: Duration::from_secs(300), load_window: Duration::from_secs(1), load_too_much: 700 };
+
+const LOAD: Requests = Requests { every: Duration::from_millis(2), size: 1200, count: u32::MAX };
 
 fn uplinks(engine: &Engine) -> [String; 3] {
     ["t1", "t2", "t3"].map(|port| engine.state().borrow().uplinks[port].clone())
@@ -36,30 +40,26 @@ async fn one_of_two_ports_moves_and_stays_and_nothing_is_lost() {
     assert_eq!(by_port[0], by_port[2]);
 
     let mut state = engine.state();
-    let pings = ["t1", "t3"].map(|from| net.spawn(from, "ping -q -i 0.002 -c 6000 -s 1400 -W 3 10.1.0.9"));
+    let pings = ["t1", "t3"].map(|from| net.pinging(from, "10.1.0.9", LOAD));
     let mut seen = vec![by_port.clone()];
-    let watch = async {
+    let mut watch = async |until: Instant, is_over: &dyn Fn(usize) -> bool| {
         loop {
             let now = uplinks(&engine);
             if seen.last() != Some(&now) {
                 seen.push(now);
             }
-            state.changed().await.unwrap();
+            if is_over(seen.len()) || tokio::time::timeout_at(until, state.changed()).await.is_err() {
+                break;
+            }
         }
     };
-    let (sent, outputs) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || sent.send(pings.map(|ping| ping.wait_with_output().unwrap())));
-    let outputs = tokio::select! {
-        () = watch => unreachable!("it goes on for ever"),
-        outputs = outputs => outputs.unwrap(),
-    };
+    watch(Instant::now() + 2 * PATIENCE, &|seen| seen > 1).await;
+    // Nobody goes on moving.
+    watch(Instant::now() + 5 * TIMING.load_window, &|_| false).await;
     assert_eq!(seen.len(), 2, "one moves, once: {seen:?}");
     let after = &seen[1];
     assert!(after[0] != after[2] && after[1] == by_port[1], "{seen:?}");
-    for output in outputs {
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{text}");
-    }
+    pings.into_iter().for_each(|ping| ping.stop().lost_nothing("while one moves"));
 
     engine.end().await;
     let engine = net.engine_timed(TIMING).await;
@@ -80,19 +80,16 @@ async fn a_port_that_was_moved_fails_over_and_comes_back() {
     switch.policy.teaming.balancing = Balancing::Load;
     engine.declare(declaration(switch, ports)).await.unwrap();
     let before = uplinks(&engine);
-    let mut pings = ["t1", "t3"].map(|from| net.spawn(from, "ping -q -i 0.002 -s 1400 -w 60 10.1.0.9"));
+    let pings = ["t1", "t3"].map(|from| net.pinging(from, "10.1.0.9", LOAD));
     let mut state = engine.state();
     let mut wait = async |what: &str, is_it: &dyn Fn(&[String; 3]) -> bool| {
         let found =
             state.wait_for(|state| is_it(&["t1", "t2", "t3"].map(|port| state.uplinks[port].clone())));
-        tokio::time::timeout(Duration::from_secs(50), found).await.expect(what).unwrap();
+        tokio::time::timeout(2 * PATIENCE, found).await.expect(what).unwrap();
     };
     wait("one moves", &|now| now[0] != now[2]).await;
     let moved = uplinks(&engine);
-    for ping in &mut pings {
-        ping.kill().unwrap();
-        ping.wait().unwrap();
-    }
+    pings.into_iter().for_each(|ping| _ = ping.stop());
     // What was measured until now counts in one more window.
     tokio::time::sleep(2 * TIMING.load_window).await;
     assert_eq!(uplinks(&engine), moved);

@@ -6,7 +6,7 @@ mod network;
 use std::time::Duration;
 
 use network::sniff::{Sniffer, count};
-use network::{Network, declaration, ip, port_group, switch};
+use network::{Network, PATIENCE, declaration, ip, port_group, switch};
 use vswitch::Mac;
 use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup};
 use vswitch::kernel::layout::Drop;
@@ -37,7 +37,7 @@ async fn a_broadcast_arrives_once_and_never_comes_back() {
                 let up = to == "up";
                 let mut state = engine.state();
                 let seen = state.wait_for(|state| state.links[uplink].running == up);
-                tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap().unwrap();
+                tokio::time::timeout(PATIENCE, seen).await.unwrap().unwrap();
                 // What the engine tells the physical switch, and what is still on its way.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

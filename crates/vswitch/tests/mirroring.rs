@@ -5,9 +5,9 @@ mod network;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use network::{Network, adapter, declaration, ip, port_group, switch};
+use network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{
     Adapter, Declaration, Encapsulated, Encapsulation, Ipv4Config, MirrorDestination, MirrorSession,
     MirrorSource, MirrorVia, Port,
@@ -30,27 +30,36 @@ impl Capture {
         );
         let child = net.spawn(namespace, &command);
         // The header is written when it listens.
-        for _ in 0..100 {
-            if file.metadata().is_ok_and(|file| file.len() >= 24) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        let late = Instant::now() + PATIENCE;
+        while file.metadata().map_or(0, |file| file.len()) < 24 {
+            assert!(Instant::now() < late, "tcpdump does not begin");
+            std::thread::sleep(Duration::from_millis(20));
         }
         Self { child, file }
     }
 
-    /// What tshark prints of these fields, a line for each frame.
-    fn end(mut self, net: &Network, filter: &str, fields: &[&str]) -> Vec<String> {
-        std::thread::sleep(Duration::from_millis(500));
+    /// Ends it once so many frames that pass a filter have come, or if they do not come. What tshark prints of these fields, a line
+    /// for each frame.
+    fn end(mut self, net: &Network, filter: &str, fields: &[&str], expected: usize) -> Vec<String> {
+        let late = Instant::now() + PATIENCE;
+        while self.frames(net, filter, &["frame.number"]).len() < expected && Instant::now() < late {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // What is too much may come a little later.
+        std::thread::sleep(Duration::from_millis(200));
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.child.wait().unwrap();
+        self.frames(net, filter, fields)
+    }
+
+    /// What there is so far; the last frame may not be whole yet.
+    fn frames(&self, net: &Network, filter: &str, fields: &[&str]) -> Vec<String> {
         let fields: String = fields.iter().map(|field| format!(" -e {field}")).collect();
         let checks = "-o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE";
         let command = format!("tshark -r {} {checks} -Y {filter} -T fields{fields}", self.file.display());
-        let output = net.run("wire", &command);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        let text = net.text("wire", &command);
+        text.lines().map(str::to_owned).collect()
     }
 }
 
@@ -107,7 +116,7 @@ async fn a_port_gets_what_another_sends_and_receives() {
         let capture = Capture::start(&net, room.path(), "t3", "eth0", "icmp");
         net.run("t1", ping);
         let fields = ["ip.src", "icmp.type", "vlan.id"];
-        let mut seen = capture.end(&net, "icmp", &fields);
+        let mut seen = capture.end(&net, "icmp", &fields, 5 * expected.len());
         seen.sort();
         let mut wanted: Vec<String> = expected.iter().flat_map(|line| vec![format!("{line}\t"); 5]).collect();
         wanted.sort();
@@ -137,7 +146,7 @@ async fn copies_are_sampled_and_cut_and_keep_their_tag_if_told_to() {
     assert!(net.reaches("t1", "10.1.0.2"));
     let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
     net.run("t1", "ping -c 40 -i 0.01 -s 1000 -W 2 10.1.0.2");
-    let seen = capture.end(&net, "icmp.type==8", &["frame.len", "vlan.id"]);
+    let seen = capture.end(&net, "icmp.type==8", &["frame.len", "vlan.id"], 8);
     assert!((8..=12).contains(&seen.len()), "one in four of 40: {}", seen.len());
     assert!(seen.iter().all(|line| line == "104\t10"), "{seen:?}");
 }
@@ -157,7 +166,7 @@ async fn a_vlan_carries_copies_to_another_host() {
     assert!(net.reaches("t1", "10.1.0.2"));
     let capture = Capture::start(&net, room.path(), "wire", "w-up0", "");
     net.run("t1", "ping -c 3 -i 0.1 -W 2 10.1.0.2");
-    let seen = capture.end(&net, "icmp", &["vlan.id", "ip.src", "icmp.type"]);
+    let seen = capture.end(&net, "icmp", &["vlan.id", "ip.src", "icmp.type"], 3);
     assert_eq!(seen, vec!["99,10\t10.1.0.1\t8"; 3], "the tag of the copy around its own");
 
     let script = room.path().join("send.py");
@@ -171,7 +180,7 @@ async fn a_vlan_carries_copies_to_another_host() {
     std::fs::write(&script, lines.join("\n")).unwrap();
     let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
     assert!(net.run("wire", &format!("python3 {}", script.display())).status.success());
-    let seen = capture.end(&net, "udp.port==9", &["ip.src", "vlan.id"]);
+    let seen = capture.end(&net, "udp.port==9", &["ip.src", "vlan.id"], 4);
     assert_eq!(seen, vec!["10.9.0.1\t"; 4]);
 }
 
@@ -215,7 +224,7 @@ async fn an_address_gets_copies_whose_every_checksum_is_right() {
             "icmp.checksum.status",
             "icmp.type",
         ];
-        let mut seen = capture.end(&net, "erspan&&icmp", &fields);
+        let mut seen = capture.end(&net, "erspan&&icmp", &fields, 8);
         let line = |from: &str, kind: u8| {
             let inner = if from == "10.1.0.1" { guests[1].mac } else { guests[0].mac };
             format!("7\t{HOP},{inner}\t10.9.0.1,{from}\t64,64\t1,1\t{version}\t{id}\t10\t1\t{kind}")
@@ -235,10 +244,10 @@ async fn an_address_gets_copies_whose_every_checksum_is_right() {
         engine.declare(declared).await.unwrap();
         let capture = Capture::start(&net, room.path(), "wire", "w-up0", "");
         let server = net.spawn("t2", "iperf3 -s -1");
-        std::thread::sleep(Duration::from_millis(500));
+        net.listens("t2", 5201);
         net.run("t1", "iperf3 -c 10.1.0.2 -C cubic -n 2M");
         let _ = server.wait_with_output();
-        let seen = capture.end(&net, "erspan&&tcp", &["frame.len", "tcp.checksum.status"]);
+        let seen = capture.end(&net, "erspan&&tcp", &["frame.len", "tcp.checksum.status"], 101);
         assert!(seen.len() > 100, "{} segments", seen.len());
         let length = |line: &String| line.split('\t').next().unwrap().parse::<u32>().unwrap();
         assert_eq!(seen.iter().map(length).max(), Some(longest), "with an MTU of {mtu}");
@@ -261,7 +270,7 @@ async fn copies_that_enter_the_switch_again_do_not_go_round() {
     assert!(net.reaches("t1", "10.1.0.2"));
     let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
     net.run("t1", "ping -c 5 -i 0.1 -W 2 10.1.0.2");
-    let seen = capture.end(&net, "erspan&&icmp", &["ip.src", "erspan.spanid"]);
+    let seen = capture.end(&net, "erspan&&icmp", &["ip.src", "erspan.spanid"], 5);
     assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
 }
 
@@ -281,25 +290,25 @@ async fn the_stack_says_where_an_address_is() {
     until(is_there).await;
     let capture = Capture::start(&net, room.path(), "collector", "eth0", "");
     pings(5);
-    let seen = capture.end(&net, "erspan&&icmp&&!(icmp.type==3)", &["ip.src", "erspan.spanid"]);
+    let seen = capture.end(&net, "erspan&&icmp&&!(icmp.type==3)", &["ip.src", "erspan.spanid"], 5);
     assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
-    let done = engine.mirrored().await.unwrap()[&5];
-    assert!(done.sent >= 5 && done.seen == done.sent, "{done:?}");
+    let all_are_sent = async || {
+        let done = engine.mirrored().await.unwrap()[&5];
+        done.sent >= 5 && done.seen == done.sent
+    };
+    until(all_are_sent).await;
 
     // Another card at the same address is followed.
     net.run("collector", "ip link set eth0 address 02:00:00:00:99:99");
     net.run("collector", "ping -c 1 -W 2 10.9.0.1");
-    let capture = Capture::start(&net, room.path(), "collector", "eth0", "");
+    let wanted = "ether dst 02:00:00:00:99:99 and ip proto 47";
+    let mut capture = net.spawn("collector", &format!("tcpdump -c 1 -i eth0 {wanted}"));
     let arrived = async || {
         pings(2);
-        engine.mirrored().await.unwrap().contains_key(&5)
+        assert!(engine.mirrored().await.unwrap().contains_key(&5));
+        capture.try_wait().unwrap().is_some()
     };
-    for _ in 0..8 {
-        assert!(arrived().await);
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    let seen = capture.end(&net, "erspan&&eth.dst==02:00:00:00:99:99&&!(icmp.type==3)", &["erspan.spanid"]);
-    assert!(!seen.is_empty(), "copies go to the new card");
+    until(arrived).await;
 
     // Without a way nothing is mirrored, and it comes back with the way.
     declared.adapters[0].ipv4 = Ipv4Config::Static { address: [10, 8, 0, 1].into(), prefix: 24 };
@@ -313,12 +322,10 @@ async fn the_stack_says_where_an_address_is() {
 }
 
 /// Waits for what the engine does by itself.
-async fn until(is_so: impl AsyncFn() -> bool) {
-    for _ in 0..150 {
-        if is_so().await {
-            return;
-        }
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let late = Instant::now() + 2 * PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < late, "it has not happened");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it has not happened");
 }

@@ -3,7 +3,7 @@
 
 mod network;
 
-use network::{Network, declaration, ip, port_group, switch};
+use network::{Network, counts, declaration, ip, port_group, switch};
 
 fn ipv6_is_off(net: &Network, interface: &str) -> bool {
     net.text("host", &format!("sysctl -n net.ipv6.conf.{interface}.disable_ipv6")).trim() == "1"
@@ -24,7 +24,8 @@ async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     engine.declare(with(&["up0"])).await.unwrap();
     assert!(ipv6_is_off(&net, "up0"), "still an uplink");
     assert!(!ipv6_is_off(&net, "up1"));
-    assert!(net.text("host", "ip -6 addr show dev up1").contains("fe80::"));
+    let has_address = async || net.text("host", "ip -6 addr show dev up1").contains("fe80::");
+    counts("it has an address", true, has_address).await;
     assert!(ipv6_is_off(&net, "up2"), "as it was");
     // With the switch the rest.
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
@@ -65,7 +66,7 @@ async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_mean
     engine.declare(with(&["up0", "up2", "up3"], 4000)).await.unwrap();
     assert_eq!(mtu(&net, "up1"), 2000, "as it was set by hand");
     // All is known over a restart, in which one leaves. The switch needs its own MTU.
-    drop(engine);
+    engine.end().await;
     let engine = net.engine().await;
     engine.declare(with(&["up0", "up2"], 4000)).await.unwrap();
     assert_eq!(["up0", "up2", "up3"].map(|uplink| mtu(&net, uplink)), [4000, 4000, 1600]);

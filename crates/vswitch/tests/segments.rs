@@ -5,8 +5,9 @@ mod network;
 
 use std::collections::BTreeSet;
 
+use network::ping::Requests;
 use network::sniff::{Sniffer, count};
-use network::{Network, declaration, ip, lost_nothing, port_group, switch};
+use network::{Network, declaration, ip, port_group, switch};
 use vswitch::capture::Filter;
 use vswitch::declare::{
     Encapsulated, Encapsulation, Ipfix, MirrorDestination, MirrorSession, MirrorSource, MirrorVia, Port,
@@ -113,7 +114,7 @@ impl Scene {
         let script = format!("{}/tests/network/segments.py", env!("CARGO_MANIFEST_DIR"));
         let own = if from == "tap0" { OWN } else { TRUNK };
         let before = self.counters(from).await;
-        let ping = self.net.pinging("t1", "10.1.0.2", 30);
+        let ping = self.net.pinging("t1", "10.1.0.2", Requests::new(20, 30));
         let command = format!("python3 {script} {from} {kind} {frames} 1 {own} {to} 10.1.0.8 10.1.0.3");
         let output = self.net.run("host", &command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -121,7 +122,7 @@ impl Scene {
         let [taken, refused] = numbers[..] else {
             panic!("{kind}: {}", String::from_utf8_lossy(&output.stderr))
         };
-        lost_nothing(ping, kind);
+        ping.end().lost_nothing(kind);
         let after = self.counters(from).await;
         let dropped = |counters: &Counters| counters.drops.iter().sum::<u64>();
         Sent {

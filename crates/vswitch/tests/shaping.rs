@@ -3,8 +3,7 @@
 
 mod network;
 
-use std::time::Duration;
-
+use network::ping::Requests;
 use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{PortGroup, ShapingOverride};
 use vswitch::kernel::layout::Drop;
@@ -12,7 +11,7 @@ use vswitch::kernel::layout::Drop;
 /// What `from` sends to `to` in so many seconds: bits per second of payload as the receiver counts them.
 fn throughput(net: &Network, from: &str, to: &str, address: &str, seconds: u32) -> f64 {
     let server = net.spawn(to, "iperf3 -s -1 --forceflush");
-    std::thread::sleep(Duration::from_millis(500));
+    net.listens(to, 5201);
     let client = net.run(from, &format!("iperf3 -c {address} -C cubic -t {seconds} -f k"));
     let text = String::from_utf8_lossy(&client.stdout).into_owned();
     let _ = server.wait_with_output();
@@ -56,7 +55,7 @@ async fn tcp_fills_the_rate_and_no_more_in_both_directions() {
         assert!(rate > 0.85 * average && rate < 1.02 * most, "{rate} bit/s");
         if is_outbound {
             let back = throughput(&net, "t2", "t1", "10.1.0.1", 1);
-            assert!(back > 3.0 * average, "the other direction is not shaped: {back} bit/s");
+            assert!(back > 2.0 * average, "the other direction is not shaped: {back} bit/s");
         }
     }
 }
@@ -73,7 +72,7 @@ async fn what_no_queue_takes_is_dropped_and_counted_and_what_is_not_shaped_any_m
     };
     engine.declare(declared(true)).await.unwrap();
     let server = net.spawn("t2", "iperf3 -s -1 --forceflush");
-    std::thread::sleep(Duration::from_millis(500));
+    net.listens("t2", 5201);
     // Several, since each stops when what it has sent is still in a queue.
     net.run("t1", "iperf3 -c 10.1.0.2 -u -P 10 -b 20M -l 1400 -t 3");
     let _ = server.wait_with_output();
@@ -105,13 +104,12 @@ async fn a_daemon_that_starts_again_finds_the_queues_and_loses_nothing_in_them()
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let ping = net.spawn("t1", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.1.0.2");
+    let ping = net.pinging("t1", "10.1.0.2", Requests::new(2, 1500).of_size(1000));
     for _ in 0..3 {
         let engine = net.engine().await;
         engine.declare(declared()).await.unwrap();
     }
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    assert!(text.contains(" 0% packet loss"), "{text}");
+    ping.end().lost_nothing("through the queues");
 }
 
 #[tokio::test]
@@ -128,12 +126,11 @@ async fn hosts_of_one_namespace_have_queues_of_their_own() {
     second.declare(of("up1", [&c, &d])).await.unwrap();
     assert_eq!(net.interfaces("esf-q").len(), 4);
     assert!(net.reaches("t1", "10.1.0.2") && net.reaches("t3", "10.2.0.2"));
-    let ping = net.spawn("t3", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.2.0.2");
+    let ping = net.pinging("t3", "10.2.0.2", Requests::new(2, 1500).of_size(1000));
     first.declare(declaration(switch(&["up0"], vec![port_group(1, 0)]), vec![(a, 1), (b, 1)])).await.unwrap();
     assert_eq!(net.interfaces("esf-q").len(), 2, "the other's stay");
     assert!(net.reaches("t1", "10.1.0.2"));
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    assert!(text.contains(" 0% packet loss"), "{text}");
+    ping.end().lost_nothing("through the queues");
 }
 
 #[tokio::test]
@@ -146,6 +143,7 @@ async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_
     };
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
+    assert!(net.reaches("t1", "10.1.0.2"));
     let own = net.interfaces("esf-q");
     let index = || net.text("host", &format!("cat /sys/class/net/{}/ifindex", own[0]));
     let before = index();
@@ -154,12 +152,11 @@ async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_
     ip(&net.namespace("host"), &format!("link set {} name esf-queue", own[0]));
     ip(&net.namespace("host"), &format!("link set {} name esf-queue-out", own[1]));
     ip(&net.namespace("host"), "link add esf-mirror type veth peer name esf-mirror-out");
-    let ping = net.spawn("t1", "ping -q -i 0.002 -c 1500 -s 1000 -W 2 10.1.0.2");
+    let ping = net.pinging("t1", "10.1.0.2", Requests::new(2, 1500).of_size(1000));
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     assert_eq!(net.interfaces("esf-q"), own);
     assert_eq!(index(), before, "it is the same");
     assert_eq!(net.interfaces("esf-mirror").len(), 2, "not ours");
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    assert!(text.contains(" 0% packet loss"), "{text}");
+    ping.end().lost_nothing("through the queues");
 }

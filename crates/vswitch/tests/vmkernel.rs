@@ -6,7 +6,8 @@ mod network;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use network::{Network, adapter, ip, port_group, stack, switch};
+use network::ping::Requests;
+use network::{Network, PATIENCE, adapter, ip, port_group, stack, switch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Route, Service, Stack, StackName,
@@ -22,7 +23,7 @@ fn declared(uplinks: &[&str], adapters: Vec<Adapter>, stacks: Vec<Stack>) -> Dec
 /// Waits for a state of the engine.
 async fn until(engine: &Engine, what: &str, is_it: impl FnMut(&State) -> bool) {
     let mut state = engine.state();
-    let found = tokio::time::timeout(Duration::from_secs(30), state.wait_for(is_it)).await;
+    let found = tokio::time::timeout(2 * PATIENCE, state.wait_for(is_it)).await;
     if found.is_err() {
         panic!("never: {what}; {:#?}", engine.state().borrow().adapters);
     }
@@ -110,7 +111,7 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
     let engine = net.engine().await;
     engine.declare(declaration.clone()).await.unwrap();
     assert!(net.reaches("outside", "10.1.0.1"));
-    let flood = net.spawn("outside", "ping -q -i 0.002 -c 2000 -W 2 10.1.0.1");
+    let flood = net.pinging("outside", "10.1.0.1", Requests::without_end(2));
     let host = net.namespace("host");
     let by_hand: [&[&str]; 6] = [
         &["link set vmk1 address 02:00:00:00:00:99", "link set vmk1 mtu 1300"],
@@ -132,6 +133,8 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
         }
         let engine = net.engine().await;
         engine.declare(declaration.clone()).await.unwrap();
+        let works = |state: &State| state.adapters.values().all(|adapter| adapter.carrier);
+        until(&engine, &format!("both work after {changes:?}"), works).await;
         let state = engine.state().borrow().adapters.clone();
         if seen.is_empty() {
             seen.clone_from(&state);
@@ -150,9 +153,7 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
         state.adapters["vmk1"].carrier && state.adapters["vmk1"].addresses.len() == 1
     })
     .await;
-    let output = flood.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains(" 0% packet loss"), "{text}");
+    flood.stop().lost_nothing("over restarts");
 }
 
 #[tokio::test]
@@ -179,13 +180,11 @@ async fn stacks_are_apart_and_go_when_they_are_not_declared_any_more() {
     assert_eq!(algorithm.trim(), "reno");
 
     // A restart keeps it; one that someone removed is made again; one that is not declared goes, a stranger's stays.
-    let flood = net.spawn("outside", "ping -q -i 0.002 -c 1000 -W 2 10.1.0.2");
+    let flood = net.pinging("outside", "10.1.0.2", Requests::without_end(2));
     engine.end().await;
     let engine = net.engine().await;
     engine.declare(declaration.clone()).await.unwrap();
-    let output = flood.wait_with_output().unwrap();
-    let lost = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(lost.contains(" 0% packet loss"), "{lost}");
+    flood.stop().lost_nothing("over a restart");
     net.station("host-other", "10.1.0.77/24");
     std::process::Command::new("ip")
         .args(["netns", "delete", &net.namespace("host-vmotion")])
@@ -219,8 +218,7 @@ async fn an_adapter_with_a_gateway_of_its_own_answers_through_it() {
     assert!(route.contains("via 10.1.0.254 dev vmk0"), "{route}");
     let route = text(&net, "host", "ip route get 192.0.2.1 from 10.1.0.2");
     assert!(route.contains("via 10.1.0.253 dev vmk1"), "{route}");
-    let ping = net.run("host", "ping -c 1 -W 2 -I 10.1.0.2 192.0.2.1");
-    assert!(ping.status.success(), "{ping:?}");
+    assert!(net.succeeds("host", "ping -c 1 -w 2 -I 10.1.0.2 192.0.2.1"));
 }
 
 #[tokio::test]
@@ -268,7 +266,6 @@ async fn an_adapter_takes_over_what_its_uplink_had() {
     let engine = net.engine().await;
     engine.declare(declared(&["up0"], vec![], vec![])).await.unwrap();
     assert!(text(&net, "host", "ip addr show dev up0").contains("10.1.0.1/24"));
-    let flood = net.spawn("router", "ping -q -i 0.01 -c 300 -W 1 10.1.0.1");
     engine.declare(declaration.clone()).await.unwrap();
     let is_moved = |net: &Network| {
         let (uplink, routes) = (text(net, "host", "ip -4 addr show dev up0"), text(net, "host", "ip route"));
@@ -279,8 +276,6 @@ async fn an_adapter_takes_over_what_its_uplink_had() {
     assert!(net.reaches("host", "192.0.2.1"));
     let state = engine.state().borrow().adapters["vmk0"].clone();
     assert_eq!(state.mac, Some(taken.mac), "neighbours see no change");
-    let output = flood.wait_with_output().unwrap();
-    eprintln!("{}", String::from_utf8_lossy(&output.stdout));
 
     // A distribution's configuration puts it back.
     ip(&host, "addr add 10.1.0.1/24 dev up0");

@@ -35,9 +35,9 @@ impl Serial {
         }
         if !at_prompt {
             serial.send("root\n").await;
-            serial.wait_for(&["assword:"], Duration::from_secs(20)).await.expect("it asks for a password");
+            serial.wait_for(&["assword:"], Duration::from_secs(60)).await.expect("it asks for a password");
             serial.send("esfera\n").await;
-            serial.wait_for(&["# "], Duration::from_secs(20)).await.expect("it lets us in");
+            serial.wait_for(&["# "], Duration::from_secs(60)).await.expect("it lets us in");
         }
         serial
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use aya::programs::TestRun;
 use aya::programs::TestRunOptions;
 use rustix::mount::{UnmountFlags, unmount};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::layout::*;
 use super::*;
@@ -353,13 +354,25 @@ fn what_is_too_much_for_a_target_is_its_drop() {
     assert_eq!((theirs.to_packets, theirs.dropped(Drop::Shaped), bench.drops(Drop::Shaped)), (3, 2, 0));
 }
 
+impl Bench {
+    /// Lets what has passed a shaper take up its rates until so many milliseconds from now.
+    fn taken_until(&mut self, key: WayKey, from_now_ms: i64) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let until_ns = (now.tv_sec * 1000 + from_now_ms) * 1_000_000 + now.tv_nsec;
+        let mut buckets = self.kernel.array_mut("buckets").unwrap();
+        let bucket: Bucket = buckets.get(&plan::place(key), 0).unwrap();
+        let until_ns = until_ns.cast_unsigned();
+        buckets
+            .set(plan::place(key), Bucket { average_ns: until_ns, peak_ns: until_ns, ..bucket }, 0)
+            .unwrap();
+    }
+}
+
 #[test]
 fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    // A frame takes some 60 ms.
-    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, ..slow(70) };
     let key = WayKey { number: 1, way: WAY_FROM };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..shaper })))));
+    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..slow(70) })))));
     let sent = frame(OTHER, OWN, IPV4);
     let counted = |bench: &Bench| {
         [1, 2].map(|number| bench.kernel.counters(number).unwrap()).map(|it| (it.from_packets, it.to_packets))
@@ -370,7 +383,7 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
     };
     assert_eq!(send(&mut bench), [(1, 0), (0, 1)], "the first passes at once");
     assert_eq!(send(&mut bench), [(2, 0), (0, 1)], "the second is early");
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    bench.taken_until(key, -100);
     assert_eq!(send(&mut bench), [(3, 0), (0, 1)], "the third is not, but the second has not left yet");
     assert_eq!(bench.run(Program::FromQueue, &sent), SHOT, "without a mark");
     let mark = MARK_QUEUED | plan::place(key);
@@ -378,7 +391,7 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
         assert_eq!(bench.run_marked(Program::FromQueue, &sent, mark), REDIRECT);
         assert_eq!(counted(&bench), [(3, 0), (0, to)]);
     }
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    bench.taken_until(key, -100);
     assert_eq!(send(&mut bench), [(4, 0), (0, 4)], "the queue is empty");
 }
 
@@ -386,24 +399,24 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
 fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     let key = WayKey { number: 1, way: WAY_FROM };
-    // A frame takes some 60 ms.
-    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, peak_cost: 0, ..slow(70) };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(shaper)))));
-    let delivered = |bench: &mut Bench, after_ms| {
-        std::thread::sleep(std::time::Duration::from_millis(after_ms));
+    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..slow(70) })))));
+    let delivered = |bench: &mut Bench| {
         let before = bench.kernel.counters(2).unwrap().to_packets;
         assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
         bench.kernel.counters(2).unwrap().to_packets > before
     };
-    assert!(delivered(&mut bench, 0));
-    for _ in 0..3 {
-        assert!(!delivered(&mut bench, 0), "it is early, and will be lost");
+    assert!(delivered(&mut bench));
+    for _ in 0..2 {
+        assert!(!delivered(&mut bench), "it is early, and will be lost");
     }
-    assert!(!delivered(&mut bench, 400), "what is in the queue is not overtaken");
-    assert!(delivered(&mut bench, 1500), "nothing can be in there any more");
-    assert!(!delivered(&mut bench, 0), "early once more");
+    bench.taken_until(key, -100);
+    assert!(!delivered(&mut bench), "what is in the queue is not overtaken");
+    bench.taken_until(key, -1100);
+    assert!(delivered(&mut bench), "nothing can be in there any more");
+    assert!(!delivered(&mut bench), "early once more");
     bench.kernel.empty_queue(plan::place(key)).unwrap();
-    assert!(delivered(&mut bench, 200), "the queue is another one");
+    bench.taken_until(key, -100);
+    assert!(delivered(&mut bench), "the queue is another one");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Chances: changes of a declaration, and of the kernel's state behind the engine's back. All of it follows from a seed.
 
-use rustix::process::Signal;
 use vswitch::declare::{
     Balancing, Declaration, MirrorDestination, MirrorSession, MirrorSource, Port, ShapingOverride,
 };
@@ -174,18 +173,4 @@ pub fn spoil(net: &Network, maps: &mut Kernel, kept: &[u32], guests: &[Port], ch
         8 => command("host", format!("ip link set up1 {}", chance.one(&["down", "up"]))),
         _ => command("host", format!("tc qdisc delete dev {} root", queue.near)),
     }
-}
-
-/// Lets a ping end. How many of its requests went without an answer; the last one may still be on its way.
-pub fn unanswered(ping: std::process::Child) -> u64 {
-    rustix::process::kill_process(rustix::process::Pid::from_child(&ping), Signal::INT).unwrap();
-    let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-    let number = |before: &str| -> u64 {
-        let found = text.split(before).next().unwrap().rsplit(char::is_whitespace).next().unwrap();
-        found.parse().unwrap_or_else(|_| panic!("{text}"))
-    };
-    let (sent, received) = (number(" packets transmitted"), number(" received"));
-    eprintln!("{sent} pings, {received} answers");
-    assert!(sent > 20, "{text}");
-    sent - received
 }

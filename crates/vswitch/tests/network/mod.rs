@@ -9,6 +9,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod chaos;
+pub mod ping;
 pub mod process;
 pub mod sniff;
 
@@ -17,7 +18,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
+use ping::{Pinging, Requests};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use vswitch::declare::{
@@ -26,6 +29,9 @@ use vswitch::declare::{
 use vswitch::discovery::System;
 use vswitch::link::Pair;
 use vswitch::{Engine, Mac, Options, Timing, Vlan};
+
+/// How long something may take that does not depend on a time, on the busiest machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -123,6 +129,19 @@ impl Network {
         std::fs::write(&list, frames.iter().map(hex).collect::<String>()).unwrap();
         let sent = format!("python3 {} {interface} {}", program.display(), list.display());
         inside(&self.namespace(name), &sent);
+    }
+
+    /// Sends a frame with these bytes that comes out at an interface of a namespace, from the other end of its cable.
+    pub fn send_to_end(&self, name: &str, interface: &str, bytes: &[u8]) {
+        let end = match interface.strip_prefix("w-") {
+            Some(uplink) => ("host", uplink.to_owned()),
+            None if self.interfaces(name).iter().any(|own| own == name) => ("host", name.to_owned()),
+            None => ("wire", format!("w-{name}")),
+        };
+        let head = [2, 0xff, 0, 0, 0, 1, 2, 0xff, 0, 0, 0, 2, 0x88, 0xb5];
+        let mut frame = [&head[..], bytes].concat();
+        frame.resize(frame.len().max(60), 0);
+        self.send(end.0, &end.1, &[frame]);
     }
 
     /// Sends a frame from an interface of a namespace, as often as that goes, until it is dropped.
@@ -287,14 +306,38 @@ impl Network {
         start(&self.namespace(name), command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Begins to ping with `<ping>` in each packet, and patience: the machine may be starved.
-    pub fn pinging(&self, from: &str, address: &str, count: u32) -> Child {
-        self.spawn(from, &format!("ping -q -i 0.02 -c {count} -W 10 -p 3c70696e673e {address}"))
+    /// Begins to ping.
+    pub fn pinging(&self, from: &str, address: &str, requests: Requests) -> Pinging {
+        Pinging::start(self, from, address, requests)
     }
 
-    /// Whether `from` gets an answer of an address.
+    /// Whether `from` gets an answer of an address: the first one is enough, and waited for as long as a busy machine may need.
     pub fn reaches(&self, from: &str, address: &str) -> bool {
-        self.run(from, &format!("ping -c 5 -i 0.2 -W 2 {address}")).status.success()
+        self.succeeds(from, &format!("ping -c 1 -w 2 {address}"))
+    }
+
+    /// Whether a command in a namespace succeeds, of which it is tried until then for as long as a busy machine may need.
+    pub fn succeeds(&self, name: &str, command: &str) -> bool {
+        let late = Instant::now() + PATIENCE;
+        loop {
+            match self.run(name, command).status.success() {
+                true => return true,
+                false if Instant::now() > late => return false,
+                false => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Waits until somebody listens at a TCP port of a namespace.
+    pub fn listens(&self, name: &str, port: u16) {
+        let wanted = format!(":{port:04X} ");
+        let late = Instant::now() + PATIENCE;
+        // The local address, and the state of who listens.
+        let is_it = |line: &str| line.contains(&wanted) && line.split_whitespace().nth(3) == Some("0A");
+        while !self.text(name, "cat /proc/net/tcp /proc/net/tcp6").lines().any(is_it) {
+            assert!(Instant::now() < late, "nobody listens at port {port}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether `from` gets no answer, which takes as long as the ping waits.
@@ -357,11 +400,19 @@ pub fn port_group(number: u32, vlan: i32) -> PortGroup {
     PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
 }
 
-/// Expects of a ping that came to its end that it has lost nothing and got nothing twice.
-pub fn lost_nothing(ping: Child, what: &str) {
-    let output = ping.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains(" 0% packet loss") && !text.contains("duplicates"), "{what}: {text}");
+/// Waits until counters have come to what they are to have, and stay there.
+pub async fn counts<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    wanted: T,
+    mut count: impl AsyncFnMut() -> T,
+) {
+    let late = Instant::now() + PATIENCE;
+    while count().await != wanted && Instant::now() < late {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What is too much may come a little later.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(count().await, wanted, "{what}");
 }
 
 /// One switch, and the ports in these port groups.
