@@ -207,7 +207,7 @@ fn interfaces(host: &Host, arguments: &Arguments) -> Outcome {
 }
 
 /// The IPv4 address of an adapter: the one that is declared or, of a server's, the one that it has.
-fn own_ipv4(adapter: &Adapter, state: Option<&AdapterState>) -> Option<(Ipv4Addr, u8)> {
+fn own_ipv4(adapter: &Adapter, state: Option<&AdapterState>) -> Option<Own> {
     match adapter.ipv4 {
         Ipv4Config::None => None,
         Ipv4Config::Static { address, prefix } => Some((address, prefix)),
@@ -218,7 +218,7 @@ fn own_ipv4(adapter: &Adapter, state: Option<&AdapterState>) -> Option<(Ipv4Addr
     }
 }
 
-fn ipv4_row(adapter: &Adapter, own: Option<(Ipv4Addr, u8)>) -> Row {
+fn ipv4_row(adapter: &Adapter, own: Option<Own>) -> Row {
     let mask = own.map(|(_, prefix)| mask(prefix));
     let broadcast = own.zip(mask).map(|((address, _), mask)| Ipv4Addr::from(u32::from(address) | !mask));
     let kind = match adapter.ipv4 {
@@ -249,7 +249,10 @@ fn ipv4_addresses(host: &Host, arguments: &Arguments) -> Outcome {
     Ok(Answer::Many(rows.filter_map(|(own, row)| own.map(|_| row)).collect()))
 }
 
-fn ipv4_rows(host: &Host, arguments: &Arguments) -> Result<Vec<(Option<(Ipv4Addr, u8)>, Row)>, Trouble> {
+/// An address and the length of its network's prefix.
+type Own = (Ipv4Addr, u8);
+
+fn ipv4_rows(host: &Host, arguments: &Arguments) -> Result<Vec<(Option<Own>, Row)>, Trouble> {
     let config = host.network.config();
     let row = |(adapter, state): (Adapter, Option<AdapterState>)| {
         let leased = state.as_ref().and_then(|state| state.lease.as_ref()).and_then(|lease| lease.router);

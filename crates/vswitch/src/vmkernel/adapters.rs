@@ -214,9 +214,14 @@ impl Adapters {
         let stack = self.declared.iter().find(|stack| stack.name == *name);
         let algorithm = stack.and_then(|stack| stack.congestion_control.as_deref());
         let algorithm = algorithm.map(|name| settings::congestion_control(name).to_owned());
+        if let Some(algorithm) = algorithm.clone().filter(|_| !name.is_default()) {
+            let allow = move || settings::allow_congestion_control(&algorithm);
+            if let Ok(Err(error)) = self.stacks.run(&StackName::default(), allow) {
+                tracing::debug!(%error, stack = %name, "its congestion control cannot be allowed");
+            }
+        }
         let body = move || {
-            let of_stack =
-                algorithm.map_or(Ok(()), |name| settings::set("ipv4/tcp_congestion_control", &name));
+            let of_stack = algorithm.map_or(Ok(()), |name| settings::set_congestion_control(&name));
             let of_adapters: Vec<_> =
                 there.into_iter().map(|(device, settings)| (device, settings::apply(&settings))).collect();
             (of_stack, of_adapters)

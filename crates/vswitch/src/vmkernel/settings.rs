@@ -36,6 +36,34 @@ pub(crate) fn congestion_control(name: &str) -> &str {
     if name == "newreno" { "reno" } else { name }
 }
 
+/// The machine's, not a namespace's: algorithms that namespaces may use.
+const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+
+/// Lets the stacks that are namespaces use an algorithm. That is for the machine to say: a host in a namespace of its own cannot.
+pub(crate) fn allow_congestion_control(algorithm: &str) -> io::Result<()> {
+    let allowed = match fs::read_to_string(ALLOWED) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    match allowed_with(&allowed, algorithm) {
+        None => Ok(()),
+        Some(more) => fs::write(ALLOWED, more),
+    }
+}
+
+/// The list with the algorithm, if that is not in it.
+fn allowed_with(allowed: &str, algorithm: &str) -> Option<String> {
+    let is_there = allowed.split_whitespace().any(|known| known == algorithm);
+    (!is_there).then(|| format!("{} {algorithm}", allowed.trim()))
+}
+
+/// Makes it the stack's.
+pub(crate) fn set_congestion_control(algorithm: &str) -> Result<(), String> {
+    set("ipv4/tcp_congestion_control", algorithm).map_err(|error| {
+        format!("{error}; the machine has to have {algorithm}, and to allow it in net.ipv4.tcp_allowed_congestion_control")
+    })
+}
+
 /// Writes what differs. A setting that this kernel does not have is passed over: it has no IPv6.
 pub(crate) fn apply(settings: &[Setting]) -> Result<(), String> {
     settings.iter().try_for_each(|(name, value)| set(name, value))
@@ -53,4 +81,15 @@ pub(crate) fn set(name: &str, value: &str) -> Result<(), String> {
         return Ok(());
     }
     fs::write(&path, value).map_err(|error| format!("{path} to {value}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_is_allowed_beside_those_that_are() {
+        assert_eq!(allowed_with("reno bbr\n", "cubic").as_deref(), Some("reno bbr cubic"));
+        assert_eq!(allowed_with("reno cubic\n", "cubic"), None);
+    }
 }
