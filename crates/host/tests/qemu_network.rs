@@ -29,6 +29,8 @@ impl Room {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("esf-t{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Left by a process that was killed and had this number before.
+        let _ = Command::new("ip").args(["netns", "delete", &name]).output();
         ip(&["netns", "add", &name]);
         let inside = |arguments: &[&str]| ip(&[&["-n", &name], arguments].concat());
         inside(&["link", "set", "lo", "up"]);

@@ -22,6 +22,8 @@ pub const COMMANDS: usize = 64;
 pub const INTERFACE_NAME: usize = 15;
 /// For the kernel to answer over netlink.
 pub const NETLINK: Duration = Duration::from_secs(5);
+/// How often it is asked when an engine starts: a machine that comes up may be busy with its network for a minute.
+pub const NETLINK_TRIES: u32 = 12;
 /// VMkernel adapters of one host, as on ESXi.
 pub const ADAPTERS: usize = 256;
 /// TCP/IP stacks of one host.

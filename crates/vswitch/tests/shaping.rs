@@ -104,12 +104,12 @@ async fn a_daemon_that_starts_again_finds_the_queues_and_loses_nothing_in_them()
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let ping = net.pinging("t1", "10.1.0.2", Requests::new(2, 1500).of_size(1000));
+    let ping = net.pinging("t1", "10.1.0.2", Requests::without_end(2).of_size(1000));
     for _ in 0..3 {
         let engine = net.engine().await;
         engine.declare(declared()).await.unwrap();
     }
-    ping.end().lost_nothing("through the queues");
+    ping.stop().lost_nothing("through the queues");
 }
 
 #[tokio::test]
@@ -126,11 +126,11 @@ async fn hosts_of_one_namespace_have_queues_of_their_own() {
     second.declare(of("up1", [&c, &d])).await.unwrap();
     assert_eq!(net.interfaces("esf-q").len(), 4);
     assert!(net.reaches("t1", "10.1.0.2") && net.reaches("t3", "10.2.0.2"));
-    let ping = net.pinging("t3", "10.2.0.2", Requests::new(2, 1500).of_size(1000));
+    let ping = net.pinging("t3", "10.2.0.2", Requests::without_end(2).of_size(1000));
     first.declare(declaration(switch(&["up0"], vec![port_group(1, 0)]), vec![(a, 1), (b, 1)])).await.unwrap();
     assert_eq!(net.interfaces("esf-q").len(), 2, "the other's stay");
     assert!(net.reaches("t1", "10.1.0.2"));
-    ping.end().lost_nothing("through the queues");
+    ping.stop().lost_nothing("through the queues");
 }
 
 #[tokio::test]
@@ -152,11 +152,11 @@ async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_
     ip(&net.namespace("host"), &format!("link set {} name esf-queue", own[0]));
     ip(&net.namespace("host"), &format!("link set {} name esf-queue-out", own[1]));
     ip(&net.namespace("host"), "link add esf-mirror type veth peer name esf-mirror-out");
-    let ping = net.pinging("t1", "10.1.0.2", Requests::new(2, 1500).of_size(1000));
+    let ping = net.pinging("t1", "10.1.0.2", Requests::without_end(2).of_size(1000));
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     assert_eq!(net.interfaces("esf-q"), own);
     assert_eq!(index(), before, "it is the same");
     assert_eq!(net.interfaces("esf-mirror").len(), 2, "not ours");
-    ping.end().lost_nothing("through the queues");
+    ping.stop().lost_nothing("through the queues");
 }

@@ -131,7 +131,7 @@ impl Switching {
         let routing =
             Routing::open().map_err(|error| Error::Kernel { what: format!("open netlink: {error}") })?;
         let actual = kernel.read()?;
-        let links = netlink.all().await?;
+        let links = netlink.all_at_start().await?;
         // Ports keep the numbers under which they were counted.
         let alive: BTreeSet<u32> = links.values().map(|link| link.index).collect();
         let known = actual.ports.iter().filter(|(index, _)| alive.contains(index));

@@ -21,7 +21,7 @@ use rtnetlink::proto::Connection;
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, MulticastGroup, new_multicast_connection};
 use tokio::time::timeout;
 
-use crate::limits::NETLINK;
+use crate::limits::{NETLINK, NETLINK_TRIES};
 use crate::plan::{Link, Links};
 use crate::{Error, Result};
 
@@ -52,6 +52,17 @@ fn failed(interface: &str, what: &'static str) -> impl FnOnce(&dyn Display) -> E
     move |reason| Error::Link { interface, what, reason: reason.to_string() }
 }
 
+/// Asks again while there is an error, but not for ever.
+async fn again<T>(mut ask: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..NETLINK_TRIES {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => tracing::warn!(%error, "the kernel is asked again"),
+        }
+    }
+    ask().await
+}
+
 impl Netlink {
     /// Opens a socket in the thread's network namespace; its work is done by the runtime that this is called in.
     ///
@@ -74,6 +85,14 @@ impl Netlink {
         let found =
             found.map_err(|late| failed("*", "list")(&late))?.map_err(|error| failed("*", "list")(&error))?;
         Ok(found.iter().filter_map(read).collect())
+    }
+
+    /// The same for whom nothing goes on without: a kernel that does not answer in time is asked again.
+    ///
+    /// # Errors
+    /// `Link`.
+    pub async fn all_at_start(&self) -> Result<Links> {
+        again(async || self.all().await).await
     }
 
     /// Makes an interface ready to be a port: up, of this MTU, and for an uplink open to frames for others.
@@ -194,5 +213,19 @@ mod tests {
         .collect()
         .await;
         assert_eq!(seen, [Event::Lost, Event::Gone("up0".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_kernel_that_answers_late_is_asked_again_but_not_for_ever() {
+        for (late, asked, is_answered) in [(0, 1, true), (3, 4, true), (NETLINK_TRIES, NETLINK_TRIES, false)]
+        {
+            let mut count = 0;
+            let answer = again(async || {
+                count += 1;
+                if count > late { Ok(count) } else { Err(failed("*", "list")(&"too late")) }
+            });
+            assert_eq!(answer.await.is_ok(), is_answered);
+            assert_eq!(count, asked);
+        }
     }
 }

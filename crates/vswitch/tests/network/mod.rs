@@ -47,6 +47,8 @@ impl Network {
         let name = format!("esf-vs{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let room = tempfile::tempdir().unwrap();
         let mut network = Self { name, namespaces: Vec::new(), room };
+        // Left by a process that was killed and had this number before.
+        network.remove_namespaces();
         let (host, wire) = (network.add("host"), network.add("wire"));
         ip(&wire, "link add br0 type bridge forward_delay 0 mcast_snooping 0");
         ip(&wire, "link set br0 up");
@@ -163,6 +165,16 @@ impl Network {
         std::fs::write(&program, FLOOD).unwrap();
         let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         Flood(self.spawn(name, &format!("python3 {} {interface} {hex} {pause_ms}", program.display())))
+    }
+
+    /// Those of TCP/IP stacks too, which the engine made.
+    fn remove_namespaces(&self) {
+        let own = format!("{}-", self.name);
+        let all = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let all = all.filter_map(|entry| entry.file_name().into_string().ok());
+        for namespace in all.filter(|name| name.starts_with(&own)) {
+            let _ = Command::new("ip").args(["netns", "delete", &namespace]).output();
+        }
     }
 
     fn add(&mut self, name: &str) -> String {
@@ -364,14 +376,7 @@ impl Drop for Flood {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // Those of TCP/IP stacks too, which the engine made.
-        let of_host = format!("{}-", self.namespace("host"));
-        let all = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
-        let all = all.filter_map(|entry| entry.file_name().into_string().ok());
-        let stacks: Vec<String> = all.filter(|name| name.starts_with(&of_host)).collect();
-        for namespace in stacks.iter().chain(&self.namespaces) {
-            let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
-        }
+        self.remove_namespaces();
         let _ = unmount(self.pins(), UnmountFlags::DETACH);
     }
 }
