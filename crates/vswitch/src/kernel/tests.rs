@@ -12,6 +12,7 @@ use super::*;
 use crate::plan::{self, Extra, Step};
 
 mod learning;
+mod shaping;
 
 pub(super) const LOOPBACK: u32 = 1;
 pub(super) const REDIRECT: u32 = 7;
@@ -301,120 +302,6 @@ fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     let again = Kernel::open(&pins(bench.room.path()), false).unwrap();
     assert_eq!(again.read().unwrap(), before);
     assert_eq!(before.ports.len(), 1);
-}
-
-/// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
-fn slow(queue: u32) -> Shaper {
-    let cost = 1_000_000_000 << COST_SHIFT;
-    Shaper {
-        average_cost: cost,
-        average_ahead_ns: 150 * 1_000_000_000,
-        peak_cost: cost / 2,
-        peak_ahead_ns: 1 << 60,
-        queue,
-        ifindex: LOOPBACK,
-    }
-}
-
-fn shaper(way: u32, number: u32, queue: u32) -> Step {
-    Step::Extra(Extra::Shaper(WayKey { number, way }, Some(Box::new(slow(queue)))))
-}
-
-#[test]
-fn a_shaped_port_sends_no_more_than_its_burst() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let sent = frame(OTHER, OWN, IPV4);
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "no shaper, no limit");
-    bench.apply(shaper(WAY_FROM, 1, 0));
-    for (name, verdict) in
-        [("first", REDIRECT), ("second", REDIRECT), ("the burst's last", REDIRECT), ("fourth", SHOT)]
-    {
-        assert_eq!(bench.run(Program::FromPort, &sent), verdict, "{name}");
-    }
-    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().to_packets), (1, 4));
-    bench.kernel.clear_counters(1).unwrap();
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "another port with this number begins anew");
-}
-
-#[test]
-fn what_is_too_much_for_a_target_is_its_drop() {
-    let mut bench = Bench::with_port(0, 10);
-    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
-    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
-    bench.apply(shaper(WAY_TO, 2, 0));
-    let verdicts: Vec<u32> = (0..5).map(|_| bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4))).collect();
-    assert_eq!(verdicts, [REDIRECT, REDIRECT, REDIRECT, SHOT, SHOT]);
-    let theirs = bench.kernel.counters(2).unwrap();
-    assert_eq!((theirs.to_packets, theirs.dropped(Drop::Shaped), bench.drops(Drop::Shaped)), (3, 2, 0));
-}
-
-#[test]
-fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    // A frame takes some 60 ms.
-    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, ..slow(70) };
-    let key = WayKey { number: 1, way: WAY_FROM };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..shaper })))));
-    let sent = frame(OTHER, OWN, IPV4);
-    let counted = |bench: &Bench| {
-        [1, 2].map(|number| bench.kernel.counters(number).unwrap()).map(|it| (it.from_packets, it.to_packets))
-    };
-    let send = |bench: &mut Bench| {
-        assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT);
-        counted(bench)
-    };
-    assert_eq!(send(&mut bench), [(1, 0), (0, 1)], "the first passes at once");
-    assert_eq!(send(&mut bench), [(2, 0), (0, 1)], "the second is early");
-    std::thread::sleep(std::time::Duration::from_millis(150));
-    assert_eq!(send(&mut bench), [(3, 0), (0, 1)], "the third is not, but the second has not left yet");
-    assert_eq!(bench.run(Program::FromQueue, &sent), SHOT, "without a mark");
-    let mark = MARK_QUEUED | plan::place(key);
-    for to in [2, 3] {
-        assert_eq!(bench.run_marked(Program::FromQueue, &sent, mark), REDIRECT);
-        assert_eq!(counted(&bench), [(3, 0), (0, to)]);
-    }
-    std::thread::sleep(std::time::Duration::from_millis(150));
-    assert_eq!(send(&mut bench), [(4, 0), (0, 4)], "the queue is empty");
-}
-
-#[test]
-fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let key = WayKey { number: 1, way: WAY_FROM };
-    // A frame takes some 60 ms.
-    let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, peak_cost: 0, ..slow(70) };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(shaper)))));
-    let delivered = |bench: &mut Bench, after_ms| {
-        std::thread::sleep(std::time::Duration::from_millis(after_ms));
-        let before = bench.kernel.counters(2).unwrap().to_packets;
-        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
-        bench.kernel.counters(2).unwrap().to_packets > before
-    };
-    assert!(delivered(&mut bench, 0));
-    for _ in 0..3 {
-        assert!(!delivered(&mut bench, 0), "it is early, and will be lost");
-    }
-    assert!(!delivered(&mut bench, 400), "what is in the queue is not overtaken");
-    assert!(delivered(&mut bench, 1500), "nothing can be in there any more");
-    assert!(!delivered(&mut bench, 0), "early once more");
-    bench.kernel.empty_queue(plan::place(key)).unwrap();
-    assert!(delivered(&mut bench, 200), "the queue is another one");
-}
-
-#[test]
-fn a_copy_that_goes_through_the_switch_is_not_shaped() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
-    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
-    bench.apply(shaper(WAY_FROM, 1, 0));
-    bench.apply(shaper(WAY_TO, 2, 0));
-    for _ in 0..6 {
-        let sent = frame(OTHER, OWN, IPV4);
-        assert_eq!(bench.run_marked(Program::FromPort, &sent, MARK_COPY | 9), REDIRECT);
-    }
-    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().dropped(Drop::Shaped)), (0, 0));
-    let sent = frame(OTHER, OWN, IPV4);
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "and takes nothing from what is");
 }
 
 /// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.
