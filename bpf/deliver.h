@@ -37,17 +37,17 @@ static __always_inline __u32 end_of(const struct origin *origin)
 	return other_end(origin->number, !(origin->flags & PORT_UPLINK));
 }
 
-static __always_inline int deliver(struct __sk_buff *skb, const struct target *to, const struct frame *frame,
+static __always_inline int deliver(struct __sk_buff *skb, struct target *to, struct frame *frame,
 				   const struct origin *origin)
 {
-	__u16 tag = to->vlan == VLAN_TRUNK ? frame->vlan : 0;
+	__u16 tag = tag_for(to, frame);
 	int out = to->ifindex;
 
 	/* Who takes no tags does not get the inner one either. */
 	if (unlikely(!tag && has_inner_tag(frame)))
 		return drop(skb, origin, DROP_TAGGED);
 	if (unlikely(to->flags & TO_EXTRAS)) {
-		out = extras_to(skb, to->ifindex, to->number, to->flags, about(frame->vlan, tag, end_of(origin)));
+		out = extras_to(skb, frame, to, end_of(origin));
 		if (out == EXTRA_DEAF)
 			return drop(skb, origin, DROP_DEAF);
 		if (out <= 0)
@@ -89,8 +89,7 @@ struct copying {
 	__u32 uplink;
 	/* Where it came from, as the other end of who gets it. */
 	__u32 from;
-	__u8 destination[ETH_BYTES];
-	__u16 vlan;
+	struct frame frame;
 };
 
 static long copy_to_member(__u32 index, struct copying *copying)
@@ -107,15 +106,13 @@ static long copy_to_member(__u32 index, struct copying *copying)
 		return 0;
 	out = member->ifindex;
 	if (unlikely(member->flags & TO_EXTRAS)) {
-		__u16 tag = member->vlan == VLAN_TRUNK ? copying->vlan : 0;
-		int extra = extras_to(copying->skb, member->ifindex, member->number, member->flags,
-				      about(copying->vlan, tag, copying->from));
+		int extra = extras_to(copying->skb, &copying->frame, member, copying->from);
 
 		if (extra <= 0)
 			return 0;
 		out = extra;
 	}
-	count_to(member->number, copying->skb, copying->destination);
+	count_to(member->number, copying->skb, copying->frame.destination);
 	bpf_clone_redirect(copying->skb, out, 0);
 	if (unlikely(out != member->ifindex)) {
 		copying->skb->mark = mark;
@@ -132,10 +129,9 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	__u32 untagged = group->untagged, tagged = group->tagged;
 	struct copying copying = {
 		.skb = skb, .list = group->list, .source = source, .other = other, .uplink = uplink,
-		.vlan = frame->vlan, .from = end_of(origin),
+		.from = end_of(origin), .frame = *frame,
 	};
 
-	__builtin_memcpy(copying.destination, frame->destination, ETH_BYTES);
 	if (untagged && likely(!has_inner_tag(frame))) {
 		if (set_tag(skb, 0))
 			return;

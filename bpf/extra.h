@@ -38,57 +38,60 @@ static __always_inline void mirror_port(struct __sk_buff *skb, __u32 number, __u
 }
 
 /* For a frame that a port sends: the interface that it goes to instead, or an extra. A copy that enters here is not the port's. */
-__noinline int extras_from(struct __sk_buff *skb, __u32 number, __u32 flags, __u32 vlan)
+__noinline int extras_from(struct __sk_buff *skb, struct frame *frame, __u32 number, __u32 flags)
 {
 	struct shaping shaping = {};
 
-	if (is_copy(skb))
+	if (!frame || is_copy(skb))
 		return EXTRA_GO_ON;
 	if (flags & PORT_SHAPED)
-		shaping = shape(skb, number, WAY_FROM);
+		shaping = shape(skb, number, WAY_FROM, now_of(frame));
 	if (shaping.is_over) {
 		drop_shaped(skb, number, flags);
 		return EXTRA_DROPPED;
 	}
 	if (flags & PORT_MIRRORED)
-		mirror_port(skb, number, WAY_FROM, vlan);
+		mirror_port(skb, number, WAY_FROM, frame->vlan);
 	if (!shaping.queue)
 		return EXTRA_GO_ON;
 	enqueue(skb, &shaping);
 	return shaping.queue;
 }
 
-/* For `extras_to`: the VLAN that a frame is in, the tag that it gets, and where it came from (`other_end`). */
-static __always_inline __u64 about(__u16 vlan, __u16 tag, __u32 from)
+/* The tag that a frame has for a port. */
+static __always_inline __u16 tag_for(const struct target *to, const struct frame *frame)
 {
-	return (__u64)from << 32 | (__u32)tag << 16 | vlan;
+	return to->vlan == VLAN_TRUNK ? frame->vlan : 0;
 }
 
 /* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. A mirror's copy is as much as its source
- * was, and has no place in a queue, where its mark would be another. */
-__noinline int extras_to(struct __sk_buff *skb, __u32 ifindex, __u32 number, __u32 flags, __u64 about)
+ * was, and has no place in a queue, where its mark would be another. `from` is the other end. */
+__noinline int extras_to(struct __sk_buff *skb, struct frame *frame, struct target *to, __u32 from)
 {
-	__u16 vlan = about, tag = about >> 16;
 	struct shaping shaping = {};
+	__u32 flags;
 
-	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(number, vlan)))
+	if (!frame || !to)
+		return EXTRA_DROPPED;
+	flags = to->flags;
+	if (flags & (PORT_BLOCKED | PORT_DEAF) || (flags & PORT_RANGES && !takes_vlan(to->number, frame->vlan)))
 		return EXTRA_DEAF;
 	if (flags & PORT_SHAPED && !is_copy(skb))
-		shaping = shape(skb, number, WAY_TO);
+		shaping = shape(skb, to->number, WAY_TO, now_of(frame));
 	if (shaping.is_over) {
-		drop_shaped(skb, number, flags);
+		drop_shaped(skb, to->number, flags);
 		return EXTRA_DROPPED;
 	}
 	if (flags & PORT_MIRRORED)
-		mirror_port(skb, number, WAY_TO, vlan);
-	if (set_tag(skb, tag))
+		mirror_port(skb, to->number, WAY_TO, frame->vlan);
+	if (set_tag(skb, tag_for(to, frame)))
 		return EXTRA_DROPPED;
 	if (flags & PORT_CAPTURED)
-		capture(skb, number, POINT_TO, 0);
+		capture(skb, to->number, POINT_TO, 0);
 	if (flags & PORT_WATCHED)
-		count_flow(skb, number, about & ~0xffff0000ULL, WAY_TO);
+		count_flow(skb, to->number, ends(frame->vlan, from), WAY_TO);
 	if (!shaping.queue)
-		return ifindex;
+		return to->ifindex;
 	enqueue(skb, &shaping);
 	return shaping.queue;
 }

@@ -34,6 +34,12 @@ static __always_inline __u32 other_end(__u32 number, bool is_local)
 	return (number + 1) | (is_local ? OTHER_LOCAL : 0);
 }
 
+/* For `count_flow`: the VLAN that a frame is in, and its other end. */
+static __always_inline __u64 ends(__u16 vlan, __u32 other)
+{
+	return (__u64)other << 32 | vlan;
+}
+
 /* What is read of a packet beside its key. */
 struct packet {
 	/* Where what is above IP begins, from the Ethernet header on. */
@@ -126,8 +132,8 @@ static __always_inline bool add_to_flow(const struct flow_key *key, const struct
 	return true;
 }
 
-/* Counts a frame of a port with the flag, seen from the port's `way`. `ends` is the VLAN and, in the upper half, the other end; 0 if
- * nobody knows. */
+/* Counts a frame of a port with the flag, seen from the port's `way`. The other end is 0 if
+ * nobody knows it. */
 __noinline int count_flow(struct __sk_buff *skb, __u32 number, __u64 ends, __u32 way)
 {
 	struct watched *watched = bpf_map_lookup_elem(&watched_by, &number);

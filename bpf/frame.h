@@ -6,10 +6,13 @@
 #include "base.h"
 
 struct frame {
+	/* When it was looked at, on the monotonic clock; 0 if nobody has asked yet. Each look at the clock takes as long as two look-ups. */
+	__u64 now_ns;
+	/* MACs are read by four and two bytes, so they are where the stack may be read so. */
 	__u8 destination[ETH_BYTES];
-	__u8 source[ETH_BYTES];
 	/* In network order. */
 	__u16 protocol;
+	__u8 source[ETH_BYTES];
 	/* 0 for none, also where a tag carries a priority only. */
 	__u16 vlan;
 };
@@ -17,15 +20,25 @@ struct frame {
 static __always_inline bool read_frame(struct __sk_buff *skb, struct frame *frame)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct ethhdr *header = data;
+	/* Which begins at an even address; as a packed struct it would be read byte by byte. */
+	__u16 *words = data;
 
-	if ((void *)(header + 1) > end)
+	if ((void *)((struct ethhdr *)data + 1) > end)
 		return false;
-	__builtin_memcpy(frame->destination, header->h_dest, ETH_BYTES);
-	__builtin_memcpy(frame->source, header->h_source, ETH_BYTES);
-	frame->protocol = header->h_proto;
+	frame->now_ns = 0;
+	__builtin_memcpy(frame->destination, words, ETH_BYTES);
+	__builtin_memcpy(frame->source, words + 3, ETH_BYTES);
+	frame->protocol = words[6];
 	frame->vlan = skb->vlan_present ? skb->vlan_tci & VLAN_ID_MASK : 0;
 	return true;
+}
+
+/* When the frame passes, for all that asks. */
+static __always_inline __u64 now_of(struct frame *frame)
+{
+	if (!frame->now_ns)
+		frame->now_ns = bpf_ktime_get_ns();
+	return frame->now_ns;
 }
 
 static __always_inline bool is_tag(__u16 protocol)

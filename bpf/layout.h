@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define LAYOUT 6
+#define LAYOUT 7
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
@@ -153,16 +153,11 @@ struct counters {
 	__u64 drops[DROP_REASONS];
 };
 
-struct way_key {
-	__u32 number;
-	/* enum way */
-	__u32 way;
-};
-
 /* Costs are in nanoseconds per byte, times 2 to this. */
 #define COST_SHIFT 16
 
-/* Traffic shaping of a port in one direction. A frame passes if neither rate has been used up for further ahead than this. */
+/* Traffic shaping of a port in one direction, in the same place as its bucket: twice the port's number plus the way. A frame passes if
+ * neither rate has been used up for further ahead than this. All zeroes where there is none. */
 struct shaper {
 	__u64 average_cost;
 	__u64 average_ahead_ns;
@@ -187,11 +182,11 @@ struct shaper {
 #define QUEUE_MAJOR 0x00010000U
 #define QUEUE_FIRST 1
 
-/* Until when the bytes that have passed take up a rate. */
+/* Until when the bytes that have passed take up a rate. Each word is changed by itself, without a lock. */
 struct bucket {
-	struct bpf_spin_lock lock;
 	/* Frames that are in the queue. */
 	__u32 queued;
+	__u32 reserved;
 	__u64 average_ns;
 	__u64 peak_ns;
 };

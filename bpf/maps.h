@@ -64,16 +64,15 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } storms SEC(".maps");
 
+/* By twice the port's number plus the way, like `buckets`. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * MAX_PORTS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct way_key);
+	__type(key, __u32);
 	__type(value, struct shaper);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } shapers SEC(".maps");
 
-/* By twice the port's number plus the way. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * MAX_PORTS);

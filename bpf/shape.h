@@ -39,52 +39,52 @@ struct shaping {
 	__u32 place;
 };
 
-/* Pays for a frame. */
-static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number, __u32 way)
+/* Takes up a rate for some more time: from now on if nothing does yet. Whoever else begins at once has set it to about now, to which
+ * this is added, so nothing that passes goes unpaid. */
+static __always_inline void take_up(__u64 *until_ns, __u64 now, __u64 cost)
 {
-	struct way_key key = { .number = number, .way = way };
+	__u64 before = *until_ns;
+
+	if (before >= now || __sync_val_compare_and_swap(until_ns, before, now + cost) != before)
+		__sync_fetch_and_add(until_ns, cost);
+}
+
+/* Pays for a frame. Processors that decide at once may each let one pass, but all of them are paid for: the rate is exact. */
+static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number, __u32 way, __u64 now)
+{
 	__u32 place = 2 * number + way;
-	struct shaper *shaper = bpf_map_lookup_elem(&shapers, &key);
+	struct shaper *shaper = bpf_map_lookup_elem(&shapers, &place);
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
-	__u64 now, bytes, average_cost, peak_cost, average_limit, peak_limit, ahead;
 	struct shaping shaping = { .place = place };
+	__u64 bytes, average, peak, ahead;
 
 	if (!shaper || !bucket)
 		return shaping;
-	bytes = wire_bytes(skb);
-	average_cost = bytes * shaper->average_cost >> COST_SHIFT;
-	peak_cost = bytes * shaper->peak_cost >> COST_SHIFT;
-	now = bpf_ktime_get_ns();
-	average_limit = now + shaper->average_ahead_ns;
-	peak_limit = now + shaper->peak_ahead_ns;
-	bpf_spin_lock(&bucket->lock);
-	shaping.is_over = bucket->average_ns > average_limit || bucket->peak_ns > peak_limit;
-	if (!shaping.is_over) {
-		ahead = bucket->average_ns > bucket->peak_ns ? bucket->average_ns : bucket->peak_ns;
-		if (ahead + QUEUE_LOST_NS < now)
-			bucket->queued = 0;
-		if (shaper->queue && (bucket->queued || ahead > now + NOT_EARLY_NS)) {
-			shaping.queue = shaper->queue;
-			bucket->queued++;
-		}
-		bucket->average_ns = (bucket->average_ns > now ? bucket->average_ns : now) + average_cost;
-		bucket->peak_ns = (bucket->peak_ns > now ? bucket->peak_ns : now) + peak_cost;
+	average = bucket->average_ns;
+	peak = bucket->peak_ns;
+	shaping.is_over = average > now + shaper->average_ahead_ns || peak > now + shaper->peak_ahead_ns;
+	if (shaping.is_over)
+		return shaping;
+	ahead = average > peak ? average : peak;
+	if (unlikely(bucket->queued) && ahead + QUEUE_LOST_NS < now)
+		bucket->queued = 0;
+	if (shaper->queue && unlikely(bucket->queued || ahead > now + NOT_EARLY_NS)) {
+		shaping.queue = shaper->queue;
+		__sync_fetch_and_add(&bucket->queued, 1);
 	}
-	bpf_spin_unlock(&bucket->lock);
+	bytes = wire_bytes(skb);
+	take_up(&bucket->average_ns, now, bytes * shaper->average_cost >> COST_SHIFT);
+	take_up(&bucket->peak_ns, now, bytes * shaper->peak_cost >> COST_SHIFT);
 	return shaping;
 }
 
-/* Counts a frame that has left its queue. */
+/* Counts a frame that has left its queue. One that nobody counts any more, since its queue was taken to be empty, is given back. */
 static __always_inline void dequeued(__u32 place)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);
 
-	if (!bucket)
-		return;
-	bpf_spin_lock(&bucket->lock);
-	if (bucket->queued)
-		bucket->queued--;
-	bpf_spin_unlock(&bucket->lock);
+	if (bucket && !__sync_fetch_and_add(&bucket->queued, -1))
+		__sync_fetch_and_add(&bucket->queued, 1);
 }
 
 /* Marks a frame for its queue. */

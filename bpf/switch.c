@@ -9,7 +9,7 @@
 char LICENSE[] SEC("license") = "Apache-2.0";
 
 /* Sends on what a port has sent, once it is accepted. */
-static __always_inline int forward(struct __sk_buff *skb, const struct port *port, const struct frame *frame,
+static __always_inline int forward(struct __sk_buff *skb, const struct port *port, struct frame *frame,
 				   __u32 ifindex, const struct origin *origin)
 {
 	struct target *station;
@@ -38,7 +38,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct port *por
 		if (port->flags & PORT_WATCHED) {
 			__u32 other = station ? other_end(station->number, true) : 0;
 
-			count_flow(skb, port->number, about(frame->vlan, 0, other), WAY_FROM);
+			count_flow(skb, port->number, ends(frame->vlan, other), WAY_FROM);
 		}
 		group = port->flags & PORT_SNOOPED ? find_promiscuous(port->network, frame->vlan) : NULL;
 		if (group)
@@ -101,7 +101,7 @@ int from_port(struct __sk_buff *skb)
 		    learn(skb, port->number, port->network, frame.vlan))
 			return drop(skb, &origin, DROP_UNLEARNED);
 		if (port->flags & FROM_EXTRAS)
-			extra = extras_from(skb, port->number, port->flags, frame.vlan);
+			extra = extras_from(skb, &frame, port->number, port->flags);
 		if (extra < 0)
 			return TC_ACT_SHOT;
 		if (extra > 0) {
@@ -186,7 +186,6 @@ SEC("classifier")
 int from_queue(struct __sk_buff *skb)
 {
 	__u32 place = skb->mark & MARK_NUMBER, ifindex;
-	struct way_key key = { .number = place / 2, .way = place % 2 };
 	struct shaper *shaper;
 	struct origin origin;
 	struct port *port;
@@ -195,12 +194,12 @@ int from_queue(struct __sk_buff *skb)
 	if ((skb->mark & MARK_KIND) != MARK_QUEUED)
 		return TC_ACT_SHOT;
 	dequeued(place);
-	shaper = bpf_map_lookup_elem(&shapers, &key);
-	if (!shaper)
+	shaper = bpf_map_lookup_elem(&shapers, &place);
+	if (!shaper || !shaper->ifindex)
 		return TC_ACT_SHOT;
 	skb->mark = 0;
 	ifindex = shaper->ifindex;
-	if (key.way == WAY_TO)
+	if (place % 2 == WAY_TO)
 		return bpf_redirect(ifindex, 0);
 	port = bpf_map_lookup_elem(&ports, &ifindex);
 	if (!port || !begin(&origin, port) || !read_frame(skb, &frame))

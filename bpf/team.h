@@ -19,7 +19,7 @@ static __always_inline __u32 slot_of(__u32 folded)
 
 static __always_inline __u32 hash_mac(const __u8 *mac)
 {
-	return slot_of(*(__u32 *)(mac + 2) ^ *(__u16 *)mac);
+	return slot_of((*(__u16 *)(mac + 2) | *(__u16 *)(mac + 4) << 16) ^ *(__u16 *)mac);
 }
 
 /* By source and destination address; the same for both directions. What is not IP goes by the port. */

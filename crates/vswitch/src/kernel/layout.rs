@@ -10,7 +10,7 @@ mod told;
 pub use told::*;
 
 /// Number of the layout: maps of another one are left alone.
-pub const LAYOUT: u32 = 6;
+pub const LAYOUT: u32 = 7;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
 /// VLAN of a port that takes every tag.
@@ -251,7 +251,7 @@ pub struct Storm {
     pub frames: u64,
 }
 
-/// Key of `shapers`: the number of a port, and a way.
+/// A port's number and a way, which say the place in `shapers` and `buckets`: twice the number plus the way.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WayKey {
@@ -259,7 +259,7 @@ pub struct WayKey {
     pub way: u32,
 }
 
-/// Value of `shapers`.
+/// Value of `shapers`, by place.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shaper {
@@ -425,13 +425,13 @@ impl Learned {
     }
 }
 
-/// Value of `buckets`, by twice the port's number plus the way. The lock is the kernel's.
+/// Value of `buckets`, by place.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
-    pub lock: u32,
     /// Frames that are in the queue.
     pub queued: u32,
+    pub reserved: u32,
     pub average_ns: u64,
     pub peak_ns: u64,
 }
@@ -510,10 +510,9 @@ mod tests {
         fields!(c, Team, "struct team": slot);
         fields!(c, Counters, "struct counters": from_packets, from_bytes, from_multicast, from_broadcast,
             to_packets, to_bytes, to_multicast, to_broadcast, drops);
-        fields!(c, WayKey, "struct way_key": number, way);
         fields!(c, Shaper, "struct shaper": average_cost, average_ahead_ns, peak_cost,
             peak_ahead_ns, queue, ifindex);
-        fields!(c, Bucket, "struct bucket": lock, queued, average_ns, peak_ns);
+        fields!(c, Bucket, "struct bucket": queued, reserved, average_ns, peak_ns);
         fields!(c, SourceKey, "struct source_key": of, vlan, way);
         fields!(c, Copies, "struct copies": ifindex, count, mirror);
         fields!(c, Mirror, "struct mirror": ifindex, flags, every, snap, team, vlan, session, encapsulation,

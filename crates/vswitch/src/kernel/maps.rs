@@ -11,11 +11,8 @@ use super::layout::{
     WAY_TO,
 };
 use super::{Kernel, in_words};
-use crate::plan::{Actual, Extras, Step, Store};
+use crate::plan::{Actual, Extras, Key, Step, Store};
 use crate::{Error, Result};
-
-/// `BPF_F_LOCK`: the value's lock is held meanwhile.
-const LOCKED: u64 = 4;
 
 pub(super) fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| Error::Map { map, reason: in_words(&error) }
@@ -163,11 +160,11 @@ impl Kernel {
     /// `Map`.
     pub fn empty_queue(&mut self, place: u32) -> Result<()> {
         let mut buckets: Array<_, Bucket> = self.array_mut("buckets")?;
-        let bucket = buckets.get(&place, LOCKED).map_err(failed("buckets"))?;
+        let bucket = buckets.get(&place, 0).map_err(failed("buckets"))?;
         if bucket.queued == 0 {
             return Ok(());
         }
-        buckets.set(place, Bucket { queued: 0, ..bucket }, LOCKED).map_err(failed("buckets"))
+        buckets.set(place, Bucket { queued: 0, ..bucket }, 0).map_err(failed("buckets"))
     }
 
     /// Begins to count anew at a number that another port had.
@@ -192,14 +189,29 @@ impl Kernel {
 }
 
 impl Store for Kernel {
-    fn all<K: Pod + Ord, V: Pod>(&self, map: &'static str) -> Result<BTreeMap<K, V>> {
-        self.hash(map)?.iter().map(|entry| entry.map_err(failed(map))).collect()
+    fn all<K: Key, V: Pod + Default + PartialEq>(&self, map: &'static str) -> Result<BTreeMap<K, V>> {
+        if !matches!(self.map(map)?, Map::Array(_)) {
+            return self.hash(map)?.iter().map(|entry| entry.map_err(failed(map))).collect();
+        }
+        let array: Array<_, V> = self.map(map)?.try_into().map_err(failed(map))?;
+        let mut found = BTreeMap::new();
+        for (place, value) in (0..).zip(array.iter()) {
+            let value = value.map_err(failed(map))?;
+            if let Some(key) = K::at(place).filter(|_| value != V::default()) {
+                found.insert(key, value);
+            }
+        }
+        Ok(found)
     }
 
-    fn set<K: Pod, V: Pod>(&mut self, map: &'static str, key: &K, value: Option<&V>) -> Result<()> {
-        match value {
-            Some(value) => self.put(map, *key, *value),
-            None => self.forget::<K, V>(map, key),
+    fn set<K: Key, V: Pod + Default>(&mut self, map: &'static str, key: &K, value: Option<&V>) -> Result<()> {
+        match (key.place(), value) {
+            (Some(place), value) => {
+                let value = value.copied().unwrap_or_default();
+                self.array_mut(map)?.set(place, value, 0).map_err(failed(map))
+            }
+            (None, Some(value)) => self.put(map, *key, *value),
+            (None, None) => self.forget::<K, V>(map, key),
         }
     }
 }

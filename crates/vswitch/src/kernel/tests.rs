@@ -14,6 +14,7 @@ use crate::plan::{self, Extra, Step};
 
 mod learning;
 mod segments;
+mod shaping;
 
 pub(super) const LOOPBACK: u32 = 1;
 pub(super) const REDIRECT: u32 = 7;
@@ -307,132 +308,6 @@ fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     let again = Kernel::open(&pins(bench.room.path()), false).unwrap();
     assert_eq!(again.read().unwrap(), before);
     assert_eq!(before.ports.len(), 1);
-}
-
-/// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
-fn slow(queue: u32) -> Shaper {
-    let cost = 1_000_000_000 << COST_SHIFT;
-    Shaper {
-        average_cost: cost,
-        average_ahead_ns: 150 * 1_000_000_000,
-        peak_cost: cost / 2,
-        peak_ahead_ns: 1 << 60,
-        queue,
-        ifindex: LOOPBACK,
-    }
-}
-
-fn shaper(way: u32, number: u32, queue: u32) -> Step {
-    Step::Extra(Extra::Shaper(WayKey { number, way }, Some(Box::new(slow(queue)))))
-}
-
-#[test]
-fn a_shaped_port_sends_no_more_than_its_burst() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let sent = frame(OTHER, OWN, IPV4);
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "no shaper, no limit");
-    bench.apply(shaper(WAY_FROM, 1, 0));
-    for (name, verdict) in
-        [("first", REDIRECT), ("second", REDIRECT), ("the burst's last", REDIRECT), ("fourth", SHOT)]
-    {
-        assert_eq!(bench.run(Program::FromPort, &sent), verdict, "{name}");
-    }
-    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().to_packets), (1, 4));
-    bench.kernel.clear_counters(1).unwrap();
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "another port with this number begins anew");
-}
-
-#[test]
-fn what_is_too_much_for_a_target_is_its_drop() {
-    let mut bench = Bench::with_port(0, 10);
-    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
-    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
-    bench.apply(shaper(WAY_TO, 2, 0));
-    let verdicts: Vec<u32> = (0..5).map(|_| bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4))).collect();
-    assert_eq!(verdicts, [REDIRECT, REDIRECT, REDIRECT, SHOT, SHOT]);
-    let theirs = bench.kernel.counters(2).unwrap();
-    assert_eq!((theirs.to_packets, theirs.dropped(Drop::Shaped), bench.drops(Drop::Shaped)), (3, 2, 0));
-}
-
-impl Bench {
-    /// Lets what has passed a shaper take up its rates until so many milliseconds from now.
-    fn taken_until(&mut self, key: WayKey, from_now_ms: i64) {
-        let now = clock_gettime(ClockId::Monotonic);
-        let until_ns = (now.tv_sec * 1000 + from_now_ms) * 1_000_000 + now.tv_nsec;
-        let mut buckets = self.kernel.array_mut("buckets").unwrap();
-        let bucket: Bucket = buckets.get(&plan::place(key), 0).unwrap();
-        let until_ns = until_ns.cast_unsigned();
-        buckets
-            .set(plan::place(key), Bucket { average_ns: until_ns, peak_ns: until_ns, ..bucket }, 0)
-            .unwrap();
-    }
-}
-
-#[test]
-fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let key = WayKey { number: 1, way: WAY_FROM };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..slow(70) })))));
-    let sent = frame(OTHER, OWN, IPV4);
-    let counted = |bench: &Bench| {
-        [1, 2].map(|number| bench.kernel.counters(number).unwrap()).map(|it| (it.from_packets, it.to_packets))
-    };
-    let send = |bench: &mut Bench| {
-        assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT);
-        counted(bench)
-    };
-    assert_eq!(send(&mut bench), [(1, 0), (0, 1)], "the first passes at once");
-    assert_eq!(send(&mut bench), [(2, 0), (0, 1)], "the second is early");
-    bench.taken_until(key, -100);
-    assert_eq!(send(&mut bench), [(3, 0), (0, 1)], "the third is not, but the second has not left yet");
-    assert_eq!(bench.run(Program::FromQueue, &sent), SHOT, "without a mark");
-    let mark = MARK_QUEUED | plan::place(key);
-    for to in [2, 3] {
-        assert_eq!(bench.run_marked(Program::FromQueue, &sent, mark), REDIRECT);
-        assert_eq!(counted(&bench), [(3, 0), (0, to)]);
-    }
-    bench.taken_until(key, -100);
-    assert_eq!(send(&mut bench), [(4, 0), (0, 4)], "the queue is empty");
-}
-
-#[test]
-fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let key = WayKey { number: 1, way: WAY_FROM };
-    bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(Shaper { peak_cost: 0, ..slow(70) })))));
-    let delivered = |bench: &mut Bench| {
-        let before = bench.kernel.counters(2).unwrap().to_packets;
-        assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT);
-        bench.kernel.counters(2).unwrap().to_packets > before
-    };
-    assert!(delivered(&mut bench));
-    for _ in 0..2 {
-        assert!(!delivered(&mut bench), "it is early, and will be lost");
-    }
-    bench.taken_until(key, -100);
-    assert!(!delivered(&mut bench), "what is in the queue is not overtaken");
-    bench.taken_until(key, -1100);
-    assert!(delivered(&mut bench), "nothing can be in there any more");
-    assert!(!delivered(&mut bench), "early once more");
-    bench.kernel.empty_queue(plan::place(key)).unwrap();
-    bench.taken_until(key, -100);
-    assert!(delivered(&mut bench), "the queue is another one");
-}
-
-#[test]
-fn a_copy_that_goes_through_the_switch_is_not_shaped() {
-    let mut bench = Bench::with_port(PORT_SHAPED, 10);
-    let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
-    bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
-    bench.apply(shaper(WAY_FROM, 1, 0));
-    bench.apply(shaper(WAY_TO, 2, 0));
-    for _ in 0..6 {
-        let sent = frame(OTHER, OWN, IPV4);
-        assert_eq!(bench.run_marked(Program::FromPort, &sent, MARK_COPY | 9), REDIRECT);
-    }
-    assert_eq!((bench.drops(Drop::Shaped), bench.kernel.counters(2).unwrap().dropped(Drop::Shaped)), (0, 0));
-    let sent = frame(OTHER, OWN, IPV4);
-    assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT, "and takes nothing from what is");
 }
 
 /// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.

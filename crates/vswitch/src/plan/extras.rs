@@ -6,10 +6,41 @@ use std::collections::BTreeMap;
 use aya::Pod;
 
 use super::difference::{changed, gone};
+use super::shaping::place;
 use crate::Result;
 use crate::kernel::layout::{
-    Capture, Copies, Learner, Mirror, PointKey, Shaper, SourceKey, Trunk, Watch, WayKey,
+    Capture, Copies, Learner, MemberKey, Mirror, PointKey, Shaper, SourceKey, StationKey, Trunk, Watch,
+    WayKey,
 };
+
+/// What entries of a table are found by.
+pub trait Key: Pod + Ord {
+    /// Its place, where the table is an array. All zeroes are no entry there.
+    fn place(&self) -> Option<u32> {
+        None
+    }
+
+    /// The key of a place.
+    fn at(_place: u32) -> Option<Self> {
+        None
+    }
+}
+
+impl Key for u32 {}
+impl Key for StationKey {}
+impl Key for MemberKey {}
+impl Key for SourceKey {}
+impl Key for PointKey {}
+
+impl Key for WayKey {
+    fn place(&self) -> Option<u32> {
+        Some(place(*self))
+    }
+
+    fn at(place: u32) -> Option<Self> {
+        Some(Self { number: place / 2, way: place % 2 })
+    }
+}
 
 /// Where such tables are kept, by the names of the maps.
 pub trait Store {
@@ -17,13 +48,13 @@ pub trait Store {
     ///
     /// # Errors
     /// `Map`.
-    fn all<K: Pod + Ord, V: Pod>(&self, map: &'static str) -> Result<BTreeMap<K, V>>;
+    fn all<K: Key, V: Pod + Default + PartialEq>(&self, map: &'static str) -> Result<BTreeMap<K, V>>;
 
     /// Writes an entry, or removes it.
     ///
     /// # Errors
     /// `Map`.
-    fn set<K: Pod, V: Pod>(&mut self, map: &'static str, key: &K, value: Option<&V>) -> Result<()>;
+    fn set<K: Key, V: Pod + Default>(&mut self, map: &'static str, key: &K, value: Option<&V>) -> Result<()>;
 }
 
 macro_rules! tables {

@@ -16,7 +16,7 @@ mod teams;
 
 pub use captures::{Looks, look_at_ports, look_at_teams};
 pub use difference::{Actual, Step, difference};
-pub use extras::{Extra, Extras, Store};
+pub use extras::{Extra, Extras, Key, Store};
 pub use failover::Serving;
 pub use limits::check_limits;
 pub use mirrors::check_mirrors;
