@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::layout::*;
 use super::*;
-use crate::plan::{self, Extra, Step};
+use crate::plan::{Extra, Step};
 
 mod learning;
 mod segments;

@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::place;
 
 /// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
-fn slow(queue: u32) -> Shaper {
+pub(super) fn slow(queue: u32) -> Shaper {
     let cost = 1_000_000_000 << COST_SHIFT;
     Shaper {
         average_cost: cost,
