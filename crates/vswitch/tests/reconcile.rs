@@ -100,11 +100,22 @@ fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> 
         }
     }
     let entries = std::fs::read_dir(net.pins().join("links")).unwrap().flatten();
-    // Beside the links it is kept which uplinks had no IPv6 of their own.
+    // Beside the links it is kept which uplinks had no IPv6 of their own, and for all of them which MTU they had and have.
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
-    let attached: BTreeSet<String> = names.filter(|name| !name.ends_with("-silent")).collect();
+    let names = names.filter(|name| !name.ends_with("-silent"));
+    let (marks, attached): (BTreeSet<String>, BTreeSet<String>) =
+        names.partition(|name| name.contains("-mtu-"));
     if attached != pins {
         wrong.push(format!("attached: {attached:?}, expected: {pins:?}"));
+    }
+    let mtu = declared.switches[0].mtu;
+    let uplinks: BTreeSet<u32> = declared.switches[0].uplinks.iter().filter_map(|name| index(name)).collect();
+    let is_of = |mark: &str, uplink: u32| {
+        mark.starts_with(&format!("{uplink}-mtu-")) && mark.ends_with(&format!("-{mtu}-{mtu}"))
+    };
+    let is_kept = |uplink: &u32| marks.iter().any(|mark| is_of(mark, *uplink));
+    if marks.len() != uplinks.len() || !uplinks.iter().all(is_kept) {
+        wrong.push(format!("kept: {marks:?} of {uplinks:?}"));
     }
     wrong
 }

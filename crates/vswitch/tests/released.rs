@@ -45,7 +45,7 @@ fn mtu(net: &Network, interface: &str) -> u32 {
 
 #[tokio::test]
 async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_meanwhile() {
-    let all = ["up0", "up1", "up2", "up3"];
+    let all = ["up0", "up1", "up2", "up3", "up4"];
     let net = Network::new(&all);
     for uplink in all {
         ip(&net.namespace("host"), &format!("link set {uplink} mtu 1600"));
@@ -56,20 +56,23 @@ async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_mean
     };
     let engine = net.engine().await;
     engine.declare(with(&all, 9000)).await.unwrap();
-    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [9000; 4]);
+    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [9000; 5]);
     // The switch has another one now, and somebody has set two by hand.
     engine.declare(with(&all, 4000)).await.unwrap();
-    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [4000; 4]);
+    assert_eq!(all.map(|uplink| mtu(&net, uplink)), [4000; 5]);
     for by_hand in ["up1", "up2"] {
         ip(&net.namespace("host"), &format!("link set {by_hand} mtu 2000"));
     }
-    engine.declare(with(&["up0", "up2", "up3"], 4000)).await.unwrap();
+    engine.declare(with(&["up0", "up2", "up3", "up4"], 4000)).await.unwrap();
     assert_eq!(mtu(&net, "up1"), 2000, "as it was set by hand");
-    // All is known over a restart, in which one leaves. The switch needs its own MTU.
+    // All is known over a restart, in which two leave, one of which has lost its program. The switch needs its own MTU.
     engine.end().await;
+    let index = net.links()["up4"].index;
+    std::fs::remove_file(net.pins().join(format!("links/{index}-from_uplink"))).unwrap();
     let engine = net.engine().await;
     engine.declare(with(&["up0", "up2"], 4000)).await.unwrap();
-    assert_eq!(["up0", "up2", "up3"].map(|uplink| mtu(&net, uplink)), [4000, 4000, 1600]);
+    let now = ["up0", "up2", "up3", "up4"].map(|uplink| mtu(&net, uplink));
+    assert_eq!(now, [4000, 4000, 1600, 1600]);
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
     assert_eq!(["up0", "up2"].map(|uplink| mtu(&net, uplink)), [1600, 2000]);
     // What was kept once is not kept for ever.

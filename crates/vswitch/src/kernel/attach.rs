@@ -2,6 +2,7 @@
 //! (before 6.6) a filter on the clsact queueing discipline does the same; it lives with its interface, and what is pinned in the
 //! link's place is the program, to be found again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use aya::programs::tc::{
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
+use super::marks::marked_uplink;
 use super::{Kernel, in_words};
 use crate::{Error, Result};
 
@@ -153,10 +155,12 @@ impl Kernel {
         }
     }
 
-    /// Every link that is pinned, by the ifindex that it was made for.
-    pub fn attached(&self) -> Vec<(u32, Program)> {
+    /// Every link that is pinned, by the ifindex that it was made for, and uplinks that have lost theirs but are still marked.
+    pub fn attached(&self) -> BTreeSet<(u32, Program)> {
         let entries = fs::read_dir(&self.links).into_iter().flatten().flatten();
-        entries.filter_map(|entry| parse_pin(&entry.file_name().to_string_lossy())).collect()
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let marked = |name: &str| Some((marked_uplink(name)?, Program::FromUplink));
+        names.filter_map(|name| parse_pin(&name).or_else(|| marked(&name))).collect()
     }
 }
 

@@ -77,11 +77,16 @@ fn mtu_name(index: u32, mtu: LentMtu) -> String {
     format!("{index}-mtu-{}-{}-{}", mtu.before, mtu.given, mtu.former)
 }
 
+/// The uplink whose MTU a mark keeps, as all have it; none if it is no mark of that.
+pub(super) fn marked_uplink(name: &str) -> Option<u32> {
+    name.split_once("-mtu-")?.0.parse().ok()
+}
+
 fn parse_mtu(index: u32, name: &str) -> Option<LentMtu> {
-    let (of, numbers) = name.split_once("-mtu-")?;
+    let (_, numbers) = name.split_once("-mtu-")?;
     let numbers: Vec<u32> = numbers.split('-').map_while(|number| number.parse().ok()).collect();
     let &[before, given, former] = numbers.as_slice() else { return None };
-    (of.parse() == Ok(index)).then_some(LentMtu { before, given, former })
+    (marked_uplink(name) == Some(index)).then_some(LentMtu { before, given, former })
 }
 
 #[cfg(test)]
