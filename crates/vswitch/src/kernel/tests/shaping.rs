@@ -70,7 +70,7 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
     std::thread::sleep(std::time::Duration::from_millis(150));
     assert_eq!(send(&mut bench), [(3, 0), (0, 1)], "the third is not, but the second has not left yet");
     assert_eq!(bench.run(Program::FromQueue, &sent), SHOT, "without a mark");
-    let nobody = MARK_QUEUED | place(WayKey { number: 4, way: WAY_FROM });
+    let nobody = MARK_QUEUED | place(WayKey { number: 4, way: WAY_TO });
     assert_eq!(bench.run_marked(Program::FromQueue, &sent, nobody), SHOT, "of a port that is not shaped");
     let mark = MARK_QUEUED | place(key);
     for to in [2, 3] {
@@ -133,7 +133,7 @@ fn now_ns() -> u64 {
 #[test]
 fn whoever_decides_at_once_all_that_passes_is_paid_for() {
     const THREADS: u64 = 4;
-    const FRAMES: u32 = 20_000;
+    const FRAMES: u32 = 500_000;
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     let key = WayKey { number: 1, way: WAY_FROM };
     // A byte takes a second of one rate and half a second of the other, and none is ever too much.
