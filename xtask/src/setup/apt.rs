@@ -23,7 +23,7 @@ const QEMU: [&str; 5] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-block-extra", "qemu-utils"];
 
 /// What else running and testing need.
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 28] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -33,6 +33,7 @@ const PACKAGES: [&str; 27] = [
     "iproute2",
     "iputils-ping",
     "dnsmasq-base",
+    "isc-dhcp-server",
     "tcpdump",
     // The virtual switch: its programs are C for eBPF; what reads its frames and speaks with it in tests.
     "clang",
