@@ -1,4 +1,4 @@
-//! DHCPv6 clients of adapters, against dnsmasq.
+//! DHCPv6 clients of adapters, against dnsmasq, and, where times are to be short, ISC's server: dnsmasq gives two minutes at least.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -24,6 +24,34 @@ struct Server {
 }
 
 impl Server {
+    /// ISC's, which gives addresses for half a minute, to be renewed after 3 s and asked of all servers after 6 s. With the leases of
+    /// another one it takes over from that, under a name of its own.
+    fn with_short_times(net: &Network, name: u8, former: Option<&Self>) -> Self {
+        let room = tempfile::tempdir().unwrap();
+        let file = |name: &str| room.path().join(name).display().to_string();
+        let settings = format!(
+            "server-duid LL ethernet 02:00:00:00:00:{name:02x};\n\
+             default-lease-time 30; preferred-lifetime 30; dhcp-cache-threshold 0; authoritative;\n\
+             option dhcp-renewal-time 3; option dhcp-rebinding-time 6;\n\
+             subnet6 fd00:1::/64 {{ range6 fd00:1::100 fd00:1::120; }}\n"
+        );
+        fs::write(file("conf"), settings).unwrap();
+        // With the leases comes the name, which it is not to have.
+        let leases =
+            former.map_or(String::new(), |former| fs::read_to_string(former.file("leases")).unwrap());
+        let leases = leases.lines().filter(|line| !line.starts_with("server-duid"));
+        fs::write(file("leases"), leases.collect::<Vec<_>>().join("\n")).unwrap();
+        let script = format!(
+            "exec dhcpd -6 -f -d -cf {} -lf {} -pf {} eth0 >{} 2>&1\n",
+            file("conf"),
+            file("leases"),
+            file("pid"),
+            file("log")
+        );
+        fs::write(file("run"), script).unwrap();
+        Self { child: net.spawn("server", &format!("sh {}", file("run"))), room }
+    }
+
     /// `more` are its further arguments.
     fn start(net: &Network, more: &str) -> Self {
         let room = tempfile::tempdir().unwrap();
@@ -240,4 +268,43 @@ async fn an_address_that_another_station_has_is_declined_and_another_one_used() 
     assert!(state.conflicts.is_empty(), "{state:?}");
     routed(&net, "host").await;
     assert!(net.succeeds("stranger", &format!("ping -6 -c 1 -w 2 {}", address(&state).unwrap())));
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_and_asked_of_all_servers_in_time_without_a_lost_packet() {
+    let net = network_of_a_server();
+    let server = Server::with_short_times(&net, 1, None);
+    server.logs("Server starting service", 1).await;
+    let engine = net.engine().await;
+    engine.declare(declared(vec![dynamic(0)])).await.unwrap();
+    let first = until(&engine, "vmk0", |state| address(state).is_some()).await;
+    let (own, lease) = (address(&first).unwrap(), first.lease6.clone().unwrap());
+    assert_eq!((lease.seconds, lease.preferred), (30, 30));
+    let is_valid = || net.text("host", "ip -6 addr show dev vmk0").contains(&format!("{own}/128"));
+    // With the server that gave it, again and again; each time it is as long as at first.
+    server.logs("Renew message from", 3).await;
+    assert_eq!(
+        (server.count("Solicit message from"), server.count("Rebind message from")),
+        (1, 0),
+        "{}",
+        server.log()
+    );
+    assert!(is_valid());
+    // That one goes, and another takes over.
+    let leases = server.file("leases");
+    let former = Server { child: net.spawn("server", "true"), room: tempfile::tempdir().unwrap() };
+    fs::copy(&leases, former.file("leases")).unwrap();
+    std::mem::drop(server);
+    let server = Server::with_short_times(&net, 2, Some(&former));
+    server.logs("Rebind message from", 1).await;
+    server.logs("Renew message from", 2).await;
+    assert_eq!(server.count("Solicit message from"), 0, "{}", server.log());
+    let last = until(&engine, "vmk0", |state| address(state).is_some()).await;
+    let taken_over = last.lease6.clone().unwrap();
+    assert_eq!(
+        (address(&last), lease.server.last(), taken_over.server.last()),
+        (Some(own), Some(&1), Some(&2))
+    );
+    assert_eq!((taken_over.seconds, taken_over.address), (30, lease.address));
+    assert!(is_valid());
 }

@@ -29,7 +29,7 @@ const LIBBPF: &str = "libbpf-dev";
 const BACKPORTED: &str = "~bpo";
 
 /// What else running and testing need.
-const PACKAGES: [&str; 26] = [
+const PACKAGES: [&str; 27] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -39,6 +39,7 @@ const PACKAGES: [&str; 26] = [
     "iproute2",
     "iputils-ping",
     "dnsmasq-base",
+    "isc-dhcp-server",
     "tcpdump",
     // The virtual switch: its programs are C for eBPF; what reads its frames and speaks with it in tests.
     "clang",

@@ -109,6 +109,12 @@ mod tests {
 
     #[test]
     fn a_new_address_is_probed_for_and_announced() {
+        let mut guard = Guard::new(OWN, ADDRESS, Duration::from_secs(7));
+        assert_eq!(
+            (guard.wake(Duration::from_secs(6)), guard.due()),
+            (None, Duration::from_secs(7)),
+            "not yet"
+        );
         let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
         assert_eq!(run(&mut guard, 1000), [(0, true), (1, true), (2, true), (3, false), (5, false)]);
         assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
