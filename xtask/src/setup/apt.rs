@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,6 +66,12 @@ const PACKAGES: [&str; 27] = [
     "make",
 ];
 
+/// Servers that tests start, each for itself. The machine's own is not to run because of that.
+const SERVERS: [&str; 2] = ["isc-dhcp-server", "lldpd"];
+
+/// Where an administrator's settings of services are.
+const UNITS: &str = "/etc/systemd/system";
+
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/esfera-backports.sources";
 
 /// Installs the packages that are missing; needs root only then.
@@ -96,7 +103,18 @@ pub fn install_missing() -> Result<()> {
         installed_versions()?.get(QEMU[0]).is_some_and(|version| version.contains(BACKPORTED));
     let suite = if is_backported { Some(backports_suite()?) } else { None };
     install(&with_qemu, suite.as_deref())?;
+    SERVERS.into_iter().filter(|server| others.contains(server)).try_for_each(mask)?;
     install(&others, None)
+}
+
+/// Keeps a service from starting, as `systemctl mask` does, before its package is there.
+fn mask(service: &str) -> Result<()> {
+    let at = Path::new(UNITS).join(format!("{service}.service"));
+    if at.symlink_metadata().is_ok() || !Path::new(UNITS).exists() {
+        return Ok(());
+    }
+    eprintln!("{service} is installed for tests; its service is masked ({})", at.display());
+    symlink("/dev/null", &at).with_context(|| format!("cannot make {}", at.display()))
 }
 
 /// Installs packages, from the suite if one is named.
