@@ -9,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::layout::*;
 use super::*;
-use crate::plan::{self, Extra, Step};
+use crate::plan::{Extra, Step};
 
 mod learning;
 mod shaping;
