@@ -57,7 +57,7 @@ async fn qemu_settings_are_defined_checked_shown_and_kept() {
 
     // Some clients send every number as an int, or as text.
     set(&c, DELAY, Value::Int(30_000)).await.unwrap();
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     assert_eq!(value(&c, DELAY).await.unwrap(), Value::Long(30_000));
     let config = c.get(&ids::host(), prop!(HostSystem.config)).unwrap();

@@ -205,7 +205,7 @@ async fn a_configuration_whose_disk_leads_out_is_not_registered_and_not_loaded()
     assert!(fault.to_string().contains("[ds] lured/over.vmdk"), "{fault}");
     assert_eq!(c.host.all_vms().len(), 1);
 
-    drop(c);
+    c.close().await;
     std::fs::write(directory.join("lured.vmx"), with_disk("over.vmdk")).unwrap();
     let c = site.open().await;
     let runtime = c.get(&vm, prop!(VirtualMachine.runtime)).unwrap();
@@ -444,12 +444,12 @@ async fn a_directory_becomes_a_datastore_for_good() {
     assert_eq!(info.get(field!(DatastoreSummary.name)), Some("more"));
     c.invoke(&ids::file_manager(), call!(MakeDirectory { name: "[more] d" })).await.unwrap();
     c.invoke(&me, call!(RenameDatastore { newName: "most" })).await.unwrap();
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     assert_eq!(c.get(&me, prop!(Datastore.name)).as_deref(), Some("most"));
     assert!(at.join("d").is_dir());
     c.invoke(&system, call!(RemoveDatastore { datastore: &me })).await.unwrap();
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     assert!(c.host.datastores.by_name("most").is_none());
     assert!(at.join("d").is_dir(), "the files stay");

@@ -75,7 +75,7 @@ async fn qemu_a_creation_that_a_crash_interrupted_leaves_nothing_and_a_machine_t
     let site = Site::new();
     let c = site.open().await;
     let kept = c.create(small("kept")).await.unwrap();
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     let uuid = c.host.datastores.by_name("ds").unwrap().store.uuid();
     // As a daemon leaves it that dies in the middle.
@@ -95,14 +95,14 @@ async fn qemu_a_creation_that_a_crash_interrupted_leaves_nothing_and_a_machine_t
         batch.put("vms", number, record.into_bytes());
     }
     c.host.core.store.commit(batch).await.unwrap();
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     assert!(!site.datastore().join("half").exists() && !site.datastore().join("bare").exists());
     assert!(site.datastore().join("taken/taken.vmdk").exists());
     assert!(!site.datastore().join("kept/.unfinished-machine").exists());
     assert_eq!(c.host.all_vms().len(), 1);
     assert_eq!(c.get(&kept, prop!(VirtualMachine.name)).as_deref(), Some("kept"));
-    drop(c);
+    c.close().await;
     let c = site.open().await;
     assert_eq!(c.host.all_vms().len(), 1, "once is enough");
 }
@@ -112,7 +112,7 @@ async fn a_machine_whose_configuration_is_damaged_is_shown_as_inaccessible() {
     let site = Site::new();
     let c = site.open().await;
     let vm = c.create(small("hurt")).await.unwrap();
-    drop(c);
+    c.close().await;
     std::fs::write(site.datastore().join("hurt/hurt.vmx"), b"no = \"configuration").unwrap();
     let c = site.open().await;
     let runtime = c.get(&vm, prop!(VirtualMachine.runtime)).unwrap();
@@ -154,7 +154,7 @@ async fn qemu_a_machine_that_died_with_its_daemon_is_off_and_an_orphan_is_ended(
     let mut batch = store::Batch::new();
     batch.delete("vms", orphan.id());
     c.host.core.store.commit(batch).await.unwrap();
-    drop(c);
+    c.close().await;
     let dead = rustix::process::Pid::from_raw(dead).unwrap();
     rustix::process::kill_process(dead, rustix::process::Signal::KILL).unwrap();
     let c = site.open().await;
@@ -200,7 +200,7 @@ async fn qemu_a_full_datastore_is_a_clear_fault_and_nothing_half_made_stays() {
     assert_eq!(fault.type_name(), "NoDiskSpace", "{fault}");
     let config = c.get(&before, prop!(VirtualMachine.config)).unwrap();
     assert_eq!(config.get(field!(VirtualMachineConfigInfo.annotation)), Some(""));
-    drop(c);
+    c.close().await;
     std::fs::remove_file(directory.join("ballast")).unwrap();
     let c = site.open().await;
     assert_eq!(c.get(&before, prop!(VirtualMachine.name)).as_deref(), Some("before"));

@@ -56,7 +56,7 @@ async fn qemu_a_machines_share_is_set_at_power_on_changed_while_it_runs_and_set_
     assert_eq!((read("cpu.weight"), read("cpu.max")), ("300".into(), format!("{quota} 100000")));
 
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
-    drop(c);
+    c.close().await;
     std::fs::write(group.join("cpu.weight"), "1").unwrap();
     let c = site.open().await;
     assert_eq!((read("cpu.weight"), read("cgroup.procs")), ("300".into(), pid.to_string()));
@@ -101,12 +101,12 @@ async fn qemu_a_machine_runs_in_a_group_of_its_own_that_goes_when_it_ends() {
     assert!(!group.exists());
 
     // A daemon without cgroups has started it: the next one puts it into one.
-    drop(c);
+    c.close().await;
     site.cgroup = None;
     let c = site.open().await;
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
-    drop(c);
+    c.close().await;
     site.cgroup = Some(root.0.clone());
     let c = site.open().await;
     assert_eq!(inside().trim(), pid.to_string());

@@ -36,7 +36,7 @@ async fn qemu_a_machine_whose_daemon_died_while_it_was_suspended_goes_on() {
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
     note(&c, &vm, "suspending", "half-1.vmss".into()).await;
-    drop(c);
+    c.close().await;
     let (whole, partial) =
         (site.datastore().join("half/half-1.vmss"), site.datastore().join("half/half-1.vmss.partial"));
     // As far as QEMU comes without a daemon.
@@ -87,6 +87,8 @@ async fn left_running(site: &Site) -> (MoRef, i32) {
     let vm = c.create(small_with("deaf", vec![added(adapter)])).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
+    // Whom it asks something is about to be stopped, and would keep it waiting.
+    c.close().await;
     (vm, pid)
 }
 
@@ -133,7 +135,7 @@ async fn qemu_a_machine_that_does_not_answer_can_be_powered_off_and_its_end_is_n
     c.power_on(&vm).await.unwrap();
 
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
-    drop(c);
+    c.close().await;
     signal(pid, Signal::STOP);
     let c = site.open().await;
     assert_eq!(c.power(&vm), "poweredOn");
@@ -159,7 +161,7 @@ async fn left_merging(site: &Site) -> (MoRef, qemu::Machine) {
     let merging =
         serde_json::json!({"layer": [on, "merge/merge-000001.vmdk"], "base": [on, "merge/merge.vmdk"]});
     note(&c, &vm, "merging", merging).await;
-    drop(c);
+    c.close().await;
     std::fs::remove_file(site.datastore().join("merge/merge.vmsd")).unwrap();
     let machine = qemu::Machine::adopt(site.root.path().join("run").join(vm.id())).await.unwrap();
     let arguments = serde_json::json!({"command-line": "qemu-io -d d2000 \"write -P 5 0 1M\""});

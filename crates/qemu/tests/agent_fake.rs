@@ -69,11 +69,11 @@ async fn an_agent_that_never_answers_is_given_up_and_works_once_it_does() {
         let silent = agent.call("guest-ping", Value::Null, SHORT).await;
         assert!(matches!(silent, Err(Error::AgentSilent { .. })));
     }
-    // The connections of those who gave up come first, and are closed already.
+    // The connections of those who gave up come first, and are closed already; on a busy machine before anything was said.
     let serve = async {
         loop {
             let mut guest = fake.accept().await;
-            let (name, arguments) = guest.next().await.unwrap();
+            let Some((name, arguments)) = guest.next().await else { continue };
             assert_eq!(name, "guest-sync-delimited");
             let answer = format!("{}\n", json!({"return": arguments["id"]}));
             if guest.0.get_mut().write_all(answer.as_bytes()).await.is_ok() && guest.next().await.is_some() {

@@ -52,9 +52,11 @@ async fn a_static_address_that_another_station_has_is_found_out_at_once_or_when_
     // A guest of this host takes the other's.
     assert!(net.reaches("t1", "10.1.0.5"));
     ip(&net.namespace("t1"), "addr add 10.1.0.5/24 dev eth0");
-    // It asks for somebody in its name.
-    net.run("t1", "ping -c 1 -W 1 -I 10.1.0.5 10.1.0.9");
+    // It asks for somebody in its name, until that is heard.
+    let mut asks = net.spawn("t1", "ping -q -I 10.1.0.5 10.1.0.9");
     let state = until(&engine, "vmk0", |state| !state.conflicts.is_empty()).await;
+    asks.kill().unwrap();
+    asks.wait().unwrap();
     assert_eq!(conflicts(&state), [([10, 1, 0, 5].into(), Some(mac_of(&net, "t1")))]);
     // Another address ends it.
     engine.declare(declared(vec![adapter(0, "10.1.0.6", 24)])).await.unwrap();

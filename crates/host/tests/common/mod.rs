@@ -66,7 +66,7 @@ impl Client {
     pub async fn close(self) {
         let host = Arc::downgrade(&self.host);
         drop(self);
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if host.upgrade().is_none() {
                 return;
             }
@@ -243,8 +243,8 @@ impl Site {
     }
 
     pub async fn open_host_with(&self, network: impl Fn() -> NetworkOptions) -> Arc<Host> {
-        // A host that was just let go of may still be closing its store.
-        for _ in 0..100 {
+        // A host that was just let go of may still be closing its store, or be asking a machine something.
+        for _ in 0..1200 {
             match Host::open(self.options(network())).await {
                 Err(host::Error::Store(store::Error::InUse(_))) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
