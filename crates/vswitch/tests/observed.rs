@@ -88,7 +88,7 @@ async fn what_uplinks_bring_is_shown_by_vlan_and_what_ports_send_is_not() {
     ip(&net.namespace("wire"), "link set w-up1 down");
     until(&engine, "up1", &[], || ()).await;
     until(&engine, "up0", &all, || ()).await;
-    drop(engine);
+    engine.end().await;
     // Kernels ask thrice; these do no more.
     for silent in ["v20", "v30", "outside"] {
         ip(&net.namespace(silent), "link set eth0 down");
