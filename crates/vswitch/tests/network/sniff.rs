@@ -36,7 +36,7 @@ impl<'a> Sniffer<'a> {
         Self { net, namespace: namespace.into(), interface: interface.into(), tcpdump, file }
     }
 
-    /// Ends it. The frames, each cut to 200 bytes.
+    /// Ends it. The frames, each cut to 200 bytes, without that by which it was ended.
     pub fn end(mut self) -> Vec<Vec<u8>> {
         // What came before a mark is in the file once the mark is.
         self.net.send_to_end(&self.namespace, &self.interface, MARK);
@@ -48,7 +48,9 @@ impl<'a> Sniffer<'a> {
         let pid = rustix::process::Pid::from_child(&self.tcpdump);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.tcpdump.wait().unwrap();
-        self.so_far()
+        let mut frames = self.so_far();
+        frames.retain(|frame| count(std::slice::from_ref(frame), MARK) == 0);
+        frames
     }
 
     fn so_far(&self) -> Vec<Vec<u8>> {
