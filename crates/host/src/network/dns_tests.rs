@@ -61,13 +61,8 @@ fn what_is_no_name_or_address_is_refused() {
     assert_eq!(known.set_names(&leased("vmk9"), "box").unwrap_err().type_name(), "NotFound");
 }
 
-#[test]
-fn a_lease_says_what_nobody_gave() {
-    let mut known = with_adapter(Ipv4Config::Dhcp);
-    known.set_names(&leased("vmk0"), "box").unwrap();
-    let names = known.names.unwrap();
-    let mut seen = State::default();
-    assert_eq!(names.effective(&seen), None, "nothing is said before there is a lease");
+/// An adapter that has been told a DNS server and a domain by DHCP.
+fn with_lease() -> vswitch::vmkernel::AdapterState {
     let lease = vswitch::vmkernel::dhcp::Lease {
         address: [10, 0, 0, 5].into(),
         prefix: 24,
@@ -78,8 +73,17 @@ fn a_lease_says_what_nobody_gave() {
         domain: Some("lab".into()),
         mtu: None,
     };
-    let adapter = vswitch::vmkernel::AdapterState { lease: Some(lease), ..Default::default() };
-    seen.adapters.insert("vmk0".into(), adapter);
+    vswitch::vmkernel::AdapterState { lease: Some(lease), ..Default::default() }
+}
+
+#[test]
+fn a_lease_says_what_nobody_gave() {
+    let mut known = with_adapter(Ipv4Config::Dhcp);
+    known.set_names(&leased("vmk0"), "box").unwrap();
+    let names = known.names.unwrap();
+    let mut seen = State::default();
+    assert_eq!(names.effective(&seen), None, "nothing is said before there is a lease");
+    seen.adapters.insert("vmk0".into(), with_lease());
     let dns = names.effective(&seen).unwrap();
     assert_eq!(resolv_conf(&dns).lines().skip(1).collect::<Vec<_>>(), ["search lab", "nameserver 10.0.0.2"]);
     let shown = shown(Some(&names), &seen, &Dns::default());
@@ -155,18 +159,7 @@ fn a_dhcpv6_server_says_what_nobody_gave() {
     known.set_names(&both(Some("vmk0"), "vmk1", &["given.example"]), "box").unwrap();
     let names = known.names.clone().unwrap();
     assert_eq!(names.effective(&seen).unwrap().search, ["given.example"]);
-    let lease = vswitch::vmkernel::dhcp::Lease {
-        address: [10, 0, 0, 5].into(),
-        prefix: 24,
-        server: [10, 0, 0, 1].into(),
-        seconds: 60,
-        router: None,
-        dns: vec![[10, 0, 0, 2].into()],
-        domain: Some("lab".into()),
-        mtu: None,
-    };
-    seen.adapters
-        .insert("vmk0".into(), vswitch::vmkernel::AdapterState { lease: Some(lease), ..Default::default() });
+    seen.adapters.insert("vmk0".into(), with_lease());
     let dns = names.effective(&seen).unwrap();
     assert_eq!(dns.servers, ["10.0.0.2".parse::<IpAddr>().unwrap(), "fd00::53".parse().unwrap()]);
     assert_eq!(dns.domain, "lab");
