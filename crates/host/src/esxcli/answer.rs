@@ -38,6 +38,11 @@ impl Trouble {
     pub(crate) fn new(words: impl Into<String>) -> Self {
         Self(words.into())
     }
+
+    /// An argument has a value that it cannot have.
+    pub(crate) fn impossible(name: &str, value: &str) -> Self {
+        Self(format!("Parameter '{name}': {value} is not possible"))
+    }
 }
 
 impl From<Fault> for Trouble {

@@ -84,9 +84,7 @@ impl Arguments {
     /// If it does not hold this one.
     pub(crate) fn fits<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>, Trouble> {
         let Some(number) = self.number(name) else { return Ok(None) };
-        T::try_from(number)
-            .map(Some)
-            .map_err(|_| Trouble(format!("Parameter '{name}': {number} is not possible")))
+        T::try_from(number).map(Some).map_err(|_| Trouble::impossible(name, &number.to_string()))
     }
 
     pub(crate) fn boolean(&self, name: &str) -> Option<bool> {

@@ -161,13 +161,9 @@ fn encapsulated(row: Row, encapsulation: Encapsulation) -> Row {
     }
 }
 
-fn wrong(name: &str, value: &str) -> Trouble {
-    Trouble(format!("Parameter '{name}': {value} is not possible"))
-}
-
 fn vlan(name: &str, number: i64) -> Result<VlanId, Trouble> {
     let vlan = u16::try_from(number).ok().and_then(|number| VlanId::try_from(number).ok());
-    vlan.ok_or_else(|| wrong(name, &number.to_string()))
+    vlan.ok_or_else(|| Trouble::impossible(name, &number.to_string()))
 }
 
 /// Ports by the names that the host shows; an adapter's may be called as the adapter.
@@ -209,9 +205,10 @@ fn source(host: &Host, arguments: &Arguments) -> Result<MirrorSource, Trouble> {
         return Err(Trouble::new("A session mirrors ports or VLANs, not both"));
     }
     let config = host.network.config();
-    let switch = config.switch(name).ok_or_else(|| wrong("sourcevswitch", name))?.declared.number;
+    let switch =
+        config.switch(name).ok_or_else(|| Trouble::impossible("sourcevswitch", name))?.declared.number;
     let read = |text: &String| {
-        let number = text.trim().parse().map_err(|_| wrong("sourcevlan", text))?;
+        let number = text.trim().parse().map_err(|_| Trouble::impossible("sourcevlan", text))?;
         vlan("sourcevlan", number)
     };
     Ok(MirrorSource::Vlans { switch, vlans: vlans.iter().map(read).collect::<Result<_, Trouble>>()? })
@@ -229,7 +226,7 @@ fn destination(arguments: &Arguments) -> Result<MirrorDestination, Trouble> {
         },
         (true, true, Some(address)) => {
             let destination_ip: Ipv4Addr =
-                address.trim().parse().map_err(|_| wrong("destinationip", address))?;
+                address.trim().parse().map_err(|_| Trouble::impossible("destinationip", address))?;
             Ok(MirrorDestination::Routed { encapsulation: encapsulation(arguments)?, destination_ip })
         }
         (true, true, None) => Err(Trouble::new(
@@ -249,7 +246,7 @@ fn encapsulation(arguments: &Arguments) -> Result<Encapsulation, Trouble> {
             let fine_time = arguments.boolean("finetime").unwrap_or(false);
             Ok(Encapsulation::Erspan3 { session, class_of_service, fine_time })
         }
-        other => Err(wrong("encapsulation", other)),
+        other => Err(Trouble::impossible("encapsulation", other)),
     }
 }
 
