@@ -1,0 +1,223 @@
+//! From JSON to values.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value as Json};
+
+use super::{BINARY, Form, MAP_ENTRY, OPTIONAL, Problem, SECRET, STRUCTURE};
+use crate::schema::{PREFIX, Parameter, StructureId, Type, schema};
+use crate::value::{Record, Value};
+
+type Result<T> = std::result::Result<T, Problem>;
+
+/// Reads a value of this type. `name` begins the path of a [`Problem`].
+///
+/// # Errors
+/// [`Problem`] for what the type does not allow: another kind of value, a field that is missing, unknown or given twice.
+pub fn read(form: Form, ty: &Type, json: &Json, name: &str) -> Result<Value> {
+    Reader { form }.value(ty, json, &Path { outer: None, name })
+}
+
+/// Reads a value that a path, a query or a header holds as text.
+///
+/// # Errors
+/// [`Problem`] if the type cannot be text or the text is not one of the type.
+pub fn read_text(ty: &Type, text: &str, name: &str) -> Result<Value> {
+    let path = Path { outer: None, name };
+    match ty {
+        Type::Optional(inner) => read_text(inner, text, name),
+        Type::Boolean => match text {
+            "true" => Ok(Value::Boolean(true)),
+            "false" => Ok(Value::Boolean(false)),
+            _ => path.error("true or false is due"),
+        },
+        Type::Long => text.parse().map(Value::Long).or_else(|_| path.error("a whole number is due")),
+        Type::Double => text.parse().map(Value::Double).or_else(|_| path.error("a number is due")),
+        Type::String | Type::Uri | Type::Secret | Type::DateTime | Type::Id(_) | Type::Enum(_) => {
+            Ok(text.into())
+        }
+        _ => path.error("a text cannot hold this parameter"),
+    }
+}
+
+/// A field and the structures that it stands in.
+struct Path<'a> {
+    outer: Option<&'a Path<'a>>,
+    name: &'a str,
+}
+
+impl Path<'_> {
+    fn text(&self) -> String {
+        match self.outer {
+            Some(outer) => format!("{}.{}", outer.text(), self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    fn error<T>(&self, text: impl Into<String>) -> Result<T> {
+        Err(Problem { path: self.text(), text: text.into() })
+    }
+
+    fn inner<'a>(&'a self, name: &'a str) -> Path<'a> {
+        Path { outer: Some(self), name }
+    }
+}
+
+struct Reader {
+    form: Form,
+}
+
+impl Reader {
+    fn value(&self, ty: &Type, json: &Json, path: &Path<'_>) -> Result<Value> {
+        let text = |kind: &str| match json {
+            Json::String(text) => Ok(text.as_str().into()),
+            _ => path.error(format!("{kind} is due")),
+        };
+        match ty {
+            Type::Void => match json {
+                Json::Null => Ok(Value::Unset),
+                _ => path.error("no value is due"),
+            },
+            Type::Boolean => match json {
+                Json::Bool(value) => Ok(Value::Boolean(*value)),
+                _ => path.error("a boolean is due"),
+            },
+            Type::Long => match json.as_i64() {
+                Some(value) => Ok(Value::Long(value)),
+                None => path.error("a whole number of 64 bits is due"),
+            },
+            Type::Double => match json.as_f64() {
+                Some(value) => Ok(Value::Double(value)),
+                None => path.error("a number is due"),
+            },
+            Type::String => text("a string"),
+            Type::Uri => text("a URI"),
+            Type::DateTime => text("a date"),
+            Type::Id(_) => text("an identifier"),
+            Type::Enum(id) => match json {
+                Json::String(value) => Ok(value.as_str().into()),
+                _ => path.error(format!("a value of {PREFIX}{} is due", schema().enums[id.index()].name)),
+            },
+            Type::Secret => match (self.form, self.tagged(json, SECRET)) {
+                (Form::Rpc, Some(Json::String(secret))) => Ok(secret.as_str().into()),
+                (Form::Rpc, _) => path.error("a secret is due"),
+                _ => text("a string"),
+            },
+            Type::Binary => {
+                let inner = if self.form == Form::Rpc { self.tagged(json, BINARY) } else { Some(json) };
+                let bytes = inner.and_then(Json::as_str).and_then(|text| STANDARD.decode(text).ok());
+                bytes.map_or_else(|| path.error("text in base64 is due"), |bytes| Ok(Value::Binary(bytes)))
+            }
+            Type::Optional(inner) => self.optional(inner, json, path),
+            Type::List(inner) => self.list(inner, json, path).map(Value::List),
+            Type::Set(inner) => {
+                let items = self.list(inner, json, path)?;
+                match items.iter().enumerate().find(|(at, item)| items[..*at].contains(item)) {
+                    Some(_) => path.error("a set holds no value twice"),
+                    None => Ok(Value::List(items)),
+                }
+            }
+            Type::Map(types) => self.map(&types.0, &types.1, json, path),
+            Type::Structure(id) => self.structure(*id, json, path),
+            Type::Opaque | Type::AnyStructure | Type::AnyError => Ok(Value::Opaque(json.clone())),
+        }
+    }
+
+    /// What stands under the tag, if nothing stands beside it.
+    fn tagged<'a>(&self, json: &'a Json, tag: &str) -> Option<&'a Json> {
+        json.as_object().filter(|object| object.len() == 1)?.get(tag)
+    }
+
+    fn optional(&self, inner: &Type, json: &Json, path: &Path<'_>) -> Result<Value> {
+        let json = match self.form {
+            Form::Rpc => match self.tagged(json, OPTIONAL) {
+                Some(json) => json,
+                None => return path.error("an optional is due"),
+            },
+            Form::Api | Form::Rest => json,
+        };
+        if json.is_null() { Ok(Value::Unset) } else { self.value(inner, json, path) }
+    }
+
+    fn list(&self, inner: &Type, json: &Json, path: &Path<'_>) -> Result<Vec<Value>> {
+        match json {
+            Json::Array(items) => items.iter().map(|item| self.value(inner, item, path)).collect(),
+            _ => path.error("a list is due"),
+        }
+    }
+
+    fn map(&self, key: &Type, value: &Type, json: &Json, path: &Path<'_>) -> Result<Value> {
+        let mut entries: Vec<(Value, Value)> = Vec::new();
+        match (self.form, json) {
+            (Form::Api, Json::Object(object)) => {
+                for (name, item) in object {
+                    let path = path.inner(name);
+                    // The name of a member is a text, whatever the type of the key.
+                    let key = read_text(key, name, name)?;
+                    entries.push((key, self.value(value, item, &path)?));
+                }
+            }
+            (Form::Rest | Form::Rpc, Json::Array(items)) => {
+                let mut keys = std::collections::HashSet::new();
+                for item in items {
+                    let entry = match self.form {
+                        Form::Rpc => {
+                            self.tagged(item, STRUCTURE).and_then(|json| self.tagged(json, MAP_ENTRY))
+                        }
+                        _ => Some(item),
+                    };
+                    let entry = entry.and_then(Json::as_object);
+                    let pair = entry.and_then(|entry| Some((entry.get("key")?, entry.get("value")?)));
+                    let Some((name, item)) = pair else {
+                        return path.error("an entry has a key and a value");
+                    };
+                    if !keys.insert(name.to_string()) {
+                        return path.error(format!("the key {name} stands twice"));
+                    }
+                    entries.push((self.value(key, name, path)?, self.value(value, item, path)?));
+                }
+            }
+            _ => return path.error("a map is due"),
+        }
+        Ok(Value::Map(entries))
+    }
+
+    fn structure(&self, id: StructureId, json: &Json, path: &Path<'_>) -> Result<Value> {
+        let row = &schema().structures[id.index()];
+        let object = match self.form {
+            Form::Rpc => {
+                let named = self.tagged(json, STRUCTURE).and_then(Json::as_object);
+                let named = named.filter(|named| named.len() == 1).and_then(|named| named.iter().next());
+                let known = named.filter(|(name, _)| name.strip_prefix(PREFIX) == Some(row.name));
+                known.and_then(|(_, fields)| fields.as_object())
+            }
+            Form::Api | Form::Rest => json.as_object(),
+        };
+        match object {
+            Some(object) => {
+                self.fields(&row.fields, object, path).map(|fields| Value::Record(Record { ty: id, fields }))
+            }
+            None => path.error(format!("a {PREFIX}{} is due", row.name)),
+        }
+    }
+
+    fn fields(
+        &self,
+        fields: &[Parameter],
+        object: &Map<String, Json>,
+        path: &Path<'_>,
+    ) -> Result<Vec<Value>> {
+        if let Some(name) = object.keys().find(|name| fields.iter().all(|field| field.name != **name)) {
+            return path.inner(name).error("the structure has no such field");
+        }
+        let read = |field: &Parameter| {
+            let path = path.inner(field.name);
+            match (object.get(field.name), &field.ty) {
+                (Some(json), ty) => self.value(ty, json, &path),
+                (None, Type::Optional(_)) => Ok(Value::Unset),
+                (None, _) => path.error("the field is missing"),
+            }
+        };
+        fields.iter().map(read).collect()
+    }
+}
