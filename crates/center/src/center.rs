@@ -7,6 +7,7 @@ use api::managers::{self, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
+use rest::Automation;
 use store::{Batch, Collection};
 use vim::{MoRef, field, managed_id, prop, props};
 
@@ -90,6 +91,7 @@ impl Center {
             files: Some(Arc::new(files)),
             screens: Some(Arc::new(screens)),
             captures: None,
+            protocols: vec![Arc::new(Automation::new(Singletons::center()))],
         }
     }
 

@@ -85,7 +85,13 @@ impl Served {
         listener: TcpListener,
         certificate: &Arc<Renewing>,
     ) -> (CancellationToken, tokio::task::JoinHandle<()>) {
-        let site = Site { service: service.clone(), files: None, screens: None, captures: None };
+        let site = Site {
+            service: service.clone(),
+            files: None,
+            screens: None,
+            captures: None,
+            protocols: Vec::new(),
+        };
         let stop = CancellationToken::new();
         let serving = serve(site, listener, Some(certificate.clone()), stop.clone());
         (stop, tokio::spawn(async move { serving.await.unwrap() }))

@@ -125,6 +125,7 @@ async fn simulated_host(
         files: Some(host.files(accounts)),
         screens: Some(host.screens()),
         captures: Some(host.captures()),
+        protocols: Vec::new(),
         service,
     })
 }

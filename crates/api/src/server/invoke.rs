@@ -33,7 +33,7 @@ pub(super) struct Asked {
 }
 
 /// What a method answered.
-pub(super) struct Done {
+pub struct Done {
     pub result: Option<Answer>,
     /// The session that the call has begun: the client is to be given its key.
     pub begun: Option<Arc<Session>>,

@@ -14,6 +14,7 @@ mod json;
 pub mod limits;
 mod listing;
 mod pages;
+mod protocol;
 mod routes;
 mod screen;
 mod soap;
@@ -31,7 +32,9 @@ use vim::{DateTime, Fault, MoRef};
 use crate::files::Files;
 use crate::tls::{Renewing, server_config};
 use crate::{Account, Service};
+pub use invoke::Done;
 pub use pages::read_http_date;
+pub use protocol::{Door, Protocol};
 
 /// The header that carries a session's key in VI-JSON.
 pub const SESSION_HEADER: &str = "vmware-api-session-id";
@@ -82,6 +85,8 @@ pub struct Site {
     pub screens: Option<Arc<dyn Screens>>,
     /// Without it `/capture` does not exist.
     pub captures: Option<Arc<dyn Captures>>,
+    /// Protocols on paths of their own; the first that serves a path answers.
+    pub protocols: Vec<Arc<dyn Protocol>>,
 }
 
 /// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::throttle::Throttle;
-use super::{Site, capture, console, folder, json, limits, pages, screen, soap};
+use super::{Site, capture, console, folder, json, limits, pages, protocol, screen, soap};
 
 /// What all handlers share.
 pub(super) struct App {
@@ -45,6 +45,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/screen", get(screen::handle))
         .route("/capture", get(capture::handle))
         .route("/ticket/{id}", get(console::handle))
+        .fallback(protocol::handle)
         // Bodies have limits of their own, by what they are.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)

@@ -53,6 +53,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
         files: Some(host.files(accounts)),
         screens: Some(host.screens()),
         captures: Some(host.captures()),
+        protocols: Vec::new(),
         service,
     };
     let ready =

@@ -1,0 +1,98 @@
+//! The seam for protocols of other crates, which are served on paths beside SOAP and VI-JSON.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, Request, StatusCode};
+use vim::{Args, Fault, MoRef, api_release};
+
+use super::auth::{basic, peer};
+use super::body;
+use super::connection::Remote;
+use super::invoke::{Asked, Done};
+use super::routes::App;
+use crate::{Service, Session};
+
+/// A protocol on paths of its own.
+#[async_trait]
+pub trait Protocol: Send + Sync {
+    /// Whether requests for the path are the protocol's.
+    fn serves(&self, path: &str) -> bool;
+
+    /// Answers a request, whose body has been read within the server's limits.
+    async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>>;
+}
+
+/// What a protocol may do for the client of a request.
+pub struct Door {
+    app: Arc<App>,
+    remote: Remote,
+    headers: HeaderMap,
+}
+
+impl Door {
+    /// The session that the request's header or cookie names.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.app.session(&self.headers)
+    }
+
+    /// The session with this key.
+    pub fn session_of(&self, key: &str) -> Option<Arc<Session>> {
+        self.app.site.service.core.sessions.find(key)
+    }
+
+    /// User and password of the request's `Authorization`.
+    pub fn credentials(&self) -> Option<(String, String)> {
+        basic(&self.headers)
+    }
+
+    pub fn service(&self) -> &Arc<Service> {
+        &self.app.site.service
+    }
+
+    /// Calls a method of an object, in the name of a session or of nobody. A login that is refused slows down its address.
+    ///
+    /// # Errors
+    /// The method's fault; `NotAuthenticated` and `NoPermission` as for every client.
+    pub async fn invoke(
+        &self,
+        session: Option<&Arc<Session>>,
+        this: &MoRef,
+        args: Args,
+    ) -> Result<Done, Fault> {
+        let asked = Asked {
+            remote: self.remote.clone(),
+            peer: peer(&self.remote, &self.headers),
+            session: session.cloned(),
+            this: this.clone(),
+            release: api_release(),
+            operation_id: None,
+            acting: None,
+        };
+        self.app.invoke(asked, args).await
+    }
+}
+
+/// Answers what no other path serves, if a protocol does.
+pub(super) async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(remote): Extension<Remote>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(protocol) =
+        app.site.protocols.iter().find(|protocol| protocol.serves(parts.uri.path())).cloned()
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let body = match body::read(&parts.headers, body).await {
+        Ok(body) => body,
+        Err(refused) => return (refused.status, refused.why).into_response(),
+    };
+    let door = Door { app, remote, headers: parts.headers.clone() };
+    protocol.answer(&door, &parts, &body).await.map(Body::from)
+}

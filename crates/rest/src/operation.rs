@@ -1,0 +1,105 @@
+//! Operations of the table, and what does them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use api::Session;
+use api::managers::Singletons;
+use api::server::Door;
+use futures_util::future::BoxFuture;
+use vapi::{Error, ErrorKind, OperationId, Value, schema};
+
+/// One call of an operation.
+pub(crate) struct Ask<'a> {
+    pub(crate) door: &'a Door,
+    /// The managers of the vSphere API.
+    pub(crate) ids: &'a Singletons,
+    /// The parameters, in the order of the table. Families take them by their numbers.
+    pub(crate) input: Vec<Value>,
+    /// None before login.
+    pub(crate) session: Option<Arc<Session>>,
+    /// User and password, where the request brings them.
+    pub(crate) credentials: Option<(String, String)>,
+}
+
+impl Ask<'_> {
+    /// The session.
+    ///
+    /// # Errors
+    /// `unauthenticated` without one.
+    pub(crate) fn session(&self) -> Result<&Arc<Session>, Error> {
+        self.session.as_ref().ok_or_else(unauthenticated)
+    }
+}
+
+/// The error on which every client logs in again.
+pub(crate) fn unauthenticated() -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "com.vmware.vapi.endpoint.method.authentication.required",
+        "Authentication required.",
+    )
+}
+
+/// The answer of an operation.
+pub(crate) type Reply = Result<Value, Error>;
+
+/// Does an operation.
+pub(crate) type Handler = for<'a> fn(Ask<'a>) -> BoxFuture<'a, Reply>;
+
+/// A service whose operations are done here: one row for each family.
+pub(crate) struct Family {
+    /// The service's name, without `com.vmware.`.
+    pub(crate) service: &'static str,
+    pub(crate) operations: &'static [Row],
+}
+
+/// An operation of a family.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) handler: Handler,
+    /// Whether it is done without a session.
+    pub(crate) open: bool,
+}
+
+/// The handlers of all operations that are done here.
+pub(crate) struct Operations {
+    rows: HashMap<OperationId, &'static Row>,
+}
+
+impl Operations {
+    /// Finds the families' operations in the table.
+    ///
+    /// # Panics
+    /// If a family names an operation that the table does not have.
+    pub(crate) fn new(families: &[&'static Family]) -> Self {
+        let mut rows = HashMap::new();
+        for family in families {
+            for row in family.operations {
+                let id = schema().operation(family.service, row.name);
+                let id = id.unwrap_or_else(|| panic!("{}.{} is not in the table", family.service, row.name));
+                rows.insert(id, row);
+            }
+        }
+        Self { rows }
+    }
+
+    /// Does the operation.
+    ///
+    /// # Errors
+    /// What it raises; `unauthenticated` without a session; `unsupported` if no family does it.
+    pub(crate) async fn answer(&self, id: OperationId, ask: Ask<'_>) -> Reply {
+        let row = self.rows.get(&id);
+        if !row.is_some_and(|row| row.open) {
+            ask.session()?;
+        }
+        let Some(row) = row else {
+            let name = schema().at(id).name;
+            let text = format!("Esfera does not support the operation {name}");
+            return Err(Error::new(ErrorKind::Unsupported, "esfera.unsupported", text));
+        };
+        // The session counts as in use until the answer is there.
+        let _active = ask.session.as_ref().map(Session::begin);
+        (row.handler)(ask).await
+    }
+}

@@ -1,0 +1,197 @@
+//! From a method, a path and a query to an operation of the table.
+
+use std::collections::HashMap;
+
+use vapi::{OperationId, Query, Segment, Verb, schema};
+
+/// More than the parts of a query that choose an operation.
+const MOST_CHOSEN: usize = 8;
+
+/// An operation that a request may mean, with the texts of its path.
+pub(crate) struct Found<'a> {
+    pub(crate) operation: OperationId,
+    /// Parameters of the path by their numbers.
+    pub(crate) parameters: Vec<(u16, &'a str)>,
+}
+
+/// Why a request means no operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Path,
+    /// The path is there with other methods.
+    Method,
+    /// The path and the method are there with other queries.
+    Query,
+}
+
+/// The table's operations by their paths.
+#[derive(Default)]
+pub(crate) struct Routes {
+    root: Node,
+    /// Services by their names as paths of `/rest` have them: `com/vmware/cis/session`.
+    by_service: HashMap<String, Vec<OperationId>>,
+}
+
+/// The paths that have begun in the same way.
+#[derive(Default)]
+struct Node {
+    fixed: HashMap<&'static str, Node>,
+    parameter: Option<Box<Node>>,
+    /// Operations whose path ends here.
+    operations: Vec<OperationId>,
+}
+
+impl Node {
+    fn gather(&self, path: &[&str], found: &mut Vec<OperationId>) {
+        let Some((first, rest)) = path.split_first() else {
+            found.extend(&self.operations);
+            return;
+        };
+        if let Some(next) = self.fixed.get(first) {
+            next.gather(rest, found);
+        }
+        if let Some(next) = &self.parameter {
+            next.gather(rest, found);
+        }
+    }
+}
+
+impl Routes {
+    pub(crate) fn new() -> Self {
+        let mut routes = Self::default();
+        for service in &schema().services {
+            let name = format!("com/vmware/{}", service.name.replace('.', "/").replace('_', "-"));
+            let operations: Vec<_> = service.operations.clone().map(OperationId).collect();
+            for id in &operations {
+                let operation = schema().at(*id);
+                if operation.verb.is_none() {
+                    continue;
+                }
+                let mut node = &mut routes.root;
+                for segment in &operation.path {
+                    node = match segment {
+                        Segment::Fixed(word) => node.fixed.entry(word).or_default(),
+                        Segment::Parameter(_) => node.parameter.get_or_insert_default(),
+                    };
+                }
+                node.operations.push(*id);
+            }
+            routes.by_service.insert(name, operations);
+        }
+        routes
+    }
+
+    /// The operation for a path below `/api`. A fixed segment goes before a parameter.
+    pub(crate) fn api<'a>(
+        &self,
+        verb: Verb,
+        path: &[&'a str],
+        query: &[(String, String)],
+    ) -> Result<Found<'a>, Missing> {
+        let mut candidates = Vec::new();
+        self.root.gather(path, &mut candidates);
+        let mut missing = if candidates.is_empty() { Missing::Path } else { Missing::Method };
+        let mut best: Option<(usize, OperationId)> = None;
+        for id in candidates {
+            let operation = schema().at(id);
+            if operation.verb != Some(verb) {
+                continue;
+            }
+            missing = Missing::Query;
+            // Whatever chooses the operation must be there; the one that is chosen by most is meant.
+            let chosen = operation.query.iter().try_fold(0, |chosen, part| match part {
+                Query::Fixed(name, value) => {
+                    query.iter().any(|(key, given)| key == name && given == value).then_some(chosen + 1)
+                }
+                Query::Present(name) => query.iter().any(|(key, _)| key == name).then_some(chosen + 1),
+                Query::Parameter(..) => Some(chosen),
+            });
+            let fixed = operation.path.iter().filter(|segment| matches!(segment, Segment::Fixed(_))).count();
+            if let Some(chosen) = chosen
+                && best.is_none_or(|(rank, _)| fixed * MOST_CHOSEN + chosen > rank)
+            {
+                best = Some((fixed * MOST_CHOSEN + chosen, id));
+            }
+        }
+        let (_, operation) = best.ok_or(missing)?;
+        let parameters =
+            schema().at(operation).path.iter().zip(path).filter_map(|(segment, text)| match segment {
+                Segment::Parameter(number) => Some((*number, *text)),
+                Segment::Fixed(_) => None,
+            });
+        Ok(Found { operation, parameters: parameters.collect() })
+    }
+
+    /// The operation for a path below `/rest`, where the service's name is the path: `com/vmware/cis/session`, then `id:ID`
+    /// for the first parameter, and `~action=get` for an operation that the method does not say.
+    pub(crate) fn rest<'a>(
+        &self,
+        verb: Verb,
+        path: &[&'a str],
+        query: &[(String, String)],
+    ) -> Result<Found<'a>, Missing> {
+        let (path, id) = match path.split_last() {
+            Some((last, before)) if last.starts_with("id:") => (before, last.strip_prefix("id:")),
+            _ => (path, None),
+        };
+        let operations = self.by_service.get(&path.join("/")).ok_or(Missing::Path)?;
+        let action =
+            query.iter().find(|(key, _)| key == "~action").map(|(_, action)| action.replace('-', "_"));
+        let names: &[&str] = match (verb, &action) {
+            (_, Some(action)) => &[action],
+            (Verb::Get, None) if id.is_some() => &["get"],
+            (Verb::Get, None) => &["list", "get"],
+            (Verb::Post, None) => &["create"],
+            (Verb::Patch, None) => &["update"],
+            (Verb::Put, None) => &["set"],
+            (Verb::Delete, None) => &["delete"],
+        };
+        let named = |name: &&str| operations.iter().find(|id| schema().at(**id).name == *name);
+        let operation = *names.iter().find_map(named).ok_or(Missing::Method)?;
+        Ok(Found { operation, parameters: id.map(|id| (0, id)).into_iter().collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(found: Result<Found<'_>, Missing>) -> Result<&'static str, Missing> {
+        found.map(|found| schema().at(found.operation).name)
+    }
+
+    #[test]
+    fn a_path_a_method_and_a_query_choose_the_operation() {
+        let routes = Routes::new();
+        let find = |verb, path: &str, query: &[(&str, &str)]| {
+            let query: Vec<_> = query.iter().map(|(k, v)| (String::from(*k), String::from(*v))).collect();
+            let path: Vec<&str> = path.split('/').collect();
+            name(routes.api(verb, &path, &query))
+        };
+        assert_eq!(find(Verb::Post, "session", &[]), Ok("create"));
+        assert_eq!(find(Verb::Get, "session", &[]), Ok("get"));
+        assert_eq!(find(Verb::Put, "session", &[]), Err(Missing::Method));
+        assert_eq!(find(Verb::Get, "sessions", &[]), Err(Missing::Path));
+        assert_eq!(find(Verb::Get, "cis/tagging/tag/urn:1", &[]), Ok("get"));
+        assert_eq!(find(Verb::Post, "cis/tagging/tag/urn:1", &[]), Err(Missing::Query));
+        assert_eq!(
+            find(Verb::Post, "cis/tagging/tag/urn:1", &[("action", "add-to-used-by")]),
+            Ok("add_to_used_by")
+        );
+        assert_eq!(find(Verb::Get, "vcenter/vm/vm-1/hardware/cpu", &[]), Ok("get"));
+    }
+
+    #[test]
+    fn the_older_paths_name_the_service() {
+        let routes = Routes::new();
+        let action = |action: &str| vec![("~action".to_owned(), action.to_owned())];
+        let session = ["com", "vmware", "cis", "session"];
+        assert_eq!(name(routes.rest(Verb::Post, &session, &[])), Ok("create"));
+        assert_eq!(name(routes.rest(Verb::Post, &session, &action("get"))), Ok("get"));
+        assert_eq!(name(routes.rest(Verb::Get, &session, &[])), Ok("get"));
+        assert_eq!(name(routes.rest(Verb::Delete, &session, &[])), Ok("delete"));
+        let tag = ["com", "vmware", "cis", "tagging", "tag", "id:urn:1"];
+        let found = routes.rest(Verb::Get, &tag, &[]).unwrap();
+        assert_eq!(found.parameters, [(0, "urn:1")]);
+    }
+}
