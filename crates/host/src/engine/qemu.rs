@@ -78,7 +78,9 @@ fn in_memory(path: &datastore::FilePath) -> Error {
 
 /// Runs a synchronous call of a datastore.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|source| Error::Interrupted { what: "work on a datastore".into(), source })
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|source| Error::Interrupted { what: "work on a datastore".into(), source })
 }
 
 impl Shared {
@@ -331,8 +333,7 @@ impl Images for Shared {
         let (on, path) = (self.mounted(file)?.store, file.path.clone());
         let staged = blocking(move || on.stage(&path, false, None)).await?;
         let staged = staged.map_err(|error| image_error(file, &error))?;
-        let staged =
-            staged.ok_or_else(|| in_memory(&file.path))?;
+        let staged = staged.ok_or_else(|| in_memory(&file.path))?;
         image::create(&staged.host_path(), ImageFormat::Qcow2, bytes, preallocation).await?;
         blocking(move || staged.finish()).await?.map_err(|error| image_error(file, &error))
     }
