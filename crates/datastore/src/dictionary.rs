@@ -247,7 +247,7 @@ impl Dictionary {
         self.index.len()
     }
 
-    /// True if there are no keys.
+    /// Whether it has no keys.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
