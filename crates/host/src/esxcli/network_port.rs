@@ -7,7 +7,7 @@ use super::{
     number, text, texts, vm,
 };
 use crate::Host;
-use crate::vm::Vm;
+use crate::vms::Vm;
 
 static MACHINE: Structure = Structure {
     name: "VM",
@@ -118,7 +118,7 @@ fn ports(host: &Host, arguments: &Arguments) -> Outcome {
     let (config, seen) = (host.network.config(), host.network.fabric().seen());
     let state = vm.state();
     let index = |interface: &str| seen.links.get(interface).map(|link| link.index);
-    let row = |(key, nic): (i32, &crate::vm::device::Nic)| {
+    let row = |(key, nic): (i32, &::vm::device::Nic)| {
         let interface = host.network.interface_of(vm.me.id(), key);
         let uplink = seen.uplinks.get(&interface);
         let guest = state.guest.iter().flat_map(|guest| &guest.interfaces);

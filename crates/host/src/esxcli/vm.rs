@@ -1,10 +1,11 @@
 //! `esxcli vm …`: the machines that run.
 
 use std::sync::Arc;
+use vm::Power;
 
 use super::{Answer, Command, MACHINES, Namespace, Output, Row, Structure, number, text};
 use crate::Host;
-use crate::vm::{Power, Vm};
+use crate::vms::Vm;
 
 static MACHINE: Structure = Structure {
     name: "VirtualMachine",

@@ -1,6 +1,7 @@
 //! Ports of virtual machines: a tap for each adapter, connected to the port group that the adapter names.
 
 use std::collections::BTreeMap;
+use vm::device::Nic;
 
 use vswitch::vmkernel::port_interface;
 use vswitch::{Mac, declare};
@@ -8,8 +9,7 @@ use vswitch::{Mac, declare};
 use super::HostNetwork;
 use super::config::NetworkConfig;
 use super::fabric::FabricError;
-use crate::vm::Vm;
-use crate::vm::device::Nic;
+use crate::vms::Vm;
 
 /// Longest name of a network interface (`IFNAMSIZ` less its terminator).
 const MAX_INTERFACE: usize = 15;
@@ -63,7 +63,7 @@ pub(super) type Ports = BTreeMap<String, Port>;
 
 /// `prefix`, machine, `n`, adapter.
 fn tap_name(prefix: &str, vm: &str, key: i32) -> String {
-    let mut name = format!("{prefix}{vm}n{}", key - crate::vm::device::key::NIC);
+    let mut name = format!("{prefix}{vm}n{}", key - vm::device::key::NIC);
     name.truncate(MAX_INTERFACE);
     name
 }

@@ -8,6 +8,9 @@ use api::task::UnfinishedTask;
 use datastore::FilePath;
 use futures_util::future::join_all;
 use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
+use vm::config::VmConfig;
+use vm::device::{Kind, Medium};
+use vm::{FileRef, Power};
 
 use super::power::PARTIAL;
 use super::{Outcome, blocking, files};
@@ -15,10 +18,8 @@ use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
 use crate::network::PortSpec;
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::{Power, usable};
+use crate::vms::Vm;
+use crate::vms::usable;
 use crate::{Host, ids};
 
 /// What taking hold of a machine has given.
