@@ -4,12 +4,12 @@
 //! datastores in memory. Crate [`vm`] is the typed model of a VM, [`engine`] runs VMs.
 #![forbid(unsafe_code)]
 
+mod captured;
 pub mod cpuid;
 pub mod datastores;
 pub mod disk_image;
 pub mod engine;
 mod error;
-mod esxcli;
 mod events;
 mod folder_access;
 pub mod hardware;
@@ -19,7 +19,6 @@ mod inventory;
 pub mod limits;
 mod methods;
 mod mounts;
-pub mod network;
 mod ops;
 mod screens;
 mod serial_file;
@@ -29,4 +28,5 @@ mod vms;
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use inventory::about;
-pub use service::ADMINISTRATOR;
+pub use service::{ADMINISTRATOR, Subsystem};
+pub use vms::Vm;

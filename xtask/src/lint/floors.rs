@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::process;
 
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 23] = [
     ("vim-schema", 0),
     ("vim-macros", 0),
     ("vim", 0),
@@ -22,8 +22,11 @@ const FLOORS: [(&str, u8); 20] = [
     ("hardening", 1),
     ("api", 2),
     ("vm", 3),
+    ("hostnet", 3),
+    ("rest", 3),
     ("host", 4),
     ("center", 4),
+    ("esxcli", 5),
     ("esfera", 6),
     ("tests", 7),
     ("bench", 7),

@@ -1,11 +1,10 @@
 //! What an engine needs to start a machine: the configuration, with files and taps in place.
 
+use hostnet::Tap;
 use std::sync::Arc;
 use vm::FileRef;
 use vm::config::VmConfig;
 use vm::device::{Cdrom, Device, Disk, Medium, Nic};
-
-use crate::network::Tap;
 
 /// A machine to start.
 #[derive(Debug, Clone)]

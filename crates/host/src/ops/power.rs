@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use hostnet::{PortSpec, Tap};
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
-use vm::device::{Kind, Medium};
+use vm::device::{Kind, Medium, Nic, key};
 use vm::{FileRef, Power};
 
 use super::{blocking, files};
@@ -15,7 +16,6 @@ use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
 use crate::host::{Registered, VMS};
-use crate::network::{PortSpec, Tap};
 use crate::vms::Vm;
 use crate::vms::{State, usable};
 
@@ -23,6 +23,12 @@ use crate::vms::{State, usable};
 const LOG_BYTES: usize = 1 << 20;
 /// What a saved state's name ends in until it is whole.
 pub(super) const PARTIAL: &str = ".partial";
+const _: () = assert!(hostnet::NIC_KEY == key::NIC, "ports are numbered by the keys of their adapters");
+
+/// The port of a machine's adapter.
+pub(super) fn port_spec(vm: &Vm, key: i32, nic: &Nic) -> PortSpec {
+    PortSpec { vm: vm.me.id().to_owned(), key, mac: nic.mac.clone(), network: nic.network.clone() }
+}
 
 impl Host {
     /// Switches a machine on, or lets a suspended one go on.
@@ -202,7 +208,7 @@ impl Host {
             );
             return Ok(None);
         }
-        let port = PortSpec::new(vm, key, nic);
+        let port = port_spec(vm, key, nic);
         let owner = self.engine.user(vm.state().user);
         self.network.plug(&port, owner).await.map_err(|error| {
             fault!(

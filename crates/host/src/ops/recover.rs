@@ -12,12 +12,11 @@ use vm::config::VmConfig;
 use vm::device::{Kind, Medium};
 use vm::{FileRef, Power};
 
-use super::power::PARTIAL;
+use super::power::{PARTIAL, port_spec};
 use super::{Outcome, blocking, files};
 use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
-use crate::network::PortSpec;
 use crate::vms::Vm;
 use crate::vms::usable;
 use crate::{Host, ids};
@@ -299,7 +298,7 @@ impl Host {
         for (vm, macs) in vms.iter().zip(macs) {
             let state = vm.state();
             if state.power == Power::On {
-                let port = |(key, nic)| (PortSpec::new(vm, key, nic), macs.get(&key).copied());
+                let port = |(key, nic)| (port_spec(vm, key, nic), macs.get(&key).copied());
                 running.extend(state.config.nics().map(port));
             }
         }

@@ -8,6 +8,7 @@ use ::qemu::spec::{
     Accel, Attachment, Cdrom, Confinement, Controller, ControllerKind, Cpu, Disk, Firmware, ImageFormat, Nic,
     NicBackend, NicModel, ScsiModel, SerialPort, User, Video,
 };
+use hostnet::Tap;
 use vm::config::{self, BootDevice, VmConfig};
 use vm::device::{self, Device, Kind, SerialBacking, key};
 use vm::limits::MAX_CPUS;
@@ -16,7 +17,6 @@ use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
 use crate::engine::{Launch, Result, drive_id, nic_id};
 use crate::limits::SPARE_PORTS;
-use crate::network::Tap;
 use crate::serial_file;
 
 /// Where distributions put OVMF: code, code for secure boot, empty variables, variables with vendors' keys.
