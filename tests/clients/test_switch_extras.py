@@ -132,11 +132,11 @@ def test_what_a_guest_says_is_mirrored_to_a_vlan_of_the_segment(lab, guests, seg
 
 
 @pytest.mark.parametrize("words, says", [
-    (("--transmitted-port=nowhere", "--destination-ip=10.77.0.1"), "The host has no port nowhere now"),
-    (("--transmitted-port=vmk0",), "There is no destination"),
-    (("--destination-ip=10.77.0.1",), "There is nothing to mirror"),
-    (("--transmitted-port=vmk0", "--destination-ip=10.77.0.1", "--erspan-id=1024"), "0 to 1023 are possible"),
-    (("--transmitted-port=vmk0", "--destination-ip=300.1.1.1"), "300.1.1.1 is not possible"),
+    (("--transmitted-port=nowhere", "--destination-ip=10.77.0.1"), "The host has no port nowhere"),
+    (("--transmitted-port=vmk0",), "The session has no destination"),
+    (("--destination-ip=10.77.0.1",), "The session has no source"),
+    (("--transmitted-port=vmk0", "--destination-ip=10.77.0.1", "--erspan-id=1024"), "out of range (0–1023)"),
+    (("--transmitted-port=vmk0", "--destination-ip=300.1.1.1"), "300.1.1.1 is not a valid value"),
     (("--transmitted-port=vmk0", "--destination-uplink=vmnic0"), "vlanid"),
     (("--source-vlan=7", "--destination-port=vmk0"), "sourcevswitch"),
 ])
