@@ -108,7 +108,7 @@ def test_what_a_guest_says_is_mirrored_to_an_address_also_after_the_daemon_was_k
         assert session(esxcli, "far")["PacketsMirrored"] >= 10, "what it has done is not forgotten"
         is_mirrored("after")
         again = esxcli(*SESSION, "add", "--session-name=far", f"--transmitted-port={port}", "--destination-ip=10.77.0.1", check=False)
-        assert again.returncode == 1 and "There is a mirroring session far already" in again.stderr
+        assert again.returncode == 1 and "already has a mirroring session far" in again.stderr
     finally:
         esxcli(*SESSION, "remove", "--session-name=far")
     with Listening(segment.namespace, segment.BRIDGE, "ip proto 47", tmp_path / "none") as listening:
