@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use host::Host;
-use host::vm::{Power, Vm};
+use host::{Host, Vm};
+use vm::Power;
 
 /// The VMs that are on.
 pub(crate) fn running(host: &Host) -> impl Iterator<Item = Arc<Vm>> {

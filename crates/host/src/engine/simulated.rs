@@ -11,6 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
+use vm::FileRef;
+use vm::config::VmConfig;
 
 use super::launch::{DriveSpec, NicSpec};
 use super::{
@@ -18,8 +20,6 @@ use super::{
     Images, Launch, Layer, Machine, Processors, Result, Usage,
 };
 use crate::datastores::Datastores;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
 
 /// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
 const EVENTS: usize = 8;
@@ -125,10 +125,10 @@ struct State {
 impl SimulatedMachine {
     fn new(launch: &Launch, images: Arc<MemoryImages>) -> Self {
         let config = &launch.config;
-        let chain = |disk: &crate::vm::device::Disk| {
+        let chain = |disk: &vm::device::Disk| {
             std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned()).collect()
         };
-        let interface = |(key, nic): (i32, &crate::vm::device::Nic)| GuestInterface {
+        let interface = |(key, nic): (i32, &vm::device::Nic)| GuestInterface {
             mac: nic.mac.clone(),
             addresses: vec![(address(&launch.vm, key), 16)],
         };
@@ -342,7 +342,7 @@ impl Machine for SimulatedMachine {
         let to = chain.iter().position(|file| file == base);
         match (from, to) {
             (Some(from), Some(to)) if from < to => drop(chain.drain(from..to)),
-            _ => return Err(Error::Spec("a layer can only be merged into one below it".into())),
+            _ => return Err(Error::NotBelow { disk: super::drive_id(key) }),
         }
         progress(100);
         Ok(false)
@@ -390,7 +390,7 @@ struct MemoryImages {
 
 impl MemoryImages {
     fn on(&self, file: &FileRef) -> Result<crate::datastores::Mounted> {
-        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let missing = || not_mounted(file);
         self.datastores.by_uuid(file.datastore).ok_or_else(missing)
     }
 
@@ -412,6 +412,12 @@ impl MemoryImages {
             drop(on.store.delete(&file.path));
         }
     }
+}
+
+/// The error for a file whose datastore is not mounted.
+pub(super) fn not_mounted(file: &FileRef) -> Error {
+    let reason = "its datastore is not mounted; mount it and try again".into();
+    Error::Unavailable { file: format!("{} on datastore {}", file.path, file.datastore), reason }
 }
 
 pub(super) fn image_error(file: &FileRef, error: &datastore::Error) -> Error {

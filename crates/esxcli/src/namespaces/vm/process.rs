@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use host::Host;
-use host::vm::Vm;
+use host::{Host, Vm};
 
 use crate::namespaces::worlds::{running, world};
 use crate::table::{ALL_VMS, Answer, Arguments, Namespace, Outcome, Output, Row, Structure, number, text};

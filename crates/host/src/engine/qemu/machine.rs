@@ -10,6 +10,7 @@ use ::qemu::{Error, ExitReason, MachineEvent, RunState};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use vim::DateTime;
+use vm::FileRef;
 use vswitch::Mac;
 
 use super::{Shared, spec};
@@ -18,7 +19,6 @@ use crate::engine::{
     EVENTS, GuestInterface, GuestReport, Happening, Layer, Machine, Processors, Result, Usage, drive_id,
     nic_id, nic_key,
 };
-use crate::vm::device::FileRef;
 
 pub(super) struct QemuMachine {
     machine: ::qemu::Machine,
@@ -199,7 +199,8 @@ impl Machine for QemuMachine {
         let paths: Vec<PathBuf> = self.machine.chain(&drive_id(key)).await?;
         let file = |path: &PathBuf| {
             let found = self.shared.file(path);
-            found.ok_or_else(|| Error::Spec(format!("{} is on no datastore", path.display())))
+            let reason = "it lies outside of every mounted datastore".into();
+            found.ok_or_else(|| Error::Unavailable { file: path.display().to_string(), reason })
         };
         paths.iter().map(file).collect()
     }

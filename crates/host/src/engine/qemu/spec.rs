@@ -9,14 +9,15 @@ use ::qemu::spec::{
     NicBackend, NicModel, ScsiModel, SerialPort, User, Video,
 };
 use hostnet::Tap;
+use vm::config::{self, BootDevice, VmConfig};
+use vm::device::{self, Device, Kind, SerialBacking, key};
+use vm::limits::MAX_CPUS;
 
 use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
 use crate::engine::{Launch, Result, drive_id, nic_id};
-use crate::limits::{MAX_CPUS, SPARE_PORTS};
+use crate::limits::SPARE_PORTS;
 use crate::serial_file;
-use crate::vm::config::{self, BootDevice, VmConfig};
-use crate::vm::device::{self, Device, Kind, SerialBacking, key};
 
 /// Where distributions put OVMF: code, code for secure boot, empty variables, variables with vendors' keys.
 const OVMF: [[&str; 4]; 2] = [
@@ -125,7 +126,11 @@ fn video(config: &VmConfig) -> Video {
 fn firmware(shared: &Shared, launch: &Launch, user: Option<User>) -> Result<Firmware> {
     let config::Firmware::Efi { secure_boot } = launch.config.firmware else { return Ok(Firmware::Bios) };
     let found = OVMF.iter().find(|files| files.iter().all(|file| Path::new(file).exists()));
-    let files = found.ok_or_else(|| Error::Spec("the EFI firmware OVMF is not installed".into()))?;
+    let missing = || Error::Unavailable {
+        file: "the EFI firmware".into(),
+        reason: "OVMF is not installed; install the package ovmf".into(),
+    };
+    let files = found.ok_or_else(missing)?;
     let (code, template) = if secure_boot { (files[1], files[3]) } else { (files[0], files[2]) };
     let vars = shared.path(&launch.nvram)?;
     if !vars.exists() {

@@ -4,8 +4,7 @@ pub(crate) mod port;
 
 use std::sync::Arc;
 
-use host::Host;
-use host::vm::Vm;
+use host::{Host, Vm};
 
 use crate::namespaces::worlds::{running, world};
 use crate::table::{

@@ -1,7 +1,7 @@
 //! `esxcli network vm port`: the ports of a running VM.
 
 use host::Host;
-use host::vm::device::Nic;
+use vm::device::Nic;
 
 use crate::namespaces::worlds::{running, world};
 use crate::table::{
