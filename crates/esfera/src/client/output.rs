@@ -1,4 +1,4 @@
-//! What commands print: tables for people, JSON for programs.
+//! Output of commands: tables for people, JSON for programs.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// `headings` are the JSON keys too: lower case, `_` between words.
+    /// `headings` are also the keys in JSON: lower case, `_` between words.
     pub fn new(headings: &[&'static str]) -> Self {
         Self { headings: headings.iter().map(|heading| Cow::Borrowed(*heading)).collect(), rows: Vec::new() }
     }
 
-    /// Under headings that a server has named.
+    /// A table whose headings a server has named.
     pub fn headed(headings: Vec<String>) -> Self {
         Self { headings: headings.into_iter().map(Cow::Owned).collect(), rows: Vec::new() }
     }
@@ -27,6 +27,7 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Prints the table, or JSON.
     pub fn print(&self, json: bool) {
         if json { println!("{}", self.to_json()) } else { print!("{}", self.to_text()) }
     }
@@ -72,6 +73,16 @@ fn cell(value: &Json) -> String {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// A text cell; null if it is unset.
+pub fn text(text: Option<&str>) -> Json {
+    text.into()
+}
+
+/// A cell of several words.
+pub fn words(words: Option<Vec<&str>>) -> Json {
+    words.unwrap_or_default().join(" ").into()
 }
 
 /// A size in the unit that keeps it short: `1.5 GiB`.

@@ -1,13 +1,59 @@
-//! `esfera vm snapshot …`
+//! `esfera vm snapshot`
 
+use clap::Subcommand;
 use serde_json::json;
 use vim::{MoRef, Object, Value, call, field};
 
-use super::args::{SnapshotCommand, Target};
-use super::failure::{Failure, Reason};
-use super::inventory::Inventory;
-use super::output::Table;
-use super::session;
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::Inventory;
+use crate::client::output::Table;
+use crate::client::session;
+use crate::client::target::Target;
+
+#[derive(Subcommand)]
+pub enum SnapshotCommand {
+    /// List the snapshots of a VM
+    Ls {
+        vm: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take a snapshot of the disks
+    Create {
+        vm: String,
+        name: String,
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Let the guest's agent bring file systems to rest first
+        #[arg(long)]
+        quiesce: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Go back to a snapshot; what was written since is lost
+    Revert {
+        vm: String,
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove a snapshot, keeping what was written since
+    Remove {
+        vm: String,
+        name: String,
+        /// Remove those that were made on top of it too
+        #[arg(long)]
+        children: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove all snapshots
+    RemoveAll {
+        vm: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
 
 pub async fn run(command: SnapshotCommand) -> Result<(), Failure> {
     match command {

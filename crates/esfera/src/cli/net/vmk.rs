@@ -1,17 +1,120 @@
-//! `esfera net vmk …`: VMkernel adapters of a host, and what they carry.
+//! `esfera net vmk`: VMkernel adapters of a host, and the services that they carry.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use vim::{Object, Value, call, field, vim};
+use vswitch::declare::Service;
 
-use super::failure::Failure;
-use super::inventory::Inventory;
-use super::net::{Network, text, words};
-use super::net_args::OnHost;
-use super::net_vmk_args::{VmkCommand, VmkSettings};
-use super::output::Table;
+use super::network::Network;
+use crate::client::failure::Failure;
+use crate::client::inventory::Inventory;
+use crate::client::output::{Table, text, words};
+use crate::client::target::OnHost;
+
+#[derive(Subcommand)]
+pub enum VmkCommand {
+    /// List VMkernel adapters
+    Ls(OnHost),
+    /// Make a VMkernel adapter on a port group, and print its name
+    Add {
+        portgroup: String,
+        #[command(flatten)]
+        settings: VmkSettings,
+        /// MAC address [default: one is chosen]
+        #[arg(long)]
+        mac: Option<String>,
+        /// TCP/IP stack, for instance vmotion
+        #[arg(long)]
+        stack: Option<String>,
+        /// Service that it carries; may be repeated
+        #[arg(long, value_parser = service_names())]
+        service: Vec<String>,
+        #[command(flatten)]
+        on: OnHost,
+    },
+    /// Change a VMkernel adapter; what is not named stays
+    Set {
+        /// vmk0, vmk1, …
+        device: String,
+        /// Move it to this port group
+        #[arg(long)]
+        portgroup: Option<String>,
+        #[command(flatten)]
+        settings: VmkSettings,
+        #[command(flatten)]
+        on: OnHost,
+    },
+    /// Remove a VMkernel adapter
+    Rm {
+        device: String,
+        #[command(flatten)]
+        on: OnHost,
+    },
+    /// Set whether a VMkernel adapter carries a service
+    Service {
+        device: String,
+        /// vSphere's name of the service
+        #[arg(value_parser = service_names())]
+        service: String,
+        /// Take the service from the adapter
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        on: OnHost,
+    },
+}
+
+#[derive(Args)]
+pub struct VmkSettings {
+    /// IPv4 address with the length of its prefix: 10.0.0.11/24
+    #[arg(long, value_parser = address, conflicts_with = "dhcp")]
+    address: Option<Address>,
+    /// Ask a DHCP server for the IPv4 address
+    #[arg(long)]
+    dhcp: bool,
+    /// Largest payload of a frame in bytes
+    #[arg(long)]
+    mtu: Option<i32>,
+    /// Its own default gateway, instead of its stack's; `none` takes it away again
+    #[arg(long, value_parser = gateway)]
+    gateway: Option<Option<Ipv4Addr>>,
+    /// Uplink of its switch that it uses while that works; empty for those of its port group
+    #[arg(long, value_name = "NIC")]
+    pinned_nic: Option<String>,
+}
+
+/// The services that vSphere has a name for.
+fn service_names() -> PossibleValuesParser {
+    let named = Service::ALL.iter().filter(|service| !matches!(service, Service::Iscsi | Service::Nfs));
+    PossibleValuesParser::new(named.map(|service| service.as_str()))
+}
+
+/// An IPv4 address in its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    address: Ipv4Addr,
+    mask: Ipv4Addr,
+}
+
+fn gateway(text: &str) -> Result<Option<Ipv4Addr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| "give an IPv4 address, or none".into())
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    const SHAPE: &str = "give an address with the length of its prefix: 10.0.0.11/24";
+    let (address, prefix) = text.split_once('/').ok_or(SHAPE)?;
+    let address = address.parse().map_err(|_| SHAPE)?;
+    let prefix: u32 = prefix.parse().ok().filter(|prefix| (1..=32).contains(prefix)).ok_or(SHAPE)?;
+    let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or_default();
+    Ok(Address { address, mask: mask.into() })
+}
 
 pub async fn run(command: VmkCommand) -> Result<(), Failure> {
     match command {
@@ -45,7 +148,7 @@ pub async fn run(command: VmkCommand) -> Result<(), Failure> {
     }
 }
 
-/// What is said of an adapter; the rest is unset, and stays.
+/// The given settings as a specification; the rest is unset, and stays.
 fn spec(settings: &VmkSettings) -> Object {
     let mut spec = Object::from(vim!(HostVirtualNicSpec {}));
     if let Some(given) = settings.address {
@@ -78,7 +181,7 @@ async fn select(network: &Network, device: &str, service: &str, on: bool) -> Res
     Ok(())
 }
 
-/// What each adapter carries.
+/// The services of each adapter.
 async fn services(network: &Network) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     let inventory = Inventory::of(&network.client).await?;
     let found = inventory.read(&network.adapters, &["info"]).await?;
@@ -128,4 +231,23 @@ fn in_its_network(ip: &Object) -> Option<String> {
     let address = ip.get(field!(HostIpConfig.ipAddress)).filter(|text| !text.is_empty())?;
     let mask: Ipv4Addr = ip.get(field!(HostIpConfig.subnetMask))?.parse().ok()?;
     Some(format!("{address}/{}", u32::from(mask).leading_ones()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_its_network() {
+        for (text, mask) in [
+            ("10.0.0.11/24", "255.255.255.0"),
+            ("10.0.0.1/32", "255.255.255.255"),
+            ("1.2.3.4/1", "128.0.0.0"),
+        ] {
+            assert_eq!(address(text).map(|read| read.mask.to_string()), Ok(mask.into()), "{text}");
+        }
+        for text in ["10.0.0.11", "10.0.0.11/0", "10.0.0.11/33", "10.0.0/24", "fe80::1/64", "a/b"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
 }

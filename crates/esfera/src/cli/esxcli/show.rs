@@ -1,4 +1,4 @@
-//! What a command of esxcli answers, shown: as its hints say for people, by its types as JSON for programs.
+//! Showing the answer of an esxcli command: by its hints for people, by its types as JSON for programs.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value as Json, json};
 use vim::soap::Element;
 use vim::{Object, field};
 
-use super::output::Table;
+use crate::client::output::Table;
 
 /// The kinds of fields, by the wire's name of a structure and of the field.
 #[derive(Default)]
 pub struct Types(HashMap<(String, String), String>);
 
 impl Types {
-    /// Of a `DynamicTypeMgrAllTypeInfo`.
+    /// Reads a `DynamicTypeMgrAllTypeInfo`.
     pub fn of(told: &Object) -> Self {
         let mut types = HashMap::new();
         for data in told.get(field!(DynamicTypeMgrAllTypeInfo.dataTypeInfo)).into_iter().flatten() {
@@ -77,10 +77,10 @@ fn value(text: &str, kind: &str) -> Json {
     }
 }
 
-/// How an answer is to be shown.
+/// The form in which an answer is shown.
 struct Hints {
     table: bool,
-    /// Names of all fields, as they are shown.
+    /// The names of all fields for display, by structure.
     fields: Vec<(String, Vec<String>)>,
 }
 
@@ -98,7 +98,7 @@ impl Hints {
         hints
     }
 
-    /// The fields of a row: as they are shown, in order. Without a hint, those that it has.
+    /// The names of a row's fields for display, in order. Without a hint, those of the row itself.
     fn fields(&self, row: &Element) -> Vec<String> {
         let ty = row.xsi_type.as_deref().unwrap_or_default();
         let known = self.fields.iter().find(|(structure, _)| ty.ends_with(&**structure));

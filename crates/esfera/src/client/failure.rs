@@ -1,4 +1,4 @@
-//! How a command fails: a sentence for people, an exit code for programs.
+//! Failures of commands: a sentence for people, an exit code for programs.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use api::client::CallError;
 use vim::{Fault, data_id};
 
-/// What went wrong, as far as a script may want to tell cases apart. The numbers are the exit codes.
+/// The kind of a failure, as far as scripts tell kinds apart. The numbers are the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The server refused or failed the operation.
     Failed = 1,
-    /// The command line is wrong. The parser of the command line uses the same code.
+    /// The command line is wrong. clap uses the same code.
     Usage = 2,
-    /// An object that was named does not exist.
+    /// A named object does not exist.
     NotFound = 3,
     /// No session, a wrong password, or a missing privilege.
     Denied = 4,
@@ -28,30 +28,34 @@ impl std::error::Error for Failure {}
 pub struct Failure {
     pub reason: Reason,
     pub message: String,
-    /// What the user can do about it.
+    /// Advice to the user.
     pub hint: Option<String>,
     fault: Option<Fault>,
 }
 
 impl Failure {
+    /// A failure with this message, which begins in lower case.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), hint: None, fault: None }
     }
 
-    pub fn not_found(what: &str, name: &str) -> Self {
-        Self::new(Reason::NotFound, format!("there is no {what} {name:?}"))
+    /// No object of this kind has the name.
+    pub fn not_found(kind: &str, name: &str) -> Self {
+        Self::new(Reason::NotFound, format!("no {kind} is named {name:?}"))
     }
 
+    /// Adds advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The fault of the API behind it, if there is one.
+    /// The API's fault behind it, if it has one.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
 
+    /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.reason as u8)
     }
@@ -69,7 +73,7 @@ impl fmt::Display for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Reason::Failed, format!("{error:#}"))
+        Self::new(Reason::Failed, chain(&error))
     }
 }
 
@@ -101,5 +105,38 @@ impl From<CallError> for Failure {
             CallError::Fault(fault) => fault.into(),
             other => Self::new(Reason::Unreachable, other.to_string()),
         }
+    }
+}
+
+/// An error and its causes in one line. A cause that an outer error has said already is not repeated.
+pub fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        if said.is_empty() {
+            cause
+        } else if said.ends_with(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("write /x: {source}")]
+    struct Io {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::io::Error::other("the disk is full");
+        let error = anyhow::Result::<()>::Err(Io { source }.into()).context("cannot start").unwrap_err();
+        assert_eq!(chain(&error), "cannot start: write /x: the disk is full");
     }
 }

@@ -1,24 +1,35 @@
-//! `esfera esxcli …`: commands of a host by its executer. All that is known of them here is what the host tells.
+//! `esfera esxcli`: commands of a host through its executer. The host describes its commands; none is known here.
+
+mod show;
 
 use api::client::Client;
+use clap::Args;
 use serde_json::json;
 use vim::soap::{Element, read_fragment, write_fragment};
 use vim::{MoRef, Object, Value, call, field, vim};
 
-use super::args::EsxcliArgs;
-use super::esxcli_show::{Types, print};
-use super::failure::{Failure, Reason};
-use super::inventory::Inventory;
-use super::net::only_host;
-use super::output::Table;
-use super::session;
+use self::show::{Types, print};
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::Inventory;
+use crate::client::output::Table;
+use crate::client::session;
+use crate::client::target::OnHost;
 
-/// The object that tells of the commands, and what it is asked by.
+#[derive(Args)]
+pub struct Esxcli {
+    #[command(flatten)]
+    on: OnHost,
+    /// The command with its options: network vswitch standard list --vswitch-name vSwitch0
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    words: Vec<String>,
+}
+
+/// The object that tells of the commands, and its method.
 const INFO: &str = "ha-dynamic-type-manager-local-cli-cliinfo";
 const FETCH_INFO: &str = "vim.CLIInfo.FetchCLIInfo";
-/// What begins the types of namespaces.
+/// Begins the types of namespaces.
 const PREFIX: &str = "vim.EsxCLI.";
-/// The release in which executers are asked, as other clients do.
+/// The release that calls name, as other clients do.
 const VERSION: &str = "urn:vim25/5.0";
 
 /// A host's executer, and its namespaces: name and object.
@@ -29,19 +40,16 @@ struct Executer {
     namespaces: Vec<(String, String)>,
 }
 
-pub async fn run(args: EsxcliArgs) -> Result<(), Failure> {
-    let EsxcliArgs { on, mut words } = args;
+pub async fn run(args: Esxcli) -> Result<(), Failure> {
+    let Esxcli { on, mut words } = args;
     let before = words.len();
-    // Behind the words of the command it is read as one of its options.
+    // Behind the words of the command, clap takes --json for one of its options.
     words.retain(|word| word != "--json");
     let json = on.target.json || words.len() < before;
     let client = session::open(&on.target).await?;
     let host = {
         let inventory = Inventory::of(&client).await?;
-        match &on.host {
-            Some(name) => inventory.host(name).await?,
-            None => only_host(&inventory).await?,
-        }
+        on.find(&inventory).await?
     };
     let executer = Executer::of(client, &host).await?;
     let named = words.iter().position(|word| word.starts_with('-')).unwrap_or(words.len());
@@ -56,8 +64,8 @@ pub async fn run(args: EsxcliArgs) -> Result<(), Failure> {
     let known = info.iter().flat_map(|info| info.all("method"));
     let method = known.into_iter().find(|method| method.get("name") == Some(command));
     let Some(method) = method else {
-        let failure = Failure::not_found("command of esxcli", &words.join(" "));
-        return Err(failure.hint("an incomplete command lists what there is: esfera esxcli network"));
+        let failure = Failure::not_found("esxcli command", &words.join(" "));
+        return Err(failure.hint("an incomplete command lists its completions: esfera esxcli network"));
     };
     if options.iter().any(|option| matches!(&**option, "--help" | "-h")) {
         help(method, json);
@@ -90,7 +98,7 @@ impl Executer {
         Ok(Self { client, executer, types, namespaces })
     }
 
-    /// Executes a method and reads what it answers.
+    /// Executes a method and reads its answer.
     async fn execute(
         &self,
         moid: &str,
@@ -106,7 +114,7 @@ impl Executer {
         let ask = call!(ExecuteSoap { moid: moid, version: VERSION, method: method, argument: arguments });
         let result = self.client.invoke(&self.executer, &ask).await?;
         let result = result.as_ref().and_then(Value::as_object);
-        let unread = || Failure::new(Reason::Failed, format!("the host answered {method} with nothing"));
+        let unread = || Failure::new(Reason::Failed, format!("the host returned no answer to {method}"));
         let result = result.ok_or_else(unread)?;
         if let Some(fault) = result.get(field!(ReflectManagedMethodExecuterSoapResult.fault)) {
             return Err(failed(fault));
@@ -116,7 +124,7 @@ impl Executer {
         read.into_iter().next().ok_or_else(unread)
     }
 
-    /// What the host tells of a namespace; none if it tells nothing.
+    /// The host's description of a namespace, if it has one.
     async fn info(&self, namespace: &str) -> Result<Option<Element>, Failure> {
         let name = ("typeName".to_owned(), vec![format!("{PREFIX}{namespace}")]);
         match self.execute(INFO, FETCH_INFO, vec![name]).await {
@@ -126,7 +134,7 @@ impl Executer {
         }
     }
 
-    /// Types of what a command answers.
+    /// The types of a command's answer.
     async fn types(&self, owner: &str) -> Result<Types, Failure> {
         let filter = vim!(DynamicTypeMgrTypeFilterSpec { typeSubstr: owner });
         let ask = call!(DynamicTypeMgrQueryTypeInfo { filterSpec: filter });
@@ -134,7 +142,7 @@ impl Executer {
         Ok(told.as_ref().and_then(Value::as_object).map(|told| Types::of(told)).unwrap_or_default())
     }
 
-    /// Shows what there is in a namespace: further namespaces, and commands.
+    /// Shows the namespaces and commands in a namespace.
     async fn list(&self, path: &str, json: bool) -> Result<(), Failure> {
         let mut table = Table::new(&["name", "kind", "help"]);
         let within = if path.is_empty() { String::new() } else { format!("{path}.") };
@@ -160,7 +168,7 @@ impl Executer {
     }
 }
 
-/// What a fault of the executer says.
+/// The failure for a fault of the executer.
 fn failed(fault: &Object) -> Failure {
     let detail = fault.get(field!(ReflectManagedMethodExecuterSoapFault.faultDetail)).unwrap_or_default();
     let read = read_fragment(detail).unwrap_or_default();
@@ -176,7 +184,7 @@ fn failed(fault: &Object) -> Failure {
     Failure::new(if missing { Reason::NotFound } else { Reason::Failed }, message)
 }
 
-/// Shows what a command takes.
+/// Shows the options of a command.
 fn help(method: &Element, json: bool) {
     let mut table = Table::new(&["option", "help"]);
     for parameter in method.all("param") {

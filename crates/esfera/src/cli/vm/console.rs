@@ -3,18 +3,29 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use clap::Args;
 use tokio::net::TcpListener;
 use vim::{Value, call, field};
 
-use super::args::Target;
-use super::failure::{Failure, Reason};
-use super::inventory::Inventory;
-use super::session;
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::Inventory;
+use crate::client::session;
+use crate::client::target::Target;
 
-pub async fn run(vm: &str, listen: SocketAddr, target: &Target) -> Result<(), Failure> {
-    let client = session::open(target).await?;
+#[derive(Args)]
+pub struct Console {
+    vm: String,
+    /// Local address that a VNC viewer connects to
+    #[arg(long, default_value = "127.0.0.1:5900")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub async fn run(Console { vm, listen, target }: Console) -> Result<(), Failure> {
+    let client = session::open(&target).await?;
     let inventory = Inventory::of(&client).await?;
-    let me = inventory.vm(vm).await?;
+    let me = inventory.vm(&vm).await?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;

@@ -1,18 +1,18 @@
-//! Device changes for `esfera vm create` and `reconfigure`.
+//! Changes of devices for `esfera vm create` and `reconfigure`.
 
 use vim::{Object, Value, data_id, field, vim};
 
-use super::failure::{Failure, Reason};
-use super::inventory::Found;
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::Found;
 
-/// The number of a device that a spec adds; the server gives the real one.
+/// Temporary keys of devices that a specification adds; the server assigns the real ones.
 const NEW_CONTROLLER: i32 = -1;
 const NEW_DISK: i32 = -2;
 const NEW_DRIVE: i32 = -3;
-/// The unit that a SCSI controller itself takes.
+/// The unit of a SCSI controller itself.
 const SCSI_CONTROLLER_UNIT: i32 = 7;
 
-/// A disk on a SCSI controller: `file` is an existing one, otherwise one of `gib` is made.
+/// A disk on a SCSI controller: the existing one in `file`, or a new one of `gib`.
 pub fn disk(controller: i32, unit: i32, file: Option<&str>, gib: Option<i64>) -> Object {
     let backing = vim!(VirtualDiskFlatVer2BackingInfo {
         fileName: file.unwrap_or_default(),
@@ -36,7 +36,7 @@ pub fn disk(controller: i32, unit: i32, file: Option<&str>, gib: Option<i64>) ->
     change.into()
 }
 
-/// A new paravirtual SCSI controller, whose key in the spec is the second part.
+/// A new paravirtual SCSI controller, and its temporary key.
 pub fn scsi_controller(bus: i32) -> (Object, i32) {
     let device =
         vim!(ParaVirtualSCSIController { key: NEW_CONTROLLER, busNumber: bus, sharedBus: "noSharing" });
@@ -59,7 +59,7 @@ pub fn new_disk(devices: &Found, gib: i64) -> Result<Vec<Object>, Failure> {
     };
     match (0..16).find(|unit| *unit != SCSI_CONTROLLER_UNIT && !taken(*unit)) {
         Some(unit) => Ok(vec![disk(controller, unit, None, Some(gib))]),
-        None => Err(Failure::new(Reason::Failed, "the first SCSI controller has no free place")),
+        None => Err(Failure::new(Reason::Failed, "the first SCSI controller has no free unit")),
     }
 }
 
@@ -79,7 +79,7 @@ pub fn drive(controller: i32, unit: i32, iso: &str) -> Object {
     vim!(VirtualDeviceConfigSpec { operation: "add", device: device }).into()
 }
 
-/// The change that puts an ISO image into the first CD drive, adding one if there is none.
+/// The change that puts an ISO image into the first CD drive, adding a drive if the VM has none.
 pub fn insert_iso(devices: &Found, path: &str) -> Result<Object, Failure> {
     if let Some(drive) = objects(devices).find(|device| device.is_a(data_id!(VirtualCdrom))) {
         let mut drive = drive.clone();
@@ -101,7 +101,7 @@ pub fn insert_iso(devices: &Found, path: &str) -> Result<Object, Failure> {
             return Ok(drive(controller, unit, path));
         }
     }
-    Err(Failure::new(Reason::Failed, "the virtual machine has no place for a CD drive"))
+    Err(Failure::new(Reason::Failed, "the virtual machine has no free unit for a CD drive"))
 }
 
 fn objects(found: &Found) -> impl Iterator<Item = &Object> {

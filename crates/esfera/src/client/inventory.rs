@@ -1,30 +1,34 @@
-//! Reading the inventory: all objects of a type with some of their properties, in one request.
+//! The inventory of a server: reading objects of a type with some of their properties, finding them by name, and running tasks on
+//! them.
 
 use api::client::Client;
 use vim::{ManagedId, MoRef, Object, Value, call, field, managed_id, vim};
 
 use super::failure::{Failure, Reason};
 
-/// An object and the properties that were asked for, in that order; unset ones are none.
+/// An object and the requested properties, in the order of the request.
 pub struct Found {
     pub me: MoRef,
     values: Vec<Option<Value>>,
 }
 
 impl Found {
-    /// The property that was asked for at this place.
+    /// The property at this place of the request, if it is set.
     pub fn at(&self, place: usize) -> Option<&Value> {
         self.values.get(place)?.as_ref()
     }
 
+    /// A text; empty if it is unset.
     pub fn text(&self, place: usize) -> &str {
         self.at(place).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// A data object.
     pub fn object(&self, place: usize) -> Option<&Object> {
         self.at(place).and_then(Value::as_object).map(|object| &**object)
     }
 
+    /// A reference to a managed object.
     pub fn reference(&self, place: usize) -> Option<&MoRef> {
         self.at(place).and_then(Value::as_ref)
     }
@@ -47,6 +51,7 @@ pub struct Inventory<'c> {
 }
 
 impl<'c> Inventory<'c> {
+    /// Reads the server's content.
     pub async fn of(client: &'c Client) -> Result<Self, Failure> {
         Ok(Self { client, content: client.service_content().await? })
     }
@@ -62,6 +67,7 @@ impl<'c> Inventory<'c> {
             .ok_or_else(|| Failure::new(Reason::Failed, "the server does not have the manager for this"))
     }
 
+    /// The root folder.
     pub fn root(&self) -> Result<MoRef, Failure> {
         self.manager(field!(ServiceContent.rootFolder))
     }
@@ -116,22 +122,24 @@ impl<'c> Inventory<'c> {
             (Some(one), None) => Ok(one.me),
             (None, _) => Err(Failure::not_found(what, name)),
             (Some(one), Some(other)) => {
-                let message = format!("there are several of {what} {name:?}");
+                let message = format!("several objects of the kind {what} are named {name:?}");
                 let hint = format!("give the id instead, for example {} or {}", one.me.id(), other.me.id());
                 Err(Failure::new(Reason::NotFound, message).hint(hint))
             }
         }
     }
 
+    /// The VM with this name or id.
     pub async fn vm(&self, name: &str) -> Result<MoRef, Failure> {
         self.named(managed_id!(VirtualMachine), "virtual machine", name).await
     }
 
+    /// The host with this name or id.
     pub async fn host(&self, name: &str) -> Result<MoRef, Failure> {
         self.named(managed_id!(HostSystem), "host", name).await
     }
 
-    /// Starts a task and shows how it goes; gives its result.
+    /// Starts a task, shows its progress, and returns its result.
     pub async fn task(&self, object: &MoRef, call: vim::Args) -> Result<Option<Value>, Failure> {
         let task = self.client.invoke(object, &call).await?;
         let Some(task) = task.as_ref().and_then(Value::as_ref) else { return Ok(task) };

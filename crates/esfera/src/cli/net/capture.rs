@@ -1,45 +1,53 @@
-//! `esfera net port …` and `esfera net capture`: the ports of a host's switches, and what passes them.
+//! `esfera net capture`: the frames that pass ports, as pcapng.
 
 use std::io::{IsTerminal, Write};
 use std::pin::pin;
 
 use anyhow::Context;
 use api::server::CaptureQuery;
+use clap::{Args, ValueEnum};
 use futures_util::StreamExt;
-use serde_json::json;
-use vim::field;
 
-use super::failure::{Failure, Reason};
-use super::net::{Network, text, words};
-use super::net_args::{CaptureArgs, OnHost, Point};
-use super::output::Table;
-use super::session;
+use crate::client::failure::{Failure, Reason};
+use crate::client::session;
+use crate::client::target::Target;
 
-/// Lists the ports of all port groups.
-pub async fn list(on: &OnHost) -> Result<(), Failure> {
-    let network = Network::of(on).await?;
-    let mut table = Table::new(&["port", "port_group", "vlan", "mac", "of"]);
-    for group in network.groups() {
-        let Some(spec) = group.get(field!(HostPortGroup.spec)) else { continue };
-        for port in group.get(field!(HostPortGroup.port)).into_iter().flatten() {
-            let macs = port.get(field!(HostPortGroupPort.mac)).map(|macs| macs.iter().collect());
-            table.row(vec![
-                text(port.get(field!(HostPortGroupPort.key))),
-                text(spec.get(field!(HostPortGroupSpec.name))),
-                json!(spec.get(field!(HostPortGroupSpec.vlanId))),
-                words(macs),
-                text(port.get(field!(HostPortGroupPort.r#type))),
-            ]);
-        }
-    }
-    table.print(on.target.json);
-    Ok(())
+#[derive(Args)]
+pub struct Capture {
+    /// A port or an uplink, as `esfera net port ls` and `esfera net nic ls` name it; may be repeated
+    #[arg(long, required = true)]
+    port: Vec<String>,
+    /// File to write pcapng to; - for the standard output
+    #[arg(long, value_name = "FILE")]
+    write: String,
+    /// Where frames are captured; may be repeated [default: all points]
+    #[arg(long, value_enum)]
+    point: Vec<Point>,
+    /// Bytes of each frame that are kept [default: 256]
+    #[arg(long)]
+    length: Option<u32>,
+    #[command(flatten)]
+    target: Target,
 }
 
-/// Writes what passes ports to a file or to the standard output, until it is interrupted.
-pub async fn capture(args: CaptureArgs) -> Result<(), Failure> {
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Point {
+    /// As the port sends it
+    FromPort,
+    /// As it is delivered to the port
+    ToPort,
+    /// As it comes from the uplink
+    UplinkIn,
+    /// As it leaves by the uplink
+    UplinkOut,
+    /// Where it is dropped, with the reason
+    Dropped,
+}
+
+/// Writes frames to a file or the standard output until it is interrupted.
+pub async fn run(args: Capture) -> Result<(), Failure> {
     if args.write == "-" && std::io::stdout().is_terminal() {
-        let failure = Failure::new(Reason::Usage, "a capture is no text for a terminal");
+        let failure = Failure::new(Reason::Usage, "a capture is binary and cannot go to a terminal");
         return Err(failure.hint(
             "give a file with --write, or a pipe: esfera net capture --port … --write - | tshark -r -",
         ));
@@ -49,9 +57,8 @@ pub async fn capture(args: CaptureArgs) -> Result<(), Failure> {
     let query = CaptureQuery { ports: args.port, points, length: args.length };
     let mut frames = pin!(client.capture(&query).await.map_err(|error| {
         let failure = Failure::from(error);
-        failure.hint(
-            "captures are made by the host itself: log in to it, and see its ports with: esfera net port ls",
-        )
+        failure
+            .hint("only the host itself captures: log in to it; its ports are listed by: esfera net port ls")
     })?);
     let mut out: Box<dyn Write> = match args.write.as_str() {
         "-" => Box::new(std::io::stdout()),

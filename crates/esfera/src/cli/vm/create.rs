@@ -1,16 +1,55 @@
 //! `esfera vm create`
 
+use clap::Args;
 use vim::{MoRef, Value, call, managed_id, vim};
 
-use super::args::VmCreate;
-use super::failure::{Failure, Reason};
-use super::inventory::{Found, Inventory};
-use super::{devices, session};
+use super::devices;
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::{Found, Inventory};
+use crate::client::session;
+use crate::client::target::Target;
 
-/// The keys that every VM's IDE controllers have.
+/// The key of the first IDE controller, which every VM has.
 const FIRST_IDE_CONTROLLER: i32 = 200;
 
-pub async fn run(create: VmCreate) -> Result<(), Failure> {
+#[derive(Args)]
+pub struct Create {
+    name: String,
+    /// Host, by name [default: the center chooses]
+    #[arg(long)]
+    host: Option<String>,
+    /// Datastore, by name; needed if there are several
+    #[arg(long)]
+    datastore: Option<String>,
+    /// Virtual CPUs
+    #[arg(long, default_value_t = 1)]
+    cpus: i32,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 1024)]
+    memory: i64,
+    /// Size of a new disk in GiB
+    #[arg(long, conflicts_with = "disk_file")]
+    disk: Option<i64>,
+    /// An existing disk: "[datastore] path"
+    #[arg(long)]
+    disk_file: Option<String>,
+    /// Network, by name
+    #[arg(long, default_value = "VM Network")]
+    network: String,
+    /// An ISO image in the CD drive: "[datastore] path"
+    #[arg(long)]
+    iso: Option<String>,
+    /// Guest operating system, as vSphere names it
+    #[arg(long, default_value = "otherLinux64Guest")]
+    guest_id: String,
+    /// Boot by UEFI instead of BIOS
+    #[arg(long)]
+    efi: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub async fn run(create: Create) -> Result<(), Failure> {
     let client = session::open(&create.target).await?;
     let inventory = Inventory::of(&client).await?;
     let place = Place::choose(&inventory, &create).await?;
@@ -50,7 +89,7 @@ pub async fn run(create: VmCreate) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a new VM goes.
+/// The place of a new VM.
 struct Place {
     folder: MoRef,
     pool: MoRef,
@@ -59,16 +98,16 @@ struct Place {
 }
 
 impl Place {
-    async fn choose(inventory: &Inventory<'_>, create: &VmCreate) -> Result<Self, Failure> {
+    async fn choose(inventory: &Inventory<'_>, create: &Create) -> Result<Self, Failure> {
         let hosts = inventory.all(managed_id!(HostSystem), &["name", "parent", "datastore"]).await?;
         let host = match &create.host {
             Some(name) => {
                 let host = hosts.iter().find(|host| host.text(0) == name || host.me.id() == name);
                 host.ok_or_else(|| Failure::not_found("host", name))?
             }
-            None => {
-                hosts.first().ok_or_else(|| Failure::new(Reason::NotFound, "there is no host to run it"))?
-            }
+            None => hosts
+                .first()
+                .ok_or_else(|| Failure::new(Reason::NotFound, "the inventory has no host to run the VM"))?,
         };
         let datastores = inventory.all(managed_id!(Datastore), &["name"]).await?;
         let mounted: Vec<&Found> = datastores
@@ -92,7 +131,7 @@ impl Place {
         let pool = pool
             .reference(0)
             .cloned()
-            .ok_or_else(|| Failure::new(Reason::Failed, "there is no resource pool"))?;
+            .ok_or_else(|| Failure::new(Reason::Failed, "the compute resource has no resource pool"))?;
         let folder = datacenter_folder(inventory, compute).await?;
         let host = (create.host.is_some() || hosts.len() == 1).then(|| host.me.clone());
         Ok(Self { folder, pool, host, datastore })
