@@ -1,11 +1,11 @@
-//! The interface of the switch's own that copies of mirrors pass. It is there before anything is mirrored, and goes after.
+//! The pair of interfaces that copies of mirrors pass. It exists before anything is mirrored, and goes afterwards.
 
 use std::collections::BTreeMap;
 
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
 use crate::kernel::Program;
-use crate::kernel::layout::Mirrored;
+use crate::layout::Mirrored;
 use crate::limits::MIRROR_DESTINATIONS;
 use crate::link::leave_nothing;
 
@@ -15,7 +15,7 @@ impl Switching {
         if self.declared.mirrors.is_empty() || self.prepare_pair(&pair).await? {
             return Ok(());
         }
-        // Without this every checksum inside of an encapsulated frame would be wrong, so there is no mirror then.
+        // Otherwise every checksum inside an encapsulated frame would be wrong, so mirroring needs it.
         let ready = leave_nothing(&self.own.mirror);
         self.links = self.netlink.all().await?;
         if let (Err(_), Some(link)) = (&ready, self.links.get(&self.own.mirror.near)) {
@@ -37,7 +37,7 @@ impl Switching {
         Ok(())
     }
 
-    /// What sessions that mirror now have done.
+    /// The counters of active sessions.
     pub(super) fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>> {
         let mut sessions: BTreeMap<u32, Mirrored> = BTreeMap::new();
         let destinations = u32::try_from(MIRROR_DESTINATIONS).expect("is small");

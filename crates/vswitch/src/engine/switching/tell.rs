@@ -1,15 +1,15 @@
-//! What others are told: physical switches, whoever watches the engine, and collectors of flows.
+//! The reports of the engine: announcements to physical switches, the published state, and the flows to export.
 
 use std::collections::BTreeMap;
 
-use super::State;
-use super::flows::Wanted;
-use super::run::Switching;
-use crate::kernel::layout::{PORT_UPLINK, TEAM_SLOTS};
+use super::Switching;
+use crate::engine::flows::Wanted;
+use crate::engine::state::State;
+use crate::layout::{PORT_UPLINK, TEAM_SLOTS};
 use crate::notify::{self, Scene};
 
 impl Switching {
-    /// Tells physical switches of what has moved since `before`.
+    /// Announces MACs that have moved since `before` to physical switches.
     pub(super) fn notify(&self, before: Scene<'_>) {
         let now = Scene { ports: &self.actual.ports, teams: &self.actual.teams };
         let wanted = |group| {
@@ -32,7 +32,7 @@ impl Switching {
     pub(super) fn publish(&self) {
         let names: BTreeMap<u32, &String> =
             self.links.iter().map(|(name, link)| (link.index, name)).collect();
-        let uplink = |port: &crate::kernel::layout::Port| {
+        let uplink = |port: &crate::layout::Port| {
             let team = self.actual.teams.get(&port.team)?;
             names.get(&team.slot[usize::from(port.slot) % TEAM_SLOTS].ifindex)
         };
@@ -55,7 +55,7 @@ impl Switching {
         self.watch_flows();
     }
 
-    /// Says of which flows collectors are to be told, and from which adapters.
+    /// Says which flows to export to which collectors, and from which adapters.
     pub(super) fn watch_flows(&self) {
         let state = self.publish.borrow();
         self.watching.set(Wanted::new(&self.declared, &self.links, &self.numbers, &state));

@@ -1,5 +1,5 @@
-//! What the control half hears on uplinks: a socket for each protocol and uplink, since one for all frames would cost every
-//! packet.
+//! Receiving frames of the control protocols on uplinks: a socket for each protocol and uplink, since one for all
+//! frames would cost time for every packet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,13 +15,13 @@ use crate::packet::{Instruction, PacketSocket};
 
 /// Frames with a length in place of an EtherType (`ETH_P_802_2`).
 const LENGTH: u16 = 4;
-/// Loads 4 and 2 bytes, jumps on a number, passes the frame or nothing of it: as `tcpdump -dd` writes filters.
+/// Opcodes: load 4 or 2 bytes, jump if equal; return all or nothing. As `tcpdump -dd` prints filters.
 const LOAD: u16 = 0x20;
 const LOAD_HALF: u16 = 0x28;
 const IS: u16 = 0x15;
 const PASS: Instruction = (0x06, 0, 0, 0x4_0000);
 const STOP: Instruction = (0x06, 0, 0, 0);
-/// To Cisco's address, and of its protocol in the SNAP header.
+/// Frames to Cisco's address with CDP in the SNAP header.
 const CDP: [Instruction; 8] = [
     (LOAD, 0, 0, 0),
     (IS, 0, 5, 0x0100_0ccc),
@@ -32,7 +32,7 @@ const CDP: [Instruction; 8] = [
     PASS,
     STOP,
 ];
-/// Where a beacon has its host, in bytes.
+/// Offset of the host in a beacon, in bytes.
 const BEACON_HOST: u32 = 30;
 
 /// A protocol.
@@ -40,11 +40,11 @@ const BEACON_HOST: u32 = 30;
 pub(super) enum Speech {
     Lldp,
     Cdp,
-    /// Those of this host.
+    /// Beacons of this host.
     Beacon(Host),
 }
 
-/// A frame without its tag, and the ifindex of the uplink that it came in at.
+/// The ifindex of the uplink, and a frame without its tag.
 pub(super) type Heard = (u32, Vec<u8>);
 
 /// All sockets.
@@ -60,7 +60,7 @@ impl Ears {
         Self { open: BTreeMap::new(), heard, waiting }
     }
 
-    /// Listens to these protocols on interfaces, and to nothing else. In the thread's network namespace.
+    /// Receives these protocols on these interfaces, and nothing else. In the thread's network namespace.
     pub(super) fn listen(&mut self, wanted: &BTreeSet<(u32, Speech)>) {
         self.open.retain(|ear, task| {
             let stays = wanted.contains(ear) && !task.is_finished();
@@ -85,7 +85,7 @@ impl Ears {
         }
     }
 
-    /// The next frame; nothing is lost when the call is dropped.
+    /// The next frame; dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Heard> {
         self.waiting.recv().await
     }
@@ -106,7 +106,7 @@ fn open(ifindex: u32, speech: Speech) -> io::Result<Hearing> {
     Hearing::new(socket?)
 }
 
-/// Only this host's, so that the beacons of all others on the segment cost nothing.
+/// Only this host's beacons, so that all others on the segment cost nothing.
 fn beacons_of(host: &Host) -> Vec<Instruction> {
     let (words, _) = host.as_chunks::<4>();
     let mut filter = Vec::new();
@@ -126,8 +126,8 @@ async fn hear(mut socket: Hearing, ifindex: u32, heard: mpsc::Sender<Heard>) {
                     return;
                 }
             }
-            // Such as that the interface went down; it may come back.
-            Err(error) => tracing::debug!(ifindex, %error, "nothing is heard"),
+            // The interface may be down, and may come back.
+            Err(error) => tracing::debug!(ifindex, %error, "cannot receive from an uplink"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Mirrors to an address whose way the default TCP/IP stack knows: the way is looked up, and followed as it changes.
+//! Mirrors to an address that the default TCP/IP stack reaches: finding the way, and following it as it changes.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::run::Switching;
+use super::Switching;
 use crate::Mac;
 use crate::declare::{Adapter, Encapsulated, MirrorDestination, MirrorSession, MirrorVia};
 use crate::vmkernel::{Hop, port_interface};
 
-/// How often a known way is looked at.
+/// How often a known way is checked.
 const KNOWN: Duration = Duration::from_secs(5);
-/// How soon an unknown one is looked for again; twice as long each time.
+/// How soon an unknown way is looked up again; doubled each time.
 const UNKNOWN: Duration = Duration::from_millis(50);
 
-/// What is declared, and where its addresses are.
+/// The declared sessions, and the ways to their destinations.
 #[derive(Debug, Default)]
 pub(super) struct Routed {
     declared: Vec<MirrorSession>,
-    /// By address; those to which there is no way are not in it.
+    /// By address; unreachable addresses are absent.
     ways: BTreeMap<Ipv4Addr, Way>,
-    /// When to look next; never if no address is declared.
+    /// When to look next; `None` if no address is declared.
     due: Option<Instant>,
     wait: Duration,
 }
@@ -37,7 +37,7 @@ struct Way {
 }
 
 impl Routed {
-    /// Takes note of what is declared. What is known of ways stays.
+    /// Sets the declared sessions. Known ways stay.
     pub(super) fn declare(&mut self, sessions: &[MirrorSession]) {
         self.declared = sessions.to_vec();
         let wanted: Vec<Ipv4Addr> = self.addresses().collect();
@@ -53,7 +53,7 @@ impl Routed {
         })
     }
 
-    /// The sessions as they are to be planned: with the ways that are known.
+    /// The sessions to plan: with the known ways filled in.
     pub(super) fn sessions(&self) -> Vec<MirrorSession> {
         self.declared.iter().map(|session| self.session(session)).collect()
     }
@@ -75,7 +75,7 @@ impl Routed {
         session
     }
 
-    /// Returns when ways are to be looked at.
+    /// Waits until ways are to be looked up.
     pub(super) async fn due(&self) {
         match self.due {
             Some(due) => sleep_until(due).await,
@@ -83,7 +83,7 @@ impl Routed {
         }
     }
 
-    /// Takes the ways that were found. True if they are others than before.
+    /// Sets the ways that were found. True if they changed.
     fn found(&mut self, ways: BTreeMap<Ipv4Addr, Way>) -> bool {
         let all = self.addresses().all(|address| ways.contains_key(&address));
         let changed = self.ways != ways;
@@ -99,20 +99,22 @@ impl Routed {
 }
 
 impl Switching {
-    /// Looks where the addresses of mirrors are, and mirrors by the ways that are there now.
+    /// Looks up the ways of mirrors, and applies them if they changed.
     pub(super) async fn follow_routes(&mut self) {
         if self.find_routes().await {
             self.apply_seen().await;
         }
     }
 
-    /// Looks where the addresses of mirrors are, and puts what was found into what is declared. True if it is another than before.
+    /// Looks up the ways of mirrors, and puts them into the declaration. True if they changed.
     pub(super) async fn find_routes(&mut self) -> bool {
         let mut ways = BTreeMap::new();
         for address in self.routed.addresses().collect::<Vec<_>>() {
             match self.routing.hop(address).await {
                 Ok(hop) => ways.extend(hop.and_then(|hop| Some((address, self.way(hop)?)))),
-                Err(error) => tracing::warn!(%address, error, "the way to a mirror's destination"),
+                Err(error) => {
+                    tracing::warn!(%address, error, "cannot look up the way to a mirror's destination")
+                }
             }
         }
         let changed = self.routed.found(ways);

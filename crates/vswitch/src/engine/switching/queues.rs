@@ -1,26 +1,26 @@
-//! The queues of traffic shaping, one for each port and direction, on an interface of the switch's own. They are there before
-//! a port is told to use them, and go after it has been told otherwise.
+//! The queues of traffic shaping, one for each port and direction, on one of the switch's internal interfaces. They
+//! exist before a port is told to use them, and go after it has been told otherwise.
 
 use std::collections::BTreeMap;
 
-use super::run::Switching;
+use super::Switching;
 use crate::kernel::Program;
-use crate::kernel::layout::WayKey;
+use crate::layout::WayKey;
 use crate::plan::{Queue, Queues, place};
 use crate::{Error, Result};
 
-/// What is known of them.
+/// The queues that exist.
 #[derive(Debug, Default)]
 pub(super) struct Queueing {
-    /// The interface that they were made on.
+    /// The interface that has them.
     interface: u32,
     made: BTreeMap<WayKey, Queue>,
-    /// The kernel cannot: shaping then drops what it would delay.
+    /// The kernel does not support them: shaping then drops frames instead of delaying them.
     is_refused: bool,
 }
 
 impl Switching {
-    /// Makes what is missing.
+    /// Makes missing queues.
     pub(super) async fn prepare_queues(&mut self, wanted: &Queues) -> Result<()> {
         if wanted.is_empty() || self.queueing.is_refused {
             return Ok(());
@@ -31,7 +31,7 @@ impl Switching {
         if self.queueing.interface != index {
             if let Err(error) = self.netlink.begin_queues(&self.own.queue.near, index).await {
                 self.queueing.is_refused = true;
-                tracing::warn!(%error, "traffic shaping drops what it should delay, which TCP takes badly");
+                tracing::warn!(%error, "traffic shaping drops frames instead of delaying them, which slows TCP");
                 self.netlink.remove_pair(&self.own.queue, index).await?;
                 self.links = self.netlink.all().await?;
                 return Ok(());
@@ -55,7 +55,7 @@ impl Switching {
         first
     }
 
-    /// Removes what is not needed any more, with the last of them the interface.
+    /// Removes unneeded queues, and with the last of them the interface.
     pub(super) async fn tidy_queues(&mut self, wanted: &Queues) -> Result<()> {
         let Some(index) = self.links.get(&self.own.queue.near).map(|link| link.index) else { return Ok(()) };
         if wanted.is_empty() {

@@ -1,7 +1,8 @@
-//! Beacon probing at work: sent and heard on the uplinks of every switch of which a port group wants it.
+//! Beacon probing at work: beacons go out and come in on the uplinks of every switch that has a port group with beacon
+//! probing.
 //!
-//! Beacons go without a tag and in the VLANs of those port groups. One that arrives in any of them shows that the uplinks hear
-//! each other; which VLAN it was is not told apart.
+//! Beacons are sent untagged and in the VLANs of those port groups. A beacon that arrives in any of them shows that the
+//! uplinks hear each other; VLANs are not judged separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::plan::Links;
 use crate::{Error, Result};
 
 pub(super) struct Beacons {
-    /// Made anew at every start, as the key is: nobody else has to know them.
+    /// Like the key, made anew at every start, since only this host needs them.
     host: Host,
     key: Key,
     /// By number of the switch.
@@ -25,7 +26,7 @@ pub(super) struct Beacons {
     isolated: BTreeSet<String>,
 }
 
-/// A switch.
+/// The state of a switch.
 struct Probed {
     probe: Probe,
     /// By position.
@@ -40,11 +41,11 @@ impl Beacons {
         let (mut host, mut key) = ([0; 16], [0; 32]);
         let made = getrandom(&mut host, GetRandomFlags::empty())
             .and_then(|_| getrandom(&mut key, GetRandomFlags::empty()));
-        made.map_err(|error| Error::Kernel { what: format!("get random numbers: {error}") })?;
+        made.map_err(|errno| Error::Random { source: errno.into() })?;
         Ok(Self { host, key: Key(key), probed: BTreeMap::new(), isolated: BTreeSet::new() })
     }
 
-    /// Says what uplinks there are. A switch with other uplinks than before is judged anew.
+    /// Sets the uplinks. A switch whose uplinks changed is judged afresh.
     pub(super) fn see(&mut self, now: Duration, declared: &Declaration, links: &Links) {
         let mut before = std::mem::take(&mut self.probed);
         for switch in &declared.switches {
@@ -59,7 +60,7 @@ impl Beacons {
         self.judge(now);
     }
 
-    /// What is to be listened to, by ifindex.
+    /// The beacons to receive, by ifindex.
     pub(super) fn ears(&self) -> impl Iterator<Item = (u32, Speech)> {
         let running = self.probed.values().flat_map(|probed| probed.running.values());
         running.map(|index| (*index, Speech::Beacon(self.host)))
@@ -74,12 +75,12 @@ impl Beacons {
         }
     }
 
-    /// When there is something to do next.
+    /// When [`Self::tick`] must be called next.
     pub(super) fn next(&self) -> Option<Duration> {
         self.probed.values().map(|probed| probed.probe.next()).min()
     }
 
-    /// Judges, and sends what is due.
+    /// Judges, and sends due beacons.
     pub(super) fn tick(&mut self, now: Duration, packets: &PacketSocket) {
         self.judge(now);
         for (number, probed) in &mut self.probed {
@@ -88,7 +89,7 @@ impl Beacons {
                 let beacon = Beacon { host: self.host, switch: *number, uplink: *position, sequence };
                 for vlan in &probed.vlans {
                     if let Err(error) = packets.send(*index, &beacon.build(&self.key, *vlan)) {
-                        tracing::debug!(ifindex = index, vlan, %error, "no beacon sent");
+                        tracing::debug!(ifindex = index, vlan, %error, "cannot send a beacon");
                     }
                 }
             }
@@ -104,10 +105,13 @@ impl Beacons {
             }
         }
         for uplink in isolated.difference(&self.isolated) {
-            tracing::warn!(uplink, "the other uplinks do not hear this one, although its link is up");
+            tracing::warn!(
+                uplink,
+                "the uplink is isolated: the others do not receive its beacons, although its link is up"
+            );
         }
         for uplink in self.isolated.difference(&isolated) {
-            tracing::info!(uplink, "no longer taken to be cut off");
+            tracing::info!(uplink, "the uplink is not isolated any more");
         }
         self.isolated = isolated;
     }
@@ -140,7 +144,7 @@ impl Probed {
     }
 }
 
-/// The VLANs that are probed, 0 for none; none at all if no port group wants it.
+/// The VLANs to probe, 0 for untagged; `None` if no port group uses beacon probing.
 fn vlans(switch: &Switch) -> Option<BTreeSet<u16>> {
     let wants = switch.port_groups.iter().filter(|group| switch.policy_of(group).teaming.beacons);
     let mut groups = wants.peekable();

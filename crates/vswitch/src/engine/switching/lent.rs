@@ -1,11 +1,11 @@
-//! The MTU of an uplink is its switch's for as long as it is one. What it had before, or what an administrator has given it by hand
-//! meanwhile, is what it has when it leaves.
+//! The MTU of uplinks. An uplink has its switch's MTU. When it leaves, it gets back its earlier MTU, or keeps one that
+//! an administrator set meanwhile.
 
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
 use crate::kernel::LentMtu;
 
-/// What is to be kept of an uplink that has the MTU `now` and is to get `given`.
+/// The mark to keep for an uplink that has the MTU `now` and is about to get `given`.
 fn lend(kept: Option<LentMtu>, now: u32, given: u32) -> LentMtu {
     match kept.filter(|kept| is_ours(*kept, now)) {
         Some(kept) => LentMtu { before: kept.before, given, former: now },
@@ -13,12 +13,13 @@ fn lend(kept: Option<LentMtu>, now: u32, given: u32) -> LentMtu {
     }
 }
 
-/// What an interface that has the MTU `now` gets when it is no uplink any more; none if that is what it has, or what somebody has set.
+/// The MTU to restore on a former uplink that has the MTU `now`; `None` if it already has that one, or an
+/// administrator's.
 fn give_back(kept: Option<LentMtu>, now: u32) -> Option<u32> {
     kept.filter(|kept| is_ours(*kept, now) && kept.before != now).map(|kept| kept.before)
 }
 
-/// Whether an uplink has its MTU from the switch.
+/// Whether the present MTU came from the switch.
 fn is_ours(kept: LentMtu, now: u32) -> bool {
     now == kept.given || now == kept.former
 }
@@ -28,7 +29,7 @@ impl Switching {
     pub(super) async fn lend_mtu(&self, name: &str, index: u32, mtu: u32) -> Result<()> {
         let now = self.netlink.mtu(name, index).await?;
         let lent = lend(self.kernel.lent_mtu(index), now, mtu);
-        // First, so that it is known if the daemon ends here, or if the interface refuses.
+        // Before the change, so that the mark exists if the daemon ends here or the interface refuses.
         self.kernel.note_mtu(index, lent);
         self.netlink.prepare(name, index, mtu, true).await?;
         self.kernel.note_mtu(index, LentMtu { former: mtu, ..lent });
@@ -59,18 +60,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_was_there_without_the_switch() {
+    fn the_kept_mtu_is_the_one_from_before_the_switch() {
         let known = Some(kept(1500, 9000, 9000));
         for (known, now, given, expected) in [
             (None, 1500, 9000, kept(1500, 9000, 9000)),
-            // The switch has another one now.
+            // The switch changed its MTU.
             (known, 9000, 4000, kept(1500, 4000, 9000)),
-            // The daemon starts again.
+            // The daemon restarted.
             (known, 9000, 9000, kept(1500, 9000, 9000)),
-            // It ended before it had set it, or the interface has refused.
+            // The daemon ended before the change, or the interface refused.
             (known, 1500, 9000, kept(1500, 9000, 9000)),
             (Some(kept(1500, 4000, 9000)), 9000, 4000, kept(1500, 4000, 9000)),
-            // Somebody has set it by hand.
+            // An administrator set it.
             (known, 2000, 9000, kept(2000, 9000, 9000)),
         ] {
             assert_eq!(lend(known, now, given), expected, "{known:?}, {now}, {given}");
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_has_set_by_hand_stays() {
+    fn an_mtu_set_by_hand_stays() {
         for (known, now, expected) in [
             (Some(kept(1500, 9000, 9000)), 9000, Some(1500)),
             (Some(kept(1500, 4000, 9000)), 9000, Some(1500)),

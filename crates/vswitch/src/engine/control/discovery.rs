@@ -1,4 +1,4 @@
-//! Discovery protocols at work: neighbours that are heard are remembered, and told of this host in their rhythm.
+//! Discovery protocols at work: remembering neighbours, and announcing the host to them at intervals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::plan::Links;
 
 pub(super) struct Discovery {
     system: System,
-    /// Those with a link whose switch speaks.
+    /// Uplinks with a link whose switch uses a protocol.
     uplinks: BTreeMap<String, Uplink>,
     publish: watch::Sender<Neighbours>,
 }
@@ -23,11 +23,11 @@ pub(super) struct Discovery {
 struct Uplink {
     index: u32,
     speaks: declare::Discovery,
-    /// What the neighbour is told that it is called.
+    /// The name under which the uplink is announced.
     announced: String,
     switch: String,
     mtu: u32,
-    /// When the neighbour is to be told next.
+    /// When the next announcement is due.
     due: Duration,
 }
 
@@ -36,8 +36,8 @@ impl Discovery {
         Self { system, uplinks: BTreeMap::new(), publish }
     }
 
-    /// Says what is to be spoken where. New ends of cables are told at once; neighbours behind those that were pulled out, or
-    /// to which another protocol was spoken, are forgotten.
+    /// Sets the protocols. A new link gets an announcement at once; neighbours behind a lost link, or of a protocol
+    /// that was replaced, are forgotten.
     pub(super) fn see(&mut self, now: Duration, declared: &Declaration, links: &Links) {
         let mut before = std::mem::take(&mut self.uplinks);
         let mut stays = BTreeSet::new();
@@ -51,7 +51,7 @@ impl Discovery {
                     stays.insert(name.as_str());
                 }
                 let announced = declared.names.get(name).unwrap_or(name).clone();
-                // Who is told by another name is told at once.
+                // A new name is announced at once.
                 let due = known.filter(|known| known.announced == announced).map_or(now, |known| known.due);
                 let (index, switch, mtu) = (link.index, switch.name.clone(), switch.mtu);
                 self.uplinks.insert(name.clone(), Uplink { index, speaks, announced, switch, mtu, due });
@@ -65,7 +65,7 @@ impl Discovery {
         });
     }
 
-    /// What is to be listened to, by ifindex.
+    /// The frames to receive, by ifindex.
     pub(super) fn ears(&self) -> impl Iterator<Item = (u32, Speech)> {
         let listening = self.uplinks.values().filter(|uplink| uplink.speaks.operation.listens());
         listening.map(|uplink| match uplink.speaks.protocol {
@@ -74,7 +74,7 @@ impl Discovery {
         })
     }
 
-    /// Takes note of a frame, unless it is one that was still on its way when listening ended.
+    /// Records a frame, unless it was still in flight when listening ended.
     pub(super) fn hear(&self, now: Duration, index: u32, frame: &[u8]) {
         let Some((name, uplink)) = self.uplinks.iter().find(|(_, uplink)| uplink.index == index) else {
             return;
@@ -89,13 +89,13 @@ impl Discovery {
         }
     }
 
-    /// When there is something to do next.
+    /// When [`Self::tick`] must be called next.
     pub(super) fn next(&self) -> Option<Duration> {
         let told = self.uplinks.values().filter(|uplink| uplink.speaks.operation.advertises());
         told.map(|uplink| uplink.due).chain(self.publish.borrow().next_expiry()).min()
     }
 
-    /// Does what is due. `management` is where the host is managed.
+    /// Sends due announcements. `management` is the host's management address.
     pub(super) fn tick(&mut self, now: Duration, packets: &PacketSocket, management: Option<IpAddr>) {
         if self.publish.borrow().next_expiry().is_some_and(|expiry| expiry <= now) {
             self.publish.send_modify(|neighbours| neighbours.expire(now));

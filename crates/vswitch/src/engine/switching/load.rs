@@ -1,19 +1,19 @@
-//! Balancing by load: what passed in a window is measured, and ports are moved as the planner says.
+//! Load balancing: measures the traffic of a window, and moves ports as the planner says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
 use crate::declare::Balancing;
-use crate::kernel::layout::{PORT_UPLINK, Port, TEAM_SLOTS};
+use crate::layout::{PORT_UPLINK, Port, TEAM_SLOTS};
 use crate::limits::LOAD_SPEED;
 use crate::link;
 use crate::plan::load::{PortLoad, Rate, UplinkLoad, rebalance};
 
-/// What had passed at one time: bytes out and back, by interface and number.
+/// Counters at one time: bytes out and back, by interface and number.
 #[derive(Debug)]
 pub(super) struct Sample {
     at: Instant,
@@ -21,12 +21,12 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// What has passed since another one. An interface that was not there then has none.
+    /// The rates since another sample. An interface that is not in both has none.
     fn since(&self, before: &Self) -> BTreeMap<u32, Rate> {
         let time = self.at.saturating_duration_since(before.at);
         let rates = self.passed.iter().filter_map(|(key, (out, back))| {
             let (out_then, back_then) = before.passed.get(key)?;
-            // Counters that began anew have passed less than they had.
+            // Counters that were reset are smaller than before.
             let rate = |now: u64, then: u64| bits_per_second(now.saturating_sub(then), time);
             Some((key.0, Rate { out: rate(*out, *out_then), back: rate(*back, *back_then) }))
         });
@@ -40,7 +40,7 @@ fn bits_per_second(bytes: u64, time: Duration) -> u64 {
 }
 
 impl Switching {
-    /// Ends a window, and moves what is to be moved.
+    /// Ends a window, and moves ports.
     pub(super) async fn balance(&mut self) {
         let groups = self.balanced();
         if groups.is_empty() {
@@ -49,7 +49,7 @@ impl Switching {
         }
         let now = match self.sample(&groups) {
             Ok(sample) => sample,
-            Err(error) => return tracing::warn!(%error, "loads are not known; no port is moved"),
+            Err(error) => return tracing::warn!(%error, "cannot read loads; no port is moved"),
         };
         let Some(before) = self.sample.replace(now) else { return };
         let rates = self.sample.as_ref().expect("it was just put there").since(&before);
@@ -61,13 +61,13 @@ impl Switching {
         for (port, uplink) in rebalance(&uplinks, &ports, self.timing.load_too_much) {
             let team = self.actual.ports.get(&port).and_then(|port| self.seats.get(&port.team));
             let position = team.into_iter().flatten().position(|it| it.as_deref() == Some(name(uplink)));
-            // The slot of a position is its own as long as it is served.
+            // A serving position's slot of the same number is its own.
             let slot = position.filter(|slot| *slot < TEAM_SLOTS).and_then(|slot| u8::try_from(slot).ok());
             let Some(slot) = slot else { continue };
             tracing::info!(
                 port = name(port),
                 uplink = name(uplink),
-                "moved, because its uplink has too much to do"
+                "moved to another uplink, because its own is overloaded"
             );
             self.placements.insert(port, slot);
             is_moved = true;
@@ -77,7 +77,7 @@ impl Switching {
         }
     }
 
-    /// The port groups that are balanced by load.
+    /// The port groups with load balancing.
     fn balanced(&self) -> BTreeSet<u32> {
         let switches = self.declared.switches.iter();
         let groups = switches.flat_map(|switch| switch.port_groups.iter().map(move |group| (switch, group)));

@@ -1,6 +1,6 @@
-//! What the programs tell the control half: messages about groups, stations behind uplinks, and flows.
+//! The reports of the programs to the control plane: IGMP and MLD messages, stations behind uplinks, and flows.
 
-/// What the ring `heard` tells of an IGMP or MLD message before its bytes.
+/// The head of an entry of the ring `heard`; the bytes of the IGMP or MLD message follow.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Heard {
@@ -14,7 +14,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// From an entry of the ring: this, and the bytes that follow. None if it is too short.
+    /// Reads an entry of the ring: the head and the bytes that follow. `None` if it is too short.
     pub fn read(entry: &[u8]) -> Option<(Self, &[u8])> {
         let (time, rest) = entry.split_first_chunk::<8>()?;
         let (number, rest) = rest.split_first_chunk::<4>()?;
@@ -37,16 +37,16 @@ impl Heard {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Listening {
-    /// Messages that found no room in the ring.
+    /// Messages for which the ring had no room.
     pub lost: u64,
-    /// Messages beyond what one port may say.
+    /// Messages beyond one port's limit.
     pub ignored: u64,
 }
 
-/// Bytes of a frame with ARP that are told: all of it but the padding.
+/// Bytes that are reported of an ARP frame: all of it but the padding.
 pub const SIGHTED_FRAME: usize = 42;
 
-/// An entry of the ring `sightings`: ARP that an uplink has brought to a group.
+/// An entry of the ring `sightings`: a broadcast or multicast ARP frame that arrived at an uplink.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighted {
@@ -54,7 +54,7 @@ pub struct Sighted {
     pub ifindex: u32,
     /// 0 for none.
     pub vlan: u16,
-    /// Without a tag.
+    /// Without its tag.
     pub frame: [u8; SIGHTED_FRAME],
 }
 
@@ -65,7 +65,7 @@ impl Default for Sighted {
 }
 
 impl Sighted {
-    /// From an entry of the ring. None if it is too short.
+    /// Reads an entry of the ring. `None` if it is too short.
     pub fn read(entry: &[u8]) -> Option<Self> {
         let (ifindex, rest) = entry.split_first_chunk::<4>()?;
         let (vlan, rest) = rest.split_first_chunk::<2>()?;
@@ -74,12 +74,12 @@ impl Sighted {
     }
 }
 
-/// IPv4 addresses are in the first four bytes.
+/// The address family of flows whose IPv4 addresses are in the first four bytes.
 pub const FAMILY_V4: u8 = 4;
 pub const FAMILY_V6: u8 = 6;
-/// FIN or RST was seen.
+/// A FIN or RST was seen.
 pub const FLOW_ENDS: u32 = 1 << 0;
-/// Only flows whose both ends are ports of this host.
+/// Only flows between two ports of this host.
 pub const WATCH_INTERNAL: u32 = 1 << 0;
 
 /// Key of `flows`.
@@ -88,9 +88,9 @@ pub const WATCH_INTERNAL: u32 = 1 << 0;
 pub struct FlowKey {
     pub source: [u8; 16],
     pub destination: [u8; 16],
-    /// The port that watches.
+    /// The port whose flows are counted.
     pub number: u32,
-    /// The port at the other end, and one more; 0 if it is not known.
+    /// The port at the other end, plus one; 0 if unknown.
     pub other: u32,
     pub source_port: u16,
     pub destination_port: u16,
@@ -99,7 +99,7 @@ pub struct FlowKey {
     pub class: u8,
     pub family: u8,
     pub way: u8,
-    /// Of two turns: one is filled while the other is read.
+    /// The turn (0 or 1): one is filled while the other is read.
     pub turn: u8,
     pub reserved: u8,
 }
@@ -135,7 +135,7 @@ pub struct Watched {
     pub flows: u64,
 }
 
-// SAFETY: as those of `layout`, and in its test.
+// SAFETY: as in the parent module, whose test covers these too.
 unsafe impl aya::Pod for Listening {}
 // SAFETY: as above.
 unsafe impl aya::Pod for FlowKey {}

@@ -1,14 +1,14 @@
-//! Programs on interfaces, and how interfaces are set while they are ports.
+//! Attaching programs to interfaces, and the settings of interfaces while they are ports.
 
 use std::collections::BTreeMap;
 
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
 use crate::kernel::Program;
 use crate::link::{is_silent, restore, silence};
 
 impl Switching {
-    /// The interfaces that are declared and there, and the program that each needs.
+    /// The declared interfaces that exist, and the program that each needs.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (String, u32, Program)> {
         let ports = self.declared.ports.iter().map(|port| (&port.interface, Program::FromPort));
         let uplinks = self.declared.switches.iter().flat_map(|switch| &switch.uplinks);
@@ -18,7 +18,7 @@ impl Switching {
             .filter_map(|(name, program)| Some((name.clone(), self.links.get(name)?.index, program)))
     }
 
-    /// Attaches what is not attached yet, and detaches what is no port any more.
+    /// Attaches missing programs, and detaches those of former ports.
     pub(super) async fn attach(&mut self) -> Result<()> {
         let mut first = Ok(());
         let wanted: BTreeMap<u32, (String, Program)> = self
@@ -31,7 +31,7 @@ impl Switching {
         for (index, program) in self.kernel.attached() {
             if wanted.get(&index).is_none_or(|(_, needed)| *needed != program) {
                 let name = names.get(&index).cloned().unwrap_or_default();
-                // Before its link is gone, so that it is done again if the daemon ends here.
+                // Before the link is removed, so that a restarted daemon repeats it if this one ends here.
                 if program == Program::FromUplink && names.contains_key(&index) {
                     self.release(&name, index).await;
                 }
@@ -65,7 +65,7 @@ impl Switching {
     }
 
     pub(super) async fn attach_one(&mut self, name: &str, index: u32, program: Program) -> Result<()> {
-        // Whose it is when it is no uplink any more.
+        // The interface was not an uplink before: keep its settings.
         let is_new = program == Program::FromUplink && !self.kernel.attached().contains(&(index, program));
         if is_new {
             self.kernel.note_silent(index, is_silent(name));
@@ -78,10 +78,10 @@ impl Switching {
         self.prepare(name, index, program).await
     }
 
-    /// Lets a former uplink be as it was.
+    /// Restores the settings of a former uplink.
     pub(super) async fn release(&self, name: &str, index: u32) {
         if let Err(error) = self.netlink.release(name, index).await {
-            tracing::warn!(%error, "a former uplink");
+            tracing::warn!(%error, "cannot restore a former uplink");
         }
         self.give_mtu_back(name, index).await;
         if !self.kernel.was_silent(index)
@@ -91,7 +91,7 @@ impl Switching {
         }
     }
 
-    /// Sets a port's interface up with the MTU of its switch.
+    /// Sets a port's interface up, with the MTU of its switch.
     pub(super) async fn prepare(&self, name: &str, index: u32, program: Program) -> Result<()> {
         match self.mtu(index) {
             0 => Ok(()),
@@ -100,7 +100,7 @@ impl Switching {
         }
     }
 
-    /// The MTU of a port's switch; 0 for what is no port.
+    /// The MTU of a port's switch; 0 if the interface is not a port.
     pub(super) fn mtu(&self, index: u32) -> u32 {
         self.actual.ports.get(&index).map_or(0, |port| port.mtu)
     }

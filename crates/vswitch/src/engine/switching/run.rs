@@ -1,53 +1,28 @@
-//! The engine's thread.
+//! The engine's thread and its loop.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::captures::filled;
-use super::control::{Control, Wake};
-use super::flows::Watching;
-use super::learning;
-use super::listening::Listening;
-use super::load::Sample;
-use super::observing::Observing;
-use super::own::Pairs;
-use super::queues::Queueing;
 use super::reconcile::Seen;
-use super::routed::Routed;
-use super::{Command, FlowCounters, Options, State, Timing};
-use crate::capture::Capturing;
-use crate::declare::{Declaration, Service};
-use crate::discovery::Neighbours;
-use crate::kernel::layout::Counters;
-use crate::kernel::{Kernel, Program, Ring};
+use super::{Switching, learning};
+use crate::declare::Service;
+use crate::engine::THREAD;
+use crate::engine::command::{Command, Publish};
+use crate::engine::control::Wake;
+use crate::engine::options::Options;
+use crate::engine::rings::filled;
+use crate::layout::Counters;
 use crate::limits::BEAT;
-use crate::link::{Event, Events, Netlink};
-use crate::observed::Observed;
-use crate::packet::PacketSocket;
-use crate::plan::{self, Actual, Links, Numbers, Placements, Seats, Steady};
-use crate::vmkernel::{self, Adapters, Routing};
+use crate::link::{Event, Events};
 use crate::{Error, Result};
+use crate::{plan, vmkernel};
 
-/// How often all interfaces are looked at, in case an event was lost.
+/// How often all interfaces are listed, in case an event was lost.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Where the thread says what it sees.
-pub(super) struct Publish {
-    pub(super) state: watch::Sender<State>,
-    pub(super) neighbours: watch::Sender<Neighbours>,
-    pub(super) observed: watch::Sender<Observed>,
-    pub(super) flows: watch::Sender<BTreeMap<String, FlowCounters>>,
-    /// Times of neighbours, and of what is observed, count from then.
-    pub(super) began: Instant,
-}
-
-pub(super) fn thread(
+pub(in crate::engine) fn thread(
     options: &Options,
     mut inbox: mpsc::Receiver<Command>,
     publish: Publish,
@@ -55,7 +30,11 @@ pub(super) fn thread(
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "the virtual switch has no runtime"),
+        Err(source) => {
+            // The starter may have stopped waiting.
+            let _ = started.send(Err(Error::Thread { name: THREAD, source }));
+            return;
+        }
     };
     runtime.block_on(async {
         match Switching::open(options, publish).await {
@@ -67,110 +46,11 @@ pub(super) fn thread(
         }
     });
     drop(runtime);
-    // Says that all has ended.
+    // Closing the channel tells [`crate::Engine::end`] that the thread is done.
     drop(inbox);
 }
 
-/// Everything that the thread knows.
-pub(super) struct Switching {
-    pub(super) kernel: Kernel,
-    pub(super) netlink: Netlink,
-    pub(super) packets: PacketSocket,
-    pub(super) declared: Declaration,
-    /// Nothing is touched before there is a declaration: an engine that just started has none, which is not *nothing*.
-    pub(super) is_declared: bool,
-    pub(super) links: Links,
-    pub(super) numbers: Numbers,
-    pub(super) seats: Seats,
-    pub(super) steady: Steady,
-    /// When an uplink will have been up for long enough.
-    pub(super) steady_at: Option<Instant>,
-    /// Where loads have brought ports to.
-    pub(super) placements: Placements,
-    /// What had passed when the window began.
-    pub(super) sample: Option<Sample>,
-    pub(super) actual: Actual,
-    /// Interfaces with our program and the MTU that they were given, by ifindex.
-    pub(super) attached: BTreeMap<u32, (String, Program, u32)>,
-    pub(super) own: Pairs,
-    pub(super) adapters: Adapters,
-    pub(super) control: Control,
-    /// What was wrong when everything was looked at last; it is said once.
-    pub(super) trouble: Option<String>,
-    pub(super) publish: watch::Sender<State>,
-    pub(super) queueing: Queueing,
-    /// Mirrors to addresses.
-    pub(super) routed: Routed,
-    pub(super) routing: Routing,
-    pub(super) ring: Ring,
-    pub(super) capturing: Capturing,
-    pub(super) listening: Listening,
-    pub(super) watching: Watching,
-    pub(super) sweep: learning::Sweep,
-    pub(super) timing: Timing,
-}
-
 impl Switching {
-    async fn open(options: &Options, publish: Publish) -> Result<(Self, Events)> {
-        if let Some(namespace) = &options.namespace {
-            let entered = File::open(namespace).and_then(|file| {
-                Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
-            });
-            entered
-                .map_err(|error| Error::Kernel { what: format!("enter {}: {error}", namespace.display()) })?;
-        }
-        let mut kernel = Kernel::open(&options.pins, options.without_tcx)?;
-        let ring = kernel.take_ring("captured")?;
-        let listening = Listening::new(&mut kernel)?;
-        let observing = Observing::start(kernel.take_ring("sightings")?, publish.observed, publish.began);
-        let watching = Watching::start(kernel.take_flows()?, publish.flows)?;
-        let (netlink, events) = Netlink::open()?;
-        let packets = PacketSocket::open()
-            .map_err(|error| Error::Kernel { what: format!("open a packet socket: {error}") })?;
-        let adapters = Adapters::open(&options.prefix, options.namespace.clone())?;
-        let routing =
-            Routing::open().map_err(|error| Error::Kernel { what: format!("open netlink: {error}") })?;
-        let actual = kernel.read()?;
-        let links = netlink.all_at_start().await?;
-        // Ports keep the numbers under which they were counted.
-        let alive: BTreeSet<u32> = links.values().map(|link| link.index).collect();
-        let known = actual.ports.iter().filter(|(index, _)| alive.contains(index));
-        let numbers = known.clone().map(|(index, port)| (*index, port.number)).collect();
-        // And their uplinks.
-        let placements = known.map(|(index, port)| (*index, port.slot)).collect();
-        let switching = Self {
-            kernel,
-            netlink,
-            packets,
-            declared: Declaration::default(),
-            is_declared: false,
-            links,
-            numbers,
-            seats: Seats::new(),
-            steady: Steady::default(),
-            steady_at: None,
-            placements,
-            sample: None,
-            actual,
-            attached: BTreeMap::new(),
-            own: Pairs::of(&options.prefix),
-            adapters,
-            control: Control::new(publish.began, options.system.clone(), publish.neighbours, observing)?,
-            trouble: None,
-            publish: publish.state,
-            queueing: Queueing::default(),
-            routed: Routed::default(),
-            routing,
-            ring,
-            capturing: Capturing::default(),
-            listening,
-            watching,
-            sweep: learning::Sweep::default(),
-            timing: options.timing.clone(),
-        };
-        Ok((switching, events))
-    }
-
     async fn run(&mut self, inbox: &mut mpsc::Receiver<Command>, mut events: Events) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -230,7 +110,7 @@ impl Switching {
                         self.adapters.declare(&declared);
                         self.routed.declare(&declared.mirrors);
                         self.declared = vmkernel::with_ports(*declared);
-                        // What was mirrored before a restart is mirrored on.
+                        // Sessions of a former daemon continue.
                         self.find_routes().await;
                         if !self.is_declared {
                             self.seats = plan::remembered(&self.declared, &self.links, &self.actual.teams);
@@ -254,7 +134,7 @@ impl Switching {
             Command::Learned(interface, answer) => {
                 let _ = answer.send(self.learned(&interface));
             }
-            // Is seen by who reads commands.
+            // The loop has handled it.
             Command::End => {}
         }
     }
@@ -274,7 +154,7 @@ impl Switching {
         };
         let changed = match event {
             Event::Is(name, link) => {
-                // The one that had this number before has been renamed.
+                // An interface that had this index before was renamed.
                 let renamed = self.links.iter().find(|(n, l)| l.index == link.index && **n != name);
                 if let Some(old) = renamed.map(|(old, _)| old.clone()) {
                     self.links.remove(&old);
@@ -291,7 +171,7 @@ impl Switching {
         }
     }
 
-    /// Looks at all interfaces.
+    /// Lists all interfaces.
     async fn look(&mut self) {
         match self.netlink.all().await {
             Ok(links) => {
@@ -304,7 +184,7 @@ impl Switching {
                 self.look_at_adapters_among(Seen::Just).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot look at the network interfaces");
+                tracing::warn!(%error, "cannot list the network interfaces");
                 self.look_at_adapters().await;
             }
         }

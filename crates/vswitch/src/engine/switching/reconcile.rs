@@ -1,9 +1,9 @@
-//! What is declared and what is seen become what the kernel has.
+//! The pass that brings the kernel to the declared state.
 
 use std::collections::BTreeSet;
 
+use super::Switching;
 use super::learning;
-use super::run::Switching;
 use crate::declare::Teaming;
 use crate::kernel::Program;
 use crate::limits::PORTS;
@@ -11,7 +11,7 @@ use crate::notify::Scene;
 use crate::plan::{self, Extra, Fitness, Step, Tables, difference};
 use crate::{Error, Result};
 
-/// When all interfaces were listed last.
+/// When the interfaces were last listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     Just,
@@ -19,7 +19,7 @@ pub(super) enum Seen {
 }
 
 impl Switching {
-    /// Looks at adapters, which may have been changed by hand.
+    /// Reconciles adapters, which may have been changed by hand.
     pub(super) async fn look_at_adapters(&mut self) {
         self.look_at_adapters_among(Seen::Before).await;
     }
@@ -32,13 +32,13 @@ impl Switching {
         if trouble != self.trouble
             && let Some(error) = &trouble
         {
-            tracing::error!(error, "the virtual switch is not as it was declared");
+            tracing::error!(error, "cannot bring the virtual switch to its declared state");
         }
         self.trouble = trouble;
     }
 
-    /// Brings adapters, then the kernel to what is declared: an adapter's port is there when ports are planned, and has its
-    /// addresses when it is connected. Uplinks lose theirs only then.
+    /// Reconciles adapters, then the kernel: an adapter's port exists when ports are planned, and gets its addresses
+    /// once it is connected. Uplinks lose theirs only then.
     pub(super) async fn reconcile_all(&mut self, links: Seen) -> Result<()> {
         let has_changed = self.adapters.connect().await;
         let seen = match links {
@@ -55,11 +55,11 @@ impl Switching {
 
     pub(super) async fn apply_seen(&mut self) {
         if let Err(error) = self.reconcile().await {
-            tracing::error!(%error, "the virtual switch is not as it was declared");
+            tracing::error!(%error, "cannot bring the virtual switch to its declared state");
         }
     }
 
-    /// Brings the kernel to what is declared, teams first.
+    /// Brings the kernel to the declared state, teams first.
     pub(super) async fn reconcile(&mut self) -> Result<()> {
         if !self.is_declared {
             return Ok(());
@@ -105,7 +105,7 @@ impl Switching {
         let applied = self.apply(&tables);
         let holds = applied.is_ok();
         note(applied);
-        // What was learned belongs to who learned it, where it was then.
+        // Learned MACs belong to their port at its place.
         if learners != learning::who_learns(&self.actual.extras.learners) {
             self.forget_gone().await;
         }
@@ -120,7 +120,7 @@ impl Switching {
         first
     }
 
-    /// Brings the maps to what they are to hold. What cannot be written is the error, the rest is done; a group whose new list
+    /// Brings the maps to their planned content. After an error the rest is done all the same; a group whose new list
     /// does not fit keeps the old one.
     pub(super) fn apply(&mut self, tables: &Tables) -> Result<()> {
         let (mut first, mut torn) = (Ok(()), BTreeSet::new());
@@ -155,7 +155,7 @@ impl Switching {
         Ok(())
     }
 
-    /// Gives each interface that is to be a port a number, and takes the numbers of those that are not back.
+    /// Numbers each interface that becomes a port, and takes back the numbers of former ports.
     pub(super) fn number_ports(&mut self) -> Result<()> {
         let wanted: BTreeSet<u32> = self.wanted().map(|(_, index, _)| index).collect();
         self.numbers.retain(|index, _| wanted.contains(index));

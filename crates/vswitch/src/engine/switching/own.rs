@@ -1,6 +1,6 @@
-//! The interfaces of the switch's own, and those of versions that named them alike on all hosts.
+//! The switch's internal pairs of interfaces, and those of earlier versions, which used the same names on all hosts.
 
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
 use crate::kernel::Program;
 use crate::link::Pair;
@@ -20,20 +20,20 @@ impl Pairs {
 }
 
 impl Switching {
-    /// What is there, for the planner.
+    /// The internal interfaces that exist, for the planner.
     pub(super) fn own_indexes(&self) -> Own {
         let index = |pair: &Pair| self.links.get(&pair.near).map(|link| link.index);
         Own { queue: index(&self.own.queue), mirror: index(&self.own.mirror) }
     }
 
-    /// The far ends that are there, and the program that each needs.
+    /// The far ends that exist, and the program that each needs.
     pub(super) fn own_ends(&self) -> impl Iterator<Item = (String, u32, Program)> {
         let own = [(&self.own.queue, Program::FromQueue), (&self.own.mirror, Program::FromMirror)];
         own.into_iter()
             .filter_map(|(pair, program)| Some((pair.far.clone(), self.links.get(&pair.far)?.index, program)))
     }
 
-    /// Puts a program to work at its far end, before anything enters at the near end.
+    /// Attaches a program at its far end, before anything enters at the near end.
     pub(super) async fn attach_own(&mut self, program: Program) -> Result<()> {
         let found = self.own_ends().find(|(_, _, needed)| *needed == program);
         if let Some((far, index, program)) = found {
@@ -43,8 +43,8 @@ impl Switching {
         Ok(())
     }
 
-    /// Makes a pair if it is not there, and sets up what is down or of another engine, which may have been killed before it did.
-    /// Whether this engine has put it to work before.
+    /// Makes a pair if it does not exist, and sets it up if it is down or from another engine, which may have been
+    /// killed before it did so. True if this engine has put it to work before.
     pub(super) async fn prepare_pair(&mut self, pair: &Pair) -> Result<bool> {
         let far = self.links.get(&pair.far).map(|link| link.index);
         let is_ours = far.is_some_and(|far| self.attached.contains_key(&far));
@@ -60,9 +60,9 @@ impl Switching {
         Ok(is_ours)
     }
 
-    /// Takes over the pairs that an earlier version of this host's daemon has left at work: under their new names they go on, and
-    /// no frame in them is lost. Where the kernel renames no interface at work, new ones are made and these removed
-    /// afterwards, by [`Self::remove_former`].
+    /// Takes over the pairs that an earlier version of this host's daemon left at work: they go on under their new
+    /// names without losing a frame. Where the kernel cannot rename an interface that is up, new pairs are made, and
+    /// [`Self::remove_former`] removes the old ones afterwards.
     pub(super) async fn adopt_former(&mut self) -> Result<()> {
         let former = [
             (Pair::former_queue(), self.own.queue.clone(), Program::FromQueue),
@@ -73,17 +73,17 @@ impl Switching {
                 continue;
             };
             let (near, far) = (near.index, far.index);
-            // Another host's are left alone.
+            // Pairs of other hosts stay.
             let is_ours = self.kernel.attached().contains(&(far, program));
             if !is_ours || self.links.contains_key(&own.near) {
                 continue;
             }
             if let Err(error) = self.netlink.rename(&former.far, far, &own.far).await {
-                tracing::info!(%error, "an interface of an earlier version is replaced");
+                tracing::info!(%error, "cannot rename an interface of an earlier version; replacing it");
                 continue;
             }
             if let Err(error) = self.netlink.rename(&former.near, near, &own.near).await {
-                tracing::warn!(%error, "an interface of an earlier version is removed");
+                tracing::warn!(%error, "cannot rename an interface of an earlier version; removing it");
                 self.netlink.remove_pair(&former, near).await?;
             }
             self.links = self.netlink.all().await?;
@@ -91,7 +91,7 @@ impl Switching {
         Ok(())
     }
 
-    /// Removes a pair of an earlier version that this host does not use any more, by what was attached to it.
+    /// Removes a pair of an earlier version that this host does not use any more, identified by the attached program.
     pub(super) async fn remove_former(&self, name: &str, index: u32, program: Program) {
         let former = match program {
             Program::FromQueue => Pair::former_queue(),
@@ -101,7 +101,7 @@ impl Switching {
         if former.far == name
             && let Err(error) = self.netlink.remove_pair(&former, index).await
         {
-            tracing::warn!(%error, "an interface of an earlier version");
+            tracing::warn!(%error, "cannot remove an interface of an earlier version");
         }
     }
 }

@@ -1,35 +1,35 @@
-//! Observing which addresses there are behind uplinks: what the programs tell of ARP is read once a second, so that a storm of it costs no
-//! more than what the ring holds.
+//! Observing the addresses behind uplinks: the programs' reports of ARP are read once a second, so that a storm of ARP
+//! costs no more than one full ring.
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::captures::portion;
 use crate::VlanId;
 use crate::declare::Declaration;
+use crate::engine::rings::portion;
 use crate::kernel::Ring;
-use crate::kernel::layout::Sighted;
+use crate::layout::Sighted;
 use crate::limits::{OBSERVED_BATCH, OBSERVED_PAUSE};
 use crate::observed::Observed;
 use crate::plan::Links;
 use crate::vmkernel::Arp;
 
-/// Goes on by itself until it is dropped.
-pub(super) struct Observing {
+/// The task runs until this is dropped.
+pub(in crate::engine) struct Observing {
     observed: watch::Sender<Observed>,
     task: JoinHandle<()>,
 }
 
 impl Observing {
-    /// Times count from `began`. Worked by the runtime that the thread has entered.
-    pub(super) fn start(ring: Ring, observed: watch::Sender<Observed>, began: Instant) -> Self {
+    /// Times count from `began`. The runtime that the thread has entered drives it.
+    pub(in crate::engine) fn start(ring: Ring, observed: watch::Sender<Observed>, began: Instant) -> Self {
         let task = tokio::spawn(observe(ring, observed.clone(), began));
         Self { observed, task }
     }
 
-    /// Takes note of the uplinks that have a link.
-    pub(super) fn see(&self, declared: &Declaration, links: &Links) {
+    /// Sets the uplinks that have a link.
+    pub(in crate::engine) fn see(&self, declared: &Declaration, links: &Links) {
         let uplinks = declared.switches.iter().flat_map(|switch| &switch.uplinks);
         let running = uplinks.filter_map(|name| links.get(name)).filter(|link| link.running);
         let running = running.map(|link| link.index).collect();
@@ -47,7 +47,7 @@ async fn observe(mut ring: Ring, observed: watch::Sender<Observed>, began: Insta
     loop {
         let mut guard = match ring.readable_mut().await {
             Ok(guard) => guard,
-            Err(error) => return tracing::warn!(%error, "what uplinks bring is not observed any more"),
+            Err(error) => return tracing::warn!(%error, "IP ranges behind uplinks are not observed any more"),
         };
         let (now, mut is_empty) = (began.elapsed(), false);
         observed.send_modify(|observed| {
@@ -66,7 +66,7 @@ async fn observe(mut ring: Ring, observed: watch::Sender<Observed>, began: Insta
             });
         });
         if is_empty {
-            // Ready again at the next packet, also at one that came after the guard.
+            // A packet that arrives after the guard was taken makes it ready again.
             guard.clear_ready();
         }
         drop(guard);

@@ -1,4 +1,11 @@
-//! The protocols that the control half speaks on uplinks: who hears what, and when.
+//! The protocols that the control plane speaks on uplinks.
+
+mod beacons;
+mod discovery;
+mod ears;
+mod observing;
+
+pub(super) use observing::Observing;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,10 +14,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::beacons::Beacons;
-use super::discovery::Discovery;
-use super::ears::{Ears, Heard};
-use super::observing::Observing;
+use self::beacons::Beacons;
+use self::discovery::Discovery;
+use self::ears::{Ears, Heard};
 use crate::Result;
 use crate::declare::Declaration;
 use crate::discovery::{Neighbours, System};
@@ -18,11 +24,11 @@ use crate::frame::{ETHER_BEACON, Ethernet};
 use crate::packet::PacketSocket;
 use crate::plan::Links;
 
-/// The longest that nothing is looked at.
+/// The longest time between two calls of [`Control::act`].
 const LONGEST: Duration = Duration::from_secs(3600);
 
 pub(super) struct Control {
-    /// All times count from then.
+    /// All times count from here.
     began: Instant,
     ears: Ears,
     discovery: Discovery,
@@ -30,7 +36,7 @@ pub(super) struct Control {
     observing: Observing,
 }
 
-/// Why there is something to do.
+/// The reason to act.
 pub(super) enum Wake {
     Heard(Heard),
     Time,
@@ -38,7 +44,7 @@ pub(super) enum Wake {
 
 impl Control {
     /// # Errors
-    /// `Kernel` without random numbers.
+    /// `Random`.
     pub(super) fn new(
         began: Instant,
         system: System,
@@ -49,22 +55,22 @@ impl Control {
         Ok(Self { began, ears: Ears::new(), discovery, beacons, observing })
     }
 
-    /// Takes note of links before teams are planned.
+    /// Records the state of links before teams are planned.
     pub(super) fn see(&mut self, declared: &Declaration, links: &Links) {
         self.beacons.see(self.began.elapsed(), declared, links);
     }
 
-    /// The time that everything here counts by.
+    /// The time on the clock of this module.
     pub(super) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// A time of [`Self::now`] on the clock.
+    /// A time of [`Self::now`] as an instant.
     pub(super) fn on_clock(&self, time: Duration) -> Instant {
         self.began + time
     }
 
-    /// Speaks as is declared, on the uplinks that have a link.
+    /// Sends and receives as declared, on the uplinks that have a link.
     pub(super) fn listen(&mut self, declared: &Declaration, links: &Links) {
         self.discovery.see(self.began.elapsed(), declared, links);
         self.observing.see(declared, links);
@@ -77,7 +83,7 @@ impl Control {
         self.beacons.isolated()
     }
 
-    /// Returns when there is something to do; nothing is lost when the call is dropped.
+    /// Waits until there is something to do; dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Wake {
         let due = [self.discovery.next(), self.beacons.next()].into_iter().flatten().min();
         let due = self.began + due.unwrap_or_else(|| self.began.elapsed() + LONGEST);
@@ -87,7 +93,7 @@ impl Control {
         }
     }
 
-    /// Does it. True if other uplinks are cut off than before.
+    /// Does it. True if the set of isolated uplinks changed.
     pub(super) fn act(&mut self, wake: Wake, packets: &PacketSocket, management: Option<IpAddr>) -> bool {
         let now = self.began.elapsed();
         let before = self.beacons.isolated().clone();

@@ -1,5 +1,5 @@
-//! Multicast filtering: what the programs tell of IGMP and MLD becomes memberships, and these filters, in bursts, so that what guests say
-//! makes no more work than so much.
+//! Multicast filtering: the programs' reports of IGMP and MLD become memberships, and these filters. Changes are
+//! batched, so that guests can cause only a limited amount of work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,14 +7,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::captures::portion;
-use super::monotonic;
-use super::run::Switching;
+use super::Switching;
 use crate::Result;
-use crate::kernel::layout::{
-    Heard, Listening as Missed, PORT_LISTENED, PORT_UPLINK, Port, VLAN_ANY, VLAN_TRUNK,
-};
+use crate::engine::clock::monotonic;
+use crate::engine::rings::portion;
 use crate::kernel::{Kernel, Ring};
+use crate::layout::{Heard, Listening as Missed, PORT_LISTENED, PORT_UPLINK, Port, VLAN_ANY, VLAN_TRUNK};
 use crate::limits::{
     FILTERS_HOLD, SNOOP_BATCH, SNOOP_LONGEST_PAUSE, SNOOP_PAUSE, SNOOP_PORTIONS, SNOOP_REST,
 };
@@ -23,29 +21,29 @@ use crate::snoop::{self, Memberships, Origin, Place};
 
 pub(super) struct Listening {
     ring: Ring,
-    /// Times on the monotonic clock, as the programs have them.
+    /// Times on the monotonic clock, which the programs use.
     memberships: Memberships,
-    /// What was lost, as far as is known.
+    /// Messages known to be lost.
     missed: Missed,
-    /// It has lost some lately; said once.
+    /// Messages were lost lately; logged once.
     is_losing: bool,
-    /// Filters are to change, and then.
+    /// When filters are to change, if they are.
     due: Option<Instant>,
-    /// When all was last planned, and how long from then filters are not to change again.
+    /// When filters last changed, and how long they must rest after that.
     changed: Instant,
     pause: Duration,
-    /// Until when filters hold.
+    /// Until when the kernel's filters hold.
     held: Duration,
-    /// Places that there is no room for; said once.
+    /// Places that do not fit into the maps; logged once.
     crowded: BTreeSet<Place>,
-    /// The kernel has the filters that it is to have.
+    /// The kernel has the planned filters.
     holds: bool,
     /// Some switch filters.
     active: bool,
 }
 
 impl Listening {
-    /// What was said while nobody listened is forgotten: it is not known what of it was lost.
+    /// Discards messages from before the start, since some of them may have been lost.
     pub(super) fn new(kernel: &mut Kernel) -> Result<Self> {
         let mut ring = kernel.take_ring("heard")?;
         for _ in 0..SNOOP_PORTIONS {
@@ -70,17 +68,17 @@ impl Listening {
         })
     }
 
-    /// For [`super::captures::filled`].
+    /// The ring, for [`filled`].
     pub(super) fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// Whether anybody is listened to.
+    /// Whether any port is snooped.
     pub(super) fn is_active(&self) -> bool {
         self.active
     }
 
-    /// Returns when filters are to change.
+    /// Waits until filters are to change.
     pub(super) async fn due(&self) {
         match self.due {
             Some(due) => tokio::time::sleep_until(due).await,
@@ -88,17 +86,17 @@ impl Listening {
         }
     }
 
-    /// Filters are to change: soon, but not for each message.
+    /// Schedules a change of the filters: soon, but not for each message.
     fn change(&mut self) {
         self.due.get_or_insert_with(|| Instant::now().max(self.changed + self.pause));
     }
 
-    /// All is planned anew from here on, until [`Self::know`].
+    /// Filters are planned afresh from here on, until [`Self::know`].
     pub(super) fn begin(&mut self) {
         (self.due, self.changed) = (None, Instant::now());
     }
 
-    /// Puts filters on top of what is declared.
+    /// Adds filters to the planned tables.
     pub(super) fn filter(&mut self, tables: &mut Tables, links: &Links) {
         let running: BTreeSet<u32> =
             links.values().filter(|link| link.running).map(|link| link.index).collect();
@@ -113,7 +111,7 @@ impl Listening {
         self.crowded = crowded;
     }
 
-    /// Takes note of the ports that there are, once their programs run, and whether the kernel has the filters that it is to have.
+    /// Records the present ports, once their programs run, and whether the kernel has the planned filters.
     pub(super) fn know(&mut self, ports: &BTreeMap<u32, Port>, holds: bool) {
         self.pause = pause(self.changed.elapsed());
         self.holds = holds;
@@ -122,8 +120,8 @@ impl Listening {
     }
 }
 
-/// How long filters are not to change after a change that took so long to plan and to apply: what guests say takes a part of the
-/// engine's time only.
+/// How long filters rest after a change that took this long to plan and apply, so that guests' messages use only a part
+/// of the engine's time.
 fn pause(took: Duration) -> Duration {
     (took * SNOOP_REST).clamp(SNOOP_PAUSE, SNOOP_LONGEST_PAUSE)
 }
@@ -132,7 +130,7 @@ fn is_uplink(port: &Port) -> bool {
     port.flags & PORT_UPLINK != 0
 }
 
-/// The ports that are listened to, by number, and where they are.
+/// The snooped ports, by number, and their places.
 fn places(ports: &BTreeMap<u32, Port>) -> BTreeMap<u32, Place> {
     let place = |port: &Port| {
         let vlan = if port.vlan == VLAN_TRUNK { VLAN_ANY } else { port.vlan };
@@ -142,7 +140,7 @@ fn places(ports: &BTreeMap<u32, Port>) -> BTreeMap<u32, Place> {
 }
 
 impl Switching {
-    /// Takes a portion of what was said.
+    /// Reads a portion of the messages.
     pub(super) async fn hear(&mut self) {
         let Some(Ok(mut guard)) = self.listening.ring.readable_mut().now_or_never() else { return };
         let ports: BTreeMap<u32, &Port> =
@@ -157,26 +155,26 @@ impl Switching {
             let effect = memberships.hear(Duration::from_nanos(head.time_ns), place, origin, &message);
             changes |= effect.changes;
             if !effect.fits {
-                tracing::debug!(port = port.number, "a port is in more multicast groups than are counted");
+                tracing::debug!(port = port.number, "a port has joined more multicast groups than the limit");
             }
         });
         if is_empty {
-            // Ready again at the next message, also at one that came after the guard.
+            // A message that arrives after the guard was taken makes it ready again.
             guard.clear_ready();
         }
         drop(guard);
         if changes {
             self.listening.change();
         }
-        // A ring that is never empty would be all that the thread sees.
+        // Otherwise a ring that is never empty would starve all other work.
         tokio::task::yield_now().await;
     }
 
-    /// Ends what has ended, and lets filters hold for a while longer. About once a second.
+    /// Ends expired memberships, and extends the filters' hold. About once a second.
     pub(super) fn listen_on(&mut self) {
         match self.kernel.listening() {
             Ok(missed) => self.miss(missed),
-            Err(error) => tracing::warn!(%error, "cannot see what was lost of multicast memberships"),
+            Err(error) => tracing::warn!(%error, "cannot read how many IGMP and MLD messages were lost"),
         }
         if self.listening.memberships.expire(monotonic()) {
             self.listening.change();
@@ -184,12 +182,12 @@ impl Switching {
         self.hold_filters();
     }
 
-    /// Nothing is kept from whom something was lost of.
+    /// Distrusts the memberships of ports whose messages were lost.
     fn miss(&mut self, missed: Missed) {
         let before = std::mem::replace(&mut self.listening.missed, missed);
         if missed.lost != before.lost {
             if !self.listening.is_losing {
-                tracing::warn!("more is said about multicast groups than can be heard; they are flooded");
+                tracing::warn!("too many IGMP and MLD messages; multicast is flooded");
             }
             self.listening.memberships.doubt_all(monotonic());
             self.listening.change();
@@ -201,32 +199,37 @@ impl Switching {
         let ports = self.actual.ports.values().filter(|port| port.flags & PORT_LISTENED != 0);
         for port in ports {
             match self.kernel.muted(port.number) {
-                // What it said before it was there was another's.
+                // Messages from before the port existed were another port's.
                 Ok(at) => {
                     if self.listening.memberships.doubt(at, port.number) {
-                        tracing::debug!(port = port.number, "a port says more about groups than is heard");
+                        tracing::debug!(
+                            port = port.number,
+                            "a port exceeds its limit of IGMP and MLD messages"
+                        );
                         self.listening.change();
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot see who says too much about multicast groups"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read which port exceeds its limit of IGMP and MLD messages")
+                }
             }
         }
     }
 
-    /// Lets filters hold for a while longer, if the kernel has what it is to have.
+    /// Extends the filters' hold, if the kernel has the planned filters.
     pub(super) fn hold_filters(&mut self) {
         if !(self.listening.holds && self.listening.active) {
             return;
         }
         let now = monotonic();
         if now > self.listening.held {
-            // Ports heard each other's reports meanwhile, and may have kept theirs back.
+            // While filters did not hold, ports received each other's reports, and may have suppressed their own.
             self.listening.memberships.doubt_all(now);
             self.listening.change();
         }
         match self.kernel.hold_filters(now + FILTERS_HOLD) {
             Ok(()) => self.listening.held = now + FILTERS_HOLD,
-            Err(error) => tracing::warn!(%error, "multicast is flooded"),
+            Err(error) => tracing::warn!(%error, "cannot hold multicast filters; multicast is flooded"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! MAC learning: the data plane learns, the engine has what is old forgotten, and tells.
+//! MAC learning: the data plane learns; the engine removes old MACs and reports counts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,53 +6,55 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::run::Switching;
-use super::{Learned, Timing};
+use super::Switching;
 use crate::Result;
+use crate::engine::options::Timing;
+use crate::engine::state::Learned;
 use crate::kernel::Kernel;
-use crate::kernel::layout::{Learner, PORT_CAPTURED, StationKey};
+use crate::layout::{Learner, PORT_CAPTURED, StationKey};
 use crate::limits::{LEARNED_PORTIONS, LEARNED_WAIT};
 
-/// What is not used is forgotten at an age that is exact to one part in this.
+/// Learned MACs expire with a precision of the age divided by this.
 const PARTS: u32 = 10;
-/// The shortest pause between two looks.
+/// The shortest pause between two sweeps.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// How often it is looked for what is old.
+/// The pause between two sweeps.
 pub(super) fn pause(timing: &Timing) -> Duration {
     (timing.learned_age / PARTS).max(SHORTEST)
 }
 
-/// A look at all that was learned: another thread reads the keys, and the engine has the entries of a portion looked at when it has
-/// nothing else to do.
+/// A sweep over all learned MACs: another thread reads the keys in portions, and the engine checks a portion when it
+/// has nothing else to do.
 #[derive(Default)]
 pub(super) struct Sweep {
-    /// If one is under way.
+    /// The portions to come, while a sweep is under way.
     portions: Option<mpsc::Receiver<Vec<StationKey>>>,
-    /// What was looked at already may have changed.
+    /// Another sweep must follow, since ports changed during this one.
     again: bool,
 }
 
 impl Sweep {
-    /// Begins, unless one is under way.
+    /// Begins a sweep, unless one is under way.
     fn begin(&mut self, kernel: &Kernel) {
         if self.portions.is_some() {
             return;
         }
         let keys = match kernel.learned_keys() {
             Ok(keys) => keys,
-            Err(error) => return tracing::error!(%error, "learned MACs grow old"),
+            Err(error) => return tracing::error!(%error, "cannot read learned MACs; old ones stay"),
         };
         let (sender, portions) = mpsc::channel(LEARNED_PORTIONS);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = keys.read(|portion| sender.blocking_send(portion).is_ok()) {
-                tracing::error!(%error, "learned MACs grow old");
+                tracing::error!(%error, "cannot read learned MACs; old ones stay");
             }
         });
         self.portions = Some(portions);
     }
 
-    /// The next portion, or none at the end. Never, if no sweep is under way. Nothing is lost when the call is dropped.
+    /// The next portion, or `None` at the end; waits for ever if no sweep is under way. Dropping the future loses
+    /// nothing.
     pub(super) async fn next(&mut self) -> Option<Vec<StationKey>> {
         match &mut self.portions {
             Some(portions) => portions.recv().await,
@@ -61,7 +63,7 @@ impl Sweep {
     }
 }
 
-/// Who learns, and where. Whether somebody looks at a port is no part of that.
+/// The ports that learn, and where. Captures make no difference.
 pub(super) fn who_learns(learners: &BTreeMap<u32, Learner>) -> BTreeMap<u32, Learner> {
     let mut learners = learners.clone();
     learners.values_mut().for_each(|learner| learner.target.flags &= !PORT_CAPTURED);
@@ -69,14 +71,15 @@ pub(super) fn who_learns(learners: &BTreeMap<u32, Learner>) -> BTreeMap<u32, Lea
 }
 
 impl Switching {
-    /// Has forgotten what is old, if there is anything.
+    /// Begins to remove old MACs, if any port learns.
     pub(super) fn forget_learned(&mut self) {
         if !self.actual.extras.learners.is_empty() {
             self.sweep.begin(&self.kernel);
         }
     }
 
-    /// Has forgotten what is not its port's any more: at once as far as that goes, for all else waits meanwhile.
+    /// Removes MACs that no longer belong to their ports. Waits for a limited time only, since all other work waits
+    /// too.
     pub(super) async fn forget_gone(&mut self) {
         self.sweep.again = self.sweep.portions.is_some();
         self.sweep.begin(&self.kernel);
@@ -86,11 +89,11 @@ impl Switching {
                 self.forget_portion(portion);
             }
         };
-        // What is left is forgotten bit by bit.
+        // The rest is removed portion by portion.
         let _ = timeout(LEARNED_WAIT, all).await;
     }
 
-    /// Looks at a portion of what was learned, or ends the sweep.
+    /// Checks a portion of learned MACs, or ends the sweep.
     pub(super) fn forget_portion(&mut self, portion: Option<Vec<StationKey>>) {
         let Some(keys) = portion else {
             self.sweep.portions = None;
@@ -100,7 +103,7 @@ impl Switching {
             return;
         };
         if let Err(error) = self.kernel.forget_learned(self.timing.learned_age, &keys) {
-            tracing::error!(%error, "learned MACs grow old");
+            tracing::error!(%error, "cannot remove old learned MACs");
         }
     }
 
@@ -115,10 +118,10 @@ impl Switching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::layout::Target;
+    use crate::layout::Target;
 
     #[test]
-    fn whoever_looks_at_a_port_changes_nothing_of_what_it_has_learned() {
+    fn a_capture_changes_no_learned_mac_of_a_port() {
         let learners = |flags, vlan| {
             let target = Target { number: 1, flags, vlan, ..Target::default() };
             who_learns(&[(1, Learner { target, ..Learner::default() })].into())

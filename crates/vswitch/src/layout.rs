@@ -1,15 +1,15 @@
-//! Keys and values of the maps, as `bpf/layout.h` has them. Every struct is free of holes, so that it can be compared and
-//! handed over as bytes.
+//! Keys and values of the maps, as defined in `bpf/layout.h`. No struct has padding, so that values can be compared and
+//! passed as bytes.
 //!
-//! Unsafe for `aya::Pod`, which says exactly that: each struct is `repr(C)`, made of integers only, and a test compares its
-//! size and offsets with what a C compiler makes of the header.
+//! Unsafe for `aya::Pod`, which asserts exactly that: each struct is `repr(C)` and made of integers only, and a test
+//! compares its size and offsets with those that a C compiler gives the header.
 #![allow(unsafe_code)]
 
 mod told;
 
 pub use told::*;
 
-/// Number of the layout: maps of another one are left alone.
+/// Version of the layout: maps of another version are left alone.
 pub const LAYOUT: u32 = 7;
 /// Slots of a team.
 pub const TEAM_SLOTS: usize = 32;
@@ -24,17 +24,18 @@ pub const PORT_DEAF: u32 = 1 << 2;
 pub const PORT_SNOOPED: u32 = 1 << 3;
 pub const PORT_TEAMED: u32 = 1 << 4;
 pub const PORT_UPLINK: u32 = 1 << 5;
-/// In a port what it sends is shaped, in a target what it gets.
+/// In a port: its sent frames are shaped. In a target: its received frames are.
 pub const PORT_SHAPED: u32 = 1 << 6;
-/// In a port what it sends is mirrored, in a target what it gets, in an uplink what it brings in some VLAN.
+/// In a port: its sent frames are mirrored. In a target: its received frames. In an uplink: the frames that arrive in
+/// some VLAN.
 pub const PORT_MIRRORED: u32 = 1 << 7;
-/// Someone looks at its frames.
+/// A capture looks at its frames.
 pub const PORT_CAPTURED: u32 = 1 << 8;
-/// It takes some VLANs only.
+/// It accepts only some VLANs.
 pub const PORT_RANGES: u32 = 1 << 9;
-/// What it says about groups, or an uplink brings, is told to the control half, and groups are filtered.
+/// The control plane hears its IGMP and MLD messages, and groups are filtered.
 pub const PORT_LISTENED: u32 = 1 << 10;
-/// Its flows are watched.
+/// Its flows are counted.
 pub const PORT_WATCHED: u32 = 1 << 11;
 /// It learns MACs.
 pub const PORT_LEARNS: u32 = 1 << 12;
@@ -43,21 +44,21 @@ pub const PORT_LEARNED: u32 = 1 << 13;
 /// Words of a set of VLANs.
 pub const VLAN_WORDS: usize = 64;
 
-/// Points of a port or an uplink: what enters the switch there, what leaves it, and what is dropped on the way.
+/// Points of a port or an uplink: entering the switch, leaving it, and dropped in between.
 pub const POINT_FROM: u32 = 0;
 pub const POINT_TO: u32 = 1;
 pub const POINT_DROPPED: u32 = 2;
-/// In a tag: there is one.
+/// Set in the tag field of a frame that has a tag.
 pub const CAPTURED_TAG: u32 = 0x1_0000;
 
-/// What a port's owner sends, as a way.
+/// As a direction: sent by a port's owner.
 pub const WAY_FROM: u32 = 0;
-/// What is for a port's owner, as a way.
+/// As a direction: received by a port's owner.
 pub const WAY_TO: u32 = 1;
-/// What an uplink brings in a VLAN, as a way.
+/// As a direction: arriving at an uplink in a VLAN.
 pub const WAY_VLAN: u32 = 2;
 
-/// Mirrors that a source may have.
+/// Most mirrors of one source.
 pub const MAX_COPIES: usize = 8;
 pub const ENCAPSULATE_NOT: u8 = 0;
 pub const ENCAPSULATE_GRE: u8 = 1;
@@ -68,15 +69,15 @@ pub const MIRROR_ENTER: u32 = 1 << 1;
 pub const MIRROR_FINE_TIME: u32 = 1 << 2;
 pub const MIRROR_TEAMED: u32 = 1 << 3;
 
-/// Costs are in nanoseconds per byte, times 2 to this.
+/// Costs are in nanoseconds per byte, times 2 to the power of this.
 pub const COST_SHIFT: u32 = 16;
-/// Marks of frames on the switch's own interfaces: the kind, and that of a frame that was delayed.
+/// Marks of frames on the switch's internal interfaces: the mask of the kind, and the kind of a delayed frame.
 pub const MARK_KIND: u32 = 0xff00_0000;
 pub const MARK_QUEUED: u32 = 0xe500_0000;
-/// A copy of a mirror, and what is added if it was for the port.
+/// The kind of a mirror's copy, and the bit that is added for a frame that the port received.
 pub const MARK_COPY: u32 = 0xe600_0000;
 pub const MARK_COPY_TO: u32 = 0x0080_0000;
-/// Class of the queue of a bucket: this and its place.
+/// Class of a bucket's queue: this plus the bucket's place.
 pub const QUEUE_MAJOR: u32 = 0x1_0000;
 pub const QUEUE_FIRST: u32 = 1;
 
@@ -101,7 +102,7 @@ pub struct Port {
     pub mac: [u8; 6],
     pub hashing: u8,
     pub slot: u8,
-    /// Frames to groups in a window; 0 is no limit.
+    /// Broadcast and multicast frames per window; 0 for no limit.
     pub storm_limit: u16,
 }
 
@@ -132,7 +133,7 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Group {
     pub list: u32,
-    /// Members that get no tag come first in the list.
+    /// Members that receive untagged frames come first in the list.
     pub untagged: u32,
     pub tagged: u32,
 }
@@ -145,7 +146,7 @@ pub struct MemberKey {
     pub position: u32,
 }
 
-/// A slot of a team; ifindex 0 is none.
+/// A slot of a team; ifindex 0 if empty.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Uplink {
@@ -178,12 +179,12 @@ pub enum Drop {
     NoUplink,
     Deaf,
     Send,
-    /// From a MAC that the port may not learn, because of its limit.
+    /// From a MAC that the port's limit does not let it learn.
     Unlearned,
 }
 
 impl Drop {
-    /// Its number in the maps.
+    /// By its number in the maps.
     pub fn from_number(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| *reason as u32 == number)
     }
@@ -207,7 +208,7 @@ impl Drop {
     ];
 }
 
-/// Value of `counters`, for one processor. `from` is what the port's owner sent.
+/// Value of `counters`, for one processor. `from` counts frames that the port's owner sent.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -251,7 +252,7 @@ pub struct Storm {
     pub frames: u64,
 }
 
-/// A port's number and a way, which say the place in `shapers` and `buckets`: twice the number plus the way.
+/// A port's number and a direction. The place in `shapers` and `buckets` is twice the number plus the direction.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WayKey {
@@ -264,17 +265,17 @@ pub struct WayKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shaper {
     pub average_cost: u64,
-    /// How far ahead the average may have been used up.
+    /// How far ahead the average may be used up.
     pub average_ahead_ns: u64,
     pub peak_cost: u64,
     pub peak_ahead_ns: u64,
-    /// The interface with the queues, 0 if there is none.
+    /// The interface with the queues; 0 if it does not exist.
     pub queue: u32,
-    /// The port's own.
+    /// The port's interface.
     pub ifindex: u32,
 }
 
-/// Key of `sources`: the number of a port or of a network, and a way.
+/// Key of `sources`: the number of a port or of a network, and a direction.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SourceKey {
@@ -299,12 +300,12 @@ pub struct Copies {
 pub struct Mirror {
     pub ifindex: u32,
     pub flags: u32,
-    /// One of so many frames.
+    /// One frame in this many is copied.
     pub every: u32,
     /// Bytes that are kept, 0 for all.
     pub snap: u32,
     pub team: u32,
-    /// The tag that the copy gets, 0 for none.
+    /// The copy's tag, 0 for none.
     pub vlan: u16,
     pub session: u16,
     pub encapsulation: u8,
@@ -355,7 +356,7 @@ pub struct Capture {
     pub snap: u32,
 }
 
-/// What the ring `captured` tells of a frame before its bytes.
+/// The head of an entry of the ring `captured`; the frame's bytes follow.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Captured {
@@ -372,7 +373,7 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// From an entry of the ring: this, and the bytes that follow. None if it is too short.
+    /// Reads an entry of the ring: the head and the bytes that follow. `None` if it is too short.
     pub fn read(entry: &[u8]) -> Option<(Self, &[u8])> {
         let (time, rest) = entry.split_first_chunk::<8>()?;
         let (words, bytes) = rest.split_at_checked(8 * 4)?;
@@ -393,17 +394,17 @@ impl Captured {
     }
 }
 
-/// At its limit, frames from MACs that a learner does not know are dropped.
+/// At its limit, a learner drops frames from unknown MACs.
 pub const LEARNER_DROPS: u32 = 1 << 0;
 
 /// Value of `learners`, by the number of a port that learns.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Learner {
-    /// Where what is for its MACs goes.
+    /// The target of frames to its MACs.
     pub target: Target,
     pub network: u32,
-    /// Most that it may learn.
+    /// The most MACs that it may learn.
     pub limit: u32,
     pub flags: u32,
 }
@@ -412,7 +413,7 @@ pub struct Learner {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Learned {
-    /// The interface in the upper half, the number of the port in the lower; 0 while it is being removed.
+    /// The interface in the upper half, the number of the port in the lower; 0 while the entry is being removed.
     pub owner: u64,
     /// On the monotonic clock.
     pub seen_ns: u64,
@@ -429,14 +430,14 @@ impl Learned {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bucket {
-    /// Frames that are in the queue.
+    /// Frames in the queue.
     pub queued: u32,
     pub reserved: u32,
     pub average_ns: u64,
     pub peak_ns: u64,
 }
 
-// SAFETY: each is `repr(C)` and made of integers without holes; see the test.
+// SAFETY: each is `repr(C)` and made of integers without padding; the test below checks it.
 unsafe impl aya::Pod for Port {}
 // SAFETY: as above.
 unsafe impl aya::Pod for StationKey {}
