@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
+use hostnet::{PortSpec, Tap};
 use vim::{DateTime, Fault, fault};
+use vm::config::VmConfig;
+use vm::device::{Kind, Medium, Nic, key};
+use vm::{FileRef, Power};
 
 use super::{blocking, files};
 use crate::Host;
@@ -12,16 +16,19 @@ use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
 use crate::host::{Registered, VMS};
-use crate::network::{PortSpec, Tap};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::{Power, State, usable};
+use crate::vms::Vm;
+use crate::vms::{State, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
 /// What a saved state's name ends in until it is whole.
 pub(super) const PARTIAL: &str = ".partial";
+const _: () = assert!(hostnet::NIC_KEY == key::NIC, "ports are numbered by the keys of their adapters");
+
+/// The port of a machine's adapter.
+pub(super) fn port_spec(vm: &Vm, key: i32, nic: &Nic) -> PortSpec {
+    PortSpec { vm: vm.me.id().to_owned(), key, mac: nic.mac.clone(), network: nic.network.clone() }
+}
 
 impl Host {
     /// Switches a machine on, or lets a suspended one go on.
@@ -85,7 +92,7 @@ impl Host {
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::PoweredOn, who).await;
-        if let Some(warning) = crate::vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
+        if let Some(warning) = vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
             self.post(vm, events::Vm::Warning(warning.into()), who).await;
         }
         Ok(())
@@ -201,7 +208,7 @@ impl Host {
             );
             return Ok(None);
         }
-        let port = PortSpec::new(vm, key, nic);
+        let port = port_spec(vm, key, nic);
         let owner = self.engine.user(vm.state().user);
         self.network.plug(&port, owner).await.map_err(|error| {
             fault!(
@@ -322,7 +329,7 @@ impl Host {
             state.ending = false;
             state.guest = None;
             state.question = None;
-            state.statistics = crate::vm::state::Statistics::default();
+            state.statistics = vm::observed::Statistics::default();
             state.booted = None;
             state.lock = None;
             state.power = if suspended { Power::Suspended } else { Power::Off };
