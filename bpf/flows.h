@@ -109,7 +109,7 @@ static __always_inline bool has_ports(__u8 protocol)
 	       protocol == NEXT_UDPLITE;
 }
 
-/* Adds to a flow, or begins it. False if there is no room. */
+/* Adds to a flow, or begins it. False if the map is full. */
 static __always_inline bool add_to_flow(const struct flow_key *key, const struct flow *more, struct watched *watched)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, key);

@@ -229,8 +229,8 @@ struct place_key {
 	__u16 protocol;
 };
 
-/* When a query last arrived there by an uplink. Nothing is removed: there are no more places than switches have VLANs,
- * and a query for which there is no room does not count. */
+/* When a query last arrived there by an uplink. Nothing is removed: the map has room for the VLANs of all switches, and a query
+ * that does not fit does not count. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ASKED);

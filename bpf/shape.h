@@ -1,6 +1,6 @@
 /* Traffic shaping: decides whether a frame exceeds its port's rate. Queues on one of the switch's internal interfaces delay early
  * frames (`from_queue` runs at its other end); without queues the same decision is a policer. A bucket holds the time until
- * which the bytes that have passed take up the rate: a frame passes while that time is no further ahead than the burst, and
+ * which the bytes that have passed take up the rate: a frame passes while that time is at most the burst ahead, and
  * then moves it by the frame's cost. So a frame of 64 kB that is still to be segmented passes like any other, and later frames
  * pay for it. A port below its rates bypasses the queue, unless one of its frames is still in there. */
 #ifndef ESFERA_SHAPE_H
@@ -12,8 +12,8 @@
 /* Ethernet, IPv4 and TCP with timestamps: the headers that each further segment repeats. */
 #define SEGMENT_HEADERS 66
 
-/* Bytes on the wire. Whatever segment size a guest claims, it is no less than the guest sends, and no more than
- * `is_oversize` allows. */
+/* Bytes on the wire: at least as many as the guest sends, and at most what `is_oversize` allows, for any segment size that the guest
+ * claims. */
 static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 {
 	__u64 bytes = skb->len;
