@@ -43,7 +43,7 @@ use password::Passwords;
 use policy::Policy;
 
 /// Names the entity to which an object belongs that is none itself: permissions of that entity hold for it.
-pub type Owner = fn(&MoRef, &Snapshot) -> Option<MoRef>;
+pub type Owner = Box<dyn Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync>;
 
 /// All accounts, roles and permissions.
 pub struct Accounts {
@@ -70,7 +70,7 @@ impl Accounts {
         store: Store,
         realm: Realm,
         root: MoRef,
-        owner: Owner,
+        owner: impl Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, AccountError> {
         let seeds = roles::samples(&realm);
         let reading = store.clone();
@@ -81,7 +81,7 @@ impl Accounts {
             realm,
             store,
             root,
-            owner,
+            owner: Box::new(owner),
             policy: ArcSwap::from_pointee(policy),
             changing: tokio::sync::Mutex::default(),
             passwords: Passwords::default(),
