@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::{Authority, Methods, Service, Snapshot};
 use vim::{MoRef, managed_id, prop, vim};
 
-use crate::{Host, Result, ids, inventory};
+use crate::{Host, Result, ids, inventory, methods};
 
 /// The account of a host's administrator.
 pub const ADMINISTRATOR: &str = "root";
@@ -31,9 +31,8 @@ impl Host {
     pub fn service(self: &Arc<Self>, accounts: &Arc<Accounts>) -> Result<Arc<Service>> {
         let mut methods = Methods::default();
         accounts::register(&mut methods, accounts);
-        let mut service = self.assemble_service(accounts.clone(), methods)?;
-        accounts::create(&self.core, &Singletons::host(), accounts);
-        accounts::compute(&mut service);
+        let service = self.assemble_service(accounts.clone(), methods)?;
+        accounts::create(&self.core, accounts)?;
         Ok(Arc::new(service))
     }
 
@@ -61,13 +60,12 @@ impl Host {
             settings: Vec::new(),
             extensible: false,
         };
-        managers::create(&self.core, &Singletons::host(), facts)?;
-        self.name_file_managers();
-        managers::register(&mut methods);
+        let common = Arc::new(Common { core: self.core.clone(), ids: Singletons::host(), facts });
+        managers::create(&common)?;
+        managers::register(&mut methods, &common);
+        managers::add(&self.core, &methods::MANAGERS, self)?;
         self.register(&mut methods);
-        let mut service = Service::new(self.core.clone(), authority, methods);
-        managers::compute(&mut service);
-        Ok(service)
+        Ok(Service::new(self.core.clone(), authority, methods))
     }
 }
 

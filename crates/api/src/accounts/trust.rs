@@ -8,29 +8,30 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method};
+use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method, props};
 
 use super::Accounts;
 use crate::tls::{Chain, holds_now, is_client_of, uri_of};
-use crate::{Call, Methods};
+use crate::{Call, Manager};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
 /// The account that a host's center has; it has no password.
 pub const CENTER_ACCOUNT: &str = "vpxuser";
 
-/// Says what a host's `ExtensionManager` does.
-pub(super) fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
-    let a = accounts.clone();
-    methods.on(MANAGER, method!(SetExtensionCertificate), move |call| {
-        let a = a.clone();
-        async move { a.take_charge(&call).await.map(|()| None) }
-    });
-    let a = accounts.clone();
-    methods.on(MANAGER, method!(UnregisterExtension), move |call| {
-        let a = a.clone();
-        async move { a.let_go(&call).await }
-    });
-}
+/// A host's ExtensionManager, which lists nothing: `ServiceContent` does not name it.
+pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
+    me: |accounts| accounts.ids().extension_manager,
+    named: None,
+    properties: |_| Ok(props!(ExtensionManager {})),
+    register: |table| {
+        table.on(MANAGER, method!(SetExtensionCertificate), |accounts, call| async move {
+            accounts.take_charge(&call).await.map(|()| None)
+        });
+        table.on(MANAGER, method!(UnregisterExtension), |accounts, call| async move {
+            accounts.let_go(&call).await
+        });
+    },
+};
 
 impl Accounts {
     /// Trusts the certificate that is given, or that the client has shown on the TLS connection, as the center with

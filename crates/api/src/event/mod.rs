@@ -10,7 +10,7 @@ mod methods;
 mod tests;
 
 pub(crate) use filter::{EventFilter, Reach, known, texts};
-pub(crate) use methods::{blocking, compute, description, register, too_many_collectors};
+pub(crate) use methods::{ROW, blocking, too_many_collectors};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -10,7 +10,7 @@ use vim::{
 
 use crate::event::known;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Core, Methods, Service, Snapshot, Writer};
+use crate::{Call, Common, Core, Guard, Manager, Methods, Singletons, Snapshot, Writer};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -28,7 +28,25 @@ const MAX_VALUE_BYTES: usize = 4_096;
 /// restart gives them [`show_custom_values`], and deletes the record with the object.
 pub const CUSTOM_VALUES: store::Collection<BTreeMap<i32, String>> = store::Collection::new("custom-value");
 
-pub(super) fn register(methods: &mut Methods) {
+/// The CustomFieldsManager.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.custom_fields_manager.clone(),
+    named: Some(field!(ServiceContent.customFieldsManager).number()),
+    properties: |common| {
+        let mut all = Vec::new();
+        common.core.store.read(|view| {
+            view.for_each(COLLECTION, |_, value| {
+                all.extend(decode(DEFINITION, value));
+                Ok(())
+            })
+        })?;
+        all.sort_by_key(|definition| definition.get(field!(CustomFieldDef.key)));
+        Ok(props!(CustomFieldsManager { field: to_list(all) }))
+    },
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
     macro_rules! on {
         ($ty:expr, $method:ident, $handler:ident) => {
@@ -46,30 +64,16 @@ pub(super) fn register(methods: &mut Methods) {
     on!(MANAGER, RemoveCustomFieldDef, remove);
     on!(MANAGER, RenameCustomFieldDef, rename);
     on!(MANAGER, SetField, set_field);
-    on!(managed_id!(ExtensibleManagedObject), setCustomValue, set_custom_value);
-}
-
-pub(super) fn compute(service: &mut Service) {
+    let extensible = managed_id!(ExtensibleManagedObject);
+    methods.guard(extensible, method!(setCustomValue), Guard::Privilege("Global.SetCustomField"));
+    on!(extensible, setCustomValue, set_custom_value);
     let available = prop!(ExtensibleManagedObject.availableField).number();
-    service.compute(managed_id!(ExtensibleManagedObject), available, |_, _, node, state| {
+    methods.compute(extensible, available, |_, _, node, state| {
         let all = definitions(state).into_iter().map(|(_, definition)| definition);
         let fits = all.filter(|definition| applies(definition, node.me())).map(Value::Object);
         let fits: Vec<Value> = fits.collect();
         (!fits.is_empty()).then(|| Value::List(List::new(Kind::Data(DEFINITION), fits)))
     });
-}
-
-pub(super) fn create(core: &Core, me: &MoRef) -> Result<(), store::Error> {
-    let mut all = Vec::new();
-    core.store.read(|view| {
-        view.for_each(COLLECTION, |_, value| {
-            all.extend(decode(DEFINITION, value));
-            Ok(())
-        })
-    })?;
-    all.sort_by_key(|definition| definition.get(field!(CustomFieldDef.key)));
-    core.tree.write(|w| w.create(me, props!(CustomFieldsManager { field: to_list(all) })));
-    Ok(())
 }
 
 /// What `customValue` and `value` of an object show for its stored values; none for no values.
@@ -86,7 +90,7 @@ fn to_list(definitions: impl IntoIterator<Item = Arc<Object>>) -> List {
 }
 
 fn manager(state: &Snapshot) -> Option<MoRef> {
-    let ids = [super::Singletons::center(), super::Singletons::host()].map(|ids| ids.custom_fields_manager);
+    let ids = [Singletons::center(), Singletons::host()].map(|ids| ids.custom_fields_manager);
     ids.into_iter().find(|id| state.find(id).is_some())
 }
 
@@ -243,7 +247,6 @@ async fn set_custom_value(call: &Call) -> Reply {
     let name = call.required(arg!(setCustomValue.key))?;
     let value = call.required(arg!(setCustomValue.value))?;
     let state = call.state();
-    call.service.check(call.session()?, &call.this, "Global.SetCustomField", &state)?;
     let all = definitions(&state);
     let named = all.iter().find(|(_, definition)| {
         definition.get(field!(CustomFieldDef.name)) == Some(name) && applies(definition, &call.this)

@@ -5,17 +5,29 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use vim::{Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop};
+use std::sync::Arc;
+
+use vim::{
+    Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props,
+};
 
 use crate::event::known;
 use crate::tree::ancestors;
-use crate::{Call, Methods, Node, Snapshot};
+use crate::{Call, Common, Manager, Methods, Node, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const INDEX: ManagedId = managed_id!(SearchIndex);
 
-pub(crate) fn register(methods: &mut Methods) {
+/// The SearchIndex.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.search_index.clone(),
+    named: Some(field!(ServiceContent.searchIndex).number()),
+    properties: |_| Ok(props!(SearchIndex {})),
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     methods.on(INDEX, method!(FindByUuid), |call| async move {
         let datacenter = call.arg(arg!(FindByUuid.datacenter));
         let of_vm = call.required(arg!(FindByUuid.vmSearch))?;

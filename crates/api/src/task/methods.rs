@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use vim::{
     DateTime, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, fault, field, managed_id, method,
-    prop, ty, vim, vim_enum,
+    prop, props, ty, vim, vim_enum,
 };
 
 use super::collector::{self, TaskCollector};
@@ -13,7 +13,7 @@ use super::{Live, TaskOptions, Tasks, chain_id, change_info, task_ref};
 use crate::event::{blocking, known, too_many_collectors};
 use crate::history::MAX_COLLECTORS;
 use crate::stored::store_fault;
-use crate::{Call, Methods, Service};
+use crate::{Call, Common, Guard, Manager, Methods, Node, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -23,36 +23,53 @@ const TASK: ManagedId = managed_id!(Task);
 /// Tasks that clients have made and not ended.
 const MAX_CLIENT_TASKS: usize = 1_000;
 
-pub(crate) fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(CreateTask), create_task);
-    methods.on(MANAGER, method!(CreateCollectorForTasks), |call| async move { create_collector(&call) });
-    methods.on(TASK, method!(CancelTask), |call| async move { cancel(&call) });
-    methods.on(TASK, method!(UpdateProgress), |call| async move { update_progress(&call) });
-    methods.on(TASK, method!(SetTaskDescription), |call| async move { set_description(&call) });
-    methods.on(TASK, method!(SetTaskState), set_state);
-    let collector = managed_id!(TaskHistoryCollector);
-    methods.on(collector, method!(ReadNextTasks), |call| blocking(call, |call| collector::read(call, true)));
-    methods.on(collector, method!(ReadPreviousTasks), |call| {
-        blocking(call, |call| collector::read(call, false))
-    });
-    methods.on(collector, method!(RewindCollector), |call| async move { collector::rewind(&call) });
-    methods.on(collector, method!(ResetCollector), |call| blocking(call, collector::reset));
-    methods.on(collector, method!(SetCollectorPageSize), |call| async move { collector::resize(&call) });
-    methods.on(collector, method!(DestroyCollector), |call| async move {
+/// The TaskManager.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.task_manager.clone(),
+    named: Some(field!(ServiceContent.taskManager).number()),
+    properties: |_| {
+        Ok(props!(TaskManager {
+            description: description(),
+            maxCollector: i32::try_from(MAX_COLLECTORS).unwrap_or(i32::MAX),
+        }))
+    },
+    register: |table| {
+        let methods = &mut *table.methods;
+        methods.on(MANAGER, method!(CreateTask), create_task);
+        methods.on(MANAGER, method!(CreateCollectorForTasks), |call| async move { create_collector(&call) });
+        methods.compute(MANAGER, prop!(TaskManager.recentTask).number(), recent);
+        // A user may stop the tasks that he began.
+        let stop = Guard::Asks(&["Global.CancelTask"]);
+        methods.guarded(TASK, method!(CancelTask), stop, |call| async move { cancel(&call) });
+        methods.on(TASK, method!(UpdateProgress), |call| async move { update_progress(&call) });
+        methods.on(TASK, method!(SetTaskDescription), |call| async move { set_description(&call) });
+        methods.on(TASK, method!(SetTaskState), set_state);
+        register_collector(methods);
+    },
+};
+
+fn register_collector(methods: &mut Methods) {
+    let mut own = |method, handler: fn(&Call) -> Reply| {
+        let ty = managed_id!(TaskHistoryCollector);
+        methods.guarded(ty, method, Guard::Open, move |call| blocking(call, handler));
+    };
+    own(method!(ReadNextTasks), |call| collector::read(call, true));
+    own(method!(ReadPreviousTasks), |call| collector::read(call, false));
+    own(method!(RewindCollector), collector::rewind);
+    own(method!(ResetCollector), collector::reset);
+    own(method!(SetCollectorPageSize), collector::resize);
+    own(method!(DestroyCollector), |call| {
         call.session()?.remove(&call.this);
         Ok(None)
     });
 }
 
-/// `recentTask` lists to everybody the tasks that he may see.
-pub(crate) fn compute(service: &mut Service) {
-    let recent = prop!(TaskManager.recentTask);
-    service.compute(MANAGER, recent.number(), |service, session, node, state| {
-        let tasks = node.get(prop!(TaskManager.recentTask))?;
-        let sees = |task: &MoRef| service.authority.allows(&session.account, task, "System.View", state);
-        let seen: Vec<Value> = tasks.iter().filter(|task| sees(task)).cloned().map(Value::Ref).collect();
-        Some(Value::List(List::new(Kind::Ref(TASK), seen)))
-    });
+/// `recentTask`: those that the session may see.
+fn recent(service: &Service, session: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
+    let tasks = node.get(prop!(TaskManager.recentTask))?;
+    let sees = |task: &MoRef| service.authority.allows(&session.account, task, "System.View", state);
+    let seen: Vec<Value> = tasks.iter().filter(|task| sees(task)).cloned().map(Value::Ref).collect();
+    Some(Value::List(List::new(Kind::Ref(TASK), seen)))
 }
 
 fn create_collector(call: &Call) -> Reply {
@@ -175,7 +192,7 @@ fn by_client(call: &Call) -> Result<&Tasks, Fault> {
 }
 
 /// What states and reasons mean.
-pub(crate) fn description() -> ty!(TaskDescription) {
+fn description() -> ty!(TaskDescription) {
     let states = [
         ("queued", "Queued", "The task waits for its turn"),
         ("running", "Running", "The task is under way"),

@@ -12,7 +12,7 @@ mod recover;
 mod tests;
 
 pub use journal::MAX_KEPT;
-pub(crate) use methods::{compute, description, register};
+pub(crate) use methods::ROW;
 pub use recover::{Outcome, UnfinishedTask};
 
 use std::collections::{HashMap, VecDeque};

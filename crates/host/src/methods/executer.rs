@@ -1,9 +1,13 @@
 //! ReflectManagedMethodExecuter and InternalDynamicTypeManager: the way of esxcli. What there is to execute is in `esxcli`.
 
+use api::Guard;
 use vim::{Kind, List, Object, Value, arg, data_id, managed_id, method};
 
 use super::Table;
 use crate::{esxcli, ids};
+
+/// The row of a command names the privilege that it takes.
+const ASKS: Guard = Guard::Asks(&[]);
 
 pub(super) fn register(table: &mut Table<'_>) {
     let (host, executer) = (managed_id!(HostSystem), managed_id!(ReflectManagedMethodExecuter));
@@ -14,10 +18,10 @@ pub(super) fn register(table: &mut Table<'_>) {
     table.on(host, method!(RetrieveDynamicTypeManager), |_, _| async move {
         Ok(Some(Value::Ref(ids::dynamic_type_manager())))
     });
-    table.on(executer, method!(ExecuteSoap), |host, call| async move {
+    table.guarded(executer, method!(ExecuteSoap), ASKS, |host, call| async move {
         Ok(Some(Object::from(esxcli::execute(host, &call).await?).into()))
     });
-    table.on(executer, method!(FetchSoap), |_, call| async move {
+    table.guarded(executer, method!(FetchSoap), ASKS, |_, call| async move {
         Ok(Some(Object::from(esxcli::fetch(&call)?).into()))
     });
     table.on(types, method!(DynamicTypeMgrQueryMoInstances), |_, call| async move {

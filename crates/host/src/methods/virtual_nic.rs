@@ -19,12 +19,17 @@ const ADAPTER_MACS: [u8; 4] = [0x00, 0x50, 0x56, 0x60];
 type Reply = Result<Option<Value>, Fault>;
 
 pub(super) fn register(table: &mut Table<'_>) {
-    table.on(SYSTEM, method!(AddVirtualNic), add);
-    table.on(SYSTEM, method!(UpdateVirtualNic), |host, call| async move {
-        let device = call.required(arg!(UpdateVirtualNic.device))?;
-        let spec = network::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
-        host.change_network(|config, _| config.update_adapter(device, spec)).await
-    });
+    table.guarded(SYSTEM, method!(AddVirtualNic), super::network_system::CONFIGURE, add);
+    table.guarded(
+        SYSTEM,
+        method!(UpdateVirtualNic),
+        super::network_system::CONFIGURE,
+        |host, call| async move {
+            let device = call.required(arg!(UpdateVirtualNic.device))?;
+            let spec = network::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
+            host.change_network(|config, _| config.update_adapter(device, spec)).await
+        },
+    );
     table.on(SYSTEM, method!(RemoveVirtualNic), |host, call| async move {
         let device = call.required(arg!(RemoveVirtualNic.device))?;
         host.change_network(|config, _| config.remove_adapter(device)).await

@@ -5,30 +5,30 @@ use std::sync::Arc;
 
 use vim::{
     Data, Fault, Kind, List, ListRef, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method,
-    prop, vim,
+    prop, props, vim,
 };
 
 use super::change::Rule;
-use super::privileges::all_privileges;
-use super::{AccountError, Accounts, Realm, directory, trust};
-use crate::{Account, Call, Methods, Snapshot};
+use super::privileges::{description, listed};
+use super::{AccountError, Accounts};
+use crate::{Account, Call, Manager, Snapshot, Table, all_privileges};
 
 /// How many decisions (objects times privileges) one call may ask for.
 pub(super) const MAX_DECISIONS: usize = 250_000;
 
-/// Says what the methods of `AuthorizationManager`, `UserDirectory` and `HostLocalAccountManager` do.
-pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
-    directory::register(methods, accounts);
-    if accounts.realm == Realm::Host {
-        trust::register(methods, accounts);
-    }
+/// The AuthorizationManager.
+pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
+    me: |accounts| accounts.ids().authorization_manager,
+    named: Some(field!(ServiceContent.authorizationManager).number()),
+    properties: |_| Ok(props!(AuthorizationManager { privilegeList: listed(), description: description() })),
+    register,
+};
+
+fn register(table: &mut Table<'_, Arc<Accounts>>) {
     macro_rules! on {
         ($method:ident, $does:ident) => {
-            let a = accounts.clone();
-            methods.on(managed_id!(AuthorizationManager), method!($method), move |call: Call| {
-                let a = a.clone();
-                async move { a.$does(&call).await }
-            });
+            let manager = managed_id!(AuthorizationManager);
+            table.on(manager, method!($method), |accounts, call| async move { accounts.$does(&call).await });
         };
     }
     on!(AddAuthorizationRole, add_authorization_role);
