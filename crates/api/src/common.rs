@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use vim::{Value, ty};
 
-use crate::{Core, Singletons};
+use crate::Core;
+use crate::singletons::Singletons;
 
 /// The facts by which one daemon's common managers differ from another's.
 pub struct Facts {

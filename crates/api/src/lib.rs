@@ -7,17 +7,14 @@
 pub mod accounts;
 mod acting;
 mod authority;
-mod call;
 pub mod client;
+mod collectors;
 mod common;
 pub mod event;
 pub mod files;
-pub mod guard;
 mod hash;
 pub mod history;
-pub mod manager;
 pub mod managers;
-mod methods;
 pub mod needed;
 mod privilege;
 pub mod property;
@@ -37,15 +34,11 @@ mod view;
 
 pub use acting::Acting;
 pub use authority::{Account, Authority};
-pub use call::Call;
-use common::Common;
 pub use event::Events;
-pub use guard::Guard;
-pub use manager::{Manager, Table};
-pub use methods::{Answer, Computed, Methods};
 pub use privilege::{all_privileges, host_privileges};
-pub use service::{Core, Service};
+pub use service::{
+    Answer, Ask, Call, Computed, Core, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
+};
 pub use session::{Session, Sessions};
-use singletons::Singletons;
 pub use task::{Running, TaskOptions, Tasks};
 pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer};

@@ -2,7 +2,7 @@
 
 use vim::{Fault, Object, arg, data_id, field, schema};
 
-use crate::guard::{Ask, Guard, Rule};
+use crate::{Ask, Guard, Rule};
 
 /// The privilege that a field of the specification takes. Other fields take [`SETTINGS`].
 const OF_FIELD: [(&str, &str); 19] = [

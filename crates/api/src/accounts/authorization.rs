@@ -74,7 +74,7 @@ impl Accounts {
     }
 
     async fn set_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(SetEntityPermissions.entity))?)?;
+        let entity = call.state().require(call.required(arg!(SetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(SetEntityPermissions.permission)).into_iter().flatten());
         self.set_permissions(&entity, &rules, false).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were set");
@@ -82,7 +82,7 @@ impl Accounts {
     }
 
     async fn reset_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(ResetEntityPermissions.entity))?)?;
+        let entity = call.state().require(call.required(arg!(ResetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(ResetEntityPermissions.permission)).into_iter().flatten());
         self.set_permissions(&entity, &rules, true).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were replaced");
@@ -90,7 +90,7 @@ impl Accounts {
     }
 
     async fn remove_entity_permission(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(RemoveEntityPermission.entity))?)?;
+        let entity = call.state().require(call.required(arg!(RemoveEntityPermission.entity))?)?.me().clone();
         let principal = call.required(arg!(RemoveEntityPermission.user))?;
         let group = call.required(arg!(RemoveEntityPermission.isGroup))?;
         self.remove_permission(&entity, principal, group).await?;
@@ -100,7 +100,8 @@ impl Accounts {
 
     async fn retrieve_entity_permissions(&self, call: &Call) -> Answer {
         let state = call.state();
-        let entity = existing(call, call.required(arg!(RetrieveEntityPermissions.entity))?)?;
+        let entity =
+            call.state().require(call.required(arg!(RetrieveEntityPermissions.entity))?)?.me().clone();
         let mut found = self.permissions_on(&entity);
         if call.required(arg!(RetrieveEntityPermissions.inherited))? {
             let mut at = parent(&entity, &state);
@@ -225,13 +226,6 @@ fn rules<'a>(given: impl Iterator<Item = &'a Arc<Object>>) -> Vec<Rule> {
         propagate: permission.get(field!(Permission.propagate)).unwrap_or_default(),
     };
     given.map(rule).collect()
-}
-
-/// The entity as it is called itself, if it exists.
-fn existing(call: &Call, entity: &MoRef) -> Result<MoRef, Fault> {
-    call.state().find(entity).map(|node| node.me().clone()).ok_or_else(|| {
-        fault!(ManagedObjectNotFound { obj: entity }, "There is no {entity}; it may have been deleted")
-    })
 }
 
 fn parent(entity: &MoRef, state: &Snapshot) -> Option<MoRef> {

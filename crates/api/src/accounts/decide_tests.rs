@@ -25,12 +25,31 @@ fn entity(n: usize) -> MoRef {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Permit { at: usize, who: Who, role: usize, propagate: bool },
-    Revoke { at: usize, who: Who },
-    Move { what: usize, to: usize },
-    Remove { what: usize },
-    Make { what: usize, below: usize },
-    Join { user: usize, group: usize },
+    Permit {
+        at: usize,
+        who: Who,
+        role: usize,
+        propagate: bool,
+    },
+    Revoke {
+        at: usize,
+        who: Who,
+    },
+    Move {
+        what: usize,
+        to: usize,
+    },
+    Remove {
+        what: usize,
+    },
+    Make {
+        what: usize,
+        below: usize,
+    },
+    Join {
+        user: usize,
+        group: usize,
+    },
     /// Keeps the state of now, to be asked about later.
     Keep,
 }

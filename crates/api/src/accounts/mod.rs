@@ -22,13 +22,12 @@ mod roles;
 mod tests;
 mod trust;
 
+pub use crate::acting::CENTER_ACCOUNT;
 pub use change::TrustedCertificate;
-
 pub use error::AccountError;
 pub use managers::{create, register};
 pub use names::Realm;
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
-pub use trust::CENTER_ACCOUNT;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};

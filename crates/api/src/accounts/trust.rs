@@ -11,12 +11,11 @@ use rustls::pki_types::pem::PemObject;
 use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method, props};
 
 use super::Accounts;
+use crate::acting::CENTER_ACCOUNT;
 use crate::tls::{Chain, holds_now, is_client_of, uri_of};
 use crate::{Call, Manager};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
-/// The account that a host's center has; it has no password.
-pub const CENTER_ACCOUNT: &str = "vpxuser";
 
 /// A host's ExtensionManager, which lists nothing: `ServiceContent` does not name it.
 pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
@@ -41,7 +40,7 @@ impl Accounts {
         let chain: Arc<Chain> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
             Some(pem) => {
                 CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| {
-                    crate::call::invalid_argument("certificatePem", "This is no certificate in PEM")
+                    crate::service::invalid_argument("certificatePem", "This is no certificate in PEM")
                 })?
             }
             None => call.peer.certificate.clone().ok_or_else(|| {
@@ -49,7 +48,7 @@ impl Accounts {
             })?,
         };
         let (Some(own), Some(authority)) = (chain.first(), chain.last()) else {
-            return Err(crate::call::invalid_argument("certificatePem", "There is no certificate in it"));
+            return Err(crate::service::invalid_argument("certificatePem", "There is no certificate in it"));
         };
         let uri = uri_of(own).filter(|_| chain.len() > 1 && is_client_of(&chain, authority));
         let certificate = if uri.is_some() { authority } else { own };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use vim::{Fault, ManagedId, Value, arg, field, managed_id, method, prop, props};
 
-use crate::{Call, Common, Manager};
+use crate::common::Common;
+use crate::{Call, Manager};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
 

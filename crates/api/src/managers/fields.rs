@@ -8,9 +8,10 @@ use vim::{
     managed_id, method, prop, props, schema, vim,
 };
 
-use crate::event::known;
+use crate::common::Common;
+use crate::singletons::Singletons;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Common, Core, Guard, Manager, Methods, Singletons, Snapshot, Writer};
+use crate::{Call, Core, Guard, Manager, Methods, Snapshot, Writer};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -109,7 +110,7 @@ fn applies(definition: &Object, object: &MoRef) -> bool {
 
 fn check_name(name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Err(crate::call::invalid_argument(
+        return Err(crate::service::invalid_argument(
             "name",
             &format!("A name has 1 to {MAX_NAME_BYTES} bytes"),
         ));
@@ -159,7 +160,7 @@ async fn add(call: &Call) -> Reply {
     if let Some(ty) = ty
         && schema().find_managed(ty).is_none()
     {
-        return Err(crate::call::invalid_argument("moType", &format!("There is no managed type {ty}")));
+        return Err(crate::service::invalid_argument("moType", &format!("There is no managed type {ty}")));
     }
     let mut all = definitions(&call.state());
     if all.len() >= MAX_FIELDS {
@@ -186,7 +187,7 @@ async fn add(call: &Call) -> Reply {
 }
 
 fn no_such_field(key: i32) -> Fault {
-    crate::call::invalid_argument("key", &format!("There is no field with the key {key}"))
+    crate::service::invalid_argument("key", &format!("There is no field with the key {key}"))
 }
 
 async fn remove(call: &Call) -> Reply {
@@ -237,7 +238,8 @@ async fn rename(call: &Call) -> Reply {
 async fn set_field(call: &Call) -> Reply {
     let key = call.required(arg!(SetField.key))?;
     let value = call.required(arg!(SetField.value))?;
-    let entity = known(call.required(arg!(SetField.entity))?, &call.state())?;
+    let state = call.state();
+    let entity = state.require(call.required(arg!(SetField.entity))?)?.me().clone();
     let all = definitions(&call.state());
     let definition = all.iter().find(|(known, _)| *known == key).ok_or_else(|| no_such_field(key))?;
     set_value(call, &entity, key, &definition.1, value).await
@@ -252,17 +254,17 @@ async fn set_custom_value(call: &Call) -> Reply {
         definition.get(field!(CustomFieldDef.name)) == Some(name) && applies(definition, &call.this)
     });
     let (key, definition) = named.ok_or_else(|| {
-        crate::call::invalid_argument("key", &format!("{} has no field {name:?}", call.this))
+        crate::service::invalid_argument("key", &format!("{} has no field {name:?}", call.this))
     })?;
     set_value(call, &call.this, *key, definition, value).await
 }
 
 async fn set_value(call: &Call, entity: &MoRef, key: i32, definition: &Object, value: &str) -> Reply {
     if !applies(definition, entity) {
-        return Err(crate::call::invalid_argument("key", &format!("{entity} is not of the field's type")));
+        return Err(crate::service::invalid_argument("key", &format!("{entity} is not of the field's type")));
     }
     if value.len() > MAX_VALUE_BYTES {
-        return Err(crate::call::invalid_argument(
+        return Err(crate::service::invalid_argument(
             "value",
             &format!("A value has at most {MAX_VALUE_BYTES} bytes"),
         ));

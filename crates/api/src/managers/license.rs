@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use vim::{field, props};
 
-use crate::{Common, Manager};
+use crate::Manager;
+use crate::common::Common;
 
 /// The LicenseManager.
 pub(super) const ROW: Manager<Arc<Common>> = Manager {

@@ -21,11 +21,19 @@ use std::sync::Arc;
 
 use vim::{Object, Value, managed_id, prop, props, vim};
 
-use crate::{Core, Manager, Methods, Table, event, manager, property, search, task, view};
+use crate::{Core, Manager, Methods, Table, collectors, property, search, view};
 
 /// On every daemon.
-const MANAGERS: [Manager<Arc<Common>>; 8] =
-    [property::ROW, view::ROW, search::ROW, session::ROW, event::ROW, task::ROW, options::ROW, license::ROW];
+const MANAGERS: [Manager<Arc<Common>>; 8] = [
+    property::ROW,
+    view::ROW,
+    search::ROW,
+    session::ROW,
+    collectors::EVENT_MANAGER,
+    collectors::TASK_MANAGER,
+    options::ROW,
+    license::ROW,
+];
 
 /// On a daemon that is extensible; others know the methods only.
 const EXTENSIBLE: [Manager<Arc<Common>>; 2] = [extension::ROW, fields::ROW];
@@ -53,9 +61,9 @@ pub fn create(common: &Arc<Common>) -> store::Result<()> {
     let mut content =
         Object::from(vim!(ServiceContent { rootFolder: &ids.root_folder, about: facts.about.clone() }));
     core.tree.write(|w| {
-        manager::create(&MANAGERS, common, w, &mut content)?;
+        Manager::create_all(&MANAGERS, common, w, &mut content)?;
         if facts.extensible {
-            manager::create(&EXTENSIBLE, common, w, &mut content)?;
+            Manager::create_all(&EXTENSIBLE, common, w, &mut content)?;
         }
         let instance = props!(ServiceInstance { content: content, capability: facts.capability.clone() });
         w.create(&ids.service_instance, instance);
@@ -75,7 +83,7 @@ pub fn add<D>(core: &Core, managers: &[Manager<D>], daemon: &D) -> store::Result
     core.tree.write(|w| {
         let content = w.find(&instance).and_then(|node| node.get(prop!(ServiceInstance.content)));
         let mut content = Object::clone(content.expect("the service instance was made before"));
-        manager::create(managers, daemon, w, &mut content)?;
+        Manager::create_all(managers, daemon, w, &mut content)?;
         w.set(&instance, props!(ServiceInstance { content: content }));
         Ok(())
     })

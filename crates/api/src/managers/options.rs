@@ -8,8 +8,9 @@ use vim::{
     method, prop, props, vim,
 };
 
+use crate::common::Common;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Common, Guard, Manager, Methods};
+use crate::{Call, Guard, Manager, Methods};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -82,7 +83,7 @@ pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
 
 fn given<'a>(key: &str, change: &'a Object) -> Result<&'a Value, Fault> {
     change.get(field!(OptionValue.value)).ok_or_else(|| {
-        crate::call::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
+        crate::service::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
     })
 }
 
@@ -205,7 +206,7 @@ fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
         _ => Kind::String,
     };
     value.converted(kind).ok_or_else(|| {
-        crate::call::invalid_argument(
+        crate::service::invalid_argument(
             "changedValue",
             &format!("The value of the setting {key} is of another type"),
         )

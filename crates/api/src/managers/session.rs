@@ -8,9 +8,10 @@ use vim::{
     Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, prop, props, ty, vim,
 };
 
+use crate::common::Common;
 use crate::session::random_uuid;
 use crate::stored::store_fault;
-use crate::{Account, Call, Common, Manager, Methods, Session};
+use crate::{Account, Call, Manager, Methods, Session};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -169,7 +170,7 @@ async fn terminate(call: Call) -> Reply {
     let mut ending = Vec::new();
     for id in call.required(arg!(TerminateSession.sessionId))? {
         if id == mine.public_id() {
-            return Err(crate::call::invalid_argument(
+            return Err(crate::service::invalid_argument(
                 "sessionId",
                 "A session cannot end itself so; use Logout",
             ));
@@ -212,7 +213,7 @@ fn service_ticket(call: &Call) -> Reply {
     }
     let url = spec
         .get(field!(SessionManagerHttpServiceRequestSpec.url))
-        .ok_or_else(|| crate::call::invalid_argument("spec.url", "The URL of the request is missing"))?;
+        .ok_or_else(|| crate::service::invalid_argument("spec.url", "The URL of the request is missing"))?;
     let method = spec.get(field!(SessionManagerHttpServiceRequestSpec.method));
     let id = call.service.core.tickets.for_request(&session.account, url, method)?;
     Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id, ticketType: "HttpServiceTicket" }).into()))

@@ -17,12 +17,12 @@ use vim::{
 
 use super::filter::{Known, Lost};
 use super::read::Reader;
-use super::select::not_found;
 use super::spec::Spec;
-use crate::call::invalid_argument;
+use crate::service::invalid_argument;
 use crate::service::not_authenticated;
 use crate::session::SessionObject;
-use crate::{Call, Guard, Methods, Service, Session, Snapshot};
+use crate::tree::not_found;
+use crate::{Call, Guard, Methods, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 

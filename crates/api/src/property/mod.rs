@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use vim::{Fault, MoRef, Value, field, props, schema};
 
-use crate::{Call, Common, Manager, Service, Session};
+use crate::common::Common;
+use crate::{Call, Manager, Service, Session};
 
 /// Objects, property sets and traversals that one filter specification may name.
 pub const MAX_SPECS: usize = 100_000;

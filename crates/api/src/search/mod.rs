@@ -11,9 +11,9 @@ use vim::{
     Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props,
 };
 
-use crate::event::known;
+use crate::common::Common;
 use crate::tree::ancestors;
-use crate::{Call, Common, Manager, Methods, Node, Snapshot};
+use crate::{Call, Manager, Methods, Node, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -88,7 +88,7 @@ fn register(methods: &mut Methods) {
     });
     methods.on(INDEX, method!(FindChild), |call| async move {
         let state = call.state();
-        let parent = known(call.required(arg!(FindChild.entity))?, &state)?;
+        let parent = state.require(call.required(arg!(FindChild.entity))?)?.me().clone();
         let name = call.required(arg!(FindChild.name))?;
         let child = path::child(&state, &parent, name);
         Ok(child.filter(|found| sees(&call, found, &state)).map(Value::Ref))
@@ -118,12 +118,12 @@ fn find(
     fits: impl Fn(&Node) -> bool,
 ) -> Result<Vec<MoRef>, Fault> {
     let state = call.state();
-    let within = datacenter.map(|datacenter| known(datacenter, &state)).transpose()?;
+    let within = datacenter.map(|datacenter| state.require(datacenter)).transpose()?;
     let ty = if of_vm { managed_id!(VirtualMachine) } else { managed_id!(HostSystem) };
     let nodes = state.iter().filter(|node| node.me().is_a(ty) && fits(node));
     let mut found: Vec<MoRef> = nodes.map(|node| node.me().clone()).collect();
     found.retain(|object| {
-        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top))
+        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top.me()))
             && sees(call, object, &state)
     });
     found.sort();

@@ -7,10 +7,10 @@ use vim::{Fault, ManagedId, MoRef, Value, arg, fault, field, managed_id, method,
 
 use super::container::Container;
 use super::{Contents, MAX_LISTED, View, references};
-use crate::event::known;
+use crate::common::Common;
 use crate::property::OwnChanges;
 use crate::tree::root_folder;
-use crate::{Call, Common, Guard, Manager, Methods, Session, Snapshot};
+use crate::{Call, Guard, Manager, Methods, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -76,7 +76,8 @@ fn add(session: &Session, ty: ManagedId, contents: Contents) -> Reply {
 }
 
 fn create_container(call: &Call) -> Reply {
-    let container = known(call.required(arg!(CreateContainerView.container))?, &call.state())?;
+    let state = call.state();
+    let container = state.require(call.required(arg!(CreateContainerView.container))?)?.me().clone();
     let types = call.arg(arg!(CreateContainerView.type)).into_iter().flatten().map(str::to_owned).collect();
     let recursive = call.required(arg!(CreateContainerView.recursive))?;
     let container = Container::new(container, types, recursive)?;
@@ -165,7 +166,7 @@ fn turn_folders<'a>(call: &Call, folders: impl Iterator<Item = &'a MoRef>, open:
     let state = call.state();
     let mut missing = Vec::new();
     for folder in folders {
-        let Ok(folder) = known(folder, &state) else {
+        let Some(folder) = state.find(folder).map(|node| node.me().clone()) else {
             missing.push(Value::Ref(folder.clone()));
             continue;
         };

@@ -1,8 +1,7 @@
 //! The privileges to rename, destroy and move an object of the inventory, by its kind. They are those of the vSphere security guide;
 //! the schema names none, since it has one method for all kinds.
 
-use api::Guard;
-use api::guard::{Ask, Rule};
+use api::{Ask, Guard, Rule};
 use vim::{Fault, ManagedId, Value, managed_id};
 
 /// A kind of object in the inventory.

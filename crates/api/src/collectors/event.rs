@@ -7,11 +7,15 @@ use vim::{
     props, schema, vim,
 };
 
-use super::{EVENT, EventFilter, EventLog, catalog};
+use super::event_filter::EventFilter;
+use super::{blocking, too_many_collectors};
+use crate::common::Common;
+use crate::event::{EVENT, EventLog, catalog};
 use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, Sight, backward, list};
+use crate::service::invalid_argument;
 use crate::session::SessionObject;
 use crate::stored::store_fault;
-use crate::{Authority, Call, Common, Guard, Manager, Methods, Node, Service, Session, Snapshot};
+use crate::{Authority, Call, Guard, Manager, Methods, Node, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -73,17 +77,6 @@ fn latest(service: &Service, session: &Session, node: &Node, state: &Snapshot) -
     let event = node.get(prop!(EventManager.latestEvent))?;
     let sight = Sight { authority: &*service.authority, account: &session.account, state };
     sight.of_event(event).then(|| Value::Object(event.clone()))
-}
-
-/// Reading many events takes long enough to be kept off the threads that serve connections.
-pub(crate) async fn blocking(call: Call, work: fn(&Call) -> Reply) -> Reply {
-    match tokio::task::spawn_blocking(move || work(&call)).await {
-        Ok(reply) => reply,
-        Err(_) => Err(fault!(
-            SystemError { reason: "internal error" },
-            "Reading the history failed by an internal error"
-        )),
-    }
 }
 
 /// Event history that one session reads.
@@ -166,13 +159,6 @@ fn create_collector(call: &Call) -> Reply {
     Ok(Some(Value::Ref(me)))
 }
 
-pub(crate) fn too_many_collectors() -> Fault {
-    fault!(
-        InvalidState {},
-        "A session may hold {MAX_COLLECTORS} history collectors; destroy those that are no longer used"
-    )
-}
-
 fn own_collector(call: &Call) -> Result<Arc<EventCollector>, Fault> {
     call.session()?.object_as(&call.this)
 }
@@ -216,12 +202,12 @@ async fn log_user_event(call: Call) -> Reply {
     let entity = call.required(arg!(LogUserEvent.entity))?;
     let message = call.required(arg!(LogUserEvent.msg))?;
     let state = call.state();
-    let entity = super::filter::known(entity, &state)?;
-    let name = state.find(&entity).and_then(|node| node.get(prop!(ManagedEntity.name))).unwrap_or_default();
+    let entity = state.require(entity)?;
+    let name = entity.get(prop!(ManagedEntity.name)).unwrap_or_default();
     let event = vim!(GeneralUserEvent {
         userName: call.user(),
         message: message,
-        entity: ManagedEntityEventArgument { name: name, entity: entity },
+        entity: ManagedEntityEventArgument { name: name, entity: entity.me() },
     });
     call.service.core.events.post(event).await;
     Ok(None)
@@ -234,7 +220,7 @@ fn argument_description(call: &Call) -> Reply {
     let Some(ty) =
         schema().find_data(name).map(|id| schema().data(id)).filter(|ty| ty.is_a(schema().data(EVENT)))
     else {
-        return Err(crate::call::invalid_argument("eventTypeId", &format!("There is no event type {id}")));
+        return Err(invalid_argument("eventTypeId", &format!("There is no event type {id}")));
     };
     let own = &ty.fields[schema().data(EVENT).fields.len()..];
     let described = own.iter().filter_map(|field| {

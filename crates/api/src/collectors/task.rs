@@ -2,26 +2,22 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use vim::{
     DateTime, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, fault, field, managed_id, method,
     prop, props, ty, vim, vim_enum,
 };
 
-use super::collector::{self, TaskCollector};
-use super::{Live, TaskOptions, Tasks, chain_id, change_info, task_ref};
-use crate::event::{blocking, known, too_many_collectors};
+use super::task_collector::{self as collector, TaskCollector};
+use super::{blocking, too_many_collectors};
+use crate::common::Common;
 use crate::history::MAX_COLLECTORS;
-use crate::stored::store_fault;
-use crate::{Call, Common, Guard, Manager, Methods, Node, Service, Session, Snapshot};
+use crate::task::ClientTask;
+use crate::{Call, Guard, Manager, Methods, Node, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const MANAGER: ManagedId = managed_id!(TaskManager);
 const TASK: ManagedId = managed_id!(Task);
-
-/// Tasks that clients have made and not ended.
-const MAX_CLIENT_TASKS: usize = 1_000;
 
 /// The TaskManager.
 pub(crate) const ROW: Manager<Arc<Common>> = Manager {
@@ -79,61 +75,31 @@ fn create_collector(call: &Call) -> Reply {
         return Err(too_many_collectors());
     }
     let me = MoRef::new(managed_id!(TaskHistoryCollector), session.new_object_id());
-    let log = call.service.core.tasks.0.journal.source();
+    let log = call.service.core.tasks.source();
     session.add(Arc::new(TaskCollector::new(me.clone(), spec, log, call)?))?;
     Ok(Some(Value::Ref(me)))
 }
 
 async fn create_task(call: Call) -> Reply {
-    let entity = known(call.required(arg!(CreateTask.obj))?, &call.state())?;
-    let kind = call.required(arg!(CreateTask.taskTypeId))?.to_owned();
-    let cancelable = call.required(arg!(CreateTask.cancelable))?;
-    let tasks = &call.service.core.tasks;
-    if tasks.state().live.values().filter(|live| live.by_client).count() >= MAX_CLIENT_TASKS {
-        return Err(fault!(
-            OutOfBounds { argumentName: "task" },
-            "There are {MAX_CLIENT_TASKS} tasks made by clients already; end some with SetTaskState"
-        ));
-    }
-    let number = tasks.0.journal.number().await.map_err(|error| store_fault(&error))?;
-    let task = task_ref(number);
     let state = call.state();
-    let name = state.find(&entity).filter(|node| node.me().is_a(managed_id!(ManagedEntity)));
-    let name = name.and_then(|node| node.get(prop!(ManagedEntity.name))).map(str::to_owned);
-    let now = DateTime::now();
-    let info = vim!(TaskInfo {
-        key: task.id(),
-        task: &task,
-        descriptionId: kind,
-        entity: Some(entity).filter(|entity| entity.is_a(managed_id!(ManagedEntity))),
-        entityName: name,
-        state: "queued",
-        cancelled: false,
-        cancelable: cancelable,
-        reason: TaskReasonUser { userName: call.arg(arg!(CreateTask.initiatedBy)).unwrap_or(call.user()) },
-        queueTime: now,
-        eventChainId: chain_id(number),
-        parentTaskKey: call.arg(arg!(CreateTask.parentTaskKey)),
-        activationId: call.arg(arg!(CreateTask.activationId)),
-    });
-    let live = Live { number, cancel: CancellationToken::new(), lock: None, by_client: true };
-    tasks.claim(&task, live, &TaskOptions::default())?;
-    let info = Arc::new(Object::from(info));
-    if let Err(error) = tasks.0.journal.begin(number, &info).await {
-        tasks.release(&task);
-        return Err(store_fault(&error));
-    }
-    tasks.show(&task, &info);
-    Ok(Some(Value::Object(info)))
+    let entity = state.require(call.required(arg!(CreateTask.obj))?)?;
+    let name = Some(entity).filter(|node| node.me().is_a(managed_id!(ManagedEntity)));
+    let task = ClientTask {
+        entity: entity.me().clone(),
+        entity_name: name.and_then(|node| node.get(prop!(ManagedEntity.name))).map(str::to_owned),
+        kind: call.required(arg!(CreateTask.taskTypeId))?.to_owned(),
+        user: call.arg(arg!(CreateTask.initiatedBy)).unwrap_or(call.user()).to_owned(),
+        cancelable: call.required(arg!(CreateTask.cancelable))?,
+        parent_key: call.arg(arg!(CreateTask.parentTaskKey)).map(str::to_owned),
+        activation_id: call.arg(arg!(CreateTask.activationId)).map(str::to_owned),
+    };
+    Ok(Some(Value::Object(call.service.core.tasks.create(task).await?)))
 }
 
-/// Who began a task may stop it; for others' tasks a privilege is needed.
+/// The user who began a task may stop it; others need a privilege.
 fn cancel(call: &Call) -> Reply {
     let tasks = &call.service.core.tasks;
-    let info = tasks.info(&call.this);
-    let reason = info.as_ref().and_then(|info| info.get(field!(TaskInfo.reason)));
-    let by = reason.filter(|reason| reason.is_a(vim::data_id!(TaskReasonUser)));
-    if by.and_then(|by| by.get(field!(TaskReasonUser.userName))) != Some(call.user()) {
+    if tasks.user_of(&call.this).as_deref() != Some(call.user()) {
         call.service.check(call.session()?, &call.this, "Global.CancelTask", &call.state())?;
     }
     tasks.cancel(&call.this)?;
@@ -145,53 +111,42 @@ fn update_progress(call: &Call) -> Reply {
     if !(0..=100).contains(&percent) {
         return Err(fault!(
             OutOfBounds { argumentName: "percentDone" },
-            "Progress is 0 to 100 percent, not {percent}"
+            "Progress of {percent} percent is out of range (0–100)"
         ));
     }
-    let tasks = by_client(call)?;
-    change_info(&tasks.0.tree, &call.this, |info| info.set(field!(TaskInfo.progress), percent));
+    call.service.core.tasks.change(&call.this, |info| info.set(field!(TaskInfo.progress), percent))?;
     Ok(None)
 }
 
 fn set_description(call: &Call) -> Reply {
     let description = call.required(arg!(SetTaskDescription.description))?;
-    let tasks = by_client(call)?;
-    change_info(&tasks.0.tree, &call.this, |info| info.set(field!(TaskInfo.description), description));
+    let change = |info: &mut Object| info.set(field!(TaskInfo.description), description);
+    call.service.core.tasks.change(&call.this, change)?;
     Ok(None)
 }
 
 async fn set_state(call: Call) -> Reply {
     let state = call.required(arg!(SetTaskState.state))?;
-    let tasks = by_client(&call)?.clone();
+    let tasks = &call.service.core.tasks;
     if state == vim_enum!(TaskInfoState.success) {
-        tasks.finish(&call.this, Ok(call.arg(arg!(SetTaskState.result)).cloned())).await;
+        tasks.end(&call.this, Ok(call.arg(arg!(SetTaskState.result)).cloned())).await?;
     } else if state == vim_enum!(TaskInfoState.error) {
         let fault = call.arg(arg!(SetTaskState.fault)).and_then(|fault| Fault::from_localized(fault));
         let fault = fault.unwrap_or_else(|| fault!(SystemError { reason: "not given" }, "The task failed"));
-        tasks.finish(&call.this, Err(fault)).await;
+        tasks.end(&call.this, Err(fault)).await?;
     } else {
         let running = state == vim_enum!(TaskInfoState.running);
-        change_info(&tasks.0.tree, &call.this, |info| {
+        tasks.change(&call.this, |info| {
             info.set(field!(TaskInfo.state), state);
             if running && info.get(field!(TaskInfo.startTime)).is_none() {
                 info.set(field!(TaskInfo.startTime), DateTime::now());
             }
-        });
+        })?;
     }
     Ok(None)
 }
 
-/// The tasks, if the one that is called is a client's and has not ended.
-fn by_client(call: &Call) -> Result<&Tasks, Fault> {
-    let tasks = &call.service.core.tasks;
-    match tasks.state().live.get(&call.this) {
-        Some(live) if live.by_client => Ok(tasks),
-        Some(_) => Err(fault!(NotSupported {}, "The server itself runs this task and says how far it is")),
-        None => Err(fault!(InvalidState {}, "The task has ended")),
-    }
-}
-
-/// What states and reasons mean.
+/// The meaning of states and reasons.
 fn description() -> ty!(TaskDescription) {
     let states = [
         ("queued", "Queued", "The task waits for its turn"),

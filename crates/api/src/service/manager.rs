@@ -5,13 +5,13 @@ use std::future::Future;
 
 use vim::{Fault, ManagedId, MethodId, MoRef, Object, Props, Value};
 
-use crate::{Call, Guard, Methods, Writer};
+use super::{Call, Guard, Methods};
+use crate::Writer;
 
 /// One managed object of a daemon `D`: its reference, its properties, its methods with their privileges.
 ///
 /// ```
-/// use api::manager::{Manager, Table};
-/// use api::{Guard, Methods};
+/// use api::{Manager, Methods, Table};
 /// use vim::{DateTime, MoRef, Value, field, managed_id, method, props};
 ///
 /// /// The daemon, which the methods get; clones share it.
@@ -77,23 +77,25 @@ impl<D: Clone + Send + Sync + 'static> Table<'_, D> {
     }
 }
 
-/// Makes the objects of these managers, and names them in `content`: the daemon's `ServiceContent` or `HostConfigManager`.
-///
-/// # Errors
-/// The store's, if a manager cannot read what it has kept there.
-pub fn create<D>(
-    managers: &[Manager<D>],
-    daemon: &D,
-    w: &mut Writer<'_>,
-    content: &mut Object,
-) -> store::Result<()> {
-    for manager in managers {
-        let me = (manager.me)(daemon);
-        let properties = (manager.properties)(daemon)?;
-        w.create(&me, properties);
-        if let Some(field) = manager.named {
-            content.put(field, Some(Value::Ref(me)));
+impl<D> Manager<D> {
+    /// Makes the objects of these managers, and names them in `content`: the daemon's `ServiceContent` or `HostConfigManager`.
+    ///
+    /// # Errors
+    /// The store's, if a manager cannot read what it has kept there.
+    pub fn create_all(
+        managers: &[Self],
+        daemon: &D,
+        w: &mut Writer<'_>,
+        content: &mut Object,
+    ) -> store::Result<()> {
+        for manager in managers {
+            let me = (manager.me)(daemon);
+            let properties = (manager.properties)(daemon)?;
+            w.create(&me, properties);
+            if let Some(field) = manager.named {
+                content.put(field, Some(Value::Ref(me)));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -3,7 +3,8 @@
 
 use vim::{Fault, MoRef};
 
-use crate::{Call, Session, Snapshot};
+use super::Call;
+use crate::{Session, Snapshot};
 
 /// What a method takes beside the privilege that the schema names; [`crate::Methods::guarded`] says it for one method of one type.
 #[derive(Clone, Copy)]

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use vim::kind::Marker;
 use vim::{Args, Fault, Field, MoRef, Release, Value, fault, schema};
 
+use super::Service;
 use crate::session::Peer;
-use crate::{Acting, Running, Service, Session, Snapshot, TaskOptions};
+use crate::{Acting, Running, Session, Snapshot, TaskOptions};
 
 /// What a method gets.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl Call {
     /// # Errors
     /// `NotAuthenticated` without one.
     pub fn session(&self) -> Result<&Arc<Session>, Fault> {
-        self.session.as_ref().ok_or_else(|| crate::service::not_authenticated(&self.this, "System.View"))
+        self.session.as_ref().ok_or_else(|| super::not_authenticated(&self.this, "System.View"))
     }
 
     /// The name of the user who calls; behind a center's account stands the center's user.
@@ -77,7 +78,7 @@ impl Call {
         self.service.check(self.session()?, object, privilege, &self.state())?;
         match &self.acting {
             Some(acting) if !acting.may(object, privilege) => {
-                Err(crate::service::no_permission(acting.shown(), object, privilege))
+                Err(super::no_permission(acting.shown(), object, privilege))
             }
             _ => Ok(()),
         }

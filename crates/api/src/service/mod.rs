@@ -1,14 +1,22 @@
 //! The one door to the objects: finds the object, checks the session and the privilege, calls the method.
 
+mod call;
+mod guard;
+mod manager;
+mod methods;
+
+pub use call::{Call, invalid_argument};
+pub use guard::{Ask, Guard, Rule};
+pub use manager::{Manager, Table};
+pub use methods::{Answer, Computed, Methods};
+
 use std::sync::Arc;
 
 use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
-use crate::guard::Ask;
-use crate::methods::Computed;
 use crate::session::SessionObject;
 use crate::ticket::Tickets;
-use crate::{Answer, Authority, Call, Events, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
+use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree};
 
 /// What a daemon's own parts share: they write to it, and the service shows it.
 pub struct Core {

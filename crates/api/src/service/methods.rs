@@ -7,8 +7,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use vim::{Encode, Fault, ManagedId, Method, MethodId, Value, schema};
 
+use super::{Call, Guard, Service};
 use crate::privilege::all_privileges;
-use crate::{Call, Guard, Node, Service, Session, Snapshot};
+use crate::{Node, Session, Snapshot};
 
 /// The answer of a method: a value, or something that writes itself from the state of the tree without becoming a value first.
 pub type Answer = Box<dyn Encode + Send>;
