@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// The network cannot be begun.
     #[error("the network: {0}")]
-    Network(#[from] crate::network::FabricError),
+    Network(#[from] hostnet::Error),
     /// QEMU processes that run already cannot be looked through.
     #[error("the machines that run already: {0}")]
     Qemu(#[from] qemu::Error),
@@ -114,6 +114,15 @@ pub(crate) fn store_fault(error: &store::Error) -> Fault {
             tracing::error!(%error, "the host's state could not be written");
             fault!(SystemError { reason: "the host's state could not be written" }, "{error}")
         }
+    }
+}
+
+/// The fault for an error of the host's network.
+pub(crate) fn network_fault(error: hostnet::Error) -> Fault {
+    match error {
+        hostnet::Error::Fault(fault) => fault,
+        hostnet::Error::Store(error) => store_fault(&error),
+        hostnet::Error::Fabric(error) => fault!(HostConfigFault {}, "{error}"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use api::Core;
 use datastore::Datastore;
+use hostnet::{HostNetwork, NetworkOptions};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Collection, Store};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use vim::{DateTime, Fault, MoRef, fault};
 use crate::datastores::Datastores;
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::hardware::Hardware;
-use crate::network::{HostNetwork, NetworkOptions};
 use crate::vm::Vm;
 use crate::{Error, Result, inventory, methods, mounts};
 

@@ -5,12 +5,12 @@
 //! machines, [`show`] turns types into the API's values.
 #![forbid(unsafe_code)]
 
+mod captured;
 pub mod cpuid;
 pub mod datastores;
 pub mod disk_image;
 pub mod engine;
 mod error;
-mod esxcli;
 mod events;
 mod folder_access;
 pub mod hardware;
@@ -20,7 +20,6 @@ mod inventory;
 pub mod limits;
 mod methods;
 mod mounts;
-pub mod network;
 mod ops;
 pub mod plan;
 mod screens;
@@ -32,4 +31,4 @@ pub mod vm;
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use inventory::about;
-pub use service::ADMINISTRATOR;
+pub use service::{ADMINISTRATOR, Subsystem};

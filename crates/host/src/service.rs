@@ -9,6 +9,9 @@ use vim::{MoRef, managed_id, prop, vim};
 
 use crate::{Host, Result, ids, inventory, methods};
 
+/// Adds what the methods of further objects of a host do: how a crate above this one serves them.
+pub type Subsystem = fn(&Arc<Host>, &mut Methods);
+
 /// The account of a host's administrator.
 pub const ADMINISTRATOR: &str = "root";
 
@@ -24,12 +27,17 @@ impl Host {
         Ok(accounts.map_err(|error| error.to_fault())?)
     }
 
-    /// What serves this host's API to the users of these accounts. To be made once.
+    /// What serves this host's API, with that of `subsystems`, to the users of these accounts. To be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.
-    pub fn service(self: &Arc<Self>, accounts: &Arc<Accounts>) -> Result<Arc<Service>> {
+    pub fn service(
+        self: &Arc<Self>,
+        accounts: &Arc<Accounts>,
+        subsystems: &[Subsystem],
+    ) -> Result<Arc<Service>> {
         let mut methods = Methods::default();
+        subsystems.iter().for_each(|register| register(self, &mut methods));
         accounts::register(&mut methods, accounts);
         let service = self.assemble_service(accounts.clone(), methods)?;
         accounts::create(&self.core, accounts)?;
@@ -41,8 +49,14 @@ impl Host {
     ///
     /// # Errors
     /// If stored settings cannot be read.
-    pub fn service_for(self: &Arc<Self>, authority: Arc<dyn Authority>) -> Result<Arc<Service>> {
-        Ok(Arc::new(self.assemble_service(authority, Methods::default())?))
+    pub fn service_for(
+        self: &Arc<Self>,
+        authority: Arc<dyn Authority>,
+        subsystems: &[Subsystem],
+    ) -> Result<Arc<Service>> {
+        let mut methods = Methods::default();
+        subsystems.iter().for_each(|register| register(self, &mut methods));
+        Ok(Arc::new(self.assemble_service(authority, methods)?))
     }
 
     fn assemble_service(

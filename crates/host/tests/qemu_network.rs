@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::serial::Serial;
 use common::{Client, Site, guest_image};
-use host::network::{NetworkOptions, Switched};
+use hostnet::{NetworkOptions, Switched};
 use vim::{MoRef, Object, Value, call, field, prop, vim};
 
 fn ip(arguments: &[&str]) {

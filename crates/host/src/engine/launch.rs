@@ -1,8 +1,8 @@
 //! What an engine needs to start a machine: the configuration, with files and taps in place.
 
+use hostnet::Tap;
 use std::sync::Arc;
 
-use crate::network::Tap;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{Cdrom, Device, Disk, FileRef, Medium, Nic};
 

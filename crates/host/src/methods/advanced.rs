@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use api::{Call, managers};
+use hostnet::NetworkConfig;
 use vim::{DataId, Fault, Kind, List, Object, Value, data_id, fault, vim};
 
 use super::Table;
-use crate::network::NetworkConfig;
 use crate::{Host, ids};
 
 /// What changing them takes.

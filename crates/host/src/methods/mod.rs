@@ -7,7 +7,6 @@ mod datastore;
 mod datastore_system;
 mod disk_manager;
 mod environment;
-mod executer;
 mod file_manager;
 mod file_objects;
 mod folder;
@@ -51,6 +50,5 @@ impl Host {
         datastore_system::register(&mut table);
         network_system::register(&mut table);
         virtual_nic::register(&mut table);
-        executer::register(&mut table);
     }
 }

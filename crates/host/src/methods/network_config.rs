@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use api::Call;
+use hostnet::{Around, NetworkConfig};
 use vim::{Fault, Object, Value, arg, fault, field, vim};
 use vswitch::Mac;
 
 use super::virtual_nic::new_mac;
 use crate::Host;
 use crate::error::not_supported;
-use crate::network::{self, Around, NetworkConfig};
 
 /// What is to happen to one thing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
     let nics: Vec<_> = wanted.get(field!(HostNetworkConfig.vnic)).into_iter().flatten().collect();
     for switch in &switches {
         let name = switch.get(field!(HostVirtualSwitchConfig.name)).unwrap_or_default();
-        let spec = switch.get(field!(HostVirtualSwitchConfig.spec)).map(|spec| network::switch_spec(spec));
+        let spec = switch.get(field!(HostVirtualSwitchConfig.spec)).map(|spec| hostnet::switch_spec(spec));
         match operation(switch.get(field!(HostVirtualSwitchConfig.changeOperation)))? {
             Operation::Add => config.add_switch(name, spec.transpose()?.unwrap_or_default(), around)?,
             Operation::Edit => {
@@ -81,7 +81,7 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
     }
     for group in &groups {
         let spec = || match group.get(field!(HostPortGroupConfig.spec)) {
-            Some(spec) => network::group_spec(spec),
+            Some(spec) => hostnet::group_spec(spec),
             None => missing("portgroup.spec"),
         };
         match operation(group.get(field!(HostPortGroupConfig.changeOperation)))? {
@@ -97,7 +97,7 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
     for nic in &nics {
         let device = nic.get(field!(HostVirtualNicConfig.device)).unwrap_or_default();
         let spec = || match nic.get(field!(HostVirtualNicConfig.spec)) {
-            Some(spec) => network::adapter_spec(spec),
+            Some(spec) => hostnet::adapter_spec(spec),
             None => Ok(Default::default()),
         };
         match operation(nic.get(field!(HostVirtualNicConfig.changeOperation)))? {
@@ -131,10 +131,10 @@ fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Re
         }
     }
     if let Some(routes) = wanted.get(field!(HostNetworkConfig.routeTableConfig)) {
-        config.change_routes(&network::route_changes(routes)?)?;
+        config.change_routes(&hostnet::route_changes(routes)?)?;
     }
     if let Some(route) = wanted.get(field!(HostNetworkConfig.ipRouteConfig)) {
-        network::GatewayChange::read(route)?.apply(&mut config.default_stack().gateways);
+        hostnet::GatewayChange::read(route)?.apply(&mut config.default_stack().gateways);
     }
     Ok(devices)
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::{Call, Guard, Writer, managers};
+use hostnet::{Around, NetworkConfig, Scene};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
     props, vim_enum,
@@ -13,7 +14,7 @@ use vim::{
 use vswitch::declare::Dns;
 
 use super::Table;
-use crate::network::{self, Around, NetworkConfig, Scene};
+use crate::error::network_fault;
 use crate::vm::state::Power;
 use crate::{Host, ids, inventory};
 
@@ -28,12 +29,12 @@ pub(super) fn register(table: &mut Table<'_>) {
     table.on(SYSTEM, method!(AddVirtualSwitch), |host, call| async move {
         let name = call.required(arg!(AddVirtualSwitch.vswitchName))?;
         let spec =
-            call.arg(arg!(AddVirtualSwitch.spec)).map(|spec| network::switch_spec(spec)).transpose()?;
+            call.arg(arg!(AddVirtualSwitch.spec)).map(|spec| hostnet::switch_spec(spec)).transpose()?;
         host.change_network(|config, around| config.add_switch(name, spec.unwrap_or_default(), around)).await
     });
     table.on(SYSTEM, method!(UpdateVirtualSwitch), |host, call| async move {
         let name = call.required(arg!(UpdateVirtualSwitch.vswitchName))?;
-        let spec = network::switch_spec(call.required(arg!(UpdateVirtualSwitch.spec))?)?;
+        let spec = hostnet::switch_spec(call.required(arg!(UpdateVirtualSwitch.spec))?)?;
         host.change_network(|config, around| config.update_switch(name, spec, around)).await
     });
     table.on(SYSTEM, method!(RemoveVirtualSwitch), |host, call| async move {
@@ -41,12 +42,12 @@ pub(super) fn register(table: &mut Table<'_>) {
         host.change_network(|config, around| config.remove_switch(name, around)).await
     });
     table.on(SYSTEM, method!(AddPortGroup), |host, call| async move {
-        let spec = network::group_spec(call.required(arg!(AddPortGroup.portgrp))?)?;
+        let spec = hostnet::group_spec(call.required(arg!(AddPortGroup.portgrp))?)?;
         host.change_network(|config, _| config.add_group(spec)).await
     });
     table.on(SYSTEM, method!(UpdatePortGroup), |host, call| async move {
         let name = call.required(arg!(UpdatePortGroup.pgName))?;
-        let spec = network::group_spec(call.required(arg!(UpdatePortGroup.portgrp))?)?;
+        let spec = hostnet::group_spec(call.required(arg!(UpdatePortGroup.portgrp))?)?;
         host.change_network(|config, around| config.update_group(name, spec, around)).await
     });
     table.on(SYSTEM, method!(RemovePortGroup), |host, call| async move {
@@ -75,7 +76,7 @@ fn hints(host: &Host, call: &Call) -> Reply {
     };
     let hint = |device: &str| match nics.iter().any(|nic| nic.name == device) {
         true => {
-            let hint = network::hint(device, &fabric.other_end(device), &fabric.observed(device));
+            let hint = hostnet::hint(device, &fabric.other_end(device), &fabric.observed(device));
             Ok(Value::from(Object::from(hint)))
         }
         false => Err(fault!(NotFound {}, "The host has no physical network card {device}")),
@@ -85,11 +86,16 @@ fn hints(host: &Host, call: &Call) -> Reply {
 }
 
 impl Host {
-    pub(crate) async fn change_network(
+    /// Changes the network and shows it.
+    ///
+    /// # Errors
+    /// What `change` says; `HostConfigFault` if the switch refuses.
+    pub async fn change_network(
         self: &Arc<Self>,
         change: impl FnOnce(&mut NetworkConfig, &Around<'_>) -> Result<(), Fault>,
     ) -> Reply {
-        self.network.change(&|group| self.user_of_network(group), change).await?;
+        let changed = self.network.change(&|group| self.user_of_network(group), change).await;
+        changed.map_err(network_fault)?;
         self.show_network();
         Ok(None)
     }
@@ -102,7 +108,7 @@ impl Host {
     }
 
     /// The adapters of running machines that are on a port group: interface of the port, and MAC address.
-    pub(crate) fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
+    pub fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
         let of = |vm: &Arc<crate::vm::Vm>| {
             let state = vm.state();
             let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
@@ -123,7 +129,7 @@ impl Host {
     }
 
     /// The `HostDnsConfig` of now.
-    pub(crate) fn names(&self) -> Object {
+    pub fn names(&self) -> Object {
         self.network_scene(&self.network.config(), &|_| Vec::new()).names()
     }
 
@@ -160,7 +166,7 @@ impl Host {
             w.create(
                 &ids::network_system(),
                 props!(HostNetworkSystem {
-                    capabilities: network::capabilities(),
+                    capabilities: hostnet::capabilities(),
                     networkInfo: info.clone(),
                     networkConfig: asked,
                     dnsConfig: scene.names(),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use api::Call;
+use hostnet::Scene;
 use vim::{Fault, ManagedId, Object, Props, Value, arg, managed_id, method, props};
 use vswitch::Mac;
 use vswitch::declare::Service;
 
 use super::Table;
+use super::network_system::CONFIGURE;
 use crate::Host;
-use crate::network::{self, Scene};
 
 const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
 const MANAGER: ManagedId = managed_id!(HostVirtualNicManager);
@@ -19,23 +20,18 @@ const ADAPTER_MACS: [u8; 4] = [0x00, 0x50, 0x56, 0x60];
 type Reply = Result<Option<Value>, Fault>;
 
 pub(super) fn register(table: &mut Table<'_>) {
-    table.guarded(SYSTEM, method!(AddVirtualNic), super::network_system::CONFIGURE, add);
-    table.guarded(
-        SYSTEM,
-        method!(UpdateVirtualNic),
-        super::network_system::CONFIGURE,
-        |host, call| async move {
-            let device = call.required(arg!(UpdateVirtualNic.device))?;
-            let spec = network::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
-            host.change_network(|config, _| config.update_adapter(device, spec)).await
-        },
-    );
+    table.guarded(SYSTEM, method!(AddVirtualNic), CONFIGURE, add);
+    table.guarded(SYSTEM, method!(UpdateVirtualNic), CONFIGURE, |host, call| async move {
+        let device = call.required(arg!(UpdateVirtualNic.device))?;
+        let spec = hostnet::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
+        host.change_network(|config, _| config.update_adapter(device, spec)).await
+    });
     table.on(SYSTEM, method!(RemoveVirtualNic), |host, call| async move {
         let device = call.required(arg!(RemoveVirtualNic.device))?;
         host.change_network(|config, _| config.remove_adapter(device)).await
     });
     table.on(SYSTEM, method!(UpdateIpRouteConfig), |host, call| async move {
-        let gateways = network::GatewayChange::read(call.required(arg!(UpdateIpRouteConfig.config))?)?;
+        let gateways = hostnet::GatewayChange::read(call.required(arg!(UpdateIpRouteConfig.config))?)?;
         host.change_network(|config, _| {
             gateways.apply(&mut config.default_stack().gateways);
             Ok(())
@@ -43,13 +39,13 @@ pub(super) fn register(table: &mut Table<'_>) {
         .await
     });
     table.on(SYSTEM, method!(UpdateIpRouteTableConfig), |host, call| async move {
-        let changes = network::route_changes(call.required(arg!(UpdateIpRouteTableConfig.config))?)?;
+        let changes = hostnet::route_changes(call.required(arg!(UpdateIpRouteTableConfig.config))?)?;
         host.change_network(|config, _| config.change_routes(&changes)).await
     });
     table.on(MANAGER, method!(QueryNetConfig), |host, call| async move {
         let service = service(call.required(arg!(QueryNetConfig.nicType))?)?;
         let config = host.network.config();
-        let shown = network::net_config(&host.network_scene(&config, &|_| Vec::new()), service);
+        let shown = hostnet::net_config(&host.network_scene(&config, &|_| Vec::new()), service);
         Ok(Some(Object::from(shown).into()))
     });
     table.on(MANAGER, method!(SelectVnicForNicType), |host, call| async move {
@@ -66,7 +62,7 @@ pub(super) fn register(table: &mut Table<'_>) {
 
 async fn add(host: Arc<Host>, call: Call) -> Reply {
     let group = call.required(arg!(AddVirtualNic.portgroup))?;
-    let spec = network::adapter_spec(call.required(arg!(AddVirtualNic.nic))?)?;
+    let spec = hostnet::adapter_spec(call.required(arg!(AddVirtualNic.nic))?)?;
     let group = match spec.port_group.clone().filter(|_| group.is_empty()) {
         Some(named) => named,
         None => group.to_owned(),
@@ -94,6 +90,6 @@ fn service(name: &str) -> Result<Service, Fault> {
 /// The manager's properties.
 pub(super) fn manager(scene: &Scene<'_>) -> Props {
     let services = Service::ALL.iter().filter(|service| !matches!(service, Service::Iscsi | Service::Nfs));
-    let all: Vec<_> = services.map(|service| network::net_config(scene, *service)).collect();
+    let all: Vec<_> = services.map(|service| hostnet::net_config(scene, *service)).collect();
     props!(HostVirtualNicManager { info: HostVirtualNicManagerInfo { netConfig: all } })
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use hostnet::{PortSpec, Tap};
 use vim::{DateTime, Fault, fault};
 
 use super::{blocking, files};
@@ -12,16 +13,21 @@ use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
 use crate::host::{Registered, VMS};
-use crate::network::{PortSpec, Tap};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
-use crate::vm::device::{FileRef, Kind, Medium};
+use crate::vm::device::{FileRef, Kind, Medium, Nic, key};
 use crate::vm::state::{Power, State, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
 /// What a saved state's name ends in until it is whole.
 pub(super) const PARTIAL: &str = ".partial";
+const _: () = assert!(hostnet::NIC_KEY == key::NIC, "ports are numbered by the keys of their adapters");
+
+/// The port of a machine's adapter.
+pub(super) fn port_spec(vm: &Vm, key: i32, nic: &Nic) -> PortSpec {
+    PortSpec { vm: vm.me.id().to_owned(), key, mac: nic.mac.clone(), network: nic.network.clone() }
+}
 
 impl Host {
     /// Switches a machine on, or lets a suspended one go on.
@@ -201,7 +207,7 @@ impl Host {
             );
             return Ok(None);
         }
-        let port = PortSpec::new(vm, key, nic);
+        let port = port_spec(vm, key, nic);
         let owner = self.engine.user(vm.state().user);
         self.network.plug(&port, owner).await.map_err(|error| {
             fault!(

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use vim::{Fault, Object, field};
 
 use super::blocking;
+use super::power::port_spec;
 use crate::Host;
 use crate::engine::{DriveSpec, Machine, NicSpec};
 use crate::error::machine_fault;
 use crate::events::{self, Who};
-use crate::network::PortSpec;
 use crate::plan::{self, Plan, Step};
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
@@ -182,7 +182,7 @@ impl Host {
                 let Some(nic) = config.devices.get(key).and_then(|device| device.nic()) else {
                     return Ok(());
                 };
-                let port = PortSpec::new(vm, *key, nic);
+                let port = port_spec(vm, *key, nic);
                 self.network.move_port(&port).await.map_err(|error| {
                     vim::fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}")
                 })

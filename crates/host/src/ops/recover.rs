@@ -9,12 +9,11 @@ use datastore::FilePath;
 use futures_util::future::join_all;
 use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
 
-use super::power::PARTIAL;
+use super::power::{PARTIAL, port_spec};
 use super::{Outcome, blocking, files};
 use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
-use crate::network::PortSpec;
 use crate::vm::Vm;
 use crate::vm::config::VmConfig;
 use crate::vm::device::{FileRef, Kind, Medium};
@@ -298,7 +297,7 @@ impl Host {
         for (vm, macs) in vms.iter().zip(macs) {
             let state = vm.state();
             if state.power == Power::On {
-                let port = |(key, nic)| (PortSpec::new(vm, key, nic), macs.get(&key).copied());
+                let port = |(key, nic)| (port_spec(vm, key, nic), macs.get(&key).copied());
                 running.extend(state.config.nics().map(port));
             }
         }

@@ -139,6 +139,16 @@ impl Vm {
         self.state().config.name.clone()
     }
 
+    /// Its `.vmx`.
+    pub fn home(&self) -> FileRef {
+        self.state().home.clone()
+    }
+
+    /// What its guest reported last.
+    pub fn guest(&self) -> Option<GuestReport> {
+        self.state().guest.clone()
+    }
+
     /// Whether it is on.
     pub fn power(&self) -> Power {
         self.state().power
