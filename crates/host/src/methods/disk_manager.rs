@@ -6,13 +6,13 @@ use std::sync::Arc;
 use api::{Call, Manager, Running};
 use uuid::Uuid;
 use vim::{Fault, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method, props};
+use vm::limits::MAX_DISK_BYTES;
 
 use super::place::{BROWSE, MANAGE, Percents, Place, blocking};
 use super::{Table, in_use};
 use crate::disk_image::{self, Facts};
 use crate::engine::{CopyError, CopyOptions, Room};
 use crate::error::{about_file, not_supported};
-use crate::limits::MAX_DISK_BYTES;
 use crate::{Host, engine, ids};
 
 const MANAGER: ManagedId = managed_id!(VirtualDiskManager);

@@ -1,10 +1,9 @@
-//! The privileges that methods of VMs take by what is asked: those of the parts of a specification, and of the kinds of a ticket.
+//! Privileges that methods of a VM take beside those that the schema names, by their arguments: by the content of a specification, and
+//! by the kind of a ticket. The names are those of the vSphere security guide. Daemons register these functions as guards.
 
-use vim::{Fault, Object, arg, data_id, field, schema};
+use vim::{Args, Object, arg, data_id, field, schema};
 
-use crate::{Ask, Guard, Rule};
-
-/// The privilege that a field of the specification takes. Other fields take [`SETTINGS`].
+/// Privilege that changing a field of the specification takes. Other fields take [`SETTINGS`].
 const OF_FIELD: [(&str, &str); 19] = [
     ("changeVersion", "System.View"),
     ("name", "VirtualMachine.Config.Rename"),
@@ -34,51 +33,37 @@ const EXISTING_DISK: &str = "VirtualMachine.Config.AddExistingDisk";
 const REMOVE_DISK: &str = "VirtualMachine.Config.RemoveDisk";
 const CONSOLE: &str = "VirtualMachine.Interact.ConsoleInteract";
 const GUEST_CONTROL: &str = "VirtualMachine.Interact.GuestControl";
-const OF_DEVICES: [&str; 5] = [DEVICES, EDIT_DEVICE, NEW_DISK, EXISTING_DISK, REMOVE_DISK];
-const ALL: [&str; OF_FIELD.len() + OF_DEVICES.len() + 1] = {
-    let mut all = [SETTINGS; OF_FIELD.len() + OF_DEVICES.len() + 1];
-    let mut at = 0;
-    while at < OF_FIELD.len() {
-        all[at] = OF_FIELD[at].1;
-        at += 1;
-    }
-    while at < OF_FIELD.len() + OF_DEVICES.len() {
-        all[at] = OF_DEVICES[at - OF_FIELD.len()];
-        at += 1;
-    }
-    all
-};
 
-/// For `ReconfigVM_Task`: the privileges of all parts of the specification, on the VM.
-pub const RECONFIGURE: Guard = Guard::Rule(Rule { privileges: &ALL, check: reconfigure });
-/// For `CreateVM_Task` and `CreateChildVM_Task`: beside what the schema says, the privileges of the devices, on the folder or pool.
-pub const CREATE: Guard = Guard::Rule(Rule { privileges: &OF_DEVICES, check: create });
-
-/// For `AcquireTicket`: a console takes another privilege than access to the guest.
-pub const ACQUIRE_TICKET: Guard =
-    Guard::Rule(Rule { privileges: &[CONSOLE, GUEST_CONTROL], check: acquire_ticket });
-
-fn acquire_ticket(ask: &Ask<'_>) -> Result<(), Fault> {
-    let console = ask.call.arg(arg!(AcquireTicket.ticketType)).is_none_or(|kind| kind.ends_with("mks"));
-    ask.needs(ask.object, if console { CONSOLE } else { GUEST_CONTROL })
+/// Every privilege that this module may name.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    let of_field = OF_FIELD.iter().map(|(_, privilege)| *privilege);
+    let others =
+        [SETTINGS, DEVICES, EDIT_DEVICE, NEW_DISK, EXISTING_DISK, REMOVE_DISK, CONSOLE, GUEST_CONTROL];
+    of_field.chain(others)
 }
 
-fn reconfigure(ask: &Ask<'_>) -> Result<(), Fault> {
-    let spec = ask.call.arg(arg!(ReconfigVM_Task.spec));
-    let all = spec.map(|spec| of_spec(spec)).unwrap_or_default();
-    all.into_iter().try_for_each(|privilege| ask.needs(ask.object, privilege))
+/// The privileges that a call of `ReconfigVM_Task` takes on the VM.
+pub fn to_reconfigure(args: &Args) -> Vec<&'static str> {
+    args.get(arg!(ReconfigVM_Task.spec)).map(|spec| of_spec(spec)).unwrap_or_default()
 }
 
-fn create(ask: &Ask<'_>) -> Result<(), Fault> {
+/// The privileges that a call of `CreateVM_Task` or `CreateChildVM_Task` takes, beside the one that the schema names, on the folder or
+/// the resource pool.
+pub fn to_create(args: &Args) -> Vec<&'static str> {
     // The specification is the first parameter of both methods.
-    let Some(spec) = ask.call.arg(arg!(CreateVM_Task.config)) else { return Ok(()) };
-    let changes = spec.get(field!(VirtualMachineConfigSpec.deviceChange));
-    let mut changes = changes.into_iter().flatten();
-    changes.try_for_each(|change| ask.needs(ask.object, of_device_change(change)))
+    let spec = args.get(arg!(CreateVM_Task.config));
+    let changes = spec.and_then(|spec| spec.get(field!(VirtualMachineConfigSpec.deviceChange)));
+    changes.into_iter().flatten().map(|change| of_device_change(change)).collect()
 }
 
-/// The privileges that a change of a VM takes.
-fn of_spec(spec: &Object) -> Vec<&'static str> {
+/// The privilege that a call of `AcquireTicket` takes on the VM: a console takes another one than access to the guest.
+pub fn to_acquire_ticket(args: &Args) -> Vec<&'static str> {
+    let console = args.get(arg!(AcquireTicket.ticketType)).is_none_or(|kind| kind.ends_with("mks"));
+    vec![if console { CONSOLE } else { GUEST_CONTROL }]
+}
+
+/// The privileges that `ReconfigVM_Task` takes on the VM for this `VirtualMachineConfigSpec`, sorted, each once.
+pub fn of_spec(spec: &Object) -> Vec<&'static str> {
     let members = &schema().data(spec.ty()).fields;
     let mut all = vec!["System.View"];
     for (number, _) in spec.fields() {
@@ -94,7 +79,9 @@ fn of_spec(spec: &Object) -> Vec<&'static str> {
     all
 }
 
-fn of_device_change(change: &Object) -> &'static str {
+/// The privilege that one `VirtualDeviceConfigSpec` takes: on the VM that it changes, or on the folder where
+/// `CreateVM_Task` creates the VM.
+pub fn of_device_change(change: &Object) -> &'static str {
     let device = change.get(field!(VirtualDeviceConfigSpec.device));
     let disk = device.is_some_and(|device| device.is_a(data_id!(VirtualDisk)));
     let operation = change.get(field!(VirtualDeviceConfigSpec.operation)).map(|operation| operation.name());
