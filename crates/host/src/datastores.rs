@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use datastore::{Datastore, DatastorePath, FilePath, Space};
 use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
+use vm::FileRef;
 
 use crate::error::file_fault;
 use crate::ids;
-use crate::vm::device::FileRef;
 
 /// A datastore with its name in the inventory.
 #[derive(Clone)]

@@ -14,10 +14,10 @@ use datastore::{Error, FilePath, Reader};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::task::JoinHandle;
 use vim::Fault;
+use vm::FileRef;
 
 use crate::datastores::Mounted;
 use crate::methods::{self, BROWSE, MANAGE};
-use crate::vm::device::FileRef;
 use crate::{Host, ids};
 
 /// Bytes of an upload that are written at once.

@@ -16,7 +16,7 @@ use vim::{DateTime, Fault, MoRef, fault};
 use crate::datastores::Datastores;
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::hardware::Hardware;
-use crate::vm::Vm;
+use crate::vms::Vm;
 use crate::{Error, Result, inventory, methods, mounts};
 
 /// How a host is opened.

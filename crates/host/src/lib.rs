@@ -1,8 +1,7 @@
 //! The daemon of one host: virtual machines on its datastores, shown and driven through the vSphere API.
 //!
 //! [`Host`] is the whole; [`Host::open`] runs real guests, [`Host::simulated`] the same host over an engine and
-//! datastores in memory. [`vm`] is the typed model, [`plan`] decides what a specification changes, [`engine`] runs
-//! machines, [`show`] turns types into the API's values.
+//! datastores in memory. Crate [`vm`] is the typed model of a VM, [`engine`] runs VMs.
 #![forbid(unsafe_code)]
 
 mod captured;
@@ -21,14 +20,13 @@ pub mod limits;
 mod methods;
 mod mounts;
 mod ops;
-pub mod plan;
 mod screens;
 mod serial_file;
 mod service;
-pub mod show;
-pub mod vm;
+mod vms;
 
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use inventory::about;
 pub use service::{ADMINISTRATOR, Subsystem};
+pub use vms::Vm;

@@ -2,9 +2,9 @@
 
 use datastore::Space;
 use vim::{DateTime, MoRef, Object, Props, prop, props, vim};
+use vm::limits::MAX_DISK_BYTES;
 
 use crate::datastores::Mounted;
-use crate::limits::MAX_DISK_BYTES;
 use crate::{Host, ids};
 
 /// What clients are told of a datastore's type: `VMFS` and `NFS` are promises that a directory does not keep.

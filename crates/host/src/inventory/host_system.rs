@@ -83,7 +83,7 @@ fn runtime(host: &Host) -> Object {
         inMaintenanceMode: false,
         inQuarantineMode: false,
         bootTime: host.hardware.booted,
-        hostMaxVirtualDiskCapacity: i64::try_from(crate::limits::MAX_DISK_BYTES).unwrap_or(i64::MAX),
+        hostMaxVirtualDiskCapacity: i64::try_from(vm::limits::MAX_DISK_BYTES).unwrap_or(i64::MAX),
     })
     .into()
 }
@@ -229,7 +229,7 @@ pub(crate) fn capability(host: &Host) -> Object {
         standbySupported: no,
         maxSupportedVMs: i32::try_from(crate::limits::MAX_VMS).unwrap_or(i32::MAX),
         maxRunningVMs: MAX_RUNNING,
-        maxSupportedVcpus: i32::try_from(crate::limits::MAX_CPUS).unwrap_or(i32::MAX),
+        maxSupportedVcpus: i32::try_from(vm::limits::MAX_CPUS).unwrap_or(i32::MAX),
         maxRegisteredVMs: i32::try_from(crate::limits::MAX_VMS).unwrap_or(i32::MAX),
         datastorePrincipalSupported: no,
         sanSupported: no,

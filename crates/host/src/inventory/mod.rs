@@ -53,7 +53,7 @@ pub(crate) fn bootstrap(host: &Host) {
                 datastoreFolder: ids::datastore_folder(),
                 networkFolder: ids::network_folder(),
                 datastore: datastores.clone(),
-                configuration: DatacenterConfigInfo { defaultHardwareVersionKey: crate::show::HARDWARE_KEY },
+                configuration: DatacenterConfigInfo { defaultHardwareVersionKey: vm::show::HARDWARE_KEY },
             }),
         );
         entity(w, &ids::compute_resource(), &host.name, Some(&ids::host_folder()));

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use datastore::{Error, FileKind, FilePath, Search};
 use vim::{Fault, MoRef, Object, Value, data_id, fault, field, managed_id, prop, vim_enum};
+use vm::FileRef;
 
 use super::place::Place;
 use crate::Host;
 use crate::datastores::Mounted;
-use crate::vm::device::FileRef;
 
 /// Where QEMU's locks on an image begin (`block/file-posix.c`): a byte for each permission that it holds from 100 on,
 /// and for each that it denies others from 200 on.

@@ -4,21 +4,24 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use api::{Call, Writer, managers};
+use api::{Call, Guard, Writer, managers};
 use hostnet::{Around, NetworkConfig, Scene};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
     props, vim_enum,
 };
+use vm::Power;
 
 use vswitch::declare::Dns;
 
 use super::Table;
 use crate::error::network_fault;
-use crate::vm::state::Power;
 use crate::{Host, ids, inventory};
 
 const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
+
+/// The schema says it of the other methods.
+pub(super) const CONFIGURE: Guard = Guard::Privilege("Host.Config.Network");
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -51,7 +54,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         let name = call.required(arg!(RemovePortGroup.pgName))?;
         host.change_network(|config, around| config.remove_group(name, around)).await
     });
-    table.on(SYSTEM, method!(UpdateNetworkConfig), super::network_config::update);
+    table.guarded(SYSTEM, method!(UpdateNetworkConfig), CONFIGURE, super::network_config::update);
     table.on(SYSTEM, method!(UpdateDnsConfig), |host, call| async move {
         let (names, own) = (call.required(arg!(UpdateDnsConfig.config))?, host.own_names());
         host.change_network(|config, _| config.set_names(names, &own.host_name)).await
@@ -99,14 +102,14 @@ impl Host {
 
     /// Which machine has an adapter on a port group.
     fn user_of_network(&self, group: &str) -> Option<String> {
-        let uses = |vm: &Arc<crate::vm::Vm>| vm.state().config.nics().any(|(_, nic)| nic.network == group);
+        let uses = |vm: &Arc<crate::vms::Vm>| vm.state().config.nics().any(|(_, nic)| nic.network == group);
         let vm = self.all_vms().into_iter().find(uses)?;
         Some(format!("the virtual machine {}", vm.state().config.name))
     }
 
     /// The adapters of running machines that are on a port group: interface of the port, and MAC address.
     pub fn adapters_on(&self, group: &str) -> Vec<(String, String)> {
-        let of = |vm: &Arc<crate::vm::Vm>| {
+        let of = |vm: &Arc<crate::vms::Vm>| {
             let state = vm.state();
             let on = state.config.nics().filter(|(_, nic)| state.power == Power::On && nic.network == group);
             on.map(|(key, nic)| (self.network.interface_of(vm.me.id(), key), nic.mac.clone()))

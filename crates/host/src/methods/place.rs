@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use api::{Call, Running, TaskOptions};
 use vim::{Fault, MoRef, fault};
+use vm::FileRef;
 
 use crate::Host;
 use crate::datastores::Mounted;
 use crate::error::{file_fault, internal};
-use crate::vm::device::FileRef;
 
 /// To see files.
 pub(crate) const BROWSE: &str = "Datastore.Browse";
