@@ -73,7 +73,9 @@ pub(crate) fn file_fault(on: &Mounted, error: &datastore::Error) -> Fault {
         E::Root => about_file(data_id!(CannotAccessFile), &format!("[{}]", on.name), message),
         E::Cancelled => fault!(RequestCanceled {}, "The request was cancelled"),
         E::Pattern => fault!(InvalidArgument { invalidProperty: "matchPattern" }, "{message}"),
-        E::Marker(_) => about_file(data_id!(CannotAccessFile), &format!("[{}]", on.name), message),
+        E::Marker(_) | E::NewerMarker(_) | E::RestlessMarker => {
+            about_file(data_id!(CannotAccessFile), &format!("[{}]", on.name), message)
+        }
     }
 }
 

@@ -45,7 +45,7 @@ use password::Passwords;
 use policy::Policy;
 
 /// Names the entity to which another object belongs: the permissions of that entity apply to it.
-pub type Owner = fn(&MoRef, &Snapshot) -> Option<MoRef>;
+pub type Owner = Box<dyn Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync>;
 
 /// All accounts, roles and permissions.
 pub struct Accounts {
@@ -72,7 +72,7 @@ impl Accounts {
         store: Store,
         realm: Realm,
         root: MoRef,
-        owner: Owner,
+        owner: impl Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, AccountError> {
         let seeds = roles::samples(&realm);
         let reading = store.clone();
@@ -83,7 +83,7 @@ impl Accounts {
             realm,
             store,
             root,
-            owner,
+            owner: Box::new(owner),
             policy: ArcSwap::from_pointee(policy),
             changing: tokio::sync::Mutex::default(),
             passwords: Passwords::default(),
