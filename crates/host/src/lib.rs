@@ -7,7 +7,6 @@
 mod captured;
 pub mod cpuid;
 pub mod datastores;
-pub mod disk_image;
 pub mod engine;
 mod error;
 mod events;

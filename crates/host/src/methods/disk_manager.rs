@@ -10,10 +10,10 @@ use vm::limits::MAX_DISK_BYTES;
 
 use super::place::{BROWSE, MANAGE, Percents, Place, blocking};
 use super::{Table, in_use};
-use crate::disk_image::{self, Facts};
 use crate::engine::{CopyError, CopyOptions, Room};
 use crate::error::{about_file, not_supported};
 use crate::{Host, engine, ids};
+use datastore::disk_image::{self, Facts};
 
 const MANAGER: ManagedId = managed_id!(VirtualDiskManager);
 

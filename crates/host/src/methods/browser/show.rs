@@ -5,7 +5,7 @@ use vim::{DataId, DateTime, Object, Value, data_id, field, vim};
 
 use super::spec::{Disks, Wanted};
 use crate::datastores::Mounted;
-use crate::disk_image;
+use datastore::disk_image;
 
 /// The results, one for each folder: the first folder, and those below in which something was found.
 pub(super) fn results(on: &Mounted, found: Vec<Found>, wanted: &Wanted) -> Vec<Value> {
