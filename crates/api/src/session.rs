@@ -1,12 +1,13 @@
-//! Sessions of clients, and the objects that live and die with them: property filters, collectors and views.
+//! Sessions of clients, and the objects that belong to them and end with them: property filters, collectors and views.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef, Value, fault, vim};
 
@@ -17,14 +18,13 @@ use crate::{Account, Snapshot};
 pub const MAX_SESSIONS: usize = 2_000;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
-/// A session that nothing has used for so long ends.
+/// A session ends after this time without use.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// An object that belongs to one session. Its methods are in the same table as all others, and find it by
-/// [`Session::object`].
+/// An object that belongs to one session. Its methods are in the same table as all others and find it by [`Session::object`].
 pub trait SessionObject: Any + Send + Sync {
     fn me(&self) -> &MoRef;
-    /// The property with this number as it is now, in that state of the tree.
+    /// The current value of the property with this number, in this state of the tree.
     fn property(&self, number: u16, session: &Session, state: &Snapshot) -> Option<Value>;
 }
 
@@ -45,12 +45,12 @@ pub struct Session {
     ended: CancellationToken,
 }
 
-/// Where a login comes from.
+/// The client that logs in.
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub address: IpAddr,
     pub user_agent: String,
-    /// The client's certificate if TLS asked for it and it was given.
+    /// The client's certificate chain, if it sent one.
     pub certificate: Option<Arc<Chain>>,
 }
 
@@ -89,18 +89,18 @@ impl Session {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Done when the session has ended: whoever waits on its behalf stops.
+    /// Cancelled when the session has ended: waits on its behalf stop then.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
     }
 
     /// The session's object with this reference.
     pub fn object(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.objects.lock();
         objects.get(reference.id()).filter(|object| object.me().is_a(reference.ty())).cloned()
     }
 
-    /// The session's object with this reference as the type that it is.
+    /// The session's object with this reference, as its Rust type.
     ///
     /// # Errors
     /// `ManagedObjectNotFound` if the session has no such object.
@@ -119,7 +119,7 @@ impl Session {
     /// # Errors
     /// `OutOfBounds` when the session holds too many.
     pub fn add(&self, object: Arc<dyn SessionObject>) -> Result<(), Fault> {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.objects.lock();
         if objects.len() >= MAX_OBJECTS {
             return Err(fault!(
                 OutOfBounds { argumentName: "session" },
@@ -130,23 +130,23 @@ impl Session {
         Ok(())
     }
 
-    /// What a part of this crate keeps for the session and no client sees; made at first use, gone with the session.
+    /// State that a part of this crate keeps for the session and that no client sees: made at first use, dropped with the session.
     pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut locals = self.locals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locals = self.locals.lock();
         let local = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
         local.downcast().expect("each type has its own place")
     }
 
     /// The session's objects of this Rust type, in no order.
     pub(crate) fn objects_as<T: SessionObject>(&self) -> Vec<Arc<T>> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.objects.lock();
         let any = objects.values().map(|object| object.clone() as Arc<dyn Any + Send + Sync>);
         any.filter_map(|object| object.downcast().ok()).collect()
     }
 
-    /// Removes an object; what it was, if it was there.
+    /// Removes an object and returns it, if it existed.
     pub fn remove(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(reference.id())
+        self.objects.lock().remove(reference.id())
     }
 
     /// A new id for an object of this session, in the form that vSphere uses.
@@ -154,13 +154,13 @@ impl Session {
         format!("session[{}]{}", self.public_id(), random_uuid())
     }
 
-    /// Names the session without giving it away: what `UserSession.key` shows to others.
+    /// Names the session without its secret: `UserSession.key` shows this to others.
     pub fn public_id(&self) -> &str {
         &self.key[..36]
     }
 }
 
-/// While it lives a request of the session is under way, and the session is not idle.
+/// A request of the session that is under way. While one exists the session is not idle.
 pub struct Active(Arc<Session>);
 
 impl Drop for Active {
@@ -183,11 +183,11 @@ impl Sessions {
     /// `RuntimeFault` when there are too many.
     pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
         let session = Arc::new(Session::new(account, peer, locale));
-        let mut sessions = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.by_key.write();
         if sessions.len() >= MAX_SESSIONS {
             return Err(fault!(
                 RuntimeFault {},
-                "There are {MAX_SESSIONS} sessions already; end some or wait"
+                "{MAX_SESSIONS} sessions are open, which is the limit; end some or wait"
             ));
         }
         sessions.insert(session.key.clone(), session.clone());
@@ -195,28 +195,28 @@ impl Sessions {
     }
 
     pub fn find(&self, key: &str) -> Option<Arc<Session>> {
-        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.by_key.read().get(key).cloned()
     }
 
     pub fn all(&self) -> Vec<Arc<Session>> {
-        self.by_key.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.by_key.read().values().cloned().collect()
     }
 
-    /// Ends a session with everything that belongs to it.
+    /// Ends a session with everything that belongs to it; false if it has ended already.
     pub fn close(&self, key: &str) -> bool {
-        let session = self.by_key.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let session = self.by_key.write().remove(key);
         match session {
             Some(session) => {
                 session.ended.cancel();
-                session.objects.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                session.locals.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                session.objects.lock().clear();
+                session.locals.lock().clear();
                 true
             }
             None => false,
         }
     }
 
-    /// Ends the sessions that nothing has used for [`IDLE_TIMEOUT`].
+    /// Ends the sessions that have been idle for [`IDLE_TIMEOUT`].
     pub fn close_idle(&self, now: DateTime) {
         let idle_us = i64::try_from(IDLE_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
         for session in self.all() {

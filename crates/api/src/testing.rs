@@ -1,25 +1,26 @@
 //! A small inventory behind a whole service, for tests in this crate.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use vim::{Args, Fault, MoRef, Object, Value, fault, managed_id, prop, props, vim};
 
-use crate::managers::{self, Facts, Singletons};
+use crate::managers::{self, Common, Facts, Singletons};
 use crate::session::Peer;
 use crate::tls::{CertificateDer, Chain};
 use crate::{Account, Authority, Call, Core, Methods, Service, Session, Snapshot, Writer};
 
-/// Knows one password, and lets everybody do everything but what a test forbids.
+/// Knows one password, and permits everything that a test has not denied.
 #[derive(Default)]
-pub struct Guard {
-    /// Ids of objects with the privilege that is missing there.
+pub struct Permissive {
+    /// Ids of objects, each with a privilege that is missing there.
     pub denied: Mutex<Vec<(String, String)>>,
 }
 
 #[async_trait]
-impl Authority for Guard {
+impl Authority for Permissive {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
         if password == "secret" { Ok(account(user)) } else { Err(fault!(InvalidLogin {}, "no")) }
     }
@@ -29,7 +30,7 @@ impl Authority for Guard {
     }
 
     fn allows(&self, _: &Account, object: &MoRef, privilege: &str, _: &Snapshot) -> bool {
-        !self.denied.lock().unwrap().iter().any(|(id, missing)| id == object.id() && missing == privilege)
+        !self.denied.lock().iter().any(|(id, missing)| id == object.id() && missing == privilege)
     }
 
     fn roles(&self, _: &Account, _: &MoRef, _: &Snapshot) -> Vec<i32> {
@@ -53,7 +54,7 @@ pub fn peer(certificate: Option<&[u8]>) -> Arc<Peer> {
 /// A service with the managers of a center, and a session on it.
 pub struct Toy {
     pub service: Arc<Service>,
-    pub guard: Arc<Guard>,
+    pub guard: Arc<Permissive>,
     pub session: Arc<Session>,
     pub ids: Singletons,
 }
@@ -67,18 +68,23 @@ impl Toy {
         let core = Arc::new(Core::new(store));
         let ids = Singletons::center();
         let facts = Facts {
-            about: vim!(AboutInfo { name: "Toy", apiType: "VirtualCenter", apiVersion: "8.0.3.0" }),
+            about: vim!(AboutInfo {
+                name: "Toy",
+                apiType: "VirtualCenter",
+                apiVersion: "8.0.3.0",
+                instanceUuid: "toy"
+            }),
             capability: vim!(Capability { provisioningSupported: true, multiHostSupported: true }),
             settings: vec![("a.number".into(), Value::Int(1)), ("a.text".into(), Value::from("x"))],
             extensible: true,
         };
-        managers::create(&core, &ids, facts).unwrap();
+        let common = Arc::new(Common { core: core.clone(), ids: ids.clone(), facts });
+        managers::create(&common).unwrap();
         core.tree.write(|w| inventory(w, &ids.root_folder));
         let mut methods = Methods::default();
-        managers::register(&mut methods);
-        let guard = Arc::new(Guard::default());
-        let mut service = Service::new(core, guard.clone(), methods);
-        managers::compute(&mut service);
+        managers::register(&mut methods, &common);
+        let guard = Arc::new(Permissive::default());
+        let service = Service::new(core, guard.clone(), methods);
         let session = service.core.sessions.open(account("root"), &peer(None), "en").unwrap();
         Self { service: Arc::new(service), guard, session, ids }
     }
@@ -113,10 +119,10 @@ impl Toy {
     }
 
     pub fn deny(&self, id: &str, privilege: &str) {
-        self.guard.denied.lock().unwrap().push((id.into(), privilege.into()));
+        self.guard.denied.lock().push((id.into(), privilege.into()));
     }
 
-    /// Reads a property as `Fetch` does.
+    /// Reads a property like `Fetch`.
     pub fn fetch(&self, this: &MoRef, path: &str) -> Option<Value> {
         crate::property::fetch(&self.service, Some(&self.session), this, path).unwrap()
     }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
 use rest::Automation;
 use store::{Batch, Collection, Store};
-use vim::{MoRef, field, managed_id, prop, props};
+use vim::{MoRef, managed_id};
 
 use crate::carry::{CarriedTasks, Carrier, CenterFiles, CenterScreens, NewVms};
 use crate::error::Error;
-use crate::estate::show::{compute, pool};
+use crate::estate::show::compute;
 use crate::estate::{Expected, Inventory, names, stored};
 use crate::hosts::{Announcer, Membership, Place, Supervisor};
 use crate::link::connector::Connector;
@@ -84,15 +84,24 @@ impl Center {
             Arc::new(Carrier::new(core.clone(), inventory.clone(), managed, carried, address.clone()));
         let new_vms = Arc::new(NewVms::new(carrier.clone(), expected));
 
+        let facts = Facts {
+            about: about::about(&uuid),
+            capability: about::capability(),
+            settings: about::settings(&uuid, address.as_deref()),
+            extensible: true,
+        };
+        let common = Arc::new(Common { core: core.clone(), ids: Singletons::center(), facts });
         let mut methods = Methods::default();
-        managers::register(&mut methods);
+        managers::register(&mut methods, &common);
         accounts::register(&mut methods, &accounts);
         estate::register(&mut methods, &inventory);
         cluster::register(&mut methods, &inventory);
         hosts::register(&mut methods, &membership);
         carry::register(&mut methods, &carrier, &new_vms);
-        let service = Arc::new(service(core.clone(), &accounts, methods));
-        create_objects(&core, &accounts, &uuid, address.as_deref())?;
+        let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
+        managers::create(&common)?;
+        accounts::create(&core, &accounts)?;
+        managers::add(&core, &carry::MANAGERS, &carrier)?;
 
         supervisor.manage_all()?;
         let interrupted = carry::recover(&carrier, &connector).await?;
@@ -196,41 +205,4 @@ fn connector(network: Network, uuid: &str, address: Option<&str>) -> Result<Arc<
             Arc::new(RemoteConnector::new(certificate, uuid, address.unwrap_or("unknown")))
         }
     })
-}
-
-fn service(core: Arc<Core>, accounts: &Arc<Accounts>, methods: Methods) -> Service {
-    let mut service = Service::new(core, accounts.clone(), methods);
-    managers::compute(&mut service);
-    accounts::compute(&mut service);
-    let ty = managed_id!(ResourcePool);
-    service.compute(ty, prop!(ResourcePool.runtime).number(), pool::runtime);
-    service.compute(ty, prop!(ResourcePool.summary).number(), pool::summary);
-    service
-}
-
-/// Creates the managers, and names them in `ServiceContent`.
-fn create_objects(
-    core: &Core,
-    accounts: &Arc<Accounts>,
-    uuid: &str,
-    address: Option<&str>,
-) -> Result<(), Error> {
-    let ids = Singletons::center();
-    let facts = Facts {
-        about: about::about(uuid),
-        capability: about::capability(),
-        settings: about::settings(uuid, address),
-        extensible: true,
-    };
-    managers::create(core, &ids, facts)?;
-    accounts::create(core, &ids, accounts);
-    core.tree.write(|w| {
-        w.create(&ids.file_manager, props!(FileManager {}));
-        w.create(&ids.virtual_disk_manager, props!(VirtualDiskManager {}));
-    });
-    managers::content(core, |content| {
-        content.set(field!(ServiceContent.fileManager), &ids.file_manager);
-        content.set(field!(ServiceContent.virtualDiskManager), &ids.virtual_disk_manager);
-    });
-    Ok(())
 }

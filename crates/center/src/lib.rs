@@ -17,8 +17,8 @@ mod hosts;
 pub mod link;
 mod mirror;
 mod options;
+mod reply;
 pub mod sim;
-mod table;
 
 pub use center::Center;
 pub use error::Error;

@@ -1,14 +1,17 @@
 //! Accounts, roles and permissions of a daemon: the [`Authority`] of hosts and of the center.
 //!
-//! What is stored is in `records`, what follows from it in memory in `policy`, decisions with their cache in `decide`.
-//! Every change goes to the store first; then a new policy takes the place of the old one.
+//! `records` has the stored form, `policy` the form in memory, `decide` the decisions with their cache. Every change goes to the store
+//! first; then a new policy replaces the old one.
 
+mod authorization;
 mod change;
-mod create;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod directory;
 mod error;
-mod methods;
+mod local;
+mod managers;
 mod names;
 mod password;
 mod policy;
@@ -19,20 +22,19 @@ mod roles;
 mod tests;
 mod trust;
 
+pub use crate::acting::CENTER_ACCOUNT;
 pub use change::TrustedCertificate;
-pub use create::{compute, create};
 pub use error::AccountError;
-pub use methods::register;
+pub use managers::{create, register};
 pub use names::Realm;
-pub use privileges::all_privileges;
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
-pub use trust::CENTER_ACCOUNT;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use parking_lot::RwLock;
 use store::Store;
 use vim::{Fault, MoRef, fault, ty};
 
@@ -42,27 +44,27 @@ use decide::Decisions;
 use password::Passwords;
 use policy::Policy;
 
-/// Names the entity to which an object belongs that is none itself: permissions of that entity hold for it.
+/// Names the entity to which another object belongs: the permissions of that entity apply to it.
 pub type Owner = Box<dyn Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync>;
 
 /// All accounts, roles and permissions.
 pub struct Accounts {
     realm: Realm,
     store: Store,
-    /// The top of the inventory; what belongs to no entity is decided there.
+    /// The top of the inventory, which decides about objects that belong to no entity.
     root: MoRef,
     owner: Owner,
     policy: ArcSwap<Policy>,
-    /// Held while something is changed.
+    /// Held during a change.
     changing: tokio::sync::Mutex<()>,
     passwords: Passwords,
     decisions: RwLock<HashMap<String, Arc<Decisions>>>,
-    /// Where roles and privileges are shown.
+    /// The object that shows roles and privileges.
     shown: OnceLock<(Arc<Tree>, MoRef)>,
 }
 
 impl Accounts {
-    /// Reads what the store holds; a new store has the system's roles and no account. `owner` may always say none.
+    /// Reads the store; a new store has the system's roles and no account. `owner` may always return none.
     ///
     /// # Errors
     /// [`AccountError::Store`].
@@ -92,7 +94,7 @@ impl Accounts {
         Ok(Arc::new(accounts))
     }
 
-    /// Whether there is no account yet: the daemon starts for the first time.
+    /// Whether no account exists yet, because the daemon starts for the first time.
     pub fn is_empty(&self) -> bool {
         self.policy.load().accounts.is_empty()
     }
@@ -118,7 +120,7 @@ impl Accounts {
     }
 }
 
-/// Says the same for a wrong password as for an unknown user.
+/// The same fault for a wrong password as for an unknown user.
 fn invalid_login() -> Fault {
     fault!(InvalidLogin {}, "Cannot complete login due to an incorrect user name or password.")
 }
@@ -128,7 +130,7 @@ impl Authority for Accounts {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
         let hash = self.realm.key(user).and_then(|key| self.policy.load().accounts.get(&key)?.hash.clone());
         let good = self.passwords.verify(hash, password).await?;
-        // The account may have gone while its password was looked at.
+        // The account may have been removed while its password was verified.
         self.find(user).filter(|_| good).ok_or_else(invalid_login)
     }
 

@@ -1,5 +1,5 @@
-//! Settings by key: `ServiceContent.setting`, which are kept here, and any other OptionManager that a daemon has, whose settings
-//! are its own ([`own_options`]).
+//! Settings by key: those of `ServiceContent.setting`, which this module keeps, and those of a daemon's other OptionManagers, which the
+//! daemon keeps ([`own_options`]).
 
 use std::sync::Arc;
 
@@ -8,28 +8,41 @@ use vim::{
     method, prop, props, vim,
 };
 
+use crate::common::Common;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Core, Methods};
+use crate::{Call, Guard, Manager, Methods};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const MANAGER: ManagedId = managed_id!(OptionManager);
 const OPTION: DataId = data_id!(OptionValue);
-/// Stored options, by the manager's id, a blank and the option's key.
+/// Stored options, by the manager's id, a space and the option's key.
 const COLLECTION: &str = "option";
-/// Options that one manager holds.
+/// Options of one manager.
 const MAX_OPTIONS: usize = 2_000;
 const MAX_KEY_BYTES: usize = 256;
-/// Keys under this prefix may be added by clients.
+/// Clients may add keys with this prefix.
 const FREE_PREFIX: &str = "config.";
 
-pub(super) fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
-    own_options(methods, |_| false, |_| async { Ok(None) });
-}
+/// The privileges to change the settings of a daemon, and the advanced settings of a host.
+const PRIVILEGES: [&str; 2] = ["Global.Settings", "Host.Config.AdvancedConfig"];
 
-/// Says how the settings of some OptionManagers are changed: of those that are `own`. They show their settings in the tree themselves,
-/// where they are found by everybody, and ask for the privilege themselves.
+/// The OptionManager of `ServiceContent.setting`.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.setting.clone(),
+    named: Some(field!(ServiceContent.setting).number()),
+    properties: |common| {
+        let options = stored(&common.core.store, &common.ids.setting, common.facts.settings.clone())?;
+        Ok(props!(OptionManager { setting: shown_options(&options) }))
+    },
+    register: |table| {
+        table.methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
+        own_options(table.methods, |_| false, |_| async { Ok(None) });
+    },
+};
+
+/// Sets how the settings of a daemon's own OptionManagers are changed: `own` names the managers, `change` answers `UpdateOptions` and
+/// checks the privilege. The daemon shows the settings in the tree, where `QueryOptions` finds them.
 pub fn own_options<R>(
     methods: &mut Methods,
     own: impl Fn(&MoRef) -> bool + Send + Sync + 'static,
@@ -38,7 +51,7 @@ pub fn own_options<R>(
     R: Future<Output = Reply> + Send + 'static,
 {
     let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-    methods.on(MANAGER, method!(UpdateOptions), move |call| {
+    methods.guarded(MANAGER, method!(UpdateOptions), Guard::Asks(&PRIVILEGES), move |call| {
         let one_at_a_time = one_at_a_time.clone();
         let own = own(&call.this).then(|| change(call.clone()));
         async move {
@@ -53,10 +66,10 @@ pub fn own_options<R>(
     });
 }
 
-/// The settings that a call of `UpdateOptions` is to change, each in the type that the object in the tree shows it with.
+/// The settings that a call of `UpdateOptions` changes, each in the type that the tree shows.
 ///
 /// # Errors
-/// `InvalidName` for one that is not there, `InvalidArgument` for a value of another type.
+/// `InvalidName` for an unknown setting, `InvalidArgument` for a value of another type.
 pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
     let options = current(call);
     let mut changes = Vec::new();
@@ -70,18 +83,18 @@ pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
 
 fn given<'a>(key: &str, change: &'a Object) -> Result<&'a Value, Fault> {
     change.get(field!(OptionValue.value)).ok_or_else(|| {
-        crate::call::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
+        crate::service::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
     })
 }
 
-/// Makes an OptionManager with these settings; those that were changed earlier have their stored values.
-///
-/// # Errors
-/// The store's.
-pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -> Result<(), store::Error> {
-    let mut options: Vec<(String, Value)> = defaults;
+/// The settings of an OptionManager: these defaults, with the stored values of those that were changed.
+fn stored(
+    store: &store::Store,
+    me: &MoRef,
+    mut options: Vec<(String, Value)>,
+) -> store::Result<Vec<(String, Value)>> {
     let prefix = stored_key(me, "");
-    core.store.read(|view| {
+    store.read(|view| {
         view.for_each(COLLECTION, |key, value| {
             if key.starts_with(&prefix)
                 && let Some(option) = decode(OPTION, value)
@@ -93,9 +106,7 @@ pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -
             Ok(())
         })
     })?;
-    let setting = shown_options(&options);
-    core.tree.write(|w| w.create(me, props!(OptionManager { setting: setting })));
-    Ok(())
+    Ok(options)
 }
 
 fn stored_key(me: &MoRef, key: &str) -> String {
@@ -129,7 +140,7 @@ fn current(call: &Call) -> Vec<(String, Value)> {
 }
 
 fn invalid_name(name: &str) -> Fault {
-    fault!(InvalidName { name: name }, "There is no setting {name:?}")
+    fault!(InvalidName { name: name }, "The setting {name:?} does not exist")
 }
 
 /// All settings, one, or those under a prefix that ends with a dot.
@@ -170,7 +181,7 @@ async fn update(call: &Call) -> Reply {
     if options.len() > MAX_OPTIONS {
         return Err(fault!(
             OutOfBounds { argumentName: "changedValue" },
-            "There may be {MAX_OPTIONS} settings at most"
+            "The limit of {MAX_OPTIONS} settings is reached"
         ));
     }
     let core = &call.service.core;
@@ -184,7 +195,7 @@ fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::List(_) | Value::Ref(_))
 }
 
-/// The value in the type that the setting has: some clients send every value as text.
+/// The value in the setting's type: some clients send every value as text.
 fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
     let kind = match old {
         Value::Boolean(_) => Kind::Boolean,
@@ -195,9 +206,9 @@ fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
         _ => Kind::String,
     };
     value.converted(kind).ok_or_else(|| {
-        crate::call::invalid_argument(
+        crate::service::invalid_argument(
             "changedValue",
-            &format!("The value of the setting {key} is of another type"),
+            &format!("The value of the setting {key} has the wrong type"),
         )
     })
 }

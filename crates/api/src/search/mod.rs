@@ -1,21 +1,33 @@
-//! The SearchIndex: finds entities by what people and scripts know of them. Reads the tree's properties; who may not see
-//! an entity does not find it.
+//! The SearchIndex: finds entities by the facts that people and scripts know, such as names, addresses and UUIDs. It reads the tree's
+//! properties, and finds only entities that the session may see.
 
 mod path;
 #[cfg(test)]
 mod tests;
 
-use vim::{Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop};
+use std::sync::Arc;
 
-use crate::event::known;
+use vim::{
+    Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props,
+};
+
+use crate::common::Common;
 use crate::tree::ancestors;
-use crate::{Call, Methods, Node, Snapshot};
+use crate::{Call, Manager, Methods, Node, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const INDEX: ManagedId = managed_id!(SearchIndex);
 
-pub(crate) fn register(methods: &mut Methods) {
+/// The SearchIndex.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.search_index.clone(),
+    named: Some(field!(ServiceContent.searchIndex).number()),
+    properties: |_| Ok(props!(SearchIndex {})),
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     methods.on(INDEX, method!(FindByUuid), |call| async move {
         let datacenter = call.arg(arg!(FindByUuid.datacenter));
         let of_vm = call.required(arg!(FindByUuid.vmSearch))?;
@@ -59,7 +71,7 @@ pub(crate) fn register(methods: &mut Methods) {
         if !path.starts_with('[') || !path.contains(']') {
             return Err(fault!(
                 InvalidDatastorePath { datastorePath: path },
-                "{path:?} is no path of the form [datastore] directory/file"
+                "{path:?} does not have the form [datastore] directory/file"
             ));
         }
         let datacenter = Some(call.required(arg!(FindByDatastorePath.datacenter))?);
@@ -76,7 +88,7 @@ pub(crate) fn register(methods: &mut Methods) {
     });
     methods.on(INDEX, method!(FindChild), |call| async move {
         let state = call.state();
-        let parent = known(call.required(arg!(FindChild.entity))?, &state)?;
+        let parent = state.require(call.required(arg!(FindChild.entity))?)?.me().clone();
         let name = call.required(arg!(FindChild.name))?;
         let child = path::child(&state, &parent, name);
         Ok(child.filter(|found| sees(&call, found, &state)).map(Value::Ref))
@@ -106,19 +118,19 @@ fn find(
     fits: impl Fn(&Node) -> bool,
 ) -> Result<Vec<MoRef>, Fault> {
     let state = call.state();
-    let within = datacenter.map(|datacenter| known(datacenter, &state)).transpose()?;
+    let within = datacenter.map(|datacenter| state.require(datacenter)).transpose()?;
     let ty = if of_vm { managed_id!(VirtualMachine) } else { managed_id!(HostSystem) };
     let nodes = state.iter().filter(|node| node.me().is_a(ty) && fits(node));
     let mut found: Vec<MoRef> = nodes.map(|node| node.me().clone()).collect();
     found.retain(|object| {
-        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top))
+        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top.me()))
             && sees(call, object, &state)
     });
     found.sort();
     Ok(found)
 }
 
-/// Compares UUIDs however they are written.
+/// Compares UUIDs in any spelling.
 fn same_uuid(a: &str, b: &str) -> bool {
     let digits = |text: &str| -> Vec<u8> {
         text.bytes().filter(u8::is_ascii_hexdigit).map(|b| b.to_ascii_lowercase()).collect()

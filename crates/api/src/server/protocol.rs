@@ -10,11 +10,10 @@ use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use vim::{Args, Fault, MoRef, api_release};
 
+use super::app::{App, Remote};
 use super::auth::{basic, peer};
 use super::body;
-use super::connection::Remote;
 use super::invoke::{Asked, Done};
-use super::routes::App;
 use crate::{Service, Session};
 
 /// A protocol on paths of its own.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Fault, MoRef, Value, arg, fault, field, managed_id, method, prop};
 
 use super::by::By;
@@ -11,10 +11,10 @@ use super::carrier::Carrier;
 use crate::estate::not_found;
 use crate::link::{LinkError, names};
 use crate::mirror::ManagedHost;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     let browser = managed_id!(EnvironmentBrowser);
     table.on(browser, method!(QueryConfigOptionDescriptor), |carrier, call| carry(carrier, call, None));
     table.on(browser, method!(QueryConfigOption), |carrier, call| {

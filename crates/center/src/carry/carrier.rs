@@ -10,7 +10,7 @@ use super::carried::CarriedTasks;
 use crate::estate::{Inventory, not_found};
 use crate::link::LinkError;
 use crate::mirror::{Hosts, ManagedHost, outcome};
-use crate::table::Reply;
+use crate::reply::Reply;
 
 pub(crate) struct Carrier {
     pub(super) core: Arc<Core>,

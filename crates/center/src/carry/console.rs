@@ -4,19 +4,21 @@ use std::io;
 use std::sync::Arc;
 
 use api::ticket::{ByteStream, Console};
-use api::{Call, Methods};
+use api::{Call, Guard, Methods, Table};
 use async_trait::async_trait;
 use vim::{MoRef, Object, Value, field, managed_id, method};
+use vm::privileges::to_acquire_ticket;
 
 use super::by::By;
 use super::carrier::Carrier;
 use crate::link::LinkError;
 use crate::mirror::ManagedHost;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
-    table.on(managed_id!(VirtualMachine), method!(AcquireTicket), acquire);
+    let mut table = Table { methods, daemon: carrier };
+    let guard = Guard::Arguments(to_acquire_ticket);
+    table.guarded(managed_id!(VirtualMachine), method!(AcquireTicket), guard, acquire);
 }
 
 async fn acquire(carrier: Arc<Carrier>, call: Call) -> Reply {

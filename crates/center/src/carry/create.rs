@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Guard, Methods, Table};
 use vim::{MoRef, Object, arg, call, field, managed_id, method};
+use vm::privileges::to_create;
 
 use super::by::By;
 use super::new_vms::NewVms;
 use crate::access::StorageCheck;
 use crate::estate::{Placement, datastore_name, names, store_fault};
 use crate::link::{self, LinkError};
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, new_vms: &Arc<NewVms>) {
-    let mut table = Table::new(methods, new_vms);
-    table.on(managed_id!(Folder), method!(CreateVM_Task), create);
-    table.on(managed_id!(ResourcePool), method!(CreateChildVM_Task), create_in_pool);
+    let mut table = Table { methods, daemon: new_vms };
+    let guard = Guard::Arguments(to_create);
+    table.guarded(managed_id!(Folder), method!(CreateVM_Task), guard, create);
+    table.guarded(managed_id!(ResourcePool), method!(CreateChildVM_Task), guard, create_in_pool);
 }
 
 async fn create(new_vms: Arc<NewVms>, call: Call) -> Reply {

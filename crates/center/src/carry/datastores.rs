@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Args, Fault, MoRef, arg, call, managed_id, method};
 
 use super::by::By;
@@ -10,10 +10,10 @@ use super::carrier::Carrier;
 use super::find::nobody_reaches;
 use crate::estate::{Record, duplicate_name, names, not_found};
 use crate::link::LinkError;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     let datastore = managed_id!(Datastore);
     table.on(datastore, method!(DestroyDatastore), |carrier, call| async move {
         carrier.on_all(&call.this, &call!(DestroyDatastore {}), &By::caller(&call)).await.map(|()| None)

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Args, Fault, MoRef, call, data_id, fault, managed_id, method};
 
 use super::by::By;
 use super::carrier::Carrier;
 use crate::estate::{Holds, Record, not_found, not_supported, remove_container};
 use crate::link::LinkError;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     let folder = managed_id!(Folder);
     table.on(folder, method!(Destroy_Task), destroy);
     table.on(folder, method!(UnregisterAndDestroy_Task), |carrier, call| async move {

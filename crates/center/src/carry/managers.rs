@@ -3,65 +3,93 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
-use vim::{Fault, ManagedId, MethodId, MoRef, Record as _, Value, fault, managed_id, method, schema};
+use api::managers::Singletons;
+use api::{Call, Guard, Manager, Methods, Table};
+use vim::{
+    Fault, ManagedId, MethodId, MoRef, Record as _, Value, fault, field, managed_id, method, props, schema,
+};
 
 use super::by::By;
 use super::carrier::Carrier;
 use crate::access::{BROWSE, MANAGE};
 use crate::estate::datastore_name;
 use crate::link::{LinkError, names};
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 const FILE_MANAGER: ManagedId = managed_id!(FileManager);
 const DISK_MANAGER: ManagedId = managed_id!(VirtualDiskManager);
 const BROWSER: ManagedId = managed_id!(HostDatastoreBrowser);
 
-/// The methods of the two managers, which take datastore paths.
-const ON_PATHS: &[(ManagedId, MethodId)] = &[
-    (FILE_MANAGER, method!(MoveDatastoreFile_Task)),
-    (FILE_MANAGER, method!(CopyDatastoreFile_Task)),
-    (FILE_MANAGER, method!(DeleteDatastoreFile_Task)),
-    (FILE_MANAGER, method!(MakeDirectory)),
-    (FILE_MANAGER, method!(ChangeOwner)),
-    (DISK_MANAGER, method!(CreateVirtualDisk_Task)),
-    (DISK_MANAGER, method!(DeleteVirtualDisk_Task)),
-    (DISK_MANAGER, method!(MoveVirtualDisk_Task)),
-    (DISK_MANAGER, method!(CopyVirtualDisk_Task)),
-    (DISK_MANAGER, method!(ExtendVirtualDisk_Task)),
-    (DISK_MANAGER, method!(QueryVirtualDiskFragmentation)),
-    (DISK_MANAGER, method!(DefragmentVirtualDisk_Task)),
-    (DISK_MANAGER, method!(ShrinkVirtualDisk_Task)),
-    (DISK_MANAGER, method!(InflateVirtualDisk_Task)),
-    (DISK_MANAGER, method!(EagerZeroVirtualDisk_Task)),
-    (DISK_MANAGER, method!(ZeroFillVirtualDisk_Task)),
-    (DISK_MANAGER, method!(SetVirtualDiskUuid)),
-    (DISK_MANAGER, method!(QueryVirtualDiskUuid)),
-    (DISK_MANAGER, method!(QueryVirtualDiskGeometry)),
+const FILE_METHODS: &[MethodId] = &[
+    method!(MoveDatastoreFile_Task),
+    method!(CopyDatastoreFile_Task),
+    method!(DeleteDatastoreFile_Task),
+    method!(MakeDirectory),
+    method!(ChangeOwner),
 ];
 
-/// The methods of datastore browsers, with the privilege on the datastore that the path names.
-const OF_BROWSERS: &[(MethodId, &str)] = &[
-    (method!(SearchDatastore_Task), BROWSE),
-    (method!(SearchDatastoreSubFolders_Task), BROWSE),
-    (method!(DeleteFile), MANAGE),
+const DISK_METHODS: &[MethodId] = &[
+    method!(CreateVirtualDisk_Task),
+    method!(DeleteVirtualDisk_Task),
+    method!(MoveVirtualDisk_Task),
+    method!(CopyVirtualDisk_Task),
+    method!(ExtendVirtualDisk_Task),
+    method!(QueryVirtualDiskFragmentation),
+    method!(DefragmentVirtualDisk_Task),
+    method!(ShrinkVirtualDisk_Task),
+    method!(InflateVirtualDisk_Task),
+    method!(EagerZeroVirtualDisk_Task),
+    method!(ZeroFillVirtualDisk_Task),
+    method!(SetVirtualDiskUuid),
+    method!(QueryVirtualDiskUuid),
+    method!(QueryVirtualDiskGeometry),
+];
+
+/// The managers that `ServiceContent` names and whose methods hosts do.
+pub(crate) const MANAGERS: [Manager<Arc<Carrier>>; 2] = [
+    Manager {
+        me: |_| Singletons::center().file_manager,
+        named: Some(field!(ServiceContent.fileManager).number()),
+        properties: |_| Ok(props!(FileManager {})),
+        register: |table| {
+            for method in FILE_METHODS {
+                table.guarded(FILE_MANAGER, *method, Guard::Asks(&[MANAGE]), |carrier, call| {
+                    on_paths(carrier, call, names::file_manager())
+                });
+            }
+        },
+    },
+    Manager {
+        me: |_| Singletons::center().virtual_disk_manager,
+        named: Some(field!(ServiceContent.virtualDiskManager).number()),
+        properties: |_| Ok(props!(VirtualDiskManager {})),
+        register: |table| {
+            for method in DISK_METHODS {
+                table.on(DISK_MANAGER, *method, |carrier, call| {
+                    on_paths(carrier, call, names::virtual_disk_manager())
+                });
+            }
+        },
+    },
 ];
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
-    for (manager, method) in ON_PATHS.iter().copied() {
-        table.on(manager, method, on_paths);
+    let mut table = Table { methods, daemon: carrier };
+    table.register(&MANAGERS);
+    for method in [method!(SearchDatastore_Task), method!(SearchDatastoreSubFolders_Task)] {
+        table.guarded(BROWSER, method, Guard::Asks(&[BROWSE]), |carrier, call| browse(carrier, call, BROWSE));
     }
-    for (method, privilege) in OF_BROWSERS.iter().copied() {
-        table.on(BROWSER, method, move |carrier, call| async move {
-            carrier.may_browse(&call, privilege)?;
-            let options = carrier.inventory.shared(&call);
-            carrier.carry(call, options).await
-        });
-    }
+    table.on(BROWSER, method!(DeleteFile), |carrier, call| browse(carrier, call, MANAGE));
 }
 
-async fn on_paths(carrier: Arc<Carrier>, call: Call) -> Reply {
+/// Browsers take the privilege on the datastore that the path names.
+async fn browse(carrier: Arc<Carrier>, call: Call, privilege: &'static str) -> Reply {
+    carrier.may_browse(&call, privilege)?;
+    let options = carrier.inventory.shared(&call);
+    carrier.carry(call, options).await
+}
+
+async fn on_paths(carrier: Arc<Carrier>, call: Call, manager: MoRef) -> Reply {
     let method = schema().method(call.args.method);
     let needed = named_datastores(&call)?;
     for (name, datacenter) in &needed {
@@ -69,8 +97,6 @@ async fn on_paths(carrier: Arc<Carrier>, call: Call) -> Reply {
         call.service.check(call.session()?, &datastore, MANAGE, &call.state())?;
     }
     let host = carrier.host_for(&needed)?;
-    let manager =
-        if call.this.is_a(FILE_MANAGER) { names::file_manager() } else { names::virtual_disk_manager() };
     let args = call.args.clone();
     if !method.is_task {
         let by = By::caller(&call);

@@ -25,6 +25,7 @@ mod vms;
 pub(crate) use carried::CarriedTasks;
 pub(crate) use carrier::Carrier;
 pub(crate) use folder_files::CenterFiles;
+pub(crate) use managers::MANAGERS;
 pub(crate) use new_vms::NewVms;
 pub(crate) use recover::recover;
 pub(crate) use screens::CenterScreens;

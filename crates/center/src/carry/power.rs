@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods, TaskOptions};
+use api::{Call, Methods, Table, TaskOptions};
 use vim::{Args, Fault, MethodId, MoRef, arg, call, fault, managed_id, method, vim};
 
 use super::by::By;
 use super::carrier::Carrier;
 use crate::estate::{Record, not_found};
 use crate::link::LinkError;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     let vm = managed_id!(VirtualMachine);
     table.on(vm, method!(PowerOnVM_Task), power_on);
     table.on(vm, method!(MarkAsVirtualMachine), mark_as_vm);

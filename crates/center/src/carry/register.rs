@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Args, MoRef, arg, call, fault, managed_id, method};
 
 use super::by::By;
@@ -11,10 +11,10 @@ use crate::access::StorageCheck;
 use crate::estate::{Placement, Record, datastore_name, names};
 use crate::link::{self, LinkError};
 use crate::mirror::Fixed;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, new_vms: &Arc<NewVms>) {
-    let mut table = Table::new(methods, new_vms);
+    let mut table = Table { methods, daemon: new_vms };
     table.on(managed_id!(Folder), method!(RegisterVM_Task), register_vm);
     table.on(managed_id!(ResourcePool), method!(RegisterChildVM_Task), register_in_pool);
 }

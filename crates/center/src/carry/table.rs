@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use api::managers::{Singletons, own_options};
-use api::{Call, Methods};
+use api::{Call, Guard, Methods, Table};
 use vim::{Kind, ManagedId, MethodId, data_id, managed_id, method, schema};
 
 use super::by::By;
 use super::carrier::Carrier;
 use crate::link::LinkError;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 const VM: ManagedId = managed_id!(VirtualMachine);
 const HOST: ManagedId = managed_id!(HostSystem);
@@ -86,6 +86,15 @@ const ALSO_OF_CENTER: [ManagedId; 4] = [
     managed_id!(CryptoManager),
 ];
 
+/// Methods that change a host's network although the schema names no privilege for them.
+const NETWORK_CHANGES: [MethodId; 5] = [
+    method!(UpdateNetworkConfig),
+    method!(AddVirtualNic),
+    method!(UpdateVirtualNic),
+    method!(AddServiceConsoleVirtualNic),
+    method!(UpdateServiceConsoleVirtualNic),
+];
+
 /// The privilege for changing the settings of a host.
 const ADVANCED_SETTINGS: &str = "Host.Config.AdvancedConfig";
 
@@ -100,7 +109,7 @@ fn systems() -> impl Iterator<Item = ManagedId> {
 }
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     for (ty, method, how) in CARRIED.iter().copied() {
         table.on(ty, method, move |carrier, call| carry(carrier, call, how));
     }
@@ -113,7 +122,14 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
             ty = schema().managed(id).base;
         }
     }
-    table.on(managed_id!(ReflectManagedMethodExecuter), method!(ExecuteSoap), execute);
+    for method in NETWORK_CHANGES {
+        let guard = Guard::Privilege("Host.Config.Network");
+        table.methods.guard(managed_id!(HostNetworkSystem), method, guard);
+    }
+    // The host checks the privilege of the command.
+    let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
+    table.guarded(executer, method!(ExecuteSoap), guard, execute);
+    table.methods.guard(executer, method!(FetchSoap), guard);
     let own = Singletons::center().setting;
     let carrier = carrier.clone();
     own_options(methods, move |manager| *manager != own, move |call| options(carrier.clone(), call));
@@ -140,8 +156,8 @@ async fn options(carrier: Arc<Carrier>, call: Call) -> Reply {
 /// The host checks the privilege of the command. The center tells it which privileges the user lacks.
 async fn execute(carrier: Arc<Carrier>, call: Call) -> Reply {
     let host = carrier.home(&call.this)?.me.clone();
-    let lacks = |privilege: &&&str| call.check(&host, privilege).is_err();
-    let missing = api::ESXCLI_PRIVILEGES.iter().filter(lacks);
+    let lacks = |privilege: &&str| call.check(&host, privilege).is_err();
+    let missing = api::host_privileges().filter(lacks);
     let by = missing.fold(By::caller(&call), |by, privilege| by.limited(privilege, []));
     carrier.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault)
 }

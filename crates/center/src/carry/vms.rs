@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Guard, Methods, Table};
 use vim::{arg, field, managed_id, method};
+use vm::privileges::to_reconfigure;
 
 use super::carrier::Carrier;
 use crate::access::StorageCheck;
 use crate::estate::names;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
-    let mut table = Table::new(methods, carrier);
+    let mut table = Table { methods, daemon: carrier };
     let vm = managed_id!(VirtualMachine);
-    table.on(vm, method!(ReconfigVM_Task), reconfigure);
+    table.guarded(vm, method!(ReconfigVM_Task), Guard::Arguments(to_reconfigure), reconfigure);
     table.on(vm, method!(Rename_Task), rename);
 }
 

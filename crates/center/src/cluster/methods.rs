@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Object, arg, managed_id, method};
 
 use super::config::changed;
 use crate::estate::show::compute;
 use crate::estate::{Compute, Holds, Inventory, Record, holding, names, stored};
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(crate) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
-    let mut table = Table::new(methods, inventory);
+    let mut table = Table { methods, daemon: inventory };
     let folder = managed_id!(Folder);
     table.on(folder, method!(CreateCluster), |inventory, call| async move {
         let spec = call.required(arg!(CreateCluster.spec))?.clone();

@@ -1,8 +1,9 @@
-//! Removing folders, datacenters, clusters and pools. A container must be empty of hosts, VMs, datastores and networks.
+//! Removing datacenters, clusters and pools. A container must not contain hosts, VMs, datastores or networks. `carry`
+//! removes folders, since a folder of VMs is removed with its VMs.
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Fault, MoRef, fault, managed_id, method};
 
 use super::faults::{not_found, not_supported};
@@ -10,10 +11,10 @@ use super::inventory::Inventory;
 use super::plan::Plan;
 use super::pools;
 use super::records::{Pool, Record, Vm};
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
-    let mut table = Table::new(methods, inventory);
+    let mut table = Table { methods, daemon: inventory };
     let destroy = method!(Destroy_Task);
     table.on(managed_id!(Datacenter), destroy, destroy_container);
     table.on(managed_id!(ClusterComputeResource), destroy, destroy_container);

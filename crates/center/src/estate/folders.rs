@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Fault, MoRef, arg, field, managed_id, method};
 
 use super::faults::not_supported;
@@ -10,10 +10,10 @@ use super::inventory::Inventory;
 use super::names;
 use super::plan::Plan;
 use super::records::{Folder, Holds, Record};
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
-    let mut table = Table::new(methods, inventory);
+    let mut table = Table { methods, daemon: inventory };
     let folder = managed_id!(Folder);
     table.on(folder, method!(CreateFolder), create_folder);
     table.on(folder, method!(CreateDatacenter), create_datacenter);

@@ -12,6 +12,7 @@ mod faults;
 mod folders;
 mod ids;
 mod inventory;
+mod kinds;
 mod load;
 mod lookup;
 mod moving;
@@ -33,6 +34,7 @@ pub(crate) use expected::{Expected, Placement};
 pub(crate) use faults::{duplicate_name, not_found, not_supported, store_fault};
 pub(crate) use folders::holding;
 pub(crate) use inventory::Inventory;
+pub(crate) use kinds::MOVE;
 pub(crate) use load::root;
 pub(crate) use moving::{compute_of, leave_cluster, move_entity, move_into_cluster, remove_compute};
 pub(crate) use parts::Parts;
@@ -45,8 +47,9 @@ use std::sync::Arc;
 
 use api::Methods;
 
-/// Registers the methods of the containers.
+/// Registers the methods of the containers, and the guards of methods that all kinds of objects have.
 pub(crate) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
+    kinds::guard(methods);
     folders::register(methods, inventory);
     pools::register(methods, inventory);
     rename::register(methods, inventory);

@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Guard, Methods, Table};
 use vim::{Fault, MoRef, Object, arg, fault, field, managed_id, method};
 
 use super::faults::not_supported;
 use super::inventory::Inventory;
+use super::kinds::MOVE;
 use super::names;
 use super::plan::Plan;
 use super::records::{Allocation, Pool, Record, Vm};
 use super::show;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
+
+const EDIT: Guard = Guard::Privilege("Resource.EditPool");
 
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
-    let mut table = Table::new(methods, inventory);
+    let mut table = Table { methods, daemon: inventory };
+    show::pool::compute(table.methods);
     let pool = managed_id!(ResourcePool);
     table.on(pool, method!(CreateResourcePool), create);
-    table.on(pool, method!(UpdateConfig), update_config);
-    table.on(pool, method!(UpdateChildResourceConfiguration), update_children);
-    table.on(pool, method!(MoveIntoResourcePool), move_into);
-    table.on(pool, method!(DestroyChildren), destroy_children);
+    table.guarded(pool, method!(UpdateConfig), EDIT, update_config);
+    table.guarded(pool, method!(UpdateChildResourceConfiguration), EDIT, update_children);
+    table.guarded(pool, method!(MoveIntoResourcePool), MOVE, move_into);
+    table.guarded(pool, method!(DestroyChildren), Guard::Privilege("Resource.DeletePool"), destroy_children);
     table.on(pool, method!(RefreshRuntime), |_, _| async { Ok(None) });
 }
 

@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
-use vim::{Fault, arg, managed_id, method};
+use api::{Call, Methods, Table};
+use vim::{Fault, ManagedId, arg, managed_id, method};
 
 use super::faults::{not_found, not_supported};
 use super::inventory::Inventory;
+use super::kinds::KINDS;
 use super::names;
 use super::pools;
 use super::records::Record;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
+
+/// Kinds whose objects are renamed on their hosts.
+const ON_HOSTS: [ManagedId; 2] = [managed_id!(VirtualMachine), managed_id!(Datastore)];
 
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
-    let mut table = Table::new(methods, inventory);
-    let entity = managed_id!(ManagedEntity);
-    table.on(entity, method!(Rename_Task), rename);
-    table.on(entity, method!(Reload), |_, _| async { Ok(None) });
+    let mut table = Table { methods, daemon: inventory };
+    for kind in KINDS.iter().filter(|kind| !ON_HOSTS.contains(&kind.ty)) {
+        table.on(kind.ty, method!(Rename_Task), rename);
+    }
+    table.on(managed_id!(ManagedEntity), method!(Reload), |_, _| async { Ok(None) });
 }
 
 async fn rename(inventory: Arc<Inventory>, call: Call) -> Reply {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Methods;
+use api::{Methods, Table};
 use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method, prop, vim, vim_enum};
 
 use super::announce::Occurrence;
@@ -12,10 +12,9 @@ use super::wanted::Wanted;
 use crate::estate::{Inventory, Record, not_found};
 use crate::link::names;
 use crate::mirror::ManagedHost;
-use crate::table::Table;
 
 pub(super) fn register(methods: &mut Methods, membership: &Arc<Membership>) {
-    let mut table = Table::new(methods, membership);
+    let mut table = Table { methods, daemon: membership };
     let host = managed_id!(HostSystem);
     table.on(host, method!(DisconnectHost_Task), |membership, call| async move {
         let me = call.this.clone();

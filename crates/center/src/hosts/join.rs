@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Fault, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop};
 
 use super::announce::Occurrence;
@@ -15,7 +15,7 @@ use crate::estate::{Holds, Host, Record, not_found, not_supported, stored};
 use crate::link::connector::{Address, Certificate};
 use crate::link::{HostLink, LinkError, names};
 use crate::mirror::ManagedHost;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 /// The place of a new host in the inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Place {
 }
 
 pub(super) fn register(methods: &mut Methods, membership: &Arc<Membership>) {
-    let mut table = Table::new(methods, membership);
+    let mut table = Table { methods, daemon: membership };
     table.on(managed_id!(Folder), method!(AddStandaloneHost_Task), add_standalone_host);
     table.on(managed_id!(ClusterComputeResource), method!(AddHost_Task), add_to_cluster);
 }

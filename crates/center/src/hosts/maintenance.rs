@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Call, Methods, Running};
+use api::{Call, Methods, Running, Table};
 use vim::{Fault, MoRef, arg, fault, managed_id, method};
 
 use super::membership::Membership;
 use crate::estate::show::host::set_connection;
 use crate::estate::{Record, not_found};
 use crate::mirror::ManagedHost;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, membership: &Arc<Membership>) {
-    let mut table = Table::new(methods, membership);
+    let mut table = Table { methods, daemon: membership };
     let host = managed_id!(HostSystem);
     table.on(host, method!(EnterMaintenanceMode_Task), |membership, call| async move {
         let timeout = call.required(arg!(EnterMaintenanceMode_Task.timeout))?;

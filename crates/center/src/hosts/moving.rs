@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{MoRef, arg, managed_id, method};
 
 use super::membership::Membership;
-use crate::estate::{compute_of, leave_cluster, move_entity, move_into_cluster};
+use crate::estate::{MOVE, compute_of, leave_cluster, move_entity, move_into_cluster};
 use crate::mirror::Fixed;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, membership: &Arc<Membership>) {
-    let mut table = Table::new(methods, membership);
-    table.on(managed_id!(Folder), method!(MoveIntoFolder_Task), into_folder);
+    let mut table = Table { methods, daemon: membership };
+    table.guarded(managed_id!(Folder), method!(MoveIntoFolder_Task), MOVE, into_folder);
     let cluster = managed_id!(ClusterComputeResource);
     table.on(cluster, method!(MoveInto_Task), |membership, call| async move {
         let hosts = membership.inventory.resolve_all(call.required(arg!(MoveInto_Task.host))?)?;

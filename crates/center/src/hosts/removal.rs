@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods};
+use api::{Call, Methods, Table};
 use vim::{Fault, MoRef, fault, managed_id, method};
 
 use super::announce::Occurrence;
@@ -10,10 +10,10 @@ use super::membership::Membership;
 use crate::estate::show::compute::is_cluster;
 use crate::estate::{Record, not_found};
 use crate::mirror::ManagedHost;
-use crate::table::{Reply, Table};
+use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, membership: &Arc<Membership>) {
-    let mut table = Table::new(methods, membership);
+    let mut table = Table { methods, daemon: membership };
     table.on(managed_id!(HostSystem), method!(Destroy_Task), |membership, call| async move {
         let host = call.this.clone();
         remove(membership, call, host).await

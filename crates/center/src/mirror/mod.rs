@@ -1,6 +1,6 @@
 //! Each host as the center knows it, and its objects in the center's tree.
 //!
-//! A [`ManagedHost`] holds the connection, the references ([`Refs`]) and the typed facts ([`Reported`]) of one host.
+//! A [`ManagedHost`] holds the connection, the references ([`Refs`]) and the typed facts (`reported`) of one host.
 //! [`Mirror::follow`] runs as long as the host is connected: it applies the host's stream in batches. A batch is first
 //! identified (`identify`: which objects of the center are these?), made durable as far as the center owns it, then
 //! written with references translated (`write`).

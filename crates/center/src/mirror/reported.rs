@@ -25,8 +25,8 @@ pub(crate) struct Reported {
 #[derive(Default)]
 struct VmReport {
     power: Option<ty!(VirtualMachinePowerState)>,
-    /// The type and file (empty for none) of each device's backing, by the device's key.
-    files: HashMap<i32, (DataId, Box<str>)>,
+    /// The key of each device with a backing, and the backing's type and file (empty for none).
+    files: Box<[(i32, DataId, Box<str>)]>,
 }
 
 impl Reported {
@@ -64,8 +64,8 @@ impl Reported {
 
     /// Whether the VM's device with this key has a backing of this type with this file.
     pub(crate) fn has_file(&self, vm: &MoRef, device: i32, backing: DataId, file: &str) -> bool {
-        let known = self.vms.get(vm).and_then(|vm| vm.files.get(&device));
-        known.is_some_and(|(ty, path)| (*ty, &**path) == (backing, file))
+        let mut files = self.vms.get(vm).into_iter().flat_map(|vm| &vm.files);
+        files.any(|(key, ty, path)| (*key, *ty, &**path) == (device, backing, file))
     }
 
     /// A whole state follows.
@@ -125,13 +125,13 @@ fn references(list: Option<&Value>) -> Vec<MoRef> {
 }
 
 /// The backings of the devices in a `VirtualMachineConfigInfo`.
-fn files(config: &Object) -> HashMap<i32, (DataId, Box<str>)> {
+fn files(config: &Object) -> Box<[(i32, DataId, Box<str>)]> {
     let hardware = config.get(field!(VirtualMachineConfigInfo.hardware));
     let devices = hardware.and_then(|hardware| hardware.get(field!(VirtualHardware.device)));
     let files = devices.into_iter().flatten().filter_map(|device| {
         let backing = device.get(field!(VirtualDevice.backing))?;
         let file = backing.named("fileName").and_then(|name| name.as_str()).unwrap_or_default().trim();
-        Some((device.get(field!(VirtualDevice.key))?, (backing.ty(), file.into())))
+        Some((device.get(field!(VirtualDevice.key))?, backing.ty(), file.into()))
     });
     files.collect()
 }

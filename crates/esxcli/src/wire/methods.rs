@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Methods;
+use api::{Guard, Methods};
 use host::{Host, ids};
 use vim::{Kind, List, Object, Value, arg, data_id, managed_id, method};
 
@@ -20,15 +20,14 @@ pub fn register(host: &Arc<Host>, methods: &mut Methods) {
         Ok(Some(Value::Ref(ids::dynamic_type_manager())))
     });
     let host = host.clone();
-    methods.on(executer, method!(ExecuteSoap), move |call| {
+    // The row of a command names the privilege that it takes.
+    methods.guarded(executer, method!(ExecuteSoap), Guard::Asks(&[]), move |call| {
         let host = host.clone();
         async move { Ok(Some(Object::from(execute(host, &call).await?).into())) }
     });
-    methods.on(
-        executer,
-        method!(FetchSoap),
-        |call| async move { Ok(Some(Object::from(fetch(&call)?).into())) },
-    );
+    methods.guarded(executer, method!(FetchSoap), Guard::Open, |call| async move {
+        Ok(Some(Object::from(fetch(&call)?).into()))
+    });
     methods.on(manager, method!(DynamicTypeMgrQueryMoInstances), |call| async move {
         let filter = call.arg(arg!(DynamicTypeMgrQueryMoInstances.filterSpec));
         let known = instances(filter.map(|filter| &**filter)).into_iter();

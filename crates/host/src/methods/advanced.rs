@@ -38,7 +38,7 @@ const SETTINGS: [Setting; 1] = [Setting {
 }];
 
 pub(super) fn register(table: &mut Table<'_>) {
-    let host = table.host.clone();
+    let host = table.daemon.clone();
     let own = |manager: &vim::MoRef| *manager == ids::advanced_options();
     managers::own_options(table.methods, own, move |call| change(host.clone(), call));
 }

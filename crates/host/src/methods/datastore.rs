@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, Guard};
 use vim::{Fault, ManagedId, MoRef, Value, arg, managed_id, method};
 
 use super::{Table, datastore_system};
@@ -25,15 +25,20 @@ pub(super) fn register(table: &mut Table<'_>) {
         let name = call.required(arg!(RenameDatastore.newName))?;
         rename(&host, &call.this, name).await.map(|()| None)
     });
-    table.on(DATASTORE, method!(Rename_Task), rename_task);
+    table.guarded(DATASTORE, method!(Rename_Task), Guard::Privilege("Datastore.Rename"), rename_task);
     table.on(DATASTORE, method!(DestroyDatastore), |host, call| async move {
         datastore_system::remove(&host, &call.this).await.map(|()| None)
     });
-    table.on(DATASTORE, method!(Destroy_Task), |host, call| async move {
-        let (me, on) = (call.this.clone(), host.clone());
-        let options = api::TaskOptions::exclusive(&me, host.datastores.by_ref(&me)?.name);
-        call.task(options, async move |_| datastore_system::remove(&on, &me).await.map(|()| None)).await
-    });
+    table.guarded(
+        DATASTORE,
+        method!(Destroy_Task),
+        Guard::Privilege("Datastore.Delete"),
+        |host, call| async move {
+            let (me, on) = (call.this.clone(), host.clone());
+            let options = api::TaskOptions::exclusive(&me, host.datastores.by_ref(&me)?.name);
+            call.task(options, async move |_| datastore_system::remove(&on, &me).await.map(|()| None)).await
+        },
+    );
 }
 
 async fn rename_task(host: Arc<Host>, call: Call) -> Reply {

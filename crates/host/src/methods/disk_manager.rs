@@ -3,23 +3,31 @@
 
 use std::sync::Arc;
 
-use api::{Call, Running};
+use api::{Call, Manager, Running};
 use uuid::Uuid;
-use vim::{Fault, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method};
+use vim::{Fault, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method, props};
 use vm::limits::MAX_DISK_BYTES;
 
 use super::place::{BROWSE, MANAGE, Percents, Place, blocking};
 use super::{Table, in_use};
 use crate::engine::{CopyError, CopyOptions, Room};
 use crate::error::{about_file, not_supported};
-use crate::{Host, engine};
+use crate::{Host, engine, ids};
 use datastore::disk_image::{self, Facts};
 
 const MANAGER: ManagedId = managed_id!(VirtualDiskManager);
 
 type Reply = Result<Option<Value>, Fault>;
 
-pub(super) fn register(table: &mut Table<'_>) {
+/// The VirtualDiskManager.
+pub(super) const ROW: Manager<Arc<Host>> = Manager {
+    me: |_| ids::virtual_disk_manager(),
+    named: Some(field!(ServiceContent.virtualDiskManager).number()),
+    properties: |_| Ok(props!(VirtualDiskManager {})),
+    register,
+};
+
+fn register(table: &mut Table<'_>) {
     table.on(MANAGER, method!(CreateVirtualDisk_Task), create);
     table.on(MANAGER, method!(CopyVirtualDisk_Task), copy);
     table.on(MANAGER, method!(MoveVirtualDisk_Task), relocate);

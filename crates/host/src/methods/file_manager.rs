@@ -3,39 +3,50 @@
 
 use std::sync::Arc;
 
-use api::Call;
-use vim::{Fault, ManagedId, Value, arg, managed_id, method};
+use api::{Call, Guard, Manager};
+use vim::{Fault, ManagedId, Value, arg, field, managed_id, method, props};
 
 use super::place::{MANAGE, Place, blocking, follow};
 use super::{Table, in_use};
-use crate::Host;
 use crate::error::not_supported;
+use crate::{Host, ids};
 
 const MANAGER: ManagedId = managed_id!(FileManager);
 
+/// A path names the datastore on which a method asks.
+const ASKS: Guard = Guard::Asks(&[MANAGE]);
+
 type Reply = Result<Option<Value>, Fault>;
 
-pub(super) fn register(table: &mut Table<'_>) {
-    table.on(MANAGER, method!(MakeDirectory), make_directory);
-    table.on(MANAGER, method!(DeleteDatastoreFile_Task), |host, call| async move {
+/// The FileManager.
+pub(super) const ROW: Manager<Arc<Host>> = Manager {
+    me: |_| ids::file_manager(),
+    named: Some(field!(ServiceContent.fileManager).number()),
+    properties: |_| Ok(props!(FileManager {})),
+    register,
+};
+
+fn register(table: &mut Table<'_>) {
+    table.guarded(MANAGER, method!(MakeDirectory), ASKS, make_directory);
+    table.guarded(MANAGER, method!(DeleteDatastoreFile_Task), ASKS, |host, call| async move {
         let name = call.required(arg!(DeleteDatastoreFile_Task.name))?.to_owned();
         delete(host, call, name).await
     });
-    table.on(MANAGER, method!(MoveDatastoreFile_Task), |host, call| async move {
+    table.guarded(MANAGER, method!(MoveDatastoreFile_Task), ASKS, |host, call| async move {
         let from = call.required(arg!(MoveDatastoreFile_Task.sourceName))?;
         let to = call.required(arg!(MoveDatastoreFile_Task.destinationName))?;
         let force = call.arg(arg!(MoveDatastoreFile_Task.force)).unwrap_or(false);
         let (from, to) = (Place::of(&host, &call, from, MANAGE)?, Place::of(&host, &call, to, MANAGE)?);
         carry(host, &call, from, to, force, true).await
     });
-    table.on(MANAGER, method!(CopyDatastoreFile_Task), |host, call| async move {
+    table.guarded(MANAGER, method!(CopyDatastoreFile_Task), ASKS, |host, call| async move {
         let from = call.required(arg!(CopyDatastoreFile_Task.sourceName))?;
         let to = call.required(arg!(CopyDatastoreFile_Task.destinationName))?;
         let force = call.arg(arg!(CopyDatastoreFile_Task.force)).unwrap_or(false);
         let (from, to) = (Place::of(&host, &call, from, MANAGE)?, Place::of(&host, &call, to, MANAGE)?);
         carry(host, &call, from, to, force, false).await
     });
-    table.on(MANAGER, method!(ChangeOwner), |_, _| async {
+    table.guarded(MANAGER, method!(ChangeOwner), ASKS, |_, _| async {
         Err(not_supported("Files of a datastore belong to the host; their owner cannot be changed"))
     });
 }

@@ -1,5 +1,5 @@
-//! The objects through which clients reach files: the browsers, the managers of files and disks. Their methods are in
-//! `browser`, `file_manager` and `disk_manager`.
+//! The objects through which clients reach datastores: the browsers, and the system that knows which datastores there are. Their
+//! methods are in `browser` and `datastore_system`.
 
 use vim::{MoRef, Object, field, prop, props};
 
@@ -15,8 +15,6 @@ pub(crate) fn create(host: &Host) {
         for datastore in &datastores {
             w.create(&ids::browser_of(datastore), browser::props(vec![datastore.clone()]));
         }
-        w.create(&ids::file_manager(), props!(FileManager {}));
-        w.create(&ids::virtual_disk_manager(), props!(VirtualDiskManager {}));
         w.create(&ids::datastore_system(), datastore_system::props(datastores.clone()));
         let managers =
             w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.configManager)).cloned());
@@ -26,14 +24,4 @@ pub(crate) fn create(host: &Host) {
             w.set(&ids::host(), props!(HostSystem { configManager: managers }));
         }
     });
-}
-
-impl Host {
-    /// Names the managers of files and disks in `ServiceInstance.content`, which must be there.
-    pub(crate) fn name_file_managers(&self) {
-        api::managers::content(&self.core, |content| {
-            content.set(field!(ServiceContent.fileManager), ids::file_manager());
-            content.set(field!(ServiceContent.virtualDiskManager), ids::virtual_disk_manager());
-        });
-    }
 }

@@ -18,11 +18,9 @@ mod snapshot;
 mod virtual_nic;
 mod vm;
 
-use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Methods};
-use vim::{Fault, ManagedId, MethodId, Value};
+use api::{Manager, Methods};
 
 use crate::Host;
 
@@ -31,27 +29,16 @@ pub(crate) use in_use::{refuse_open_file, refuse_open_files};
 pub(crate) use place::{BROWSE, MANAGE};
 
 /// The method table with the host that the methods work on.
-pub(crate) struct Table<'a> {
-    pub(crate) host: &'a Arc<Host>,
-    pub(crate) methods: &'a mut Methods,
-}
+pub(crate) type Table<'a> = api::Table<'a, Arc<Host>>;
 
-impl Table<'_> {
-    /// Says what a method does.
-    pub(crate) fn on<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
-    where
-        F: Fn(Arc<Host>, Call) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
-    {
-        let host = self.host.clone();
-        self.methods.on(ty, method, move |call| handler(host.clone(), call));
-    }
-}
+/// The managers that `ServiceContent` names and only a host has.
+pub(crate) const MANAGERS: [Manager<Arc<Host>>; 2] = [file_manager::ROW, disk_manager::ROW];
 
 impl Host {
     /// Adds what the methods of this host's objects do.
     pub fn register(self: &Arc<Self>, methods: &mut Methods) {
-        let mut table = Table { host: self, methods };
+        let mut table = Table { daemon: self, methods };
+        table.register(&MANAGERS);
         advanced::register(&mut table);
         folder::register(&mut table);
         vm::register(&mut table);
@@ -59,11 +46,19 @@ impl Host {
         console::register(&mut table);
         environment::register(&mut table);
         browser::register(&mut table);
-        file_manager::register(&mut table);
-        disk_manager::register(&mut table);
         datastore::register(&mut table);
         datastore_system::register(&mut table);
         network_system::register(&mut table);
         virtual_nic::register(&mut table);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_privileges_of_a_vms_methods_are_known() {
+        let unknown: Vec<_> =
+            vm::privileges::all().filter(|privilege| !api::all_privileges().contains(privilege)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use api::{Call, Writer, managers};
+use api::{Call, Guard, Writer, managers};
 use hostnet::{Around, NetworkConfig, Scene};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
@@ -19,6 +19,9 @@ use crate::error::network_fault;
 use crate::{Host, ids, inventory};
 
 const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
+
+/// The schema says it of the other methods.
+pub(super) const CONFIGURE: Guard = Guard::Privilege("Host.Config.Network");
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -51,7 +54,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         let name = call.required(arg!(RemovePortGroup.pgName))?;
         host.change_network(|config, around| config.remove_group(name, around)).await
     });
-    table.on(SYSTEM, method!(UpdateNetworkConfig), super::network_config::update);
+    table.guarded(SYSTEM, method!(UpdateNetworkConfig), CONFIGURE, super::network_config::update);
     table.on(SYSTEM, method!(UpdateDnsConfig), |host, call| async move {
         let (names, own) = (call.required(arg!(UpdateDnsConfig.config))?, host.own_names());
         host.change_network(|config, _| config.set_names(names, &own.host_name)).await

@@ -9,6 +9,7 @@ use vswitch::Mac;
 use vswitch::declare::Service;
 
 use super::Table;
+use super::network_system::CONFIGURE;
 use crate::Host;
 
 const SYSTEM: ManagedId = managed_id!(HostNetworkSystem);
@@ -19,8 +20,8 @@ const ADAPTER_MACS: [u8; 4] = [0x00, 0x50, 0x56, 0x60];
 type Reply = Result<Option<Value>, Fault>;
 
 pub(super) fn register(table: &mut Table<'_>) {
-    table.on(SYSTEM, method!(AddVirtualNic), add);
-    table.on(SYSTEM, method!(UpdateVirtualNic), |host, call| async move {
+    table.guarded(SYSTEM, method!(AddVirtualNic), CONFIGURE, add);
+    table.guarded(SYSTEM, method!(UpdateVirtualNic), CONFIGURE, |host, call| async move {
         let device = call.required(arg!(UpdateVirtualNic.device))?;
         let spec = hostnet::adapter_spec(call.required(arg!(UpdateVirtualNic.nic))?)?;
         host.change_network(|config, _| config.update_adapter(device, spec)).await

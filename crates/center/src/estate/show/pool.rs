@@ -1,7 +1,7 @@
 //! A resource pool's properties. The usage of its VMs is computed at each read.
 
-use api::{Node, Service, Session, Snapshot};
-use vim::{MoRef, Object, Props, Value, field, prop, props, ty, vim};
+use api::{Methods, Node, Service, Session, Snapshot};
+use vim::{MoRef, Object, Props, Value, field, managed_id, prop, props, ty, vim};
 
 use crate::estate::records::{Allocation, Pool, Shares};
 
@@ -39,13 +39,20 @@ fn allocation(given: &Allocation, levels: [i32; 3]) -> ty!(ResourceAllocationInf
     })
 }
 
+/// Enters the computed properties.
+pub(crate) fn compute(methods: &mut Methods) {
+    let pool = managed_id!(ResourcePool);
+    methods.compute(pool, prop!(ResourcePool.runtime).number(), runtime);
+    methods.compute(pool, prop!(ResourcePool.summary).number(), summary);
+}
+
 /// `ResourcePool.runtime`: the pool's limits and the present usage of its VMs.
-pub(crate) fn runtime(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
+fn runtime(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
     Some(runtime_of(node, state).into())
 }
 
 /// `ResourcePool.summary`.
-pub(crate) fn summary(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
+fn summary(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
     let config = node.get(prop!(ResourcePool.config))?;
     let usage = usage(node, state);
     let summary = vim!(ResourcePoolSummary {

@@ -6,7 +6,7 @@ mod spec;
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, Guard};
 use vim::{
     Fault, Kind, List, ManagedId, MoRef, Props, Value, arg, data_id, fault, managed_id, method, prop, props,
 };
@@ -18,6 +18,9 @@ use crate::Host;
 
 const BROWSER: ManagedId = managed_id!(HostDatastoreBrowser);
 
+/// A path names the datastore on which a search asks.
+const ASKS: Guard = Guard::Asks(&[BROWSE]);
+
 type Reply = Result<Option<Value>, Fault>;
 
 /// A browser of these datastores.
@@ -26,13 +29,13 @@ pub(crate) fn props(datastores: Vec<MoRef>) -> Props {
 }
 
 pub(super) fn register(table: &mut Table<'_>) {
-    table.on(BROWSER, method!(SearchDatastore_Task), |host, call| async move {
+    table.guarded(BROWSER, method!(SearchDatastore_Task), ASKS, |host, call| async move {
         let path = call.required(arg!(SearchDatastore_Task.datastorePath))?;
         let wanted = Wanted::read(call.arg(arg!(SearchDatastore_Task.searchSpec)), false)?;
         let place = place(&host, &call, path, BROWSE)?;
         search(&call, place, wanted, |found| found.into_iter().next()).await
     });
-    table.on(BROWSER, method!(SearchDatastoreSubFolders_Task), |host, call| async move {
+    table.guarded(BROWSER, method!(SearchDatastoreSubFolders_Task), ASKS, |host, call| async move {
         let path = call.required(arg!(SearchDatastoreSubFolders_Task.datastorePath))?;
         let wanted = Wanted::read(call.arg(arg!(SearchDatastoreSubFolders_Task.searchSpec)), true)?;
         let place = place(&host, &call, path, BROWSE)?;
