@@ -238,7 +238,7 @@ async fn multicast(host: Arc<Host>, arguments: Arguments) -> Outcome {
 async fn set_multicast(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, mode) = (arguments.required("vswitchname")?, one_of(&arguments, "filteringmode", &MODES)?);
     let mode = mode.unwrap_or_default();
-    host.change_network(|config, _| config.set_multicast(name, mode)).await?;
+    host.networking().change(|config, _| config.set_multicast(name, mode)).await?;
     Ok(Answer::Done)
 }
 
@@ -264,7 +264,7 @@ async fn set_learning(host: Arc<Host>, arguments: Arguments) -> Outcome {
         limit: arguments.fits("limit")?.unwrap_or(before.limit),
         at_limit: one_of(&arguments, "limitpolicy", &AT_LIMIT)?.unwrap_or(before.at_limit),
     };
-    host.change_network(|config, _| config.set_learning(name, Some(wanted))).await?;
+    host.networking().change(|config, _| config.set_learning(name, Some(wanted))).await?;
     Ok(Answer::Done)
 }
 
@@ -275,7 +275,7 @@ async fn watched(host: Arc<Host>, arguments: Arguments) -> Outcome {
 
 async fn set_watched(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, watch) = (arguments.required("portgroupname")?, arguments.boolean("enabled") == Some(true));
-    host.change_network(|config, _| config.watch_flows(name, watch)).await?;
+    host.networking().change(|config, _| config.watch_flows(name, watch)).await?;
     Ok(Answer::Done)
 }
 
@@ -317,13 +317,13 @@ async fn set_ipfix(host: Arc<Host>, arguments: Arguments) -> Outcome {
         ..default
     };
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, _| config.set_ipfix(name, Some(wanted))).await?;
+    host.networking().change(|config, _| config.set_ipfix(name, Some(wanted))).await?;
     Ok(Answer::Done)
 }
 
 async fn remove_ipfix(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, _| config.set_ipfix(name, None)).await?;
+    host.networking().change(|config, _| config.set_ipfix(name, None)).await?;
     Ok(Answer::Done)
 }
 

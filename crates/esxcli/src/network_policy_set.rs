@@ -131,7 +131,7 @@ pub(super) async fn set_group(host: Arc<Host>, arguments: Arguments, said: Said)
     });
     let mut spec = hostnet::group_spec(&Object::from(wanted))?;
     let inherit = arguments.boolean("usevswitch") == Some(true);
-    host.change_network(|config, around| {
+    host.networking().change(|config, around| {
         if let Some((_, group)) = config.group(name) {
             let mut own = group.policy.clone();
             if inherit {

@@ -81,13 +81,13 @@ async fn add_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let spec =
         vim!(HostPortGroupSpec { name: name, vlanId: 0, vswitchName: switch, policy: HostNetworkPolicy {} });
     let spec = hostnet::group_spec(&Object::from(spec))?;
-    host.change_network(|config, _| config.add_group(spec)).await?;
+    host.networking().change(|config, _| config.add_group(spec)).await?;
     Ok(Answer::Done)
 }
 
 async fn remove_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    host.change_network(|config, around| {
+    host.networking().change(|config, around| {
         match config.group(name) {
             Some((on, _)) if on.declared.name != switch => {
                 return Err(vim::fault!(NotFound {}, "{switch} has no port group {name}"));
@@ -110,7 +110,7 @@ async fn set_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
         policy: HostNetworkPolicy {},
     });
     let mut spec = hostnet::group_spec(&Object::from(spec))?;
-    host.change_network(|config, around| {
+    host.networking().change(|config, around| {
         if let Some((_, group)) = config.group(name) {
             spec.policy = group.policy.clone();
         }

@@ -200,7 +200,7 @@ fn discovery_word(operation: DiscoveryOperation) -> &'static str {
 /// Adapters of running machines and VMkernel adapters on a port group.
 pub(super) fn clients(host: &Host, config: &NetworkConfig, group: &PortGroup) -> usize {
     let own = config.adapters.iter().filter(|adapter| adapter.port_group == group.number).count();
-    host.adapters_on(&group.name).len() + own
+    host.networking().running_on(&group.name) + own
 }
 
 /// Changes a switch that is there, uplinks and all else as they are but for what `change` says.
@@ -216,7 +216,7 @@ pub(super) async fn change_switch(
     let unchanged = move |config: &NetworkConfig| {
         config.switch(name).is_none_or(|now| now.declared.uplinks == known.declared.uplinks)
     };
-    host.change_network(|config, around| {
+    host.networking().change(|config, around| {
         if !unchanged(config) {
             return Err(vim::fault!(ConcurrentAccess {}, "Somebody else has just changed {name}; try again"));
         }
@@ -230,13 +230,13 @@ async fn add(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
     let ports = i32::try_from(arguments.number("ports").unwrap_or(0)).unwrap_or(i32::MAX);
     let spec = hostnet::switch_spec(&Object::from(vim!(HostVirtualSwitchSpec { numPorts: ports })))?;
-    host.change_network(|config, around| config.add_switch(name, spec, around)).await?;
+    host.networking().change(|config, around| config.add_switch(name, spec, around)).await?;
     Ok(Answer::Done)
 }
 
 async fn remove(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, around| config.remove_switch(name, around)).await?;
+    host.networking().change(|config, around| config.remove_switch(name, around)).await?;
     Ok(Answer::Done)
 }
 

@@ -1,6 +1,6 @@
 //! `esxcli system …`: what the host is called, what it runs, which it is.
 
-use host::{Host, about};
+use host::Host;
 use vim::{Object, field};
 
 use super::{Answer, Command, Namespace, Output, READ, Row, Structure, text};
@@ -68,7 +68,7 @@ fn host_name(host: &Host) -> Answer {
 }
 
 fn version(host: &Host) -> Answer {
-    let about = Object::from(about(host));
+    let about = Object::from(host.system().about());
     Answer::One(
         Row::new()
             .put("Product", about.get(field!(AboutInfo.name)))

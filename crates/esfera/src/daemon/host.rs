@@ -50,9 +50,9 @@ pub async fn run(args: HostArgs) -> Result<()> {
     }
     let service = host.service(&accounts, &[esxcli::register])?;
     let site = Site {
-        files: Some(host.files(accounts)),
+        files: Some(host.storage().files(accounts)),
         screens: Some(host.screens()),
-        captures: Some(host.captures()),
+        captures: Some(host.networking().captures()),
         service,
     };
     let ready =

@@ -416,7 +416,7 @@ impl Host {
             },
             refuse_open: &|file| {
                 let on = self.datastores.of(file)?;
-                crate::methods::refuse_open_file(self, &on, file)
+                self.in_use.refuse_open_file(&on, file)
             },
             new_mac: &new_mac,
             mac_taken: &|mac| taken.contains(mac),

@@ -89,15 +89,6 @@ impl Host {
             w.remove(&vm.me);
         });
     }
-
-    /// Shows how much room a datastore has.
-    pub(crate) fn publish_datastore(&self, mounted: &crate::datastores::Mounted) {
-        let shown = crate::inventory::datastore_props(mounted);
-        self.core.tree.write(|w| {
-            w.set(&mounted.me(), shown);
-            w.set(&mounted.me(), props!(ManagedEntity { name: &mounted.name }));
-        });
-    }
 }
 
 /// Removes the snapshot objects of a machine but those of `keep`.

@@ -8,7 +8,7 @@ use vim::{DateTime, Fault, MoRef, fault};
 
 use super::{blocking, files};
 use crate::host::Registered;
-use crate::methods::place::{BROWSE, MANAGE};
+use crate::storage::{BROWSE, MANAGE};
 use crate::vm::Vm;
 use crate::vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
 use crate::{Host, ids};

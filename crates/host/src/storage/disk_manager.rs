@@ -10,7 +10,8 @@ use super::disks::{
     Use, capacity, copy_disk, disk_fault, identity, look, must_be_disk, read_uuid, room, show_uuid,
 };
 use super::place::{BROWSE, MANAGE, Place};
-use super::{Storage, blocking, file_manager};
+use super::{Storage, file_manager};
+use crate::blocking::blocking;
 use crate::engine::{CopyOptions, Room};
 use crate::error::not_supported;
 

@@ -9,7 +9,8 @@ use vm::limits::MAX_DISK_BYTES;
 
 use super::in_use::locked;
 use super::place::{Percents, Place};
-use super::{Storage, blocking};
+use super::Storage;
+use crate::blocking::blocking;
 use crate::datastores::disk_image::{self, Facts};
 use crate::engine::{self, CopyError, CopyOptions, Room};
 use crate::error::about_file;

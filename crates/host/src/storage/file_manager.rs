@@ -7,7 +7,8 @@ use api::{Call, Guard, Manager, Running, Table};
 use vim::{Fault, ManagedId, MoRef, Value, arg, field, managed_id, method, props};
 
 use super::place::{MANAGE, Place, follow};
-use super::{Storage, blocking};
+use super::Storage;
+use crate::blocking::blocking;
 use crate::error::not_supported;
 
 const MANAGER: ManagedId = managed_id!(FileManager);

@@ -24,7 +24,6 @@ use vim::{Fault, MoRef};
 
 use crate::datastores::Datastores;
 use crate::engine::Images;
-use crate::error::internal;
 
 pub(crate) use browser::props as browser_props;
 pub use datastore_system::me as datastore_system;
@@ -85,15 +84,5 @@ impl Storage {
         let done = work.await;
         self.show_space(datastores).await;
         done
-    }
-}
-
-/// Runs synchronous work on a thread that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(internal("work on files ended", &error)),
     }
 }

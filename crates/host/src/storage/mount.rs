@@ -7,7 +7,8 @@ use std::sync::Arc;
 use datastore::Datastore;
 use vim::{Fault, MoRef, data_id, fault};
 
-use super::{Storage, blocking};
+use super::Storage;
+use crate::blocking::blocking;
 use crate::datastores::remembered::{self, Remembered};
 use crate::error::{about_file, not_supported};
 

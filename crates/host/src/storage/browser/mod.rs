@@ -13,7 +13,8 @@ use vim::{
 
 use self::spec::Wanted;
 use super::place::{BROWSE, Place};
-use super::{Storage, blocking};
+use super::Storage;
+use crate::blocking::blocking;
 
 const BROWSER: ManagedId = managed_id!(HostDatastoreBrowser);
 
