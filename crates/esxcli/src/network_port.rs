@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host::Host;
-use host::vm::Vm;
+use host::Vm;
 
 use super::{
     Answer, Arguments, Command, MACHINES, Namespace, Outcome, Output, Parameter, Row, Structure, Trouble,
@@ -119,7 +119,7 @@ fn ports(host: &Host, arguments: &Arguments) -> Outcome {
     let (config, seen) = (host.network.config(), host.network.fabric().seen());
     let (vm_config, guest) = (vm.config(), vm.guest());
     let index = |interface: &str| seen.links.get(interface).map(|link| link.index);
-    let row = |(key, nic): (i32, &host::vm::device::Nic)| {
+    let row = |(key, nic): (i32, &::vm::device::Nic)| {
         let interface = host.network.interface_of(vm.me.id(), key);
         let uplink = seen.uplinks.get(&interface);
         let interfaces = guest.iter().flat_map(|guest| &guest.interfaces);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use host::Host;
-use host::vm::{Power, Vm};
+use host::{Host, Vm};
+use vm::Power;
 
 use super::{Answer, Command, MACHINES, Namespace, Output, Row, Structure, number, text};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{Call, Running};
 use vim::{Object, field, vim};
 
-use crate::{Host, ids, vm};
+use crate::{Host, ids, vms};
 
 /// Who does something, and as a part of what.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ pub(crate) enum Vm {
 
 impl Host {
     /// Writes an event about a machine.
-    pub(crate) async fn post(&self, about: &Arc<vm::Vm>, what: Vm, who: &Who) {
+    pub(crate) async fn post(&self, about: &Arc<vms::Vm>, what: Vm, who: &Who) {
         let config = about.config();
         let (name, host, template) = (&config.name, &self.name, config.template);
         macro_rules! event {

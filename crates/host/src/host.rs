@@ -21,7 +21,7 @@ use crate::subsystems::Subsystems;
 use crate::system::System;
 use crate::system::hardware::Hardware;
 use crate::users::Users;
-use crate::vm::Vm;
+use crate::vms::Vm;
 use crate::{Error, Result};
 
 /// How a host is opened.

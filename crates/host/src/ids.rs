@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use vim::{MoRef, managed_id};
 
+pub use ::vm::ids::{datastore, network, snapshot};
+
 macro_rules! refs {
     ($($(#[$doc:meta])* $name:ident: $ty:ident = $id:literal;)*) => {
         $($(#[$doc])* pub fn $name() -> MoRef {
@@ -48,24 +50,9 @@ pub fn vm(number: u64) -> MoRef {
     MoRef::new(managed_id!(VirtualMachine), number.to_string())
 }
 
-/// A snapshot of a virtual machine: `1-snapshot-3`.
-pub fn snapshot(vm: &MoRef, number: u32) -> MoRef {
-    MoRef::new(managed_id!(VirtualMachineSnapshot), format!("{}-snapshot-{number}", vm.id()))
-}
-
-/// A datastore by its identity.
-pub fn datastore(uuid: uuid::Uuid) -> MoRef {
-    MoRef::new(managed_id!(Datastore), uuid.to_string())
-}
-
 /// The browser of one datastore.
 pub fn browser_of(datastore: &MoRef) -> MoRef {
     MoRef::new(managed_id!(HostDatastoreBrowser), format!("browser-{}", datastore.id()))
-}
-
-/// A network by its name.
-pub fn network(name: &str) -> MoRef {
-    MoRef::new(managed_id!(Network), format!("HaNetwork-{name}"))
 }
 
 /// A resource pool by its number.

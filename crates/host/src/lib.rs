@@ -1,8 +1,7 @@
 //! The daemon of one host: virtual machines on its datastores, shown and driven through the vSphere API.
 //!
 //! [`Host`] is the whole; [`Host::open`] runs real guests, [`Host::simulated`] the same host over an engine and
-//! datastores in memory. [`vm`] is the typed model, [`plan`] decides what a specification changes, [`engine`] runs
-//! machines, [`show`] turns types into the API's values.
+//! datastores in memory. Crate [`vm`] is the typed model of a VM, [`engine`] runs VMs.
 #![forbid(unsafe_code)]
 
 mod blocking;
@@ -16,16 +15,14 @@ pub mod limits;
 mod methods;
 pub mod network;
 mod ops;
-pub mod plan;
 mod screens;
 mod serial_file;
 mod service;
-pub mod show;
 pub mod storage;
 mod subsystems;
 pub mod system;
 mod users;
-pub mod vm;
+mod vms;
 
 /// References of the host's managers and subsystems.
 pub mod managers {
@@ -38,3 +35,4 @@ pub use datastores::disk_image;
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use service::{ADMINISTRATOR, Subsystem};
+pub use vms::Vm;

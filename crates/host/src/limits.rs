@@ -1,27 +1,7 @@
-//! The bounds of a host and of one virtual machine, in one place. Reaching one is a typed fault.
+//! The bounds of a host, in one place; those of one VM are in `vm::limits`. Reaching one is a typed fault.
 
 use std::time::Duration;
 
-/// Longest name of a virtual machine, in characters (vSphere API reference, `VirtualMachineConfigSpec.name`).
-pub const MAX_NAME: usize = 80;
-/// Processors of one machine.
-pub const MAX_CPUS: u32 = 255;
-/// Memory of one machine, MiB.
-pub const MAX_MEMORY_MIB: u64 = 4 << 20;
-/// Smallest memory of a machine, MiB.
-pub const MIN_MEMORY_MIB: u64 = 4;
-/// Network adapters of one machine.
-pub const MAX_NICS: usize = 10;
-/// Controllers of one kind in one machine.
-pub const MAX_CONTROLLERS: i32 = 4;
-/// Largest disk, bytes (62 TiB, as vSphere has it).
-pub const MAX_DISK_BYTES: u64 = 62 << 40;
-/// Keys of `extraConfig` in one machine.
-pub const MAX_EXTRA: usize = 2048;
-/// Device changes in one specification.
-pub const MAX_DEVICE_CHANGES: usize = 256;
-/// Longest annotation, bytes.
-pub const MAX_ANNOTATION: usize = 16 << 10;
 /// Deepest chain of snapshots.
 pub const MAX_SNAPSHOT_DEPTH: usize = 32;
 /// Registered machines of one host.

@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use common::{Client, Site};
 use datastore::FilePath;
 use host::{ids, managers};
-use host::vm::device::FileRef;
 use vim::{Args, Fault, MoRef, Value, call, data_id, field, prop, vim};
+use vm::FileRef;
 
 const MIB: usize = 1 << 20;
 

@@ -2,9 +2,9 @@
 
 use hostnet::Tap;
 use std::sync::Arc;
-
-use crate::vm::config::VmConfig;
-use crate::vm::device::{Cdrom, Device, Disk, FileRef, Medium, Nic};
+use vm::FileRef;
+use vm::config::VmConfig;
+use vm::device::{Cdrom, Device, Disk, Medium, Nic};
 
 /// A machine to start.
 #[derive(Debug, Clone)]

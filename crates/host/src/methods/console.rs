@@ -47,7 +47,7 @@ fn ticket(host: &Host, call: &Call) -> Result<Option<Value>, Fault> {
 }
 
 /// Keeps a picture of the screen beside the machine's files; gives its datastore path.
-async fn screenshot(host: &Arc<Host>, vm: &Arc<crate::vm::Vm>) -> Result<Option<Value>, Fault> {
+async fn screenshot(host: &Arc<Host>, vm: &Arc<crate::vms::Vm>) -> Result<Option<Value>, Fault> {
     let machine = vm.running()?;
     let picture = machine.screenshot().await.map_err(|error| machine_fault(&vm.me, &error))?;
     if picture.len() as u64 > MAX_SCREENSHOT_BYTES {

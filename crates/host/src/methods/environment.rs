@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use api::Call;
 use vim::{Fault, Kind, List, Object, Value, arg, data_id, field, managed_id, method, ty, vim};
+use vm::config::{HARDWARE_VERSION, VmConfig};
+use vm::guest_os;
+use vm::limits::{MAX_CPUS, MAX_DISK_BYTES, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
+use vm::show::{self, HARDWARE_KEY, Names};
 
 use super::Table;
 use crate::storage;
-use crate::limits::{MAX_CPUS, MAX_DISK_BYTES, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
-use crate::show::{self, HARDWARE_KEY, Names};
-use crate::vm::config::{HARDWARE_VERSION, VmConfig};
-use crate::vm::guest_os;
 use crate::{Host, ids};
 
 /// The guest systems that are offered; others are accepted as well.
@@ -101,7 +101,7 @@ fn config_option(host: &Arc<Host>, key: &str, guests: &[&str]) -> Option<Value> 
         guests.iter().copied().filter(|id| guest_os::is_known(id)).collect()
     };
     let config = VmConfig::new("default", vim::DateTime::now());
-    let names = Names { datastores: &host.datastores, vm: "" };
+    let names = Names { storage: &*host.datastores, vm: "" };
     let defaults: Vec<Object> =
         config.devices.values().map(|device| show::device::device(&config, device, &names)).collect();
     let option = vim!(VirtualMachineConfigOption {

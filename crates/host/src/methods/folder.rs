@@ -66,7 +66,7 @@ async fn create(
     check_folder(&call)?;
     let pool = pool_of(&call, pool)?;
     let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
-    crate::plan::check_name(name)?;
+    vm::plan::check_name(name)?;
     let who = Who::of(&call);
     let options = TaskOptions {
         entity: Some(call.this.clone()),

@@ -9,7 +9,7 @@ use super::Table;
 use super::vm::task;
 use crate::events::Who;
 use crate::ops::Wanted;
-use crate::vm::Vm;
+use crate::vms::Vm;
 use crate::{Host, ids};
 
 pub(super) fn register(table: &mut Table<'_>) {

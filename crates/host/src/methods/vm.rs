@@ -10,7 +10,7 @@ use super::Table;
 use crate::Host;
 use crate::error::not_supported;
 use crate::events::Who;
-use crate::vm::Vm;
+use crate::vms::Vm;
 
 const VM: ManagedId = managed_id!(VirtualMachine);
 

@@ -8,16 +8,17 @@ use datastore::vmx::{Dictionary, VmxConfig};
 use datastore::{DatastorePath, FilePath};
 use store::Batch;
 use vim::{DateTime, Fault, MoRef, Object, fault, field};
+use vm::config::VmConfig;
+use vm::observed::Statistics;
+use vm::plan::{self, Plan, Step, Surroundings};
+use vm::{FileRef, Power};
 
 use super::{blocking, files};
 use crate::engine::Images;
 use crate::error::{invalid_config, machine_fault, store_fault};
 use crate::host::{Registered, VM_NUMBERS, VMS};
-use crate::plan::{self, Plan, Step, Surroundings};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
-use crate::vm::state::{Power, State, Statistics};
+use crate::vms::State;
+use crate::vms::Vm;
 use crate::{Host, ids};
 
 impl Host {
@@ -390,7 +391,7 @@ impl Host {
             }
         };
         decide(&Surroundings {
-            datastores: &self.datastores,
+            storage: &*self.datastores,
             home,
             running,
             has_snapshots,
@@ -400,9 +401,10 @@ impl Host {
                     None => known == name,
                 })
             },
-            inspect: &|file| {
+            capacity_bytes: &|file| {
                 let on = self.datastores.of(file)?;
-                crate::disk_image::facts(&on.store, &file.path).map_err(|error| on.fault(&error))
+                let facts = crate::disk_image::facts(&on.store, &file.path);
+                facts.map(|facts| facts.capacity_bytes).map_err(|error| on.fault(&error))
             },
             parents: &|file| {
                 let on = self.datastores.of(file)?;
@@ -414,9 +416,12 @@ impl Host {
                 let on = self.datastores.of(file)?;
                 on.store.exists(&file.path).map_err(|error| on.fault(&error))
             },
-            refuse_open: &|file| {
+            unfit_for_output: &|file| {
                 let on = self.datastores.of(file)?;
-                self.in_use.refuse_open_file(&on, file)
+                if let Err(why) = crate::serial_file::check(&on, &file.path) {
+                    return Ok(Some(why));
+                }
+                self.in_use.refuse_open_file(&on, file).map(|()| None)
             },
             new_mac: &new_mac,
             mac_taken: &|mac| taken.contains(mac),

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use datastore::VmLock;
 use vim::{Fault, fault};
+use vm::{FileRef, Power};
 
 use super::files;
 use crate::Host;
@@ -12,9 +13,7 @@ use crate::error::store_fault;
 use crate::events;
 use crate::host::VMS;
 use crate::methods;
-use crate::vm::Vm;
-use crate::vm::device::FileRef;
-use crate::vm::state::Power;
+use crate::vms::Vm;
 
 impl Host {
     /// Takes a machine out of the register; its files stay.

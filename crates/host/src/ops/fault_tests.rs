@@ -1,13 +1,13 @@
 //! What is left when a machine fails in the middle of an operation.
 
 use std::sync::{Arc, Mutex, Weak};
+use vm::Power;
 
 use super::Wanted;
 use super::faulty::{Fault, disk, names, running, stored, suspending};
 use crate::Host;
 use crate::events::Who;
-use crate::vm::Vm;
-use crate::vm::state::Power;
+use crate::vms::Vm;
 
 fn wanted() -> Wanted {
     Wanted { name: "one".into(), description: String::new(), memory: false, quiesce: false }

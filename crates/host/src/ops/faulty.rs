@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use datastore::Datastore;
 use tokio::sync::broadcast;
 use vim::DateTime;
+use vm::FileRef;
+use vm::config::VmConfig;
 
 use crate::engine::{
     DriveSpec, Error, ExitReason, GuestReport, Happening, Layer, Machine, NicSpec, Processors, Result, Usage,
 };
 use crate::events::Who;
 use crate::host::{Registered, VMS};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
+use crate::vms::Vm;
 use crate::{Host, SimulatedOptions};
 
 /// What goes wrong.

@@ -7,14 +7,16 @@ use datastore::limits::MAX_DICTIONARY_BYTES;
 use datastore::vmsd::SnapshotList;
 use datastore::vmx::{self, Dictionary, VmxConfig};
 use vim::{DateTime, Fault, fault};
+use vm::config::VmConfig;
+use vm::device::{Cdrom, Kind, Medium, Serial, SerialBacking};
+use vm::observed::OwnFile;
+use vm::{FileRef, vmx as text};
 
 use super::blocking;
 use crate::Host;
 use crate::datastores::Datastores;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{Cdrom, FileRef, Kind, Medium, Serial, SerialBacking};
-use crate::vm::state::{OwnFile, State};
-use crate::vm::{Vm, vmx as text};
+use crate::vms::State;
+use crate::vms::Vm;
 
 /// Endings of the files that belong to a machine, beside its disks.
 const OWN_ENDINGS: [&str; 9] =

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use tokio::time::{sleep, timeout};
+use vm::Power;
 use vswitch::Mac;
 
 use crate::Host;
 use crate::engine::Machine;
 use crate::limits::{GUEST_MACS, GUEST_MACS_FIRST};
-use crate::vm::Vm;
-use crate::vm::state::Power;
+use crate::vms::Vm;
 
 impl Host {
     /// The MACs that the adapters of a machine have now; none while it does not run or does not answer.

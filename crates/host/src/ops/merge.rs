@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
 use vim::{DateTime, Fault, fault};
+use vm::FileRef;
+use vm::config::VmConfig;
 
 use super::{blocking, files, snapshot::disks_of};
 use crate::Host;
@@ -22,10 +24,8 @@ use crate::engine::{Layer, Machine};
 use crate::error::machine_fault;
 use crate::host::VMS;
 use crate::limits::{ASK_SILENT, MAX_ASKED, MAX_MERGES};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
-use crate::vm::state::usable;
+use crate::vms::Vm;
+use crate::vms::usable;
 
 /// A layer that is merged into the file below it, by datastore and path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,7 +379,7 @@ fn is_layer_of(above: &FileRef, below: &FileRef) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::device::{Device, Disk, Kind};
+    use vm::device::{Device, Disk, Kind};
 
     fn file(name: &str) -> FileRef {
         FileRef { datastore: Uuid::nil(), path: FilePath::parse(name).unwrap() }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use hostnet::{PortSpec, Tap};
 use vim::{DateTime, Fault, fault};
+use vm::config::VmConfig;
+use vm::device::{Kind, Medium, Nic, key};
+use vm::{FileRef, Power};
 
 use super::{blocking, files};
 use crate::Host;
@@ -13,10 +16,8 @@ use crate::engine::{Error, ExitReason, Launch, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events;
 use crate::host::{Registered, VMS};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{FileRef, Kind, Medium, Nic, key};
-use crate::vm::state::{Power, State, usable};
+use crate::vms::Vm;
+use crate::vms::{State, usable};
 
 /// Most of the machinery's words that are kept when a machine ends, bytes.
 const LOG_BYTES: usize = 1 << 20;
@@ -91,7 +92,7 @@ impl Host {
         self.look_at_files(vm).await;
         self.publish(vm);
         self.post(vm, events::Vm::PoweredOn, who).await;
-        if let Some(warning) = crate::vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
+        if let Some(warning) = vm::efi::warning(&config).filter(|_| !self.engine.info().simulated) {
             self.post(vm, events::Vm::Warning(warning.into()), who).await;
         }
         Ok(())
@@ -328,7 +329,7 @@ impl Host {
             state.ending = false;
             state.guest = None;
             state.question = None;
-            state.statistics = crate::vm::state::Statistics::default();
+            state.statistics = vm::observed::Statistics::default();
             state.booted = None;
             state.lock = None;
             state.power = if suspended { Power::Suspended } else { Power::Off };

@@ -1,9 +1,9 @@
 //! Showing what has changed: a machine's properties in the tree, and who refers to it.
 
 use vim::{MoRef, prop, props};
+use vm::show;
 
-use crate::show;
-use crate::vm::Vm;
+use crate::vms::Vm;
 use crate::{Host, ids};
 
 impl Host {
@@ -11,13 +11,21 @@ impl Host {
     pub(crate) fn publish(&self, vm: &Vm) {
         // The state stays locked until the tree has it, so that two changes are shown in their order.
         let state = vm.state();
-        let shown = show::machine::props(self, vm, &state);
+        let now = state.shown(&vm.me);
+        let on = show::machine::On {
+            me: ids::host(),
+            folder: ids::vm_folder(),
+            environment_browser: ids::environment_browser(),
+            mhz: self.hardware.cpu.mhz,
+            storage: &*self.datastores,
+        };
+        let shown = show::machine::props(&on, &now);
         let (datastores, networks) = show::config::uses(&state.config, &state.home);
         let snapshots: Vec<(MoRef, vim::Props)> = state
             .snapshots
             .snapshots
             .iter()
-            .map(|s| (ids::snapshot(&vm.me, s.uid), show::machine::snapshot(self, vm, &state, s.uid)))
+            .map(|s| (ids::snapshot(&vm.me, s.uid), show::machine::snapshot(&on, &now, s.uid)))
             .collect();
         let pool = state.pool.clone();
         let template = state.config.template;

@@ -4,6 +4,10 @@
 use std::sync::Arc;
 
 use vim::{Fault, Object, field};
+use vm::config::VmConfig;
+use vm::device::{Cdrom, Kind, Medium};
+use vm::plan::{self, Plan, Step};
+use vm::{FileRef, Power};
 
 use super::blocking;
 use super::power::port_spec;
@@ -11,11 +15,8 @@ use crate::Host;
 use crate::engine::{DriveSpec, Machine, NicSpec};
 use crate::error::machine_fault;
 use crate::events::{self, Who};
-use crate::plan::{self, Plan, Step};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{Cdrom, FileRef, Kind, Medium};
-use crate::vm::state::{Power, usable};
+use crate::vms::Vm;
+use crate::vms::usable;
 
 impl Host {
     /// Changes a machine as the specification says.

@@ -8,16 +8,17 @@ use api::task::UnfinishedTask;
 use datastore::FilePath;
 use futures_util::future::join_all;
 use vim::{DateTime, Fault, MoRef, Value, managed_id, method};
+use vm::config::VmConfig;
+use vm::device::{Kind, Medium};
+use vm::{FileRef, Power};
 
 use super::power::{PARTIAL, port_spec};
 use super::{Outcome, blocking, files};
 use crate::engine::{Error, Machine, Processors};
 use crate::error::Result;
 use crate::host::{Registered, VMS};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{FileRef, Kind, Medium};
-use crate::vm::state::{Power, usable};
+use crate::vms::Vm;
+use crate::vms::usable;
 use crate::{Host, ids};
 
 /// What taking hold of a machine has given.

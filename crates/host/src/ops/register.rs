@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use vim::{DateTime, Fault, MoRef, fault};
+use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
 
 use super::{blocking, files};
 use crate::host::Registered;
 use crate::storage::{BROWSE, MANAGE};
-use crate::vm::Vm;
-use crate::vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
+use crate::vms::Vm;
 use crate::{Host, ids};
 
 const ALLOCATE: &str = "Datastore.AllocateSpace";
@@ -43,7 +43,7 @@ impl Host {
             may(&ids::datastore(datastore), privilege)?;
         }
         if let Some(name) = name.filter(|name| !name.is_empty()) {
-            crate::plan::check_name(name)?;
+            vm::plan::check_name(name)?;
             name.clone_into(&mut loaded.config.name);
         }
         self.check_free_name(&loaded.config.name, None)?;

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use vim::Fault;
+use vm::Power;
+use vm::config::VmConfig;
 
 use super::recover::connect_all;
 use crate::Host;
@@ -13,9 +15,7 @@ use crate::error::machine_fault;
 use crate::events::{self, Who};
 use crate::host::VMS;
 use crate::limits::ASK_SILENT;
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::state::Power;
+use crate::vms::Vm;
 
 /// Number of the signal that ends a process for certain.
 const KILL: i32 = 9;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use datastore::vmsd::{SnapshotDisk, SnapshotList, SnapshotRecord};
 use datastore::vmx::Dictionary;
 use vim::{DateTime, Fault, fault};
+use vm::config::VmConfig;
+use vm::{FileRef, Power, place, vmx as text};
 
 use super::{blocking, files};
 use crate::Host;
@@ -20,10 +22,8 @@ use crate::engine::{Error, Layer, Machine};
 use crate::error::{machine_fault, not_supported};
 use crate::events::Who;
 use crate::limits::MAX_SNAPSHOT_DEPTH;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
-use crate::vm::state::{Power, usable};
-use crate::vm::{Vm, place, vmx as text};
+use crate::vms::Vm;
+use crate::vms::usable;
 
 /// What is asked of a new snapshot.
 pub(crate) struct Wanted {
@@ -474,7 +474,7 @@ async fn uses_layers(machine: &Arc<dyn Machine>, layers: &[Layer]) -> Option<boo
 
 /// The disks of a configuration as `.vmsd` lists them.
 pub(super) fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
-    let entry = |device: &crate::vm::device::Device| {
+    let entry = |device: &vm::device::Device| {
         let disk = device.disk().filter(|disk| !disk.independent)?;
         Some(SnapshotDisk {
             node: place::slot(config, device)?.to_string(),

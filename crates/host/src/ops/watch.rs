@@ -5,6 +5,9 @@ use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Duration, sleep};
 use vim::{DateTime, prop, props};
+use vm::Power;
+use vm::device::{Kind, Medium};
+use vm::observed::{Question, Statistics};
 
 use crate::engine::{GuestReport, Happening, Machine};
 use crate::events::{self, Who};
@@ -12,9 +15,7 @@ use crate::system::hardware;
 use crate::limits::{
     GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT, STATISTICS,
 };
-use crate::vm::Vm;
-use crate::vm::device::{Kind, Medium};
-use crate::vm::state::{Power, Question, Statistics};
+use crate::vms::Vm;
 use crate::{Host, ids};
 
 impl Host {
@@ -117,7 +118,7 @@ impl Host {
     fn ejected(&self, vm: &Vm, drive: &str) {
         let changed = {
             let mut state = vm.state();
-            let mut config = crate::vm::config::VmConfig::clone(&state.config);
+            let mut config = vm::config::VmConfig::clone(&state.config);
             let device = config.devices.values_mut().find(|device| {
                 crate::engine::drive_id(device.key) == drive
                     && matches!(&device.kind, Kind::Cdrom(cdrom) if matches!(cdrom.medium, Medium::Iso(_)))

@@ -10,10 +10,9 @@ use super::device_faults::{
     backing, device_fault, invalid, invalid_controller, missing_controller, operation,
 };
 use super::devices::{Change, Draft, connect};
+use crate::device::{Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Serial, SerialBacking, key};
 use crate::limits::MAX_DISK_BYTES;
-use crate::serial_file;
-use crate::vm::device::{Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Serial, SerialBacking, key};
-use crate::vm::place;
+use crate::place;
 
 /// Finds the controller and the unit of a new drive.
 fn place_drive(draft: &Draft<'_>, change: &Change<'_>) -> Result<(Bus, i32, i32, i32), Fault> {
@@ -124,7 +123,7 @@ fn named_file(draft: &Draft<'_>, change: &Change<'_>, found: &Object) -> Result<
     }
     let file = draft
         .around
-        .datastores
+        .storage
         .parse(name)
         .map_err(|fault| backing(change.index, ".fileName", fault.message()))?;
     Ok((!file.path.is_root()).then_some(file))
@@ -133,11 +132,11 @@ fn named_file(draft: &Draft<'_>, change: &Change<'_>, found: &Object) -> Result<
 /// A name for a new disk that nothing has: `vm.vmdk`, `vm_1.vmdk` and so on, in the machine's directory.
 fn new_name(draft: &Draft<'_>, change: &Change<'_>, found: Option<&Object>) -> Result<FileRef, Fault> {
     let home = &draft.around.home;
-    let datastores = draft.around.datastores;
+    let storage = draft.around.storage;
     let named = found.map(file_name).filter(|name| !name.is_empty() && *name != "[]");
     let datastore = match (named, found.and_then(datastore_of)) {
-        (Some(name), _) => datastores.parse(name)?.datastore,
-        (None, Some(me)) => datastores.by_ref(me)?.store.uuid(),
+        (Some(name), _) => storage.parse(name)?.datastore,
+        (None, Some(me)) => storage.by_ref(me)?,
         (None, None) => home.datastore,
     };
     let directory = home.path.parent().unwrap_or_default();
@@ -183,7 +182,7 @@ pub(super) fn add_disk(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(),
             };
             check_disk_name(change, &file.path)?;
             if (draft.around.exists)(&file)? || draft.config.disks().any(|(_, disk)| disk.file == file) {
-                let name = draft.around.datastores.show(&file);
+                let name = draft.around.storage.show(&file);
                 return Err(fault!(FileAlreadyExists { file: &*name }, "{name} exists already"));
             }
             draft.steps.push(Step::CreateDisk { key, file: file.clone(), bytes, thin, eager });
@@ -204,11 +203,11 @@ pub(super) fn add_disk(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(),
             if draft.config.disks().any(|(_, disk)| disk.file == file) {
                 return Err(backing(index, ".fileName", "The machine has this disk already"));
             }
-            let facts = (draft.around.inspect)(&file)?;
+            let capacity_bytes = (draft.around.capacity_bytes)(&file)?;
             Disk {
                 parents: (draft.around.parents)(&file)?,
                 file,
-                capacity_bytes: facts.capacity_bytes,
+                capacity_bytes,
                 independent,
                 thin,
                 eager_zero: eager,
@@ -334,7 +333,7 @@ fn medium(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<Medium>, Faul
             let file = named_file(draft, change, found)?
                 .ok_or_else(|| backing(change.index, ".fileName", "Name the image"))?;
             if !(draft.around.exists)(&file)? {
-                let name = draft.around.datastores.show(&file);
+                let name = draft.around.storage.show(&file);
                 return Err(fault!(FileNotFound { file: &*name }, "{name} does not exist"));
             }
             Medium::Iso(file)
@@ -411,10 +410,9 @@ fn serial(
                 .ok_or_else(|| backing(change.index, ".fileName", "Name the file for the output"))?;
             let wanted = SerialBacking::File(file.clone());
             if now != Some(&wanted) {
-                let on = draft.around.datastores.of(&file)?;
-                serial_file::check(&on, &file.path)
-                    .map_err(|why| backing(change.index, ".fileName", &why))?;
-                (draft.around.refuse_open)(&file)?;
+                if let Some(why) = (draft.around.unfit_for_output)(&file)? {
+                    return Err(backing(change.index, ".fileName", &why));
+                }
             }
             Ok(Some(wanted))
         }

@@ -11,14 +11,13 @@ use std::collections::BTreeMap;
 
 use vim::{DateTime, Fault, MoRef, Object, fault, field};
 
-use crate::datastores::Datastores;
-use crate::disk_image::Facts;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
+use crate::config::VmConfig;
+use crate::device::FileRef;
+use crate::storage::Storage;
 
 /// What planning needs to know of the world.
 pub struct Surroundings<'a> {
-    pub datastores: &'a Datastores,
+    pub storage: &'a dyn Storage,
     /// The machine's `.vmx`.
     pub home: FileRef,
     /// The machine runs.
@@ -27,14 +26,14 @@ pub struct Surroundings<'a> {
     pub has_snapshots: bool,
     /// The network with this name or reference, by its name.
     pub network: &'a dyn Fn(Option<&MoRef>, &str) -> Option<String>,
-    /// What the header of a disk image says.
-    pub inspect: &'a dyn Fn(&FileRef) -> Result<Facts, Fault>,
+    /// Size that a guest sees of a disk image, bytes.
+    pub capacity_bytes: &'a dyn Fn(&FileRef) -> Result<u64, Fault>,
     /// The images under a disk image.
     pub parents: &'a dyn Fn(&FileRef) -> Result<Vec<FileRef>, Fault>,
-    /// Whether there is such a file.
+    /// Whether the file exists.
     pub exists: &'a dyn Fn(&FileRef) -> Result<bool, Fault>,
-    /// Refuses a file that somebody has open.
-    pub refuse_open: &'a dyn Fn(&FileRef) -> Result<(), Fault>,
+    /// Why a file cannot take the output of a serial port, as a sentence about the file; `None` if it can.
+    pub unfit_for_output: &'a dyn Fn(&FileRef) -> Result<Option<String>, Fault>,
     /// A MAC address that nothing on this host has.
     pub new_mac: &'a dyn Fn() -> String,
     /// Whether another adapter of this host has the address.

@@ -4,12 +4,12 @@ use uuid::Uuid;
 use vim::{Fault, Object, data_id, fault, field};
 
 use super::{Step, Surroundings, merge_extra};
-use crate::error::{invalid_config, not_supported};
-use crate::limits::{MAX_ANNOTATION, MAX_CPUS, MAX_EXTRA, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
-use crate::vm::config::{
+use crate::config::{
     Allocation, BootDevice, Firmware, HARDWARE_VERSION, ManagedBy, OLDEST_HARDWARE, Shares, VmConfig,
 };
-use crate::vm::{guest_os, vmx};
+use crate::faults::{invalid_config, not_supported};
+use crate::limits::{MAX_ANNOTATION, MAX_CPUS, MAX_EXTRA, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
+use crate::{guest_os, vmx};
 
 macro_rules! spec {
     ($field:ident) => {

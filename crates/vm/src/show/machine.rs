@@ -1,35 +1,81 @@
 //! The properties of a `VirtualMachine` object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datastore::FileKind;
 use datastore::vmsd::SnapshotList;
 use vim::{DateTime, MoRef, Object, Props, props, ty, vim, vim_enum};
 
 use super::{Names, config, signed};
-use crate::vm::Vm;
-use crate::vm::config::VmConfig;
-use crate::vm::state::{Power, State};
-use crate::{Host, ids};
+use crate::config::VmConfig;
+use crate::device::FileRef;
+use crate::ids;
+use crate::observed::{GuestInterface, GuestReport, OwnFile, Power, Question, Statistics};
+use crate::storage::Storage;
 
-/// Everything that a machine shows. `state` is its state now.
-pub(crate) fn props(host: &Host, vm: &Vm, state: &State) -> Props {
-    let names = Names { datastores: &host.datastores, vm: vm.me.id() };
-    let runtime = runtime(host, state);
-    let (datastores, networks) = config::uses(&state.config, &state.home);
-    let broken = state.broken.is_some();
-    let storage = usage(state);
-    let heartbeat = heartbeat(state);
+/// A VM as it is now.
+pub struct Shown<'a> {
+    /// Its object.
+    pub me: &'a MoRef,
+    /// Its `.vmx`.
+    pub home: &'a FileRef,
+    pub config: &'a VmConfig,
+    pub power: Power,
+    pub snapshots: &'a SnapshotList,
+    /// The configuration of each snapshot.
+    pub frozen: &'a BTreeMap<u32, Arc<VmConfig>>,
+    /// Snapshots that were taken with the guest's file systems at rest.
+    pub quiesced: &'a BTreeSet<u32>,
+    /// Disks have layers that no snapshot needs.
+    pub consolidation_needed: bool,
+    pub guest: Option<&'a GuestReport>,
+    /// An agent has answered since the VM was registered.
+    pub tools_seen: bool,
+    pub booted: Option<DateTime>,
+    pub suspended: Option<DateTime>,
+    pub clean_power_off: Option<bool>,
+    pub question: Option<&'a Question>,
+    pub statistics: Statistics,
+    pub statistics_at: DateTime,
+    pub files: &'a [OwnFile],
+    pub files_at: DateTime,
+    pub pool: &'a MoRef,
+    /// The configuration cannot be read.
+    pub broken: bool,
+    /// The VM is on, but its QEMU process does not answer.
+    pub silent: bool,
+}
+
+/// The host that has the VM.
+pub struct On<'a> {
+    pub me: MoRef,
+    /// Folder of its VMs.
+    pub folder: MoRef,
+    pub environment_browser: MoRef,
+    /// Speed of one processor, MHz.
+    pub mhz: u32,
+    pub storage: &'a dyn Storage,
+}
+
+/// Everything that a VM shows.
+pub fn props(on: &On<'_>, vm: &Shown<'_>) -> Props {
+    let names = Names { storage: on.storage, vm: vm.me.id() };
+    let runtime = runtime(on, vm);
+    let (datastores, networks) = config::uses(vm.config, vm.home);
+    let broken = vm.broken;
+    let storage = usage(vm);
+    let heartbeat = heartbeat(vm);
     props!(VirtualMachine {
-        name: &state.config.name,
-        parent: ids::vm_folder(),
+        name: &vm.config.name,
+        parent: on.folder.clone(),
         overallStatus: vim_enum!(ManagedEntityStatus.green),
         configStatus: vim_enum!(ManagedEntityStatus.green),
         alarmActionsEnabled: true,
-        disabledMethod: disabled(state),
+        disabledMethod: disabled(vm),
         capability: capability(),
-        config: (!broken).then(|| config::info(&state.config, &state.home, &names)),
-        layoutEx: layout(&vm.me, state, &names),
+        config: (!broken).then(|| config::info(vm.config, vm.home, &names)),
+        layoutEx: layout(vm, &names),
         storage: VirtualMachineStorageInfo {
             perDatastoreUsage: storage
                 .iter()
@@ -40,42 +86,38 @@ pub(crate) fn props(host: &Host, vm: &Vm, state: &State) -> Props {
                     unshared: signed(used.committed),
                 }))
                 .collect::<Vec<_>>(),
-            timestamp: state.files_at,
+            timestamp: vm.files_at,
         },
-        environmentBrowser: ids::environment_browser(),
-        resourcePool: (!state.config.template).then(|| state.pool.clone()),
-        resourceConfig: config::resources(&state.config, &vm.me),
+        environmentBrowser: on.environment_browser.clone(),
+        resourcePool: (!vm.config.template).then(|| vm.pool.clone()),
+        resourceConfig: config::resources(vm.config, vm.me),
         runtime: runtime.clone(),
-        guest: guest(state),
+        guest: guest(vm),
         summary: VirtualMachineSummary {
-            vm: &vm.me,
+            vm: vm.me,
             runtime: runtime,
-            guest: guest_summary(state),
-            config: config::summary(&state.config, &state.home, &names),
+            guest: guest_summary(vm),
+            config: config::summary(vm.config, vm.home, &names),
             storage: VirtualMachineStorageSummary {
                 committed: signed(storage.values().map(|used| used.committed).sum()),
                 uncommitted: signed(storage.values().map(|used| used.uncommitted).sum()),
                 unshared: signed(storage.values().map(|used| used.committed).sum()),
-                timestamp: state.files_at,
+                timestamp: vm.files_at,
             },
-            quickStats: quick_stats(state),
+            quickStats: quick_stats(vm),
             overallStatus: "green",
         },
         datastore: datastores,
         network: networks,
-        snapshot: snapshots(vm, state),
-        rootSnapshot: state
-            .snapshots
-            .children(None)
-            .map(|s| ids::snapshot(&vm.me, s.uid))
-            .collect::<Vec<_>>(),
+        snapshot: snapshots(vm),
+        rootSnapshot: vm.snapshots.children(None).map(|s| ids::snapshot(vm.me, s.uid)).collect::<Vec<_>>(),
         guestHeartbeatStatus: heartbeat,
     })
 }
 
-/// Methods that make no sense in this state.
-fn disabled(state: &State) -> Vec<&'static str> {
-    match state.power {
+/// Methods that make no sense in this vm.
+fn disabled(vm: &Shown<'_>) -> Vec<&'static str> {
+    match vm.power {
         Power::On => vec!["PowerOnVM_Task", "Destroy_Task", "UnregisterVM", "MarkAsTemplate"],
         Power::Off => {
             vec!["PowerOffVM_Task", "ResetVM_Task", "SuspendVM_Task", "ShutdownGuest", "RebootGuest"]
@@ -92,10 +134,10 @@ fn power_state(power: Power) -> ty!(VirtualMachinePowerState) {
     }
 }
 
-fn runtime(host: &Host, state: &State) -> Object {
-    let on = state.power == Power::On;
-    let mhz = i64::from(host.hardware.cpu.mhz) * i64::from(state.config.cpus);
-    let question = state.question.as_ref().map(|question| {
+fn runtime(on: &On<'_>, vm: &Shown<'_>) -> Object {
+    let running = vm.power == Power::On;
+    let mhz = i64::from(on.mhz) * i64::from(vm.config.cpus);
+    let question = vm.question.map(|question| {
         vim!(VirtualMachineQuestionInfo {
             id: &question.id,
             text: &question.text,
@@ -109,27 +151,27 @@ fn runtime(host: &Host, state: &State) -> Object {
         })
     });
     vim!(VirtualMachineRuntimeInfo {
-        host: ids::host(),
-        connectionState: match (&state.broken, &state.silent) {
-            (Some(_), _) => vim_enum!(VirtualMachineConnectionState.inaccessible),
-            (None, Some(_)) => vim_enum!(VirtualMachineConnectionState.disconnected),
-            (None, None) => vim_enum!(VirtualMachineConnectionState.connected),
+        host: on.me.clone(),
+        connectionState: match (vm.broken, vm.silent) {
+            (true, _) => vim_enum!(VirtualMachineConnectionState.inaccessible),
+            (false, true) => vim_enum!(VirtualMachineConnectionState.disconnected),
+            (false, false) => vim_enum!(VirtualMachineConnectionState.connected),
         },
-        powerState: power_state(state.power),
+        powerState: power_state(vm.power),
         vmFailoverInProgress: false,
         faultToleranceState: "notConfigured",
         toolsInstallerMounted: false,
-        suspendTime: state.suspended,
-        bootTime: state.booted.filter(|_| on),
+        suspendTime: vm.suspended,
+        bootTime: vm.booted.filter(|_| running),
         suspendInterval: 0i64,
         question: question,
         maxCpuUsage: i32::try_from(mhz).unwrap_or(i32::MAX),
-        maxMemoryUsage: i32::try_from(state.config.memory_mib).unwrap_or(i32::MAX),
+        maxMemoryUsage: i32::try_from(vm.config.memory_mib).unwrap_or(i32::MAX),
         numMksConnections: 0,
         recordReplayState: "inactive",
-        cleanPowerOff: state.clean_power_off,
+        cleanPowerOff: vm.clean_power_off,
         onlineStandby: false,
-        consolidationNeeded: state.consolidation_needed,
+        consolidationNeeded: vm.consolidation_needed,
         paused: false,
         snapshotInBackground: false,
     })
@@ -137,8 +179,8 @@ fn runtime(host: &Host, state: &State) -> Object {
 }
 
 /// What is said of the tools: installed and running, installed, or not there.
-fn tools(state: &State) -> (ty!(VirtualMachineToolsStatus), &'static str, &'static str) {
-    match (&state.guest, state.tools_seen) {
+fn tools(vm: &Shown<'_>) -> (ty!(VirtualMachineToolsStatus), &'static str, &'static str) {
+    match (vm.guest, vm.tools_seen) {
         (Some(_), _) => {
             (vim_enum!(VirtualMachineToolsStatus.toolsOk), "guestToolsRunning", "guestToolsUnmanaged")
         }
@@ -155,8 +197,8 @@ fn tools(state: &State) -> (ty!(VirtualMachineToolsStatus), &'static str, &'stat
     }
 }
 
-fn heartbeat(state: &State) -> ty!(ManagedEntityStatus) {
-    match (state.power, &state.guest, state.tools_seen) {
+fn heartbeat(vm: &Shown<'_>) -> ty!(ManagedEntityStatus) {
+    match (vm.power, vm.guest, vm.tools_seen) {
         (Power::On, Some(_), _) => vim_enum!(ManagedEntityStatus.green),
         (Power::On, None, true) => vim_enum!(ManagedEntityStatus.red),
         _ => vim_enum!(ManagedEntityStatus.gray),
@@ -164,8 +206,8 @@ fn heartbeat(state: &State) -> ty!(ManagedEntityStatus) {
 }
 
 /// The address that clients are shown first: IPv4 before IPv6, never a link-local one.
-fn address(state: &State) -> Option<String> {
-    let report = state.guest.as_ref()?;
+fn address(vm: &Shown<'_>) -> Option<String> {
+    let report = vm.guest?;
     let mut usable: Vec<std::net::IpAddr> = report
         .interfaces
         .iter()
@@ -179,37 +221,37 @@ fn address(state: &State) -> Option<String> {
     usable.first().map(ToString::to_string)
 }
 
-fn guest(state: &State) -> Object {
-    let (status, running, version) = tools(state);
-    let report = state.guest.as_ref();
-    let on = state.power == Power::On;
+fn guest(vm: &Shown<'_>) -> Object {
+    let (status, tools_state, version) = tools(vm);
+    let report = vm.guest;
+    let running = vm.power == Power::On;
     let system = report.and_then(|report| report.system.clone());
     let nics: Vec<ty!(GuestNicInfo)> = report
-        .map(|report| report.interfaces.iter().filter_map(|found| nic(&state.config, found)).collect())
+        .map(|report| report.interfaces.iter().filter_map(|found| nic(vm.config, found)).collect())
         .unwrap_or_default();
     vim!(GuestInfo {
         toolsStatus: status,
         toolsVersionStatus: version,
         toolsVersionStatus2: version,
-        toolsRunningStatus: running,
+        toolsRunningStatus: tools_state,
         toolsVersion: report.and_then(|report| report.agent_version.clone()),
-        guestId: report.map(|_| state.config.guest_id.as_str()),
+        guestId: report.map(|_| vm.config.guest_id.as_str()),
         guestFamily: report.and_then(|report| report.family),
         guestFullName: system,
         hostName: report.and_then(|report| report.host_name.clone()),
-        ipAddress: address(state),
+        ipAddress: address(vm),
         net: nics,
         guestState: if report.is_some() { "running" } else { "notRunning" },
         guestOperationsReady: false,
         interactiveGuestOperationsReady: false,
-        guestStateChangeSupported: on && report.is_some(),
-        hwVersion: format!("vmx-{:02}", state.config.hardware_version),
+        guestStateChangeSupported: running && report.is_some(),
+        hwVersion: format!("vmx-{:02}", vm.config.hardware_version),
     })
     .into()
 }
 
 /// An interface of the guest, if it is one of the machine's adapters.
-fn nic(config: &VmConfig, found: &crate::engine::GuestInterface) -> Option<ty!(GuestNicInfo)> {
+fn nic(config: &VmConfig, found: &GuestInterface) -> Option<ty!(GuestNicInfo)> {
     let (key, nic) = config.nics().find(|(_, nic)| nic.mac.eq_ignore_ascii_case(&found.mac))?;
     let connected = config.devices.get(&key)?.connect.is_none_or(|connect| connect.now);
     let addresses: Vec<String> = found.addresses.iter().map(|(ip, _)| ip.to_string()).collect();
@@ -234,35 +276,35 @@ fn nic(config: &VmConfig, found: &crate::engine::GuestInterface) -> Option<ty!(G
     }))
 }
 
-fn guest_summary(state: &State) -> ty!(VirtualMachineGuestSummary) {
-    let (status, running, version) = tools(state);
-    let report = state.guest.as_ref();
+fn guest_summary(vm: &Shown<'_>) -> ty!(VirtualMachineGuestSummary) {
+    let (status, tools_state, version) = tools(vm);
+    let report = vm.guest;
     vim!(VirtualMachineGuestSummary {
-        guestId: report.map(|_| state.config.guest_id.as_str()),
+        guestId: report.map(|_| vm.config.guest_id.as_str()),
         guestFullName: report.and_then(|report| report.system.clone()),
         toolsStatus: status,
         toolsVersionStatus: version,
         toolsVersionStatus2: version,
-        toolsRunningStatus: running,
+        toolsRunningStatus: tools_state,
         hostName: report.and_then(|report| report.host_name.clone()),
-        ipAddress: address(state),
-        hwVersion: format!("vmx-{:02}", state.config.hardware_version),
+        ipAddress: address(vm),
+        hwVersion: format!("vmx-{:02}", vm.config.hardware_version),
     })
 }
 
 /// What is known of the use of resources.
-pub(crate) fn quick_stats(state: &State) -> Object {
-    let usage = &state.statistics;
+pub fn quick_stats(vm: &Shown<'_>) -> Object {
+    let usage = &vm.statistics;
     let int = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
-    let uptime = state.booted.filter(|_| state.power == Power::On).map(|booted| {
-        let us = state.statistics_at.as_micros().saturating_sub(booted.as_micros());
+    let uptime = vm.booted.filter(|_| vm.power == Power::On).map(|booted| {
+        let us = vm.statistics_at.as_micros().saturating_sub(booted.as_micros());
         i32::try_from(us.max(0) / 1_000_000).unwrap_or(i32::MAX)
     });
     vim!(VirtualMachineQuickStats {
         overallCpuUsage: int(usage.cpu_mhz),
         guestMemoryUsage: 0,
         hostMemoryUsage: int(usage.resident_bytes >> 20),
-        guestHeartbeatStatus: heartbeat(state),
+        guestHeartbeatStatus: heartbeat(vm),
         uptimeSeconds: uptime.unwrap_or(0),
         privateMemory: int(usage.resident_bytes >> 20),
         sharedMemory: 0,
@@ -275,7 +317,7 @@ pub(crate) fn quick_stats(state: &State) -> Object {
 }
 
 /// What machines of this host can do.
-pub(crate) fn capability() -> ty!(VirtualMachineCapability) {
+pub fn capability() -> ty!(VirtualMachineCapability) {
     vim!(VirtualMachineCapability {
         snapshotOperationsSupported: true,
         multipleSnapshotsSupported: true,
@@ -326,14 +368,14 @@ struct Used {
 }
 
 /// What a machine takes and could still take of each datastore.
-fn usage(state: &State) -> BTreeMap<uuid::Uuid, Used> {
+fn usage(vm: &Shown<'_>) -> BTreeMap<uuid::Uuid, Used> {
     let mut used: BTreeMap<uuid::Uuid, Used> = BTreeMap::new();
-    for file in &state.files {
+    for file in vm.files {
         used.entry(file.file.datastore).or_default().committed += file.allocated_bytes;
     }
-    for (_, disk) in state.config.disks() {
+    for (_, disk) in vm.config.disks() {
         let taken =
-            state.files.iter().find(|file| file.file == disk.file).map_or(0, |file| file.allocated_bytes);
+            vm.files.iter().find(|file| file.file == disk.file).map_or(0, |file| file.allocated_bytes);
         used.entry(disk.file.datastore).or_default().uncommitted += disk.capacity_bytes.saturating_sub(taken);
     }
     used
@@ -353,11 +395,10 @@ fn layout_type(name: &str) -> &'static str {
     }
 }
 
-fn layout(me: &MoRef, state: &State, names: &Names<'_>) -> Object {
+fn layout(vm: &Shown<'_>, names: &Names<'_>) -> Object {
     let number = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
-    let key_of =
-        |file: &crate::vm::device::FileRef| state.files.iter().position(|f| f.file == *file).map(number);
-    let files: Vec<ty!(VirtualMachineFileLayoutExFileInfo)> = state
+    let key_of = |file: &FileRef| vm.files.iter().position(|f| f.file == *file).map(number);
+    let files: Vec<ty!(VirtualMachineFileLayoutExFileInfo)> = vm
         .files
         .iter()
         .enumerate()
@@ -372,7 +413,7 @@ fn layout(me: &MoRef, state: &State, names: &Names<'_>) -> Object {
             })
         })
         .collect();
-    let disks: Vec<ty!(VirtualMachineFileLayoutExDiskLayout)> = state
+    let disks: Vec<ty!(VirtualMachineFileLayoutExDiskLayout)> = vm
         .config
         .disks()
         .map(|(key, disk)| {
@@ -384,45 +425,39 @@ fn layout(me: &MoRef, state: &State, names: &Names<'_>) -> Object {
             vim!(VirtualMachineFileLayoutExDiskLayout { key: key, chain: units })
         })
         .collect();
-    let snapshots: Vec<ty!(VirtualMachineFileLayoutExSnapshotLayout)> = state
+    let snapshots: Vec<ty!(VirtualMachineFileLayoutExSnapshotLayout)> = vm
         .snapshots
         .snapshots
         .iter()
         .filter_map(|snapshot| {
-            let data = state.home.sibling(&snapshot.file_name).ok().as_ref().and_then(key_of)?;
+            let data = vm.home.sibling(&snapshot.file_name).ok().as_ref().and_then(key_of)?;
             Some(vim!(VirtualMachineFileLayoutExSnapshotLayout {
-                key: ids::snapshot(me, snapshot.uid),
+                key: ids::snapshot(vm.me, snapshot.uid),
                 dataKey: data,
                 memoryKey: -1,
             }))
         })
         .collect();
-    vim!(VirtualMachineFileLayoutEx {
-        file: files,
-        disk: disks,
-        snapshot: snapshots,
-        timestamp: state.files_at,
-    })
-    .into()
+    vim!(VirtualMachineFileLayoutEx { file: files, disk: disks, snapshot: snapshots, timestamp: vm.files_at })
+        .into()
 }
 
-fn snapshots(vm: &Vm, state: &State) -> Option<Object> {
-    if state.snapshots.snapshots.is_empty() {
+fn snapshots(vm: &Shown<'_>) -> Option<Object> {
+    if vm.snapshots.snapshots.is_empty() {
         return None;
     }
-    let current = state.snapshots.current.map(|uid| ids::snapshot(&vm.me, uid));
+    let current = vm.snapshots.current.map(|uid| ids::snapshot(vm.me, uid));
     Some(
         vim!(VirtualMachineSnapshotInfo {
             currentSnapshot: current,
-            rootSnapshotList: branch(vm, state, &state.snapshots, None, 0),
+            rootSnapshotList: branch(vm, vm.snapshots, None, 0),
         })
         .into(),
     )
 }
 
 fn branch(
-    vm: &Vm,
-    state: &State,
+    vm: &Shown<'_>,
     list: &SnapshotList,
     parent: Option<u32>,
     depth: usize,
@@ -433,15 +468,15 @@ fn branch(
     list.children(parent)
         .map(|snapshot| {
             vim!(VirtualMachineSnapshotTree {
-                snapshot: ids::snapshot(&vm.me, snapshot.uid),
-                vm: &vm.me,
+                snapshot: ids::snapshot(vm.me, snapshot.uid),
+                vm: vm.me,
                 name: &snapshot.display_name,
                 description: &snapshot.description,
                 id: i32::try_from(snapshot.uid).unwrap_or(i32::MAX),
                 createTime: DateTime::from_micros(snapshot.create_time_us),
                 state: power_state(Power::Off),
-                quiesced: state.quiesced.contains(&snapshot.uid),
-                childSnapshotList: branch(vm, state, list, Some(snapshot.uid), depth + 1),
+                quiesced: vm.quiesced.contains(&snapshot.uid),
+                childSnapshotList: branch(vm, list, Some(snapshot.uid), depth + 1),
                 replaySupported: false,
             })
         })
@@ -449,16 +484,16 @@ fn branch(
 }
 
 /// The properties of a snapshot object.
-pub(crate) fn snapshot(host: &Host, vm: &Vm, state: &State, uid: u32) -> Props {
-    let names = Names { datastores: &host.datastores, vm: vm.me.id() };
-    let frozen = state.frozen.get(&uid).unwrap_or(&state.config);
+pub fn snapshot(on: &On<'_>, vm: &Shown<'_>, uid: u32) -> Props {
+    let names = Names { storage: on.storage, vm: vm.me.id() };
+    let frozen = vm.frozen.get(&uid).map_or(vm.config, |frozen| &**frozen);
     props!(VirtualMachineSnapshot {
-        config: config::info(frozen, &state.home, &names),
-        childSnapshot: state
+        config: config::info(frozen, vm.home, &names),
+        childSnapshot: vm
             .snapshots
             .children(Some(uid))
-            .map(|s| ids::snapshot(&vm.me, s.uid))
+            .map(|s| ids::snapshot(vm.me, s.uid))
             .collect::<Vec<_>>(),
-        vm: &vm.me,
+        vm: vm.me,
     })
 }

@@ -19,7 +19,7 @@ pub(crate) fn devices(_hardware_version: u32) -> Vec<Device> {
 }
 
 /// Whether a device is one of those, which cannot be removed.
-pub(crate) fn is_default(device: &Device) -> bool {
+pub fn is_default(device: &Device) -> bool {
     matches!(
         device.kind,
         Kind::Pci

@@ -15,9 +15,8 @@ use super::device::{
     SerialBacking, Video, key,
 };
 use super::{guest_os, place};
-use crate::datastores::Datastores;
-use crate::disk_image;
-use crate::error::invalid_config;
+use crate::faults::invalid_config;
+use crate::storage::Storage;
 
 /// Keys of the extra part that fields of [`VmConfig`] stand for.
 mod own {
@@ -58,7 +57,7 @@ mod own {
 }
 
 /// Keys that extra configuration may not set, because they are the host's.
-pub(crate) fn is_reserved(key: &str) -> bool {
+pub fn is_reserved(key: &str) -> bool {
     key.to_ascii_lowercase().starts_with("esfera.")
 }
 
@@ -115,24 +114,24 @@ fn set_other(keys: &mut Vec<(String, String)>, wanted: &str, value: Option<&str>
 }
 
 /// The file that a name in `.vmx` means.
-pub(crate) fn resolve(datastores: &Datastores, home: &FileRef, name: &str) -> Option<FileRef> {
+pub fn resolve(storage: &dyn Storage, home: &FileRef, name: &str) -> Option<FileRef> {
     let directory = home.path.parent().unwrap_or_default();
     match FileName::parse(name, &directory).ok()? {
         FileName::Here(path) => Some(FileRef { datastore: home.datastore, path }),
         FileName::Volume { volume, path } => {
-            let known = Uuid::parse_str(&volume).ok().and_then(|uuid| datastores.by_uuid(uuid));
-            let on = known.or_else(|| datastores.by_name(&volume))?;
-            Some(FileRef { datastore: on.store.uuid(), path })
+            let known = Uuid::parse_str(&volume).ok().filter(|uuid| storage.name(*uuid).is_some());
+            let datastore = known.or_else(|| storage.by_name(&volume))?;
+            Some(FileRef { datastore, path })
         }
         FileName::Datastore(path) => {
-            let on = datastores.by_name(path.datastore())?;
-            Some(FileRef { datastore: on.store.uuid(), path: path.into_path() })
+            let datastore = storage.by_name(path.datastore())?;
+            Some(FileRef { datastore, path: path.into_path() })
         }
     }
 }
 
 /// How `.vmx` names a file: without its directory if that is the machine's own.
-pub(crate) fn file_name(home: &FileRef, file: &FileRef) -> String {
+pub fn file_name(home: &FileRef, file: &FileRef) -> String {
     let directory = home.path.parent().unwrap_or_default();
     FileName::write(&file.path, &file.datastore.to_string(), file.datastore == home.datastore, &directory)
 }
@@ -141,8 +140,8 @@ pub(crate) fn file_name(home: &FileRef, file: &FileRef) -> String {
 ///
 /// # Errors
 /// `InvalidVmConfig` for what this host cannot run, `CannotAccessFile` for a disk that leads out of its datastore.
-pub(crate) fn read(
-    datastores: &Datastores,
+pub fn read(
+    storage: &dyn Storage,
     home: &FileRef,
     file: &VmxConfig,
     now: DateTime,
@@ -187,9 +186,9 @@ pub(crate) fn read(
     }
     video(&mut config, &mut extra);
     controllers(&mut config, file, &mut extra)?;
-    drives(&mut config, datastores, home, file)?;
+    drives(&mut config, storage, home, file)?;
     nics(&mut config, file)?;
-    serial(&mut config, datastores, home, file);
+    serial(&mut config, storage, home, file);
     config.boot = boot(&config, file, &mut extra);
     config.extra = extra.0.into_values().collect();
     device_extra(&mut config, file);
@@ -274,12 +273,10 @@ fn controllers(config: &mut VmConfig, file: &VmxConfig, extra: &mut Extra) -> Re
 ///
 /// # Errors
 /// `CannotAccessFile` if its chain leads out of the datastore or has no end.
-fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uuid) -> Result<Disk, Fault> {
-    let on = datastores.by_uuid(file.datastore);
-    let facts = on.as_ref().and_then(|on| disk_image::facts(&on.store, &file.path).ok());
-    let parents = match on.map(|on| disk_image::parents(&on.store, &file.path)) {
-        Some(Err(error @ (datastore::Error::Escapes(_) | datastore::Error::TooMany { .. }))) => {
-            let name = datastores.show(&file);
+fn disk(storage: &dyn Storage, file: FileRef, entry: &vmx::Disk, fallback: Uuid) -> Result<Disk, Fault> {
+    let parents = match storage.parents(&file) {
+        Err(error @ (datastore::Error::Escapes(_) | datastore::Error::TooMany { .. })) => {
+            let name = storage.show(&file);
             return Err(fault!(
                 CannotAccessFile { file: &*name },
                 "{}: {name} cannot be a disk, because it or what lies under it leads to a file outside of the \
@@ -287,12 +284,12 @@ fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uui
                 entry.slot
             ));
         }
-        parents => parents.and_then(Result::ok).unwrap_or_default(),
+        parents => parents.unwrap_or_default(),
     };
     let provisioning = other(&entry.other, own::PROVISIONING).unwrap_or("thin");
     Ok(Disk {
-        capacity_bytes: facts.map_or(0, |facts| facts.capacity_bytes),
-        parents: parents.into_iter().map(|path| FileRef { datastore: file.datastore, path }).collect(),
+        capacity_bytes: storage.capacity_bytes(&file).unwrap_or(0),
+        parents,
         file,
         independent: entry.mode == DiskMode::IndependentPersistent,
         thin: provisioning == "thin",
@@ -303,7 +300,7 @@ fn disk(datastores: &Datastores, file: FileRef, entry: &vmx::Disk, fallback: Uui
 
 fn drives(
     config: &mut VmConfig,
-    datastores: &Datastores,
+    storage: &dyn Storage,
     home: &FileRef,
     file: &VmxConfig,
 ) -> Result<(), Fault> {
@@ -327,16 +324,16 @@ fn drives(
                 &format!("{}: the disk mode {mode} is not supported", entry.slot),
             ));
         }
-        let image = resolve(datastores, home, &entry.file_name).ok_or_else(|| {
+        let image = resolve(storage, home, &entry.file_name).ok_or_else(|| {
             invalid_config("config", &format!("{}: no such place as {}", entry.slot, entry.file_name))
         })?;
         let number = u128::from(entry.slot.controller) << 8 | u128::from(entry.slot.unit) | 0x1_0000;
-        let disk = disk(datastores, image, entry, Uuid::from_u128(base ^ number))?;
+        let disk = disk(storage, image, entry, Uuid::from_u128(base ^ number))?;
         add(entry.slot, None, Kind::Disk(disk))?;
     }
     for entry in &file.cdroms {
         let medium = match &entry.backing {
-            Backing::Image(name) => match resolve(datastores, home, name) {
+            Backing::Image(name) => match resolve(storage, home, name) {
                 Some(image) => Medium::Iso(image),
                 None => Medium::Client { device: name.clone(), atapi: false },
             },
@@ -386,10 +383,10 @@ fn nics(config: &mut VmConfig, file: &VmxConfig) -> Result<(), Fault> {
     Ok(())
 }
 
-fn serial(config: &mut VmConfig, datastores: &Datastores, home: &FileRef, file: &VmxConfig) {
+fn serial(config: &mut VmConfig, storage: &dyn Storage, home: &FileRef, file: &VmxConfig) {
     let Some(entry) = file.serials.first() else { return };
     let backing = match &entry.backing {
-        vmx::SerialBacking::File(name) => resolve(datastores, home, name).map(SerialBacking::File),
+        vmx::SerialBacking::File(name) => resolve(storage, home, name).map(SerialBacking::File),
         _ => None,
     };
     let name = match &entry.backing {
@@ -441,7 +438,7 @@ fn boot(config: &VmConfig, file: &VmxConfig, extra: &mut Extra) -> Boot {
 }
 
 /// Writes a configuration over what the file said before: keys that nothing here understands stay.
-pub(crate) fn write(config: &VmConfig, home: &FileRef, before: &VmxConfig) -> VmxConfig {
+pub fn write(config: &VmConfig, home: &FileRef, before: &VmxConfig) -> VmxConfig {
     let mut file = VmxConfig::new(config.name.clone());
     file.memory_mib = u32::try_from(config.memory_mib).unwrap_or(u32::MAX);
     file.cpus = config.cpus;

@@ -4,10 +4,10 @@ use datastore::DatastorePath;
 use vim::{Object, ty, vim};
 
 use super::{Names, device};
+use crate::config::{Allocation, BootDevice, Firmware, Shares, VmConfig};
+use crate::device::FileRef;
+use crate::guest_os;
 use crate::ids;
-use crate::vm::config::{Allocation, BootDevice, Firmware, Shares, VmConfig};
-use crate::vm::device::FileRef;
-use crate::vm::guest_os;
 
 /// Shares of one MiB at the level `normal`.
 const NORMAL_MEMORY_SHARES: i32 = 10;
@@ -28,8 +28,8 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
     used.dedup();
     let urls: Vec<ty!(VirtualMachineConfigInfoDatastoreUrlPair)> = used
         .into_iter()
-        .filter_map(|uuid| names.datastores.by_uuid(uuid))
-        .map(|on| vim!(VirtualMachineConfigInfoDatastoreUrlPair { name: &on.name, url: on.store.url() }))
+        .filter_map(|uuid| Some((names.storage.name(uuid)?, names.storage.url(uuid)?)))
+        .map(|(name, url)| vim!(VirtualMachineConfigInfoDatastoreUrlPair { name: name, url: url }))
         .collect();
     let manager = config.managed_by.as_ref();
     vim!(VirtualMachineConfigInfo {
@@ -126,8 +126,8 @@ pub fn full_name(config: &VmConfig) -> String {
 }
 
 fn files(home: &FileRef, names: &Names<'_>) -> ty!(VirtualMachineFileInfo) {
-    let directory = match names.datastores.by_uuid(home.datastore) {
-        Some(on) => DatastorePath::new(&on.name, home.path.parent().unwrap_or_default())
+    let directory = match names.storage.name(home.datastore) {
+        Some(name) => DatastorePath::new(&name, home.path.parent().unwrap_or_default())
             .map_or_else(|_| names.file(&home.directory()), |path| path.to_folder_string()),
         None => names.file(&home.directory()),
     };
@@ -230,7 +230,7 @@ pub fn uses(config: &VmConfig, home: &FileRef) -> (Vec<vim::MoRef>, Vec<vim::MoR
     let mut stores = vec![home.datastore];
     stores.extend(config.disks().map(|(_, disk)| disk.file.datastore));
     for device in config.devices.values() {
-        if let Some(crate::vm::device::Medium::Iso(file)) = device.cdrom().map(|cdrom| &cdrom.medium) {
+        if let Some(crate::device::Medium::Iso(file)) = device.cdrom().map(|cdrom| &cdrom.medium) {
             stores.push(file.datastore);
         }
     }

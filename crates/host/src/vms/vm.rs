@@ -1,4 +1,4 @@
-//! What is known of a virtual machine at this moment.
+//! A VM as the host keeps it at run time: its configuration, its QEMU process, and what was observed of both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,50 +7,12 @@ use ::datastore::vmsd::SnapshotList;
 use ::datastore::vmx::{Dictionary, VmxConfig};
 use ::datastore::{DictionaryError, VmLock};
 use vim::{DateTime, Fault, MoRef, fault};
+use vm::config::VmConfig;
+use vm::observed::{GuestReport, OwnFile, Question, Statistics};
+use vm::show::machine::Shown;
+use vm::{FileRef, Power};
 
-use super::config::VmConfig;
-use super::device::FileRef;
-use crate::engine::{GuestReport, Machine};
-
-/// On, off or asleep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
-    Off,
-    On,
-    Suspended,
-}
-
-impl Power {
-    /// As the API writes it.
-    pub fn value(self) -> vim::ty!(VirtualMachinePowerState) {
-        match self {
-            Self::Off => vim::vim_enum!(VirtualMachinePowerState.poweredOff),
-            Self::On => vim::vim_enum!(VirtualMachinePowerState.poweredOn),
-            Self::Suspended => vim::vim_enum!(VirtualMachinePowerState.suspended),
-        }
-    }
-}
-
-/// What a machine waits for somebody to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) id: String,
-    pub(crate) text: String,
-}
-
-/// What a machine uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Statistics {
-    pub(crate) resident_bytes: u64,
-    pub(crate) cpu_mhz: u64,
-}
-
-/// A file of a machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnFile {
-    pub(crate) file: FileRef,
-    pub(crate) allocated_bytes: u64,
-}
+use crate::engine::Machine;
 
 /// The text of a `.vmx`, kept as it is: taken apart it would need several times the room, and it is seldom looked at.
 #[derive(Clone)]
@@ -229,5 +191,34 @@ impl Vm {
         let state = self.state();
         readable(&state)?;
         if state.power == Power::On { Err(invalid_power(&state, Power::Off)) } else { Ok(()) }
+    }
+}
+
+impl State {
+    /// The part of the state that the VM's object shows.
+    pub(crate) fn shown<'a>(&'a self, me: &'a MoRef) -> Shown<'a> {
+        Shown {
+            me,
+            home: &self.home,
+            config: &self.config,
+            power: self.power,
+            snapshots: &self.snapshots,
+            frozen: &self.frozen,
+            quiesced: &self.quiesced,
+            consolidation_needed: self.consolidation_needed,
+            guest: self.guest.as_ref(),
+            tools_seen: self.tools_seen,
+            booted: self.booted,
+            suspended: self.suspended,
+            clean_power_off: self.clean_power_off,
+            question: self.question.as_ref(),
+            statistics: self.statistics,
+            statistics_at: self.statistics_at,
+            files: &self.files,
+            files_at: self.files_at,
+            pool: &self.pool,
+            broken: self.broken.is_some(),
+            silent: self.silent.is_some(),
+        }
     }
 }

@@ -6,9 +6,9 @@ use vim::{Fault, data_id, field};
 use super::Step;
 use super::device_faults::{backing, device_fault, invalid, unsupported};
 use super::devices::{Change, Draft, connect};
+use crate::device::{AddressType, Connect, Device, Kind, Nic, NicModel, key};
 use crate::limits::MAX_NICS;
-use crate::vm::device::{AddressType, Connect, Device, Kind, Nic, NicModel, key};
-use crate::vm::place;
+use crate::place;
 
 fn model(change: &Change<'_>, draft: &Draft<'_>) -> Result<NicModel, Fault> {
     let device = change.device;

@@ -3,11 +3,11 @@
 use vim::{MoRef, Object, ty, vim};
 
 use super::{Names, signed};
-use crate::ids;
-use crate::vm::config::{Shares, VmConfig};
-use crate::vm::device::{
+use crate::config::{Shares, VmConfig};
+use crate::device::{
     Cdrom, Connect, Device, Disk, FileRef, Kind, Medium, Nic, NicModel, ScsiModel, Serial, SerialBacking, key,
 };
+use crate::ids;
 
 /// Shares of a network adapter at the level `normal`.
 const NIC_SHARES: i32 = 50;

@@ -6,7 +6,7 @@ use super::device::Kind;
 
 /// What people are told of a machine that has disks, none of which its firmware can read; none if there is nothing to
 /// tell.
-pub(crate) fn warning(config: &VmConfig) -> Option<&'static str> {
+pub fn warning(config: &VmConfig) -> Option<&'static str> {
     if config.firmware == Firmware::Bios {
         return None;
     }

@@ -10,10 +10,10 @@ use vim::{Fault, Object, data_id, field};
 use super::device_faults::{device_fault, invalid, operation, unsupported};
 use super::settings::powered_on;
 use super::{Step, Surroundings, drives, nics};
+use crate::config::VmConfig;
+use crate::device::{Connect, Device, Kind, ScsiModel, Video, key};
 use crate::limits::{MAX_CONTROLLERS, MAX_DEVICE_CHANGES};
-use crate::vm::config::VmConfig;
-use crate::vm::device::{Connect, Device, Kind, ScsiModel, Video, key};
-use crate::vm::{is_default, place};
+use crate::{is_default, place};
 
 /// One entry of `deviceChange`.
 pub(super) struct Change<'a> {

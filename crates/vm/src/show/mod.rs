@@ -4,15 +4,15 @@ pub mod config;
 pub mod device;
 pub mod machine;
 
-use crate::datastores::Datastores;
-use crate::vm::device::FileRef;
+use crate::device::FileRef;
+use crate::storage::Storage;
 
 /// The virtual hardware that new machines get.
 pub const HARDWARE_KEY: &str = "vmx-21";
 
 /// What names in values are looked up by.
 pub struct Names<'a> {
-    pub datastores: &'a Datastores,
+    pub storage: &'a dyn Storage,
     /// Id of the machine's object.
     pub vm: &'a str,
 }
@@ -20,7 +20,7 @@ pub struct Names<'a> {
 impl Names<'_> {
     /// A file as `[datastore] path`.
     pub fn file(&self, file: &FileRef) -> String {
-        self.datastores.show(file)
+        self.storage.show(file)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Configuration of a virtual machine, typed. [`crate::vm::vmx`] is its text on disk, [`crate::show`] its form in
+//! Configuration of a virtual machine, typed. [`crate::vmx`] is its text on disk, [`crate::show`] its form in
 //! the API, [`crate::plan`] how it changes.
 
 use std::collections::BTreeMap;
