@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use api::Methods;
+use api::{Guard, Methods};
 use host::{Host, ids};
 use vim::{Kind, List, Object, Value, arg, data_id, managed_id, method};
 
 use crate::execute::{execute, fetch};
 use crate::reflect::{instances, types};
+
+/// The row of a command names the privilege that it takes.
+const ASKS: Guard = Guard::Asks(&[]);
 
 /// Adds the methods of the objects by which clients call esxcli: a [`host::Subsystem`].
 pub fn register(host: &Arc<Host>, methods: &mut Methods) {
@@ -20,13 +23,14 @@ pub fn register(host: &Arc<Host>, methods: &mut Methods) {
         Ok(Some(Value::Ref(ids::dynamic_type_manager())))
     });
     let host = host.clone();
-    methods.on(executer, method!(ExecuteSoap), move |call| {
+    methods.guarded(executer, method!(ExecuteSoap), ASKS, move |call| {
         let host = host.clone();
         async move { Ok(Some(Object::from(execute(host, &call).await?).into())) }
     });
-    methods.on(
+    methods.guarded(
         executer,
         method!(FetchSoap),
+        ASKS,
         |call| async move { Ok(Some(Object::from(fetch(&call)?).into())) },
     );
     methods.on(manager, method!(DynamicTypeMgrQueryMoInstances), |call| async move {

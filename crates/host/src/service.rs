@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::{Authority, Methods, Service, Snapshot};
 use vim::{MoRef, managed_id, prop, vim};
 
-use crate::{Host, Result, ids, inventory};
+use crate::{Host, Result, ids, inventory, methods};
 
 /// Adds what the methods of further objects of a host do: how a crate above this one serves them.
 pub type Subsystem = fn(&Arc<Host>, &mut Methods);
@@ -39,9 +39,8 @@ impl Host {
         let mut methods = Methods::default();
         subsystems.iter().for_each(|register| register(self, &mut methods));
         accounts::register(&mut methods, accounts);
-        let mut service = self.assemble_service(accounts.clone(), methods)?;
-        accounts::create(&self.core, &Singletons::host(), accounts);
-        accounts::compute(&mut service);
+        let service = self.assemble_service(accounts.clone(), methods)?;
+        accounts::create(&self.core, accounts)?;
         Ok(Arc::new(service))
     }
 
@@ -75,13 +74,12 @@ impl Host {
             settings: Vec::new(),
             extensible: false,
         };
-        managers::create(&self.core, &Singletons::host(), facts)?;
-        self.name_file_managers();
-        managers::register(&mut methods);
+        let common = Arc::new(Common { core: self.core.clone(), ids: Singletons::host(), facts });
+        managers::create(&common)?;
+        managers::register(&mut methods, &common);
+        managers::add(&self.core, &methods::MANAGERS, self)?;
         self.register(&mut methods);
-        let mut service = Service::new(self.core.clone(), authority, methods);
-        managers::compute(&mut service);
-        Ok(service)
+        Ok(Service::new(self.core.clone(), authority, methods))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ticket::UnixConsole;
-use api::{Call, TaskOptions};
+use api::{Call, TaskOptions, needed};
 use vim::{Fault, Value, arg, fault, managed_id, method, vim};
 
 use super::Table;
@@ -14,7 +14,7 @@ use crate::ops::{blocking, sibling};
 
 pub(super) fn register(table: &mut Table<'_>) {
     let vm = managed_id!(VirtualMachine);
-    table.on(vm, method!(AcquireTicket), |host, call| async move {
+    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, |host, call| async move {
         match call.required(arg!(AcquireTicket.ticketType))? {
             "webmks" => ticket(&host, &call),
             other => Err(not_supported(&format!("There are no tickets for {other}; ask for webmks"))),

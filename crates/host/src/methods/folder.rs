@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, TaskOptions};
+use api::{Call, TaskOptions, needed};
 use vim::{Fault, MoRef, Value, arg, fault, field, managed_id, method};
 
 use super::Table;
@@ -11,12 +11,12 @@ use crate::{Host, ids};
 
 pub(super) fn register(table: &mut Table<'_>) {
     let (folder, pool) = (managed_id!(Folder), managed_id!(ResourcePool));
-    table.on(folder, method!(CreateVM_Task), |host, call| async move {
+    table.guarded(folder, method!(CreateVM_Task), needed::CREATE, |host, call| async move {
         let spec = call.required(arg!(CreateVM_Task.config))?.clone();
         let pool = call.arg(arg!(CreateVM_Task.pool)).cloned();
         create(host, call, spec, pool).await
     });
-    table.on(pool, method!(CreateChildVM_Task), |host, call| async move {
+    table.guarded(pool, method!(CreateChildVM_Task), needed::CREATE, |host, call| async move {
         let spec = call.required(arg!(CreateChildVM_Task.config))?.clone();
         let pool = Some(call.this.clone());
         create(host, call, spec, pool).await

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Running, TaskOptions};
+use api::{Call, Guard, Running, TaskOptions, needed};
 use vim::{Fault, ManagedId, Value, arg, managed_id, method};
 
 use super::Table;
@@ -30,21 +30,29 @@ pub(super) fn register(table: &mut Table<'_>) {
             host.suspend(&vm, &who, &|percent| running.progress(percent)).await
         })
     });
-    table.on(VM, method!(Destroy_Task), |host, call| {
-        task(host, call, |host, vm, who, _| async move { host.destroy(&vm, &who).await })
-    });
+    table.guarded(
+        VM,
+        method!(Destroy_Task),
+        Guard::Privilege("VirtualMachine.Inventory.Delete"),
+        |host, call| task(host, call, |host, vm, who, _| async move { host.destroy(&vm, &who).await }),
+    );
     table.on(VM, method!(TerminateVM), |host, call| async move {
         let vm = host.vm(&call.this)?;
         host.power_off(&vm, &Who::of(&call)).await.map(|()| None)
     });
-    table.on(VM, method!(ReconfigVM_Task), |host, call| async move {
+    table.guarded(VM, method!(ReconfigVM_Task), needed::RECONFIGURE, |host, call| async move {
         let spec = call.required(arg!(ReconfigVM_Task.spec))?.clone();
         task(host, call, |host, vm, who, _| async move { host.reconfigure(&vm, spec, &who).await }).await
     });
-    table.on(VM, method!(Rename_Task), |host, call| async move {
-        let name = call.required(arg!(Rename_Task.newName))?.to_owned();
-        task(host, call, |host, vm, who, _| async move { host.rename(&vm, &name, &who).await }).await
-    });
+    table.guarded(
+        VM,
+        method!(Rename_Task),
+        Guard::Privilege("VirtualMachine.Config.Rename"),
+        |host, call| async move {
+            let name = call.required(arg!(Rename_Task.newName))?.to_owned();
+            task(host, call, |host, vm, who, _| async move { host.rename(&vm, &name, &who).await }).await
+        },
+    );
     table.on(VM, method!(MarkAsTemplate), |host, call| async move {
         let vm = host.vm(&call.this)?;
         host.mark_as_template(&vm, true, None).await.map(|()| None)

@@ -5,30 +5,30 @@ use std::sync::Arc;
 
 use vim::{
     Data, Fault, Kind, List, ListRef, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method,
-    prop, vim,
+    prop, props, vim,
 };
 
 use super::change::Rule;
-use super::privileges::all_privileges;
-use super::{AccountError, Accounts, Realm, directory, trust};
-use crate::{Account, Call, Methods, Snapshot};
+use super::privileges::{description, listed};
+use super::{AccountError, Accounts};
+use crate::{Account, Call, Manager, Snapshot, Table, all_privileges};
 
 /// How many decisions (objects times privileges) one call may ask for.
 pub(super) const MAX_DECISIONS: usize = 250_000;
 
-/// Says what the methods of `AuthorizationManager`, `UserDirectory` and `HostLocalAccountManager` do.
-pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
-    directory::register(methods, accounts);
-    if accounts.realm == Realm::Host {
-        trust::register(methods, accounts);
-    }
+/// The AuthorizationManager.
+pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
+    me: |accounts| accounts.ids().authorization_manager,
+    named: Some(field!(ServiceContent.authorizationManager).number()),
+    properties: |_| Ok(props!(AuthorizationManager { privilegeList: listed(), description: description() })),
+    register,
+};
+
+fn register(table: &mut Table<'_, Arc<Accounts>>) {
     macro_rules! on {
         ($method:ident, $does:ident) => {
-            let a = accounts.clone();
-            methods.on(managed_id!(AuthorizationManager), method!($method), move |call: Call| {
-                let a = a.clone();
-                async move { a.$does(&call).await }
-            });
+            let manager = managed_id!(AuthorizationManager);
+            table.on(manager, method!($method), |accounts, call| async move { accounts.$does(&call).await });
         };
     }
     on!(AddAuthorizationRole, add_authorization_role);
@@ -74,7 +74,7 @@ impl Accounts {
     }
 
     async fn set_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(SetEntityPermissions.entity))?)?;
+        let entity = call.state().require(call.required(arg!(SetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(SetEntityPermissions.permission)).into_iter().flatten());
         self.set_permissions(&entity, &rules, false).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were set");
@@ -82,7 +82,7 @@ impl Accounts {
     }
 
     async fn reset_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(ResetEntityPermissions.entity))?)?;
+        let entity = call.state().require(call.required(arg!(ResetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(ResetEntityPermissions.permission)).into_iter().flatten());
         self.set_permissions(&entity, &rules, true).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were replaced");
@@ -90,7 +90,7 @@ impl Accounts {
     }
 
     async fn remove_entity_permission(&self, call: &Call) -> Answer {
-        let entity = existing(call, call.required(arg!(RemoveEntityPermission.entity))?)?;
+        let entity = call.state().require(call.required(arg!(RemoveEntityPermission.entity))?)?.me().clone();
         let principal = call.required(arg!(RemoveEntityPermission.user))?;
         let group = call.required(arg!(RemoveEntityPermission.isGroup))?;
         self.remove_permission(&entity, principal, group).await?;
@@ -100,7 +100,8 @@ impl Accounts {
 
     async fn retrieve_entity_permissions(&self, call: &Call) -> Answer {
         let state = call.state();
-        let entity = existing(call, call.required(arg!(RetrieveEntityPermissions.entity))?)?;
+        let entity =
+            call.state().require(call.required(arg!(RetrieveEntityPermissions.entity))?)?.me().clone();
         let mut found = self.permissions_on(&entity);
         if call.required(arg!(RetrieveEntityPermissions.inherited))? {
             let mut at = parent(&entity, &state);
@@ -225,13 +226,6 @@ fn rules<'a>(given: impl Iterator<Item = &'a Arc<Object>>) -> Vec<Rule> {
         propagate: permission.get(field!(Permission.propagate)).unwrap_or_default(),
     };
     given.map(rule).collect()
-}
-
-/// The entity as it is called itself, if it exists.
-fn existing(call: &Call, entity: &MoRef) -> Result<MoRef, Fault> {
-    call.state().find(entity).map(|node| node.me().clone()).ok_or_else(|| {
-        fault!(ManagedObjectNotFound { obj: entity }, "There is no {entity}; it may have been deleted")
-    })
 }
 
 fn parent(entity: &MoRef, state: &Snapshot) -> Option<MoRef> {

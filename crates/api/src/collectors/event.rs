@@ -4,74 +4,79 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use vim::{
     Fault, Kind, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
-    schema, vim,
+    props, schema, vim,
 };
 
-use super::{EVENT, EventFilter, EventLog, catalog};
+use super::event_filter::EventFilter;
+use super::{blocking, too_many_collectors};
+use crate::common::Common;
+use crate::event::{EVENT, EventLog, catalog};
 use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, Sight, backward, list};
+use crate::service::invalid_argument;
 use crate::session::SessionObject;
 use crate::stored::store_fault;
-use crate::{Authority, Call, Methods, Service, Session, Snapshot};
+use crate::{Authority, Call, Guard, Manager, Methods, Node, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const MANAGER: ManagedId = managed_id!(EventManager);
 const COLLECTOR: ManagedId = managed_id!(EventHistoryCollector);
 
-pub(crate) fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(QueryEvents), |call| blocking(call, query));
-    methods.on(MANAGER, method!(CreateCollectorForEvents), |call| async move { create_collector(&call) });
-    methods.on(MANAGER, method!(PostEvent), post_event);
-    methods.on(MANAGER, method!(LogUserEvent), log_user_event);
-    methods.on(
-        MANAGER,
-        method!(RetrieveArgumentDescription),
-        |call| async move { argument_description(&call) },
-    );
-    methods.on(COLLECTOR, method!(ReadNextEvents), |call| blocking(call, |call| read(call, true)));
-    methods.on(COLLECTOR, method!(ReadPreviousEvents), |call| blocking(call, |call| read(call, false)));
-    methods.on(COLLECTOR, method!(RewindCollector), |call| async move {
-        own(&call)?.cursor().rewind();
+/// The EventManager.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.event_manager.clone(),
+    named: Some(field!(ServiceContent.eventManager).number()),
+    properties: |_| {
+        Ok(props!(EventManager {
+            description: catalog::description(),
+            maxCollector: i32::try_from(MAX_COLLECTORS).unwrap_or(i32::MAX),
+        }))
+    },
+    register: |table| {
+        let methods = &mut *table.methods;
+        methods.on(MANAGER, method!(QueryEvents), |call| blocking(call, query));
+        methods.on(MANAGER, method!(CreateCollectorForEvents), |call| async move { create_collector(&call) });
+        methods.on(MANAGER, method!(PostEvent), post_event);
+        methods.guarded(MANAGER, method!(LogUserEvent), Guard::Privilege("Global.LogEvent"), log_user_event);
+        let describe = method!(RetrieveArgumentDescription);
+        methods.on(MANAGER, describe, |call| async move { argument_description(&call) });
+        methods.compute(MANAGER, prop!(EventManager.latestEvent).number(), latest);
+        register_collector(methods);
+    },
+};
+
+fn register_collector(methods: &mut Methods) {
+    let mut own = |method, handler: fn(&Call) -> Reply| {
+        methods.guarded(COLLECTOR, method, Guard::Open, move |call| blocking(call, handler));
+    };
+    own(method!(ReadNextEvents), |call| read(call, true));
+    own(method!(ReadPreviousEvents), |call| read(call, false));
+    own(method!(RewindCollector), |call| {
+        own_collector(call)?.cursor().rewind();
         Ok(None)
     });
-    methods.on(COLLECTOR, method!(ResetCollector), |call| {
-        blocking(call, |call| {
-            let (collector, state) = (own(call)?, call.state());
-            let sight = call.sight(&state)?;
-            let matches = |event: &Object| collector.filter.matches(event, &state) && sight.of_event(event);
-            collector.cursor().reset(&collector.log, &matches)?;
-            Ok(None)
-        })
-    });
-    methods.on(COLLECTOR, method!(SetCollectorPageSize), |call| async move {
-        own(&call)?.cursor().resize(call.required(arg!(SetCollectorPageSize.maxCount))?)?;
+    own(method!(ResetCollector), |call| {
+        let (collector, state) = (own_collector(call)?, call.state());
+        let sight = call.sight(&state)?;
+        let matches = |event: &Object| collector.filter.matches(event, &state) && sight.of_event(event);
+        collector.cursor().reset(&collector.log, &matches)?;
         Ok(None)
     });
-    methods.on(COLLECTOR, method!(DestroyCollector), |call| async move {
+    own(method!(SetCollectorPageSize), |call| {
+        own_collector(call)?.cursor().resize(call.required(arg!(SetCollectorPageSize.maxCount))?)?;
+        Ok(None)
+    });
+    own(method!(DestroyCollector), |call| {
         call.session()?.remove(&call.this);
         Ok(None)
     });
 }
 
-/// `latestEvent` is the latest of all only to who may see it.
-pub(crate) fn compute(service: &mut Service) {
-    let latest = prop!(EventManager.latestEvent);
-    service.compute(MANAGER, latest.number(), |service, session, node, state| {
-        let event = node.get(prop!(EventManager.latestEvent))?;
-        let sight = Sight { authority: &*service.authority, account: &session.account, state };
-        sight.of_event(event).then(|| Value::Object(event.clone()))
-    });
-}
-
-/// Reading many events takes long enough to be kept off the threads that serve connections.
-pub(crate) async fn blocking(call: Call, work: fn(&Call) -> Reply) -> Reply {
-    match tokio::task::spawn_blocking(move || work(&call)).await {
-        Ok(reply) => reply,
-        Err(_) => Err(fault!(
-            SystemError { reason: "internal error" },
-            "Reading the history failed by an internal error"
-        )),
-    }
+/// `latestEvent`: sessions that may not see the latest of all read none.
+fn latest(service: &Service, session: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
+    let event = node.get(prop!(EventManager.latestEvent))?;
+    let sight = Sight { authority: &*service.authority, account: &session.account, state };
+    sight.of_event(event).then(|| Value::Object(event.clone()))
 }
 
 /// Event history that one session reads.
@@ -154,19 +159,12 @@ fn create_collector(call: &Call) -> Reply {
     Ok(Some(Value::Ref(me)))
 }
 
-pub(crate) fn too_many_collectors() -> Fault {
-    fault!(
-        InvalidState {},
-        "A session may hold {MAX_COLLECTORS} history collectors; destroy those that are no longer used"
-    )
-}
-
-fn own(call: &Call) -> Result<Arc<EventCollector>, Fault> {
+fn own_collector(call: &Call) -> Result<Arc<EventCollector>, Fault> {
     call.session()?.object_as(&call.this)
 }
 
 fn read(call: &Call, forward: bool) -> Reply {
-    let (collector, state) = (own(call)?, call.state());
+    let (collector, state) = (own_collector(call)?, call.state());
     let sight = call.sight(&state)?;
     let matches = |event: &Object| collector.filter.matches(event, &state) && sight.of_event(event);
     let events = if forward {
@@ -204,12 +202,12 @@ async fn log_user_event(call: Call) -> Reply {
     let entity = call.required(arg!(LogUserEvent.entity))?;
     let message = call.required(arg!(LogUserEvent.msg))?;
     let state = call.state();
-    let entity = super::filter::known(entity, &state)?;
-    let name = state.find(&entity).and_then(|node| node.get(prop!(ManagedEntity.name))).unwrap_or_default();
+    let entity = state.require(entity)?;
+    let name = entity.get(prop!(ManagedEntity.name)).unwrap_or_default();
     let event = vim!(GeneralUserEvent {
         userName: call.user(),
         message: message,
-        entity: ManagedEntityEventArgument { name: name, entity: entity },
+        entity: ManagedEntityEventArgument { name: name, entity: entity.me() },
     });
     call.service.core.events.post(event).await;
     Ok(None)
@@ -222,7 +220,7 @@ fn argument_description(call: &Call) -> Reply {
     let Some(ty) =
         schema().find_data(name).map(|id| schema().data(id)).filter(|ty| ty.is_a(schema().data(EVENT)))
     else {
-        return Err(crate::call::invalid_argument("eventTypeId", &format!("There is no event type {id}")));
+        return Err(invalid_argument("eventTypeId", &format!("There is no event type {id}")));
     };
     let own = &ty.fields[schema().data(EVENT).fields.len()..];
     let described = own.iter().filter_map(|field| {
@@ -238,8 +236,4 @@ fn argument_description(call: &Call) -> Reply {
         .map(|ty| Object::from(vim!(EventArgDesc { name: field.name, type: ty })))
     });
     Ok(list(data_id!(EventArgDesc), described.map(Arc::new)))
-}
-
-pub(crate) fn description() -> vim::ty!(EventDescription) {
-    catalog::description()
 }

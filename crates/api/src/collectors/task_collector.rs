@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vim::{DateTime, Fault, MoRef, Object, Value, arg, data_id, field, prop, vim_enum};
 
-use super::journal::{INFO, TaskLog};
-use crate::event::{Reach, known, texts};
+use super::{Reach, texts};
 use crate::history::{Cursor, LatestPage, Sight, list};
+use crate::service::invalid_argument;
 use crate::session::SessionObject;
+use crate::task::{INFO, TaskLog};
 use crate::{Authority, Call, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
@@ -48,15 +49,15 @@ impl Filter {
         let entity = match spec.get(field!(TaskFilterSpec.entity)) {
             None => None,
             Some(by) => {
-                let top = by.get(field!(TaskFilterSpecByEntity.entity)).ok_or_else(|| {
-                    crate::call::invalid_argument("filter.entity", "The filter's entity is missing")
-                })?;
+                let top = by
+                    .get(field!(TaskFilterSpecByEntity.entity))
+                    .ok_or_else(|| invalid_argument("filter.entity", "The filter's entity is missing"))?;
                 let reach = match by.get(field!(TaskFilterSpecByEntity.recursion)) {
                     Some(r) if r == vim_enum!(TaskFilterSpecRecursionOption.children) => Reach::Children,
                     Some(r) if r == vim_enum!(TaskFilterSpecRecursionOption.all) => Reach::All,
                     _ => Reach::Itself,
                 };
-                Some((known(top, state)?, reach))
+                Some((state.require(top)?.me().clone(), reach))
             }
         };
         let time = spec.get(field!(TaskFilterSpec.time)).map(|time| {

@@ -1,15 +1,14 @@
-//! One call of a method, and the table of what the methods do.
+//! One call of a method: the object, the arguments, and the session that calls.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::BoxFuture;
 use vim::kind::Marker;
-use vim::{Args, Encode, Fault, Field, ManagedId, MethodId, MoRef, Release, Value, fault, schema};
+use vim::{Args, Fault, Field, MoRef, Release, Value, fault, schema};
 
+use super::Service;
 use crate::session::Peer;
-use crate::{Acting, Running, Service, Session, Snapshot, TaskOptions};
+use crate::{Acting, Running, Session, Snapshot, TaskOptions};
 
 /// What a method gets.
 #[derive(Clone)]
@@ -58,7 +57,7 @@ impl Call {
     /// # Errors
     /// `NotAuthenticated` without one.
     pub fn session(&self) -> Result<&Arc<Session>, Fault> {
-        self.session.as_ref().ok_or_else(|| crate::service::not_authenticated(&self.this, "System.View"))
+        self.session.as_ref().ok_or_else(|| super::not_authenticated(&self.this, "System.View"))
     }
 
     /// The name of the user who calls; behind a center's account stands the center's user.
@@ -79,7 +78,7 @@ impl Call {
         self.service.check(self.session()?, object, privilege, &self.state())?;
         match &self.acting {
             Some(acting) if !acting.may(object, privilege) => {
-                Err(crate::service::no_permission(acting.shown(), object, privilege))
+                Err(super::no_permission(acting.shown(), object, privilege))
             }
             _ => Ok(()),
         }
@@ -125,68 +124,4 @@ impl Call {
 /// `InvalidArgument` for this property or parameter.
 pub fn invalid_argument(property: &str, message: &str) -> Fault {
     fault!(InvalidArgument { invalidProperty: property }, "{message}")
-}
-
-/// What a method answers: a value, or what is written from the state of the tree without being made a value first.
-pub type Answer = Box<dyn Encode + Send>;
-
-type Handler = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Option<Answer>, Fault>> + Send + Sync>;
-
-/// What the methods do, by managed type and method. A type has its base types' methods too.
-#[derive(Default)]
-pub struct Methods {
-    table: HashMap<(ManagedId, MethodId), Handler>,
-}
-
-impl Methods {
-    /// Says what a method does on objects of the type and those derived from it.
-    pub fn on<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
-    where
-        F: Fn(Call) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
-    {
-        self.answer(ty, method, move |call| {
-            let answered = handler(call);
-            async { Ok(answered.await?.map(|value| Box::new(value) as Answer)) }
-        });
-    }
-
-    /// The same for a method whose answer may be too large to be made a value.
-    pub fn answer<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
-    where
-        F: Fn(Call) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Option<Answer>, Fault>> + Send + 'static,
-    {
-        debug_assert!(
-            schema().managed(ty).is_a(schema().managed(schema().method(method).owner)),
-            "{} has no method {}",
-            schema().managed(ty).name,
-            schema().method(method).name
-        );
-        self.table.insert((ty, method), Arc::new(move |call| Box::pin(handler(call))));
-    }
-
-    /// The methods for which neither the schema nor `needed` says what privilege they take.
-    pub(crate) fn unguarded(&self) -> Vec<String> {
-        let mut all: Vec<String> = self
-            .table
-            .keys()
-            .filter(|(_, method)| !crate::needed::is_said(*method))
-            .map(|(ty, method)| format!("{}.{}", schema().managed(*ty).name, schema().method(*method).name))
-            .collect();
-        all.sort_unstable();
-        all
-    }
-
-    /// What the method does on an object of this type: the nearest base type decides.
-    pub(crate) fn find(&self, ty: ManagedId, method: MethodId) -> Option<&Handler> {
-        let mut at = Some(ty);
-        while let Some(ty) = at {
-            if let Some(handler) = self.table.get(&(ty, method)) {
-                return Some(handler);
-            }
-            at = schema().managed(ty).base;
-        }
-        None
-    }
 }

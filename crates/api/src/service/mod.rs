@@ -1,13 +1,22 @@
 //! The one door to the objects: finds the object, checks the session and the privilege, calls the method.
 
-use std::collections::HashMap;
+mod call;
+mod guard;
+mod manager;
+mod methods;
+
+pub use call::{Call, invalid_argument};
+pub use guard::{Ask, Guard, Rule};
+pub use manager::{Manager, Table};
+pub use methods::{Answer, Computed, Methods};
+
 use std::sync::Arc;
 
 use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
 use crate::session::SessionObject;
 use crate::ticket::Tickets;
-use crate::{Answer, Authority, Call, Events, Methods, Node, Session, Sessions, Snapshot, Tasks, Tree};
+use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree};
 
 /// What a daemon's own parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -35,15 +44,11 @@ impl Core {
     }
 }
 
-/// A property that is computed when it is read, because it depends on who asks.
-pub type Computed = fn(&Service, &Session, &Node, &Snapshot) -> Option<Value>;
-
 /// Serves the objects of [`Core`] with these methods.
 pub struct Service {
     pub core: Arc<Core>,
     pub authority: Arc<dyn Authority>,
     methods: Methods,
-    computed: HashMap<(ManagedId, u16), Computed>,
 }
 
 /// An object that a session can see: one of the tree, or one of its own.
@@ -63,28 +68,21 @@ impl Object {
 
 impl Service {
     /// # Panics
-    /// If nothing says what privilege one of the methods takes, lest it be forgotten: the schema does, or `needed` must.
+    /// If neither the schema nor a guard says which privilege one of the methods takes, or a guard misspells it.
     pub fn new(core: Arc<Core>, authority: Arc<dyn Authority>, methods: Methods) -> Self {
         let unguarded = methods.unguarded();
-        assert!(unguarded.is_empty(), "what privilege do these take? Say so in needed.rs: {unguarded:?}");
-        Self { core, authority, methods, computed: HashMap::new() }
-    }
-
-    /// Makes a property of a type (and those derived from it) a computed one.
-    pub fn compute(&mut self, ty: ManagedId, number: u16, computed: Computed) {
-        self.computed.insert((ty, number), computed);
+        assert!(unguarded.is_empty(), "no guard says which privileges these methods take: {unguarded:?}");
+        let misspelt = methods.misspelt();
+        assert!(
+            misspelt.is_empty(),
+            "the guards of these methods ask for an unknown privilege: {misspelt:?}"
+        );
+        Self { core, authority, methods }
     }
 
     /// The computation of a property of this type, if it is a computed one.
     pub(crate) fn computed(&self, ty: ManagedId, number: u16) -> Option<Computed> {
-        let mut at = Some(ty);
-        while let Some(id) = at {
-            if let Some(computed) = self.computed.get(&(id, number)) {
-                return Some(*computed);
-            }
-            at = schema().managed(id).base;
-        }
-        None
+        self.methods.computed(ty, number)
     }
 
     /// The object with this reference, as the session sees it.
@@ -204,7 +202,10 @@ impl Service {
                 self.check(session, reference, privilege, state)?;
             }
         }
-        crate::needed::check(session, object, call, state)
+        match self.methods.guard_of(object.ty(), call.args.method) {
+            Some(guard) => guard.check(&Ask { session, object, call, state }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the session has the privilege on the object.

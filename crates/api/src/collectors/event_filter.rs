@@ -2,13 +2,13 @@
 
 use vim::{Fault, MoRef, Object, Value, data_id, fault, field, schema, vim_enum};
 
+use super::{Reach, texts};
 use crate::Snapshot;
-use crate::tree::ancestors;
-
-use super::catalog;
+use crate::event::catalog;
+use crate::service::invalid_argument;
 
 /// An `EventFilterSpec`, checked.
-pub(crate) struct EventFilter {
+pub(super) struct EventFilter {
     entity: Option<(MoRef, Reach)>,
     begin_us: i64,
     end_us: i64,
@@ -22,26 +22,6 @@ pub(crate) struct EventFilter {
     nothing: bool,
     pub max_count: Option<i32>,
     pub full_message: bool,
-}
-
-/// How far below an entity a filter reaches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    Itself,
-    Children,
-    All,
-}
-
-impl Reach {
-    /// Whether it reaches from `top` to `entity` in this state of the tree.
-    pub fn covers(self, top: &MoRef, entity: &MoRef, state: &Snapshot) -> bool {
-        let is = |other: &MoRef| other.id() == top.id();
-        match self {
-            Self::Itself => is(entity),
-            Self::Children => ancestors(state, entity).next().is_some_and(|parent| is(&parent)),
-            Self::All => is(entity) || ancestors(state, entity).any(|parent| is(&parent)),
-        }
-    }
 }
 
 impl EventFilter {
@@ -58,9 +38,9 @@ impl EventFilter {
             (top, reach)
         });
         let entity = match entity {
-            Some((Some(top), reach)) => Some((known(&top, state)?, reach)),
+            Some((Some(top), reach)) => Some((state.require(&top)?.me().clone(), reach)),
             Some((None, _)) => {
-                return Err(crate::call::invalid_argument("filter.entity", "The filter's entity is missing"));
+                return Err(invalid_argument("filter.entity", "The filter's entity is missing"));
             }
             None => None,
         };
@@ -78,7 +58,7 @@ impl EventFilter {
             || spec.get(field!(EventFilterSpec.scheduledTask)).is_some();
         let max_count = spec.get(field!(EventFilterSpec.maxCount));
         if max_count.is_some_and(|count| count < 1) {
-            return Err(crate::call::invalid_argument("filter.maxCount", "maxCount must be at least 1"));
+            return Err(invalid_argument("filter.maxCount", "maxCount must be at least 1"));
         }
         Ok(Self {
             entity,
@@ -126,17 +106,6 @@ impl EventFilter {
                     })
             })
     }
-}
-
-/// The reference as the tree has it.
-pub(crate) fn known(reference: &MoRef, state: &Snapshot) -> Result<MoRef, Fault> {
-    state.find(reference).map(|node| node.me().clone()).ok_or_else(|| {
-        fault!(ManagedObjectNotFound { obj: reference }, "There is no {reference}; it may have been deleted")
-    })
-}
-
-pub(crate) fn texts<'a>(list: Option<impl Iterator<Item = &'a str>>) -> Vec<String> {
-    list.into_iter().flatten().map(str::to_owned).collect()
 }
 
 /// `VmPoweredOnEvent`, `vim.event.VmPoweredOnEvent`, or the id that an `EventEx` carries.
