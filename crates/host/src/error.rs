@@ -1,6 +1,6 @@
 //! What can go wrong when a host is opened, and the faults that errors of the mechanisms below become.
 
-use vim::{DataId, Fault, MoRef, Object, data_id, fault, field};
+use vim::{DataId, Fault, MoRef, Object, fault, field};
 
 /// Result with [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -12,7 +12,6 @@ use crate::Host;
 use crate::error::store_fault;
 use crate::events;
 use crate::host::VMS;
-use crate::methods;
 use crate::vms::Vm;
 
 impl Host {

@@ -1,6 +1,6 @@
 //! Showing what has changed: a machine's properties in the tree, and who refers to it.
 
-use vim::{MoRef, prop, props};
+use vim::{MoRef, prop};
 use vm::show;
 
 use crate::vms::Vm;

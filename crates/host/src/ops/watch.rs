@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Duration, sleep};
-use vim::{DateTime, prop, props};
+use vim::DateTime;
 use vm::Power;
 use vm::device::{Kind, Medium};
 use vm::observed::{Question, Statistics};
@@ -16,7 +16,7 @@ use crate::limits::{
     GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT, STATISTICS,
 };
 use crate::vms::Vm;
-use crate::{Host, ids};
+use crate::Host;
 
 impl Host {
     /// Follows a machine until it ends.

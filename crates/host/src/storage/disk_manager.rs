@@ -98,11 +98,12 @@ async fn create(storage: Arc<Storage>, call: Call) -> Reply {
     };
     let bytes = capacity(kib, "spec.capacityKb")?;
     let room = room(spec.get(field!(VirtualDiskSpec.diskType)).unwrap_or("thin"))?;
+    let options = place.task(false);
     let work = async move |_| {
         storage.changing(&[place.datastore()], create_disk(&storage, &place, bytes, room)).await?;
         Ok(Some(Value::from(place.show())))
     };
-    call.task(place.task(false), work).await
+    call.task(options, work).await
 }
 
 async fn create_disk(storage: &Storage, place: &Place, bytes: u64, room: Room) -> Result<(), Fault> {

@@ -1,7 +1,5 @@
 //! Disks on datastores that no VM runs on: looking at them, copying them, their identities, and the faults of work on them.
 
-use std::sync::Arc;
-
 use api::Running;
 use uuid::Uuid;
 use vim::{Fault, data_id, fault};
