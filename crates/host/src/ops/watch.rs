@@ -9,14 +9,14 @@ use vm::Power;
 use vm::device::{Kind, Medium};
 use vm::observed::{Question, Statistics};
 
+use crate::Host;
 use crate::engine::{GuestReport, Happening, Machine};
 use crate::events::{self, Who};
-use crate::system::hardware;
 use crate::limits::{
     GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT, STATISTICS,
 };
+use crate::system::hardware;
 use crate::vms::Vm;
-use crate::Host;
 
 impl Host {
     /// Follows a machine until it ends.
