@@ -18,8 +18,8 @@ use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
 use crate::network::Network;
 use crate::storage::{InUse, Storage};
 use crate::subsystems::Subsystems;
-use crate::system::System;
 use crate::system::hardware::Hardware;
+use crate::system::{Clock, System};
 use crate::users::Users;
 use crate::vms::Vm;
 use crate::{Error, Result};
@@ -36,6 +36,8 @@ pub struct HostOptions {
     pub network: NetworkOptions,
     /// How guests are run.
     pub qemu: QemuOptions,
+    /// Directory of the operating system's settings of time: `/etc`. A host with another one does not own the clock.
+    pub etc: PathBuf,
 }
 
 /// How a simulated host is made.
@@ -133,7 +135,8 @@ impl Host {
         let store = Store::open(options.data.join("host.db"))?;
         let datastores = Arc::new(Datastores::default());
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
-        let mounting = tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
+        let mounting =
+            tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
         mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
         let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
         let mhz = hardware.cpu.mhz;
@@ -149,6 +152,7 @@ impl Host {
             network: options.network,
             name: options.name,
             hardware,
+            clock: Clock::linux(options.etc),
         };
         Self::assemble(parts).await
     }
@@ -169,6 +173,7 @@ impl Host {
             network: NetworkOptions::simulated(options.networks),
             name: options.name,
             hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
+            clock: Clock::simulated(),
         };
         Self::assemble(parts).await
     }
@@ -180,7 +185,7 @@ impl Host {
         let (name, hardware, engine) = (parts.name, parts.hardware, parts.engine);
         let info = engine.info();
         let simulated = info.simulated;
-        let system = System::new(core.clone(), name.clone(), uuid, hardware.clone(), info);
+        let system = System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, parts.clock);
         let system = Arc::new(system);
         let host = Arc::new_cyclic(|host| {
             let users = Arc::new(Users(host.clone()));
@@ -264,6 +269,7 @@ struct Parts {
     network: NetworkOptions,
     name: String,
     hardware: Hardware,
+    clock: Clock,
 }
 
 /// The host's identity, made when it is first opened. The one of the firmware will not do: several hosts of a lab
