@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use api::ticket::UnixConsole;
-use api::{Call, TaskOptions, needed};
+use api::{Call, Guard, TaskOptions};
 use vim::{Fault, Value, arg, fault, managed_id, method, vim};
+use vm::privileges::to_acquire_ticket;
 
 use super::Table;
 use crate::Host;
@@ -14,7 +15,7 @@ use crate::ops::{blocking, sibling};
 
 pub(super) fn register(table: &mut Table<'_>) {
     let vm = managed_id!(VirtualMachine);
-    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, |host, call| async move {
+    table.guarded(vm, method!(AcquireTicket), Guard::Arguments(to_acquire_ticket), |host, call| async move {
         match call.required(arg!(AcquireTicket.ticketType))? {
             "webmks" => ticket(&host, &call),
             other => Err(not_supported(&format!("There are no tickets for {other}; ask for webmks"))),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use api::{Call, TaskOptions, needed};
+use api::{Call, Guard, TaskOptions};
 use vim::{Fault, MoRef, Value, arg, fault, field, managed_id, method};
+use vm::privileges::to_create;
 
 use super::Table;
 use crate::events::{self, Who};
@@ -11,12 +12,12 @@ use crate::{Host, ids};
 
 pub(super) fn register(table: &mut Table<'_>) {
     let (folder, pool) = (managed_id!(Folder), managed_id!(ResourcePool));
-    table.guarded(folder, method!(CreateVM_Task), needed::CREATE, |host, call| async move {
+    table.guarded(folder, method!(CreateVM_Task), Guard::Arguments(to_create), |host, call| async move {
         let spec = call.required(arg!(CreateVM_Task.config))?.clone();
         let pool = call.arg(arg!(CreateVM_Task.pool)).cloned();
         create(host, call, spec, pool).await
     });
-    table.guarded(pool, method!(CreateChildVM_Task), needed::CREATE, |host, call| async move {
+    table.guarded(pool, method!(CreateChildVM_Task), Guard::Arguments(to_create), |host, call| async move {
         let spec = call.required(arg!(CreateChildVM_Task.config))?.clone();
         let pool = Some(call.this.clone());
         create(host, call, spec, pool).await

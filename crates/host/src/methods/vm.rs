@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Guard, Running, TaskOptions, needed};
+use api::{Call, Guard, Running, TaskOptions};
 use vim::{Fault, ManagedId, Value, arg, managed_id, method};
+use vm::privileges::to_reconfigure;
 
 use super::Table;
 use crate::Host;
@@ -40,7 +41,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         let vm = host.vm(&call.this)?;
         host.power_off(&vm, &Who::of(&call)).await.map(|()| None)
     });
-    table.guarded(VM, method!(ReconfigVM_Task), needed::RECONFIGURE, |host, call| async move {
+    table.guarded(VM, method!(ReconfigVM_Task), Guard::Arguments(to_reconfigure), |host, call| async move {
         let spec = call.required(arg!(ReconfigVM_Task.spec))?.clone();
         task(host, call, |host, vm, who, _| async move { host.reconfigure(&vm, spec, &who).await }).await
     });
