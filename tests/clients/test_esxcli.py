@@ -159,7 +159,7 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
     groups = json.loads(run("--json", "network", "vswitch", "standard", "portgroup", "list").stdout)
     assert [group["Name"] for group in groups] == ["VM Network", "Web"]
     again = run("network", "vswitch", "standard", "portgroup", "add", "-p", "Web", "-v", "vSwitch0", check=False)
-    assert again.returncode == 1 and "There is a port group Web already" in again.stderr
+    assert again.returncode == 1 and "already has a port group Web" in again.stderr
     assert run("network", "nowhere", check=False).returncode == 3
     assert run("network", "nic", "get", "--color", "red", check=False).returncode == 2
     ambiguous = command(sim, tmp_path, "system", "uuid", "get", check=False)

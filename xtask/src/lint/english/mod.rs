@@ -22,7 +22,6 @@ use sentences::Habit;
 /// named may have none.
 const AT_MOST: &[(&str, usize, usize)] = &[
     ("api", 94, 53),
-    ("bpf", 38, 7),
     ("center", 56, 10),
     ("datastore", 41, 8),
     ("docs", 29, 7),
@@ -39,7 +38,6 @@ const AT_MOST: &[(&str, usize, usize)] = &[
     ("vim-macros", 0, 2),
     ("vim-schema", 2, 1),
     ("vm", 200, 80),
-    ("vswitch", 297, 50),
     ("xtask", 17, 10),
 ];
 
