@@ -6,7 +6,7 @@ use std::ops::Range;
 use datastore::{Error, FileKind, FilePath};
 
 use crate::datastores::Mounted;
-use crate::disk_image;
+use datastore::disk_image;
 
 /// Bytes of an image that QEMU locks while it has it open (`block/file-posix.c`).
 const IMAGE_LOCKS: Range<u64> = 100..300;

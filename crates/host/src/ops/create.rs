@@ -403,13 +403,13 @@ impl Host {
             },
             capacity_bytes: &|file| {
                 let on = self.datastores.of(file)?;
-                let facts = crate::disk_image::facts(&on.store, &file.path);
+                let facts = datastore::disk_image::facts(&on.store, &file.path);
                 facts.map(|facts| facts.capacity_bytes).map_err(|error| on.fault(&error))
             },
             parents: &|file| {
                 let on = self.datastores.of(file)?;
-                let paths =
-                    crate::disk_image::parents(&on.store, &file.path).map_err(|error| on.fault(&error))?;
+                let paths = datastore::disk_image::parents(&on.store, &file.path)
+                    .map_err(|error| on.fault(&error))?;
                 Ok(paths.into_iter().map(|path| FileRef { datastore: file.datastore, path }).collect())
             },
             exists: &|file| {

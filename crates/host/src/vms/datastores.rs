@@ -5,7 +5,7 @@ use vim::{Fault, MoRef};
 use vm::{FileRef, Storage};
 
 use crate::datastores::Datastores;
-use crate::disk_image;
+use datastore::disk_image;
 
 impl Storage for Datastores {
     fn parse(&self, text: &str) -> Result<FileRef, Fault> {

@@ -1,9 +1,16 @@
+<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
 //! Reads the header of a disk image: its format, the size that a guest sees, and the file under it. Only the first bytes
 //! are read, so it is quick, and works while a VM has the image open.
 //!
 //! The layout is that of QEMU's `docs/interop/qcow2.txt`. Any other image counts as raw: it is as large as its file.
+========
+//! Reads the header of a disk image: its format, the size that a guest sees, and the file below it. Reads only the first
+//! bytes, so it is quick, and works while a VM has the image open.
+//!
+//! QEMU's `docs/interop/qcow2.txt` describes the layout; any other file counts as raw, as long as the file.
+>>>>>>>> main:crates/datastore/src/disk_image.rs
 
-use datastore::{Datastore, Error, FilePath, Reader, Result};
+use crate::{Datastore, Error, FilePath, Reader, Result};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 /// Magic, version, place and length of the backing file's name, cluster bits, size.
@@ -25,17 +32,22 @@ const MAX_LAYERS: usize = 128;
 /// The content of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    /// Whether the image is qcow2; otherwise it is raw.
     pub qcow2: bool,
     /// Size that a guest sees, bytes.
     pub capacity_bytes: u64,
+<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
     /// Name of the file under it, as the header has it.
+========
+    /// Name of the file below it, as the header spells it.
+>>>>>>>> main:crates/datastore/src/disk_image.rs
     pub backing: Option<String>,
 }
 
 /// Reads the header of an image.
 ///
 /// # Errors
-/// If the file cannot be read; [`Error::Escapes`] if it keeps its data in another file, which could be any.
+/// If the file cannot be read; [`Error::Escapes`] if it keeps its data in another file, which could be any file.
 pub fn facts(store: &Datastore, path: &FilePath) -> Result<Facts> {
     let reader = store.open(path)?;
     let mut header = [0; HEADER_BYTES];
@@ -75,8 +87,13 @@ fn number(reader: &Reader, at: u64, bytes: usize) -> Result<u64> {
     Ok(if read == bytes { u64::from_be_bytes(word) } else { 0 })
 }
 
+<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
 /// Whether an image says that the file under it is `raw` or `qcow2`. With any other format, QEMU would examine the file
 /// to find its format, or follow its content: a text file can lead QEMU to any other file.
+========
+/// Whether an image declares the file below it as `raw` or `qcow2`. For any other format QEMU would probe the file's
+/// content, or follow it: a text file can lead QEMU to any other file.
+>>>>>>>> main:crates/datastore/src/disk_image.rs
 fn has_plain_backing(store: &Datastore, path: &FilePath) -> Result<bool> {
     let reader = store.open(path)?;
     let mut at = if number(&reader, 4, 4)? >= 3 { number(&reader, HEADER_LENGTH, 4)? } else { FEATURES };
@@ -96,10 +113,14 @@ fn has_plain_backing(store: &Datastore, path: &FilePath) -> Result<bool> {
     Ok(false)
 }
 
+<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
 /// The files under an image, nearest first; each is in the same directory or below the datastore's root.
+========
+/// The files below an image, nearest first; each in the same directory or below the datastore's root.
+>>>>>>>> main:crates/datastore/src/disk_image.rs
 ///
 /// # Errors
-/// If one of them cannot be read, or names a file outside of the datastore or in a format that could lead there.
+/// If one of them cannot be read, or names a file outside the datastore or in a format that could lead there.
 pub fn parents(store: &Datastore, path: &FilePath) -> Result<Vec<FilePath>> {
     let mut chain: Vec<FilePath> = Vec::new();
     let mut at = path.clone();
@@ -116,7 +137,11 @@ pub fn parents(store: &Datastore, path: &FilePath) -> Result<Vec<FilePath>> {
     Ok(chain)
 }
 
+<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
 /// The file that a backing name stands for.
+========
+/// The file that a backing name refers to.
+>>>>>>>> main:crates/datastore/src/disk_image.rs
 fn backing_path(store: &Datastore, of: &FilePath, name: &str) -> Option<FilePath> {
     let name = name.strip_prefix("./").unwrap_or(name);
     match store.root_path() {
@@ -191,5 +216,24 @@ mod tests {
         assert!(matches!(facts(&store, &path("vm/data.vmdk")), Err(Error::Escapes(_))));
         assert!(matches!(parents(&store, &path("vm/nbd.vmdk")), Err(Error::Escapes(_))));
         assert!(matches!(parents(&store, &path("vm/round.vmdk")), Err(Error::TooMany { .. })));
+    }
+
+    proptest::proptest! {
+        /// Offsets and lengths that lead nowhere, extensions without an end, names that are not text.
+        #[test]
+        fn any_header_gives_facts_or_an_error(
+            words in proptest::collection::vec(proptest::num::u32::ANY, 0..64),
+            version in 2u32..4,
+        ) {
+            let store = Datastore::memory(uuid::Uuid::nil(), 1 << 20);
+            let path = FilePath::parse("disk.vmdk").unwrap();
+            let body = words.iter().flat_map(|word| word.to_be_bytes());
+            let image: Vec<u8> = MAGIC.into_iter().chain(version.to_be_bytes()).chain(body).collect();
+            store.write(&path, &image).unwrap();
+            if let Ok(facts) = facts(&store, &path) {
+                proptest::prop_assert!(facts.qcow2 || facts.capacity_bytes == image.len() as u64);
+            }
+            drop(parents(&store, &path));
+        }
     }
 }
