@@ -157,9 +157,9 @@ async fn simulated_host(
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
     Ok(Site {
-        files: Some(host.files(accounts)),
+        files: Some(host.storage().files(accounts)),
         screens: Some(host.screens()),
-        captures: Some(host.captures()),
+        captures: Some(host.networking().captures()),
         protocols: Vec::new(),
         service,
     })

@@ -1,11 +1,9 @@
 //! Events about machines, in the host's words.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::{Call, Running};
-use vim::{Object, field, props, vim, vim_enum};
-use vswitch::Mac;
+use vim::{Object, field, vim};
 
 use crate::{Host, ids, vms};
 
@@ -52,87 +50,7 @@ pub(crate) enum Vm {
     Warning(String),
 }
 
-/// An event about the host.
-macro_rules! host_event {
-    ($host:expr, $text:expr, $ty:ident { $($more:tt)* }) => {
-        Object::from(vim!($ty {
-            key: 0,
-            chainId: 0,
-            createdTime: vim::DateTime::now(),
-            userName: "",
-            datacenter: DatacenterEventArgument { name: "ha-datacenter", datacenter: ids::datacenter() },
-            computeResource: ComputeResourceEventArgument {
-                name: &$host.name,
-                computeResource: ids::compute_resource(),
-            },
-            host: HostEventArgument { name: &$host.name, host: ids::host() },
-            fullFormattedMessage: $text,
-            $($more)*
-        }))
-    };
-}
-
 impl Host {
-    /// Writes that another station has an address of an adapter. Nobody knows the MAC of one that has an IPv6 address, and the
-    /// API's own event needs one.
-    pub(crate) async fn post_duplicate(&self, device: &str, address: IpAddr, mac: Option<Mac>) {
-        let host = &self.name;
-        let mut event = match mac {
-            Some(mac) => {
-                let text = format!("{address}, the address of {device} on {host}, is also that of {mac}");
-                host_event!(
-                    self,
-                    text,
-                    DuplicateIpDetectedEvent {
-                        duplicateIP: address.to_string(),
-                        macAddress: mac.to_string(),
-                    }
-                )
-            }
-            None => self.extended(
-                "esfera.host.warning",
-                "warning",
-                &format!("{address}, an address of {device} on {host}, is also another station's"),
-            ),
-        };
-        event.set(field!(Event.chainId), None::<i32>);
-        self.core.events.post(event).await;
-    }
-
-    /// Writes that the network is left as it is because what is kept of it cannot be read, and shows that as an issue of the host.
-    pub(crate) async fn tell_unread_network(&self) {
-        let Some(reason) = self.network.unread() else { return };
-        let text = format!("{}: {reason}", self.name);
-        let mut event = self.extended("esfera.host.network.unreadable", "error", &text);
-        event.set(field!(Event.chainId), None::<i32>);
-        let key = self.core.events.post(event.clone()).await;
-        event.set(field!(Event.key), key);
-        event.set(field!(Event.chainId), key);
-        let red = vim_enum!(ManagedEntityStatus.red);
-        self.core.tree.write(|w| {
-            w.set(
-                &ids::host(),
-                props!(HostSystem { configIssue: [event], configStatus: red, overallStatus: red }),
-            );
-        });
-    }
-
-    /// An event about the host that vSphere has no type for.
-    fn extended(&self, kind: &str, severity: &str, text: &str) -> Object {
-        host_event!(
-            self,
-            text,
-            EventEx {
-                eventTypeId: kind,
-                severity: severity,
-                message: text,
-                objectId: ids::host().id(),
-                objectType: "HostSystem",
-                objectName: &self.name,
-            }
-        )
-    }
-
     /// Writes an event about a machine.
     pub(crate) async fn post(&self, about: &Arc<vms::Vm>, what: Vm, who: &Who) {
         let config = about.config();

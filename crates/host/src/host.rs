@@ -13,11 +13,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vim::{DateTime, Fault, MoRef, fault};
 
-use crate::datastores::Datastores;
+use crate::datastores::{Datastores, remembered};
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
-use crate::hardware::Hardware;
+use crate::network::Network;
+use crate::storage::{InUse, Storage};
+use crate::subsystems::Subsystems;
+use crate::system::hardware::Hardware;
+use crate::system::{Clock, System};
+use crate::users::Users;
 use crate::vms::Vm;
-use crate::{Error, Result, inventory, methods, mounts};
+use crate::{Error, Result};
 
 /// How a host is opened.
 pub struct HostOptions {
@@ -31,6 +36,8 @@ pub struct HostOptions {
     pub network: NetworkOptions,
     /// How guests are run.
     pub qemu: QemuOptions,
+    /// Directory of the operating system's settings of time: `/etc`. A host with another one does not own the clock.
+    pub etc: PathBuf,
 }
 
 /// How a simulated host is made.
@@ -103,14 +110,14 @@ pub struct Host {
     pub uuid: Uuid,
     pub name: String,
     pub hardware: Hardware,
+    pub(crate) in_use: Arc<InUse>,
     pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
     /// Names of machines that are being made.
     pub(crate) making: Mutex<BTreeSet<String>>,
     /// Held by whoever finds and takes a place for a machine.
     pub(crate) placing: tokio::sync::Mutex<()>,
     pub(crate) closing: CancellationToken,
-    /// Held by whoever adds, renames or removes a datastore.
-    pub(crate) mounting: tokio::sync::Mutex<()>,
+    pub(crate) subsystems: Subsystems,
 }
 
 impl Host {
@@ -128,7 +135,8 @@ impl Host {
         let store = Store::open(options.data.join("host.db"))?;
         let datastores = Arc::new(Datastores::default());
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
-        let mounting = tokio::task::spawn_blocking(move || mounts::mount_all(&opened, &named, &over)).await;
+        let mounting =
+            tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
         mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
         let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
         let mhz = hardware.cpu.mhz;
@@ -144,6 +152,7 @@ impl Host {
             network: options.network,
             name: options.name,
             hardware,
+            clock: Clock::linux(options.etc),
         };
         Self::assemble(parts).await
     }
@@ -164,6 +173,7 @@ impl Host {
             network: NetworkOptions::simulated(options.networks),
             name: options.name,
             hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
+            clock: Clock::simulated(),
         };
         Self::assemble(parts).await
     }
@@ -171,28 +181,62 @@ impl Host {
     async fn assemble(parts: Parts) -> Result<Arc<Self>> {
         let uuid = identity(&parts.store).await?;
         let network = Arc::new(HostNetwork::open(&parts.store, parts.network).await?);
-        let host = Arc::new(Self {
-            core: Arc::new(Core::new(parts.store)),
-            datastores: parts.datastores,
-            engine: parts.engine,
-            network,
-            uuid,
-            name: parts.name,
-            hardware: parts.hardware,
-            vms: RwLock::default(),
-            making: Mutex::default(),
-            placing: tokio::sync::Mutex::default(),
-            closing: CancellationToken::new(),
-            mounting: tokio::sync::Mutex::default(),
+        let core = Arc::new(Core::new(parts.store));
+        let (name, hardware, engine) = (parts.name, parts.hardware, parts.engine);
+        let info = engine.info();
+        let simulated = info.simulated;
+        let system = System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, parts.clock);
+        let system = Arc::new(system);
+        let host = Arc::new_cyclic(|host| {
+            let users = Arc::new(Users(host.clone()));
+            let in_use = Arc::new(InUse::new(parts.datastores.clone(), users.clone()));
+            let storage = Storage::new(
+                core.clone(),
+                parts.datastores.clone(),
+                engine.images(),
+                simulated,
+                in_use.clone(),
+            );
+            let networking = Network::new(core.clone(), network.clone(), system.clone(), users);
+            Self {
+                core,
+                datastores: parts.datastores,
+                engine,
+                network,
+                uuid,
+                name,
+                hardware,
+                in_use,
+                vms: RwLock::default(),
+                making: Mutex::default(),
+                placing: tokio::sync::Mutex::default(),
+                closing: CancellationToken::new(),
+                subsystems: Subsystems::new(system, Arc::new(storage), Arc::new(networking)),
+            }
         });
-        inventory::bootstrap(&host);
-        methods::create_file_objects(&host);
+        host.subsystems.create(&host.core)?;
         host.recover().await?;
-        host.show_network();
-        host.tell_unread_network().await;
-        host.watch_links();
+        let networking = &host.subsystems.network;
+        networking.show();
+        networking.tell_unread().await;
+        networking.watch(host.closing.clone());
         host.watch_statistics();
         Ok(host)
+    }
+
+    /// The host as a whole.
+    pub fn system(&self) -> &Arc<System> {
+        &self.subsystems.system
+    }
+
+    /// The datastores and the files on them.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.subsystems.storage
+    }
+
+    /// The network as clients change it.
+    pub fn networking(&self) -> &Arc<Network> {
+        &self.subsystems.network
     }
 
     /// The virtual machine that an object stands for.
@@ -225,6 +269,7 @@ struct Parts {
     network: NetworkOptions,
     name: String,
     hardware: Hardware,
+    clock: Clock,
 }
 
 /// The host's identity, made when it is first opened. The one of the firmware will not do: several hosts of a lab

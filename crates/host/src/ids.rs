@@ -1,4 +1,5 @@
-//! References of the objects that every host has, spelt as ESXi spells them.
+//! References of the objects of the inventory that every host has, spelt as ESXi spells them. Managers and subsystems have
+//! theirs beside their rows.
 
 use std::sync::LazyLock;
 
@@ -28,33 +29,19 @@ refs! {
     datastore_folder: Folder = "ha-folder-datastore";
     /// Networks.
     network_folder: Folder = "ha-folder-network";
-    /// The compute resource that is this host alone.
+    /// The compute resource that consists of this host alone.
     compute_resource: ComputeResource = "ha-compute-res";
     /// `Resources`.
     root_pool: ResourcePool = "ha-root-pool";
     /// This host.
     host: HostSystem = "ha-host";
-    /// What the host offers to virtual machines.
+    /// The hardware that the host offers to VMs.
     environment_browser: EnvironmentBrowser = "ha-env-browser";
     /// The browser of all datastores at once.
     datastore_browser: HostDatastoreBrowser = "ha-datastorebrowser";
-    /// Files of all datastores.
-    file_manager: FileManager = "ha-nfc-file-manager";
-    /// Disks on all datastores.
-    virtual_disk_manager: VirtualDiskManager = "ha-vdiskmanager";
-    /// Which datastores the host has.
-    datastore_system: HostDatastoreSystem = "ha-datastoresystem";
-    /// Which machines start with the host.
-    auto_start_manager: HostAutoStartManager = "ha-autostart-mgr";
-    /// Advanced settings.
-    advanced_options: OptionManager = "ha-adv-options";
-    /// Switches, port groups and adapters.
-    network_system: HostNetworkSystem = "networkSystem";
-    /// What VMkernel adapters carry.
-    virtual_nic_manager: HostVirtualNicManager = "ha-vnic-mgr";
-    /// What executes methods of objects that the schema does not know.
+    /// The executer of methods of objects that the schema does not know.
     method_executer: ReflectManagedMethodExecuter = "ha-managed-method-executer";
-    /// What tells of those objects and their types.
+    /// The list of those objects and their types.
     dynamic_type_manager: InternalDynamicTypeManager = "ha-dynamic-type-manager";
 }
 

@@ -4,28 +4,34 @@
 //! datastores in memory. Crate [`vm`] is the typed model of a VM, [`engine`] runs VMs.
 #![forbid(unsafe_code)]
 
-mod captured;
-pub mod cpuid;
+mod blocking;
 pub mod datastores;
 pub mod engine;
 mod error;
 mod events;
-mod folder_access;
-pub mod hardware;
 mod host;
 pub mod ids;
-mod inventory;
 pub mod limits;
 mod methods;
-mod mounts;
+pub mod network;
 mod ops;
 mod screens;
 mod serial_file;
 mod service;
+pub mod storage;
+mod subsystems;
+pub mod system;
+mod users;
 mod vms;
+
+/// References of the host's managers and subsystems.
+pub mod managers {
+    pub use crate::network::{network_system, virtual_nic_manager};
+    pub use crate::storage::{datastore_system, file_manager, virtual_disk_manager};
+    pub use crate::system::{advanced_options, auto_start_manager, date_time_system};
+}
 
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
-pub use inventory::about;
 pub use service::{ADMINISTRATOR, Subsystem};
 pub use vms::Vm;

@@ -7,7 +7,7 @@ use api::managers::{self, Common, Facts, Singletons};
 use api::{Authority, Methods, Service, Snapshot};
 use vim::{MoRef, managed_id, prop, vim};
 
-use crate::{Host, Result, ids, inventory, methods};
+use crate::{Host, Result, ids};
 
 /// Adds what the methods of further objects of a host do: how a crate above this one serves them.
 pub type Subsystem = fn(&Arc<Host>, &mut Methods);
@@ -65,7 +65,7 @@ impl Host {
         mut methods: Methods,
     ) -> Result<Service> {
         let facts = Facts {
-            about: inventory::about(self),
+            about: self.system().about(),
             capability: vim!(Capability {
                 provisioningSupported: false,
                 multiHostSupported: false,
@@ -77,7 +77,8 @@ impl Host {
         let common = Arc::new(Common { core: self.core.clone(), ids: Singletons::host(), facts });
         managers::create(&common)?;
         managers::register(&mut methods, &common);
-        managers::add(&self.core, &methods::MANAGERS, self)?;
+        self.subsystems.create_managers(&self.core)?;
+        self.subsystems.register(&mut methods);
         self.register(&mut methods);
         Ok(Service::new(self.core.clone(), authority, methods))
     }

@@ -39,6 +39,9 @@ pub struct HostArgs {
     /// The resolver's file, which the host writes once a client has set its DNS configuration
     #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
     pub resolv_conf: PathBuf,
+    /// Directory of the settings of time; a host with another one does not set the clock of its machine
+    #[arg(long, value_name = "DIRECTORY", default_value = "/etc")]
+    pub etc: PathBuf,
     /// Directory in which the virtual switch outlives the daemon; a BPF file system is mounted on it if needed
     #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]
     pub bpf: PathBuf,
@@ -87,6 +90,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
             first_user: Some(FIRST_USER),
             cgroup: Path::new(CGROUP).parent().filter(|root| root.exists()).map(|_| CGROUP.into()),
         },
+        etc: args.etc.clone(),
     };
     let first_start = !args.data.join("host.db").exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
@@ -99,9 +103,9 @@ pub async fn run(args: HostArgs) -> Result<()> {
     }
     let service = host.service(&accounts, &[esxcli::register])?;
     let site = Site {
-        files: Some(host.files(accounts)),
+        files: Some(host.storage().files(accounts)),
         screens: Some(host.screens()),
-        captures: Some(host.captures()),
+        captures: Some(host.networking().captures()),
         protocols: Vec::new(),
         service,
     };

@@ -10,7 +10,7 @@ use vm::limits::{MAX_CPUS, MAX_DISK_BYTES, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
 use vm::show::{self, HARDWARE_KEY, Names};
 
 use super::Table;
-use crate::inventory::{capability as host_capability, datastore_summary, runtime};
+use crate::storage;
 use crate::{Host, ids};
 
 /// The guest systems that are offered; others are accepted as well.
@@ -60,7 +60,7 @@ pub(super) fn register(table: &mut Table<'_>) {
     table.on(browser, method!(QueryConfigOptionEx), |host, call| async move { option_ex(&host, &call) });
     table.on(browser, method!(QueryConfigTarget), |host, _| async move { Ok(Some(target(&host).into())) });
     table.on(browser, method!(QueryTargetCapabilities), |host, _| async move {
-        Ok(Some(host_capability(&host).into()))
+        Ok(Some(host.system().capability().into()))
     });
 }
 
@@ -263,8 +263,8 @@ fn target(host: &Host) -> ty!(ConfigTarget) {
         .map(|mounted| {
             vim!(VirtualMachineDatastoreInfo {
                 name: &mounted.name,
-                datastore: datastore_summary(mounted),
-                capability: crate::inventory::datastore_capability(),
+                datastore: storage::summary(mounted),
+                capability: storage::capability(),
                 maxFileSize: i64::try_from(MAX_DISK_BYTES).unwrap_or(i64::MAX),
                 maxVirtualDiskCapacity: i64::try_from(MAX_DISK_BYTES).unwrap_or(i64::MAX),
                 mode: "readWrite",
@@ -298,7 +298,7 @@ fn target(host: &Host) -> ty!(ConfigTarget) {
         network: networks,
         maxMemMBOptimalPerf: memory,
         supportedMaxMemMB: memory,
-        resourcePool: runtime(host),
+        resourcePool: host.system().root_pool_runtime(),
         autoVmotion: false,
     })
 }

@@ -421,7 +421,7 @@ impl Host {
                 if let Err(why) = crate::serial_file::check(&on, &file.path) {
                     return Ok(Some(why));
                 }
-                crate::methods::refuse_open_file(self, &on, file).map(|()| None)
+                self.in_use.refuse_open_file(&on, file).map(|()| None)
             },
             new_mac: &new_mac,
             mac_taken: &|mac| taken.contains(mac),

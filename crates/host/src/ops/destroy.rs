@@ -12,7 +12,6 @@ use crate::Host;
 use crate::error::store_fault;
 use crate::events;
 use crate::host::VMS;
-use crate::methods;
 use crate::vms::Vm;
 
 impl Host {
@@ -92,7 +91,7 @@ impl Host {
         let mut gone: BTreeSet<FileRef> = own.into_iter().map(|file| file.file).collect();
         gone.retain(|file| !others.contains(file));
         let used = disks.iter().chain(gone.iter().filter(|file| **file != home && !disks.contains(file)));
-        methods::refuse_open_files(self, &vm.me, used)?;
+        self.in_use.refuse_open_files(&vm.me, used)?;
         let last = gone.take(&home);
         Ok(gone.into_iter().chain(last).collect())
     }

@@ -1,6 +1,6 @@
 //! Showing what has changed: a machine's properties in the tree, and who refers to it.
 
-use vim::{MoRef, prop, props};
+use vim::{MoRef, prop};
 use vm::show;
 
 use crate::vms::Vm;
@@ -95,15 +95,6 @@ impl Host {
             w.remove_ref(&ids::vm_folder(), prop!(Folder.childEntity), &vm.me);
             w.remove_ref(&ids::host(), prop!(HostSystem.vm), &vm.me);
             w.remove(&vm.me);
-        });
-    }
-
-    /// Shows how much room a datastore has.
-    pub(crate) fn publish_datastore(&self, mounted: &crate::datastores::Mounted) {
-        let shown = crate::inventory::datastore_props(mounted);
-        self.core.tree.write(|w| {
-            w.set(&mounted.me(), shown);
-            w.set(&mounted.me(), props!(ManagedEntity { name: &mounted.name }));
         });
     }
 }

@@ -9,7 +9,7 @@ use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
 
 use super::{blocking, files};
 use crate::host::Registered;
-use crate::methods::place::{BROWSE, MANAGE};
+use crate::storage::{BROWSE, MANAGE};
 use crate::vms::Vm;
 use crate::{Host, ids};
 

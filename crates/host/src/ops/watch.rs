@@ -4,20 +4,19 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Duration, sleep};
-use vim::{DateTime, prop, props};
+use vim::DateTime;
 use vm::Power;
 use vm::device::{Kind, Medium};
 use vm::observed::{Question, Statistics};
 
+use crate::Host;
 use crate::engine::{GuestReport, Happening, Machine};
 use crate::events::{self, Who};
-use crate::hardware;
-use crate::inventory::quick_stats;
 use crate::limits::{
     GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT, STATISTICS,
 };
+use crate::system::hardware;
 use crate::vms::Vm;
-use crate::{Host, ids};
 
 impl Host {
     /// Follows a machine until it ends.
@@ -164,23 +163,10 @@ impl Host {
                 self.publish(&vm);
             }
         }
-        for mounted in self.datastores.all() {
-            self.publish_datastore(&mounted);
+        self.storage().show_all_space();
+        if !self.engine.info().simulated {
+            self.system().show_use(before, now);
         }
-        if self.engine.info().simulated {
-            return;
-        }
-        let stats = quick_stats(self, before, now);
-        self.core.tree.write(|w| {
-            let host = ids::host();
-            let Some(summary) = w.find(&host).and_then(|node| node.get(prop!(HostSystem.summary)).cloned())
-            else {
-                return;
-            };
-            let mut summary = vim::Object::clone(&summary);
-            summary.set(vim::field!(HostListSummary.quickStats), stats);
-            w.set(&host, props!(HostSystem { summary: summary }));
-        });
     }
 
     /// Notes what a machine uses; whether that has changed.

@@ -53,8 +53,6 @@ pub struct HostNetwork {
     unread: Option<String>,
     /// Held during a change, so that there is one at a time.
     held: tokio::sync::Mutex<Held>,
-    /// Held from reading the network until it is shown, so that a reader cannot show an older state last.
-    pub showing: std::sync::Mutex<()>,
     /// The configuration as of the last change, for readers.
     current: RwLock<Arc<NetworkConfig>>,
 }
@@ -141,7 +139,6 @@ impl HostNetwork {
                 trouble: None,
                 nameless: None,
             }),
-            showing: std::sync::Mutex::default(),
             current: RwLock::new(config),
         }
     }

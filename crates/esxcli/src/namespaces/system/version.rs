@@ -1,6 +1,6 @@
 //! `esxcli system version`
 
-use host::{Host, about};
+use host::Host;
 use vim::{Object, field};
 
 use crate::table::{Answer, Arguments, Namespace, Outcome, Output, READ, Row, Structure, text};
@@ -18,7 +18,7 @@ pub(crate) static NAMESPACE: Namespace = Namespace {
 };
 
 fn get(host: &Host, _: &Arguments) -> Outcome {
-    let about = Object::from(about(host));
+    let about = Object::from(host.system().about());
     Ok(Answer::One(
         Row::new()
             .put("Product", about.get(field!(AboutInfo.name)))

@@ -172,7 +172,7 @@ async fn add(host: Arc<Host>, arguments: Arguments) -> Outcome {
         normal_traffic: arguments.boolean("normaltraffic").unwrap_or(false),
     };
     let ports = host.network.interfaces().await;
-    host.change_network(|config, _| config.add_mirror(&name, session, &ports)).await?;
+    host.networking().change(|config, _| config.add_mirror(&name, session, &ports)).await?;
     Ok(Answer::Done)
 }
 
@@ -235,6 +235,6 @@ fn encapsulation(arguments: &Arguments) -> Result<Encapsulation, CliFault> {
 
 async fn remove(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("sessionname")?;
-    host.change_network(|config, _| config.remove_mirror(name)).await?;
+    host.networking().change(|config, _| config.remove_mirror(name)).await?;
     Ok(Answer::Done)
 }

@@ -105,12 +105,12 @@ async fn set(host: Arc<Host>, arguments: Arguments) -> Outcome {
         ..default
     };
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, _| config.set_ipfix(name, Some(wanted))).await?;
+    host.networking().change(|config, _| config.set_ipfix(name, Some(wanted))).await?;
     Ok(Answer::Done)
 }
 
 async fn remove(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, _| config.set_ipfix(name, None)).await?;
+    host.networking().change(|config, _| config.set_ipfix(name, None)).await?;
     Ok(Answer::Done)
 }

@@ -125,13 +125,13 @@ async fn add(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
     let ports = i32::try_from(arguments.number("ports").unwrap_or(0)).unwrap_or(i32::MAX);
     let spec = hostnet::switch_spec(&Object::from(vim!(HostVirtualSwitchSpec { numPorts: ports })))?;
-    host.change_network(|config, around| config.add_switch(name, spec, around)).await?;
+    host.networking().change(|config, around| config.add_switch(name, spec, around)).await?;
     Ok(Answer::Done)
 }
 
 async fn remove(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let name = arguments.required("vswitchname")?;
-    host.change_network(|config, around| config.remove_switch(name, around)).await?;
+    host.networking().change(|config, around| config.remove_switch(name, around)).await?;
     Ok(Answer::Done)
 }
 

@@ -31,7 +31,7 @@ pub(super) fn group(host: &Host, arguments: &Arguments) -> Result<(Policy, Overr
 /// The number of connected network adapters and VMkernel adapters on a port group.
 pub(super) fn clients(host: &Host, config: &NetworkConfig, group: &PortGroup) -> usize {
     let own = config.adapters.iter().filter(|adapter| adapter.port_group == group.number).count();
-    host.adapters_on(&group.name).len() + own
+    host.networking().running_on(&group.name) + own
 }
 
 /// Changes an existing switch; everything that `change` leaves unset stays, as do the uplinks.
@@ -47,12 +47,13 @@ pub(super) async fn change_switch(
     let unchanged = move |config: &NetworkConfig| {
         config.switch(name).is_none_or(|now| now.declared.uplinks == known.declared.uplinks)
     };
-    host.change_network(|config, around| {
-        if !unchanged(config) {
-            return Err(fault!(ConcurrentAccess {}, "Another client has just changed {name}; try again"));
-        }
-        config.update_switch(name, spec, around)
-    })
-    .await?;
+    host.networking()
+        .change(|config, around| {
+            if !unchanged(config) {
+                return Err(fault!(ConcurrentAccess {}, "Another client has just changed {name}; try again"));
+            }
+            config.update_switch(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }

@@ -38,6 +38,6 @@ async fn get(host: Arc<Host>, arguments: Arguments) -> Outcome {
 async fn set(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, mode) = (arguments.required("vswitchname")?, one_of(&arguments, "filteringmode", &MODES)?);
     let mode = mode.unwrap_or_default();
-    host.change_network(|config, _| config.set_multicast(name, mode)).await?;
+    host.networking().change(|config, _| config.set_multicast(name, mode)).await?;
     Ok(Answer::Done)
 }

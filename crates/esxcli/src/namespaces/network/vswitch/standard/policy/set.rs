@@ -48,18 +48,19 @@ pub(crate) async fn set_group(host: Arc<Host>, arguments: Arguments, change: Pol
     });
     let mut spec = hostnet::group_spec(&Object::from(wanted))?;
     let inherit = arguments.boolean("usevswitch") == Some(true);
-    host.change_network(|config, around| {
-        if let Some((_, group)) = config.group(name) {
-            let mut own = group.policy.clone();
-            if inherit {
-                (change.inherit)(&mut own);
+    host.networking()
+        .change(|config, around| {
+            if let Some((_, group)) = config.group(name) {
+                let mut own = group.policy.clone();
+                if inherit {
+                    (change.inherit)(&mut own);
+                }
+                spec.policy = over(own, spec.policy);
+                spec.vlan = group.vlan.clone();
             }
-            spec.policy = over(own, spec.policy);
-            spec.vlan = group.vlan.clone();
-        }
-        config.update_group(name, spec, around)
-    })
-    .await?;
+            config.update_group(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }
 

@@ -65,22 +65,23 @@ async fn add(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let spec =
         vim!(HostPortGroupSpec { name: name, vlanId: 0, vswitchName: switch, policy: HostNetworkPolicy {} });
     let spec = hostnet::group_spec(&Object::from(spec))?;
-    host.change_network(|config, _| config.add_group(spec)).await?;
+    host.networking().change(|config, _| config.add_group(spec)).await?;
     Ok(Answer::Done)
 }
 
 async fn remove(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    host.change_network(|config, around| {
-        match config.group(name) {
-            Some((on, _)) if on.declared.name != switch => {
-                return Err(fault!(NotFound {}, "{switch} has no port group {name}"));
+    host.networking()
+        .change(|config, around| {
+            match config.group(name) {
+                Some((on, _)) if on.declared.name != switch => {
+                    return Err(fault!(NotFound {}, "{switch} has no port group {name}"));
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        config.remove_group(name, around)
-    })
-    .await?;
+            config.remove_group(name, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }
 
@@ -94,12 +95,13 @@ async fn set(host: Arc<Host>, arguments: Arguments) -> Outcome {
         policy: HostNetworkPolicy {},
     });
     let mut spec = hostnet::group_spec(&Object::from(spec))?;
-    host.change_network(|config, around| {
-        if let Some((_, group)) = config.group(name) {
-            spec.policy = group.policy.clone();
-        }
-        config.update_group(name, spec, around)
-    })
-    .await?;
+    host.networking()
+        .change(|config, around| {
+            if let Some((_, group)) = config.group(name) {
+                spec.policy = group.policy.clone();
+            }
+            config.update_group(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }

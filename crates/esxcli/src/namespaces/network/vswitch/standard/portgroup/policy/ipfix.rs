@@ -45,6 +45,6 @@ async fn get(host: Arc<Host>, arguments: Arguments) -> Outcome {
 
 async fn set(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, watch) = (arguments.required("portgroupname")?, arguments.boolean("enabled") == Some(true));
-    host.change_network(|config, _| config.watch_flows(name, watch)).await?;
+    host.networking().change(|config, _| config.watch_flows(name, watch)).await?;
     Ok(Answer::Done)
 }

@@ -72,6 +72,6 @@ async fn set(host: Arc<Host>, arguments: Arguments) -> Outcome {
         limit: arguments.fits("limit")?.unwrap_or(before.limit),
         at_limit: one_of(&arguments, "limitpolicy", &AT_LIMIT)?.unwrap_or(before.at_limit),
     };
-    host.change_network(|config, _| config.set_learning(name, Some(wanted))).await?;
+    host.networking().change(|config, _| config.set_learning(name, Some(wanted))).await?;
     Ok(Answer::Done)
 }
