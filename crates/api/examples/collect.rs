@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::session::Peer;
 use api::{Account, Authority, Call, Core, Methods, Service, Snapshot};
 use async_trait::async_trait;
@@ -90,13 +90,12 @@ async fn main() {
         settings: Vec::new(),
         extensible: true,
     };
-    managers::create(&core, &ids, facts).expect("an empty store can be read");
+    let common = Arc::new(Common { core: core.clone(), ids: ids.clone(), facts });
+    managers::create(&common).expect("an empty store can be read");
     inventory(&core, &ids.root_folder);
     let mut methods = Methods::default();
-    managers::register(&mut methods);
-    let mut service = Service::new(core, Arc::new(Open), methods);
-    managers::compute(&mut service);
-    let service = Arc::new(service);
+    managers::register(&mut methods, &common);
+    let service = Arc::new(Service::new(core, Arc::new(Open), methods));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let peer = Arc::new(Peer { address, user_agent: "collect".into(), certificate: None });
     let account = Account { name: "root".into(), full_name: String::new(), extension: false };

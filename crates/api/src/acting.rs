@@ -1,5 +1,5 @@
-//! For whom a center calls a host: one of its own users, whom the host does not know. The host writes the user into its
-//! tasks and events behind its center's account, as ESXi does, and heeds what the center says that the user may not do.
+//! The user on whose behalf a center calls a host, which does not know the center's users. The host names the user in its tasks and
+//! events behind its center's account, as ESXi does, and applies the limits that the center sends.
 //!
 //! Over HTTP it travels in the header [`HEADER`], which only a center's session may use.
 
@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vim::MoRef;
 
-use crate::accounts::CENTER_ACCOUNT;
 use crate::files::{escape, unescape};
 
 /// `user=<name>`, then `<privilege>=<id>,<id>` for each limit, with `&` between, each part escaped as in a URL.
 pub const HEADER: &str = "esfera-acting";
+/// The account that a center has on its hosts; it has no password.
+pub const CENTER_ACCOUNT: &str = "vpxuser";
 const USER: &str = "user";
 
-/// A center's user, for whom it calls.
+/// A user of the center, on whose behalf it calls a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acting {
     /// The center's account and the user, as the host shows them.
@@ -27,7 +28,7 @@ impl Acting {
         Self { shown: format!("{CENTER_ACCOUNT}:{user}"), limits: BTreeMap::new() }
     }
 
-    /// The user has the privilege only on these objects, by the host's ids. Only [`crate::Call::check`] heeds it.
+    /// The user has the privilege only on these objects, by the host's ids. Only [`crate::Call::check`] applies the limit.
     #[must_use]
     pub fn limited(mut self, privilege: &str, objects: impl IntoIterator<Item = MoRef>) -> Self {
         let ids = objects.into_iter().map(|object| object.id().to_owned()).collect();
@@ -40,7 +41,7 @@ impl Acting {
         &self.shown
     }
 
-    /// The center's user in a name that a host shows; none if the center acted of its own accord, or somebody else.
+    /// The center's user in a name that a host shows; none if the center acted on its own, or somebody else did.
     pub fn user_in(shown: &str) -> Option<&str> {
         shown.strip_prefix(CENTER_ACCOUNT)?.strip_prefix(':')
     }
@@ -50,7 +51,7 @@ impl Acting {
         self.limits.get(privilege).is_none_or(|allowed| allowed.contains(object.id()))
     }
 
-    /// As the header says it.
+    /// The value of the header.
     pub(crate) fn to_header(&self) -> String {
         let user = Self::user_in(&self.shown).unwrap_or_default();
         let mut text = format!("{USER}={}", escape(user));
@@ -61,7 +62,7 @@ impl Acting {
         text
     }
 
-    /// What a header says; none if it cannot be understood, and then the call must not be done: it may have had limits.
+    /// Reads the header. None if it is malformed: the call must be refused then, since the header may have held limits.
     pub(crate) fn from_header(text: &str) -> Option<Self> {
         let mut parts = text.split('&');
         let mut acting = Self::new(&unescape(parts.next()?.strip_prefix(USER)?.strip_prefix('=')?)?);
@@ -81,18 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_a_user_arrives_as_it_was() {
+    fn the_header_carries_the_user_and_his_limits() {
         let datastore = |id: &str| MoRef::new(managed_id!(Datastore), id);
         let acting = Acting::new("VSPHERE.LOCAL\\Zoë & Co=1")
             .limited("Datastore.Browse", [datastore("a,b"), datastore("c")])
             .limited("Datastore.AllocateSpace", []);
-        let read = Acting::from_header(&acting.to_header()).expect("it is understood");
+        let read = Acting::from_header(&acting.to_header()).expect("it is well formed");
         assert_eq!(read, acting);
         assert_eq!(Acting::user_in(read.shown()), Some("VSPHERE.LOCAL\\Zoë & Co=1"));
         assert!(read.may(&datastore("a,b"), "Datastore.Browse"));
         assert!(!read.may(&datastore("d"), "Datastore.Browse"));
-        assert!(!read.may(&datastore("c"), "Datastore.AllocateSpace"), "none is none");
-        assert!(read.may(&datastore("d"), "Datastore.FileManagement"), "nothing was said of it");
+        assert!(!read.may(&datastore("c"), "Datastore.AllocateSpace"), "an empty limit leaves nothing");
+        assert!(read.may(&datastore("d"), "Datastore.FileManagement"), "it was not limited");
         for wrong in ["", "eve", "user", "user=eve&Datastore.Browse", "user=%ff", "user=eve&a=%ff"] {
             assert_eq!(Acting::from_header(wrong), None, "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! Files of datastores over HTTP (`/folder`), as this crate needs to know them. The daemons keep them.
+//! The seam to the files of datastores, which the server offers over HTTP (`/folder`) and the daemons keep.
 
 use std::io;
 use std::ops::Range;
@@ -12,11 +12,11 @@ use crate::Account;
 /// The stream of a file's bytes.
 pub type Bytes = Box<dyn AsyncRead + Send + Unpin>;
 
-/// What a request names: `/folder/{path}?dcPath={datacenter}&dsName={datastore}`, with escapes undone and otherwise as
-/// the client gave it. Nothing has been checked: `path` may hold `..` or anything else.
+/// The file that a request names: `/folder/{path}?dcPath={datacenter}&dsName={datastore}`, unescaped and otherwise as the client sent
+/// it. Nothing has been checked: `path` may hold `..` or anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The inventory path of the datacenter. Hosts have one only and ignore it.
+    /// The inventory path of the datacenter. Hosts have only one and ignore it.
     pub datacenter: Option<String>,
     pub datastore: String,
     pub path: String,
@@ -27,12 +27,12 @@ pub struct Target {
 pub enum ByteRange {
     /// From `first` to `last`, inclusive; without `last` to the end.
     From { first: u64, last: Option<u64> },
-    /// The last so many.
+    /// This many bytes at the end.
     Last(u64),
 }
 
 impl ByteRange {
-    /// The range in a file of this size; none if it begins behind the end.
+    /// The range in a file of this size; none if it begins at or behind the end.
     pub fn of(self, size: u64) -> Option<Range<u64>> {
         match self {
             Self::From { first, .. } if first >= size => None,
@@ -46,7 +46,7 @@ impl ByteRange {
     }
 }
 
-/// What is known of a file.
+/// Size, age and kind of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     pub size: u64,
@@ -64,24 +64,24 @@ pub struct Download {
     pub body: Bytes,
 }
 
-/// What a directory holds.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub name: String,
     pub facts: Facts,
 }
 
-/// Whether a file was there before it was written.
+/// Whether a file existed before it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Created,
     Replaced,
 }
 
-/// Why not. What a variant says in words is for the client: it must name no path of this machine.
+/// Why an operation on a file failed. The client reads the words in a variant: they must not name a path of the host's own file system.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    #[error("there is no such file")]
+    #[error("the file does not exist")]
     NotFound,
     #[error("the privilege {0} is missing")]
     NoPermission(&'static str),
@@ -89,22 +89,21 @@ pub enum FileError {
     BadPath(String),
     #[error("the file has only {size} bytes")]
     BadRange { size: u64 },
-    #[error("it is in use, or a directory")]
+    #[error("the file is in use, or it is a directory")]
     Conflict,
     #[error("the datastore is full")]
     NoSpace,
     #[error("the datastore cannot be reached at the moment")]
     Unavailable,
-    /// Anything else; the reason goes to the log only.
-    #[error("reading or writing failed")]
+    /// The operating system failed; only the log tells the reason.
+    #[error("the file could not be read or written")]
     Io(#[from] io::Error),
 }
 
-/// Keeps the files. Checks paths and privileges itself: reading needs `Datastore.Browse`, writing
-/// `Datastore.FileManagement`.
+/// Keeps the files. It checks paths and privileges itself: reading takes `Datastore.Browse`, writing `Datastore.FileManagement`.
 #[async_trait]
 pub trait Files: Send + Sync {
-    /// What is known of the file.
+    /// Size, age and kind of the file.
     async fn facts(&self, who: &Account, target: &Target) -> Result<Facts, FileError>;
 
     /// Reads a file or a part of it.
@@ -115,8 +114,8 @@ pub trait Files: Send + Sync {
         range: Option<ByteRange>,
     ) -> Result<Download, FileError>;
 
-    /// Writes a file until `body` ends. When `body` fails (the client hung up) the file must be as it was before.
-    /// `length` is what the client announced; `body` fails if fewer bytes come.
+    /// Writes a file until `body` ends. When `body` fails (the client hung up), the file must stay as it was before. The client has
+    /// announced `length`; `body` fails if fewer bytes come.
     async fn write(
         &self,
         who: &Account,
@@ -130,14 +129,14 @@ pub trait Files: Send + Sync {
     /// The entries of a directory.
     async fn list(&self, who: &Account, target: &Target) -> Result<Vec<Entry>, FileError>;
 
-    /// Names of the datastores that the account sees in the datacenter (by inventory path), or in all.
+    /// Names of the datastores that the account sees in the datacenter (by inventory path), or everywhere.
     async fn datastores(&self, who: &Account, datacenter: Option<&str>) -> Result<Vec<String>, FileError>;
 
     /// Inventory paths of the datacenters that the account sees.
     async fn datacenters(&self, who: &Account) -> Result<Vec<String>, FileError>;
 }
 
-/// Undoes percent escapes; none if what comes out is no UTF-8.
+/// Undoes percent escapes; none if the result is not UTF-8.
 pub fn unescape(text: &str) -> Option<String> {
     if !text.contains('%') {
         return Some(text.to_owned());

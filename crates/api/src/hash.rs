@@ -1,4 +1,4 @@
-//! A quick hash, for what is no attacker's choice: references of our own making, of which a walk looks up many.
+//! A quick hash for keys that no attacker chooses: references of our own making, which a walk looks up in large numbers.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

@@ -7,19 +7,22 @@
 pub mod accounts;
 mod acting;
 mod authority;
-mod call;
 pub mod client;
+mod collectors;
+mod common;
 pub mod event;
 pub mod files;
 mod hash;
 pub mod history;
 pub mod managers;
-mod needed;
+pub mod needed;
+mod privilege;
 pub mod property;
 mod search;
 pub mod server;
 mod service;
 pub mod session;
+mod singletons;
 mod stored;
 pub mod task;
 #[cfg(test)]
@@ -31,10 +34,11 @@ mod view;
 
 pub use acting::Acting;
 pub use authority::{Account, Authority};
-pub use call::{Answer, Call, Methods};
 pub use event::Events;
-pub use needed::ESXCLI as ESXCLI_PRIVILEGES;
-pub use service::{Core, Service};
+pub use privilege::{all_privileges, host_privileges};
+pub use service::{
+    Answer, Ask, Call, Computed, Core, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
+};
 pub use session::{Session, Sessions};
 pub use task::{Running, TaskOptions, Tasks};
 pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer};

@@ -1,4 +1,4 @@
-//! Sessions of clients, and the objects that live and die with them: property filters, collectors and views.
+//! Sessions of clients, and the objects that belong to them and end with them: property filters, collectors and views.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -17,14 +17,13 @@ use crate::{Account, Snapshot};
 pub const MAX_SESSIONS: usize = 2_000;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
-/// A session that nothing has used for so long ends.
+/// A session ends after this time without use.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// An object that belongs to one session. Its methods are in the same table as all others, and find it by
-/// [`Session::object`].
+/// An object that belongs to one session. Its methods are in the same table as all others and find it by [`Session::object`].
 pub trait SessionObject: Any + Send + Sync {
     fn me(&self) -> &MoRef;
-    /// The property with this number as it is now, in that state of the tree.
+    /// The current value of the property with this number, in this state of the tree.
     fn property(&self, number: u16, session: &Session, state: &Snapshot) -> Option<Value>;
 }
 
@@ -45,12 +44,12 @@ pub struct Session {
     ended: CancellationToken,
 }
 
-/// Where a login comes from.
+/// The client that logs in.
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub address: IpAddr,
     pub user_agent: String,
-    /// The client's certificate if TLS asked for it and it was given.
+    /// The client's certificate chain, if it sent one.
     pub certificate: Option<Arc<Chain>>,
 }
 
@@ -89,7 +88,7 @@ impl Session {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Done when the session has ended: whoever waits on its behalf stops.
+    /// Cancelled when the session has ended: waits on its behalf stop then.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
     }
@@ -100,7 +99,7 @@ impl Session {
         objects.get(reference.id()).filter(|object| object.me().is_a(reference.ty())).cloned()
     }
 
-    /// The session's object with this reference as the type that it is.
+    /// The session's object with this reference, as its Rust type.
     ///
     /// # Errors
     /// `ManagedObjectNotFound` if the session has no such object.
@@ -130,7 +129,7 @@ impl Session {
         Ok(())
     }
 
-    /// What a part of this crate keeps for the session and no client sees; made at first use, gone with the session.
+    /// State that a part of this crate keeps for the session and that no client sees: made at first use, dropped with the session.
     pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut locals = self.locals.lock().unwrap_or_else(PoisonError::into_inner);
         let local = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
@@ -144,7 +143,7 @@ impl Session {
         any.filter_map(|object| object.downcast().ok()).collect()
     }
 
-    /// Removes an object; what it was, if it was there.
+    /// Removes an object and returns it, if it existed.
     pub fn remove(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(reference.id())
     }
@@ -154,13 +153,13 @@ impl Session {
         format!("session[{}]{}", self.public_id(), random_uuid())
     }
 
-    /// Names the session without giving it away: what `UserSession.key` shows to others.
+    /// Names the session without its secret: `UserSession.key` shows this to others.
     pub fn public_id(&self) -> &str {
         &self.key[..36]
     }
 }
 
-/// While it lives a request of the session is under way, and the session is not idle.
+/// A request of the session that is under way. While one exists the session is not idle.
 pub struct Active(Arc<Session>);
 
 impl Drop for Active {
@@ -187,7 +186,7 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             return Err(fault!(
                 RuntimeFault {},
-                "There are {MAX_SESSIONS} sessions already; end some or wait"
+                "{MAX_SESSIONS} sessions are open, which is the limit; end some or wait"
             ));
         }
         sessions.insert(session.key.clone(), session.clone());
@@ -202,7 +201,7 @@ impl Sessions {
         self.by_key.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Ends a session with everything that belongs to it.
+    /// Ends a session with everything that belongs to it; false if it has ended already.
     pub fn close(&self, key: &str) -> bool {
         let session = self.by_key.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         match session {
@@ -216,7 +215,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that nothing has used for [`IDLE_TIMEOUT`].
+    /// Ends the sessions that have been idle for [`IDLE_TIMEOUT`].
     pub fn close_idle(&self, now: DateTime) {
         let idle_us = i64::try_from(IDLE_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
         for session in self.all() {

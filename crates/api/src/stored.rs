@@ -1,4 +1,4 @@
-//! How data objects are kept in the store: as VI-JSON of the newest release, so that nothing is filtered out.
+//! Data objects in the store: VI-JSON of the newest release, so that nothing is filtered out.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) fn encode(base: DataId, object: &Arc<Object>) -> Vec<u8> {
     text
 }
 
-/// The object of type `base` or derived from it; none, and a line in the log, if the text is damaged.
+/// The object of type `base` or derived from it. A damaged text gives none and a line in the log.
 pub(crate) fn decode(base: DataId, text: &[u8]) -> Option<Arc<Object>> {
     match vim::json::read_value(Kind::Data(base), false, text) {
         Ok(Value::Object(object)) => Some(object),
@@ -28,7 +28,7 @@ pub(crate) fn decode(base: DataId, text: &[u8]) -> Option<Arc<Object>> {
     }
 }
 
-/// What a client is told when durable state cannot be read or written.
+/// The fault for a client when the store cannot be read or written.
 pub(crate) fn store_fault(error: &store::Error) -> Fault {
     fault!(SystemError { reason: error.to_string() }, "The server's database failed: {error}")
 }

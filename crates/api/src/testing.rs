@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use vim::{Args, Fault, MoRef, Object, Value, fault, managed_id, prop, props, vim};
 
-use crate::managers::{self, Facts, Singletons};
+use crate::managers::{self, Common, Facts, Singletons};
 use crate::session::Peer;
 use crate::tls::{CertificateDer, Chain};
 use crate::{Account, Authority, Call, Core, Methods, Service, Session, Snapshot, Writer};
 
 /// Knows one password, and lets everybody do everything but what a test forbids.
 #[derive(Default)]
-pub struct Guard {
+pub struct Permissive {
     /// Ids of objects with the privilege that is missing there.
     pub denied: Mutex<Vec<(String, String)>>,
 }
 
 #[async_trait]
-impl Authority for Guard {
+impl Authority for Permissive {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
         if password == "secret" { Ok(account(user)) } else { Err(fault!(InvalidLogin {}, "no")) }
     }
@@ -53,7 +53,7 @@ pub fn peer(certificate: Option<&[u8]>) -> Arc<Peer> {
 /// A service with the managers of a center, and a session on it.
 pub struct Toy {
     pub service: Arc<Service>,
-    pub guard: Arc<Guard>,
+    pub guard: Arc<Permissive>,
     pub session: Arc<Session>,
     pub ids: Singletons,
 }
@@ -72,13 +72,13 @@ impl Toy {
             settings: vec![("a.number".into(), Value::Int(1)), ("a.text".into(), Value::from("x"))],
             extensible: true,
         };
-        managers::create(&core, &ids, facts).unwrap();
+        let common = Arc::new(Common { core: core.clone(), ids: ids.clone(), facts });
+        managers::create(&common).unwrap();
         core.tree.write(|w| inventory(w, &ids.root_folder));
         let mut methods = Methods::default();
-        managers::register(&mut methods);
-        let guard = Arc::new(Guard::default());
-        let mut service = Service::new(core, guard.clone(), methods);
-        managers::compute(&mut service);
+        managers::register(&mut methods, &common);
+        let guard = Arc::new(Permissive::default());
+        let service = Service::new(core, guard.clone(), methods);
         let session = service.core.sessions.open(account("root"), &peer(None), "en").unwrap();
         Self { service: Arc::new(service), guard, session, ids }
     }

@@ -1,6 +1,6 @@
 //! Tickets: secrets that stand for one HTTP request (`AcquireGenericServiceTicket`) or one console (`AcquireTicket`).
 //!
-//! Each works once and only for a short time; whoever holds it needs no session.
+//! Each works once and only for a short time; its holder needs no session.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,9 +15,9 @@ use vim::{Fault, fault};
 use crate::Account;
 use crate::session::random_uuid;
 
-/// How long a ticket works after it was given out.
+/// How long a ticket works after it was issued.
 pub const LIFETIME: Duration = Duration::from_secs(120);
-/// Tickets that wait to be used at the same time.
+/// Unused tickets at the same time.
 pub const MAX_TICKETS: usize = 10_000;
 
 /// Bytes both ways.
@@ -25,13 +25,13 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-/// Where a console's bytes come from: a VM's VNC server or serial port.
+/// The source of a console's bytes: a VM's VNC server or serial port.
 #[async_trait]
 pub trait Console: Send + Sync {
     /// Opens it.
     ///
     /// # Errors
-    /// Why it cannot be reached, for the log.
+    /// Says for the log why it cannot be reached.
     async fn open(&self) -> io::Result<Box<dyn ByteStream>>;
 }
 
@@ -63,11 +63,11 @@ enum StandsFor {
 }
 
 impl Tickets {
-    /// A ticket for one request by this account. `method` is `httpGet` or `GET`, by default the former; `url` may be
-    /// whole or begin with the path.
+    /// A ticket for one request by this account. `method` is `httpGet` (the default) or `GET`; `url` may be whole or begin with the
+    /// path.
     ///
     /// # Errors
-    /// `OutOfBounds` when too many tickets wait.
+    /// `OutOfBounds` when there are [`MAX_TICKETS`] unused ones.
     pub fn for_request(&self, account: &Account, url: &str, method: Option<&str>) -> Result<String, Fault> {
         let stands_for = StandsFor::Request {
             account: account.clone(),
@@ -80,12 +80,12 @@ impl Tickets {
     /// A ticket for one connection to a console, at `/ticket/{id}`.
     ///
     /// # Errors
-    /// `OutOfBounds` when too many tickets wait.
+    /// `OutOfBounds` when there are [`MAX_TICKETS`] unused ones.
     pub fn for_console(&self, console: Arc<dyn Console>) -> Result<String, Fault> {
         self.issue(StandsFor::Console(console), Instant::now())
     }
 
-    /// Uses up the ticket; gives whose request it is, if it is for this one. `target` is path and query.
+    /// Uses up the ticket if it is for this request, and returns the account that it stands for. `target` is path and query.
     pub(crate) fn redeem_request(&self, id: &str, method: &str, target: &str) -> Option<Account> {
         let method = plain_method(method);
         let target = target_of(target);
@@ -96,7 +96,7 @@ impl Tickets {
         }
     }
 
-    /// Uses up the ticket; gives the console that it is for.
+    /// Uses up the ticket and returns its console.
     pub(crate) fn redeem_console(&self, id: &str) -> Option<Arc<dyn Console>> {
         let fits = |stands_for: &StandsFor| matches!(stands_for, StandsFor::Console(_));
         match self.take(id, fits, Instant::now())? {
@@ -113,7 +113,7 @@ impl Tickets {
         if waiting.len() >= MAX_TICKETS {
             return Err(fault!(
                 OutOfBounds { argumentName: "ticket" },
-                "{MAX_TICKETS} tickets wait to be used already; use them or wait until they end"
+                "{MAX_TICKETS} tickets are unused, which is the limit; use them or wait until they expire"
             ));
         }
         let id = random_uuid();
@@ -136,7 +136,7 @@ fn plain_method(method: &str) -> String {
     method.strip_prefix("HTTP").unwrap_or(&method).to_owned()
 }
 
-/// Path and query of a URL with escapes undone: clients escape the same URL in different ways.
+/// Path and query of a URL, unescaped: clients escape the same URL in different ways.
 fn target_of(url: &str) -> String {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
 use store::{Batch, Collection};
-use vim::{MoRef, field, managed_id, prop, props};
+use vim::{MoRef, managed_id, prop};
 
 use crate::forward::{self, CenterFiles, CenterScreens};
 use crate::hosts::{Hosts, NoNetwork, Place, RemoteConnector, supervise};
@@ -57,8 +57,17 @@ impl Center {
         let state = Arc::new(State { core, inventory, hosts, connector, expected, address });
         let accounts = Accounts::open(store, Realm::vsphere_local(), inventory::root(), about::owner).await?;
         accounts.ensure_administrator(&administrator, "Administrator", password.as_deref()).await?;
-        let service = Arc::new(service(&state, &accounts));
-        create_objects(&state, &accounts, &uuid)?;
+        let facts = Facts {
+            about: about::about(&uuid),
+            capability: about::capability(),
+            settings: about::settings(&uuid, state.address.as_deref()),
+            extensible: true,
+        };
+        let common = Arc::new(Common { core: state.core.clone(), ids: Singletons::center(), facts });
+        let service = Arc::new(service(&state, &common, &accounts));
+        managers::create(&common)?;
+        accounts::create(&state.core, &accounts)?;
+        managers::add(&state.core, &forward::MANAGERS, &state)?;
         let known = state.manage_all()?;
         let interrupted = forward::recover(&state).await?;
         if interrupted > 0 {
@@ -161,40 +170,16 @@ async fn identity(store: &store::Store) -> Result<String, Error> {
     Ok(uuid)
 }
 
-fn service(state: &Arc<State>, accounts: &Arc<Accounts>) -> Service {
+fn service(state: &Arc<State>, common: &Arc<Common>, accounts: &Arc<Accounts>) -> Service {
     let mut methods = Methods::default();
-    managers::register(&mut methods);
+    managers::register(&mut methods, common);
     accounts::register(&mut methods, accounts);
-    let mut table = Table { methods: &mut methods, state };
+    let mut table = Table { methods: &mut methods, daemon: state };
+    table.register(&forward::MANAGERS);
     forward::register(&mut table);
     ops::register(&mut table);
-    let mut service = Service::new(state.core.clone(), accounts.clone(), methods);
-    managers::compute(&mut service);
-    accounts::compute(&mut service);
     let pool = managed_id!(ResourcePool);
-    service.compute(pool, prop!(ResourcePool.runtime).number(), objects::pool::runtime);
-    service.compute(pool, prop!(ResourcePool.summary).number(), objects::pool::summary);
-    service
-}
-
-/// The singletons and what `ServiceContent` names.
-fn create_objects(state: &State, accounts: &Arc<Accounts>, uuid: &str) -> Result<(), Error> {
-    let ids = Singletons::center();
-    let facts = Facts {
-        about: about::about(uuid),
-        capability: about::capability(),
-        settings: about::settings(uuid, state.address.as_deref()),
-        extensible: true,
-    };
-    managers::create(&state.core, &ids, facts)?;
-    accounts::create(&state.core, &ids, accounts);
-    state.core.tree.write(|w| {
-        w.create(&ids.file_manager, props!(FileManager {}));
-        w.create(&ids.virtual_disk_manager, props!(VirtualDiskManager {}));
-    });
-    managers::content(&state.core, |content| {
-        content.set(field!(ServiceContent.fileManager), &ids.file_manager);
-        content.set(field!(ServiceContent.virtualDiskManager), &ids.virtual_disk_manager);
-    });
-    Ok(())
+    methods.compute(pool, prop!(ResourcePool.runtime).number(), objects::pool::runtime);
+    methods.compute(pool, prop!(ResourcePool.summary).number(), objects::pool::summary);
+    Service::new(state.core.clone(), accounts.clone(), methods)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::server::{Site, serve};
 use api::tls::{CertificateAuthority, Renewing};
 use api::{Core, Methods, Service};
@@ -42,17 +42,9 @@ impl Served {
         let store = Store::open(directory.join("host.db")).unwrap();
         let core = Arc::new(Core::new(store.clone()));
         toy::create_objects(&core, name);
-        let ids = Singletons::host();
         let accounts =
-            Accounts::open(store, Realm::Host, ids.root_folder.clone(), |_, _| None).await.unwrap();
+            Accounts::open(store, Realm::Host, Singletons::host().root_folder, |_, _| None).await.unwrap();
         accounts.ensure_administrator("root", "root", Some("secret!1A")).await.unwrap();
-        let mut methods = Methods::default();
-        managers::register(&mut methods);
-        accounts::register(&mut methods, &accounts);
-        toy::register(&mut methods, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
-        let mut service = Service::new(core.clone(), accounts.clone(), methods);
-        managers::compute(&mut service);
-        accounts::compute(&mut service);
         let about = vim!(AboutInfo {
             name: "Toy",
             fullName: "Toy",
@@ -69,9 +61,15 @@ impl Served {
             multiHostSupported: false,
             userShellAccessSupported: false,
         });
-        managers::create(&core, &ids, Facts { about, capability, settings: Vec::new(), extensible: false })
-            .unwrap();
-        accounts::create(&core, &ids, &accounts);
+        let facts = Facts { about, capability, settings: Vec::new(), extensible: false };
+        let common = Arc::new(Common { core: core.clone(), ids: Singletons::host(), facts });
+        let mut methods = Methods::default();
+        managers::register(&mut methods, &common);
+        accounts::register(&mut methods, &accounts);
+        toy::register(&mut methods, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+        let service = Service::new(core.clone(), accounts.clone(), methods);
+        managers::create(&common).unwrap();
+        accounts::create(&core, &accounts).unwrap();
         let authority = CertificateAuthority::open(&directory.join("tls"), name).unwrap();
         let certificate = Renewing::new(authority, "server", Vec::new()).unwrap();
         let port = listener.local_addr().unwrap().port();

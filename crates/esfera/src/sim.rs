@@ -114,7 +114,7 @@ async fn simulated_host(
     if let Some((user, password)) = administrator {
         accounts.ensure_administrator(user, "Administrator", Some(password)).await?;
     }
-    let service = host.service(&accounts)?;
+    let service = host.service(&accounts, &[esxcli::register])?;
     let insider = Insider::new(&service)?;
     for vm in &plan.vms {
         let made = insider.task(&ids::vm_folder(), new_vm(vm)).await?;
@@ -122,9 +122,9 @@ async fn simulated_host(
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
     Ok(Site {
-        files: Some(host.files(accounts)),
+        files: Some(host.storage().files(accounts)),
         screens: Some(host.screens()),
-        captures: Some(host.captures()),
+        captures: Some(host.networking().captures()),
         service,
     })
 }

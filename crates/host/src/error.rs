@@ -1,9 +1,6 @@
-//! What can go wrong when a host is opened, and the faults that errors of the mechanisms below become.
+//! Why a host could not be opened, and faults that several slices need.
 
-use datastore::DatastorePath;
-use vim::{DataId, Fault, MoRef, Object, data_id, fault, field};
-
-use crate::datastores::Mounted;
+use vim::{DataId, Fault, Object, fault, field};
 
 /// Result with [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -21,11 +18,11 @@ pub enum Error {
         #[source]
         source: datastore::Error,
     },
-    /// The network cannot be begun.
+    /// The network cannot be opened.
     #[error("the network: {0}")]
-    Network(#[from] crate::network::FabricError),
-    /// QEMU processes that run already cannot be looked through.
-    #[error("the machines that run already: {0}")]
+    Network(#[from] hostnet::Error),
+    /// The QEMU processes that run already cannot be found.
+    #[error("the QEMU processes that run already: {0}")]
     Qemu(#[from] qemu::Error),
     /// The operating system refused something.
     #[error("{what}: {source}")]
@@ -34,7 +31,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A fault of the API in a place where there is no client.
+    /// A fault of the API where no client is concerned.
     #[error("{0}")]
     Fault(#[from] Fault),
 }
@@ -46,64 +43,7 @@ pub(crate) fn about_file(ty: DataId, file: &str, message: String) -> Fault {
     Fault::new(object, message)
 }
 
-/// The fault for an error of a datastore.
-pub(crate) fn file_fault(on: &Mounted, error: &datastore::Error) -> Fault {
-    use datastore::Error as E;
-    let show = |path: &datastore::FilePath| {
-        DatastorePath::new(&on.name, path.clone()).map_or_else(|_| path.to_string(), |path| path.to_string())
-    };
-    let message = format!("[{}] {error}", on.name);
-    match error {
-        E::Path(_) => fault!(InvalidDatastorePath { name: &*on.name, datastorePath: "" }, "{message}"),
-        E::NotFound(path) | E::NotADirectory(path) => {
-            about_file(data_id!(FileNotFound), &show(path), message)
-        }
-        E::AlreadyExists(path) => about_file(data_id!(FileAlreadyExists), &show(path), message),
-        E::Locked { path, .. } | E::Busy(path) => about_file(data_id!(FileLocked), &show(path), message),
-        E::NoSpace(path) => {
-            fault!(NoDiskSpace { file: show(path), datastore: &*on.name }, "{message}")
-        }
-        E::Escapes(path)
-        | E::Denied(path)
-        | E::NotAFile(path)
-        | E::Dictionary { path, .. }
-        | E::TooMany { path, .. }
-        | E::Io { path, .. } => about_file(data_id!(CannotAccessFile), &show(path), message),
-        E::IntoItself { from, .. } => about_file(data_id!(CannotAccessFile), &show(from), message),
-        E::Root => about_file(data_id!(CannotAccessFile), &format!("[{}]", on.name), message),
-        E::Cancelled => fault!(RequestCanceled {}, "The request was cancelled"),
-        E::Pattern => fault!(InvalidArgument { invalidProperty: "matchPattern" }, "{message}"),
-        E::Marker(_) => about_file(data_id!(CannotAccessFile), &format!("[{}]", on.name), message),
-    }
-}
-
-/// The fault for an error of the machinery that runs a virtual machine.
-pub(crate) fn machine_fault(vm: &MoRef, error: &qemu::Error) -> Fault {
-    use qemu::Error as E;
-    match error {
-        E::NoSpace { path } => fault!(
-            NoDiskSpace { file: path.display().to_string(), datastore: "" },
-            "No space is left for {}; free space on the datastore",
-            path.display()
-        ),
-        E::AgentSilent { .. } | E::Agent { .. } => fault!(ToolsUnavailable {}, "{error}"),
-        E::Image { path, reason, .. } => {
-            let name = path.display().to_string();
-            fault!(CannotAccessFile { file: &*name }, "{name}: {reason}")
-        }
-        E::NoFreePort { .. } | E::Spec(_) | E::NoSuchDevice(_) => {
-            fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}")
-        }
-        E::Closed | E::NotRunning(_) => fault!(
-            InvalidPowerState { existingState: "poweredOff", requestedState: "poweredOn" },
-            "The virtual machine {} has ended: {error}",
-            vm.id()
-        ),
-        _ => fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"),
-    }
-}
-
-/// The fault for an error of the durable state: nothing was acknowledged.
+/// The fault for an error of the host's durable state. The operation was not acknowledged.
 pub(crate) fn store_fault(error: &store::Error) -> Fault {
     match error {
         store::Error::Full => fault!(
@@ -111,13 +51,16 @@ pub(crate) fn store_fault(error: &store::Error) -> Fault {
             "The disk that holds the host's own state is full; free space and try again"
         ),
         _ => {
-            tracing::error!(%error, "the host's state could not be written");
-            fault!(SystemError { reason: "the host's state could not be written" }, "{error}")
+            tracing::error!(%error, "the host's state could not be read or written");
+            fault!(
+                SystemError { reason: "the host's state could not be read or written" },
+                "The host's state could not be read or written: {error}"
+            )
         }
     }
 }
 
-/// `SystemError` for what should not happen; the reason goes to the log.
+/// `SystemError` for an error that should not happen; the log gets the reason.
 pub(crate) fn internal(what: &str, error: &dyn std::fmt::Display) -> Fault {
     tracing::error!(what, %error, "internal error");
     fault!(SystemError { reason: what }, "{what}: {error}")

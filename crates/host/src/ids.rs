@@ -1,8 +1,11 @@
-//! References of the objects that every host has, spelt as ESXi spells them.
+//! References of the objects of the inventory that every host has, spelt as ESXi spells them. Managers and subsystems have
+//! theirs beside their rows.
 
 use std::sync::LazyLock;
 
 use vim::{MoRef, managed_id};
+
+pub use ::vm::ids::{datastore, network, snapshot};
 
 macro_rules! refs {
     ($($(#[$doc:meta])* $name:ident: $ty:ident = $id:literal;)*) => {
@@ -26,33 +29,19 @@ refs! {
     datastore_folder: Folder = "ha-folder-datastore";
     /// Networks.
     network_folder: Folder = "ha-folder-network";
-    /// The compute resource that is this host alone.
+    /// The compute resource that consists of this host alone.
     compute_resource: ComputeResource = "ha-compute-res";
     /// `Resources`.
     root_pool: ResourcePool = "ha-root-pool";
     /// This host.
     host: HostSystem = "ha-host";
-    /// What the host offers to virtual machines.
+    /// The hardware that the host offers to VMs.
     environment_browser: EnvironmentBrowser = "ha-env-browser";
     /// The browser of all datastores at once.
     datastore_browser: HostDatastoreBrowser = "ha-datastorebrowser";
-    /// Files of all datastores.
-    file_manager: FileManager = "ha-nfc-file-manager";
-    /// Disks on all datastores.
-    virtual_disk_manager: VirtualDiskManager = "ha-vdiskmanager";
-    /// Which datastores the host has.
-    datastore_system: HostDatastoreSystem = "ha-datastoresystem";
-    /// Which machines start with the host.
-    auto_start_manager: HostAutoStartManager = "ha-autostart-mgr";
-    /// Advanced settings.
-    advanced_options: OptionManager = "ha-adv-options";
-    /// Switches, port groups and adapters.
-    network_system: HostNetworkSystem = "networkSystem";
-    /// What VMkernel adapters carry.
-    virtual_nic_manager: HostVirtualNicManager = "ha-vnic-mgr";
-    /// What executes methods of objects that the schema does not know.
+    /// The executer of methods of objects that the schema does not know.
     method_executer: ReflectManagedMethodExecuter = "ha-managed-method-executer";
-    /// What tells of those objects and their types.
+    /// The list of those objects and their types.
     dynamic_type_manager: InternalDynamicTypeManager = "ha-dynamic-type-manager";
 }
 
@@ -61,27 +50,18 @@ pub fn vm(number: u64) -> MoRef {
     MoRef::new(managed_id!(VirtualMachine), number.to_string())
 }
 
-/// A snapshot of a virtual machine: `1-snapshot-3`.
-pub fn snapshot(vm: &MoRef, number: u32) -> MoRef {
-    MoRef::new(managed_id!(VirtualMachineSnapshot), format!("{}-snapshot-{number}", vm.id()))
-}
-
-/// A datastore by its identity.
-pub fn datastore(uuid: uuid::Uuid) -> MoRef {
-    MoRef::new(managed_id!(Datastore), uuid.to_string())
-}
-
 /// The browser of one datastore.
 pub fn browser_of(datastore: &MoRef) -> MoRef {
     MoRef::new(managed_id!(HostDatastoreBrowser), format!("browser-{}", datastore.id()))
 }
 
-/// A network by its name.
-pub fn network(name: &str) -> MoRef {
-    MoRef::new(managed_id!(Network), format!("HaNetwork-{name}"))
-}
-
 /// A resource pool by its number.
 pub fn pool(number: u64) -> MoRef {
     MoRef::new(managed_id!(ResourcePool), format!("pool{number}"))
+}
+
+/// The VM and the number of a snapshot: the inverse of [`snapshot`].
+pub(crate) fn of_snapshot(me: &MoRef) -> Option<(MoRef, u32)> {
+    let (vm_number, number) = me.id().split_once("-snapshot-")?;
+    Some((vm(vm_number.parse().ok()?), number.parse().ok()?))
 }

@@ -1,35 +1,34 @@
 //! The daemon of one host: virtual machines on its datastores, shown and driven through the vSphere API.
 //!
 //! [`Host`] is the whole; [`Host::open`] runs real guests, [`Host::simulated`] the same host over an engine and
-//! datastores in memory. [`vm`] is the typed model, [`plan`] decides what a specification changes, [`engine`] runs
-//! machines, [`show`] turns types into the API's values.
+//! datastores in memory. Crate [`vm`] is the typed model of a VM, [`engine`] runs VMs.
 #![forbid(unsafe_code)]
 
-pub mod cpuid;
+mod blocking;
 pub mod datastores;
-pub mod disk_image;
 pub mod engine;
 mod error;
-mod esxcli;
 mod events;
-mod folder_access;
-pub mod hardware;
 mod host;
 pub mod ids;
-mod inventory;
 pub mod limits;
-mod methods;
-mod mounts;
 pub mod network;
-mod ops;
-pub mod plan;
-mod screens;
-mod serial_file;
 mod service;
-pub mod show;
-pub mod vm;
+mod statistics;
+pub mod storage;
+mod subsystems;
+pub mod system;
+mod vms;
 
+/// References of the host's managers and subsystems.
+pub mod managers {
+    pub use crate::network::{network_system, virtual_nic_manager};
+    pub use crate::storage::{datastore_system, file_manager, virtual_disk_manager};
+    pub use crate::system::{advanced_options, auto_start_manager};
+}
+
+pub use datastores::disk_image;
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
-pub use inventory::about;
-pub use service::ADMINISTRATOR;
+pub use service::{ADMINISTRATOR, Subsystem};
+pub use vms::Vm;

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
-use api::{Authority, Methods, Service, Snapshot};
+use api::managers::{self, Common, Facts, Singletons};
+use api::{Authority, Methods, Service, Snapshot, Table};
 use vim::{MoRef, managed_id, prop, vim};
 
-use crate::{Host, Result, ids, inventory};
+use crate::{Host, Result, ids, vms};
+
+/// Adds what the methods of further objects of a host do: how a crate above this one serves them.
+pub type Subsystem = fn(&Arc<Host>, &mut Methods);
 
 /// The account of a host's administrator.
 pub const ADMINISTRATOR: &str = "root";
@@ -24,16 +27,20 @@ impl Host {
         Ok(accounts.map_err(|error| error.to_fault())?)
     }
 
-    /// What serves this host's API to the users of these accounts. To be made once.
+    /// What serves this host's API, with that of `subsystems`, to the users of these accounts. To be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.
-    pub fn service(self: &Arc<Self>, accounts: &Arc<Accounts>) -> Result<Arc<Service>> {
+    pub fn service(
+        self: &Arc<Self>,
+        accounts: &Arc<Accounts>,
+        subsystems: &[Subsystem],
+    ) -> Result<Arc<Service>> {
         let mut methods = Methods::default();
+        subsystems.iter().for_each(|register| register(self, &mut methods));
         accounts::register(&mut methods, accounts);
-        let mut service = self.assemble_service(accounts.clone(), methods)?;
-        accounts::create(&self.core, &Singletons::host(), accounts);
-        accounts::compute(&mut service);
+        let service = self.assemble_service(accounts.clone(), methods)?;
+        accounts::create(&self.core, accounts)?;
         Ok(Arc::new(service))
     }
 
@@ -42,8 +49,14 @@ impl Host {
     ///
     /// # Errors
     /// If stored settings cannot be read.
-    pub fn service_for(self: &Arc<Self>, authority: Arc<dyn Authority>) -> Result<Arc<Service>> {
-        Ok(Arc::new(self.assemble_service(authority, Methods::default())?))
+    pub fn service_for(
+        self: &Arc<Self>,
+        authority: Arc<dyn Authority>,
+        subsystems: &[Subsystem],
+    ) -> Result<Arc<Service>> {
+        let mut methods = Methods::default();
+        subsystems.iter().for_each(|register| register(self, &mut methods));
+        Ok(Arc::new(self.assemble_service(authority, methods)?))
     }
 
     fn assemble_service(
@@ -52,7 +65,7 @@ impl Host {
         mut methods: Methods,
     ) -> Result<Service> {
         let facts = Facts {
-            about: inventory::about(self),
+            about: self.system().about(),
             capability: vim!(Capability {
                 provisioningSupported: false,
                 multiHostSupported: false,
@@ -61,13 +74,14 @@ impl Host {
             settings: Vec::new(),
             extensible: false,
         };
-        managers::create(&self.core, &Singletons::host(), facts)?;
-        self.name_file_managers();
-        managers::register(&mut methods);
-        self.register(&mut methods);
-        let mut service = Service::new(self.core.clone(), authority, methods);
-        managers::compute(&mut service);
-        Ok(service)
+        let common = Arc::new(Common { core: self.core.clone(), ids: Singletons::host(), facts });
+        managers::create(&common)?;
+        managers::register(&mut methods, &common);
+        self.subsystems.create_managers(&self.core)?;
+        self.subsystems.register(&mut methods);
+        vms::register_methods(&mut Table { methods: &mut methods, daemon: &self.vms });
+        vms::register_environment(&mut Table { methods: &mut methods, daemon: &self.environment });
+        Ok(Service::new(self.core.clone(), authority, methods))
     }
 }
 

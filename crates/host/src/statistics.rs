@@ -15,6 +15,8 @@ pub(crate) struct Looked {
     pub(crate) register: Arc<Register>,
     pub(crate) storage: Arc<Storage>,
     pub(crate) system: Arc<System>,
+    /// The host uses none of the hardware on which it is simulated.
+    pub(crate) simulated: bool,
 }
 
 /// Looks until `closing`.
@@ -36,7 +38,7 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
 fn look(looked: &Looked, before: (u64, u64), now: (u64, u64)) {
     looked.register.look_at_use(looked.system.hardware.cpu.mhz);
     looked.storage.show_all_space();
-    if !looked.system.is_simulated() {
+    if !looked.simulated {
         looked.system.show_use(before, now);
     }
 }

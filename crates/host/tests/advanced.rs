@@ -4,18 +4,18 @@
 mod common;
 
 use common::{Client, Site};
-use host::ids;
+use host::{ids, managers};
 use vim::{Fault, Value, call, field, prop, vim};
 
 const DELAY: &str = "Net.TeamPolicyUpDelay";
 
 async fn set(c: &Client, key: &str, value: Value) -> Result<(), Fault> {
     let changed = call!(UpdateOptions { changedValue: [OptionValue { key: key, value: value }] });
-    c.invoke(&ids::advanced_options(), changed).await.map(drop)
+    c.invoke(&managers::advanced_options(), changed).await.map(drop)
 }
 
 async fn value(c: &Client, key: &str) -> Result<Value, Fault> {
-    let found = c.invoke(&ids::advanced_options(), call!(QueryOptions { name: key })).await?.unwrap();
+    let found = c.invoke(&managers::advanced_options(), call!(QueryOptions { name: key })).await?.unwrap();
     let option = found.items().first().and_then(Value::as_object).unwrap().clone();
     assert_eq!(option.get(field!(OptionValue.key)), Some(key));
     Ok(option.get(field!(OptionValue.value)).unwrap().clone())
@@ -26,7 +26,7 @@ async fn qemu_settings_are_defined_checked_shown_and_kept() {
     let site = Site::new();
     let c = site.open().await;
     assert_eq!(value(&c, DELAY).await.unwrap(), Value::Long(100));
-    let defined = c.get(&ids::advanced_options(), prop!(OptionManager.supportedOption)).unwrap();
+    let defined = c.get(&managers::advanced_options(), prop!(OptionManager.supportedOption)).unwrap();
     let number = defined
         .iter()
         .filter_map(Value::as_object)
@@ -52,7 +52,7 @@ async fn qemu_settings_are_defined_checked_shown_and_kept() {
     let both = vec![(DELAY, Value::Long(7)), ("Esfera.Accelerator", Value::from("kvm"))];
     let both: Vec<_> =
         both.into_iter().map(|(key, value)| vim!(OptionValue { key: key, value: value })).collect();
-    c.invoke(&ids::advanced_options(), call!(UpdateOptions { changedValue: both })).await.unwrap_err();
+    c.invoke(&managers::advanced_options(), call!(UpdateOptions { changedValue: both })).await.unwrap_err();
     assert_eq!(value(&c, DELAY).await.unwrap(), Value::Long(100), "all or none");
 
     // Some clients send every number as an int, or as text.

@@ -12,9 +12,9 @@ use std::process::{Child, Command, Stdio};
 
 use common::{Client, Site};
 use datastore::FilePath;
-use host::ids;
-use host::vm::device::FileRef;
+use host::{ids, managers};
 use vim::{Args, Fault, MoRef, Value, call, data_id, field, prop, vim};
+use vm::FileRef;
 
 const MIB: usize = 1 << 20;
 
@@ -47,7 +47,7 @@ fn file(c: &Client, name: &str) -> FileRef {
 }
 
 async fn on_disks(c: &Client, args: Args) -> Result<Option<Value>, Fault> {
-    c.task(&ids::virtual_disk_manager(), args).await
+    c.task(&managers::virtual_disk_manager(), args).await
 }
 
 /// What transfers that are under way, or died, have left.
@@ -292,7 +292,7 @@ async fn a_copy_that_is_cancelled_leaves_nothing() {
         destName: "[ds] b.vmdk",
         destSpec: VirtualDiskSpec { diskType: "eagerZeroedThick", adapterType: "lsiLogic" },
     });
-    let task = c.invoke(&ids::virtual_disk_manager(), args).await.unwrap().unwrap();
+    let task = c.invoke(&managers::virtual_disk_manager(), args).await.unwrap().unwrap();
     let task: MoRef = task.as_ref().unwrap().clone();
     let under_way = async {
         while leftovers(&site) < 2 {
@@ -399,7 +399,7 @@ async fn no_image_and_no_link_leads_out_of_a_datastore() {
         call!(CopyDatastoreFile_Task { sourceName: "[ds] link.vmdk", destinationName: "[ds] stolen.vmdk" }),
         call!(MoveDatastoreFile_Task { sourceName: "[ds] text.vmdk", destinationName: "[ds] out/x" }),
     ] {
-        let fault = c.task(&ids::file_manager(), args).await.unwrap_err();
+        let fault = c.task(&managers::file_manager(), args).await.unwrap_err();
         assert_eq!(fault.type_name(), "CannotAccessFile", "{fault}");
     }
 }
@@ -430,7 +430,7 @@ async fn a_directory_becomes_a_datastore_for_good() {
     let c = site.open().await;
     let at = site.root.path().join("more");
     let create = |name: &str, path: &Path| call!(CreateLocalDatastore { name: name, path: text(path) });
-    let system = ids::datastore_system();
+    let system = managers::datastore_system();
     let refused = async |c: &Client, args: Args| c.invoke(&system, args).await.unwrap_err().type_name();
     assert_eq!(refused(&c, create("more", &at)).await, "FileNotFound");
     std::fs::create_dir(&at).unwrap();
@@ -442,7 +442,7 @@ async fn a_directory_becomes_a_datastore_for_good() {
     let me = c.invoke(&system, create("more", &at)).await.unwrap().unwrap().as_ref().unwrap().clone();
     let info = c.get(&me, prop!(Datastore.summary)).unwrap();
     assert_eq!(info.get(field!(DatastoreSummary.name)), Some("more"));
-    c.invoke(&ids::file_manager(), call!(MakeDirectory { name: "[more] d" })).await.unwrap();
+    c.invoke(&managers::file_manager(), call!(MakeDirectory { name: "[more] d" })).await.unwrap();
     c.invoke(&me, call!(RenameDatastore { newName: "most" })).await.unwrap();
     c.close().await;
     let c = site.open().await;
@@ -466,14 +466,14 @@ async fn a_disk_keeps_its_identity_when_it_moves_and_a_copy_has_its_own() {
         on_disks(c, call!(CreateVirtualDisk_Task { name: "[ds] a.vmdk", spec: spec })).await.unwrap();
         let ask = async |name: &str| {
             let args = call!(QueryVirtualDiskUuid { name: format!("[ds] {name}") });
-            let uuid = c.invoke(&ids::virtual_disk_manager(), args).await.unwrap().unwrap();
+            let uuid = c.invoke(&managers::virtual_disk_manager(), args).await.unwrap().unwrap();
             uuid.as_str().unwrap().to_owned()
         };
         assert_eq!(ask("a.vmdk").await, ask("a.vmdk").await);
         let wanted = "60 00 c2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3";
         let set = |uuid: &str| call!(SetVirtualDiskUuid { name: "[ds] a.vmdk", uuid: uuid });
-        c.invoke(&ids::virtual_disk_manager(), set(wanted)).await.unwrap();
-        let wrong = c.invoke(&ids::virtual_disk_manager(), set("60 00")).await.unwrap_err();
+        c.invoke(&managers::virtual_disk_manager(), set(wanted)).await.unwrap();
+        let wrong = c.invoke(&managers::virtual_disk_manager(), set("60 00")).await.unwrap_err();
         assert_eq!(wrong.type_name(), "InvalidArgument");
         on_disks(c, call!(InflateVirtualDisk_Task { name: "[ds] a.vmdk" })).await.unwrap();
         let copy = call!(CopyVirtualDisk_Task { sourceName: "[ds] a.vmdk", destName: "[ds] b.vmdk" });

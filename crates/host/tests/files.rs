@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Client, simulated, small};
 use datastore::{Datastore, FilePath};
-use host::{Host, SimulatedOptions, ids};
+use host::{Host, SimulatedOptions, ids, managers};
 use vim::{Args, Fault, MoRef, Object, Value, call, data_id, field, managed_id, prop, vim};
 
 fn path(text: &str) -> FilePath {
@@ -50,11 +50,11 @@ async fn clients_find_the_managers_of_files() {
     let c = simulated().await;
     let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
     let content = c.get(&instance, prop!(ServiceInstance.content)).unwrap();
-    assert_eq!(content.get(field!(ServiceContent.fileManager)), Some(&ids::file_manager()));
-    assert_eq!(content.get(field!(ServiceContent.virtualDiskManager)), Some(&ids::virtual_disk_manager()));
+    assert_eq!(content.get(field!(ServiceContent.fileManager)), Some(&managers::file_manager()));
+    assert_eq!(content.get(field!(ServiceContent.virtualDiskManager)), Some(&managers::virtual_disk_manager()));
     let managers = c.get(&ids::host(), prop!(HostSystem.configManager)).unwrap();
-    assert_eq!(managers.get(field!(HostConfigManager.datastoreSystem)), Some(&ids::datastore_system()));
-    for me in [ids::file_manager(), ids::virtual_disk_manager(), ids::datastore_system(), browser(&c, "ds")] {
+    assert_eq!(managers.get(field!(HostConfigManager.datastoreSystem)), Some(&managers::datastore_system()));
+    for me in [managers::file_manager(), managers::virtual_disk_manager(), managers::datastore_system(), browser(&c, "ds")] {
         assert!(c.host.core.tree.snapshot().find(&me).is_some(), "{me}");
     }
 }
@@ -64,7 +64,7 @@ async fn a_directory_is_made_once_and_its_parents_only_if_asked() {
     let c = simulated().await;
     let make = async |name: &str, parents: bool| {
         let args = call!(MakeDirectory { name: name, createParentDirectories: parents });
-        c.invoke(&ids::file_manager(), args).await
+        c.invoke(&managers::file_manager(), args).await
     };
     make("[ds] a", false).await.unwrap();
     assert_eq!(make("[ds] a", true).await.unwrap_err().type_name(), "FileAlreadyExists");
@@ -179,7 +179,7 @@ async fn ten_thousand_files_are_listed_and_more_than_the_limit_are_refused() {
 /// Every method that takes a path, with this one.
 fn calls(name: &str) -> Vec<(MoRef, Args)> {
     let (files, disks, browser) =
-        (ids::file_manager(), ids::virtual_disk_manager(), ids::datastore_browser());
+        (managers::file_manager(), managers::virtual_disk_manager(), ids::datastore_browser());
     let spec =
         || vim!(FileBackedVirtualDiskSpec { diskType: "thin", adapterType: "lsiLogic", capacityKb: 1024 });
     vec![
@@ -260,23 +260,23 @@ async fn files_move_and_are_copied_between_datastores() {
     let copy = |force: bool| {
         call!(CopyDatastoreFile_Task { sourceName: "[ds] d/f", destinationName: "[other] f", force: force })
     };
-    c.task(&ids::file_manager(), copy(false)).await.unwrap();
+    c.task(&managers::file_manager(), copy(false)).await.unwrap();
     assert_eq!(other.read(&path("f"), 99).unwrap(), b"content");
     ds.write(&path("d/f"), b"newer").unwrap();
-    let there = c.task(&ids::file_manager(), copy(false)).await.unwrap_err();
+    let there = c.task(&managers::file_manager(), copy(false)).await.unwrap_err();
     assert_eq!(there.type_name(), "FileAlreadyExists");
     assert_eq!(there.object().get(field!(FileFault.file)), Some("[other] f"));
-    c.task(&ids::file_manager(), copy(true)).await.unwrap();
+    c.task(&managers::file_manager(), copy(true)).await.unwrap();
     assert_eq!(other.read(&path("f"), 99).unwrap(), b"newer");
     let args = call!(MoveDatastoreFile_Task { sourceName: "[ds] d", destinationName: "[other] moved" });
-    c.task(&ids::file_manager(), args).await.unwrap();
+    c.task(&managers::file_manager(), args).await.unwrap();
     assert_eq!(other.read(&path("moved/f"), 99).unwrap(), b"newer");
     assert!(!ds.exists(&path("d")).unwrap());
     let args = call!(CopyDatastoreFile_Task { sourceName: "[ds] gone", destinationName: "[other] x" });
-    let gone = c.task(&ids::file_manager(), args).await.unwrap_err();
+    let gone = c.task(&managers::file_manager(), args).await.unwrap_err();
     assert_eq!(gone.object().get(field!(FileFault.file)), Some("[ds] gone"));
     let args = call!(DeleteDatastoreFile_Task { name: "[other] moved" });
-    c.task(&ids::file_manager(), args).await.unwrap();
+    c.task(&managers::file_manager(), args).await.unwrap();
     assert!(!other.exists(&path("moved")).unwrap());
 }
 
@@ -300,21 +300,21 @@ async fn what_a_machine_that_is_on_has_open_is_not_taken_away() {
     c.power_on(&vm).await.unwrap();
     for args in changes() {
         let method = args.method_name();
-        let fault = c.task(&ids::file_manager(), args).await.expect_err(method);
+        let fault = c.task(&managers::file_manager(), args).await.expect_err(method);
         assert_eq!(fault.type_name(), "FileLocked", "{method}: {fault}");
     }
     let fault =
         c.invoke(&browser(&c, "ds"), call!(DeleteFile { datastorePath: "[ds] web" })).await.unwrap_err();
     assert_eq!(fault.type_name(), "FileLocked");
     c.power_off(&vm).await.unwrap();
-    c.task(&ids::file_manager(), changes().remove(2)).await.unwrap();
+    c.task(&managers::file_manager(), changes().remove(2)).await.unwrap();
     assert!(store(&c, "ds").exists(&path("elsewhere/web.vmx")).unwrap());
 }
 
 #[tokio::test]
 async fn a_simulated_disk_is_made_copied_grown_moved_and_deleted() {
     let c = two_datastores().await;
-    let disks = ids::virtual_disk_manager();
+    let disks = managers::virtual_disk_manager();
     let spec =
         vim!(FileBackedVirtualDiskSpec { diskType: "thin", adapterType: "lsiLogic", capacityKb: 1 << 20 });
     let made =
@@ -351,7 +351,7 @@ async fn free_space_follows_what_is_written() {
     let before = free(&c);
     c.invoke(&me, call!(RefreshDatastore {})).await.unwrap();
     assert_eq!(before - free(&c), 1 << 20);
-    c.task(&ids::file_manager(), call!(DeleteDatastoreFile_Task { name: "[ds] f" })).await.unwrap();
+    c.task(&managers::file_manager(), call!(DeleteDatastoreFile_Task { name: "[ds] f" })).await.unwrap();
     assert_eq!(free(&c), before);
 }
 
@@ -380,10 +380,10 @@ async fn a_datastore_goes_when_no_machine_is_on_it() {
     let vm = c.create(small("web")).await.unwrap();
     let me = c.host.datastores.by_name("ds").unwrap().me();
     let remove = || call!(RemoveDatastore { datastore: &me });
-    let used = c.invoke(&ids::datastore_system(), remove()).await.unwrap_err();
+    let used = c.invoke(&managers::datastore_system(), remove()).await.unwrap_err();
     assert_eq!(used.type_name(), "ResourceInUse");
     c.destroy(&vm).await.unwrap();
-    c.invoke(&ids::datastore_system(), remove()).await.unwrap();
+    c.invoke(&managers::datastore_system(), remove()).await.unwrap();
     let state = c.host.core.tree.snapshot();
     assert!(state.find(&me).is_none() && state.find(&ids::browser_of(&me)).is_none());
     for node in state.iter() {

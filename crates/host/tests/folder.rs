@@ -84,7 +84,7 @@ async fn what_is_written_is_read_in_whole_and_in_parts() {
     let (c, site) = (simulated().await, Site::new());
     let real = site.open().await;
     for host in [&c.host, &real.host] {
-        let files = host.files(Arc::new(Denied::default()));
+        let files = host.storage().files(Arc::new(Denied::default()));
         let content: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
         assert_eq!(put(&*files, "a.iso", &content).await.unwrap(), Written::Created);
         assert_eq!(put(&*files, "a.iso", &content).await.unwrap(), Written::Replaced);
@@ -109,7 +109,7 @@ async fn what_is_written_is_read_in_whole_and_in_parts() {
 async fn an_upload_that_breaks_leaves_the_file_as_it_was() {
     let site = Site::new();
     let c = site.open().await;
-    let files = c.host.files(Arc::new(Denied::default()));
+    let files = c.host.storage().files(Arc::new(Denied::default()));
     put(&*files, "a", b"old").await.unwrap();
     for (path, length) in [("a", None), ("a", Some(5_000_000)), ("b", None)] {
         let broken = files.write(&who(), &target(path), length, Box::new(HangsUp(2_000_000))).await;
@@ -125,7 +125,7 @@ async fn an_upload_that_breaks_leaves_the_file_as_it_was() {
 #[tokio::test]
 async fn a_full_datastore_says_so() {
     let c = simulated_with(1 << 20).await;
-    let files = c.host.files(Arc::new(Denied::default()));
+    let files = c.host.storage().files(Arc::new(Denied::default()));
     put(&*files, "a", b"old").await.unwrap();
     assert!(matches!(put(&*files, "a", &vec![1; 2 << 20]).await, Err(FileError::NoSpace)));
     let body = Box::new(io::Cursor::new(vec![1; 2 << 20]));
@@ -137,7 +137,7 @@ async fn a_full_datastore_says_so() {
 async fn nothing_leads_out_of_a_datastore() {
     let site = Site::new();
     let c = site.open().await;
-    let files = c.host.files(Arc::new(Denied::default()));
+    let files = c.host.storage().files(Arc::new(Denied::default()));
     std::fs::write(site.root.path().join("secret"), "secret").unwrap();
     std::os::unix::fs::symlink(site.root.path(), site.datastore().join("out")).unwrap();
     std::os::unix::fs::symlink("../secret", site.datastore().join("link")).unwrap();
@@ -169,7 +169,7 @@ async fn nothing_leads_out_of_a_datastore() {
 async fn privileges_decide_and_what_nobody_may_see_does_not_exist() {
     let c = simulated().await;
     let denied = Arc::new(Denied::default());
-    let files = c.host.files(denied.clone());
+    let files = c.host.storage().files(denied.clone());
     put(&*files, "a", b"x").await.unwrap();
     denied.0.lock().unwrap().push("Datastore.FileManagement");
     let written = put(&*files, "a", b"y").await;
@@ -188,7 +188,7 @@ async fn privileges_decide_and_what_nobody_may_see_does_not_exist() {
 #[tokio::test]
 async fn a_file_that_a_machine_has_open_is_not_replaced() {
     let c = simulated().await;
-    let files = c.host.files(Arc::new(Denied::default()));
+    let files = c.host.storage().files(Arc::new(Denied::default()));
     let vm = c.create(small("web")).await.unwrap();
     c.power_on(&vm).await.unwrap();
     assert!(matches!(put(&*files, "web/web.vmx", b"x").await, Err(FileError::Conflict)));
@@ -224,7 +224,7 @@ impl AsyncRead for MeanwhileOpened {
 #[tokio::test]
 async fn a_file_that_is_opened_while_its_replacement_arrives_is_not_replaced() {
     let c = simulated().await;
-    let files = c.host.files(Arc::new(Denied::default()));
+    let files = c.host.storage().files(Arc::new(Denied::default()));
     c.create(small("web")).await.unwrap();
     let store = c.host.datastores.by_name("ds").unwrap().store;
     let lock = Arc::new(Mutex::new(None));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Client, Site, added, disk_on_scsi, small, small_with};
 use host::engine::Processors;
-use host::network::{NetworkOptions, NoFabric};
+use hostnet::{NetworkOptions, NoFabric};
 use qemu::RunState;
 use qemu::qmp::command;
 use rustix::process::{Pid, Signal, kill_process};

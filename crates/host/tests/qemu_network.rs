@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::serial::Serial;
 use common::{Client, Site, guest_image};
-use host::network::{NetworkOptions, Switched};
+use hostnet::{NetworkOptions, Switched};
 use vim::{MoRef, Object, Value, call, field, prop, vim};
 
 fn ip(arguments: &[&str]) {
@@ -187,7 +187,7 @@ async fn allow_mac_changes(c: &Client, allowed: bool) {
         policy: HostNetworkPolicy { security: HostNetworkSecurityPolicy { macChanges: allowed } },
     });
     let args = call!(UpdateVirtualSwitch { vswitchName: "vSwitch0", spec: spec });
-    c.invoke(&host::ids::network_system(), args).await.unwrap();
+    c.invoke(&host::managers::network_system(), args).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +248,7 @@ async fn inside_a_neighbour_speaks() {
     };
     let spec = vim!(HostVirtualSwitchSpec { numPorts: 128, bridge: bridge("both") });
     let args = call!(UpdateVirtualSwitch { vswitchName: "vSwitch0", spec: spec });
-    c.invoke(&host::ids::network_system(), args).await.unwrap();
+    c.invoke(&host::managers::network_system(), args).await.unwrap();
     let socket = site.root.path().join("lldpd.socket");
     let mut lldpd = Command::new("lldpd")
         .args(["-d", "-I", "wire", "-S", "neighbour", "-O", "/dev/null", "-u"])
@@ -260,7 +260,7 @@ async fn inside_a_neighbour_speaks() {
     let (mut shown, mut subnets) = (None, Vec::new());
     for _ in 0..240 {
         let hints =
-            c.invoke(&host::ids::network_system(), call!(QueryNetworkHint {})).await.unwrap().unwrap();
+            c.invoke(&host::managers::network_system(), call!(QueryNetworkHint {})).await.unwrap().unwrap();
         let hint = hints.items().first().and_then(Value::as_object).unwrap().clone();
         assert_eq!(hint.get(field!(PhysicalNicHintInfo.device)), Some("vmnic0"));
         assert!(hint.get(field!(PhysicalNicHintInfo.connectedSwitchPort)).is_none());

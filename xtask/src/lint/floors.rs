@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::process;
 
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 23] = [
     ("vim-schema", 0),
     ("vim-macros", 0),
     ("vim", 0),
@@ -21,13 +21,17 @@ const FLOORS: [(&str, u8); 19] = [
     ("notify", 1),
     ("hardening", 1),
     ("api", 2),
-    ("host", 3),
-    ("center", 3),
-    ("esfera", 4),
-    ("tests", 5),
-    ("bench", 5),
-    ("fuzz", 5),
-    ("xtask", 5),
+    ("vm", 3),
+    ("hostnet", 3),
+    ("rest", 3),
+    ("host", 4),
+    ("center", 4),
+    ("esxcli", 5),
+    ("esfera", 6),
+    ("tests", 7),
+    ("bench", 7),
+    ("fuzz", 7),
+    ("xtask", 7),
 ];
 
 /// The one floor whose crates may use each other, without circles: they are one model in three crates.

@@ -7,7 +7,6 @@ use store::Batch;
 use vim::{DateTime, MoRef};
 
 use super::policy::Policy;
-use super::privileges::all_privileges;
 use super::records::{
     ACCOUNTS, CERTIFICATES, PERMISSIONS, ROLE_IDS, ROLES, StoredAccount, StoredCertificate, StoredPermission,
     StoredRole,
@@ -406,7 +405,7 @@ fn put_role(
     if policy.roles.values().any(|role| role.id != id && role.name == name) {
         return Err(AccountError::RoleExists(name.to_owned()));
     }
-    if let Some(unknown) = privileges.iter().find(|id| !all_privileges().contains(id.as_str())) {
+    if let Some(unknown) = privileges.iter().find(|id| !crate::all_privileges().contains(id.as_str())) {
         return Err(AccountError::UnknownPrivilege(unknown.clone()));
     }
     // Every role lets its users see what they work on.

@@ -11,9 +11,9 @@ use vim::{MoRef, data_id, field, managed_id, prop, ty, vim};
 
 use super::Accounts;
 use super::policy::Policy;
-use super::privileges::IMPLICIT;
 use super::records::StoredPermission;
 use super::roles::Role;
+use crate::privilege::IMPLICIT;
 use crate::{Account, Snapshot, What};
 
 /// How deep the inventory may be.

@@ -1,75 +1,30 @@
-//! `UserDirectory` and `HostLocalAccountManager`.
+//! `UserDirectory`: finds users and groups by name.
 
 use std::sync::Arc;
 
-use vim::{Fault, List, Value, arg, data_id, fault, field, managed_id, method, vim};
+use vim::{Fault, List, Value, arg, data_id, fault, field, managed_id, method, props, vim};
 
 use super::{Accounts, Realm, invalid_login};
-use crate::{Authority, Call, Methods};
+use crate::{Call, Guard, Manager};
 
-pub(super) fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
-    let a = accounts.clone();
-    methods.on(managed_id!(UserDirectory), method!(RetrieveUserGroups), move |call: Call| {
-        let a = a.clone();
-        async move { a.retrieve_user_groups(&call) }
-    });
-    let a = accounts.clone();
-    methods.on(managed_id!(HostLocalAccountManager), method!(CreateUser), move |call: Call| {
-        let a = a.clone();
-        async move {
-            let spec = call.required(arg!(CreateUser.user))?;
-            let name = spec.get(field!(HostAccountSpec.id)).unwrap_or_default();
-            let description = spec.get(field!(HostAccountSpec.description)).unwrap_or_default();
-            a.create(name, description, spec.get(field!(HostAccountSpec.password))).await?;
-            tracing::info!(user = call.user(), account = name, "an account was created");
-            Ok(None)
-        }
-    });
-    let a = accounts.clone();
-    methods.on(managed_id!(HostLocalAccountManager), method!(UpdateUser), move |call: Call| {
-        let a = a.clone();
-        async move {
-            let spec = call.required(arg!(UpdateUser.user))?;
-            let name = spec.get(field!(HostAccountSpec.id)).unwrap_or_default();
-            if let Some(description) = spec.get(field!(HostAccountSpec.description)) {
-                a.set_full_name(name, description).await?;
-            }
-            if let Some(password) = spec.get(field!(HostAccountSpec.password)) {
-                a.set_password(name, password).await?;
-            }
-            tracing::info!(user = call.user(), account = name, "an account was changed");
-            Ok(None)
-        }
-    });
-    let a = accounts.clone();
-    methods.on(managed_id!(HostLocalAccountManager), method!(RemoveUser), move |call: Call| {
-        let a = a.clone();
-        async move {
-            let name = call.required(arg!(RemoveUser.userName))?;
-            let account = a.find(name);
-            a.remove(name).await?;
-            tracing::info!(user = call.user(), account = name, "an account was removed");
-            let sessions = &call.service.core.sessions;
-            for session in sessions.all() {
-                if account.as_ref().is_some_and(|gone| gone.name == session.account.name) {
-                    sessions.close(&session.key);
-                }
-            }
-            Ok(None)
-        }
-    });
-    let a = accounts.clone();
-    methods.on(managed_id!(HostLocalAccountManager), method!(ChangePassword), move |call: Call| {
-        let a = a.clone();
-        async move {
-            let name = call.required(arg!(ChangePassword.user))?;
-            a.login(name, call.required(arg!(ChangePassword.oldPassword))?).await?;
-            a.set_password(name, call.required(arg!(ChangePassword.newPassword))?).await?;
-            tracing::info!(account = name, "a password was changed");
-            Ok(None)
-        }
-    });
-}
+/// The UserDirectory.
+pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
+    me: |accounts| accounts.ids().user_directory,
+    named: Some(field!(ServiceContent.userDirectory).number()),
+    properties: |accounts| {
+        let domains = match &accounts.realm {
+            Realm::Host => Vec::new(),
+            Realm::Center { domain } => vec![domain.to_uppercase()],
+        };
+        Ok(props!(UserDirectory { domainList: domains }))
+    },
+    register: |table| {
+        let retrieve = method!(RetrieveUserGroups);
+        table.guarded(managed_id!(UserDirectory), retrieve, Guard::Open, |accounts, call| async move {
+            accounts.retrieve_user_groups(&call)
+        });
+    },
+};
 
 impl Accounts {
     fn retrieve_user_groups(&self, call: &Call) -> Result<Option<Value>, Fault> {

@@ -3,12 +3,15 @@
 //! What is stored is in `records`, what follows from it in memory in `policy`, decisions with their cache in `decide`.
 //! Every change goes to the store first; then a new policy takes the place of the old one.
 
+mod authorization;
 mod change;
-mod create;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod directory;
 mod error;
-mod methods;
+mod local;
+mod managers;
 mod names;
 mod password;
 mod policy;
@@ -19,14 +22,12 @@ mod roles;
 mod tests;
 mod trust;
 
+pub use crate::acting::CENTER_ACCOUNT;
 pub use change::TrustedCertificate;
-pub use create::{compute, create};
 pub use error::AccountError;
-pub use methods::register;
+pub use managers::{create, register};
 pub use names::Realm;
-pub use privileges::all_privileges;
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
-pub use trust::CENTER_ACCOUNT;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};

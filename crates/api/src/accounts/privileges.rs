@@ -1,35 +1,10 @@
-//! Privileges: every one that the schema names.
+//! `AuthorizationManager.privilegeList` and `.description`.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use vim::{schema, ty, vim};
+use vim::{ty, vim};
 
-/// Privileges that everybody has who is logged in, on what belongs to no entity.
-pub(super) const IMPLICIT: [&str; 3] = ["System.Anonymous", "System.View", "System.Read"];
-
-/// Privileges that our own checks name and the schema does not.
-const OURS: [&str; 3] =
-    ["Datastore.Browse", "Datastore.FileManagement", "VirtualMachine.Interact.CreateScreenshot"];
-
-/// Names of all privileges, in order.
-pub fn all_privileges() -> &'static BTreeSet<&'static str> {
-    static ALL: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
-        let schema = schema();
-        let mut all = BTreeSet::from(OURS);
-        all.extend(crate::needed::privileges());
-        all.extend(IMPLICIT);
-        for ty in &schema.managed {
-            all.extend(ty.privileges.iter().flatten());
-        }
-        for method in &schema.methods {
-            all.extend(method.privilege);
-            all.extend(method.parameter_privileges.iter().flatten());
-        }
-        all
-    });
-    &ALL
-}
+use crate::all_privileges;
 
 /// `AuthorizationManager.privilegeList`.
 pub(super) fn listed() -> Vec<ty!(AuthorizationPrivilege)> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::Realm;
-use super::privileges::all_privileges;
+use crate::all_privileges;
 
 pub const ADMIN: i32 = -1;
 pub const READ_ONLY: i32 = -2;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use store::Store;
 use vim::{MoRef, managed_id, props, vim};
 
+use super::authorization::MAX_DECISIONS;
 use super::change::Rule;
-use super::methods::MAX_DECISIONS;
 use super::{ADMIN, AccountError, Accounts, NO_ACCESS, READ_ONLY, Realm};
 use crate::{Account, Authority, Tree};
 

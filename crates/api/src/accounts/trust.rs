@@ -8,29 +8,29 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method};
+use vim::{Fault, ManagedId, Value, arg, fault, managed_id, method, props};
 
 use super::Accounts;
+use crate::acting::CENTER_ACCOUNT;
 use crate::tls::{Chain, holds_now, is_client_of, uri_of};
-use crate::{Call, Methods};
+use crate::{Call, Manager};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
-/// The account that a host's center has; it has no password.
-pub const CENTER_ACCOUNT: &str = "vpxuser";
 
-/// Says what a host's `ExtensionManager` does.
-pub(super) fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
-    let a = accounts.clone();
-    methods.on(MANAGER, method!(SetExtensionCertificate), move |call| {
-        let a = a.clone();
-        async move { a.take_charge(&call).await.map(|()| None) }
-    });
-    let a = accounts.clone();
-    methods.on(MANAGER, method!(UnregisterExtension), move |call| {
-        let a = a.clone();
-        async move { a.let_go(&call).await }
-    });
-}
+/// A host's ExtensionManager, which lists nothing: `ServiceContent` does not name it.
+pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
+    me: |accounts| accounts.ids().extension_manager,
+    named: None,
+    properties: |_| Ok(props!(ExtensionManager {})),
+    register: |table| {
+        table.on(MANAGER, method!(SetExtensionCertificate), |accounts, call| async move {
+            accounts.take_charge(&call).await.map(|()| None)
+        });
+        table.on(MANAGER, method!(UnregisterExtension), |accounts, call| async move {
+            accounts.let_go(&call).await
+        });
+    },
+};
 
 impl Accounts {
     /// Trusts the certificate that is given, or that the client has shown on the TLS connection, as the center with
@@ -40,7 +40,7 @@ impl Accounts {
         let chain: Arc<Chain> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
             Some(pem) => {
                 CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| {
-                    crate::call::invalid_argument("certificatePem", "This is no certificate in PEM")
+                    crate::service::invalid_argument("certificatePem", "This is no certificate in PEM")
                 })?
             }
             None => call.peer.certificate.clone().ok_or_else(|| {
@@ -48,7 +48,7 @@ impl Accounts {
             })?,
         };
         let (Some(own), Some(authority)) = (chain.first(), chain.last()) else {
-            return Err(crate::call::invalid_argument("certificatePem", "There is no certificate in it"));
+            return Err(crate::service::invalid_argument("certificatePem", "There is no certificate in it"));
         };
         let uri = uri_of(own).filter(|_| chain.len() > 1 && is_client_of(&chain, authority));
         let certificate = if uri.is_some() { authority } else { own };

@@ -1,16 +1,11 @@
 //! Events: what happened, for people and for programs that watch.
 //!
 //! [`Events::post`] completes an event, writes it to the store's log and shows it as `EventManager.latestEvent`. The
-//! log's sequence number is the event's key. Reading is in [`crate::history`] and the methods here.
+//! log's sequence number is the event's key. [`crate::history`] reads it in pages.
 
-mod catalog;
-mod filter;
-mod methods;
+pub(crate) mod catalog;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use filter::{EventFilter, Reach, known, texts};
-pub(crate) use methods::{blocking, compute, description, register, too_many_collectors};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,10 +1,10 @@
 //! What of the past a user may see: what happened to entities that he may view, and what he did himself where nobody can
 //! say any more who might.
 
-use vim::{Fault, MoRef, Object, Value, data_id, field, managed_id, schema};
+use vim::{MoRef, Object, Value, data_id, field, managed_id, schema};
 
 use crate::tree::root_folder;
-use crate::{Account, Authority, Call, Snapshot};
+use crate::{Account, Authority, Snapshot};
 
 const VIEW: &str = "System.View";
 
@@ -13,16 +13,6 @@ pub(crate) struct Sight<'a> {
     pub authority: &'a dyn Authority,
     pub account: &'a Account,
     pub state: &'a Snapshot,
-}
-
-impl Call {
-    /// The caller's sight of the past.
-    ///
-    /// # Errors
-    /// `NotAuthenticated` without a session.
-    pub(crate) fn sight<'a>(&'a self, state: &'a Snapshot) -> Result<Sight<'a>, Fault> {
-        Ok(Sight { authority: &*self.service.authority, account: &self.session()?.account, state })
-    }
 }
 
 impl Sight<'_> {

@@ -1,14 +1,23 @@
-//! Extensions, and the licence.
+//! The ExtensionManager: lists what other products have registered.
 
-use vim::{Fault, ManagedId, Props, Value, arg, field, managed_id, method, prop, props};
+use std::sync::Arc;
 
-use crate::{Call, Methods};
+use vim::{Fault, ManagedId, Value, arg, field, managed_id, method, prop, props};
+
+use crate::common::Common;
+use crate::{Call, Manager};
 
 const MANAGER: ManagedId = managed_id!(ExtensionManager);
 
-pub(super) fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(FindExtension), |call| async move { find(&call) });
-}
+/// The ExtensionManager.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.extension_manager.clone(),
+    named: Some(field!(ServiceContent.extensionManager).number()),
+    properties: |_| Ok(props!(ExtensionManager {})),
+    register: |table| {
+        table.methods.on(MANAGER, method!(FindExtension), |call| async move { find(&call) });
+    },
+};
 
 fn find(call: &Call) -> Result<Option<Value>, Fault> {
     let key = call.required(arg!(FindExtension.extensionKey))?;
@@ -19,21 +28,4 @@ fn find(call: &Call) -> Result<Option<Value>, Fault> {
         .find(|extension| extension.get(field!(Extension.key)) == Some(key))
         .cloned()
         .map(Value::Object))
-}
-
-/// There is nothing to buy: one licence, for everything and without a limit (`total` 0), and no evaluation that ends.
-pub(super) fn license_properties() -> Props {
-    props!(LicenseManager {
-        source: LocalLicenseSource { licenseKeys: "" },
-        sourceAvailable: true,
-        licensedEdition: "esfera",
-        licenses: [LicenseManagerLicenseInfo {
-            licenseKey: "00000-00000-00000-00000-00000",
-            editionKey: "esfera",
-            name: "Esfera, free under the Apache License 2.0",
-            total: 0,
-            costUnit: "server",
-        }],
-        evaluation: LicenseManagerEvaluationInfo {},
-    })
 }

@@ -8,9 +8,10 @@ use vim::{
     managed_id, method, prop, props, schema, vim,
 };
 
-use crate::event::known;
+use crate::common::Common;
+use crate::singletons::Singletons;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Core, Methods, Service, Snapshot, Writer};
+use crate::{Call, Core, Guard, Manager, Methods, Snapshot, Writer};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -28,7 +29,25 @@ const MAX_VALUE_BYTES: usize = 4_096;
 /// restart gives them [`show_custom_values`], and deletes the record with the object.
 pub const CUSTOM_VALUES: store::Collection<BTreeMap<i32, String>> = store::Collection::new("custom-value");
 
-pub(super) fn register(methods: &mut Methods) {
+/// The CustomFieldsManager.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.custom_fields_manager.clone(),
+    named: Some(field!(ServiceContent.customFieldsManager).number()),
+    properties: |common| {
+        let mut all = Vec::new();
+        common.core.store.read(|view| {
+            view.for_each(COLLECTION, |_, value| {
+                all.extend(decode(DEFINITION, value));
+                Ok(())
+            })
+        })?;
+        all.sort_by_key(|definition| definition.get(field!(CustomFieldDef.key)));
+        Ok(props!(CustomFieldsManager { field: to_list(all) }))
+    },
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
     macro_rules! on {
         ($ty:expr, $method:ident, $handler:ident) => {
@@ -46,30 +65,16 @@ pub(super) fn register(methods: &mut Methods) {
     on!(MANAGER, RemoveCustomFieldDef, remove);
     on!(MANAGER, RenameCustomFieldDef, rename);
     on!(MANAGER, SetField, set_field);
-    on!(managed_id!(ExtensibleManagedObject), setCustomValue, set_custom_value);
-}
-
-pub(super) fn compute(service: &mut Service) {
+    let extensible = managed_id!(ExtensibleManagedObject);
+    methods.guard(extensible, method!(setCustomValue), Guard::Privilege("Global.SetCustomField"));
+    on!(extensible, setCustomValue, set_custom_value);
     let available = prop!(ExtensibleManagedObject.availableField).number();
-    service.compute(managed_id!(ExtensibleManagedObject), available, |_, _, node, state| {
+    methods.compute(extensible, available, |_, _, node, state| {
         let all = definitions(state).into_iter().map(|(_, definition)| definition);
         let fits = all.filter(|definition| applies(definition, node.me())).map(Value::Object);
         let fits: Vec<Value> = fits.collect();
         (!fits.is_empty()).then(|| Value::List(List::new(Kind::Data(DEFINITION), fits)))
     });
-}
-
-pub(super) fn create(core: &Core, me: &MoRef) -> Result<(), store::Error> {
-    let mut all = Vec::new();
-    core.store.read(|view| {
-        view.for_each(COLLECTION, |_, value| {
-            all.extend(decode(DEFINITION, value));
-            Ok(())
-        })
-    })?;
-    all.sort_by_key(|definition| definition.get(field!(CustomFieldDef.key)));
-    core.tree.write(|w| w.create(me, props!(CustomFieldsManager { field: to_list(all) })));
-    Ok(())
 }
 
 /// What `customValue` and `value` of an object show for its stored values; none for no values.
@@ -86,7 +91,7 @@ fn to_list(definitions: impl IntoIterator<Item = Arc<Object>>) -> List {
 }
 
 fn manager(state: &Snapshot) -> Option<MoRef> {
-    let ids = [super::Singletons::center(), super::Singletons::host()].map(|ids| ids.custom_fields_manager);
+    let ids = [Singletons::center(), Singletons::host()].map(|ids| ids.custom_fields_manager);
     ids.into_iter().find(|id| state.find(id).is_some())
 }
 
@@ -105,7 +110,7 @@ fn applies(definition: &Object, object: &MoRef) -> bool {
 
 fn check_name(name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Err(crate::call::invalid_argument(
+        return Err(crate::service::invalid_argument(
             "name",
             &format!("A name has 1 to {MAX_NAME_BYTES} bytes"),
         ));
@@ -155,7 +160,7 @@ async fn add(call: &Call) -> Reply {
     if let Some(ty) = ty
         && schema().find_managed(ty).is_none()
     {
-        return Err(crate::call::invalid_argument("moType", &format!("There is no managed type {ty}")));
+        return Err(crate::service::invalid_argument("moType", &format!("There is no managed type {ty}")));
     }
     let mut all = definitions(&call.state());
     if all.len() >= MAX_FIELDS {
@@ -182,7 +187,7 @@ async fn add(call: &Call) -> Reply {
 }
 
 fn no_such_field(key: i32) -> Fault {
-    crate::call::invalid_argument("key", &format!("There is no field with the key {key}"))
+    crate::service::invalid_argument("key", &format!("There is no field with the key {key}"))
 }
 
 async fn remove(call: &Call) -> Reply {
@@ -233,7 +238,8 @@ async fn rename(call: &Call) -> Reply {
 async fn set_field(call: &Call) -> Reply {
     let key = call.required(arg!(SetField.key))?;
     let value = call.required(arg!(SetField.value))?;
-    let entity = known(call.required(arg!(SetField.entity))?, &call.state())?;
+    let state = call.state();
+    let entity = state.require(call.required(arg!(SetField.entity))?)?.me().clone();
     let all = definitions(&call.state());
     let definition = all.iter().find(|(known, _)| *known == key).ok_or_else(|| no_such_field(key))?;
     set_value(call, &entity, key, &definition.1, value).await
@@ -243,23 +249,22 @@ async fn set_custom_value(call: &Call) -> Reply {
     let name = call.required(arg!(setCustomValue.key))?;
     let value = call.required(arg!(setCustomValue.value))?;
     let state = call.state();
-    call.service.check(call.session()?, &call.this, "Global.SetCustomField", &state)?;
     let all = definitions(&state);
     let named = all.iter().find(|(_, definition)| {
         definition.get(field!(CustomFieldDef.name)) == Some(name) && applies(definition, &call.this)
     });
     let (key, definition) = named.ok_or_else(|| {
-        crate::call::invalid_argument("key", &format!("{} has no field {name:?}", call.this))
+        crate::service::invalid_argument("key", &format!("{} has no field {name:?}", call.this))
     })?;
     set_value(call, &call.this, *key, definition, value).await
 }
 
 async fn set_value(call: &Call, entity: &MoRef, key: i32, definition: &Object, value: &str) -> Reply {
     if !applies(definition, entity) {
-        return Err(crate::call::invalid_argument("key", &format!("{entity} is not of the field's type")));
+        return Err(crate::service::invalid_argument("key", &format!("{entity} is not of the field's type")));
     }
     if value.len() > MAX_VALUE_BYTES {
-        return Err(crate::call::invalid_argument(
+        return Err(crate::service::invalid_argument(
             "value",
             &format!("A value has at most {MAX_VALUE_BYTES} bytes"),
         ));

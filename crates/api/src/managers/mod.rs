@@ -1,134 +1,90 @@
 //! The managers that hosts and the center have alike: their objects in the tree, and what their methods do.
 //!
-//! A daemon calls [`register`] on its method table, [`compute`] on its service and [`create`] on its core, adds its own
-//! managers, and names them to clients with [`content`].
+//! A daemon makes a [`Common`], calls [`register`] on its method table and [`create`], and [`add`]s its own managers, which are rows
+//! as well ([`crate::Manager`]).
 
 mod extension;
 mod fields;
-mod ids;
+mod license;
 mod options;
 mod service_instance;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use crate::common::{Common, Facts};
+pub use crate::singletons::Singletons;
 pub use fields::{CUSTOM_VALUES, custom_values, show_custom_values};
-pub use ids::Singletons;
-pub use options::{changed_options, create_options, own_options, shown_options};
+pub use options::{changed_options, own_options, shown_options};
 
-use vim::{MoRef, Object, Value, managed_id, prop, props, ty, vim};
+use std::sync::Arc;
 
-use crate::{Core, Methods, Service, event, history, property, search, task, view};
+use vim::{Object, Value, managed_id, prop, props, vim};
 
-/// What a daemon says of itself.
-pub struct Facts {
-    pub about: ty!(AboutInfo),
-    pub capability: ty!(Capability),
-    /// Initial settings of `ServiceContent.setting` by key; what an administrator has changed is kept.
-    pub settings: Vec<(String, Value)>,
-    /// Whether clients may define fields of their own and extensions are listed: the center does, a host does not.
-    pub extensible: bool,
-}
+use crate::{Core, Manager, Methods, Table, collectors, property, search, view};
 
-/// Says what the managers' methods do.
-pub fn register(methods: &mut Methods) {
+/// On every daemon.
+const MANAGERS: [Manager<Arc<Common>>; 8] = [
+    property::ROW,
+    view::ROW,
+    search::ROW,
+    session::ROW,
+    collectors::EVENT_MANAGER,
+    collectors::TASK_MANAGER,
+    options::ROW,
+    license::ROW,
+];
+
+/// On a daemon that is extensible; others know the methods only.
+const EXTENSIBLE: [Manager<Arc<Common>>; 2] = [extension::ROW, fields::ROW];
+
+/// Enters the managers' methods and computed properties.
+pub fn register(methods: &mut Methods, common: &Arc<Common>) {
     service_instance::register(methods);
-    session::register(methods);
-    options::register(methods);
-    fields::register(methods);
-    extension::register(methods);
-    property::register(methods);
-    view::register(methods);
-    search::register(methods);
-    task::register(methods);
-    event::register(methods);
-}
-
-/// Says which of the managers' properties are computed.
-pub fn compute(service: &mut Service) {
-    service_instance::compute(service);
-    session::compute(service);
-    fields::compute(service);
-    property::compute(service);
-    view::compute(service);
-    task::compute(service);
-    event::compute(service);
-    service.compute(
-        managed_id!(ManagedEntity),
-        prop!(ManagedEntity.effectiveRole).number(),
-        |service, session, node, state| {
-            let roles = service.authority.roles(&session.account, node.me(), state);
-            let roles: Vec<Value> = roles.into_iter().map(Value::Int).collect();
-            (!roles.is_empty()).then(|| Value::List(vim::List::new(vim::Kind::Int, roles)))
-        },
-    );
+    let mut table = Table { methods, daemon: common };
+    table.register(&MANAGERS);
+    table.register(&EXTENSIBLE);
+    let effective_role = prop!(ManagedEntity.effectiveRole).number();
+    methods.compute(managed_id!(ManagedEntity), effective_role, |service, session, node, state| {
+        let roles = service.authority.roles(&session.account, node.me(), state);
+        let roles: Vec<Value> = roles.into_iter().map(Value::Int).collect();
+        (!roles.is_empty()).then(|| Value::List(vim::List::new(vim::Kind::Int, roles)))
+    });
 }
 
 /// Makes the managers' objects. The root folder is the daemon's own to make.
 ///
 /// # Errors
 /// The store's, when stored settings and fields cannot be read.
-pub fn create(core: &Core, ids: &Singletons, facts: Facts) -> Result<(), store::Error> {
-    let content = vim!(ServiceContent {
-        rootFolder: &ids.root_folder,
-        propertyCollector: &ids.property_collector,
-        viewManager: &ids.view_manager,
-        about: facts.about,
-        setting: &ids.setting,
-        sessionManager: &ids.session_manager,
-        eventManager: &ids.event_manager,
-        taskManager: &ids.task_manager,
-        extensionManager: facts.extensible.then_some(&ids.extension_manager).cloned(),
-        customFieldsManager: facts.extensible.then_some(&ids.custom_fields_manager).cloned(),
-        licenseManager: &ids.license_manager,
-        searchIndex: &ids.search_index,
-    });
+pub fn create(common: &Arc<Common>) -> store::Result<()> {
+    let Common { core, ids, facts } = &**common;
+    let mut content =
+        Object::from(vim!(ServiceContent { rootFolder: &ids.root_folder, about: facts.about.clone() }));
     core.tree.write(|w| {
-        w.create(
-            &ids.service_instance,
-            props!(ServiceInstance { content: content, capability: facts.capability }),
-        );
-        w.create(&ids.property_collector, props!(PropertyCollector {}));
-        w.create(&ids.view_manager, props!(ViewManager {}));
-        w.create(&ids.search_index, props!(SearchIndex {}));
-        w.create(&ids.session_manager, session::properties());
-        w.create(
-            &ids.event_manager,
-            props!(EventManager {
-                description: event::description(),
-                maxCollector: i32::try_from(history::MAX_COLLECTORS).unwrap_or(i32::MAX),
-            }),
-        );
-        w.create(
-            &ids.task_manager,
-            props!(TaskManager {
-                description: task::description(),
-                maxCollector: i32::try_from(history::MAX_COLLECTORS).unwrap_or(i32::MAX),
-            }),
-        );
-        w.create(&ids.license_manager, extension::license_properties());
+        Manager::create_all(&MANAGERS, common, w, &mut content)?;
         if facts.extensible {
-            w.create(&ids.extension_manager, props!(ExtensionManager {}));
+            Manager::create_all(&EXTENSIBLE, common, w, &mut content)?;
         }
-    });
-    session::restore(core, &ids.session_manager)?;
-    create_options(core, &ids.setting, facts.settings)?;
-    if facts.extensible {
-        fields::create(core, &ids.custom_fields_manager)?;
-    }
+        let instance = props!(ServiceInstance { content: content, capability: facts.capability.clone() });
+        w.create(&ids.service_instance, instance);
+        Ok::<_, store::Error>(())
+    })?;
     core.tasks.shown_by(&ids.task_manager);
     core.events.shown_by(&ids.event_manager);
     Ok(())
 }
 
-/// Changes `ServiceInstance.content`: a daemon names the managers there that only it has.
-pub fn content(core: &Core, change: impl FnOnce(&mut Object)) {
-    let me = MoRef::new(managed_id!(ServiceInstance), service_instance::ID);
+/// Makes the objects of a daemon's own managers, and names them in `ServiceInstance.content`. To be called after [`create`].
+///
+/// # Errors
+/// The store's, if a manager cannot read what it has kept there.
+pub fn add<D>(core: &Core, managers: &[Manager<D>], daemon: &D) -> store::Result<()> {
+    let instance = Singletons::center().service_instance;
     core.tree.write(|w| {
-        let content = w.find(&me).and_then(|node| node.get(prop!(ServiceInstance.content)).cloned());
-        let Some(content) = content else { return };
-        let mut content = Object::clone(&content);
-        change(&mut content);
-        w.set(&me, props!(ServiceInstance { content: content }));
-    });
+        let content = w.find(&instance).and_then(|node| node.get(prop!(ServiceInstance.content)));
+        let mut content = Object::clone(content.expect("the service instance was made before"));
+        Manager::create_all(managers, daemon, w, &mut content)?;
+        w.set(&instance, props!(ServiceInstance { content: content }));
+        Ok(())
+    })
 }

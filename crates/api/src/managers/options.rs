@@ -8,8 +8,9 @@ use vim::{
     method, prop, props, vim,
 };
 
+use crate::common::Common;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Core, Methods};
+use crate::{Call, Guard, Manager, Methods};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -23,10 +24,22 @@ const MAX_KEY_BYTES: usize = 256;
 /// Keys under this prefix may be added by clients.
 const FREE_PREFIX: &str = "config.";
 
-pub(super) fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
-    own_options(methods, |_| false, |_| async { Ok(None) });
-}
+/// Those to change the settings of a daemon, and those of a host.
+const PRIVILEGES: [&str; 2] = ["Global.Settings", "Host.Config.AdvancedConfig"];
+
+/// The OptionManager of `ServiceContent.setting`.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.setting.clone(),
+    named: Some(field!(ServiceContent.setting).number()),
+    properties: |common| {
+        let options = stored(&common.core.store, &common.ids.setting, common.facts.settings.clone())?;
+        Ok(props!(OptionManager { setting: shown_options(&options) }))
+    },
+    register: |table| {
+        table.methods.on(MANAGER, method!(QueryOptions), |call| async move { query(&call) });
+        own_options(table.methods, |_| false, |_| async { Ok(None) });
+    },
+};
 
 /// Says how the settings of some OptionManagers are changed: of those that are `own`. They show their settings in the tree themselves,
 /// where they are found by everybody, and ask for the privilege themselves.
@@ -38,7 +51,7 @@ pub fn own_options<R>(
     R: Future<Output = Reply> + Send + 'static,
 {
     let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-    methods.on(MANAGER, method!(UpdateOptions), move |call| {
+    methods.guarded(MANAGER, method!(UpdateOptions), Guard::Asks(&PRIVILEGES), move |call| {
         let one_at_a_time = one_at_a_time.clone();
         let own = own(&call.this).then(|| change(call.clone()));
         async move {
@@ -70,18 +83,18 @@ pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
 
 fn given<'a>(key: &str, change: &'a Object) -> Result<&'a Value, Fault> {
     change.get(field!(OptionValue.value)).ok_or_else(|| {
-        crate::call::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
+        crate::service::invalid_argument("changedValue", &format!("The setting {key} needs a value"))
     })
 }
 
-/// Makes an OptionManager with these settings; those that were changed earlier have their stored values.
-///
-/// # Errors
-/// The store's.
-pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -> Result<(), store::Error> {
-    let mut options: Vec<(String, Value)> = defaults;
+/// The settings of an OptionManager: those that were changed earlier have their stored values.
+fn stored(
+    store: &store::Store,
+    me: &MoRef,
+    mut options: Vec<(String, Value)>,
+) -> store::Result<Vec<(String, Value)>> {
     let prefix = stored_key(me, "");
-    core.store.read(|view| {
+    store.read(|view| {
         view.for_each(COLLECTION, |key, value| {
             if key.starts_with(&prefix)
                 && let Some(option) = decode(OPTION, value)
@@ -93,9 +106,7 @@ pub fn create_options(core: &Core, me: &MoRef, defaults: Vec<(String, Value)>) -
             Ok(())
         })
     })?;
-    let setting = shown_options(&options);
-    core.tree.write(|w| w.create(me, props!(OptionManager { setting: setting })));
-    Ok(())
+    Ok(options)
 }
 
 fn stored_key(me: &MoRef, key: &str) -> String {
@@ -195,7 +206,7 @@ fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
         _ => Kind::String,
     };
     value.converted(kind).ok_or_else(|| {
-        crate::call::invalid_argument(
+        crate::service::invalid_argument(
             "changedValue",
             &format!("The value of the setting {key} is of another type"),
         )

@@ -2,23 +2,19 @@
 
 use vim::{DateTime, Fault, ManagedId, Value, fault, field, managed_id, method, prop, vim};
 
-use crate::{Call, Methods, Service};
-
-/// The same on every server.
-pub(super) const ID: &str = "ServiceInstance";
+use crate::{Call, Methods};
 
 const INSTANCE: ManagedId = managed_id!(ServiceInstance);
 
 pub(super) fn register(methods: &mut Methods) {
     methods.on(INSTANCE, method!(RetrieveServiceContent), |call| async move { content(&call).map(Some) });
-    methods.on(INSTANCE, method!(CurrentTime), |_| async { Ok(Some(Value::DateTime(DateTime::now()))) });
+    methods.on(INSTANCE, method!(CurrentTime), |_| async { Ok(Some(now())) });
     methods.on(INSTANCE, method!(RetrieveProductComponents), |call| async move { components(&call) });
+    methods.compute(INSTANCE, prop!(ServiceInstance.serverClock).number(), |_, _, _, _| Some(now()));
 }
 
-pub(super) fn compute(service: &mut Service) {
-    service.compute(INSTANCE, prop!(ServiceInstance.serverClock).number(), |_, _, _, _| {
-        Some(Value::DateTime(DateTime::now()))
-    });
+fn now() -> Value {
+    Value::DateTime(DateTime::now())
 }
 
 fn content(call: &Call) -> Result<Value, Fault> {

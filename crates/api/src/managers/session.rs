@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use vim::{
-    Fault, Kind, List, ManagedId, MoRef, Props, Value, arg, data_id, fault, field, managed_id, method, prop,
-    props, ty, vim,
+    Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, prop, props, ty, vim,
 };
 
+use crate::common::Common;
 use crate::session::random_uuid;
 use crate::stored::store_fault;
-use crate::{Account, Call, Core, Methods, Service, Session};
+use crate::{Account, Call, Manager, Methods, Session};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -30,7 +30,23 @@ const MESSAGE: &str = "message";
 /// Secrets that stand for a session for a moment.
 type CloneTickets = Arc<Mutex<HashMap<String, (Instant, Arc<Session>)>>>;
 
-pub(super) fn register(methods: &mut Methods) {
+/// The SessionManager.
+pub(super) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.session_manager.clone(),
+    named: Some(field!(ServiceContent.sessionManager).number()),
+    properties: |common| {
+        let message = common.core.store.get(COLLECTION, MESSAGE)?;
+        Ok(props!(SessionManager {
+            messageLocaleList: [LOCALE],
+            supportedLocaleList: [LOCALE, "en_US"],
+            defaultLocale: LOCALE,
+            message: message.map(|message| String::from_utf8_lossy(&message).into_owned()),
+        }))
+    },
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     methods.on(MANAGER, method!(Login), login);
     methods.on(MANAGER, method!(LoginExtensionByCertificate), login_by_certificate);
     methods.on(MANAGER, method!(Logout), logout);
@@ -52,35 +68,15 @@ pub(super) fn register(methods: &mut Methods) {
         let tickets = tickets.clone();
         async move { clone_session(&call, &tickets).await }
     });
-}
-
-pub(super) fn compute(service: &mut Service) {
-    service.compute(MANAGER, prop!(SessionManager.currentSession).number(), |_, session, _, _| {
+    methods.compute(MANAGER, prop!(SessionManager.currentSession).number(), |_, session, _, _| {
         Some(<ty!(UserSession)>::from(session).into())
     });
-    service.compute(MANAGER, prop!(SessionManager.sessionList).number(), |service, _, _, _| {
+    methods.compute(MANAGER, prop!(SessionManager.sessionList).number(), |service, _, _, _| {
         let mut sessions = service.core.sessions.all();
         sessions.sort_by_key(|session| session.login_time);
         let list = sessions.iter().map(|session| <ty!(UserSession)>::from(&**session).into());
         Some(Value::List(List::new(Kind::Data(data_id!(UserSession)), list.collect::<Vec<Value>>())))
     });
-}
-
-pub(super) fn properties() -> Props {
-    props!(SessionManager {
-        messageLocaleList: [LOCALE],
-        supportedLocaleList: [LOCALE, "en_US"],
-        defaultLocale: LOCALE
-    })
-}
-
-/// Shows the message that an administrator has left.
-pub(super) fn restore(core: &Core, me: &MoRef) -> Result<(), store::Error> {
-    if let Some(message) = core.store.get(COLLECTION, MESSAGE)? {
-        let message = String::from_utf8_lossy(&message).into_owned();
-        core.tree.write(|w| w.set(me, props!(SessionManager { message: message })));
-    }
-    Ok(())
 }
 
 fn check_locale(locale: &str) -> Result<(), Fault> {
@@ -174,7 +170,7 @@ async fn terminate(call: Call) -> Reply {
     let mut ending = Vec::new();
     for id in call.required(arg!(TerminateSession.sessionId))? {
         if id == mine.public_id() {
-            return Err(crate::call::invalid_argument(
+            return Err(crate::service::invalid_argument(
                 "sessionId",
                 "A session cannot end itself so; use Logout",
             ));
@@ -217,7 +213,7 @@ fn service_ticket(call: &Call) -> Reply {
     }
     let url = spec
         .get(field!(SessionManagerHttpServiceRequestSpec.url))
-        .ok_or_else(|| crate::call::invalid_argument("spec.url", "The URL of the request is missing"))?;
+        .ok_or_else(|| crate::service::invalid_argument("spec.url", "The URL of the request is missing"))?;
     let method = spec.get(field!(SessionManagerHttpServiceRequestSpec.method));
     let id = call.service.core.tickets.for_request(&session.account, url, method)?;
     Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id, ticketType: "HttpServiceTicket" }).into()))

@@ -13,9 +13,13 @@ async fn the_content_names_what_exists_and_nothing_else() {
         assert!(state.find(reference).is_some(), "{reference} is named and does not exist");
     }
     assert!(content.get(field!(ServiceContent.fileManager)).is_none());
-    super::content(&toy.service.core, |content| {
-        content.set(field!(ServiceContent.fileManager), &toy.ids.file_manager);
-    });
+    const FILES: Manager<()> = Manager {
+        me: |()| Singletons::center().file_manager,
+        named: Some(field!(ServiceContent.fileManager).number()),
+        properties: |()| Ok(vim::props!(FileManager {})),
+        register: |_| {},
+    };
+    add(&toy.service.core, &[FILES], &()).unwrap();
     let content = toy.object(&toy.ids.service_instance, call!(RetrieveServiceContent {})).await;
     assert_eq!(content.get(field!(ServiceContent.fileManager)), Some(&toy.ids.file_manager));
     assert!(matches!(toy.get(&toy.ids.service_instance, call!(CurrentTime {})).await, Value::DateTime(_)));

@@ -17,12 +17,12 @@ use vim::{
 
 use super::filter::{Known, Lost};
 use super::read::Reader;
-use super::select::not_found;
 use super::spec::Spec;
-use crate::call::invalid_argument;
+use crate::service::invalid_argument;
 use crate::service::not_authenticated;
 use crate::session::SessionObject;
-use crate::{Call, Methods, Service, Session, Snapshot};
+use crate::tree::not_found;
+use crate::{Call, Guard, Methods, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -33,7 +33,9 @@ const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
 
 pub(super) fn register(methods: &mut Methods) {
     methods.on(COLLECTOR, method!(CreateFilter), |call| async move { create_filter(&call) });
-    methods.on(FILTER, method!(DestroyPropertyFilter), |call| async move { destroy_filter(&call) });
+    methods.guarded(FILTER, method!(DestroyPropertyFilter), Guard::Open, |call| async move {
+        destroy_filter(&call)
+    });
     methods.on(COLLECTOR, method!(CreatePropertyCollector), |call| async move { create(&call) });
     methods.on(COLLECTOR, method!(DestroyPropertyCollector), |call| async move { destroy(&call) });
     methods.on(COLLECTOR, method!(CancelWaitForUpdates), |call| async move {
@@ -49,10 +51,7 @@ pub(super) fn register(methods: &mut Methods) {
         of(&call)?.wait(&call, &version, Some(Duration::ZERO), usize::MAX).await
     });
     methods.on(COLLECTOR, method!(WaitForUpdatesEx), |call| async move { wait_ex(&call).await });
-}
-
-pub(crate) fn compute(service: &mut Service) {
-    service.compute(COLLECTOR, prop!(PropertyCollector.filter).number(), |_, session, node, _| {
+    methods.compute(COLLECTOR, prop!(PropertyCollector.filter).number(), |_, session, node, _| {
         session.local::<SessionCollector>().of(node.me()).filters()
     });
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use vim::{Fault, Kind, List, MoRef, Value, data_id, vim, vim_enum};
 
 use super::read::{Denied, Reader};
-use super::select::{OwnSource, not_found, select};
+use super::select::{OwnSource, select};
 use super::spec::{Plan, Planned, Spec};
 use crate::hash::{RefMap, RefSet};
 use crate::service::Object;
-use crate::tree::TooOld;
+use crate::tree::{TooOld, not_found};
 use crate::{Change, Node, What};
 
 /// A filter's state between two calls.

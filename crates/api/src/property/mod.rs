@@ -14,11 +14,13 @@ mod spec;
 mod tests;
 
 pub use collector::OwnChanges;
-pub(crate) use collector::compute;
 
-use vim::{Fault, MoRef, Value, schema};
+use std::sync::Arc;
 
-use crate::{Call, Methods, Service, Session};
+use vim::{Fault, MoRef, Value, field, props, schema};
+
+use crate::common::Common;
+use crate::{Call, Manager, Service, Session};
 
 /// Objects, property sets and traversals that one filter specification may name.
 pub const MAX_SPECS: usize = 100_000;
@@ -29,10 +31,16 @@ pub const MAX_FILTER_SPECS: usize = 1_000;
 /// Retrievals of one session that are to be continued; the oldest is forgotten when there are more.
 pub const MAX_TOKENS: usize = 32;
 
-pub(crate) fn register(methods: &mut Methods) {
-    retrieve::register(methods);
-    collector::register(methods);
-}
+/// The PropertyCollector.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.property_collector.clone(),
+    named: Some(field!(ServiceContent.propertyCollector).number()),
+    properties: |_| Ok(props!(PropertyCollector {})),
+    register: |table| {
+        retrieve::register(table.methods);
+        collector::register(table.methods);
+    },
+};
 
 /// One property of one object by its path, as `Fetch` reads it; without a session only what anybody may read.
 ///

@@ -7,12 +7,13 @@ use vim::encode::{Encode, Encoder};
 use vim::{Fault, ManagedId, Object as Data, Value, arg, data_id, fault, field, managed_id, method};
 
 use super::read::{CONTENT, Content, Denied, Reader};
-use super::select::{not_found, select};
+use super::select::select;
 use super::spec::{Plan, Spec};
 use super::{MAX_FILTER_SPECS, MAX_TOKENS};
-use crate::call::invalid_argument;
 use crate::service::Object;
+use crate::service::invalid_argument;
 use crate::session::random_uuid;
+use crate::tree::not_found;
 use crate::{Answer, Call, Methods, Service, Session, Snapshot};
 
 type Reply = Result<Option<Answer>, Fault>;

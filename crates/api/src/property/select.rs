@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use vim::{Fault, ManagedId, MoRef, Value, fault};
+use vim::{Fault, ManagedId, MoRef, Value};
 
 use super::read::Reader;
 use super::spec::{Plan, Spec};
@@ -74,11 +74,6 @@ pub(super) fn select(spec: &Spec, reader: Reader<'_>) -> Result<Selected, Fault>
         walk.traverse(&object, traversal)?;
     }
     Ok(walk.selected)
-}
-
-/// The fault for a start object that is not there.
-pub(super) fn not_found(object: &MoRef) -> Fault {
-    fault!(ManagedObjectNotFound { obj: object }, "There is no {object}; it may have been deleted")
 }
 
 impl Walk<'_> {

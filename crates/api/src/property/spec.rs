@@ -8,8 +8,8 @@ use vim::{Fault, ManagedId, MoRef, Object, data_id, fault, field, schema};
 
 use super::{MAX_SPECS, MAX_TRAVERSALS};
 use crate::Service;
-use crate::call::invalid_argument;
 use crate::service::Computed;
+use crate::service::invalid_argument;
 
 /// A `PropertyFilterSpec`.
 pub(super) struct Spec {

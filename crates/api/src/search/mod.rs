@@ -5,17 +5,29 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use vim::{Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop};
+use std::sync::Arc;
 
-use crate::event::known;
+use vim::{
+    Fault, Field, Kind, List, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props,
+};
+
+use crate::common::Common;
 use crate::tree::ancestors;
-use crate::{Call, Methods, Node, Snapshot};
+use crate::{Call, Manager, Methods, Node, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const INDEX: ManagedId = managed_id!(SearchIndex);
 
-pub(crate) fn register(methods: &mut Methods) {
+/// The SearchIndex.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.search_index.clone(),
+    named: Some(field!(ServiceContent.searchIndex).number()),
+    properties: |_| Ok(props!(SearchIndex {})),
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     methods.on(INDEX, method!(FindByUuid), |call| async move {
         let datacenter = call.arg(arg!(FindByUuid.datacenter));
         let of_vm = call.required(arg!(FindByUuid.vmSearch))?;
@@ -76,7 +88,7 @@ pub(crate) fn register(methods: &mut Methods) {
     });
     methods.on(INDEX, method!(FindChild), |call| async move {
         let state = call.state();
-        let parent = known(call.required(arg!(FindChild.entity))?, &state)?;
+        let parent = state.require(call.required(arg!(FindChild.entity))?)?.me().clone();
         let name = call.required(arg!(FindChild.name))?;
         let child = path::child(&state, &parent, name);
         Ok(child.filter(|found| sees(&call, found, &state)).map(Value::Ref))
@@ -106,12 +118,12 @@ fn find(
     fits: impl Fn(&Node) -> bool,
 ) -> Result<Vec<MoRef>, Fault> {
     let state = call.state();
-    let within = datacenter.map(|datacenter| known(datacenter, &state)).transpose()?;
+    let within = datacenter.map(|datacenter| state.require(datacenter)).transpose()?;
     let ty = if of_vm { managed_id!(VirtualMachine) } else { managed_id!(HostSystem) };
     let nodes = state.iter().filter(|node| node.me().is_a(ty) && fits(node));
     let mut found: Vec<MoRef> = nodes.map(|node| node.me().clone()).collect();
     found.retain(|object| {
-        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top))
+        within.as_ref().is_none_or(|top| ancestors(&state, object).any(|parent| parent == *top.me()))
             && sees(call, object, &state)
     });
     found.sort();

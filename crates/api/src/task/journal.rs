@@ -19,7 +19,7 @@ pub const MAX_KEPT: u64 = 20_000;
 /// The history is shortened once in so many tasks.
 const FORGET_EVERY: u64 = 64;
 
-pub(super) const INFO: DataId = data_id!(TaskInfo);
+pub(crate) const INFO: DataId = data_id!(TaskInfo);
 
 pub(crate) struct Journal {
     store: store::Store,

@@ -4,15 +4,15 @@
 //! makes the object, runs the work and records how it ended: in the store first, then in the tree. After a restart
 //! [`Tasks::recover`] ends what was under way.
 
-mod collector;
+mod client;
 mod journal;
-mod methods;
 mod recover;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::ClientTask;
 pub use journal::MAX_KEPT;
-pub(crate) use methods::{compute, description, register};
+pub(crate) use journal::{INFO, TaskLog};
 pub use recover::{Outcome, UnfinishedTask};
 
 use std::collections::{HashMap, VecDeque};
@@ -122,6 +122,11 @@ impl Tasks {
     /// Says which object lists the tasks.
     pub(crate) fn shown_by(&self, manager: &MoRef) {
         let _ = self.0.manager.set(manager.clone());
+    }
+
+    /// The history of tasks.
+    pub(crate) fn source(&self) -> TaskLog {
+        self.0.journal.source()
     }
 
     /// Makes the task and lets the work run; gives the task's reference once the task is durable.

@@ -1,8 +1,8 @@
 //! The managed objects: one writer at a time, any number of readers that never wait.
 //!
-//! A reader takes a [`Snapshot`], which nothing changes any more. [`Tree::write`] applies changes to the current state,
-//! gives the result the next version and appends what happened to the log, which is a part of the snapshot: whoever
-//! knows version *n* finds there what has changed since.
+//! A reader takes a [`Snapshot`], which never changes. [`Tree::write`] applies changes to the current state, gives the result the
+//! next version and appends the changes to the log, which is a part of the snapshot: a reader that knows version *n* finds there
+//! everything that has changed since.
 
 mod node;
 mod shared;
@@ -12,6 +12,7 @@ mod writer;
 
 pub use node::Node;
 pub use shared::Shared;
+pub(crate) use snapshot::not_found;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
 pub use walk::ancestors;
 pub(crate) use walk::root_folder;
@@ -22,13 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-/// How many changes the log keeps. Whoever waits longer than that reads everything anew.
+/// How many changes the log keeps. A reader that falls further behind reads everything again.
 pub const LOG_CHANGES: usize = 200_000;
 
 /// The tree of managed objects.
 pub struct Tree {
     current: ArcSwap<Snapshot>,
-    /// The writer's, whose turn it is.
+    /// Belongs to the current writer.
     shared: Mutex<Shared>,
     version: watch::Sender<u64>,
 }
@@ -51,9 +52,9 @@ impl Tree {
         self.current.load_full()
     }
 
-    /// Changes the tree. What `change` does becomes visible at once and as a whole when it returns; it must not block.
+    /// Changes the tree. The changes become visible at once and as a whole when `change` returns; it must not block.
     ///
-    /// If it changes nothing, there is no new version.
+    /// If it changes nothing, the version stays.
     pub fn write<R>(&self, change: impl FnOnce(&mut Writer<'_>) -> R) -> R {
         // Held to the end: one writer at a time.
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
 //! Equal values are kept once.
 //!
-//! Thousands of VMs have the same capability, the same default devices and texts, and what a host says of them comes as
-//! a copy for each. What is written to the tree is therefore put together from parts that are there already. The table
-//! holds the parts that were seen lately; when it has grown, those that hardly anybody uses fall out.
+//! Thousands of VMs have the same capability, the same default devices and texts, and a host sends a copy for each. A value that is
+//! written to the tree is therefore put together from parts that exist already. The table holds recently seen parts; when it has
+//! grown, it drops those with few users.
 //!
-//! Whoever gathers many values before he writes them has a table of his own, so that they are small at once.
+//! A caller that gathers many values before it writes them uses a table of its own, so that they are small from the start.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -14,17 +14,17 @@ use vim::{List, Object, Value};
 
 use crate::hash::Quick;
 
-/// The table is not looked through before it holds so many parts.
+/// The table drops nothing until it holds this many parts.
 const FEW: usize = 4096;
-/// A part that is used in fewer places may fall out.
+/// A part that is used in no more places may be dropped.
 const MIN_USES: usize = 8;
-/// Longer lists (the VMs of a folder) are hardly ever equal, and take long to look at.
+/// Longer lists (the VMs of a folder) are hardly ever equal, and take long to compare.
 const LONG_LIST: usize = 64;
 
-/// The table, by the parts' hashes. Of parts with one hash only the last is found: others are just not shared.
+/// The table, by the parts' hashes. Of several parts with one hash it finds the last; the others are not shared.
 pub struct Shared {
     parts: HashMap<u64, Value>,
-    /// How many parts make it look for those that may fall out.
+    /// The number of parts at which it looks for parts to drop.
     limit: usize,
 }
 
@@ -40,7 +40,7 @@ impl Shared {
         self.part(value, true)
     }
 
-    /// `ours`: nobody else has what the value is a part of.
+    /// `ours`: nothing else refers to the value that this is a part of.
     fn part(&mut self, value: &Value, ours: bool) -> Value {
         match value {
             Value::List(list) if list.items.len() > LONG_LIST => return value.clone(),
@@ -63,8 +63,8 @@ impl Shared {
         made
     }
 
-    /// Puts a value together that is not in the table. What is only ours is copied, though it could be kept: it may have
-    /// room to spare, and lies scattered among what is gone as soon as a message has been read. Copies lie together.
+    /// Puts together a value that is not in the table. A value that is only ours is copied though it could be kept: it may have spare
+    /// capacity, and it lies scattered among memory that is freed as soon as a message has been read. Copies lie together.
     fn make(&mut self, value: &Value, ours: bool) -> Value {
         match value {
             Value::String(text) if ours => Value::String(Arc::from(&**text)),
@@ -89,7 +89,7 @@ impl Shared {
     }
 }
 
-/// Places that have the part, the table among them.
+/// The number of places that refer to the part, including the table.
 fn uses(part: &Value) -> usize {
     match part {
         Value::String(text) => Arc::strong_count(text),
@@ -100,7 +100,7 @@ fn uses(part: &Value) -> usize {
     }
 }
 
-/// Whether nothing has to be written anew to have `b` instead of `a`.
+/// Whether `b` can stand for `a` without being written again.
 fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::String(a), Value::String(b)) => Arc::ptr_eq(a, b),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_forgets_what_nobody_uses_and_keeps_what_many_do() {
+    fn the_table_forgets_unused_parts_and_keeps_common_ones() {
         let mut shared = Shared::default();
         let common: Vec<Value> = (0..20).map(|_| shared.share(&"common".into())).collect();
         for n in 0..3 * FEW {

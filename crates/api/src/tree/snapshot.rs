@@ -1,11 +1,11 @@
-//! The tree at one version, with the log of how it came about.
+//! The tree at one version, with the log of the changes that led to it.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::Node;
-use vim::MoRef;
+use vim::{Fault, MoRef, fault};
 
 /// An object's id as the key of the tree: ids are unique over all types.
 #[derive(Clone)]
@@ -31,11 +31,16 @@ impl Borrow<str> for ById {
     }
 }
 
+/// `ManagedObjectNotFound` for this object.
+pub(crate) fn not_found(reference: &MoRef) -> Fault {
+    fault!(ManagedObjectNotFound { obj: reference }, "{reference} does not exist; it may have been deleted")
+}
+
 /// What happened to an object in one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Created,
-    /// The numbers of the properties that have a new value or none any more.
+    /// The numbers of the properties that have a new value or were unset.
     Set(Box<[u16]>),
     Removed,
 }
@@ -53,7 +58,7 @@ pub struct Commit {
     pub changes: Vec<Change>,
 }
 
-/// The log does not reach back to the version that was asked for.
+/// The log does not reach back to the requested version.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the change log no longer reaches back to version {0}")]
 pub struct TooOld(pub u64);
@@ -77,6 +82,14 @@ impl Snapshot {
         self.find_id(reference.id()).filter(|node| node.me().is_a(reference.ty()))
     }
 
+    /// The same for an object that must exist.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub fn require(&self, reference: &MoRef) -> Result<&Arc<Node>, Fault> {
+        self.find(reference).ok_or_else(|| not_found(reference))
+    }
+
     pub fn find_id(&self, id: &str) -> Option<&Arc<Node>> {
         self.nodes.get(id)
     }
@@ -97,7 +110,7 @@ impl Snapshot {
     /// The commits after `version`, oldest first.
     ///
     /// # Errors
-    /// [`TooOld`] if the log has forgotten some of them.
+    /// [`TooOld`] if the log has dropped some of them.
     pub fn since(&self, version: u64) -> Result<impl Iterator<Item = &Arc<Commit>>, TooOld> {
         let missing = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
         if version > self.version || missing > self.log.len() {

@@ -4,10 +4,10 @@ use vim::{MoRef, field, managed_id, prop};
 
 use super::Snapshot;
 
-/// Longest way up that is followed; an inventory is never so deep.
+/// The longest way up that is followed; no inventory is that deep.
 const MAX_DEPTH: usize = 256;
 
-/// The top of the inventory, once the managers are there.
+/// The top of the inventory, once the managers exist.
 pub(crate) fn root_folder(state: &Snapshot) -> Option<MoRef> {
     let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
     let content = state.find(&instance)?.get(prop!(ServiceInstance.content))?;

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::snapshot::ById;
 use super::{Change, Commit, LOG_CHANGES, Node, Snapshot, What};
 
-/// A change of the tree that is being made. Reads through it see what it has written so far.
+/// A change of the tree under way. Reads through it see what it has written so far.
 pub struct Writer<'t> {
     state: Snapshot,
     shared: &'t mut Shared,
@@ -35,12 +35,12 @@ impl<'t> Writer<'t> {
         self.state.find(reference)
     }
 
-    /// Reads as the tree stands with what has been written so far.
+    /// The tree as it stands with the changes so far.
     pub fn state(&self) -> &Snapshot {
         &self.state
     }
 
-    /// Adds an object, or sets its properties if it is there already.
+    /// Adds an object, or sets the properties of an existing one.
     pub fn create(&mut self, me: &MoRef, props: Props) {
         if self.state.find(me).is_none() {
             self.state.nodes.insert(ById(me.clone()), Arc::new(Node::new(me.clone())));
@@ -51,7 +51,7 @@ impl<'t> Writer<'t> {
         self.set(me, props);
     }
 
-    /// Sets properties of an object; of one that does not exist, nothing. `props` may name a base type's properties.
+    /// Sets properties of an object, and does nothing if it does not exist. `props` may name a base type's properties.
     pub fn set(&mut self, me: &MoRef, props: Props) {
         debug_assert!(me.is_a(props.ty), "{me} has no properties of that type");
         for (number, value) in props.values {
@@ -103,7 +103,7 @@ impl<'t> Writer<'t> {
             .unwrap_or_default()
     }
 
-    /// Removes an object. References to it in other objects are the caller's to remove.
+    /// Removes an object. The caller removes the references to it in other objects.
     pub fn remove(&mut self, me: &MoRef) {
         if let Some(node) = self.state.nodes.remove(me.id()) {
             self.touch(node.me()).removed = true;
@@ -170,7 +170,11 @@ mod tests {
         let whats: Vec<_> =
             after.since(before.version()).unwrap().flat_map(|c| &c.changes).map(|c| c.what.clone()).collect();
         let name = prop!(VirtualMachine.name).number();
-        assert_eq!(whats, [What::Set([name].into()), What::Removed], "an equal value is no change");
+        assert_eq!(
+            whats,
+            [What::Set([name].into()), What::Removed],
+            "an equal value does not count as a change"
+        );
     }
 
     #[test]

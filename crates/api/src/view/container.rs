@@ -45,7 +45,7 @@ impl Container {
     /// `InvalidArgument` if the object contains nothing by its nature, or a type does not exist.
     pub fn new(container: MoRef, names: Vec<String>, recursive: bool) -> Result<Self, Fault> {
         if !ways().iter().any(|(ty, _)| container.is_a(*ty)) {
-            return Err(crate::call::invalid_argument(
+            return Err(crate::service::invalid_argument(
                 "container",
                 &format!("A {} contains no other objects", container.type_name()),
             ));

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use vim::{Fault, ManagedId, MoRef, Value, arg, fault, managed_id, method, prop};
+use vim::{Fault, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props};
 
 use super::container::Container;
 use super::{Contents, MAX_LISTED, View, references};
-use crate::event::known;
+use crate::common::Common;
 use crate::property::OwnChanges;
 use crate::tree::root_folder;
-use crate::{Call, Methods, Service, Session, Snapshot};
+use crate::{Call, Guard, Manager, Methods, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -18,7 +18,15 @@ const MANAGER: ManagedId = managed_id!(ViewManager);
 const LIST: ManagedId = managed_id!(ListView);
 const INVENTORY: ManagedId = managed_id!(InventoryView);
 
-pub(crate) fn register(methods: &mut Methods) {
+/// The ViewManager.
+pub(crate) const ROW: Manager<Arc<Common>> = Manager {
+    me: |common| common.ids.view_manager.clone(),
+    named: Some(field!(ServiceContent.viewManager).number()),
+    properties: |_| Ok(props!(ViewManager {})),
+    register: |table| register(table.methods),
+};
+
+fn register(methods: &mut Methods) {
     methods.on(MANAGER, method!(CreateContainerView), |call| async move { create_container(&call) });
     methods.on(MANAGER, method!(CreateListView), |call| async move {
         let objects = call.arg(arg!(CreateListView.obj));
@@ -37,27 +45,24 @@ pub(crate) fn register(methods: &mut Methods) {
         OwnChanges::tell(session);
         Ok(None)
     });
-    methods.on(LIST, method!(ModifyListView), |call| async move { modify(&call) });
-    methods.on(LIST, method!(ResetListView), |call| async move {
+    methods.guarded(LIST, method!(ModifyListView), Guard::Open, |call| async move { modify(&call) });
+    methods.guarded(LIST, method!(ResetListView), Guard::Open, |call| async move {
         let objects = call.arg(arg!(ResetListView.obj));
         reset(&call, objects.into_iter().flatten().cloned().collect())
     });
-    methods.on(LIST, method!(ResetListViewFromView), |call| async move {
+    methods.guarded(LIST, method!(ResetListViewFromView), Guard::Open, |call| async move {
         reset(&call, objects_of(&call, call.required(arg!(ResetListViewFromView.view))?)?)?;
         Ok(None)
     });
-    methods.on(INVENTORY, method!(OpenInventoryViewFolder), |call| async move {
+    methods.guarded(INVENTORY, method!(OpenInventoryViewFolder), Guard::Open, |call| async move {
         let entities = call.required(arg!(OpenInventoryViewFolder.entity))?;
         turn_folders(&call, entities.iter(), true)
     });
-    methods.on(INVENTORY, method!(CloseInventoryViewFolder), |call| async move {
+    methods.guarded(INVENTORY, method!(CloseInventoryViewFolder), Guard::Open, |call| async move {
         let entities = call.required(arg!(CloseInventoryViewFolder.entity))?;
         turn_folders(&call, entities.iter(), false)
     });
-}
-
-pub(crate) fn compute(service: &mut Service) {
-    service.compute(MANAGER, prop!(ViewManager.viewList).number(), |_, session, _, _| {
+    methods.compute(MANAGER, prop!(ViewManager.viewList).number(), |_, session, _, _| {
         let mut views: Vec<MoRef> = session.objects_as::<View>().iter().map(|view| view.me.clone()).collect();
         views.sort();
         references(views.into_iter().map(Value::Ref).collect())
@@ -71,7 +76,8 @@ fn add(session: &Session, ty: ManagedId, contents: Contents) -> Reply {
 }
 
 fn create_container(call: &Call) -> Reply {
-    let container = known(call.required(arg!(CreateContainerView.container))?, &call.state())?;
+    let state = call.state();
+    let container = state.require(call.required(arg!(CreateContainerView.container))?)?.me().clone();
     let types = call.arg(arg!(CreateContainerView.type)).into_iter().flatten().map(str::to_owned).collect();
     let recursive = call.required(arg!(CreateContainerView.recursive))?;
     let container = Container::new(container, types, recursive)?;
@@ -160,7 +166,7 @@ fn turn_folders<'a>(call: &Call, folders: impl Iterator<Item = &'a MoRef>, open:
     let state = call.state();
     let mut missing = Vec::new();
     for folder in folders {
-        let Ok(folder) = known(folder, &state) else {
+        let Some(folder) = state.find(folder).map(|node| node.me().clone()) else {
             missing.push(Value::Ref(folder.clone()));
             continue;
         };

@@ -5,7 +5,7 @@ mod methods;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use methods::{compute, register};
+pub(crate) use methods::ROW;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

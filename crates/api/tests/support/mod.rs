@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::accounts::{Accounts, Realm};
-use api::managers::{self, Facts, Singletons};
+use api::managers::{self, Common, Facts, Singletons};
 use api::server::{CaptureQuery, Captures, Screens, Site, serve};
 use api::ticket::UnixConsole;
 use api::tls::{CertificateAuthority, Renewing};
-use api::{Account, Call, Core, Methods, Service, TaskOptions};
+use api::{Account, Call, Core, Guard, Methods, Service, TaskOptions};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio_util::sync::CancellationToken;
@@ -121,21 +121,18 @@ async fn start(tls: bool, waits: bool) -> Daemon {
     let directory = tempfile::tempdir().unwrap();
     let store = store::Store::in_memory().unwrap();
     let core = Arc::new(Core::new(store.clone()));
-    let ids = Singletons::host();
+    let common = Arc::new(Common { core: core.clone(), ids: Singletons::host(), facts: facts() });
     let accounts = Accounts::open(store, Realm::Host, root(), |_, _| None).await.unwrap();
     accounts.ensure_administrator("root", "Administrator", Some(PASSWORD)).await.unwrap();
     let seen = Arc::new(Seen::default());
     let mut methods = Methods::default();
-    managers::register(&mut methods);
+    managers::register(&mut methods, &common);
     api::accounts::register(&mut methods, &accounts);
     toy_methods(&mut methods, &seen, directory.path().join("console.sock"));
     if waits {
         endless_wait(&mut methods, &seen);
     }
-    let mut service = Service::new(core.clone(), accounts.clone(), methods);
-    managers::compute(&mut service);
-    api::accounts::compute(&mut service);
-    let service = Arc::new(service);
+    let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
     core.tree.write(|w| {
         w.create(&Singletons::host().extension_manager, props!(ExtensionManager {}));
         w.create(&root(), props!(Folder { name: "ha-folder-root", childEntity: [vm_folder()] }));
@@ -144,8 +141,8 @@ async fn start(tls: bool, waits: bool) -> Daemon {
             w.create(&vm(n), props!(VirtualMachine { name: format!("VM {n} <&>"), parent: vm_folder() }));
         }
     });
-    managers::create(&core, &ids, facts()).unwrap();
-    api::accounts::create(&core, &ids, &accounts);
+    managers::create(&common).unwrap();
+    api::accounts::create(&core, &accounts).unwrap();
 
     let certificate = tls.then(|| {
         let authority = CertificateAuthority::open(&directory.path().join("tls"), "toy CA").unwrap();
@@ -259,7 +256,7 @@ fn toy_methods(methods: &mut Methods, seen: &Arc<Seen>, console: PathBuf) {
         Ok(None)
     });
     methods.on(vms, method!(ResetGuestInformation), |_| async move { panic!("a secret of the inside") });
-    methods.on(vms, method!(AcquireTicket), move |call: Call| {
+    methods.guarded(vms, method!(AcquireTicket), Guard::Open, move |call: Call| {
         let console = console.clone();
         async move {
             let ticket = call.service.core.tickets.for_console(Arc::new(UnixConsole(console)))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, needed};
 use vim::{Args, Fault, MoRef, Object, Value, arg, call, fault, field, managed_id, method, prop};
 
 use super::storage::StorageCheck;
@@ -15,8 +15,8 @@ use crate::records::{Holds, Record, Vm};
 use crate::state::{Placement, State};
 
 pub(super) fn register(table: &mut Table) {
-    table.on(managed_id!(Folder), method!(CreateVM_Task), create);
-    table.on(managed_id!(ResourcePool), method!(CreateChildVM_Task), create_in_pool);
+    table.guarded(managed_id!(Folder), method!(CreateVM_Task), needed::CREATE, create);
+    table.guarded(managed_id!(ResourcePool), method!(CreateChildVM_Task), needed::CREATE, create_in_pool);
     table.on(managed_id!(Folder), method!(RegisterVM_Task), register_vm);
     table.on(managed_id!(ResourcePool), method!(RegisterChildVM_Task), register_in_pool);
 }

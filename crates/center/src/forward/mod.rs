@@ -14,7 +14,7 @@ mod ticket;
 
 use std::sync::Arc;
 
-use api::{Call, Running, TaskOptions};
+use api::{Call, Manager, Running, TaskOptions};
 use vim::{Args, Fault, ManagedId, MoRef, Object, Value, fault, field, managed_id, prop, schema};
 
 use crate::hosts::ManagedHost;
@@ -29,6 +29,9 @@ pub(crate) use by::By;
 pub(crate) use carried::recover;
 pub(crate) use files::CenterFiles;
 pub(crate) use screens::CenterScreens;
+
+/// The managers that `ServiceContent` names and whose methods hosts do.
+pub(crate) const MANAGERS: [Manager<Arc<State>>; 2] = [paths::FILE_MANAGER, paths::DISK_MANAGER];
 
 pub(crate) fn register(table: &mut Table) {
     table::register(table);

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use api::Call;
-use vim::{Fault, MethodId, MoRef, Record as _, Value, fault, managed_id, method, prop, schema};
+use api::managers::Singletons;
+use api::{Call, Guard, Manager};
+use vim::{
+    Fault, MethodId, MoRef, Record as _, Value, fault, field, managed_id, method, prop, props, schema,
+};
 
 use super::{By, nobody_reaches};
 use crate::LinkError;
@@ -41,23 +44,47 @@ const DISK_METHODS: &[MethodId] = &[
     method!(QueryVirtualDiskGeometry),
 ];
 
+/// The FileManager. A path names the datastore on which a method asks.
+pub(super) const FILE_MANAGER: Manager<Arc<State>> = Manager {
+    me: |_| Singletons::center().file_manager,
+    named: Some(field!(ServiceContent.fileManager).number()),
+    properties: |_| Ok(props!(FileManager {})),
+    register: |table| {
+        for method in FILE_METHODS {
+            let asks = Guard::Asks(&[MANAGE]);
+            table.guarded(managed_id!(FileManager), *method, asks, |state, call| {
+                carry(state, call, names::file_manager())
+            });
+        }
+    },
+};
+
+/// The VirtualDiskManager.
+pub(super) const DISK_MANAGER: Manager<Arc<State>> = Manager {
+    me: |_| Singletons::center().virtual_disk_manager,
+    named: Some(field!(ServiceContent.virtualDiskManager).number()),
+    properties: |_| Ok(props!(VirtualDiskManager {})),
+    register: |table| {
+        for method in DISK_METHODS {
+            table.on(managed_id!(VirtualDiskManager), *method, |state, call| {
+                carry(state, call, names::virtual_disk_manager())
+            });
+        }
+    },
+};
+
 pub(super) fn register(table: &mut Table) {
-    for method in FILE_METHODS {
-        table.on(managed_id!(FileManager), *method, |state, call| carry(state, call, names::file_manager()));
+    let browser = managed_id!(HostDatastoreBrowser);
+    for method in [method!(SearchDatastore_Task), method!(SearchDatastoreSubFolders_Task)] {
+        table.guarded(browser, method, Guard::Asks(&[BROWSE]), browse);
     }
-    for method in DISK_METHODS {
-        let manager = managed_id!(VirtualDiskManager);
-        table.on(manager, *method, |state, call| carry(state, call, names::virtual_disk_manager()));
-    }
-    for method in
-        [method!(SearchDatastore_Task), method!(SearchDatastoreSubFolders_Task), method!(DeleteFile)]
-    {
-        table.on(managed_id!(HostDatastoreBrowser), method, |state, call| async move {
-            may_browse(&state, &call)?;
-            let options = state.shared(&call);
-            state.carry(call, options).await
-        });
-    }
+    table.on(browser, method!(DeleteFile), browse);
+}
+
+async fn browse(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
+    may_browse(&state, &call)?;
+    let options = state.shared(&call);
+    state.carry(call, options).await
 }
 
 /// A browser shows and deletes what is on the datastore that the path names.

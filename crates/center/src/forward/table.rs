@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, managers};
+use api::{Call, Guard, managers, needed};
 use vim::{Fault, ManagedId, MethodId, Value, arg, field, managed_id, method, schema};
 
 use super::By;
@@ -101,6 +101,15 @@ const PARTS: &[ManagedId] = &[
     managed_id!(ReflectManagedMethodExecuter),
 ];
 
+/// Methods of the HostNetworkSystem of which the schema does not say that they change the network.
+const NETWORK_UNNAMED: &[MethodId] = &[
+    method!(UpdateNetworkConfig),
+    method!(AddVirtualNic),
+    method!(UpdateVirtualNic),
+    method!(AddServiceConsoleVirtualNic),
+    method!(UpdateServiceConsoleVirtualNic),
+];
+
 pub(super) fn register(table: &mut Table) {
     let vm = managed_id!(VirtualMachine);
     for method in VM_ALONE {
@@ -113,14 +122,14 @@ pub(super) fn register(table: &mut Table) {
         table.on(managed_id!(VirtualMachineSnapshot), *method, alone_on_vm);
     }
     table.on(managed_id!(VirtualMachineSnapshot), method!(RenameSnapshot), shared);
-    table.on(vm, method!(ReconfigVM_Task), reconfigure);
+    table.guarded(vm, method!(ReconfigVM_Task), needed::RECONFIGURE, reconfigure);
     for method in HOST {
         table.on(managed_id!(HostSystem), *method, shared);
     }
     for method in [method!(RefreshDatastore), method!(RefreshDatastoreStorageInfo)] {
         table.on(managed_id!(Datastore), method, shared);
     }
-    let state = table.state.clone();
+    let state = table.daemon.clone();
     let own = managers::Singletons::center().setting;
     managers::own_options(
         table.methods,
@@ -136,7 +145,13 @@ pub(super) fn register(table: &mut Table) {
             ty = schema().managed(id).base;
         }
     }
-    table.on(managed_id!(ReflectManagedMethodExecuter), method!(ExecuteSoap), execute);
+    for method in NETWORK_UNNAMED {
+        table.methods.guard(managed_id!(HostNetworkSystem), *method, Guard::Privilege("Host.Config.Network"));
+    }
+    // The host asks, with the limits of the user here.
+    let (executer, asks) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
+    table.guarded(executer, method!(ExecuteSoap), asks, execute);
+    table.methods.guard(executer, method!(FetchSoap), asks);
 }
 
 async fn alone(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
@@ -158,8 +173,8 @@ async fn shared(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
 /// The host asks for the privilege of the command; what the user lacks here, he lacks there.
 async fn execute(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {
     let host = state.home(&call.this)?.me.clone();
-    let lacks = |privilege: &&&str| call.check(&host, privilege).is_err();
-    let missing = api::ESXCLI_PRIVILEGES.iter().filter(lacks);
+    let lacks = |privilege: &&str| call.check(&host, privilege).is_err();
+    let missing = api::host_privileges().filter(lacks);
     let by = missing.fold(By::caller(&call), |by, privilege| by.limited(privilege, []));
     state.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault)
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use api::Call;
 use api::ticket::{ByteStream, Console};
+use api::{Call, needed};
 use async_trait::async_trait;
 use vim::{Fault, MoRef, Object, Value, field, managed_id, method};
 
@@ -15,7 +15,8 @@ use crate::ops::Table;
 use crate::state::State;
 
 pub(super) fn register(table: &mut Table) {
-    table.on(managed_id!(VirtualMachine), method!(AcquireTicket), acquire);
+    let vm = managed_id!(VirtualMachine);
+    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, acquire);
 }
 
 async fn acquire(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, Guard};
 use vim::{Args, Fault, MoRef, Value, call, fault, field, managed_id, method, prop, vim_enum};
 
+use super::kinds::KINDS;
 use super::moving::remove_compute;
 use super::{Table, not_supported, pool};
 use crate::events::HostWord;
@@ -18,7 +19,9 @@ use crate::records::{Holds, Pool, Record, Vm};
 use crate::state::State;
 
 pub(super) fn register(table: &mut Table) {
-    table.on(managed_id!(ManagedEntity), method!(Destroy_Task), destroy);
+    for kind in KINDS {
+        table.guarded(kind.ty, method!(Destroy_Task), Guard::Privilege(kind.destroy), destroy);
+    }
     table.on(managed_id!(Folder), method!(UnregisterAndDestroy_Task), |state, call| async move {
         destroy_with_vms(state, call, call!(UnregisterVM {}), "VirtualMachine.Inventory.Unregister").await
     });

@@ -5,16 +5,16 @@ mod cluster;
 mod create;
 mod destroy;
 mod host;
+mod kinds;
 mod maintenance;
 mod moving;
 mod pool;
 mod rename;
 
-use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Methods, TaskOptions};
-use vim::{Fault, ManagedId, MethodId, MoRef, Value, fault, prop};
+use api::{Call, TaskOptions};
+use vim::{Fault, MoRef, fault, prop};
 
 use crate::state::State;
 
@@ -22,24 +22,7 @@ pub(crate) use destroy::is_powered_off;
 pub(crate) use rename::check_vm_name;
 
 /// The method table with the state that every method gets.
-pub(crate) struct Table<'m> {
-    pub methods: &'m mut Methods,
-    pub state: &'m Arc<State>,
-}
-
-impl Table<'_> {
-    pub(crate) fn on<R>(
-        &mut self,
-        ty: ManagedId,
-        method: MethodId,
-        does: impl Fn(Arc<State>, Call) -> R + Send + Sync + 'static,
-    ) where
-        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
-    {
-        let state = self.state.clone();
-        self.methods.on(ty, method, move |call| does(state.clone(), call));
-    }
-}
+pub(crate) type Table<'a> = api::Table<'a, Arc<State>>;
 
 pub(crate) fn register(table: &mut Table) {
     create::register(table);

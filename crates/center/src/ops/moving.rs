@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, ManagedId, MoRef, Value, arg, fault, managed_id, method};
 
-use super::{Table, not_supported};
+use super::{Table, kinds, not_supported};
 use crate::inventory::Plan;
 use crate::objects;
 use crate::records::{Holds, Host, Pool, Record, Vm};
@@ -14,7 +14,7 @@ use crate::state::State;
 const HOST: ManagedId = managed_id!(HostSystem);
 
 pub(super) fn register(table: &mut Table) {
-    table.on(managed_id!(Folder), method!(MoveIntoFolder_Task), into_folder);
+    table.guarded(managed_id!(Folder), method!(MoveIntoFolder_Task), kinds::MOVE, into_folder);
     let cluster = managed_id!(ClusterComputeResource);
     table.on(cluster, method!(MoveInto_Task), |state, call| async move {
         let hosts = state.resolve_all(call.required(arg!(MoveInto_Task.host))?)?;

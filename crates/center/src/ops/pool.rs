@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, Guard};
 use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method};
 
-use super::{Table, not_supported};
+use super::{Table, kinds, not_supported};
 use crate::inventory::Plan;
 use crate::names;
 use crate::objects;
 use crate::records::{Allocation, Pool, Record, Vm};
 use crate::state::State;
 
+const EDIT: Guard = Guard::Privilege("Resource.EditPool");
+
 pub(super) fn register(table: &mut Table) {
     let pool = managed_id!(ResourcePool);
     table.on(pool, method!(CreateResourcePool), create);
-    table.on(pool, method!(UpdateConfig), update_config);
-    table.on(pool, method!(UpdateChildResourceConfiguration), update_children);
-    table.on(pool, method!(MoveIntoResourcePool), move_into);
-    table.on(pool, method!(DestroyChildren), destroy_children);
+    table.guarded(pool, method!(UpdateConfig), EDIT, update_config);
+    table.guarded(pool, method!(UpdateChildResourceConfiguration), EDIT, update_children);
+    table.guarded(pool, method!(MoveIntoResourcePool), kinds::MOVE, move_into);
+    table.guarded(pool, method!(DestroyChildren), Guard::Privilege("Resource.DeletePool"), destroy_children);
     table.on(pool, method!(RefreshRuntime), |_, _| async { Ok(None) });
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use api::Call;
+use api::{Call, Guard};
 use vim::{Fault, MoRef, Value, arg, call, managed_id, method};
 
+use super::kinds::KINDS;
 use super::{Table, not_supported, pool};
 use crate::forward::By;
 use crate::names;
@@ -12,7 +13,9 @@ use crate::records::Record;
 use crate::state::State;
 
 pub(super) fn register(table: &mut Table) {
-    table.on(managed_id!(ManagedEntity), method!(Rename_Task), rename);
+    for kind in KINDS {
+        table.guarded(kind.ty, method!(Rename_Task), Guard::Privilege(kind.rename), rename);
+    }
     table.on(managed_id!(ManagedEntity), method!(Reload), |_, _| async { Ok(None) });
     table.on(managed_id!(Datastore), method!(RenameDatastore), |state, call| async move {
         let name = names::parse(call.required(arg!(RenameDatastore.newName))?, Some(&call.this))?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::files::Files;
 use api::ticket::ByteStream;
-use api::{Account, Acting, Authority, Call, Core, Methods, Service, Snapshot, TaskOptions};
+use api::{Account, Acting, Authority, Call, Core, Guard, Methods, Service, Snapshot, TaskOptions};
 use async_trait::async_trait;
 use center::link::{Changes, HostLink, HostStream, LinkError, LocalLink, names};
 use store::Store;
@@ -313,12 +313,17 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
         Ok(Some(names::method_executer().into()))
     });
     // A command here takes the privilege that its object is named after.
-    methods.on(managed_id!(ReflectManagedMethodExecuter), method!(ExecuteSoap), |call| async move {
-        call.check(&names::host(), call.required(arg!(ExecuteSoap.moid))?)?;
-        let user = call.user().to_owned();
-        let done = vim!(ReflectManagedMethodExecuterSoapResult { response: user });
-        Ok(Some(vim::Object::from(done).into()))
-    });
+    methods.guarded(
+        managed_id!(ReflectManagedMethodExecuter),
+        method!(ExecuteSoap),
+        Guard::Asks(&[]),
+        |call| async move {
+            call.check(&names::host(), call.required(arg!(ExecuteSoap.moid))?)?;
+            let user = call.user().to_owned();
+            let done = vim!(ReflectManagedMethodExecuterSoapResult { response: user });
+            Ok(Some(vim::Object::from(done).into()))
+        },
+    );
     methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let gate = making.clone();
@@ -385,7 +390,7 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
         remove_vm(&call.service.core, call.this.id());
         Ok(None)
     });
-    methods.on(managed_id!(ManagedEntity), method!(Destroy_Task), |call| async move {
+    methods.guarded(managed_id!(ManagedEntity), method!(Destroy_Task), Guard::Open, |call| async move {
         let (core, vm) = (call.service.core.clone(), call.this.clone());
         call.task(TaskOptions::default(), move |_| async move {
             remove_vm(&core, vm.id());
@@ -393,7 +398,7 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
         })
         .await
     });
-    methods.on(managed_id!(ManagedEntity), method!(Rename_Task), |call| async move {
+    methods.guarded(managed_id!(ManagedEntity), method!(Rename_Task), Guard::Open, |call| async move {
         let (core, vm) = (call.service.core.clone(), call.this.clone());
         let name = call.required(arg!(Rename_Task.newName))?.to_owned();
         call.task(TaskOptions::default(), move |_| async move {
@@ -402,7 +407,7 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
         })
         .await
     });
-    methods.on(managed_id!(FileManager), method!(MakeDirectory), |call: Call| async move {
+    methods.guarded(managed_id!(FileManager), method!(MakeDirectory), Guard::Open, |call: Call| async move {
         let name = call.required(arg!(MakeDirectory.name))?;
         if name.ends_with("there") {
             return Err(fault!(FileAlreadyExists { file: name }, "it is there"));

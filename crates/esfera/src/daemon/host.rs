@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use api::server::Site;
 use host::engine::QemuOptions;
-use host::network::{NetworkOptions, Switched};
 use host::{ADMINISTRATOR, DEFAULT_NETWORK, Host, HostOptions};
+use hostnet::{NetworkOptions, Switched};
 
 use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
 use crate::cli::args::{Accelerator, HostArgs};
@@ -48,11 +48,11 @@ pub async fn run(args: HostArgs) -> Result<()> {
     if let Some(password) = &password {
         accounts.ensure_administrator(ADMINISTRATOR, "Administrator", Some(password)).await?;
     }
-    let service = host.service(&accounts)?;
+    let service = host.service(&accounts, &[esxcli::register])?;
     let site = Site {
-        files: Some(host.files(accounts)),
+        files: Some(host.storage().files(accounts)),
         screens: Some(host.screens()),
-        captures: Some(host.captures()),
+        captures: Some(host.networking().captures()),
         service,
     };
     let ready =

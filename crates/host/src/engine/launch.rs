@@ -1,10 +1,10 @@
 //! What an engine needs to start a machine: the configuration, with files and taps in place.
 
+use hostnet::Tap;
 use std::sync::Arc;
-
-use crate::network::Tap;
-use crate::vm::config::VmConfig;
-use crate::vm::device::{Cdrom, Device, Disk, FileRef, Medium, Nic};
+use vm::FileRef;
+use vm::config::VmConfig;
+use vm::device::{Cdrom, Device, Disk, Medium, Nic};
 
 /// A machine to start.
 #[derive(Debug, Clone)]

@@ -1,8 +1,10 @@
 //! What runs virtual machines: QEMU, or pure memory for simulated hosts. Everything above this trait is the same for
 //! both, so that there is one definition of what each operation of the API means.
 
+mod faults;
 mod launch;
 mod qemu;
+pub(crate) mod serial_file;
 mod simulated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +15,17 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
+use vm::FileRef;
+use vm::config::VmConfig;
 use vswitch::Mac;
 
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
-
+pub(crate) use self::faults::{image_fault, machine_fault};
 pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id, nic_key};
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;
 pub use ::qemu::accel::AccelPolicy;
 pub use ::qemu::{Error, ExitReason};
+pub use vm::observed::{GuestInterface, GuestReport};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -91,27 +94,6 @@ pub enum Happening {
     Agent { open: bool },
     /// It has ended; nothing follows.
     Ended(ExitReason),
-}
-
-/// What is known of a guest, from its agent.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GuestReport {
-    pub host_name: Option<String>,
-    /// Name and version of the system.
-    pub system: Option<String>,
-    /// `linuxGuest` or `windowsGuest`.
-    pub family: Option<&'static str>,
-    /// Version of the agent.
-    pub agent_version: Option<String>,
-    pub interfaces: Vec<GuestInterface>,
-}
-
-/// An interface of a guest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestInterface {
-    /// Lower case, with colons.
-    pub mac: String,
-    pub addresses: Vec<(std::net::IpAddr, u8)>,
 }
 
 /// What a machine uses.

@@ -18,13 +18,13 @@ use ::qemu::{StartOptions, machine as running};
 use async_trait::async_trait;
 use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
+use vm::FileRef;
+use vm::config::VmConfig;
 
 use super::simulated::image_error;
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
 use crate::disk_image;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
 use cgroup::Cgroups;
 use machine::QemuMachine;
 

@@ -11,6 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
+use vm::FileRef;
+use vm::config::VmConfig;
 
 use super::launch::{DriveSpec, NicSpec};
 use super::{
@@ -18,8 +20,6 @@ use super::{
     Images, Launch, Layer, Machine, Processors, Result, Usage,
 };
 use crate::datastores::Datastores;
-use crate::vm::config::VmConfig;
-use crate::vm::device::FileRef;
 
 /// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
 const EVENTS: usize = 8;
@@ -125,10 +125,10 @@ struct State {
 impl SimulatedMachine {
     fn new(launch: &Launch, images: Arc<MemoryImages>) -> Self {
         let config = &launch.config;
-        let chain = |disk: &crate::vm::device::Disk| {
+        let chain = |disk: &vm::device::Disk| {
             std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned()).collect()
         };
-        let interface = |(key, nic): (i32, &crate::vm::device::Nic)| GuestInterface {
+        let interface = |(key, nic): (i32, &vm::device::Nic)| GuestInterface {
             mac: nic.mac.clone(),
             addresses: vec![(address(&launch.vm, key), 16)],
         };

@@ -1,8 +1,8 @@
-//! Captures of what passes the host's ports, for `/capture`: pcapng that Wireshark reads.
+//! Captures of the frames that pass the host's ports, for `/capture`: pcapng that Wireshark reads.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use api::server::{CaptureQuery, Captures};
@@ -10,13 +10,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
+use hostnet::{HostNetwork, invalid};
+use parking_lot::Mutex;
 use vim::{Fault, MoRef, fault};
 use vswitch::capture::pcapng::{Direction, Interface, Packet, Section, Writer};
 use vswitch::capture::{Captured, Filter, Point};
 use vswitch::limits::CAPTURE_LENGTH;
 
-use super::spec::invalid;
-use crate::{Host, ids};
+use super::Network;
+use crate::ids;
 
 /// Points by the names that clients give them.
 const POINTS: [(&str, Point); 5] = [
@@ -26,16 +28,16 @@ const POINTS: [(&str, Point); 5] = [
     ("uplinkOut", Point::UplinkOut),
     ("dropped", Point::Dropped),
 ];
-/// EtherType of an 802.1Q tag, and where it stands in a frame.
+/// EtherType of an 802.1Q tag, and its offset in a frame.
 const TAG: [u8; 2] = [0x81, 0x00];
 const TAG_AT: usize = 12;
 
-struct OfHost(Arc<Host>);
+struct OfHost(Arc<HostNetwork>);
 
-impl Host {
-    /// Captures of what passes this host's ports.
-    pub fn captures(self: &Arc<Self>) -> Arc<dyn Captures> {
-        Arc::new(OfHost(self.clone()))
+impl Network {
+    /// Captures of the frames that pass this host's ports.
+    pub fn captures(&self) -> Arc<dyn Captures> {
+        Arc::new(OfHost(self.host_network.clone()))
     }
 }
 
@@ -47,27 +49,27 @@ impl Captures for OfHost {
 
     async fn capture(&self, query: CaptureQuery) -> Result<BoxStream<'static, Bytes>, Fault> {
         let mut filter = Filter { interfaces: query.ports, ..Filter::default() };
-        let known = self.0.network.interfaces().await;
+        let known = self.0.interfaces().await;
         if let Some(unknown) = filter.interfaces.iter().find(|port| !known.contains(port)) {
-            let message = format_args!("The host has no port {unknown}; there are {}", known.join(", "));
+            let message = format_args!("The host has no port {unknown}; it has {}", known.join(", "));
             return Err(invalid("port", message));
         }
         if !query.points.is_empty() {
             let point = |name: &String| {
                 let found = POINTS.iter().find(|(known, _)| known == name).map(|(_, point)| *point);
-                found.ok_or_else(|| invalid("point", format_args!("There is no point {name}")))
+                found.ok_or_else(|| invalid("point", format_args!("{name} is not a point of capture")))
             };
             filter.points = query.points.iter().map(point).collect::<Result<_, Fault>>()?;
         }
         if let Some(length) = query.length {
             let most = CAPTURE_LENGTH;
             if !(1..=most).contains(&length) {
-                return Err(invalid("length", format_args!("{length} bytes: 1 to {most} can be kept")));
+                return Err(invalid("length", format_args!("Length {length} is out of range (1–{most})")));
             }
             filter.length = length;
         }
         let length = filter.length;
-        let frames = self.0.network.fabric().capture(filter).await;
+        let frames = self.0.fabric().capture(filter).await;
         let frames =
             frames.map_err(|error| fault!(HostConfigFault {}, "Nothing can be captured: {error}"))?;
         let mut file =
@@ -84,7 +86,7 @@ impl Captures for OfHost {
     }
 }
 
-/// A pcapng file that is taken away as it grows.
+/// A pcapng file whose bytes are taken as it grows.
 struct File {
     writer: Writer<Growing>,
     grown: Growing,
@@ -97,7 +99,7 @@ struct Growing(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Growing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -118,7 +120,7 @@ impl File {
         let interface = match self.interfaces.get(&frame.interface) {
             Some(known) => *known,
             None => {
-                // A tag that is put back may not push the frame's last bytes out.
+                // A tag that is put back must not push the frame's last bytes out.
                 let new = self.writer.interface(&frame.interface, self.length + 4)?;
                 self.interfaces.insert(frame.interface.clone(), new);
                 new
@@ -145,7 +147,7 @@ impl File {
     }
 
     fn taken(&self) -> Bytes {
-        std::mem::take(&mut *self.grown.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+        std::mem::take(&mut *self.grown.0.lock()).into()
     }
 }
 

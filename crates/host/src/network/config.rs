@@ -1,230 +1,158 @@
-//! What the host's network is to be, as the host keeps it: standard switches with their port groups.
+//! UpdateNetworkConfig: many changes of the network at once, all or none.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use vswitch::declare::{
-    self, Adapter, Declaration, Discovery, DiscoveryOperation, DiscoveryProtocol, Gateways, Override, Policy,
-    Service, Stack, StackName, Teaming,
-};
-use vswitch::limits::PORT_GROUPS;
-use vswitch::vmkernel::Takeover;
-use vswitch::{Vlan, limits};
+use api::Call;
+use hostnet::{Around, NetworkConfig};
+use vim::{Fault, Object, Value, arg, fault, field, vim};
+use vswitch::Mac;
 
-use super::dns::Names;
-use super::mirrors::NamedMirror;
-use super::routes::default_stack;
+use super::Network;
+use super::adapters::new_mac;
+use crate::error::not_supported;
 
-/// All of it. Small, so it is kept and changed whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NetworkConfig {
-    pub(crate) switches: Vec<StandardSwitch>,
-    #[serde(default)]
-    pub(crate) adapters: Vec<Adapter>,
-    #[serde(default)]
-    pub(crate) stacks: Vec<Stack>,
-    /// Port mirroring sessions.
-    #[serde(default)]
-    pub(crate) mirrors: Vec<NamedMirror>,
-    /// Milliseconds until an uplink whose link is up again is used again; none is the default.
-    #[serde(default)]
-    pub(crate) up_delay_ms: Option<u32>,
-    /// Uplinks that adapters are pinned to, by device.
-    #[serde(default)]
-    pub(crate) pinned: BTreeMap<String, String>,
-    /// How many connections were asked for of TCP/IP stacks, by their names; shown, and not enforced.
-    #[serde(default)]
-    pub(crate) connections: BTreeMap<String, i32>,
-    /// What a client has said of names; none leaves them to the machine.
-    #[serde(default)]
-    pub(crate) names: Option<Names>,
+/// A change of one switch, port group or adapter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Add,
+    Edit,
+    Remove,
 }
 
-/// A standard switch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StandardSwitch {
-    #[serde(flatten)]
-    pub(crate) declared: declare::Switch,
-    /// How many ports were asked for; shown, and not enforced, as on ESXi since ports are elastic.
-    pub(crate) ports: i32,
+pub(super) async fn update(network: Arc<Network>, call: Call) -> Result<Option<Value>, Fault> {
+    let mode = call.required(arg!(UpdateNetworkConfig.changeMode))?;
+    if mode != "modify" {
+        return Err(not_supported(
+            "Networks are changed by changeMode \"modify\" only; say what to add, edit and remove",
+        ));
+    }
+    let wanted = call.required(arg!(UpdateNetworkConfig.config))?.clone();
+    refuse_others(&wanted)?;
+    let own = network.own_names();
+    let mut devices = Vec::new();
+    network
+        .change(|config, around| {
+        devices = apply(config, &wanted, around)?;
+        if let Some(names) = wanted.get(field!(HostNetworkConfig.dnsConfig)) {
+            config.set_names(names, &own.host_name)?;
+        }
+        for stack in wanted.get(field!(HostNetworkConfig.netStackSpec)).into_iter().flatten() {
+            config.edit_stack(stack, &own.host_name)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Some(Object::from(vim!(HostNetworkConfigResult { vnicDevice: devices })).into()))
 }
 
-/// The port group of the first adapter.
-const MANAGEMENT: &str = "Management Network";
-/// Ports that a switch has unless more are asked for.
-pub(crate) const DEFAULT_PORTS: i32 = 128;
-/// Largest payload of a frame, in bytes, unless it is said.
-pub(crate) const DEFAULT_MTU: u32 = 1500;
-/// The switch that a host begins with.
-const FIRST_SWITCH: &str = "vSwitch0";
-
-impl NetworkConfig {
-    /// What a new host has: one switch with these uplinks and these port groups, and, with what a network
-    /// card had so far, an adapter for management.
-    pub(crate) fn first(uplinks: &[String], networks: &[String], management: Option<Takeover>) -> Self {
-        let mut first = Self::default();
-        let mut switch = StandardSwitch::new(FIRST_SWITCH, first.free_switch());
-        switch.set_uplinks(uplinks.to_vec());
-        first.switches.push(switch);
-        for name in networks {
-            first.put_group(FIRST_SWITCH, name, Vlan::None, Override::default());
+/// Refuses settings that this method cannot change on this host, rather than ignoring them.
+fn refuse_others(wanted: &Object) -> Result<(), Fault> {
+    let is_set = [
+        ("proxySwitch", wanted.get(field!(HostNetworkConfig.proxySwitch)).is_some()),
+        ("consoleVnic", wanted.get(field!(HostNetworkConfig.consoleVnic)).is_some()),
+        ("dhcp", wanted.get(field!(HostNetworkConfig.dhcp)).is_some()),
+        ("nat", wanted.get(field!(HostNetworkConfig.nat)).is_some()),
+        // IPv6 is always on; an adapter can do without.
+        ("ipV6Enabled", wanted.get(field!(HostNetworkConfig.ipV6Enabled)) == Some(false)),
+    ];
+    match is_set.into_iter().find(|(_, is_set)| *is_set) {
+        Some((name, _)) => {
+            Err(not_supported(&format!("{name} cannot be changed by UpdateNetworkConfig on this host")))
         }
-        if let Some(management) = management {
-            first.put_group(FIRST_SWITCH, MANAGEMENT, Vlan::None, Override::default());
-            first.add_management(management);
-        }
-        first
-    }
-
-    fn add_management(&mut self, management: Takeover) {
-        let Some((_, group)) = self.group(MANAGEMENT) else { return };
-        self.adapters.push(Adapter {
-            device: "vmk0".into(),
-            port_group: group.number,
-            mac: management.mac,
-            mtu: management.mtu.clamp(limits::MIN_MTU, limits::MAX_MTU),
-            stack: StackName::default(),
-            ipv4: management.ipv4,
-            ipv6: management.ipv6,
-            gateways: Gateways::default(),
-            services: [Service::Management].into(),
-        });
-        let (gateways, routes) = (management.gateways, management.routes);
-        self.stacks.push(Stack { gateways, routes, ..Stack::default() });
-    }
-
-    pub(crate) fn switch(&self, name: &str) -> Option<&StandardSwitch> {
-        self.switches.iter().find(|switch| switch.declared.name == name)
-    }
-
-    pub(crate) fn switch_mut(&mut self, name: &str) -> Option<&mut StandardSwitch> {
-        self.switches.iter_mut().find(|switch| switch.declared.name == name)
-    }
-
-    /// A port group and its switch.
-    pub(crate) fn group(&self, name: &str) -> Option<(&StandardSwitch, &declare::PortGroup)> {
-        self.groups().find(|(_, group)| group.name == name)
-    }
-
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (&StandardSwitch, &declare::PortGroup)> {
-        self.switches
-            .iter()
-            .flat_map(|switch| switch.declared.port_groups.iter().map(move |group| (switch, group)))
-    }
-
-    /// Adds a port group to a switch that is there; nothing if there is no number left for it.
-    pub(crate) fn put_group(&mut self, switch: &str, name: &str, vlan: Vlan, policy: Override) -> Option<()> {
-        let used: Vec<u32> = self.groups().map(|(_, group)| group.number).collect();
-        let most = u32::try_from(PORT_GROUPS).ok()?;
-        let number = (1..most).find(|number| !used.contains(number))?;
-        // Pinned adapters have port groups of their own when it comes to it.
-        (used.len() + self.pinned.len() + 1 < PORT_GROUPS).then_some(())?;
-        let group = declare::PortGroup { number, name: name.into(), vlan, policy };
-        self.switch_mut(switch)?.declared.port_groups.push(group);
-        Some(())
-    }
-
-    pub(crate) fn free_switch(&self) -> u32 {
-        let used = |number: &u32| self.switches.iter().any(|switch| switch.declared.number == *number);
-        (1..).find(|number| !used(number)).expect("there are fewer switches than numbers")
-    }
-
-    /// Does something with each name of an uplink.
-    pub(super) fn each_uplink(&mut self, mut change: impl FnMut(&mut String)) {
-        for switch in &mut self.switches {
-            each_uplink(&mut switch.declared, |list| list.iter_mut().for_each(&mut change));
-        }
-    }
-
-    /// What is declared with these ports.
-    pub(super) fn declaration(&self, ports: Vec<declare::Port>) -> Declaration {
-        let mut stacks = self.stacks.clone();
-        if let Some(names) = &self.names {
-            default_stack(&mut stacks).dns = names.given.clone();
-        }
-        let mut declared = Declaration {
-            switches: self.switches.iter().map(|switch| switch.declared.clone()).collect(),
-            ports,
-            adapters: self.adapters.clone(),
-            stacks,
-            mirrors: self.mirrors.iter().map(|mirror| mirror.session.clone()).collect(),
-            up_delay: self.up_delay_ms.map_or(limits::UP_DELAY, |ms| Duration::from_millis(ms.into())),
-            names: BTreeMap::new(),
-        };
-        self.declare_pinned(&mut declared);
-        declared
+        None => Ok(()),
     }
 }
 
-impl StandardSwitch {
-    pub(crate) fn new(name: &str, number: u32) -> Self {
-        let declared = declare::Switch {
-            number,
-            name: name.into(),
-            mtu: DEFAULT_MTU,
-            uplinks: Vec::new(),
-            policy: Policy::default(),
-            discovery: Some(Discovery {
-                protocol: DiscoveryProtocol::Cdp,
-                operation: DiscoveryOperation::Listen,
-            }),
-            multicast: declare::MulticastFiltering::Legacy,
-            ipfix: None,
-            port_groups: Vec::new(),
-        };
-        Self { declared, ports: DEFAULT_PORTS }
-    }
-
-    /// Gives the switch these uplinks: those that leave also leave the order of fail-over, those that are new are active.
-    pub(crate) fn set_uplinks(&mut self, uplinks: Vec<String>) {
-        let before = std::mem::replace(&mut self.declared.uplinks, uplinks);
-        let uplinks = &self.declared.uplinks;
-        let keep = |order: &mut Vec<String>| order.retain(|name| uplinks.contains(name));
-        let Teaming { active, standby, .. } = &mut self.declared.policy.teaming;
-        keep(active);
-        keep(standby);
-        active.extend(uplinks.iter().filter(|name| !before.contains(name)).cloned());
-        for group in &mut self.declared.port_groups {
-            if let Some((active, standby)) = &mut group.policy.order {
-                keep(active);
-                keep(standby);
+/// Adds switches, then port groups, then adapters; removes adapters, then port groups, then switches. Gives the devices of the
+/// added adapters.
+fn apply(config: &mut NetworkConfig, wanted: &Object, around: &Around<'_>) -> Result<Vec<String>, Fault> {
+    let switches: Vec<_> = wanted.get(field!(HostNetworkConfig.vswitch)).into_iter().flatten().collect();
+    let groups: Vec<_> = wanted.get(field!(HostNetworkConfig.portgroup)).into_iter().flatten().collect();
+    let nics: Vec<_> = wanted.get(field!(HostNetworkConfig.vnic)).into_iter().flatten().collect();
+    for switch in &switches {
+        let name = switch.get(field!(HostVirtualSwitchConfig.name)).unwrap_or_default();
+        let spec = switch.get(field!(HostVirtualSwitchConfig.spec)).map(|spec| hostnet::switch_spec(spec));
+        match operation(switch.get(field!(HostVirtualSwitchConfig.changeOperation)))? {
+            Operation::Add => config.add_switch(name, spec.transpose()?.unwrap_or_default(), around)?,
+            Operation::Edit => {
+                config.update_switch(name, spec.unwrap_or_else(|| missing("vswitch.spec"))?, around)?
             }
+            Operation::Remove => {}
         }
+    }
+    for group in &groups {
+        let spec = || match group.get(field!(HostPortGroupConfig.spec)) {
+            Some(spec) => hostnet::group_spec(spec),
+            None => missing("portgroup.spec"),
+        };
+        match operation(group.get(field!(HostPortGroupConfig.changeOperation)))? {
+            Operation::Add => config.add_group(spec()?)?,
+            Operation::Edit => {
+                let spec = spec()?;
+                config.update_group(&spec.name.clone(), spec, around)?;
+            }
+            Operation::Remove => {}
+        }
+    }
+    let mut devices = Vec::new();
+    for nic in &nics {
+        let device = nic.get(field!(HostVirtualNicConfig.device)).unwrap_or_default();
+        let spec = || match nic.get(field!(HostVirtualNicConfig.spec)) {
+            Some(spec) => hostnet::adapter_spec(spec),
+            None => Ok(Default::default()),
+        };
+        match operation(nic.get(field!(HostVirtualNicConfig.changeOperation)))? {
+            Operation::Add => {
+                let group = nic.get(field!(HostVirtualNicConfig.portgroup)).unwrap_or_default();
+                let mac: Mac = new_mac();
+                devices.push(config.add_adapter(group, spec()?, mac)?);
+            }
+            Operation::Edit => {
+                let mut spec = spec()?;
+                let named = nic.get(field!(HostVirtualNicConfig.portgroup)).filter(|name| !name.is_empty());
+                spec.port_group = spec.port_group.or(named.map(str::to_owned));
+                config.update_adapter(device, spec)?;
+            }
+            Operation::Remove => config.remove_adapter(device)?,
+        }
+    }
+    for group in &groups {
+        if operation(group.get(field!(HostPortGroupConfig.changeOperation)))? == Operation::Remove {
+            let spec = group.get(field!(HostPortGroupConfig.spec));
+            let name = spec.and_then(|spec| spec.get(field!(HostPortGroupSpec.name))).unwrap_or_default();
+            config.remove_group(name, around)?;
+        }
+    }
+    for switch in &switches {
+        if operation(switch.get(field!(HostVirtualSwitchConfig.changeOperation)))? == Operation::Remove {
+            config.remove_switch(
+                switch.get(field!(HostVirtualSwitchConfig.name)).unwrap_or_default(),
+                around,
+            )?;
+        }
+    }
+    if let Some(routes) = wanted.get(field!(HostNetworkConfig.routeTableConfig)) {
+        config.change_routes(&hostnet::route_changes(routes)?)?;
+    }
+    if let Some(route) = wanted.get(field!(HostNetworkConfig.ipRouteConfig)) {
+        hostnet::GatewayChange::read(route)?.apply(&mut config.default_stack().gateways);
+    }
+    Ok(devices)
+}
+
+fn operation(word: Option<&str>) -> Result<Operation, Fault> {
+    match word {
+        Some("add") => Ok(Operation::Add),
+        Some("edit") => Ok(Operation::Edit),
+        Some("remove") => Ok(Operation::Remove),
+        other => Err(fault!(
+            InvalidArgument { invalidProperty: "config.changeOperation" },
+            "changeOperation \"{}\" is not add, edit or remove",
+            other.unwrap_or_default()
+        )),
     }
 }
 
-/// Does something with each list of uplinks of a switch.
-pub(super) fn each_uplink(switch: &mut declare::Switch, mut change: impl FnMut(&mut Vec<String>)) {
-    change(&mut switch.uplinks);
-    let Teaming { active, standby, .. } = &mut switch.policy.teaming;
-    change(active);
-    change(standby);
-    for group in &mut switch.port_groups {
-        if let Some((active, standby)) = &mut group.policy.order {
-            change(active);
-            change(standby);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_delay_of_uplinks_reaches_the_switch() {
-        let mut config = NetworkConfig::default();
-        assert_eq!(config.declaration(Vec::new()).up_delay, limits::UP_DELAY);
-        config.up_delay_ms = Some(2500);
-        assert_eq!(config.declaration(Vec::new()).up_delay, Duration::from_millis(2500));
-    }
-
-    #[test]
-    fn a_switch_is_kept_with_the_words_of_the_api() {
-        let switch = StandardSwitch::new(FIRST_SWITCH, 1);
-        let kept = serde_json::to_value(&switch).unwrap();
-        assert_eq!(kept["discovery"], serde_json::json!({"protocol": "cdp", "operation": "listen"}));
-        assert_eq!(serde_json::from_value::<StandardSwitch>(kept).unwrap(), switch);
-    }
+fn missing<T>(what: &str) -> Result<T, Fault> {
+    Err(fault!(InvalidArgument { invalidProperty: what }, "{what} is missing"))
 }

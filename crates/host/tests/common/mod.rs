@@ -12,8 +12,8 @@ use api::{Account, Authority, Call, Service, Session, Snapshot};
 use async_trait::async_trait;
 use datastore::Datastore;
 use host::engine::{AccelPolicy, QemuOptions};
-use host::network::NetworkOptions;
 use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
+use hostnet::NetworkOptions;
 use vim::{Args, Data, Fault, Kind, List, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
 /// Lets everybody do everything.
@@ -52,7 +52,7 @@ pub struct Client {
 
 impl Client {
     pub fn of(host: Arc<Host>) -> Self {
-        let service = host.service_for(Arc::new(Anybody)).unwrap();
+        let service = host.service_for(Arc::new(Anybody), &[]).unwrap();
         let peer = Arc::new(Peer {
             address: std::net::IpAddr::from([127, 0, 0, 1]),
             user_agent: "test".into(),

@@ -10,8 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use crate::vm::config::VmConfig;
+use vm::config::VmConfig;
 
 /// Shares of one processor at the level `normal`, and the weight that cgroups start with.
 const NORMAL_SHARES: i64 = 1000;
@@ -192,7 +191,7 @@ mod tests {
     use vim::DateTime;
 
     use super::*;
-    use crate::vm::config::{Allocation, Shares};
+    use vm::config::{Allocation, Shares};
 
     #[test]
     fn shares_reservations_and_limits_become_settings_that_kill_no_guest() {

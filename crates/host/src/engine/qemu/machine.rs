@@ -10,6 +10,7 @@ use ::qemu::{Error, ExitReason, MachineEvent, RunState};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use vim::DateTime;
+use vm::FileRef;
 use vswitch::Mac;
 
 use super::{Shared, spec};
@@ -18,7 +19,6 @@ use crate::engine::{
     EVENTS, GuestInterface, GuestReport, Happening, Layer, Machine, Processors, Result, Usage, drive_id,
     nic_id, nic_key,
 };
-use crate::vm::device::FileRef;
 
 pub(super) struct QemuMachine {
     machine: ::qemu::Machine,

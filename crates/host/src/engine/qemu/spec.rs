@@ -8,15 +8,15 @@ use ::qemu::spec::{
     Accel, Attachment, Cdrom, Confinement, Controller, ControllerKind, Cpu, Disk, Firmware, ImageFormat, Nic,
     NicBackend, NicModel, ScsiModel, SerialPort, User, Video,
 };
+use hostnet::Tap;
+use vm::config::{self, BootDevice, VmConfig};
+use vm::device::{self, Device, Kind, SerialBacking, key};
+use vm::limits::MAX_CPUS;
 
 use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
-use crate::engine::{Launch, Result, drive_id, nic_id};
-use crate::limits::{MAX_CPUS, SPARE_PORTS};
-use crate::network::Tap;
-use crate::serial_file;
-use crate::vm::config::{self, BootDevice, VmConfig};
-use crate::vm::device::{self, Device, Kind, SerialBacking, key};
+use crate::engine::{Launch, Result, drive_id, nic_id, serial_file};
+use crate::limits::SPARE_PORTS;
 
 /// Where distributions put OVMF: code, code for secure boot, empty variables, variables with vendors' keys.
 const OVMF: [[&str; 4]; 2] = [

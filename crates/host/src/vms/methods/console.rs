@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ticket::UnixConsole;
-use api::{Call, TaskOptions};
+use api::{Call, TaskOptions, needed};
 use vim::{Fault, Value, arg, fault, managed_id, method, vim};
 
 use super::{Reply, Table};
@@ -19,7 +19,7 @@ const MOST_PICTURES: usize = 10_000;
 
 pub(super) fn register(table: &mut Table<'_>) {
     let vm = managed_id!(VirtualMachine);
-    table.on(vm, method!(AcquireTicket), |vms, call| async move {
+    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, |vms, call| async move {
         match call.required(arg!(AcquireTicket.ticketType))? {
             "webmks" => ticket(&vms, &call),
             other => Err(not_supported(&format!("Tickets for {other} are not supported; ask for webmks"))),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, TaskOptions};
+use api::{Call, TaskOptions, needed};
 use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method};
 use vm::plan::check_name;
 
@@ -15,12 +15,12 @@ use crate::vms::service::Vms;
 
 pub(super) fn register(table: &mut Table<'_>) {
     let (folder, pool) = (managed_id!(Folder), managed_id!(ResourcePool));
-    table.on(folder, method!(CreateVM_Task), |vms, call| async move {
+    table.guarded(folder, method!(CreateVM_Task), needed::CREATE, |vms, call| async move {
         let spec = call.required(arg!(CreateVM_Task.config))?.clone();
         let pool = call.arg(arg!(CreateVM_Task.pool)).cloned();
         create_vm(vms, call, spec, pool).await
     });
-    table.on(pool, method!(CreateChildVM_Task), |vms, call| async move {
+    table.guarded(pool, method!(CreateChildVM_Task), needed::CREATE, |vms, call| async move {
         let spec = call.required(arg!(CreateChildVM_Task.config))?.clone();
         let pool = Some(call.this.clone());
         create_vm(vms, call, spec, pool).await

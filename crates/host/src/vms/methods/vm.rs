@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Running};
+use api::{Call, Guard, Running, needed};
 use vim::{Fault, ManagedId, MethodId, arg, managed_id, method};
 
 use super::{Reply, Table};
@@ -18,21 +18,23 @@ use crate::vms::vm::Vm;
 use crate::vms::{power, settings};
 
 const VM: ManagedId = managed_id!(VirtualMachine);
+const DELETE: Guard = Guard::Privilege("VirtualMachine.Inventory.Delete");
+const RENAME: Guard = Guard::Privilege("VirtualMachine.Config.Rename");
 
 pub(super) fn register(table: &mut Table<'_>) {
     power_methods(table);
-    table.on(VM, method!(Destroy_Task), |vms, call| {
+    table.guarded(VM, method!(Destroy_Task), DELETE, |vms, call| {
         task(vms, call, |vms, vm, who, _| async move { destroy(&vms, &vm, &who).await })
     });
     table.on(VM, method!(UnregisterVM), |vms, call| async move {
         let vm = vms.register.find(&call.this)?;
         unregister(&vms, &vm, &Who::of(&call)).await.map(|()| None)
     });
-    table.on(VM, method!(ReconfigVM_Task), |vms, call| async move {
+    table.guarded(VM, method!(ReconfigVM_Task), needed::RECONFIGURE, |vms, call| async move {
         let spec = call.required(arg!(ReconfigVM_Task.spec))?.clone();
         task(vms, call, |vms, vm, who, _| async move { reconfigure(&vms, &vm, spec, &who).await }).await
     });
-    table.on(VM, method!(Rename_Task), |vms, call| async move {
+    table.guarded(VM, method!(Rename_Task), RENAME, |vms, call| async move {
         let name = call.required(arg!(Rename_Task.newName))?.to_owned();
         task(vms, call, |vms, vm, who, _| async move { settings::rename(&vms, &vm, &name, &who).await }).await
     });

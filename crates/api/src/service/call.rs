@@ -1,0 +1,127 @@
+//! One call of a method: the object, the arguments, and the session that calls.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use vim::kind::Marker;
+use vim::{Args, Fault, Field, MoRef, Release, Value, fault, schema};
+
+use super::Service;
+use crate::session::Peer;
+use crate::{Acting, Running, Session, Snapshot, TaskOptions};
+
+/// What a method gets.
+#[derive(Clone)]
+pub struct Call {
+    pub this: MoRef,
+    pub args: Args,
+    /// None before login; the service lets only methods for `System.Anonymous` through then.
+    pub session: Option<Arc<Session>>,
+    /// What the client speaks.
+    pub release: Release,
+    /// The center's user for whom a center calls.
+    pub acting: Option<Arc<Acting>>,
+    /// The client's name for the operation, for logs, tasks and events.
+    pub operation_id: Option<Arc<str>>,
+    pub peer: Arc<Peer>,
+    /// Where a login puts the session that it began: whoever serves the call then gives the client its key.
+    pub new_session: Arc<OnceLock<Arc<Session>>>,
+    pub service: Arc<Service>,
+}
+
+impl Call {
+    /// A call in our own release, without a client's name for it.
+    pub fn new(
+        service: Arc<Service>,
+        peer: Arc<Peer>,
+        session: Option<Arc<Session>>,
+        this: MoRef,
+        args: Args,
+    ) -> Self {
+        let release = vim::api_release();
+        Self {
+            this,
+            args,
+            session,
+            release,
+            acting: None,
+            operation_id: None,
+            peer,
+            new_session: Arc::default(),
+            service,
+        }
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` without one.
+    pub fn session(&self) -> Result<&Arc<Session>, Fault> {
+        self.session.as_ref().ok_or_else(|| super::not_authenticated(&self.this, "System.View"))
+    }
+
+    /// The name of the user who calls; behind a center's account stands the center's user.
+    pub fn user(&self) -> &str {
+        match (&self.acting, &self.session) {
+            (Some(acting), _) => acting.shown(),
+            (None, Some(session)) => &session.account.name,
+            (None, None) => "",
+        }
+    }
+
+    /// Whether the caller has the privilege on the object, and so has the center's user for whom he calls as far as the
+    /// center has said.
+    ///
+    /// # Errors
+    /// `NoPermission` that names both.
+    pub fn check(&self, object: &MoRef, privilege: &str) -> Result<(), Fault> {
+        self.service.check(self.session()?, object, privilege, &self.state())?;
+        match &self.acting {
+            Some(acting) if !acting.may(object, privilege) => {
+                Err(super::no_permission(acting.shown(), object, privilege))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tree as it is now.
+    pub fn state(&self) -> Arc<Snapshot> {
+        self.service.core.tree.snapshot()
+    }
+
+    /// A parameter that may be unset.
+    pub fn arg<K: Marker>(&self, parameter: Field<K>) -> Option<K::Out<'_>> {
+        self.args.get(parameter)
+    }
+
+    /// A parameter that must be there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` with its name if it is not.
+    pub fn required<K: Marker>(&self, parameter: Field<K>) -> Result<K::Out<'_>, Fault> {
+        self.args.get(parameter).ok_or_else(|| {
+            let name = schema().method(self.args.method).parameters[usize::from(parameter.number())].name;
+            invalid_argument(name, &format!("{} needs the parameter {name}", self.args.method_name()))
+        })
+    }
+}
+
+impl Call {
+    /// Does the rest of the call as a task, and answers with its reference.
+    ///
+    /// # Errors
+    /// `TaskInProgress` if `options.exclusive` and another exclusive task works on the same object.
+    pub async fn task<F, R>(&self, options: TaskOptions, work: F) -> Result<Option<Value>, Fault>
+    where
+        F: FnOnce(Running) -> R + Send + 'static,
+        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
+    {
+        let task = self.service.core.tasks.start(self.args.method, self.user(), options, work).await?;
+        Ok(Some(Value::Ref(task)))
+    }
+}
+
+/// `InvalidArgument` for this property or parameter.
+pub fn invalid_argument(property: &str, message: &str) -> Fault {
+    fault!(InvalidArgument { invalidProperty: property }, "{message}")
+}

@@ -1,0 +1,241 @@
+//! The one door to the objects: finds the object, checks the session and the privilege, calls the method.
+
+mod call;
+mod guard;
+mod manager;
+mod methods;
+
+pub use call::{Call, invalid_argument};
+pub use guard::{Ask, Guard, Rule};
+pub use manager::{Manager, Table};
+pub use methods::{Answer, Computed, Methods};
+
+use std::sync::Arc;
+
+use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
+
+use crate::session::SessionObject;
+use crate::ticket::Tickets;
+use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree};
+
+/// What a daemon's own parts share: they write to it, and the service shows it.
+pub struct Core {
+    pub tree: Arc<Tree>,
+    pub sessions: Sessions,
+    pub store: store::Store,
+    pub tasks: Tasks,
+    pub events: Events,
+    /// Secrets that stand for one request or one console.
+    pub tickets: Tickets,
+}
+
+impl Core {
+    /// An empty tree over this durable state.
+    pub fn new(store: store::Store) -> Self {
+        let tree = Arc::new(Tree::new());
+        Self {
+            tasks: Tasks::new(tree.clone(), store.clone()),
+            events: Events::new(tree.clone(), store.clone()),
+            tree,
+            sessions: Sessions::default(),
+            store,
+            tickets: Tickets::default(),
+        }
+    }
+}
+
+/// Serves the objects of [`Core`] with these methods.
+pub struct Service {
+    pub core: Arc<Core>,
+    pub authority: Arc<dyn Authority>,
+    methods: Methods,
+}
+
+/// An object that a session can see: one of the tree, or one of its own.
+pub enum Object {
+    Shared(Arc<Node>),
+    Own(Arc<dyn SessionObject>),
+}
+
+impl Object {
+    pub fn me(&self) -> &MoRef {
+        match self {
+            Self::Shared(node) => node.me(),
+            Self::Own(object) => object.me(),
+        }
+    }
+}
+
+impl Service {
+    /// # Panics
+    /// If neither the schema nor a guard says which privilege one of the methods takes, or a guard misspells it.
+    pub fn new(core: Arc<Core>, authority: Arc<dyn Authority>, methods: Methods) -> Self {
+        let unguarded = methods.unguarded();
+        assert!(unguarded.is_empty(), "no guard says which privileges these methods take: {unguarded:?}");
+        let misspelt = methods.misspelt();
+        assert!(
+            misspelt.is_empty(),
+            "the guards of these methods ask for an unknown privilege: {misspelt:?}"
+        );
+        Self { core, authority, methods }
+    }
+
+    /// The computation of a property of this type, if it is a computed one.
+    pub(crate) fn computed(&self, ty: ManagedId, number: u16) -> Option<Computed> {
+        self.methods.computed(ty, number)
+    }
+
+    /// The object with this reference, as the session sees it.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub fn find(
+        &self,
+        reference: &MoRef,
+        session: Option<&Session>,
+        state: &Snapshot,
+    ) -> Result<Object, Fault> {
+        if let Some(node) = state.find(reference) {
+            return Ok(Object::Shared(node.clone()));
+        }
+        session.and_then(|session| session.object(reference)).map(Object::Own).ok_or_else(|| {
+            fault!(
+                ManagedObjectNotFound { obj: reference },
+                "There is no {reference}; it may have been deleted"
+            )
+        })
+    }
+
+    /// The property with this number. Whether the session may read it is [`Service::may_read`].
+    pub fn property(
+        &self,
+        object: &Object,
+        number: u16,
+        session: &Session,
+        state: &Snapshot,
+    ) -> Option<Value> {
+        match object {
+            Object::Own(object) => object.property(number, session, state),
+            Object::Shared(node) => {
+                if let Some(computed) = self.computed(node.me().ty(), number) {
+                    return computed(self, session, node, state);
+                }
+                node.at(number).cloned()
+            }
+        }
+    }
+
+    /// Whether the session may read this property of the object.
+    ///
+    /// # Errors
+    /// `NoPermission` that names the privilege.
+    pub fn may_read(
+        &self,
+        object: &Object,
+        number: u16,
+        session: &Session,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        let Object::Shared(node) = object else { return Ok(()) };
+        let ty = schema().managed(node.me().ty());
+        let privilege = ty.privileges[usize::from(number)].unwrap_or("System.View");
+        self.check(session, node.me(), privilege, state)
+    }
+
+    /// Calls a method: the object must exist, the session must be there and have the privilege that the schema names.
+    ///
+    /// # Errors
+    /// What the method says, or `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`, `NotSupported`.
+    pub async fn invoke(&self, call: Call) -> Result<Option<Value>, Fault> {
+        Ok(self.answer(call).await?.map(|answer| vim::encode::made(&*answer)))
+    }
+
+    /// The same for who writes the answer.
+    ///
+    /// # Errors
+    /// As for [`Service::invoke`].
+    pub async fn answer(&self, call: Call) -> Result<Option<Answer>, Fault> {
+        let method = schema().method(call.args.method);
+        let state = call.state();
+        let privilege = method.privilege.unwrap_or("System.View");
+        let _active = match &call.session {
+            Some(session) => Some(session.begin()),
+            None if privilege == "System.Anonymous" => None,
+            None => return Err(not_authenticated(&call.this, privilege)),
+        };
+        let object = self.find(&call.this, call.session.as_deref(), &state)?;
+        if !object.me().is_a(method.owner) {
+            return Err(fault!(
+                MethodNotFound { receiver: &call.this, method: method.name },
+                "{} has no method {}",
+                object.me().type_name(),
+                method.name
+            ));
+        }
+        if let (Some(session), Object::Shared(node)) = (&call.session, &object) {
+            self.check_method(session, node.me(), &call, privilege, &state)?;
+        }
+        let Some(handler) = self.methods.find(object.me().ty(), call.args.method) else {
+            return Err(fault!(
+                NotSupported {},
+                "{} is not supported on {} here",
+                method.name,
+                object.me().type_name()
+            ));
+        };
+        handler(Call { this: object.me().clone(), ..call }).await
+    }
+
+    fn check_method(
+        &self,
+        session: &Session,
+        object: &MoRef,
+        call: &Call,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        self.check(session, object, privilege, state)?;
+        let method = schema().method(call.args.method);
+        for (number, value) in call.args.values() {
+            let Some(privilege) = method.parameter_privileges[usize::from(*number)] else { continue };
+            for reference in value.items().iter().filter_map(Value::as_ref) {
+                self.check(session, reference, privilege, state)?;
+            }
+        }
+        match self.methods.guard_of(object.ty(), call.args.method) {
+            Some(guard) => guard.check(&Ask { session, object, call, state }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the session has the privilege on the object.
+    ///
+    /// # Errors
+    /// `NoPermission` that names both.
+    pub fn check(
+        &self,
+        session: &Session,
+        object: &MoRef,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        if privilege == "System.Anonymous"
+            || self.authority.allows(&session.account, object, privilege, state)
+        {
+            return Ok(());
+        }
+        Err(no_permission(&session.account.name, object, privilege))
+    }
+}
+
+pub(crate) fn no_permission(user: &str, object: &MoRef, privilege: &str) -> Fault {
+    fault!(
+        NoPermission { object: object, privilegeId: privilege },
+        "{user} does not have the privilege {privilege} on {object}"
+    )
+}
+
+/// The fault on which every client logs in again.
+pub(crate) fn not_authenticated(object: &MoRef, privilege: &str) -> Fault {
+    fault!(NotAuthenticated { object: object, privilegeId: privilege }, "The session is not authenticated.")
+}

@@ -1,0 +1,13 @@
+//! Faults about a configuration as a whole; those about one device are in [`crate::plan`].
+
+use vim::{Fault, fault};
+
+/// `NotSupported` with the reason.
+pub(crate) fn not_supported(message: &str) -> Fault {
+    fault!(NotSupported {}, "{message}")
+}
+
+/// `InvalidVmConfig` for a property of a specification.
+pub(crate) fn invalid_config(property: &str, message: &str) -> Fault {
+    fault!(InvalidVmConfig { property: property }, "{message}")
+}
