@@ -27,7 +27,7 @@ impl Host {
         Ok(accounts.map_err(|error| error.to_fault())?)
     }
 
-    /// What serves this host's API, with that of `subsystems`, to the users of these accounts. To be made once.
+    /// The service of this host's API, with that of `subsystems`, for the users of these accounts. To be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.
@@ -44,8 +44,8 @@ impl Host {
         Ok(Arc::new(service))
     }
 
-    /// What serves this host's API to whom `authority` lets in, without accounts that clients could manage. To be made
-    /// once.
+    /// The service of this host's API for the users that `authority` admits, without accounts that clients could manage. To
+    /// be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.

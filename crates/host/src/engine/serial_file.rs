@@ -1,5 +1,5 @@
-//! Which files the output of a serial port may go to. The guest chooses the content, and the file becomes its VM's: so no file
-//! will do that a VM, or a host, reads as something else.
+//! Checks files for the output of serial ports. The guest chooses the content, and the file becomes its VM's: so no file will
+//! do that a VM, or a host, reads as something else.
 
 use std::ops::Range;
 

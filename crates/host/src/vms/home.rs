@@ -1,4 +1,4 @@
-//! Where the files of a new VM go. Blocking: it looks at the datastores.
+//! Chooses the place of the files of a new VM. Blocking: it looks at the datastores.
 
 use datastore::{DatastorePath, FilePath};
 use vim::{Fault, Object, fault, field};

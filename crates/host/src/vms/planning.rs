@@ -1,4 +1,4 @@
-//! What planning a VM needs to know of this host. Blocking: it looks at the datastores.
+//! The knowledge of this host that planning a VM needs. Blocking: it looks at the datastores.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

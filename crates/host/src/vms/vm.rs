@@ -20,7 +20,7 @@ pub struct Vm {
     /// Its object.
     pub me: MoRef,
     inner: Mutex<Inner>,
-    /// A client has asked the VM to end: its end is no surprise.
+    /// A client has asked the VM to end, and the operation for it follows the end.
     ending: AtomicBool,
     /// Held by the operation that changes the VM.
     pub(crate) changing: tokio::sync::Mutex<()>,

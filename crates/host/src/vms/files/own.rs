@@ -1,4 +1,4 @@
-//! Which files belong to a VM: by the names in its directory, and by its configurations.
+//! The files that belong to a VM: by the names in its directory, and by its configurations.
 
 use std::collections::BTreeSet;
 

@@ -32,7 +32,7 @@ type Found = crate::engine::Result<Option<Arc<dyn Machine>>>;
 /// before anything is served.
 ///
 /// # Errors
-/// If the store or the runtime directory cannot be read. A VM that cannot be read is no error: it is shown as inaccessible.
+/// If the store or the runtime directory cannot be read. A VM that cannot be read is shown as inaccessible.
 pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     let records = vms.register.records().all()?;
     let finished = records.iter().filter(|(_, record)| record.unfinished.is_none());
