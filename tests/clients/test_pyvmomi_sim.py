@@ -1,6 +1,7 @@
 """pyVmomi against a simulated center and a simulated host: the ways in which scripts use the API."""
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 import requests
@@ -197,3 +198,31 @@ def test_tasks_and_events_tell_what_happened(sim):
         kinds = {type(event).__name__.split(".")[-1] for event in si.content.eventManager.QueryEvents(spec)}
         time.sleep(0.1)
     assert "VmPoweredOffEvent" in kinds
+
+
+@pytest.mark.parametrize("server", ["sim", "esx"])
+def test_the_clock_of_a_host_is_read_and_set(server, request):
+    si = request.getfixturevalue(server).connect()
+    host = all_of(si, vim.HostSystem)[0]
+    clock = host.configManager.dateTimeSystem
+    assert clock.dateTimeInfo.timeZone.key == "UTC" and clock.dateTimeInfo.timeZone.gmtOffset == 0
+    assert abs(clock.QueryDateTime() - datetime.now(timezone.utc)) < timedelta(hours=1)
+    zones = {zone.key: zone.gmtOffset for zone in clock.QueryAvailableDateTimeZones()}
+    assert zones["UTC"] == 0 and zones["Asia/Tokyo"] == 9 * 3600
+
+    servers = ["0.pool.ntp.org", "192.0.2.1"]
+    clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(
+        timeZone="Asia/Tokyo", ntpConfig=vim.host.NtpConfig(server=servers)))
+    for info in (clock.dateTimeInfo, host.config.dateTimeInfo):
+        assert (info.timeZone.key, info.timeZone.gmtOffset) == ("Asia/Tokyo", 9 * 3600)
+        assert list(info.ntpConfig.server) == servers and info.systemClockProtocol == "ntp"
+    for fault, wrong in ((vmodl.fault.InvalidArgument, {"timeZone": "Mars/Olympus"}),
+                         (vmodl.fault.InvalidArgument, {"ntpConfig": vim.host.NtpConfig(server=["a b"])}),
+                         (vmodl.fault.NotSupported, {"protocol": "ptp"})):
+        with pytest.raises(fault):
+            clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(**wrong))
+    assert clock.dateTimeInfo.timeZone.key == "Asia/Tokyo" and list(clock.dateTimeInfo.ntpConfig.server) == servers
+
+    tomorrow = clock.QueryDateTime() + timedelta(days=1)
+    clock.UpdateDateTime(tomorrow)
+    assert timedelta(0) <= clock.QueryDateTime() - tomorrow < timedelta(hours=1)

@@ -44,8 +44,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Measure what is promised in numbers, beside a peer or a limit
     Bench(bench::Options),
-    /// Check format, clippy, the floors of the crates and the tree
-    Lint,
+    /// Check format, floors and circles of the crates, the tree, the English and clippy
+    Lint(lint::Options),
 }
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn run(command: Command) -> Result<()> {
             fuzz::run(&options)
         }
         Command::Bench(options) => bench::run(&options),
-        Command::Lint => lint::run(),
+        Command::Lint(options) => lint::run(&options),
     }
 }
 

@@ -15,7 +15,6 @@ pub mod files;
 mod hash;
 pub mod history;
 pub mod managers;
-pub mod needed;
 mod privilege;
 pub mod property;
 mod search;

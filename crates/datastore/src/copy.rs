@@ -1,21 +1,21 @@
 //! Copying and moving files and directories, within a datastore and between two, with progress and cancellation.
-//! Every file appears whole; a directory that could not be copied to its end is removed again.
+//! Every file appears whole; a directory whose copy fails is removed again.
 
 use std::ops::ControlFlow;
 
 use crate::limits::{COPY_STEP_BYTES, MAX_LISTED};
 use crate::{Datastore, Error, FilePath, Result};
 
-/// How far a copy is.
+/// Progress of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes done, holes included.
+    /// Bytes done, including holes.
     pub done_bytes: u64,
-    /// Bytes in all.
+    /// Bytes in total.
     pub total_bytes: u64,
 }
 
-/// Called with the progress; [`ControlFlow::Break`] cancels.
+/// Receives the progress; [`ControlFlow::Break`] cancels.
 type Report<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 struct Item {
@@ -25,8 +25,8 @@ struct Item {
 }
 
 impl Datastore {
-    /// Copies a file, or a directory with all that is in it, to `to` on `target` (which may be this datastore).
-    /// With `force` a file in the way is replaced.
+    /// Copies a file, or a directory with all its content, to `to` on `target` (which may be this datastore).
+    /// With `force` an existing file is replaced.
     ///
     /// # Errors
     /// [`Error::NoSpace`] before anything is copied if it cannot fit, [`Error::Cancelled`], [`Error::AlreadyExists`],
@@ -64,13 +64,13 @@ impl Datastore {
         if copied.is_err()
             && let Err(error) = target.delete(to)
         {
-            tracing::warn!(path = %to, %error, "a directory that was copied in part stays behind");
+            tracing::warn!(path = %to, %error, "a partial copy of a directory stays behind");
         }
         copied
     }
 
-    /// Moves a file or directory to `to` on `target`: by renaming on the same datastore, else by copying and then
-    /// deleting.
+    /// Moves a file or directory to `to` on `target`: renames it on the same datastore, otherwise copies it and then
+    /// deletes the source.
     pub fn move_to(
         &self,
         from: &FilePath,
@@ -86,7 +86,7 @@ impl Datastore {
         self.delete(from)
     }
 
-    /// What is to be copied, directories before what is in them, and the bytes that it takes.
+    /// The entries to copy, directories before their content, and the bytes that they take.
     fn plan(&self, from: &FilePath) -> Result<(Vec<Item>, u64)> {
         let first = self.entry(from)?;
         let mut needed = first.allocated_bytes;

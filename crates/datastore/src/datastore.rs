@@ -11,7 +11,7 @@ use crate::local::Local;
 use crate::memory::Memory;
 use crate::{Error, FileKind, FilePath, LockOwner, Reader, Result, Staged, Upload, VmLock};
 
-/// A place for files of virtual machines. It has an identity but no name: names belong to the inventory.
+/// A place for the files of virtual machines. It has an identity but no name: names belong to the inventory.
 pub struct Datastore {
     uuid: Uuid,
     pub(crate) backend: Backend,
@@ -22,12 +22,12 @@ pub(crate) enum Backend {
     Memory(Arc<Memory>),
 }
 
-/// Room of a datastore, in bytes.
+/// The space of a datastore, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// The total.
     pub capacity_bytes: u64,
-    /// What unprivileged users can still take.
+    /// The space that unprivileged users can still take.
     pub free_bytes: u64,
 }
 
@@ -36,13 +36,13 @@ pub struct Space {
 pub struct Entry {
     /// Name, the last component of its path.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: FileKind,
     /// Length in bytes; 0 for directories.
     pub size_bytes: u64,
-    /// Bytes that it takes on the storage; less than the length for sparse files.
+    /// Bytes that it occupies on the storage; less than the length for sparse files.
     pub allocated_bytes: u64,
-    /// When it was last written.
+    /// Time of its last change.
     pub modified: SystemTime,
     /// Numeric user that owns it.
     pub owner: u32,
@@ -56,8 +56,8 @@ impl Entry {
 }
 
 impl Datastore {
-    /// Opens a directory as a datastore, gives it an identity if it has none, and removes what uploads and copies
-    /// that died have left.
+    /// Opens a directory as a datastore, gives it an identity if it has none, and removes the remains of uploads and copies
+    /// whose process died.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::NotADirectory`] (of the root), [`Error::Marker`], [`Error::NoSpace`],
@@ -67,13 +67,13 @@ impl Datastore {
         let uuid = local.identity()?;
         let leftovers = local.remove_leftovers()?;
         if leftovers > 0 {
-            tracing::info!(datastore = %uuid, leftovers, "removed what unfinished transfers had left");
+            tracing::info!(datastore = %uuid, leftovers, "removed the remains of unfinished transfers");
         }
         Ok(Self { uuid, backend: Backend::Local(Arc::new(local)) })
     }
 
-    /// A datastore in memory, for simulated hosts. Zeros take no memory, so disks of any size may be made; what
-    /// is really written counts against `capacity_bytes` and [`MEMORY_BYTES`].
+    /// A datastore in memory, for simulated hosts. Zeros take no memory, so disks of any size may be made; only written
+    /// bytes count against `capacity_bytes` and [`MEMORY_BYTES`].
     pub fn memory(uuid: Uuid, capacity_bytes: u64) -> Self {
         Self { uuid, backend: Backend::Memory(Arc::new(Memory::new(capacity_bytes, MEMORY_BYTES))) }
     }
@@ -104,7 +104,7 @@ impl Datastore {
         }
     }
 
-    /// Fails with [`Error::NoSpace`] unless `bytes` fit at this moment.
+    /// Fails with [`Error::NoSpace`] unless `bytes` fit now.
     pub fn require_space(&self, path: &FilePath, bytes: u64) -> Result<()> {
         if self.space()?.free_bytes < bytes { Err(Error::NoSpace(path.clone())) } else { Ok(()) }
     }
@@ -117,7 +117,7 @@ impl Datastore {
         }
     }
 
-    /// Whether there is such a file or directory.
+    /// Whether the file or directory exists.
     pub fn exists(&self, path: &FilePath) -> Result<bool> {
         match self.entry(path) {
             Ok(_) => Ok(true),
@@ -126,8 +126,8 @@ impl Datastore {
         }
     }
 
-    /// The entries of a directory in order of their names, up to [`crate::limits::MAX_LISTED`]. Symbolic links,
-    /// special files and names that no path can have are left out.
+    /// The entries of a directory in the order of their names, up to [`crate::limits::MAX_LISTED`]. Symbolic links,
+    /// special files and names that cannot be in a path are left out.
     pub fn list(&self, directory: &FilePath) -> Result<Vec<Entry>> {
         match &self.backend {
             Backend::Local(local) => local.list(directory),
@@ -135,7 +135,7 @@ impl Datastore {
         }
     }
 
-    /// Makes a directory; with `parents` also those above it that are missing.
+    /// Makes a directory; with `parents` also its missing parents.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if it exists, [`Error::NotFound`] if its parent does not.
@@ -149,7 +149,7 @@ impl Datastore {
         }
     }
 
-    /// Moves a file or directory within the datastore. With `force` a file that is in the way is replaced.
+    /// Moves a file or directory within the datastore. With `force` an existing file is replaced.
     pub fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
         self.check_pair(from, to)?;
         match &self.backend {
@@ -169,7 +169,7 @@ impl Datastore {
         Ok(())
     }
 
-    /// Removes a file, or a directory with all that is in it.
+    /// Removes a file, or a directory with all its content.
     pub fn delete(&self, path: &FilePath) -> Result<()> {
         if path.is_root() {
             return Err(Error::Root);
@@ -188,8 +188,8 @@ impl Datastore {
         }
     }
 
-    /// Begins to write a file that appears under its name, whole and durable, at [`Upload::finish`], and never in
-    /// part. If `size_bytes` is known, room is checked first.
+    /// Begins to write a file that appears under its name at [`Upload::finish`], whole and durable, and never in
+    /// part. If `size_bytes` is known, the space is checked first.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] unless `overwrite`, [`Error::NotFound`] if the directory does not exist,
@@ -199,7 +199,7 @@ impl Datastore {
         Upload::begin(self, path.clone(), overwrite)
     }
 
-    /// Whether a file may be put there now.
+    /// Whether a file may be created there now.
     fn check_new(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<()> {
         if path.is_root() {
             return Err(Error::Root);
@@ -222,7 +222,7 @@ impl Datastore {
         Ok(())
     }
 
-    /// A place in which another program may make a file that then appears under its name as an upload does; `None`
+    /// A place in which another program may make a file, which then appears under its name like an upload; `None`
     /// in memory.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl Datastore {
         }
     }
 
-    /// Writes a small file whole and durable, replacing the one that is there.
+    /// Writes a small file, whole and durable, replacing an existing one.
     pub fn write(&self, path: &FilePath, content: &[u8]) -> Result<()> {
         let mut upload = self.upload(path, true, None)?;
         upload.write(content)?;
@@ -251,7 +251,7 @@ impl Datastore {
         reader.read_all(limit_bytes)
     }
 
-    /// Makes a file of zeros that takes no room yet.
+    /// Makes a file of zeros that occupies no space yet.
     pub fn create_sparse(&self, path: &FilePath, size_bytes: u64) -> Result<()> {
         let mut upload = self.upload(path, false, None)?;
         upload.skip(size_bytes)?;
@@ -264,7 +264,7 @@ impl Datastore {
         crate::vmx::parse(&text).map_err(|error| Error::Dictionary { path: path.clone(), error })
     }
 
-    /// Reads and parses a `.vmsd` file; one that does not exist lists no snapshots.
+    /// Reads and parses a `.vmsd` file; a missing file lists no snapshots.
     pub fn read_vmsd(&self, path: &FilePath) -> Result<crate::vmsd::SnapshotList> {
         match self.read(path, MAX_DICTIONARY_BYTES as u64) {
             Ok(text) => {
@@ -275,8 +275,8 @@ impl Datastore {
         }
     }
 
-    /// The path of a file for another program (QEMU), which opens it by itself; `None` in memory. The path was free
-    /// of symbolic links when this returned; the file need not exist, its directory must.
+    /// The path of a file for another program (QEMU) that opens it itself; `None` in memory. The path was free of symbolic
+    /// links when this returned; its directory must exist, the file need not.
     pub fn host_path(&self, path: &FilePath) -> Result<Option<PathBuf>> {
         match &self.backend {
             Backend::Local(local) => local.host_path(path).map(Some),
@@ -284,7 +284,7 @@ impl Datastore {
         }
     }
 
-    /// The identity that a disk was given. It moves with the file and is not copied.
+    /// The identity that was given to a disk. It moves with the file and is not copied.
     pub fn identity_of(&self, path: &FilePath) -> Result<Option<Uuid>> {
         match &self.backend {
             Backend::Local(local) => local.identity_of(path),
@@ -295,7 +295,7 @@ impl Datastore {
     /// Gives a disk an identity.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file system keeps no attributes of users.
+    /// [`Error::Io`] if the file system does not keep user attributes.
     pub fn identify(&self, path: &FilePath, uuid: Uuid) -> Result<()> {
         match &self.backend {
             Backend::Local(local) => local.identify(path, uuid),
@@ -314,7 +314,7 @@ impl Datastore {
         }
     }
 
-    /// Who holds a virtual machine's lock; `None` if nobody does.
+    /// The holder of a virtual machine's lock; `None` if it is free.
     pub fn vm_lock_owner(&self, vmx: &FilePath) -> Result<Option<LockOwner>> {
         match &self.backend {
             Backend::Local(local) => local.vm_lock_owner(vmx),

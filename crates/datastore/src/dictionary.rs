@@ -1,18 +1,18 @@
-//! The text format that `.vmx` and `.vmsd` share: lines of `key = "value"`, comments, a declared encoding. Reading
-//! keeps every line and its order, so that what is not understood is written back as it was.
+//! The text format of `.vmx` and `.vmsd`: lines of `key = "value"`, comments, a declared encoding. Reading keeps every
+//! line and its order, so that unknown lines are written back unchanged.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::limits::{MAX_DICTIONARY_BYTES, MAX_DICTIONARY_KEY, MAX_DICTIONARY_LINES, MAX_DICTIONARY_VALUE};
 
-/// Why a text is no dictionary.
+/// Why a text is not a dictionary.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DictionaryError {
-    /// Over a limit.
-    #[error("{what}: more than {limit}")]
+    /// A limit is exceeded.
+    #[error("more than {limit} {what}")]
     TooLarge {
-        /// What is too large.
+        /// The thing that is too large or too many.
         what: &'static str,
         /// The limit.
         limit: usize,
@@ -22,7 +22,7 @@ pub enum DictionaryError {
     Syntax {
         /// From 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         fault: &'static str,
     },
     /// The same key twice.
@@ -37,21 +37,21 @@ pub enum DictionaryError {
     #[error("the encoding {0} is not supported; convert the file to UTF-8")]
     Encoding(String),
     /// Bytes that are not of the declared encoding.
-    #[error("line {line} is not {encoding}")]
+    #[error("line {line} is not valid {encoding}")]
     NotEncoded {
         /// From 1.
         line: usize,
         /// Declared encoding.
         encoding: &'static str,
     },
-    /// A value that its key does not allow.
-    #[error("{key} = \"{value}\": {expected} is expected")]
+    /// A value is not allowed for its key.
+    #[error("{key} = \"{value}\": expected {expected}")]
     Value {
         /// The key.
         key: String,
         /// Its value, shortened.
         value: String,
-        /// What would be right.
+        /// The allowed values.
         expected: &'static str,
     },
 }
@@ -60,7 +60,7 @@ const ENCODING: &str = ".encoding";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Line {
-    /// An empty line or a comment, as it is.
+    /// An empty line or a comment, unchanged.
     Text(String),
     Entry {
         key: String,
@@ -68,7 +68,7 @@ enum Line {
     },
 }
 
-/// An ordered set of keys and values. Keys compare without regard to ASCII case and keep the case they came in.
+/// An ordered set of keys and values. Keys compare without ASCII case and keep the case in which they were written.
 #[derive(Debug, Clone, Default)]
 pub struct Dictionary {
     /// Removed lines become `None`, so that positions stay.
@@ -160,7 +160,7 @@ impl Dictionary {
         if self.index.contains_key(&lower) {
             return Err(DictionaryError::Duplicate { line: number, key: key.to_owned() });
         }
-        // What is written is UTF-8 whatever was read.
+        // Text is written as UTF-8, whatever was read.
         let value = if lower == ENCODING { "UTF-8".to_owned() } else { value };
         self.index.insert(lower, self.lines.len());
         self.lines.push(Some(Line::Entry { key: key.to_owned(), value }));
@@ -175,7 +175,7 @@ impl Dictionary {
         }
     }
 
-    /// Sets a key, in its place if it exists, else at the end.
+    /// Sets a key, in its place if it exists, otherwise at the end.
     ///
     /// # Errors
     /// [`DictionaryError::Value`] for a text that cannot be a key or value, [`DictionaryError::TooLarge`].
@@ -222,7 +222,7 @@ impl Dictionary {
         }
     }
 
-    /// Removes the keys for which `keep` says no.
+    /// Removes the keys for which `keep` returns false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         for line in &mut self.lines {
             if let Some(Line::Entry { key, value }) = line
@@ -247,7 +247,7 @@ impl Dictionary {
         self.index.len()
     }
 
-    /// True if there are no keys.
+    /// Whether it has no keys.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
@@ -255,7 +255,7 @@ impl Dictionary {
     /// The text to write into a file.
     ///
     /// # Errors
-    /// [`DictionaryError::TooLarge`] if it could not be read again.
+    /// [`DictionaryError::TooLarge`] if it would be too large to read again.
     pub fn to_text(&self) -> Result<String, DictionaryError> {
         let text = self.to_string();
         if text.len() > MAX_DICTIONARY_BYTES {
@@ -286,7 +286,7 @@ impl PartialEq for Dictionary {
 
 impl Eq for Dictionary {}
 
-/// The text, in UTF-8 and saying so in its first entry.
+/// The text, in UTF-8, which its first entry declares.
 impl fmt::Display for Dictionary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut declared = self.index.contains_key(ENCODING);
@@ -367,7 +367,7 @@ fn declared_encoding(text: &[u8]) -> (Encoding, String) {
     (Encoding::Utf8, "UTF-8".into())
 }
 
-/// What the bytes 0x80 to 0x9f are in windows-1252; 0 where nothing is.
+/// The characters of the bytes 0x80 to 0x9f in windows-1252; 0 for unassigned ones.
 const WINDOWS_1252: [u16; 32] = [
     0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0,
     0x017d, 0, 0, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a,

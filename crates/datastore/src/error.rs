@@ -1,4 +1,4 @@
-//! What can go wrong with a datastore, as things that a caller can act on.
+//! The errors of a datastore, each one something that a caller can act on.
 
 use crate::LockOwner;
 use crate::dictionary::DictionaryError;
@@ -10,14 +10,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why an operation on a datastore was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A path that cannot be one.
+    /// A text is not a path.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// There is no such file or directory.
+    /// The file or directory does not exist.
     #[error("{0} does not exist")]
     NotFound(FilePath),
-    /// There is such a file or directory already.
-    #[error("{0} exists already")]
+    /// The file or directory exists already.
+    #[error("{0} already exists")]
     AlreadyExists(FilePath),
     /// A directory was needed.
     #[error("{0} is not a directory")]
@@ -28,42 +28,42 @@ pub enum Error {
     /// A symbolic link, or a path that would leave the datastore.
     #[error("{0} leads out of the datastore or through a symbolic link")]
     Escapes(FilePath),
-    /// The file system refused.
+    /// The file system denies access.
     #[error("no permission for {0}")]
     Denied(FilePath),
     /// The file is in use (a directory that is mounted on, a swap file).
     #[error("{0} is in use")]
     Busy(FilePath),
     /// Another host has the virtual machine open.
-    #[error("{path} is open on host {}; power it off there or wait until that host lets go", owner.host)]
+    #[error("{path} is open on host {}; power it off there or wait until that host releases it", owner.host)]
     Locked {
         /// The `.vmx` file.
         path: FilePath,
-        /// Who holds it.
+        /// The holder of the lock.
         owner: LockOwner,
     },
-    /// The datastore is full. Nothing is left under the final name.
-    #[error("no room for {0}; free space on the datastore")]
+    /// The datastore is full. No file is left under the final name.
+    #[error("no space for {0}; free space on the datastore")]
     NoSpace(FilePath),
     /// A directory with more entries, a search with more results, a file with more bytes than the limit.
-    #[error("{path}: more than {limit} {what}")]
+    #[error("{path} has more than {limit} {what}")]
     TooMany {
-        /// What was looked at.
+        /// The file or directory.
         path: FilePath,
         /// Unit of the limit.
         what: &'static str,
         /// The limit.
         limit: u64,
     },
-    /// The caller asked to stop.
-    #[error("cancelled")]
+    /// The caller cancelled the operation.
+    #[error("the operation was cancelled")]
     Cancelled,
-    /// A directory cannot go into itself, nor a file onto itself.
+    /// A directory cannot be put into itself, nor a file onto itself.
     #[error("{from} cannot be put into {to}, which is part of it")]
     IntoItself {
-        /// What was to be moved or copied.
+        /// The source.
         from: FilePath,
-        /// Where to.
+        /// The target.
         to: FilePath,
     },
     /// The root of a datastore cannot be moved, replaced or deleted.
@@ -81,20 +81,28 @@ pub enum Error {
         "the marker .esfera-datastore is damaged: {0}; restore it, or remove it to give the datastore a new identity"
     )]
     Marker(String),
-    /// A `.vmx` or `.vmsd` file that cannot be read.
+    /// The marker file was written by a newer program.
+    #[error(
+        "the marker .esfera-datastore has format {0}, which is newer than this program; use a newer program"
+    )]
+    NewerMarker(u32),
+    /// Other hosts keep adding and removing the marker file.
+    #[error("the marker .esfera-datastore appears and disappears; end the program that removes it")]
+    RestlessMarker,
+    /// A `.vmx` or `.vmsd` file cannot be read.
     #[error("{path}: {error}")]
     Dictionary {
         /// The file.
         path: FilePath,
-        /// What is wrong in it.
+        /// Its fault.
         error: DictionaryError,
     },
-    /// The storage failed or went away.
+    /// The storage failed or disappeared.
     #[error("input or output on {path} failed: {reason}")]
     Io {
-        /// What was accessed.
+        /// The file or directory.
         path: FilePath,
-        /// What the system said.
+        /// The system's words.
         reason: String,
     },
 }
@@ -113,7 +121,7 @@ impl Error {
             K::PermissionDenied => Self::Denied(path),
             K::StorageFull | K::QuotaExceeded | K::FileTooLarge => Self::NoSpace(path),
             K::ResourceBusy | K::ExecutableFileBusy => Self::Busy(path),
-            // What openat2 answers to a link (ELOOP) and to a way out (EXDEV).
+            // openat2 answers ELOOP to a link and EXDEV to a way out.
             K::CrossesDevices => Self::Escapes(path),
             _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Self::Escapes(path),
             _ => Self::Io { path, reason: error.to_string() },

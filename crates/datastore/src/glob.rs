@@ -12,7 +12,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Takes a pattern; with `ignore_case` letters match whatever their case.
+    /// Compiles a pattern; `ignore_case` compares letters without their case.
     pub fn new(pattern: &str, ignore_case: bool) -> Result<Self> {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(Error::Pattern);
@@ -20,11 +20,11 @@ impl Pattern {
         Ok(Self { pattern: pattern.chars().map(|c| fold(c, ignore_case)).collect(), ignore_case })
     }
 
-    /// True if the whole name fits.
+    /// Whether the whole name matches.
     pub fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = name.chars().map(|c| fold(c, self.ignore_case)).collect();
         let (mut p, mut n) = (0, 0);
-        // Where to go on when the last star takes one more character.
+        // Where to continue when the last star takes one more character.
         let mut retry = None;
         while n < name.len() {
             match self.pattern.get(p) {

@@ -1,4 +1,4 @@
-//! What a file is, judged by its name as vSphere's datastore browser does, and the names of a virtual machine's
+//! The kind of a file, judged by its name like vSphere's datastore browser does, and the names of a virtual machine's
 //! disks: `vm.vmdk`, then `vm-000001.vmdk` and so on for each snapshot.
 
 use crate::FilePath;
@@ -24,9 +24,9 @@ pub enum FileKind {
     Nvram,
     /// `.vmsd`: list of snapshots.
     SnapshotList,
-    /// `.vmsn`, `.vmss`, `.vmem`: state of a snapshot or suspended machine.
+    /// `.vmsn`, `.vmss`, `.vmem`: state of a snapshot or suspended VM.
     Snapshot,
-    /// Anything else.
+    /// Any other file.
     Other,
 }
 
@@ -50,12 +50,12 @@ impl FileKind {
     }
 }
 
-/// True if the name is a disk's.
+/// Whether the name is a disk's.
 pub fn is_disk(path: &FilePath) -> bool {
     FileKind::of_name(path.name()) == FileKind::Disk
 }
 
-/// Splits a disk's name into what all its deltas share and the number of the delta, 0 for the base:
+/// Splits a disk's name into the part that all its deltas share and the number of the delta, 0 for the base:
 /// `vm-000002.vmdk` → (`vm`, 2, `vmdk`).
 pub fn split_disk_name(name: &str) -> Option<(&str, u32, &str)> {
     if FileKind::of_name(name) != FileKind::Disk {
@@ -71,14 +71,14 @@ pub fn split_disk_name(name: &str) -> Option<(&str, u32, &str)> {
     }
 }
 
-/// Name of delta `number` (from 1) of a disk given by the name of its base or of any of its deltas; `None` if it is
-/// no disk's name or the number has more than six digits.
+/// Name of delta `number` (from 1) of a disk, given the name of its base or of any of its deltas; `None` if the name is
+/// not a disk's or the number has more than six digits.
 pub fn delta_name(disk: &str, number: u32) -> Option<String> {
     let (base, _, extension) = split_disk_name(disk)?;
     (1..1_000_000).contains(&number).then(|| format!("{base}-{number:06}.{extension}"))
 }
 
-/// First delta name of a disk that is not among `names`, the files of its directory.
+/// First delta name of a disk that is not in `names`, the files of its directory.
 pub fn next_delta_name<'a>(disk: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let (base, own, extension) = split_disk_name(disk)?;
     let highest = names
@@ -90,7 +90,7 @@ pub fn next_delta_name<'a>(disk: &str, names: impl IntoIterator<Item = &'a str>)
     delta_name(disk, highest + 1)
 }
 
-/// Those of `names` that belong to a disk: its base and its deltas, base first.
+/// The members of `names` that belong to a disk: its base and its deltas, base first.
 pub fn disk_chain_names<'a>(disk: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let Some((base, _, extension)) = split_disk_name(disk) else { return Vec::new() };
     let mut chain: Vec<(u32, &str)> = names

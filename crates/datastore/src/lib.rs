@@ -1,8 +1,8 @@
 //! Directories of virtual machine files: paths, datastores, locks between hosts, `.vmx` and `.vmsd`.
 //!
 //! A [`Datastore`] is a local directory, reached only through a descriptor of its root so that no path and no link
-//! leads out of it, or a tree in memory for simulated hosts. Everything here is synchronous: long calls belong on a
-//! blocking thread. Parsers of what strangers send: [`DatastorePath::parse`], [`vmx::parse`], [`vmsd::parse`].
+//! leads out of it, or a tree in memory for simulated hosts. All calls are synchronous: long ones belong on a blocking
+//! thread. Parsers of untrusted input: [`DatastorePath::parse`], [`vmx::parse`], [`vmsd::parse`].
 #![forbid(unsafe_code)]
 
 mod copy;

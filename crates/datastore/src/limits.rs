@@ -1,12 +1,12 @@
 //! The limits of datastores and their files, in one place. Reaching one is a typed error, never a truncation.
 
-/// Longest name of a datastore, in characters (as vSphere has it).
+/// Longest name of a datastore, in characters (vSphere's limit).
 pub const MAX_DATASTORE_NAME: usize = 80;
 /// Longest component of a path, in bytes (Linux `NAME_MAX`).
 pub const MAX_COMPONENT_BYTES: usize = 255;
 /// Longest path within a datastore, in bytes.
 pub const MAX_PATH_BYTES: usize = 1024;
-/// Deepest path within a datastore, in components; also how deep a copy, delete or search goes.
+/// Deepest path within a datastore, in components; also the limit of a copy, delete or search.
 pub const MAX_DEPTH: usize = 32;
 /// Most entries that one listing or search returns.
 pub const MAX_LISTED: usize = 100_000;

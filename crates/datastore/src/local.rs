@@ -1,5 +1,5 @@
-//! A directory of this machine as a datastore. Every path is resolved by `openat2` beneath the descriptor of the
-//! root, without following symbolic links, so neither `..` nor a link, nor one swapped in between, leads out.
+//! A local directory as a datastore. Every path is resolved by `openat2` beneath the descriptor of the root, without
+//! following symbolic links, so neither `..` nor a link, nor one swapped in between, leads out.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,13 +15,13 @@ use crate::marker::{MARKER, MAX_MARKER_BYTES, new_marker, read_marker};
 use crate::path::check_component;
 use crate::{Entry, Error, FileKind, FilePath, LockOwner, Reader, Result, Space, VmLock};
 
-/// Files belong to root; a virtual machine's own user is given what it needs by the host.
+/// Files belong to root; the host gives a virtual machine's user the files that it needs.
 pub(crate) const FILE_MODE: Mode = Mode::from_raw_mode(0o640);
 pub(crate) const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// The attribute of a disk that keeps its identity.
+/// The attribute that holds a disk's identity.
 const IDENTITY: &str = "user.esfera.uuid";
-/// How often `openat2` is tried again when a rename elsewhere disturbs it.
+/// How many times `openat2` is retried when a rename elsewhere disturbs it.
 const ATTEMPTS: usize = 16;
 
 /// A local directory.
@@ -47,7 +47,7 @@ impl Local {
         &self.root
     }
 
-    /// Reads the marker, or makes one. Of several hosts that do so at once one wins, and all see the same.
+    /// Reads the marker, or makes one. If several hosts do so at once, one wins and all see the same.
     pub(crate) fn identity(&self) -> Result<Uuid> {
         let root = FilePath::root();
         for _ in 0..ATTEMPTS {
@@ -63,7 +63,7 @@ impl Local {
                     std::io::Write::write_all(&mut file, &new_marker())
                         .and_then(|()| file.sync_all())
                         .map_err(|e| Error::system(&root, e))?;
-                    // A link, unlike a rename, never replaces what another host has made meanwhile.
+                    // A link, unlike a rename, never replaces a marker that another host has made meanwhile.
                     match slot.link_as(&self.fd, MARKER) {
                         Ok(()) => rustix::fs::fsync(&self.fd).map_err(|e| Error::system(&root, e))?,
                         Err(Errno::EXIST) => {}
@@ -73,7 +73,7 @@ impl Local {
                 Err(error) => return Err(Error::system(&root, error)),
             }
         }
-        Err(Error::Marker("it appears and disappears".into()))
+        Err(Error::RestlessMarker)
     }
 
     pub(crate) fn space(&self) -> Result<Space> {
@@ -129,7 +129,7 @@ impl Local {
             }
             match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => entries.extend(entry(name, &stat)),
-                // Removed since it was listed.
+                // Removed since the listing.
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(fail(error)),
             }
@@ -183,7 +183,7 @@ impl Local {
         remove_tree(parent.as_fd(), path.name(), 0).and_then(|()| rustix::fs::fsync(&parent)).map_err(
             |error| {
                 match error {
-                    // Someone puts new files into it.
+                    // Another process puts new files into it.
                     Errno::NOTEMPTY => Error::Busy(path.clone()),
                     error => Error::system(path, error),
                 }
@@ -195,7 +195,7 @@ impl Local {
         if path.is_root() {
             return Err(Error::NotAFile(path.clone()));
         }
-        // Without waiting: a pipe that someone put there must not hang the caller.
+        // Without waiting: a pipe in its place must not hang the caller.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.resolve(path.as_str(), flags, Mode::empty()).map_err(|e| Error::system(path, e))?;
         Reader::local(File::from(fd), path.clone())
@@ -205,7 +205,7 @@ impl Local {
         let file = self.readable(path)?;
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         match rustix::fs::fgetxattr(&file, IDENTITY, &mut text) {
-            // What is no UUID is somebody else's.
+            // A value that is not a UUID belongs to another program.
             Ok(count) => Ok(std::str::from_utf8(&text[..count]).ok().and_then(|t| Uuid::parse_str(t).ok())),
             Err(Errno::NODATA | Errno::RANGE | Errno::OPNOTSUPP) => Ok(None),
             Err(error) => Err(Error::system(path, error)),
@@ -242,7 +242,7 @@ impl Local {
     }
 }
 
-/// Moves `from` to `to`; what is in the way is replaced only with `force`, and only if it is a file.
+/// Moves `from` to `to`; replaces an existing file only with `force`, and never a directory.
 pub(crate) fn place(
     old: BorrowedFd<'_>,
     from: &str,
@@ -269,13 +269,13 @@ pub(crate) fn place(
     }
 }
 
-/// Removes a file or a directory with all that is in it, links themselves and not what they point to.
+/// Removes a file, or a directory with all its content; a link itself, not its target.
 pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str, depth: usize) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {}
         other => return other,
     }
-    // Directories made by other programs may be deeper than paths can be.
+    // Directories of other programs may be deeper than paths can be.
     if depth > MAX_DEPTH * 2 {
         return Err(Errno::NAMETOOLONG);
     }
@@ -297,7 +297,7 @@ pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str, depth: usize) -> r
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
-/// What a listing says of a file; `None` for links and special files.
+/// The listing's entry for a file; `None` for links and special files.
 fn entry(name: &str, stat: &Stat) -> Option<Entry> {
     let (kind, size_bytes) = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => (FileKind::Folder, 0),

@@ -1,6 +1,6 @@
 //! The lock that keeps a virtual machine open on one host only: an open-file-description lock (`fcntl(2)`,
-//! `F_OFD_SETLK`) on `<vm>.vmx.lck` beside its configuration, with a record of the owner inside. The kernel lets go
-//! when the holder dies; on NFS the server does so for a client that restarts.
+//! `F_OFD_SETLK`) on `<vm>.vmx.lck` beside its configuration, with a record of the owner inside. The kernel releases it
+//! when the holder dies; on NFS the server does so when the client restarts.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -19,13 +19,13 @@ use crate::{Error, FilePath, Result};
 
 /// Largest owner record that is read.
 const MAX_RECORD_BYTES: u64 = 4096;
-/// How often a lock file that its last holder removed meanwhile is made anew.
+/// How many times a lock file that its last holder removed meanwhile is made anew.
 const ATTEMPTS: usize = 16;
 
-/// Who holds the lock of a virtual machine.
+/// The holder of a virtual machine's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockOwner {
-    /// The host as it named itself; "unknown" if the record cannot be read.
+    /// The host's name for itself; "unknown" if the record cannot be read.
     pub host: String,
     /// Process on that host.
     pub process: u32,
@@ -54,8 +54,8 @@ enum Held {
 impl Drop for VmLock {
     fn drop(&mut self) {
         match &self.0 {
-            // Removed while still locked, so that it cannot become another host's in between; it is another's if the
-            // machine's directory was cleared meanwhile.
+            // Removed while still locked, so that it cannot become another host's in between. It may be another host's already if
+            // the VM's directory was cleared meanwhile.
             Held::Local { directory, name, file } => {
                 if is_still_there(directory, name, file)
                     && let Err(error) = rustix::fs::unlinkat(directory, name.as_str(), AtFlags::empty())
@@ -134,7 +134,7 @@ fn whole_file(kind: i32) -> libc::flock {
     libc::flock { l_type: small(kind), l_whence: small(libc::SEEK_SET), l_start: 0, l_len: 0, l_pid: 0 }
 }
 
-/// Takes an exclusive lock; false if someone else has it.
+/// Takes an exclusive lock; false if another process has it.
 pub(crate) fn try_lock(file: &File) -> std::io::Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
@@ -149,7 +149,7 @@ fn is_locked(file: &File) -> std::io::Result<bool> {
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-/// Whether anybody, by whichever open file, holds a lock on some of these bytes.
+/// Whether any process, through any open file, holds a lock on some of these bytes.
 pub(crate) fn is_range_locked(file: &File, bytes: Range<u64>) -> std::io::Result<bool> {
     let offset = |n: u64| n.try_into().map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput));
     let length = offset(bytes.end.saturating_sub(bytes.start))?;
@@ -158,7 +158,7 @@ pub(crate) fn is_range_locked(file: &File, bytes: Range<u64>) -> std::io::Result
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-/// Whether `name` is still the file that was opened.
+/// Whether `name` still names the opened file.
 pub(crate) fn is_still_there(directory: &OwnedFd, name: &str, file: &File) -> bool {
     let there = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
     let ours = rustix::fs::fstat(file);

@@ -1,4 +1,4 @@
-//! The marker file `.esfera-datastore` in a datastore's root: who it is, the same for every host that mounts it.
+//! The marker file `.esfera-datastore` in a datastore's root holds its identity, the same for every host that mounts it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(crate) fn new_marker() -> Vec<u8> {
 pub(crate) fn read_marker(text: &[u8]) -> Result<Uuid> {
     let marker: Marker = serde_json::from_slice(text).map_err(|e| Error::Marker(e.to_string()))?;
     if marker.format > FORMAT {
-        return Err(Error::Marker(format!("its format {} is newer than this program's", marker.format)));
+        return Err(Error::NewerMarker(marker.format));
     }
     Ok(marker.uuid)
 }

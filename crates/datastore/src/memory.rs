@@ -1,24 +1,25 @@
-//! A tree of files in memory, for simulated hosts. Contents are sparse and shared by copies: a disk of any size that
-//! was never written costs a few dozen bytes.
+//! A tree of files in memory, for simulated hosts. Contents are sparse and shared by copies: an unwritten disk of any
+//! size costs a few dozen bytes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::limits::MAX_LISTED;
 use crate::{Entry, Error, FileKind, FilePath, LockOwner, Reader, Result, Space, VmLock};
 
-/// Grain in which contents are kept.
+/// Granularity of contents.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes of a file; what was never written is zero.
+/// Bytes of a file; unwritten ones are zero.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sparse {
     len: u64,
     allocated: u64,
-    /// Chunk number to its bytes, which may be fewer than a chunk: zeros follow.
+    /// Chunk number to its bytes, which may be shorter than a chunk: zeros follow.
     chunks: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -123,7 +124,7 @@ struct Tree {
 pub(crate) struct Memory {
     tree: Mutex<Tree>,
     capacity: u64,
-    /// What may really be held, whatever the capacity says.
+    /// Bytes that may really be held, whatever the capacity.
     limit: u64,
 }
 
@@ -134,7 +135,7 @@ impl Memory {
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tree.lock()
     }
 
     pub(crate) fn space(&self) -> Space {
@@ -142,7 +143,7 @@ impl Memory {
         Space { capacity_bytes: self.capacity, free_bytes }
     }
 
-    /// Fails unless `bytes` more can be held.
+    /// Fails unless `bytes` more fit.
     pub(crate) fn require(&self, path: &FilePath, bytes: u64) -> Result<()> {
         self.tree().require(path, bytes, self.capacity.min(self.limit))
     }

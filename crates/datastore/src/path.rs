@@ -1,25 +1,25 @@
-//! Names of files: [`FilePath`] within a datastore, [`DatastorePath`] `[datastore] dir/file` as the vSphere API writes
-//! it. Both are checked when made, so that everything below can trust them: no `..`, nothing absolute, no NUL.
+//! Names of files: [`FilePath`] within a datastore, and [`DatastorePath`], `[datastore] dir/file` in the vSphere API.
+//! Both are checked when made, so that all other code can trust them: no `..`, nothing absolute, no NUL.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::{MAX_COMPONENT_BYTES, MAX_DATASTORE_NAME, MAX_DEPTH, MAX_PATH_BYTES};
 
-/// Names that begin so are the datastore's own and cannot be reached by path.
+/// Prefix of names that the datastore reserves and that no path reaches.
 pub(crate) const RESERVED_PREFIX: &str = ".esfera-";
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{path}\" is no datastore path: {fault}")]
+#[error("\"{path}\" is not a datastore path: {fault}")]
 pub struct PathError {
     /// The text, shortened.
     pub path: String,
-    /// What is wrong.
+    /// The fault.
     pub fault: PathFault,
 }
 
-/// What is wrong with a path.
+/// A fault of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
     /// `[name]` is missing or not closed.
@@ -34,7 +34,7 @@ pub enum PathFault {
     /// A component is `..` or `.`.
     #[error("'.' and '..' are not allowed")]
     Dots,
-    /// Two slashes with nothing in between.
+    /// Two slashes in a row.
     #[error("it has an empty component")]
     EmptyComponent,
     /// Backslash, NUL or another control character.
@@ -43,7 +43,7 @@ pub enum PathFault {
     /// Longer or deeper than the limits.
     #[error("it is too long or too deep")]
     TooLong,
-    /// A name that the datastore keeps for itself.
+    /// A name that the datastore reserves.
     #[error("names that begin with \".esfera-\" are reserved")]
     Reserved,
 }
@@ -104,7 +104,7 @@ impl FilePath {
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
     }
 
-    /// The directory that it is in; `None` for the root.
+    /// Its directory; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         match self.0.rsplit_once('/') {
             Some((parent, _)) => Some(Self(parent.to_owned())),
@@ -121,7 +121,7 @@ impl FilePath {
         if self.is_root() { Self::parse(below) } else { Self::parse(&format!("{}/{below}", self.0)) }
     }
 
-    /// A file beside this one (in the same directory).
+    /// A file beside this one, in the same directory.
     pub fn sibling(&self, name: &str) -> Result<Self, PathError> {
         self.parent().unwrap_or_default().join(name)
     }
@@ -138,7 +138,7 @@ impl FilePath {
     }
 }
 
-/// The rules of one component, as found in a path or in a directory.
+/// The rules for one component, in a path or in a directory.
 pub(crate) fn check_component(component: &str) -> Result<(), PathFault> {
     if component.is_empty() {
         Err(PathFault::EmptyComponent)
@@ -169,7 +169,7 @@ impl FromStr for FilePath {
     }
 }
 
-/// A file on a datastore, `[datastore] dir/file`. The name is kept in the form that the API shows: `/`, `\` and `%`
+/// A file on a datastore, `[datastore] dir/file`. The name is kept in the API's form: `/`, `\` and `%`
 /// of a name are written `%2f`, `%5c` and `%25`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatastorePath {
@@ -219,7 +219,7 @@ impl DatastorePath {
         Self { datastore: self.datastore.clone(), path }
     }
 
-    /// As a folder, the way the browser writes them: `[datastore] dir/`, and `[datastore] ` for the root.
+    /// In the browser's form for folders: `[datastore] dir/`, and `[datastore] ` for the root.
     pub fn to_folder_string(&self) -> String {
         let slash = if self.path.is_root() { "" } else { "/" };
         format!("[{}] {}{slash}", self.datastore, self.path.0)

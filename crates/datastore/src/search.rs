@@ -5,28 +5,28 @@ use std::collections::VecDeque;
 use crate::limits::{MAX_LISTED, MAX_PATTERNS};
 use crate::{Datastore, Entry, Error, FileKind, FilePath, Pattern, Result};
 
-/// What to look for.
+/// A description of the files to find.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// A name that fits any of them is found; none of them finds all.
+    /// A name matches if it fits any of them; without patterns every name matches.
     pub patterns: Vec<Pattern>,
-    /// Kinds to find; none of them finds all.
+    /// Kinds to find; without kinds all are found.
     pub kinds: Vec<FileKind>,
     /// Whether folders below are searched as well.
     pub sub_folders: bool,
 }
 
-/// What was found in one folder.
+/// The findings of one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The folder.
     pub folder: FilePath,
-    /// Its entries that fit, in order of their names.
+    /// Its matching entries, in the order of their names.
     pub entries: Vec<Entry>,
 }
 
 impl Datastore {
-    /// Searches a folder. Every folder that was looked into has its [`Found`], the first one first.
+    /// Searches a folder. Every searched folder gets its [`Found`], the given one first.
     ///
     /// # Errors
     /// [`Error::TooMany`] for more than [`MAX_LISTED`] entries in all, [`Error::NotFound`], [`Error::NotADirectory`].
@@ -40,7 +40,7 @@ impl Datastore {
         while let Some(next) = to_do.pop_front() {
             let mut entries = match self.list(&next) {
                 Ok(entries) => entries,
-                // Removed since its parent was listed.
+                // Removed since the listing of its parent.
                 Err(Error::NotFound(_) | Error::NotADirectory(_)) if next != *folder => continue,
                 Err(error) => return Err(error),
             };
@@ -53,7 +53,7 @@ impl Datastore {
                 });
             }
             if search.sub_folders {
-                // A folder too deep to have a path has no files that have one either.
+                // A folder too deep to have a path has no files with a path either.
                 to_do
                     .extend(entries.iter().filter(|e| e.is_folder()).filter_map(|e| next.join(&e.name).ok()));
             }

@@ -1,5 +1,5 @@
-//! Files that another program makes (`qemu-img`): in a place for unfinished transfers, put under their names when they
-//! are whole.
+//! Files that another program makes (`qemu-img`): it writes them in a place for unfinished transfers, and the datastore
+//! gives them their names when they are whole.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::local::Local;
 use crate::transfer::{SLOTS, Slot};
 use crate::{Error, FilePath, Result};
 
-/// A place for a file that is being made. Dropped without [`Staged::finish`] it leaves nothing; after a crash the next
+/// A place for a file under construction. Dropped without [`Staged::finish`] it leaves nothing; after a crash the next
 /// mount removes it.
 pub struct Staged {
     local: Arc<Local>,
@@ -25,15 +25,15 @@ impl Staged {
         Ok(Self { local: local.clone(), slot, path, overwrite })
     }
 
-    /// Where the other program is to make the file. Nothing is there yet.
+    /// The path at which the other program makes the file. No file is there yet.
     pub fn host_path(&self) -> PathBuf {
         self.local.root_path().join(SLOTS).join(self.slot.content())
     }
 
-    /// Makes the file durable and puts it under its name.
+    /// Makes the file durable and gives it its name.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if it was not made, [`Error::AlreadyExists`] if the name was taken meanwhile.
+    /// [`Error::NotFound`] if the file was not made, [`Error::AlreadyExists`] if the name was taken meanwhile.
     pub fn finish(self) -> Result<()> {
         let Self { local, slot, path, overwrite } = self;
         let fail = |e: Errno| Error::system(&path, e);

@@ -1,7 +1,7 @@
 //! Reading and writing the contents of files: [`Reader`] with ranges, [`Upload`] whose file appears whole or never.
 //!
-//! On a local datastore an upload is written in `.esfera-tmp` under the root, beside a lock file that its process
-//! holds locked: at the next mount, by whichever host, what nobody holds any more is removed.
+//! On a local datastore an upload is written in `.esfera-tmp` under the root, beside a lock file that its process keeps
+//! locked. At the next mount, the host that mounts removes what no process holds any more.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,7 +25,7 @@ use crate::{Datastore, Error, FilePath, Result};
 pub(crate) const SLOTS: &str = ".esfera-tmp";
 const LOCK: &str = ".lock";
 const CONTENT: &str = ".content";
-/// How often a lock file that a cleaner took meanwhile is made anew.
+/// How many times a lock file that a cleaner took meanwhile is made anew.
 const ATTEMPTS: usize = 16;
 
 /// An open file.
@@ -55,20 +55,20 @@ impl Reader {
         Self { len_bytes: content.len_bytes(), source: Source::Memory(content), path, modified }
     }
 
-    /// Length when it was opened.
+    /// Length at the time of opening.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
 
-    /// When it was last written.
+    /// Time of its last change.
     pub fn modified(&self) -> SystemTime {
         self.modified
     }
 
-    /// Reads from `offset` on, as much as there is and fits; 0 at the end.
+    /// Reads from `offset` on, as much as exists and fits; 0 at the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         if i64::try_from(offset.saturating_add(buffer.len() as u64)).is_err() {
-            // Past what any file can have; the system would call it an invalid argument.
+            // Beyond any file's size; the system would call it an invalid argument.
             return Ok(0);
         }
         match &self.source {
@@ -82,7 +82,7 @@ impl Reader {
         }
     }
 
-    /// The whole file, which must not have more than `limit_bytes`.
+    /// The whole file, which must not exceed `limit_bytes`.
     pub fn read_all(&self, limit_bytes: u64) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         let mut buffer = vec![0; 64 << 10];
@@ -98,7 +98,7 @@ impl Reader {
         }
     }
 
-    /// The next stretch that is not a hole, from `offset` on, as start and end; `None` if only zeros follow.
+    /// The next stretch of data from `offset` on, as start and end; `None` if only zeros follow.
     pub(crate) fn next_data(&self, offset: u64) -> Result<Option<(u64, u64)>> {
         match &self.source {
             Source::Memory(content) => Ok(content.next_data(offset)),
@@ -107,7 +107,7 @@ impl Reader {
                 let start = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
                     Ok(start) => start,
                     Err(Errno::NXIO) => return Ok(None),
-                    // No such question on this file system: all is data.
+                    // This file system cannot tell holes: all is data.
                     Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((offset, self.len_bytes))),
                     Err(error) => return Err(Error::system(&self.path, error)),
                 };
@@ -127,7 +127,7 @@ impl Reader {
         }
     }
 
-    /// The file itself, to be sent or handed on; `None` in memory.
+    /// The file itself, to be sent or passed on; `None` in memory.
     pub fn into_file(self) -> Option<File> {
         match self.source {
             Source::Local(file) => Some(file),
@@ -136,7 +136,7 @@ impl Reader {
     }
 }
 
-/// A place for an unfinished transfer; what is in it goes when it is dropped.
+/// A place for an unfinished transfer; its content is removed when it is dropped.
 pub(crate) struct Slot {
     slots: OwnedFd,
     name: String,
@@ -144,7 +144,7 @@ pub(crate) struct Slot {
 }
 
 impl Local {
-    /// Takes a new place for the transfer of `path`.
+    /// Claims a new place for the transfer of `path`.
     pub(crate) fn slot(&self, path: &FilePath) -> Result<Slot> {
         let fail = |e: Errno| Error::system(path, e);
         let slots = match self.slots() {
@@ -182,7 +182,7 @@ impl Local {
         rustix::fs::openat(&self.fd, SLOTS, flags, Mode::empty())
     }
 
-    /// Removes the places of transfers that died, and returns how many they were.
+    /// Removes the places of dead transfers, and returns their number.
     pub(crate) fn remove_leftovers(&self) -> Result<usize> {
         let fail = |e: Errno| Error::system(&FilePath::root(), e);
         let slots = match self.slots() {
@@ -214,7 +214,7 @@ impl Local {
 }
 
 impl Slot {
-    /// Name of what is written, in [`SLOTS`].
+    /// Name of the file under construction, in [`SLOTS`].
     pub(crate) fn content(&self) -> String {
         format!("{}{CONTENT}", self.name)
     }
@@ -247,7 +247,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // The content first: without its lock nobody would find it.
+        // The content first: without its lock no cleaner would find it.
         match remove_tree(self.slots.as_fd(), &self.content(), 0) {
             Ok(()) | Err(Errno::NOENT) => {
                 let _ = rustix::fs::unlinkat(&self.slots, format!("{}{LOCK}", self.name), AtFlags::empty());
@@ -257,7 +257,7 @@ impl Drop for Slot {
     }
 }
 
-/// A file that is being written. Dropped without [`Upload::finish`] it leaves nothing.
+/// A file being written. Dropped without [`Upload::finish`] it leaves nothing.
 pub struct Upload {
     target: Target,
     path: FilePath,
@@ -291,7 +291,7 @@ impl Upload {
     /// Writes the next bytes.
     ///
     /// # Errors
-    /// [`Error::NoSpace`]; the upload is then best dropped.
+    /// [`Error::NoSpace`]; the upload should then be dropped.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.target {
             Target::Local { file, .. } => {
@@ -306,7 +306,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes the next bytes zeros that take no room.
+    /// Makes the next bytes zeros that occupy no space.
     pub fn skip(&mut self, bytes: u64) -> Result<()> {
         self.position = self
             .position
@@ -336,7 +336,7 @@ impl Upload {
                         self.position += copied;
                     }
                     Err(Errno::INTR) => {}
-                    // Not between these file systems: by way of this process.
+                    // These file systems cannot do it between them: copy through this process.
                     Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => break,
                     Err(error) => return Err(Error::system(&self.path, error)),
                 }
@@ -347,7 +347,7 @@ impl Upload {
             let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
             let read = reader.read_at(&mut buffer[..want], offset)?;
             if read == 0 {
-                // The source became shorter; the rest stays zero, as in any copy of a file that is written.
+                // The source shrank; the rest stays zero, as in any copy of a file in use.
                 return self.skip(bytes);
             }
             self.write(&buffer[..read])?;
@@ -357,7 +357,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes the file durable and puts it under its name.
+    /// Makes the file durable and gives it its name.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if the name was taken meanwhile, [`Error::NoSpace`].

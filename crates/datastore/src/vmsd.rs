@@ -1,18 +1,18 @@
 //! `.vmsd`: the list of a virtual machine's snapshots, in the same text format as `.vmx`.
 //!
-//! Snapshots form a tree by `parent`; `snapshot.current` is the one that the machine's disks hang from.
+//! Snapshots form a tree by `parent`; `snapshot.current` is the one that the VM's disks are based on.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::dictionary::{Dictionary, DictionaryError};
 use crate::limits::{MAX_SNAPSHOT_DISKS, MAX_SNAPSHOTS};
 
-/// A disk as a snapshot froze it.
+/// A disk in the state that a snapshot preserves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotDisk {
-    /// Where it is attached: `scsi0:0`.
+    /// Its attachment: `scsi0:0`.
     pub node: String,
-    /// File that holds the snapshot's state, relative to the machine's directory.
+    /// File that holds the snapshot's state, relative to the VM's directory.
     pub file_name: String,
 }
 
@@ -21,7 +21,7 @@ pub struct SnapshotDisk {
 pub struct SnapshotRecord {
     /// Number, unique in the list, from 1.
     pub uid: u32,
-    /// Snapshot that it was taken from; `None` for a root.
+    /// The snapshot before it; `None` for a root.
     pub parent: Option<u32>,
     /// File of its configuration and memory (`vm-Snapshot1.vmsn`).
     pub file_name: String,
@@ -29,16 +29,16 @@ pub struct SnapshotRecord {
     pub display_name: String,
     /// Description.
     pub description: String,
-    /// When it was taken, in microseconds since 1970.
+    /// Time of the snapshot, in microseconds since 1970.
     pub create_time_us: i64,
-    /// `snapshotN.type`: 1 if the guest's memory is kept; 0 if not.
+    /// `snapshotN.type`: 1 if it includes the guest's memory; 0 if not.
     pub kind: u32,
     /// Its disks.
     pub disks: Vec<SnapshotDisk>,
 }
 
 impl SnapshotRecord {
-    /// When it was taken.
+    /// Time of the snapshot.
     pub fn created(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_micros(u64::try_from(self.create_time_us).unwrap_or(0))
     }
@@ -47,9 +47,9 @@ impl SnapshotRecord {
 /// The snapshots of a virtual machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SnapshotList {
-    /// In the order of the file, parents before children as they were taken.
+    /// In the order of the file: parents before children.
     pub snapshots: Vec<SnapshotRecord>,
-    /// Snapshot that the machine runs on top of.
+    /// The snapshot that the VM runs on.
     pub current: Option<u32>,
     /// Highest number ever given.
     pub last_uid: u32,
@@ -103,7 +103,7 @@ impl SnapshotList {
     }
 }
 
-/// The two halves as VMware writes them: each a signed 32-bit number.
+/// The two halves in VMware's form: each a signed 32-bit number.
 fn split_time(us: i64) -> (i32, i32) {
     let high = i32::try_from(us >> 32).expect("the upper half of 64 bits has 32");
     let low = u32::try_from(us & 0xffff_ffff).expect("the lower half of 64 bits has 32");
@@ -113,7 +113,7 @@ fn split_time(us: i64) -> (i32, i32) {
 /// Reads a `.vmsd` file.
 ///
 /// # Errors
-/// [`DictionaryError`]: syntax, limits, or a number, parent or current snapshot that makes no sense.
+/// [`DictionaryError`]: syntax, limits, or an invalid number, parent or current snapshot.
 pub fn parse(text: &[u8]) -> Result<SnapshotList, DictionaryError> {
     let file = Dictionary::parse(text)?;
     let count = number(&file, "snapshot.numSnapshots")?.unwrap_or(0);

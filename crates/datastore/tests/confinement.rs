@@ -1,4 +1,4 @@
-//! Nothing leads out of a datastore: no path, no symbolic link, no link that is swapped in between.
+//! Nothing leads out of a datastore: no path, no symbolic link, no link swapped in between.
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::symlink;
@@ -57,7 +57,7 @@ fn a_link_to_a_directory_outside_is_not_followed() {
     escapes(ds.make_directory(&path("link/new/newer"), true));
     for link in ["link", "up"] {
         escapes(ds.list(&path(link)).map(drop).map_err(|error| match error {
-            // A directory was asked for and the link itself is none.
+            // The call asks for a directory, and the link itself is not a directory.
             Error::NotADirectory(path) => Error::Escapes(path),
             error => error,
         }));
@@ -114,7 +114,7 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
     symlink(&place.outside, place.inside.join("e")).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Also when an assertion fails: the scope waits for the thread.
+        // Also when an assertion fails, because the scope waits for the thread.
         let _stopping = StopAtEnd(&stop);
         let swapper = scope.spawn(|| {
             let mut swaps = 0u32;
@@ -127,7 +127,7 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
         });
         let ds = &place.datastore;
         let (mut read, mut refused) = (0, 0);
-        // Until both sides of the race were seen often.
+        // Until both sides of the race have occurred often.
         for _ in 0..200_000 {
             match ds.read(&path("d/secret"), 100) {
                 Ok(content) => {
@@ -147,7 +147,7 @@ fn a_directory_that_is_swapped_with_a_link_meanwhile_never_leads_out() {
         stop.store(true, Ordering::Relaxed);
         assert!(
             swapper.join().unwrap() > 0 && read > 0 && refused > 0,
-            "there was no race: {read} {refused}"
+            "the race did not happen: {read} {refused}"
         );
     });
     untouched(&place);

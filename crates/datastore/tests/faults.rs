@@ -1,5 +1,5 @@
-//! Faults for real: full disks, killed processes, huge directories. Disks are small tmpfs that the tests mount, so
-//! they run as root.
+//! Real faults: full disks, killed processes, huge directories. The tests mount small tmpfs as disks, so they run as
+//! root.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Write};
@@ -28,7 +28,7 @@ fn spawn(test: &str, directory: &Path) -> (Child, BufReader<ChildStdout>) {
     let mut line = String::new();
     while line.trim_end() != "ready" {
         line.clear();
-        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended by itself");
+        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended without being killed");
     }
     (child, output)
 }
@@ -68,7 +68,7 @@ fn an_upload_whose_process_is_killed_leaves_nothing() {
     ds.write(&path("old.iso"), b"old").unwrap();
     let (child, _output) = spawn("child_that_uploads", directory.path());
     assert_eq!(transfers(), 4);
-    // Another host that mounts meanwhile leaves what is under way alone.
+    // Another host that mounts meanwhile leaves transfers in progress alone.
     drop(Datastore::mount(directory.path()).unwrap());
     assert_eq!(transfers(), 4);
     kill(child);
@@ -177,14 +177,14 @@ fn a_full_disk_is_said_and_leaves_no_half_file() {
 
     // Known to be too large before a byte is written.
     full(ds.upload(&path("big"), false, Some(5 << 20)).map(drop));
-    // Found out on the way, with a new name and with one that exists.
+    // Discovered on the way, with a new name and with an existing one.
     for (name, overwrite) in [("big", false), ("a.vmx", true)] {
         let mut upload = ds.upload(&path(name), overwrite, None).unwrap();
         full((0..100).try_for_each(|_| upload.write(&[1; 64 << 10])));
     }
     assert_eq!(ds.read(&path("a.vmx"), 9).unwrap(), b"old");
 
-    // A copy that does not fit, refused ahead, and one whose room goes while it is made.
+    // A copy that does not fit, refused in advance, and one whose space is taken while it runs.
     ds.write(&path("half"), &[2; 1 << 20]).unwrap();
     ds.write(&path("more"), &[2; 1200 << 10]).unwrap();
     let mut go_on = |_| ControlFlow::Continue(());
@@ -196,7 +196,7 @@ fn a_full_disk_is_said_and_leaves_no_half_file() {
     assert_eq!(names, ["a.vmx", "copy", "half", "more"]);
     assert_eq!(std::fs::read_dir(disk.at.join(".esfera-tmp")).unwrap().count(), 0);
 
-    // And it goes on when there is room.
+    // It continues once there is space.
     ds.delete(&path("more")).unwrap();
     ds.write(&path("a.vmx"), b"new").unwrap();
     assert_eq!(ds.read(&path("a.vmx"), 9).unwrap(), b"new");
@@ -239,7 +239,7 @@ fn huge_directories_are_listed_up_to_the_limit() {
     assert!(matches!(ds.list(&path("many")), Err(Error::TooMany { .. })));
     let all = datastore::Search { sub_folders: true, ..Default::default() };
     assert!(matches!(ds.search(&FilePath::root(), &all), Err(Error::TooMany { .. })));
-    // It can still be got rid of.
+    // It can still be removed.
     ds.delete(&path("many")).unwrap();
     assert!(ds.list(&FilePath::root()).unwrap().is_empty());
 }

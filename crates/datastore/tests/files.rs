@@ -1,4 +1,4 @@
-//! What a datastore does with files, the same on a local directory and in memory.
+//! A datastore's operations on files, the same on a local directory and in memory.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
@@ -331,12 +331,13 @@ fn two_mounts_of_one_directory_agree_who_it_is() {
 }
 
 #[test]
-fn a_damaged_marker_is_said_and_not_replaced() {
+fn a_damaged_marker_is_reported_and_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let marker = directory.path().join(".esfera-datastore");
     for content in ["", "{}", "{\"format\":2,\"uuid\":\"5f1c2d3e-0a1b-2c3d-4e5f-001122334455\"}"] {
         std::fs::write(&marker, content).unwrap();
-        assert!(matches!(Datastore::mount(directory.path()), Err(Error::Marker(_))), "{content}");
+        let refused = Datastore::mount(directory.path());
+        assert!(matches!(refused, Err(Error::Marker(_) | Error::NewerMarker(2))), "{content}");
         assert_eq!(std::fs::read_to_string(&marker).unwrap(), content);
     }
 }

@@ -1,5 +1,5 @@
-//! A parser that is not ours accepts what is written: libvirt's, through `virsh domxml-from-native` (Debian's
-//! `libvirt-clients`). Its VMware driver opens without VMware when two programs that it asks answer.
+//! A parser of others accepts our files: libvirt's, through `virsh domxml-from-native` (Debian's
+//! `libvirt-clients`). Its VMware driver opens without VMware if two programs that it queries answer.
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn script(directory: &Path, name: &str, line: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What libvirt understands of a configuration, as its XML without line breaks.
+/// libvirt's understanding of a configuration, as its XML without line breaks.
 fn understood(config: &VmxConfig) -> String {
     let directory = tempfile::tempdir().unwrap();
     script(directory.path(), "vmplayer", "VMware Player 16.2.4 build-20089737");

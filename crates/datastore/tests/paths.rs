@@ -1,4 +1,4 @@
-//! Datastore paths: what is one, what is not, and that reading and writing agree.
+//! Datastore paths: valid and invalid ones, and agreement between reading and writing.
 #![allow(clippy::unwrap_used)]
 
 use datastore::{DatastorePath, FilePath, PathFault, escape_name};

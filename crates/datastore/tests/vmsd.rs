@@ -1,4 +1,4 @@
-//! `.vmsd`: snapshot lists as products write them, damaged ones, and that reading and writing agree.
+//! `.vmsd`: snapshot lists in the form of products, damaged ones, and agreement between reading and writing.
 #![allow(clippy::unwrap_used)]
 
 use datastore::DictionaryError;

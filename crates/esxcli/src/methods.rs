@@ -9,9 +9,6 @@ use vim::{Kind, List, Object, Value, arg, data_id, managed_id, method};
 use crate::execute::{execute, fetch};
 use crate::reflect::{instances, types};
 
-/// The row of a command names the privilege that it takes.
-const ASKS: Guard = Guard::Asks(&[]);
-
 /// Adds the methods of the objects by which clients call esxcli: a [`host::Subsystem`].
 pub fn register(host: &Arc<Host>, methods: &mut Methods) {
     let (system, executer) = (managed_id!(HostSystem), managed_id!(ReflectManagedMethodExecuter));
@@ -23,16 +20,14 @@ pub fn register(host: &Arc<Host>, methods: &mut Methods) {
         Ok(Some(Value::Ref(ids::dynamic_type_manager())))
     });
     let host = host.clone();
-    methods.guarded(executer, method!(ExecuteSoap), ASKS, move |call| {
+    // The row of a command names the privilege that it takes.
+    methods.guarded(executer, method!(ExecuteSoap), Guard::Asks(&[]), move |call| {
         let host = host.clone();
         async move { Ok(Some(Object::from(execute(host, &call).await?).into())) }
     });
-    methods.guarded(
-        executer,
-        method!(FetchSoap),
-        ASKS,
-        |call| async move { Ok(Some(Object::from(fetch(&call)?).into())) },
-    );
+    methods.guarded(executer, method!(FetchSoap), Guard::Open, |call| async move {
+        Ok(Some(Object::from(fetch(&call)?).into()))
+    });
     methods.on(manager, method!(DynamicTypeMgrQueryMoInstances), |call| async move {
         let filter = call.arg(arg!(DynamicTypeMgrQueryMoInstances.filterSpec));
         let known = instances(filter.map(|filter| &**filter)).into_iter();

@@ -131,18 +131,19 @@ pub(super) async fn set_group(host: Arc<Host>, arguments: Arguments, said: Said)
     });
     let mut spec = hostnet::group_spec(&Object::from(wanted))?;
     let inherit = arguments.boolean("usevswitch") == Some(true);
-    host.networking().change(|config, around| {
-        if let Some((_, group)) = config.group(name) {
-            let mut own = group.policy.clone();
-            if inherit {
-                (said.1)(&mut own);
+    host.networking()
+        .change(|config, around| {
+            if let Some((_, group)) = config.group(name) {
+                let mut own = group.policy.clone();
+                if inherit {
+                    (said.1)(&mut own);
+                }
+                spec.policy = over(own, spec.policy);
+                spec.vlan = group.vlan.clone();
             }
-            spec.policy = over(own, spec.policy);
-            spec.vlan = group.vlan.clone();
-        }
-        config.update_group(name, spec, around)
-    })
-    .await?;
+            config.update_group(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }
 

@@ -87,16 +87,17 @@ async fn add_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
 
 async fn remove_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
     let (name, switch) = (arguments.required("portgroupname")?, arguments.required("vswitchname")?);
-    host.networking().change(|config, around| {
-        match config.group(name) {
-            Some((on, _)) if on.declared.name != switch => {
-                return Err(vim::fault!(NotFound {}, "{switch} has no port group {name}"));
+    host.networking()
+        .change(|config, around| {
+            match config.group(name) {
+                Some((on, _)) if on.declared.name != switch => {
+                    return Err(vim::fault!(NotFound {}, "{switch} has no port group {name}"));
+                }
+                _ => {}
             }
-            _ => {}
-        }
-        config.remove_group(name, around)
-    })
-    .await?;
+            config.remove_group(name, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }
 
@@ -110,12 +111,13 @@ async fn set_group(host: Arc<Host>, arguments: Arguments) -> Outcome {
         policy: HostNetworkPolicy {},
     });
     let mut spec = hostnet::group_spec(&Object::from(spec))?;
-    host.networking().change(|config, around| {
-        if let Some((_, group)) = config.group(name) {
-            spec.policy = group.policy.clone();
-        }
-        config.update_group(name, spec, around)
-    })
-    .await?;
+    host.networking()
+        .change(|config, around| {
+            if let Some((_, group)) = config.group(name) {
+                spec.policy = group.policy.clone();
+            }
+            config.update_group(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }

@@ -216,13 +216,17 @@ pub(super) async fn change_switch(
     let unchanged = move |config: &NetworkConfig| {
         config.switch(name).is_none_or(|now| now.declared.uplinks == known.declared.uplinks)
     };
-    host.networking().change(|config, around| {
-        if !unchanged(config) {
-            return Err(vim::fault!(ConcurrentAccess {}, "Somebody else has just changed {name}; try again"));
-        }
-        config.update_switch(name, spec, around)
-    })
-    .await?;
+    host.networking()
+        .change(|config, around| {
+            if !unchanged(config) {
+                return Err(vim::fault!(
+                    ConcurrentAccess {},
+                    "Somebody else has just changed {name}; try again"
+                ));
+            }
+            config.update_switch(name, spec, around)
+        })
+        .await?;
     Ok(Answer::Done)
 }
 

@@ -19,8 +19,8 @@ use crate::network::Network;
 use crate::statistics::{self, Looked};
 use crate::storage::{InUse, Storage};
 use crate::subsystems::Subsystems;
-use crate::system::System;
 use crate::system::hardware::Hardware;
+use crate::system::{Clock, System};
 use crate::vms::{self, Environment, Identity, Parts, Register, Screenshots, Vm, Vms};
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ pub struct HostOptions {
     pub network: NetworkOptions,
     /// The way guests are run.
     pub qemu: QemuOptions,
+    /// Directory of the operating system's settings of time: `/etc`. A host with another one does not own the clock.
+    pub etc: PathBuf,
 }
 
 /// How a simulated host is made.
@@ -97,7 +99,8 @@ impl Host {
         let store = Store::open(options.data.join("host.db"))?;
         let datastores = Arc::new(Datastores::default());
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
-        let mounting = tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
+        let mounting =
+            tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
         mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
         let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
         let mhz = hardware.cpu.mhz;
@@ -113,6 +116,7 @@ impl Host {
             network: options.network,
             name: options.name,
             hardware,
+            clock: Clock::linux(options.etc),
         };
         Self::assemble(parts).await
     }
@@ -133,29 +137,27 @@ impl Host {
             network: NetworkOptions::simulated(options.networks),
             name: options.name,
             hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
+            clock: Clock::simulated(),
         };
         Self::assemble(parts).await
     }
 
     async fn assemble(parts: Opened) -> Result<Arc<Self>> {
-        let Opened { store, datastores, engine, network, name, hardware } = parts;
+        let Opened { store, datastores, engine, network, name, hardware, clock } = parts;
         let (closing, uuid) = (CancellationToken::new(), identity(&store).await?);
         let network = Arc::new(HostNetwork::open(&store, network).await?);
         let register = Arc::new(Register::new(store.clone()));
         let core = Arc::new(Core::new(store));
         let info = engine.info();
         let simulated = info.simulated;
-        let system = Arc::new(System::new(core.clone(), name.clone(), uuid, hardware.clone(), info));
+        let system = Arc::new(System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, clock));
         let in_use = Arc::new(InUse::new(datastores.clone(), register.clone()));
         let images = engine.images();
         let storage = Storage::new(core.clone(), datastores.clone(), images, simulated, in_use.clone());
         let storage = Arc::new(storage);
         let networking = Network::new(core.clone(), network.clone(), system.clone(), register.clone());
-        let environment = Environment {
-            datastores: datastores.clone(),
-            network: network.clone(),
-            system: system.clone(),
-        };
+        let environment =
+            Environment { datastores: datastores.clone(), network: network.clone(), system: system.clone() };
         let vms = Vms::new(Parts {
             core: core.clone(),
             register: register.clone(),
@@ -239,6 +241,7 @@ struct Opened {
     network: NetworkOptions,
     name: String,
     hardware: Hardware,
+    clock: Clock,
 }
 
 /// The host's identity, made when it is first opened. That of the firmware will not do, because several hosts of a lab share

@@ -24,7 +24,7 @@ mod vms;
 pub mod managers {
     pub use crate::network::{network_system, virtual_nic_manager};
     pub use crate::storage::{datastore_system, file_manager, virtual_disk_manager};
-    pub use crate::system::{advanced_options, auto_start_manager};
+    pub use crate::system::{advanced_options, auto_start_manager, date_time_system};
 }
 
 pub use datastores::disk_image;

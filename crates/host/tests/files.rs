@@ -51,10 +51,18 @@ async fn clients_find_the_managers_of_files() {
     let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
     let content = c.get(&instance, prop!(ServiceInstance.content)).unwrap();
     assert_eq!(content.get(field!(ServiceContent.fileManager)), Some(&managers::file_manager()));
-    assert_eq!(content.get(field!(ServiceContent.virtualDiskManager)), Some(&managers::virtual_disk_manager()));
+    assert_eq!(
+        content.get(field!(ServiceContent.virtualDiskManager)),
+        Some(&managers::virtual_disk_manager())
+    );
     let managers = c.get(&ids::host(), prop!(HostSystem.configManager)).unwrap();
     assert_eq!(managers.get(field!(HostConfigManager.datastoreSystem)), Some(&managers::datastore_system()));
-    for me in [managers::file_manager(), managers::virtual_disk_manager(), managers::datastore_system(), browser(&c, "ds")] {
+    for me in [
+        managers::file_manager(),
+        managers::virtual_disk_manager(),
+        managers::datastore_system(),
+        browser(&c, "ds"),
+    ] {
         assert!(c.host.core.tree.snapshot().find(&me).is_some(), "{me}");
     }
 }

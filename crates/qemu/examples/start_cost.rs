@@ -1,5 +1,5 @@
-//! Prints what starting a machine costs beside a bare start of QEMU with the same arguments, and what ten idle
-//! machines take: `cargo run -p qemu --release --example start_cost`.
+//! Prints what starting a VM costs beside a bare start of QEMU with the same arguments, and what ten idle
+//! VMs take: `cargo run -p qemu --release --example start_cost`.
 #![allow(clippy::unwrap_used)]
 
 use qemu::{Machine, MachineSpec, StartOptions};

@@ -1,21 +1,21 @@
-//! Which accelerator machines of this host get. The decision is a pure function of what was found; the only sure
-//! finding is that ordinary 64-bit code runs under KVM, because a nested or partial KVM opens, boots and then dies.
+//! Chooses the accelerator for this host's VMs. The decision is a pure function of the findings. Only a probe that runs
+//! ordinary 64-bit code proves that KVM works, because a nested or partial KVM opens, boots and then dies.
 
 use crate::kvm_probe;
 pub use crate::spec::Accel;
 use std::path::Path;
 use std::time::Duration;
 
-/// For the test code to end; it takes microseconds where it works.
+/// Time limit of the test code, which takes microseconds where KVM works.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// What the administrator asked for.
+/// The administrator's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccelPolicy {
-    /// KVM where it works, else emulation.
+    /// KVM where it works, otherwise emulation.
     #[default]
     Auto,
-    /// KVM, whatever the probe says.
+    /// KVM, whatever the probe finds.
     Kvm,
     /// Emulation.
     Tcg,
@@ -34,29 +34,29 @@ pub enum ProbeOutcome {
     Failed(String),
 }
 
-/// What was found on this host.
+/// Facts about this host that the decision rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
     /// `/dev/kvm` exists.
     pub device: bool,
     /// The `kvm_pvm` module serves it, which cannot run ordinary guests.
     pub kvm_pvm: bool,
-    /// The processor shows `vmx` or `svm`.
+    /// The processor has the flag `vmx` or `svm`.
     pub cpu_virtualization: bool,
-    /// The test code, if it was worth running.
+    /// The outcome of the test code; absent if the other findings made it pointless.
     pub probe: Option<ProbeOutcome>,
 }
 
-/// The choice and why.
+/// The choice and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What machines get.
+    /// The accelerator that VMs get.
     pub accel: Accel,
-    /// Why, for people.
+    /// The reason, in words for people.
     pub reason: String,
 }
 
-/// Decides once, at the start of the daemon, and logs it. Blocking, up to two seconds.
+/// Decides once, when the daemon starts, and logs the decision. Blocks for up to two seconds.
 #[must_use]
 pub fn choose(policy: AccelPolicy) -> Decision {
     let mut findings = Findings {
@@ -83,7 +83,7 @@ fn shows_virtualization(cpuinfo: &str) -> bool {
     flags.next().is_some_and(|line| line.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }
 
-/// The decision itself.
+/// Decides from the findings alone.
 #[must_use]
 pub fn decide(policy: AccelPolicy, findings: &Findings) -> Decision {
     let (accel, reason) = match policy {
@@ -95,7 +95,7 @@ pub fn decide(policy: AccelPolicy, findings: &Findings) -> Decision {
         AccelPolicy::Auto if !findings.cpu_virtualization => {
             (Accel::Tcg, "the processor shows neither vmx nor svm".to_owned())
         }
-        AccelPolicy::Auto if !findings.device => (Accel::Tcg, "there is no /dev/kvm".to_owned()),
+        AccelPolicy::Auto if !findings.device => (Accel::Tcg, "/dev/kvm does not exist".to_owned()),
         AccelPolicy::Auto => match &findings.probe {
             Some(ProbeOutcome::Halted) => (Accel::Kvm, "64-bit code runs under KVM".to_owned()),
             Some(ProbeOutcome::WrongExit(exit)) => {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// What a helper program left behind.
+/// The result of a helper program.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
@@ -17,7 +17,7 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// Runs a program without input. `on_output` sees each piece of its standard output as it comes.
+/// Runs a program without input. `on_output` gets each piece of its standard output as it arrives.
 pub(crate) async fn run(
     program: &Path,
     arguments: &[String],

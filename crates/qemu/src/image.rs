@@ -1,5 +1,5 @@
-//! Disk images that no machine has open, through `qemu-img`. Paths are absolute, which QEMU never mistakes for a
-//! protocol. Images from strangers may name any file as their backing: check [`Info::backing`] before trusting one.
+//! Disk images that no VM has open, through `qemu-img`. Paths are absolute, so QEMU never mistakes one for a
+//! protocol. An untrusted image may name any file as its backing: check [`Info::backing`] before trusting one.
 
 use crate::cmdline::text;
 use crate::spec::ImageFormat;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const PROGRAM: &str = "/usr/bin/qemu-img";
 
-/// How much of a new image takes its place on the datastore at once.
+/// How much of its datastore space a new image takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preallocation {
     /// Nothing: thin.
@@ -37,7 +37,7 @@ impl Preallocation {
     }
 }
 
-/// What an image says of itself.
+/// An image's own description of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Info {
@@ -45,7 +45,7 @@ pub struct Info {
     pub format: String,
     /// Size that a guest sees, bytes.
     pub virtual_size: u64,
-    /// Room that it takes on the datastore, bytes.
+    /// Space that it takes on the datastore, bytes.
     #[serde(rename = "actual-size", default)]
     pub actual_size: u64,
     /// Backing file as the image names it.
@@ -63,10 +63,10 @@ pub struct Info {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CheckReport {
-    /// Clusters whose contents or references are wrong.
+    /// Clusters with wrong contents or references.
     #[serde(default)]
     pub corruptions: u64,
-    /// Clusters that are taken but not used; harmless.
+    /// Clusters that are allocated but unused; harmless.
     #[serde(default)]
     pub leaks: u64,
     /// Errors of the check itself.
@@ -92,7 +92,7 @@ pub async fn create(
     fresh.keep()
 }
 
-/// Creates an empty qcow2 layer over `backing`, which is not opened: a machine may be using it. `bytes` is the size
+/// Creates an empty qcow2 layer over `backing`, which is not opened: a VM may be using it. `bytes` is the size
 /// that the guest sees. A backing file of the same directory is named without it, so that both can move together.
 pub async fn create_overlay(
     path: &Path,
@@ -118,16 +118,16 @@ pub async fn create_overlay(
     fresh.keep()
 }
 
-/// Reads an image's header; also while a machine has it open.
+/// Reads an image's header; also while a VM has it open.
 pub async fn info(path: &Path) -> Result<Info> {
     let arguments = ["--output=json", "-U", &absolute(path)?];
     let output = run("info", path, &arguments, limits::IMAGE_QUICK).await?;
     json("info", path, &output)
 }
 
-/// An image and everything under it, the newest first.
+/// An image and every image below it, the newest first.
 pub async fn chain(path: &Path) -> Result<Vec<(PathBuf, Info)>> {
-    /// More layers than any sane chain has; a circle ends here too.
+    /// Deeper than any sane chain; the limit also ends a circle.
     const DEEPEST: usize = 256;
     let mut chain = Vec::new();
     let mut next = Some(path.to_owned());
@@ -153,7 +153,7 @@ pub async fn resize(path: &Path, format: ImageFormat, bytes: u64, shrink: bool) 
     run("resize", path, &arguments, limits::IMAGE_QUICK).await.map(drop)
 }
 
-/// Copies an image with everything under it into one new file. `progress` is told per cent.
+/// Copies an image, with everything below it, into one new file. `progress` receives per cent.
 pub async fn convert(
     source: (&Path, ImageFormat),
     target: (&Path, ImageFormat),
@@ -185,7 +185,7 @@ pub async fn convert(
     fresh.keep()
 }
 
-/// Looks for damage; repairs leaks and what else it can with `repair`.
+/// Looks for damage. With `repair` it also repairs leaks and whatever else it can.
 pub async fn check(path: &Path, format: ImageFormat, repair: bool) -> Result<CheckReport> {
     let path_text = absolute(path)?;
     let mut arguments = vec!["check", "--output=json", "-f", format.driver()];
@@ -196,16 +196,16 @@ pub async fn check(path: &Path, format: ImageFormat, repair: bool) -> Result<Che
     let arguments: Vec<String> = arguments.into_iter().map(ToOwned::to_owned).collect();
     let output = child::run(Path::new(PROGRAM), &arguments, limits::IMAGE_COPY, |_| {}).await?;
     match output.status.code() {
-        // Well, corrupt, leaking: all of them reports.
+        // Exit codes for clean, corrupt and leaking: each comes with a report.
         Some(0 | 2 | 3) => json("check", path, &output.stdout),
-        // The format cannot be checked, so there is nothing to find.
+        // qemu-img cannot check this format, so nothing can be found.
         Some(63) => Ok(CheckReport::default()),
         _ => Err(failure("check", path, &output.stderr)),
     }
 }
 
-/// Lays an image on another backing file, or on none. Unless `header_only`, what differs is copied first, so that
-/// the contents stay the same.
+/// Moves an image onto another backing file, or onto none. Unless `header_only`, the differing blocks are copied first,
+/// so that the contents stay the same.
 pub async fn rebase(path: &Path, backing: Option<(&Path, ImageFormat)>, header_only: bool) -> Result<()> {
     let (path_text, name) = (
         absolute(path)?,
@@ -225,8 +225,8 @@ pub async fn rebase(path: &Path, backing: Option<(&Path, ImageFormat)>, header_o
     run("rebase", path, &arguments, limits::IMAGE_COPY).await.map(drop)
 }
 
-/// Writes an image's contents down into `base`, or the file directly under it. The image keeps its contents; every
-/// layer between becomes worthless.
+/// Writes an image's contents down into `base`, or into the file directly below it. The image keeps its contents;
+/// every layer in between becomes worthless.
 pub async fn commit(path: &Path, base: Option<&Path>) -> Result<()> {
     let (path_text, base) = (absolute(path)?, base.map(absolute).transpose()?);
     let mut arguments = vec!["-q", "-f", "qcow2", "-d"];
@@ -237,7 +237,7 @@ pub async fn commit(path: &Path, base: Option<&Path>) -> Result<()> {
     run("commit", path, &arguments, limits::IMAGE_COPY).await.map(drop)
 }
 
-/// How an overlay names its backing file.
+/// The name under which an overlay refers to its backing file.
 pub(crate) fn backing_name(overlay: &Path, backing: &Path) -> Result<String> {
     absolute(overlay)?;
     let whole = absolute(backing)?;
@@ -245,18 +245,18 @@ pub(crate) fn backing_name(overlay: &Path, backing: &Path) -> Result<String> {
         return Ok(whole);
     }
     let name = backing.file_name().map(Path::new).map(text).transpose()?.unwrap_or(whole);
-    // "a:b" would be taken for a protocol.
+    // QEMU would take "a:b" for a protocol.
     Ok(if name.contains(':') { format!("./{name}") } else { name })
 }
 
 fn absolute(path: &Path) -> Result<String> {
     if !path.is_absolute() {
-        return Err(Error::Spec(format!("{} is not an absolute path", path.display())));
+        return Err(Error::NotAbsolute(path.to_owned()));
     }
     text(path)
 }
 
-/// A file that is being made: claimed so that nothing is overwritten, and removed unless it is kept.
+/// A file under construction: claimed so that nothing is overwritten, and removed unless it is kept.
 struct Fresh<'a>(Option<&'a Path>);
 
 impl<'a> Fresh<'a> {
@@ -267,7 +267,7 @@ impl<'a> Fresh<'a> {
         Ok(Fresh(Some(path)))
     }
 
-    /// Makes the file and its name durable, so that what is built on it finds it after a power failure.
+    /// Makes the file and its name durable, so that later work still finds it after a power failure.
     fn keep(mut self) -> Result<()> {
         let Some(path) = self.0 else { return Ok(()) };
         let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());

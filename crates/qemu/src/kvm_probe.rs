@@ -1,7 +1,7 @@
 //! Runs a handful of ordinary 64-bit instructions under KVM, in long mode with paging, and says how they ended.
 //!
 //! Unsafe because KVM is driven by ioctls on structures shared with the kernel; no crate in use has a safe interface
-//! for it. The layouts are those of `linux/kvm.h` for x86-64. Everything is given back when this returns.
+//! for it. The layouts are those of `linux/kvm.h` for x86-64. All of it is released before the probe returns.
 
 use crate::accel::ProbeOutcome;
 use std::io;
@@ -117,7 +117,7 @@ pub(crate) fn run(within: Duration) -> ProbeOutcome {
             ProbeOutcome::TimedOut
         }
     };
-    // A thread that ignores the signal hangs in the kernel: leave it there rather than hang with it.
+    // A thread that ignores the signal hangs in the kernel: abandon it rather than hang with it.
     if result != ProbeOutcome::TimedOut {
         drop(worker.join());
     }
@@ -137,7 +137,7 @@ fn interrupt(thread: libc::pthread_t) {
     }
 }
 
-/// Shared or anonymous memory that is unmapped in the end.
+/// Shared or anonymous memory, unmapped on drop.
 struct Mapping {
     address: *mut u8,
     bytes: usize,
@@ -163,7 +163,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: made by mmap with this length and used by nobody any more.
+        // SAFETY: mmap made it with this length, and nothing uses it any more.
         unsafe { libc::munmap(self.address.cast(), self.bytes) };
     }
 }
@@ -176,7 +176,7 @@ fn ioctl<T>(on: &impl AsRawFd, request: u64, argument: T) -> io::Result<libc::c_
 }
 
 fn owned(descriptor: libc::c_int) -> OwnedFd {
-    // SAFETY: a descriptor that the kernel has just made for us.
+    // SAFETY: the kernel has just made this descriptor for us.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 

@@ -1,8 +1,8 @@
-//! One virtual machine is one QEMU process.
+//! Runs each virtual machine (VM) as one QEMU process.
 //!
 //! [`Machine`] starts a [`MachineSpec`] as a confined, detached process, or adopts one that outlived its daemon, and
 //! drives it over QMP: power, devices, media, snapshots, saved state. [`image`] works on disk files that no process
-//! has open, [`agent`] talks to the agent inside the guest, [`accel`] decides between KVM and emulation. The crate
+//! has open, [`agent`] talks to the agent inside the guest, [`accel`] chooses between KVM and emulation. The crate
 //! knows no inventory and no API. Start reading at [`machine`].
 #![deny(unsafe_code)]
 

@@ -3,7 +3,7 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Why no further line comes.
+/// Why the stream yields no further line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     #[error("a line is longer than {0} bytes")]

@@ -1,12 +1,12 @@
-//! A process seen from outside: who it is, what it uses, and its end. A pidfd stands for exactly one process, so
-//! waiting and killing can never hit a later one with the same number.
+//! A process seen from outside: its identity, its resources and its end. A pidfd stands for exactly one process, so
+//! waiting and killing can never affect a later process with the same number.
 
 use crate::{Error, Result, readiness};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 use tokio::io::unix::AsyncFd;
 
-/// What a process uses.
+/// Resources that a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// Resident memory, bytes.
@@ -23,7 +23,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Takes hold of a living process. Needs a tokio runtime.
+    /// Opens a living process. Needs a tokio runtime.
     pub(crate) fn open(pid: i32) -> Result<Self> {
         let what = || format!("open process {pid}");
         let pid = Pid::from_raw(pid).ok_or_else(|| Error::Protocol(format!("process id {pid}")))?;
@@ -44,7 +44,7 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL. A process that has gone already is no error.
+    /// Sends SIGKILL. Succeeds if the process has already ended.
     pub(crate) fn kill(&self) {
         if let Err(e) = pidfd_send_signal(self.descriptor.get_ref(), Signal::KILL)
             && e != rustix::io::Errno::SRCH
@@ -54,7 +54,7 @@ impl Process {
     }
 }
 
-/// Program and arguments of a process, or `None` if it has gone.
+/// Program and arguments of a process, or `None` if it has ended.
 pub(crate) fn command_line(pid: i32) -> Option<Vec<String>> {
     let raw = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut parts: Vec<String> =
@@ -64,12 +64,12 @@ pub(crate) fn command_line(pid: i32) -> Option<Vec<String>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// Start time in clock ticks since boot, or `None` if it has gone.
+/// Start time in clock ticks since boot, or `None` if it has ended.
 pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
     stat_field(pid, 22)
 }
 
-/// Memory and processor time, or `None` if it has gone.
+/// Memory and processor time, or `None` if it has ended.
 #[must_use]
 pub fn usage(pid: i32) -> Option<Usage> {
     let page_bytes = rustix::param::page_size() as u64;
@@ -86,7 +86,7 @@ fn stat_field(pid: i32, number: usize) -> Option<u64> {
 }
 
 fn parse_stat(stat: &str, number: usize) -> Option<u64> {
-    // The second field is the name in brackets, which may itself contain blanks and brackets.
+    // The second field is the name in brackets, which may contain blanks and brackets itself.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }

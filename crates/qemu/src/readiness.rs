@@ -1,5 +1,5 @@
-//! Registers a descriptor with the runtime. tokio asks for a promise that it cannot check (the descriptor stays open
-//! and the same as long as the registration lives), hence the one unsafe call.
+//! Registers a descriptor with the runtime. tokio requires a promise that it cannot check (the descriptor stays open
+//! and unchanged as long as the registration lives), hence the one unsafe call.
 
 use std::io;
 use std::os::fd::OwnedFd;

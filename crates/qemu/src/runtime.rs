@@ -1,13 +1,14 @@
-//! The runtime directory of one machine: its launch record, its lock and its sockets.
+//! The runtime directory of one VM: its launch record, its lock and its sockets.
 //!
-//! The lock (flock(2) on `lock`) is inherited by QEMU and held as long as that process lives, so "is it alive" has
-//! one answer that no crash can falsify. The order of a launch is: take the lock, write `launch.json`, fork; the
-//! child writes `pid` before it becomes QEMU. Whenever a daemon dies in between, either nothing runs or the lock is
-//! held and `pid` names the holder. The directory belongs to the daemon; only `display/` is the machine's own.
+//! QEMU inherits the lock (flock(2) on `lock`) and holds it as long as it lives, so no crash can falsify the answer to
+//! "is it alive". A launch takes the lock, writes `launch.json` and forks; the child writes `pid` before it becomes
+//! QEMU. If the daemon dies in between, either nothing runs, or the lock is held and `pid` names the holder. The
+//! directory belongs to the daemon; only `display/` belongs to the VM.
 
 use crate::{Error, MachineSpec, Result, limits};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -18,20 +19,20 @@ use std::path::{Path, PathBuf};
 /// Version of the launch record's format.
 const RECORD_VERSION: u32 = 1;
 
-/// How a machine was launched; written before it is.
+/// How a VM was launched; written before the launch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LaunchRecord {
     /// Format version.
     pub version: u32,
-    /// What was launched. Devices added or removed since are not in it.
+    /// The specification at launch. Devices added or removed since are not in it.
     pub spec: MachineSpec,
-    /// Program and arguments, to recognise the process by.
+    /// Program and arguments, by which the process is recognised.
     pub command: Vec<String>,
-    /// Saved state that the machine was resumed from, if it was.
+    /// Saved state that the VM was resumed from, if any.
     pub incoming: Option<PathBuf>,
 }
 
-/// Start time of a process in clock ticks since boot; tells it from a later one with the same number.
+/// Start time of a process in clock ticks since boot; tells it from a later process with the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Birth {
     pub(crate) pid: i32,
@@ -44,17 +45,17 @@ pub struct RuntimeDir {
     root: PathBuf,
 }
 
+fn record_error(path: &Path, reason: &dyn Display) -> Error {
+    Error::Record { path: path.to_owned(), reason: reason.to_string() }
+}
+
 impl RuntimeDir {
     /// Names a directory without touching it. Its path must leave room for the names of sockets.
     pub fn new(root: impl Into<PathBuf>) -> Result<Self> {
         let dir = RuntimeDir { root: root.into() };
         let longest = dir.vnc();
         if longest.as_os_str().len() > limits::SOCKET_PATH_BYTES {
-            return Err(Error::Spec(format!(
-                "{} is too long for a unix socket; at most {} bytes are possible",
-                longest.display(),
-                limits::SOCKET_PATH_BYTES
-            )));
+            return Err(Error::RuntimePath { path: longest, most: limits::SOCKET_PATH_BYTES });
         }
         Ok(dir)
     }
@@ -89,13 +90,13 @@ impl RuntimeDir {
         self.root.join("display/vnc.sock")
     }
 
-    /// Directory that the machine's user may write to.
+    /// Directory that the VM's user may write to.
     #[must_use]
     pub fn display(&self) -> PathBuf {
         self.root.join("display")
     }
 
-    /// What QEMU wrote on its standard output and error.
+    /// The log of QEMU's standard output and error.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("qemu.log")
@@ -105,7 +106,7 @@ impl RuntimeDir {
         self.root.join(name)
     }
 
-    /// Makes the directory and takes its lock; [`Error::AlreadyRunning`] if a machine holds it.
+    /// Makes the directory and takes its lock; [`Error::AlreadyRunning`] if a VM holds it.
     pub(crate) fn create(&self) -> Result<OwnedFd> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -135,7 +136,7 @@ impl RuntimeDir {
         }
     }
 
-    /// Removes what an earlier machine left, but for its log. Needs the lock.
+    /// Removes everything that an earlier VM left, except its log. Needs the lock.
     pub(crate) fn clear(&self) -> Result<()> {
         for name in ["pid", "birth.json", "launch.json", "qmp.sock", "agent.sock", "serial.sock"] {
             remove(&self.file(name))?;
@@ -148,7 +149,7 @@ impl RuntimeDir {
         }
     }
 
-    /// Removes the whole directory; [`Error::AlreadyRunning`] if a machine holds it.
+    /// Removes the whole directory; [`Error::AlreadyRunning`] if a VM holds it.
     pub fn remove(&self) -> Result<()> {
         if self.is_held()? {
             return Err(Error::AlreadyRunning(self.root.clone()));
@@ -167,7 +168,7 @@ impl RuntimeDir {
     }
 
     pub(crate) fn open_log(&self) -> Result<OwnedFd> {
-        // Started afresh each time: what it says explains the machine that wrote it.
+        // Emptied at each start, so that the log explains the VM that wrote it.
         let log = self.open("qemu.log", OpenOptions::new().append(true).create(true))?;
         log.set_len(0).map_err(Error::io("empty the log"))?;
         Ok(log.into())
@@ -188,19 +189,19 @@ impl RuntimeDir {
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));
-        let text = serde_json::to_vec(value).map_err(|e| Error::Protocol(e.to_string()))?;
+        let text = serde_json::to_vec(value).map_err(|e| record_error(&path, &e))?;
         fs::write(&fresh, text)
             .and_then(|()| fs::rename(&fresh, &path))
             .map_err(Error::io(format!("write {}", path.display())))
     }
 
-    /// The launch record; [`Error::NotRunning`] if there is none.
+    /// The launch record; [`Error::NotRunning`] if none exists.
     pub fn record(&self) -> Result<LaunchRecord> {
         let text = self.read("launch.json")?.ok_or_else(|| Error::NotRunning(self.root.clone()))?;
-        let record: LaunchRecord = serde_json::from_str(&text)
-            .map_err(|e| Error::Protocol(format!("{}: {e}", self.file("launch.json").display())))?;
+        let failed = |reason: &dyn Display| record_error(&self.file("launch.json"), reason);
+        let record: LaunchRecord = serde_json::from_str(&text).map_err(|e| failed(&e))?;
         if record.version != RECORD_VERSION {
-            return Err(Error::Protocol(format!("launch record of version {}", record.version)));
+            return Err(failed(&format_args!("version {} is not {RECORD_VERSION}", record.version)));
         }
         Ok(record)
     }
@@ -227,7 +228,7 @@ impl RuntimeDir {
         Ok(Some(text))
     }
 
-    /// The end of what QEMU wrote, for people. Empty if there is nothing.
+    /// The end of QEMU's log, for people. Empty if the log is.
     #[must_use]
     pub fn log_tail(&self) -> String {
         let read = || -> std::io::Result<Vec<u8>> {

@@ -1,9 +1,9 @@
-//! Starts a process that outlives its parent: a session of its own, a cgroup, an unprivileged user, no capabilities
-//! ever again, and no descriptors but the wanted ones.
+//! Starts a process that outlives its parent, with its own session and cgroup, as an unprivileged user, without
+//! capabilities for good, and with only the wanted descriptors.
 //!
 //! Unsafe because all of that must happen between fork and exec (`CommandExt::pre_exec`), where only system calls are
 //! allowed: the closure below allocates nothing, takes no lock and calls only async-signal-safe functions
-//! (signal-safety(7)). Everything it needs is prepared before the fork.
+//! (signal-safety(7)). All it needs is prepared before the fork.
 
 use crate::spec::User;
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What to start and how.
+/// The program to start and its circumstances.
 pub(crate) struct Launch<'a> {
     pub(crate) program: &'a Path,
     pub(crate) arguments: &'a [String],
@@ -21,7 +21,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) log: OwnedFd,
     /// Written by the child itself with its process id before it becomes the program.
     pub(crate) pid_file: OwnedFd,
-    /// Descriptors to inherit, at the numbers that they have here.
+    /// Descriptors to inherit, under the numbers that they have here.
     pub(crate) inherit: Vec<OwnedFd>,
     pub(crate) user: Option<User>,
     pub(crate) supplementary_groups: Vec<u32>,
@@ -29,7 +29,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) oom_score_adj: Option<i16>,
 }
 
-/// Starts it. Everything handed over is closed in this process afterwards.
+/// Starts it. This process closes everything handed over afterwards.
 pub(crate) fn spawn(launch: Launch<'_>) -> Result<Child> {
     let cgroup = launch.cgroup.as_deref().and_then(open_cgroup);
     let oom_score_adj = launch.oom_score_adj.map(|score| score.to_string().into_bytes());
@@ -74,14 +74,14 @@ pub(crate) fn spawn(launch: Launch<'_>) -> Result<Child> {
         }
         Ok(())
     };
-    // SAFETY: the closure keeps to async-signal-safe calls, see the module's comment.
+    // SAFETY: the closure keeps to async-signal-safe calls; see the module's documentation.
     unsafe { command.pre_exec(prepare) };
     let child = command.spawn().map_err(Error::io(format!("start {}", launch.program.display())))?;
     drop(launch.inherit);
     Ok(child)
 }
 
-/// A cgroup is a courtesy: without one that is writable the machine runs unaccounted, and the log says so.
+/// Joins the cgroup if it can: without a writable one the VM runs unaccounted, and the log says so.
 fn open_cgroup(directory: &Path) -> Option<std::fs::File> {
     let path = directory.join("cgroup.procs");
     std::fs::OpenOptions::new()
@@ -101,14 +101,14 @@ unsafe fn drop_capabilities() -> io::Result<()> {
         // SAFETY: prctl with plain numbers.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
             let error = io::Error::last_os_error();
-            // EINVAL is the end of the capabilities that this kernel knows.
+            // EINVAL marks the end of the capabilities that this kernel knows.
             return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
         }
     }
     Ok(())
 }
 
-/// Marks every descriptor above standard error to be closed by exec, but for the wanted ones.
+/// Marks every descriptor above standard error to be closed by exec, except the wanted ones.
 unsafe fn keep_only(wanted: &[RawFd]) -> io::Result<()> {
     // SAFETY: close_range with CLOSE_RANGE_CLOEXEC closes nothing now; fcntl changes one flag each.
     unsafe {

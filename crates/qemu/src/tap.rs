@@ -1,4 +1,4 @@
-//! Opens a tap device for a machine, which itself may neither open `/dev/net/tun` nor has the right to.
+//! Opens a tap device for a VM, whose user may not open `/dev/net/tun`.
 //!
 //! Unsafe for one ioctl that no safe interface covers: `TUNSETIFF` (Linux, networking/tuntap) on a `struct ifreq`.
 
@@ -12,11 +12,11 @@ const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 const IFREQ_BYTES: usize = 40;
 const NAME_BYTES: usize = 16;
 
-/// Attaches to a tap that exists in this network namespace, with the header that QEMU expects (`vnet_hdr`).
+/// Attaches to an existing tap of this network namespace, with the header that QEMU expects (`vnet_hdr`).
 pub(crate) fn open(ifname: &str) -> Result<OwnedFd> {
     let what = || format!("open the tap {ifname}");
     let tap = OpenOptions::new().read(true).write(true).open("/dev/net/tun").map_err(Error::io(what()))?;
-    // TUNSETIFF would make a missing one, on no switch and gone with the machine.
+    // TUNSETIFF would create a missing tap, on no switch, and remove it with the VM.
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)
         .map_err(|e| Error::io(what())(e.into()))?;
     name_to_index(&socket, ifname).map_err(|e| Error::io(what())(e.into()))?;
@@ -24,7 +24,7 @@ pub(crate) fn open(ifname: &str) -> Result<OwnedFd> {
     let flags = i16::try_from(flags).expect("fits ifr_flags, which is a short");
     let mut request = [0u8; IFREQ_BYTES];
     if ifname.len() >= NAME_BYTES {
-        return Err(Error::Spec(format!("{ifname:?} is no interface name")));
+        return Err(Error::Spec(format!("{ifname:?} is not the name of an interface")));
     }
     request[..ifname.len()].copy_from_slice(ifname.as_bytes());
     request[NAME_BYTES..NAME_BYTES + 2].copy_from_slice(&flags.to_ne_bytes());

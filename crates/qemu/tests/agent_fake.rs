@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 const SHORT: Duration = Duration::from_millis(100);
-/// Long enough to connect on a busy machine, since the command must have been sent.
+/// Long enough to connect on a busy host, since the command must have been sent.
 const PATIENT: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(20);
 
@@ -69,7 +69,7 @@ async fn an_agent_that_never_answers_is_given_up_and_works_once_it_does() {
         let silent = agent.call("guest-ping", Value::Null, SHORT).await;
         assert!(matches!(silent, Err(Error::AgentSilent { .. })));
     }
-    // The connections of those who gave up come first, and are closed already; on a busy machine before anything was said.
+    // The connections of earlier callers come first, and are already closed; on a busy host before they said anything.
     let serve = async {
         loop {
             let mut guest = fake.accept().await;
@@ -94,7 +94,7 @@ async fn an_answer_that_came_too_late_is_not_taken_for_the_next() {
         guest.synchronise().await;
         assert_eq!(guest.next().await.unwrap().0, "guest-slow");
         let mut again = fake.accept().await;
-        // What the first call would have got arrives on the new connection, torn.
+        // The answer to the first call arrives, torn, on the new connection.
         again.say(b"{\"return\": \"stale\"}\n{\"return\": {\"ha\n").await;
         again.synchronise().await;
         assert_eq!(again.next().await.unwrap().0, "guest-fast");

@@ -1,4 +1,4 @@
-//! Snapshots, merging and saved state of real QEMU processes. The machine writes with its own block layer, as a
+//! Snapshots, merging and saved state of real QEMU processes. The VM writes with its own block layer, as a
 //! guest would.
 #![allow(clippy::unwrap_used)]
 
@@ -73,7 +73,7 @@ async fn qemu_layers_are_merged_down_live_also_after_adoption() {
     assert!(is_filled(&vm, "a", 4).await);
     assert!(!common::has_open(&vm, &second));
     drop(vm);
-    // All of it into the oldest, by somebody who made none of the layers.
+    // All of it into the oldest, by a client that made none of the layers.
     let vm = Machine::adopt(room.path("r")).await.unwrap();
     let mut told = 0;
     vm.commit("a", None, &room.path("a.qcow2"), |_| told += 1).await.unwrap();
@@ -81,7 +81,7 @@ async fn qemu_layers_are_merged_down_live_also_after_adoption() {
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a.qcow2")]);
     assert!(is_filled(&vm, "a", 4).await);
     let upwards = vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await;
-    assert!(matches!(upwards, Err(Error::Spec(_))), "{upwards:?}");
+    assert!(matches!(upwards, Err(Error::NotBelow { .. })), "{upwards:?}");
     assert!(vm.jobs().await.unwrap().is_empty());
     vm.power_off().await.unwrap();
     assert!(image_is_filled(&room.path("a.qcow2"), 4));
@@ -101,7 +101,7 @@ async fn qemu_a_chain_that_was_opened_at_power_on_is_merged_live() {
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a-1.qcow2"), room.path("a.qcow2")]);
     vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.unwrap();
     assert!(is_filled(&vm, "a", 2).await);
-    // What was merged away is closed: it can go, and the disk can be layered again.
+    // The merged file is closed: it can be removed, and the disk can get layers again.
     assert!(!common::has_open(&vm, &room.path("a-1.qcow2")));
     std::fs::remove_file(room.path("a-1.qcow2")).unwrap();
     vm.snapshot(&[layer(&room, "a", "a-1.qcow2")]).await.unwrap();
@@ -203,7 +203,7 @@ async fn qemu_a_merge_whose_daemon_died_is_followed_by_the_next() {
     drop(vm);
     let vm = Machine::adopt(room.path("r")).await.unwrap();
     assert_eq!(vm.jobs().await.unwrap(), ["commit-a"]);
-    // Another change of that disk is refused meanwhile, one of the other disk is not.
+    // Meanwhile the VM refuses another change of that disk, but not of the other disk.
     assert!(vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.is_err());
     vm.snapshot(&[layer(&room, "b", "b-1.qcow2")]).await.unwrap();
     let fast = serde_json::json!({"device": "commit-a", "speed": 0});
@@ -241,7 +241,7 @@ async fn qemu_a_machine_whose_newest_layer_was_merged_stands_still_until_it_is_r
     assert!(vm.commit("a", None, &room.path("a.qcow2"), |_| {}).await.unwrap());
     assert_eq!(vm.run_state().await.unwrap(), RunState::Paused);
     assert_eq!(vm.chain("a").await.unwrap(), [room.path("a.qcow2")]);
-    // Whoever was started with either would see the same.
+    // A VM started with either file would see the same.
     vm.kill().await.unwrap();
     assert!(image_is_filled(&room.path("a.qcow2"), 3) && image_is_filled(&room.path("a-1.qcow2"), 3));
 }

@@ -9,7 +9,7 @@ use qemu::spec::{
 };
 use qemu::{Error, Machine, MachineSpec, StartOptions, image};
 
-/// Has one of everything.
+/// A VM with one device of each kind.
 async fn full_machine(room: &Room) -> MachineSpec {
     let mut spec = MachineSpec::new("all, of=it", uuid(2), 128);
     spec.controllers = vec![
@@ -128,7 +128,7 @@ async fn qemu_a_nic_is_added_and_its_link_goes_down_and_up() {
     vm.set_link("n0", true).await.unwrap();
     assert!(matches!(vm.set_link("n7", true).await, Err(Error::NoSuchDevice(_))));
     let twice = vm.add_nic(&nic("n0", NicModel::Virtio, NicBackend::Unplugged), None).await;
-    assert!(matches!(twice, Err(Error::Spec(_))), "{twice:?}");
+    assert!(matches!(twice, Err(Error::DeviceExists(_))), "{twice:?}");
     vm.set_link("n0", true).await.unwrap();
     assert!(matches!(vm.remove_nic("n7").await, Err(Error::NoSuchDevice(_))));
     let mut broken = nic("n2", NicModel::Virtio, NicBackend::Unplugged);
@@ -179,7 +179,10 @@ async fn qemu_processors_are_added_up_to_the_ceiling() {
     let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
     let added = vm.add_processors(2).await;
     assert!(added.is_ok(), "{added:?} {:?} {}", vm.exit_reason(), vm.runtime_dir().log_tail());
-    assert!(matches!(vm.add_processors(4).await, Err(Error::Spec(_))), "only two places are left");
+    assert!(
+        matches!(vm.add_processors(4).await, Err(Error::NoFreeProcessor { .. })),
+        "only two places are left"
+    );
     vm.add_processors(2).await.unwrap();
     vm.power_off().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Faults done to real QEMU processes: stopped, cut off, out of space, confined.
+//! Faults inflicted on real QEMU processes: stopped, cut off, out of space, confined.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -52,12 +52,12 @@ async fn qemu_a_lost_monitor_is_connected_anew_while_the_machine_runs() {
     vm.power_off().await.unwrap();
 }
 
-/// Shuts our end of the monitor socket down from outside, with a descriptor taken from our own table.
+/// Shuts our end of the monitor socket down from outside, by a descriptor of our own table.
 async fn cut_connection(vm: &Machine) {
     let path = vm.runtime_dir().qmp();
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let Ok(number) = entry.unwrap().file_name().to_str().unwrap().parse::<i32>() else { continue };
-        // SAFETY: only looked at and shut down, never closed; the descriptor is listed as open just now.
+        // SAFETY: only looked at and shut down, never closed; the descriptor was just listed as open.
         let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
         let Ok(peer) = rustix::net::getpeername(descriptor) else { continue };
         let Some(peer) = peer else { continue };
@@ -93,7 +93,7 @@ async fn qemu_live_work_on_a_full_datastore_fails_and_the_chain_stays() {
     a.path = base.clone();
     spec.disks = vec![a];
     let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
-    // The layer on a roomy datastore takes what its base has no room for.
+    // The layer on a roomy datastore takes more than its base has room for.
     let top = room.path("a-1.qcow2");
     vm.snapshot(&[NewLayer { disk: "a".into(), file: top.clone() }]).await.unwrap();
     assert!(!qemu_io(&vm, "a", "write -P 9 0 16M").await.contains("failed"));
@@ -127,7 +127,7 @@ async fn qemu_the_process_has_no_rights_and_no_descriptors_of_ours() {
     std::os::unix::fs::chown(&spec.disks[0].path, Some(user.uid), Some(user.gid)).unwrap();
     room.let_others_in();
     let ours = std::fs::File::open("/etc/hostname").unwrap();
-    // As a careless library would leave it.
+    // Inheritable, as a careless library would leave it.
     rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::empty()).unwrap();
     let vm = Machine::start(&spec, room.path("r"), StartOptions::default()).await.unwrap();
     let status = std::fs::read_to_string(format!("/proc/{}/status", vm.pid())).unwrap();
@@ -155,7 +155,7 @@ async fn qemu_the_process_has_no_rights_and_no_descriptors_of_ours() {
     vm.resume().await.unwrap();
     assert_eq!(&vm.screenshot().await.unwrap()[1..4], b"PNG");
     let layer = NewLayer { disk: "a".into(), file: room.path("a-1.qcow2") };
-    // The user may not make files there, the daemon does it.
+    // The user may not make files there, but the daemon may.
     vm.snapshot(&[layer]).await.unwrap();
     assert!(std::os::unix::net::UnixStream::connect(vm.vnc_socket().unwrap()).is_ok());
     vm.power_off().await.unwrap();
@@ -187,7 +187,7 @@ async fn qemu_a_start_that_is_dropped_halfway_leaves_no_process() {
         if let Ok(Ok(vm)) = started {
             vm.kill().await.unwrap();
         }
-        // Nobody may hold the directory for long.
+        // No process may hold the directory for long.
         let runtime = qemu::runtime::RuntimeDir::new(room.path("r")).unwrap();
         let gone = async {
             while runtime.is_held().unwrap() {
@@ -213,7 +213,7 @@ async fn qemu_a_tap_is_handed_over_as_a_descriptor() {
     vm.add_nic(&second, Some(common::open_tap("esf-qt1"))).await.unwrap();
     assert!(Path::new("/sys/class/net/esf-qt1").exists());
     vm.power_off().await.unwrap();
-    // Not persistent: gone with the process that held them.
+    // Not persistent: a tap ends with the process that held it.
     assert!(!Path::new("/sys/class/net/esf-qt0").exists());
 }
 
@@ -238,7 +238,7 @@ async fn qemu_the_process_joins_its_cgroup_and_starts_without_one_too() {
 
 #[tokio::test]
 async fn qemu_a_daemon_that_dies_leaves_its_machine_to_be_adopted() {
-    // The daemon is this test program itself, started again as another process and killed.
+    // The daemon is this test program, started again as another process and killed.
     if let Ok(at) = std::env::var("QEMU_TEST_DAEMON") {
         let vm = Machine::start(&empty_machine("left"), &at, StartOptions::default()).await.unwrap();
         vm.resume().await.unwrap();
@@ -279,7 +279,7 @@ async fn qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown() 
     let room = Room::new();
     let name = "qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown";
     let mut found_alive = 0;
-    // Later and later, until some were caught with their process alive.
+    // Later and later, until some starts were interrupted with their process alive.
     for moment in 0..40 {
         if found_alive >= 4 {
             break;
@@ -305,7 +305,7 @@ async fn qemu_a_daemon_killed_at_any_moment_of_a_start_leaves_nothing_unknown() 
     assert!(found_alive > 0, "no start was interrupted with its process alive");
 }
 
-/// Processes whose record of launch is this directory, found by the sockets' log that they write to.
+/// Processes launched in this directory, found by the log that they write to.
 fn processes_with(dir: &str) -> Vec<i32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -1,4 +1,4 @@
-//! Machines with a real Linux guest inside, looked at through its agent. The image is made by `cargo xtask guest`.
+//! VMs with a real Linux guest, observed through its agent. `cargo xtask guest` makes the image.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -13,7 +13,7 @@ use qemu::{Error, ExitReason, Machine, MachineEvent, MachineSpec, RunState, Star
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Under emulation on a busy machine a boot may take this long.
+/// Under emulation on a busy host a boot may take this long.
 const BOOT: Duration = Duration::from_secs(240);
 const EXEC: Duration = Duration::from_secs(60);
 
@@ -28,7 +28,7 @@ fn guest_image() -> PathBuf {
     path
 }
 
-/// A machine that boots a throw-away layer over the guest image.
+/// A VM that boots a throw-away layer over the guest image.
 async fn guest(room: &Room, name: &str) -> MachineSpec {
     let (base, root) = (guest_image(), room.path("root.qcow2"));
     let bytes = image::info(&base).await.unwrap().virtual_size;
@@ -209,7 +209,7 @@ async fn qemu_a_full_datastore_stops_the_guest_and_loses_nothing() {
     assert!(vm.drives().await.unwrap().iter().any(|d| d.id == "data" && d.no_space));
     std::fs::remove_file(small.path().join("filler")).unwrap();
     vm.resume().await.unwrap();
-    // The command's status may have been asked for while the guest stood still: then its result is in the disk.
+    // The status may have been queried while the guest stood still: then the result is on the disk.
     if let Ok(output) = writing.await.unwrap() {
         assert_eq!(output.exit_code, Some(0), "{output:?}");
     } else {

@@ -114,7 +114,7 @@ async fn qemu_a_process_that_only_holds_the_lock_is_not_adopted() {
     std::fs::write(at.join("pid"), own).unwrap();
     let error = Machine::adopt(&at).await.unwrap_err();
     assert!(matches!(error, Error::NotOurs { .. }), "{error:?}");
-    // Without the record of its birth, its command line gives it away.
+    // Without the record of its birth, its command line gives the impostor away.
     std::fs::remove_file(at.join("birth.json")).unwrap();
     let error = Machine::adopt(&at).await.unwrap_err();
     assert!(matches!(error, Error::NotOurs { .. }), "{error:?}");

@@ -1,4 +1,4 @@
-//! The monitor client against a monitor that misbehaves in every way one can.
+//! The monitor client against a monitor that misbehaves in every possible way.
 #![allow(clippy::unwrap_used)]
 
 use qemu::qmp::{Client, command};

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// How often per second so many bytes as a value of [`run`] can be appended and brought to the disk.
+/// How many times per second that many bytes, as in a value of [`run`], can be appended and synced to the disk.
 fn bare(path: &Path, long: Duration) -> std::io::Result<f64> {
     let mut file = File::create(path)?;
     let (start, mut times) = (Instant::now(), 0_u64);
@@ -53,7 +53,7 @@ fn bare(path: &Path, long: Duration) -> std::io::Result<f64> {
     Ok(rate)
 }
 
-/// What each commit stores.
+/// The value of each commit.
 const VALUE: [u8; 100] = [0x42; 100];
 
 async fn run(path: &Path, writers: usize, long: Duration) -> store::Result<(u64, Duration)> {

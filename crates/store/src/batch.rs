@@ -1,5 +1,5 @@
-//! The unit of change: a [`Batch`] of [`Op`]s under an id. Batches are plain data, free of clocks and randomness of
-//! their own: applying the same batches in the same order to two stores gives the same contents.
+//! The unit of change: a [`Batch`] of [`Op`]s under an id. A batch is plain data without clock or randomness, so
+//! applying the same batches in the same order to two stores gives the same contents.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_OPS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
 use crate::{Error, Result};
 
-/// Identity of a batch, chosen by the caller, the same when the batch is sent again.
+/// Identity of a batch, chosen by the caller; a batch that is sent again keeps it.
 pub type BatchId = uuid::Uuid;
 
 /// One operation of a batch.
@@ -23,7 +23,7 @@ pub enum Op {
         /// New value.
         value: Vec<u8>,
     },
-    /// Removes a record; one that does not exist is no error.
+    /// Removes a record; succeeds if it does not exist.
     Delete {
         /// Collection of the record.
         collection: String,
@@ -35,7 +35,7 @@ pub enum Op {
         /// Collection to empty.
         collection: String,
     },
-    /// Adds an entry at the end of a log; its sequence number is one more than the last ever given in that log.
+    /// Adds an entry at the end of a log; its sequence number follows the last ever given in that log.
     Append {
         /// Log to append to.
         log: String,
@@ -44,14 +44,14 @@ pub enum Op {
         /// The entry.
         value: Vec<u8>,
     },
-    /// Drops entries from the front of a log: all but the newest `keep`, and all up to the first entry that is not
-    /// older than `before_ms`. Sequence numbers are never reused.
+    /// Drops entries from the front of a log: all but the newest `keep`, and those before the first entry that is at least
+    /// as new as `before_ms`. Sequence numbers are never reused.
     Trim {
         /// Log to shorten.
         log: String,
         /// Entries to keep at most.
         keep: Option<u64>,
-        /// Entries at the front older than this go, milliseconds since 1970.
+        /// Entries at the front older than this are dropped, milliseconds since 1970.
         before_ms: Option<i64>,
     },
     /// Takes `n` numbers from a counter that starts at 1; they are never given again.
@@ -66,22 +66,22 @@ pub enum Op {
 /// Operations that are applied together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// A batch with an id that was already applied is not applied again but answered with its first result.
+    /// If its id was already applied, a batch is not applied again; the store returns its first result.
     pub id: BatchId,
     /// Applied in this order.
     pub ops: Vec<Op>,
 }
 
-/// What a durable batch did.
+/// The result of a durable batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
-    /// Place of the batch in the order of all batches of this store, from 1.
+    /// Position of the batch among all batches of this store, from 1.
     pub position: u64,
     /// Sequence numbers of the `Append` operations, in order.
     pub appended: Vec<u64>,
     /// Numbers of the `Reserve` operations, in order.
     pub reserved: Vec<Range<u64>>,
-    /// True if the batch had been applied before and this is its old result.
+    /// Whether the batch had been applied before and this is its first result.
     pub replayed: bool,
 }
 
@@ -92,12 +92,12 @@ impl Batch {
         Self::with_id(BatchId::new_v4())
     }
 
-    /// An empty batch with an id of the caller's.
+    /// An empty batch with the caller's id.
     pub fn with_id(id: BatchId) -> Self {
         Self { id, ops: Vec::new() }
     }
 
-    /// True if there is nothing to do.
+    /// True if it has no operations.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
     }
@@ -143,7 +143,7 @@ impl Batch {
         self
     }
 
-    /// Checks names and limits, and returns the batch's weight in bytes.
+    /// Checks names and limits, and returns the batch's size in bytes.
     pub(crate) fn check(&self) -> Result<usize> {
         within("a batch (operations)", self.ops.len(), MAX_BATCH_OPS)?;
         let mut bytes = 0;

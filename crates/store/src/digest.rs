@@ -1,4 +1,4 @@
-//! A fingerprint of a batch's operations, kept beside its id so that an id used for something else is noticed.
+//! A fingerprint of a batch's operations, stored beside its id to detect an id that is reused for other operations.
 //! 64-bit FNV-1a over a length-prefixed form: it guards against mistakes, not against an attacker.
 
 use crate::Op;
@@ -30,7 +30,7 @@ impl Fnv {
     }
 }
 
-/// Fingerprint of `ops`; the same on every machine and in every version of the program.
+/// Fingerprint of `ops`; the same on every computer and in every version of the program.
 pub(crate) fn digest(ops: &[Op]) -> u64 {
     let mut fnv = Fnv(OFFSET);
     for op in ops {

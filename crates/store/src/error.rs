@@ -1,4 +1,4 @@
-//! What can go wrong, as things that a caller can act on.
+//! The errors of a store, each one something that a caller can act on.
 
 use std::path::PathBuf;
 
@@ -13,26 +13,32 @@ pub enum Error {
     /// The disk (or quota) is full. Nothing of the batch was written; the store works on once space is freed.
     #[error("the disk under the store is full; free space and try again")]
     Full,
-    /// The file is not a store, or its content is damaged.
+    /// The content of the file is damaged.
     #[error("the store is damaged: {0}; restore it from a backup")]
     Corrupt(String),
+    /// The file is a database of another program.
+    #[error("the file is a database of another program; choose another path for the store")]
+    Foreign,
+    /// The writer's thread cannot be started.
+    #[error("the store cannot start its writer: {0}; free memory or raise the limit of threads")]
+    Writer(String),
     /// The store was closed, or its writer ended after a failed write.
     #[error("the store is closed")]
     Closed,
     /// A limit was exceeded.
-    #[error("{what} has {size}, the limit is {limit}")]
+    #[error("{what}: {size} is more than the limit of {limit}")]
     TooLarge {
-        /// Which limit.
+        /// The limit's name.
         what: &'static str,
-        /// What was asked for.
+        /// The size asked for.
         size: usize,
-        /// What is allowed.
+        /// The size allowed.
         limit: usize,
     },
-    /// A name of a collection, log or counter that is empty, too long, or has characters other than `a-z 0-9 . _ -`.
-    #[error("\"{0}\" is no name of a collection, log or counter: use 1 to 64 of a-z, 0-9, '.', '_', '-'")]
+    /// A name of a collection, log or counter is empty, too long, or has characters other than `a-z 0-9 . _ -`.
+    #[error("\"{0}\" cannot name a collection, log or counter: use 1 to 64 of a-z, 0-9, '.', '_', '-'")]
     InvalidName(String),
-    /// A batch came with the id of an earlier batch that had other operations.
+    /// A batch reuses the id of an earlier batch with other operations.
     #[error("batch {0} was already applied with other operations; use a new id")]
     IdReused(BatchId),
     /// The counter would pass the largest number.
@@ -47,28 +53,28 @@ pub enum Error {
         supported: u32,
     },
     /// Another process has the store open.
-    #[error("{0} is in use by another process")]
+    #[error("{0} is in use by another process; end that process first")]
     InUse(PathBuf),
-    /// A record that cannot be read as the type that its collection holds.
+    /// A record does not decode as the type of its collection.
     #[error("record \"{key}\" of \"{collection}\" cannot be decoded: {reason}")]
     Decode {
         /// Collection or log.
         collection: String,
         /// Key or sequence number.
         key: String,
-        /// What the decoder said.
+        /// The decoder's words.
         reason: String,
     },
-    /// A value that cannot be encoded.
+    /// A value cannot be encoded.
     #[error("a value for \"{collection}\" cannot be encoded: {reason}")]
     Encode {
         /// Collection or log.
         collection: String,
-        /// What the encoder said.
+        /// The encoder's words.
         reason: String,
     },
-    /// Reading or writing failed. Of a commit the outcome is unknown: open the store again and commit the same batch
-    /// again, its id makes that safe.
+    /// Reading or writing failed. The outcome of a commit is then unknown: open the store again and commit the same batch
+    /// again; its id makes that safe.
     #[error("input or output on the store failed: {0}")]
     Io(String),
 }
@@ -78,7 +84,7 @@ impl From<rusqlite::Error> for Error {
         use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
         match error.sqlite_error() {
             Some(e) if e.code == DiskFull => Error::Full,
-            // The wal-index could not grow: the only cause is a file system without room.
+            // SQLite could not grow the wal-index, which only happens on a full file system.
             Some(e) if e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Error::Full,
             Some(e) if matches!(e.code, DatabaseCorrupt | NotADatabase) => Error::Corrupt(error.to_string()),
             _ => Error::Io(error.to_string()),

@@ -19,7 +19,7 @@ pub const MAX_QUEUED_BYTES: usize = 64 << 20;
 pub const MAX_GROUP_BATCHES: usize = 512;
 /// Bytes after which a transaction takes no further batch.
 pub const MAX_GROUP_BYTES: usize = 8 << 20;
-/// How many of the latest batches are remembered, so that one that comes twice is answered with its first result.
+/// Number of latest batches that are remembered, so that one that is sent twice gets its first result.
 pub const REMEMBERED_BATCHES: u64 = 65_536;
 /// Most idle read-only connections that are kept open.
 pub const MAX_IDLE_READERS: usize = 8;

@@ -1,5 +1,5 @@
-//! All SQL for writing: opening a store file, applying batches in transactions. Nothing of SQL leaves this module
-//! and [`crate::view`].
+//! All SQL for writing: opening a store file, applying batches in transactions. SQL stays in this module and in
+//! [`crate::view`].
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::{Batch, Committed, Error, Op, Result};
 const APPLICATION_ID: i64 = 0x4553_4653;
 /// Version of the tables, in `user_version`.
 pub(crate) const FORMAT_VERSION: u32 = 1;
-/// Pages of write-ahead log after which it is copied back into the file.
+/// Pages of write-ahead log after which SQLite copies it back into the file.
 const CHECKPOINT_PAGES: u32 = 2_000;
 /// Old batches are forgotten in steps of this many.
 const FORGET_STEP: u64 = 256;
-/// Prepared statements that are kept.
+/// Prepared statements kept for reuse.
 const STATEMENTS: usize = 32;
 
 const TABLES: &str = "
@@ -39,7 +39,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    // The format is checked first: nothing is changed in a file that is not ours.
+    // The format is checked first, so that a foreign file is not changed.
     check_format(&connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
@@ -76,7 +76,7 @@ fn check_format(connection: &Connection) -> Result<bool> {
         }
     }
     if id != APPLICATION_ID {
-        return Err(Error::Corrupt("the file is a database of another program".into()));
+        return Err(Error::Foreign);
     }
     if found > FORMAT_VERSION {
         return Err(Error::NewerFormat { found, supported: FORMAT_VERSION });
@@ -99,8 +99,8 @@ fn prepare(mut connection: Connection) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Applies batches in one durable transaction. The outer result is the transaction's; each inner one is a batch's
-/// own, and a batch that fails for a reason of its own leaves the others alone.
+/// Applies batches in one durable transaction. The outer result is the transaction's, each inner one a batch's; a batch
+/// that is refused leaves the others alone.
 pub(crate) fn apply_group(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Result<Committed>>> {
     let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut results = Vec::with_capacity(batches.len());
@@ -125,7 +125,7 @@ pub(crate) fn apply_group(connection: &mut Connection, batches: &[&Batch]) -> Re
     Ok(results)
 }
 
-/// The kept part of [`Committed`].
+/// The stored part of [`Committed`].
 type Outcome = (Vec<u64>, Vec<std::ops::Range<u64>>);
 
 fn apply(connection: &Connection, batch: &Batch) -> Result<Committed> {
@@ -262,7 +262,7 @@ pub(crate) fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-/// A number for the file; what is larger than the file can hold is past everything in it.
+/// A number for the file; one larger than the file can hold lies beyond everything in it.
 pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

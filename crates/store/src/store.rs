@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -15,7 +16,7 @@ use crate::{Batch, Committed, Entry, Error, Record, Result, View, sqlite, writer
 /// Unit in which waiting bytes are counted.
 const SHARE_BYTES: usize = 1024;
 
-/// How a store is opened.
+/// Options for opening a store.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Batches that may wait for the writer before `commit` itself waits.
@@ -28,35 +29,35 @@ impl Default for Options {
     }
 }
 
-/// A handle on a store; clones share it. The last one that goes closes the store, after all waiting batches.
+/// A handle on a store; clones share it. Dropping the last one closes the store after all waiting batches.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// To the writer; a store in memory has none, as nothing of it waits for a disk.
+    /// To the writer; a store in memory has none, since it never waits for a disk.
     queue: Option<mpsc::Sender<Job>>,
     room: Arc<Semaphore>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
-    /// Held as long as the store is open, so that no second process writes.
+    /// Held while the store is open, so that no second process writes.
     _lock: Option<File>,
 }
 
 enum Readers {
     /// Read-only connections to a file; they never wait for the writer.
     File { path: PathBuf, idle: Mutex<Vec<Connection>> },
-    /// A store in memory has one connection, on which whoever calls reads and writes.
+    /// A store in memory has one connection, on which its callers read and write.
     Memory(Mutex<Connection>),
 }
 
 impl Store {
-    /// Opens the store in the file `path`, creating it if it does not exist. Beside it SQLite keeps `path-wal` and
-    /// `path-shm`, and the store `path.lock`.
+    /// Opens the store in the file `path`, creating it if it does not exist. SQLite keeps `path-wal` and `path-shm` beside
+    /// it, and the store keeps `path.lock`.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::NewerFormat`], [`Error::Corrupt`], [`Error::Full`], [`Error::Io`].
+    /// [`Error::InUse`], [`Error::NewerFormat`], [`Error::Foreign`], [`Error::Corrupt`], [`Error::Writer`], [`Error::Full`], [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, &Options::default())
     }
@@ -71,12 +72,12 @@ impl Store {
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer::run(connection, &mut jobs))
-            .map_err(|e| Error::Io(format!("cannot start the writer: {e}")))?;
+            .map_err(|e| Error::Writer(e.to_string()))?;
         Ok(Self::with(Some(queue), readers, Some(writer), Some(lock)))
     }
 
-    /// A store in memory, gone with its last handle. It behaves as one in a file, except that a batch is applied by
-    /// whoever commits it, after the [`View`]s that are being read: there may be many such stores, and none has a thread.
+    /// A store in memory, gone with its last handle. It behaves like one in a file, except that the committing caller
+    /// applies the batch, after any [`View`] in progress: there may be many such stores, and none has a thread.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -95,12 +96,12 @@ impl Store {
         Self { shared: Arc::new(Shared { queue, room, readers, writer, _lock: lock }) }
     }
 
-    /// Applies a batch and returns when it is durable. Waits while too many batches wait already. A call that is
-    /// dropped may have been applied: the batch can be committed again under its id.
+    /// Applies a batch and returns when it is durable. Waits while too many batches are waiting. A dropped call may have been
+    /// applied: the batch can be committed again under its id.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::InvalidName`], [`Error::IdReused`], [`Error::CounterExhausted`] and
-    /// [`Error::Full`]: nothing was applied. [`Error::Io`] and [`Error::Closed`]: it is unknown whether it was.
+    /// [`Error::Full`]: nothing was applied. [`Error::Io`] and [`Error::Closed`]: the outcome is unknown.
     pub async fn commit(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
         if let Readers::Memory(connection) = &self.shared.readers {
@@ -114,10 +115,10 @@ impl Store {
         answered.await.map_err(|_| Error::Closed)?
     }
 
-    /// [`Store::commit`] for callers outside of an async runtime.
+    /// [`Store::commit`] for callers outside an async runtime.
     ///
     /// # Panics
-    /// Inside of an async runtime.
+    /// If called inside an async runtime.
     pub fn commit_blocking(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
         if let Readers::Memory(connection) = &self.shared.readers {
@@ -138,22 +139,22 @@ impl Store {
         answered.blocking_recv().map_err(|_| Error::Closed)?
     }
 
-    /// Reads several things as they were at one moment. Takes microseconds for small reads; a long one belongs on a
+    /// Reads several things at one moment. Takes microseconds for small reads; a long one belongs on a
     /// blocking thread.
     pub fn read<T>(&self, body: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
         match &self.shared.readers {
             Readers::Memory(connection) => {
-                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                let connection = connection.lock();
                 View::with(&connection, body)
             }
             Readers::File { path, idle } => {
-                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let kept = idle.lock().pop();
                 let connection = match kept {
                     Some(connection) => connection,
                     None => sqlite::open_reader(path)?,
                 };
                 let result = View::with(&connection, body);
-                let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut idle = idle.lock();
                 if idle.len() < MAX_IDLE_READERS {
                     idle.push(connection);
                 }
@@ -185,7 +186,7 @@ impl Store {
     /// Reads every page of the store and checks it. Slow on a large store.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] with the first thing that is wrong.
+    /// [`Error::Corrupt`] with the first damage found.
     pub fn verify(&self) -> Result<()> {
         self.read(|view| view.verify())
     }
@@ -193,10 +194,10 @@ impl Store {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The writer's connection has to be the last one: it moves the log into the file and removes it. So the readers
-        // go before the writer hears that there is nothing more to come.
+        // The writer's connection must close last: it moves the log into the file and removes it. So the readers close before
+        // the queue ends, which ends the writer.
         if let Readers::File { idle, .. } = &self.readers {
-            idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            idle.lock().clear();
         }
         self.queue = None;
         if let Some(writer) = self.writer.take()

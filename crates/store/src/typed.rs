@@ -1,4 +1,4 @@
-//! Typed handles: a [`Collection`] or [`Log`] of values that serde can write. Values are kept as compact JSON, so
+//! Typed handles: a [`Collection`] or [`Log`] of values that serde can write. Values are stored as compact JSON, so
 //! fields can be added later and a person can read the file.
 
 use std::marker::PhantomData;
@@ -8,31 +8,31 @@ use serde::de::DeserializeOwned;
 
 use crate::{Batch, Error, Result, Store, View};
 
-/// A collection of `T` by key. It holds no store: make it once, as a constant.
+/// A collection of `T` by key. It refers to no store: make it once, as a constant.
 pub struct Collection<T> {
     name: &'static str,
     of: PhantomData<fn() -> T>,
 }
 
-/// A log of `T`. It holds no store: make it once, as a constant.
+/// A log of `T`. It refers to no store: make it once, as a constant.
 pub struct Log<T> {
     name: &'static str,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Collection<T> {
-    /// The collection called `name` (see [`Error::InvalidName`]).
+    /// The collection named `name` (see [`Error::InvalidName`]).
     pub const fn new(name: &'static str) -> Self {
         Self { name, of: PhantomData }
     }
 
-    /// Adds the writing of a value to a batch.
+    /// Adds a write of a value to a batch.
     pub fn put(&self, batch: &mut Batch, key: &str, value: &T) -> Result<()> {
         batch.put(self.name, key, encode(self.name, value)?);
         Ok(())
     }
 
-    /// Adds the removal of a value to a batch.
+    /// Adds a removal of a value to a batch.
     pub fn delete(&self, batch: &mut Batch, key: &str) {
         batch.delete(self.name, key);
     }
@@ -42,17 +42,17 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
         store.read(|view| self.get_in(view, key))
     }
 
-    /// The value under `key` at the moment of a view.
+    /// The value under `key` in a view.
     pub fn get_in(&self, view: &View<'_>, key: &str) -> Result<Option<T>> {
         view.get(self.name, key)?.map(|value| decode(self.name, key, &value)).transpose()
     }
 
-    /// All values in order of their keys.
+    /// All values in the order of their keys.
     pub fn all(&self, store: &Store) -> Result<Vec<(String, T)>> {
         store.read(|view| self.all_in(view))
     }
 
-    /// All values at the moment of a view.
+    /// All values in a view.
     pub fn all_in(&self, view: &View<'_>) -> Result<Vec<(String, T)>> {
         let mut all = Vec::new();
         view.for_each(self.name, |key, value| {
@@ -64,7 +64,7 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Log<T> {
-    /// The log called `name` (see [`Error::InvalidName`]).
+    /// The log named `name` (see [`Error::InvalidName`]).
     pub const fn new(name: &'static str) -> Self {
         Self { name, of: PhantomData }
     }
@@ -75,7 +75,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         Ok(())
     }
 
-    /// Adds the shortening of the log to a batch; see [`crate::Op::Trim`].
+    /// Adds a trim of the log to a batch; see [`crate::Op::Trim`].
     pub fn trim(&self, batch: &mut Batch, keep: Option<u64>, before_ms: Option<i64>) {
         batch.trim(self.name, keep, before_ms);
     }

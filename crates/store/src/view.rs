@@ -1,4 +1,4 @@
-//! Reading: a [`View`] sees one moment of the store, however long it is kept and whatever is committed meanwhile.
+//! Reading: a [`View`] shows one moment of the store, however long it is kept and whatever is committed meanwhile.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,7 +20,7 @@ pub struct Record {
 pub struct Entry {
     /// Number within the log, rising, never reused.
     pub sequence: u64,
-    /// Time that the writer gave, milliseconds since 1970.
+    /// The writer's time, milliseconds since 1970.
     pub time_ms: i64,
     /// Value as written.
     pub value: Vec<u8>,
@@ -36,7 +36,7 @@ impl View<'_> {
     pub(crate) fn with<T>(connection: &Connection, body: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
         let transaction = connection.unchecked_transaction()?;
         let result = body(&View { connection: &transaction });
-        // Nothing was written: ending the transaction only lets go of the moment.
+        // Nothing was written: ending the transaction only releases the snapshot.
         transaction.rollback()?;
         result
     }
@@ -50,7 +50,7 @@ impl View<'_> {
             .optional()?)
     }
 
-    /// Up to `limit` records of a collection in order of their keys, those after the key `after` if one is given.
+    /// Up to `limit` records of a collection in the order of their keys, starting behind the key `after` if one is given.
     pub fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         let limit = page(limit)?;
         let row = |row: &rusqlite::Row<'_>| Ok(Record { key: row.get(0)?, value: row.get(1)? });
@@ -67,7 +67,7 @@ impl View<'_> {
         Ok(records?)
     }
 
-    /// Calls `each` with every record of a collection in order of their keys, without holding them all.
+    /// Calls `each` with every record of a collection in the order of their keys, without holding them all in memory.
     pub fn for_each(&self, collection: &str, mut each: impl FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
         let mut statement = self
             .connection
@@ -120,7 +120,7 @@ impl View<'_> {
         Ok(last.map_or(0, unsigned))
     }
 
-    /// The number that a counter gives next.
+    /// The next number of a counter.
     pub fn counter(&self, counter: &str) -> Result<u64> {
         let next = self
             .connection
@@ -130,7 +130,7 @@ impl View<'_> {
         Ok(next.map_or(1, unsigned))
     }
 
-    /// Position of the last batch that was applied, 0 before the first.
+    /// Position of the last applied batch, 0 before the first.
     pub fn position(&self) -> Result<u64> {
         let position = self
             .connection

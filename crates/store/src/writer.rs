@@ -1,8 +1,7 @@
-//! The writer: one thread that takes waiting batches, applies as many as came together in one durable transaction,
-//! and answers each only after that.
+//! The writer: one thread that takes the waiting batches, applies as many as came together in one durable transaction,
+//! and only then answers each of them.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -15,12 +14,11 @@ pub(crate) struct Job {
     pub(crate) batch: Batch,
     pub(crate) bytes: usize,
     pub(crate) answer: oneshot::Sender<Result<Committed>>,
-    /// The batch's share of the bytes that may wait; given back when the job is dropped.
+    /// The batch's share of the bytes that may wait; released when the job is dropped.
     pub(crate) _share: OwnedSemaphorePermit,
 }
 
-/// Runs until every sender is gone and the queue is empty, or until a write failed so that the file's state is
-/// unknown.
+/// Runs until every sender is dropped and the queue is empty, or until a failed write leaves the file's state unknown.
 pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes = first.bytes;
@@ -31,8 +29,8 @@ pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
             group.push(job);
         }
         if let Err(error) = commit(&mut connection, group) {
-            // After a failed write or sync the kernel may have dropped dirty pages: nothing that this connection
-            // says can be trusted. Reopening replays the log and finds the truth.
+            // After a failed write or sync the kernel may have dropped dirty pages, so this connection cannot be trusted. Reopening
+            // replays the log and finds the truth.
             tracing::error!(%error, "the store's writer stops after a failed write");
             return;
         }
@@ -41,7 +39,7 @@ pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
 
 /// Applies a batch at once, for a store that has no writer.
 pub(crate) fn apply(connection: &Mutex<Connection>, batch: &Batch) -> Result<Committed> {
-    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut connection = connection.lock();
     apply_group(&mut connection, &[batch])?.pop().unwrap_or(Err(Error::Closed))
 }
 
@@ -51,7 +49,7 @@ fn commit(connection: &mut Connection, group: Vec<Job>) -> Result<()> {
     match apply_group(connection, &batches) {
         Ok(results) => {
             for (job, result) in group.into_iter().zip(results) {
-                // A caller that no longer waits is no error: its batch is durable.
+                // The caller may have gone; its batch is durable all the same.
                 let _ = job.answer.send(result);
             }
             Ok(())

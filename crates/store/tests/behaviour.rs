@@ -1,4 +1,4 @@
-//! What a batch does: atomicity, idempotency, logs, counters, limits, opening.
+//! The behaviour of batches: atomicity, idempotency, logs, counters, limits, opening.
 #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 use std::path::Path;
@@ -107,7 +107,7 @@ fn trimming_a_log_keeps_its_numbering() {
     }
     commit(&store, |b| _ = b.trim("event", None, Some(26)));
     let left = |s: &Store| s.tail("event", 10).unwrap().iter().map(|e| e.sequence).collect::<Vec<_>>();
-    // Entry 4 is older than 26 but stands behind one that is not.
+    // Entry 4 is older than 26 but stands behind a newer one.
     assert_eq!(left(&store), [3, 4, 5]);
     commit(&store, |b| _ = b.trim("event", Some(1), None));
     assert_eq!(left(&store), [5]);
@@ -239,7 +239,7 @@ fn files_that_are_no_store_are_refused_and_left_as_they_are() {
         let foreign = rusqlite::Connection::open(path).unwrap();
         foreign.execute_batch("CREATE TABLE songs (name TEXT)").unwrap();
         drop(foreign);
-        assert!(matches!(Store::open(path), Err(Error::Corrupt(_))));
+        assert!(matches!(Store::open(path), Err(Error::Foreign)));
     });
 }
 

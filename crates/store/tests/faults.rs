@@ -1,5 +1,5 @@
-//! Faults for real: the writing process is killed, the disk is full. The disk is a small tmpfs that the test mounts
-//! itself, so these tests run as root.
+//! Real faults: the writing process is killed, the disk is full. The tests mount a small tmpfs as the disk, so they run as
+//! root.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
             }
         }
         assert_eq!(seen, enough, "the child ended by itself");
-        // What the child wrote before it died and nobody has read yet counts as well.
+        // Lines that the child wrote before its end and that are still unread count as well.
         lines.map_while(Result::ok).for_each(|line| _ = note(&line, &mut acknowledged));
         child.wait().unwrap();
 

@@ -11,7 +11,7 @@ type LogEntry = (u64, i64, Vec<u8>);
 #[derive(Default)]
 struct Model {
     records: BTreeMap<(String, String), Vec<u8>>,
-    /// Last sequence number and what is left of each log.
+    /// Last sequence number and remaining entries of each log.
     logs: BTreeMap<String, (u64, Vec<LogEntry>)>,
     counters: BTreeMap<String, u64>,
     applied: Vec<(Batch, Committed)>,
@@ -104,7 +104,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // Few ids, so that some come twice, with the same operations or others.
+    // Few ids, so that some repeat, with the same operations or others.
     let batch = (any::<u128>(), 0u128..40, prop::collection::vec(op(), 0..6), any::<bool>()).prop_map(
         |(random, few, ops, fresh)| Batch {
             id: store::BatchId::from_u128(if fresh { random } else { few }),

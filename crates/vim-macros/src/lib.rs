@@ -1,7 +1,7 @@
-//! The macros of the crate `vim`, which re-exports them: names of the schema in Rust source, checked when compiling.
+//! The macros of the crate `vim`, which re-exports them: names of the schema in Rust source, checked at compile time.
 //!
-//! They read the same schema text as the running program, so what they write into it are numbers: of types, fields,
-//! properties, parameters and enum values. Kinds are checked by the traits in `vim::kind` that the expansion names.
+//! They read the same schema text as the running program, so their output is numbers: of types, fields, properties,
+//! parameters and enum values. The traits in `vim::kind`, which the expansion names, check the kinds.
 #![forbid(unsafe_code)]
 
 mod literal;
@@ -78,7 +78,7 @@ pub fn ty(input: TokenStream) -> TokenStream {
     finish(syn::parse::Parser::parse(names::ty, input))
 }
 
-/// A value of an enum: `vim_enum!(VirtualMachinePowerState.poweredOn)`; in quotes if it is no Rust name.
+/// A value of an enum: `vim_enum!(VirtualMachinePowerState.poweredOn)`; in quotes if it is not a Rust name.
 #[proc_macro]
 pub fn vim_enum(input: TokenStream) -> TokenStream {
     finish(syn::parse::Parser::parse(names::enum_value, input))

@@ -103,7 +103,7 @@ fn value(member: &Member, input: ParseStream) -> syn::Result<TokenStream> {
     element(member.kind, input)
 }
 
-/// Whether a bracketed group is the whole value, not the beginning of an expression.
+/// Whether a bracketed group is the whole value rather than the beginning of an expression.
 fn is_list_literal(input: ParseStream) -> bool {
     let ahead = input.fork();
     if !ahead.peek(token::Bracket) || ahead.parse::<proc_macro2::TokenTree>().is_err() {
@@ -112,16 +112,16 @@ fn is_list_literal(input: ParseStream) -> bool {
     ahead.is_empty() || ahead.peek(Token![,])
 }
 
-/// Says in place what the compiler would say far from it.
+/// Reports in place an error that the compiler would report far from it.
 fn check_fit(kind: Kind, given: DataId, name: &Ident) -> syn::Result<()> {
     let problem = match kind {
         Kind::Any => return Ok(()),
         Kind::Data(declared) if SCHEMA.data(given).is_a(SCHEMA.data(declared)) => return Ok(()),
         Kind::Data(declared) => {
             let declared = SCHEMA.data(declared).name;
-            format!("{name} does not fit here: it is no {declared} and not derived from it")
+            format!("{name} does not fit here: it is not a {declared} and not derived from it")
         }
-        _ => format!("{name} does not fit here: it is a data object, and the member is none"),
+        _ => format!("{name} does not fit here: it is a data object, and the member is not"),
     };
     Err(syn::Error::new(name.span(), problem))
 }

@@ -1,5 +1,5 @@
-//! The table of the vSphere data model, read from the text `vim.schema`, which is generated, and its supplement
-//! `reflect.schema`, which is written by hand.
+//! The table of the vSphere data model, read from the generated text `vim.schema` and its hand-written supplement
+//! `reflect.schema`.
 //!
 //! The run-time crate `vim` and the compile-time macros in `vim-macros` read the same text with the same code, so the
 //! numbers that the macros write into a program (type, field and method ids) are the ones that it finds at run time.
@@ -17,7 +17,7 @@ pub use types::{
 
 use std::collections::HashMap;
 
-/// The schema's texts by file name, as they are in the repository. Later ones may extend what is in earlier ones.
+/// The schema's texts by file name, as they are in the repository. Later ones may extend earlier ones.
 pub const TEXTS: [(&str, &str); 2] =
     [("vim.schema", include_str!("../vim.schema")), ("reflect.schema", include_str!("../reflect.schema"))];
 
@@ -38,10 +38,10 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads the schema that is built in.
+    /// Reads the built-in schema.
     ///
     /// # Errors
-    /// [`SchemaError`] names the line that is wrong; a test makes sure that there is none.
+    /// [`SchemaError`] names the faulty line; a test ensures that the built-in schema has none.
     pub fn built_in() -> Result<Self, SchemaError> {
         parse::parse(&TEXTS)
     }

@@ -22,7 +22,7 @@ impl std::fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
-/// Where something stands.
+/// The place of an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Line {
     file: &'static str,
@@ -119,7 +119,7 @@ fn split_one(file: &'static str, text: &'static str, blocks: &mut Blocks) -> Res
         if text.starts_with(' ') {
             match &mut current {
                 Some(body) => body.push((line, text)),
-                None => return error(line, "an indented line that belongs to nothing"),
+                None => return error(line, "an indented line outside of a block"),
             }
             continue;
         }
@@ -133,7 +133,9 @@ fn split_one(file: &'static str, text: &'static str, blocks: &mut Blocks) -> Res
         let Some(name) = words.next() else { return error(line, "a name is missing") };
         if sort == "extend" {
             let known = blocks.managed.iter_mut().find(|block| block.name == name);
-            let Some(known) = known else { return error(line, format!("there is no managed {name}")) };
+            let Some(known) = known else {
+                return error(line, format!("the managed type {name} does not exist"));
+            };
             current = Some(&mut known.body);
             continue;
         }
@@ -164,7 +166,7 @@ fn release(releases: &[&str], id: &str, line: Line) -> Result<Release, SchemaErr
     }
 }
 
-/// Puts the blocks into depth-first order of inheritance; brothers stay in the order of the text.
+/// Sorts the blocks into depth-first order of inheritance; siblings keep the order of the text.
 fn order(blocks: &mut Vec<Block>) -> Result<(), SchemaError> {
     let mut children: HashMap<Option<&str>, Vec<usize>> = HashMap::new();
     for (at, block) in blocks.iter().enumerate() {
@@ -241,7 +243,7 @@ impl Reader {
         let mut in_method: Option<MethodId> = None;
         for (line, text) in &block.body {
             if let Some(parameter) = text.strip_prefix("    ") {
-                let Some(method) = in_method else { return error(*line, "a parameter of no method") };
+                let Some(method) = in_method else { return error(*line, "a parameter outside of a method") };
                 let owner_since = self.schema.method(method).since;
                 let (member, privilege) = self.member(parameter, *line, owner_since)?;
                 let method = &mut self.schema.methods[usize::from(method.0)];

@@ -24,10 +24,10 @@ pub enum TypeRef {
     Managed(ManagedId),
 }
 
-/// What one value of a member is; whether the member is a list stands beside it.
+/// The kind of one value of a member; whether the member is a list stands beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// `anyType`: the value says itself what it is.
+    /// `anyType`: the value names its own type.
     Any,
     Boolean,
     Byte,
@@ -63,7 +63,7 @@ pub struct Member {
     pub since: Release,
 }
 
-/// Anything that has members by number: a data type, a managed type or a method.
+/// A type that has members by number: a data type, a managed type or a method.
 pub trait Record {
     fn name(&self) -> &'static str;
     fn members(&self) -> &[Member];
@@ -89,7 +89,7 @@ pub struct DataType {
     pub since: Release,
     /// All fields in wire order: inherited ones first, so that a field keeps its number in every subtype.
     pub fields: Vec<Member>,
-    /// How many of `fields` are inherited.
+    /// The number of inherited `fields`.
     pub inherited: usize,
     /// Ids of this type and everything derived from it.
     pub subtypes: Range<u16>,
@@ -135,9 +135,9 @@ pub struct Method {
     pub parameters: Vec<Member>,
     /// A privilege that a single parameter needs, beside `parameters`.
     pub parameter_privileges: Vec<Option<&'static str>>,
-    /// What it returns; none for void.
+    /// The type of its result; `None` for void.
     pub returns: Option<Member>,
-    /// For a task method, what `Task.info.result` holds; none for nothing.
+    /// For a task method, the type of `Task.info.result`; `None` if it has none.
     pub task_result: Option<Member>,
     pub is_task: bool,
     pub privilege: Option<&'static str>,

@@ -58,10 +58,10 @@ fn median(mut run: impl FnMut()) -> Duration {
     times[ROUNDS / 2]
 }
 
-/// What writing SOAP must reach, in MB/s.
+/// The promised speed of writing SOAP, in MB/s.
 const TARGET: &str = ">= 500";
 
-/// Prints how fast it went beside the copy of as many bytes per second. The rate in MB/s.
+/// Prints the speed beside that of copying the same bytes. Returns it in MB/s.
 fn report(what: &str, bytes: usize, time: Duration, target: &str, copy: Option<f64>) -> f64 {
     let rate = bytes as f64 / 1e6 / time.as_secs_f64();
     match (std::env::var_os("ESFERA_FIGURES"), copy) {
@@ -82,7 +82,7 @@ fn main() {
     let method = method!(RetrievePropertiesEx);
     soap::write_response(&mut out, method, Some(&result), api_release());
     let xml = out.clone();
-    println!("{MACHINES} machines, {} bytes of XML", xml.len());
+    println!("{MACHINES} VMs, {} bytes of XML", xml.len());
     let time = median(|| {
         out.clear();
         out.extend_from_slice(std::hint::black_box(&xml));

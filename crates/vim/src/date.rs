@@ -1,4 +1,4 @@
-//! Points in time as the API writes them.
+//! Points in time in the API's spelling.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DateTime(i64);
 
-/// Years 0001 to 9999, which is what RFC 3339 can write.
+/// Years 0001 to 9999, which RFC 3339 can write.
 const RANGE_US: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 impl DateTime {
@@ -18,7 +18,7 @@ impl DateTime {
         SystemTime::now().into()
     }
 
-    /// Times that no RFC 3339 text can hold are moved to the nearest that one can.
+    /// A time that RFC 3339 cannot write becomes the nearest one that it can.
     pub fn from_micros(us: i64) -> Self {
         Self(us.clamp(*RANGE_US.start(), *RANGE_US.end()))
     }
@@ -27,7 +27,7 @@ impl DateTime {
         self.0
     }
 
-    /// Reads RFC 3339 or the same without an offset, which then means UTC; none for anything else.
+    /// Reads RFC 3339 or the same without an offset, which then means UTC; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let at = match OffsetDateTime::parse(text, &Rfc3339) {

@@ -1,28 +1,28 @@
-//! What can be written as a value without being made one first.
+//! Writing values without building them first.
 //!
-//! A large answer is told part by part to an [`Encoder`], from what it borrows: nothing is collected. The writers of
-//! SOAP and VI-JSON are encoders, and so is [`made`], for those who need the value itself.
+//! A large answer is passed part by part to an [`Encoder`], borrowed from its source: nothing is collected. The writers of
+//! SOAP and VI-JSON are encoders, and so is [`made`], for callers that need the value itself.
 
 use crate::{DataId, Kind, List, Object, Value};
 
-/// Something that stands where the schema wants a value.
+/// A source of a value of the schema.
 pub trait Encode {
-    /// Says what it is: exactly one call of a method of `to`.
+    /// Passes the value on: exactly one call of a method of `to`.
     fn encode(&self, to: &mut dyn Encoder);
 }
 
-/// Who is told a value.
+/// Receives a value.
 pub trait Encoder {
     fn value(&mut self, value: &Value);
-    /// A data object; `fields` tells those that are set.
+    /// A data object; `fields` passes the fields that are set.
     fn object(&mut self, ty: DataId, fields: &mut dyn FnMut(&mut dyn Fields));
-    /// A list of data objects of this type or derived ones; `items` tells each of them, by one call.
+    /// A list of data objects of this type or derived ones; `items` passes each of them, by one call.
     fn list(&mut self, element: DataId, items: &mut dyn FnMut(&mut dyn Encoder));
 }
 
-/// Who is told the fields of a data object.
+/// Receives the fields of a data object.
 pub trait Fields {
-    /// A field by number. Numbers rise; an empty list is not told.
+    /// A field by number. Numbers rise; an empty list is left out.
     fn field(&mut self, number: u16, value: &dyn Encode);
 }
 
@@ -32,14 +32,14 @@ impl Encode for Value {
     }
 }
 
-/// The value that is told.
+/// The value of a source.
 pub fn made(value: &dyn Encode) -> Value {
     let mut made = Made::default();
     value.encode(&mut made);
-    made.0.pop().expect("something is told of every value")
+    made.0.pop().expect("every source passes a value")
 }
 
-/// The values that were told, one after the other.
+/// The values received, one after the other.
 #[derive(Default)]
 struct Made(Vec<Value>);
 

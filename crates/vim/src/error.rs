@@ -1,8 +1,8 @@
-//! Why a message could not be read, and the fault that tells the client so.
+//! Why a message could not be read, and the fault that tells the client.
 
 use crate::{Fault, MoRef, fault};
 
-/// A message that is not what the schema says. `place` names the element, from the method or type down:
+/// A message that contradicts the schema. `place` names the element, from the method or type down:
 /// `ReconfigVM_Task.spec.numCPUs`.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReadError {
@@ -14,17 +14,17 @@ pub enum ReadError {
     TooMuch { what: &'static str, limit: usize },
     #[error("expected {expected}, found {found}")]
     Envelope { expected: &'static str, found: String },
-    #[error("there is no method {name}")]
+    #[error("the API has no method {name}")]
     UnknownMethod { name: String, receiver: Option<MoRef> },
-    #[error("{place}: there is no type {name}")]
+    #[error("{place}: the API has no type {name}")]
     UnknownType { place: String, name: String },
-    #[error("{place}: a {given} where a {expected} is expected")]
+    #[error("{place}: expected {expected}, found {given}")]
     WrongType { place: String, expected: String, given: String },
     #[error("{place} has no member {name}")]
     Unexpected { place: String, name: String },
     #[error("{place} is given twice")]
     Duplicate { place: String },
-    #[error("{place}: {text:?} is no {expected}")]
+    #[error("{place}: {text:?} is not a valid {expected}")]
     BadValue { place: String, expected: String, text: String },
     #[error("the required parameter {name} of {method} is missing")]
     MissingParameter { method: &'static str, name: &'static str },
@@ -38,7 +38,7 @@ impl ReadError {
         Self::BadValue { place, expected: expected.into(), text: shortened(text) }
     }
 
-    /// The fault that a client gets for such a message.
+    /// The fault for the client that sent such a message.
     pub fn to_fault(&self) -> Fault {
         match self {
             Self::UnknownMethod { name, receiver: Some(receiver) } => {
@@ -56,7 +56,7 @@ impl ReadError {
     }
 }
 
-/// The beginning of a text that may be long.
+/// The beginning of a possibly long text.
 pub(crate) fn shortened(text: &str) -> String {
     if text.len() <= QUOTED_BYTES {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! Faults: how a method of the API says no.
+//! Faults: the errors of the API's methods.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Fault {
     /// `object` is a `MethodFault` or derived from it.
     pub fn new(object: impl Into<Object>, message: impl Into<Box<str>>) -> Self {
         let object = object.into();
-        debug_assert!(object.is_a(data_id!(MethodFault)), "{} is no fault", object.type_name());
+        debug_assert!(object.is_a(data_id!(MethodFault)), "{} is not a fault", object.type_name());
         Self(Arc::new(Inner { object: Arc::new(object), message: message.into() }))
     }
 

@@ -1,4 +1,4 @@
-//! What fits where: a marker type for each kind of the schema, and which Rust types go in and come out.
+//! Which values fit where: a marker type for each kind of the schema, and the Rust types that go in and come out.
 //!
 //! Only the macros name these types. Numbers of types are const parameters; because derived types are numbered right
 //! after their base, "is a subtype" is a comparison that the compiler makes.
@@ -12,15 +12,15 @@ use crate::{
 
 /// A kind of the schema as a type.
 pub trait Marker {
-    /// What reading gives.
+    /// The result of reading.
     type Out<'a>;
-    /// None if the value is of another kind, which a checked value never is.
+    /// `None` if the value is of another kind, which a checked value never is.
     fn read(value: &Value) -> Option<Self::Out<'_>>;
     /// The kind, for lists.
     fn kind() -> crate::Kind;
 }
 
-/// A Rust value that can stand where `K` is declared.
+/// A Rust value that fits where `K` is declared.
 #[diagnostic::on_unimplemented(message = "`{Self}` does not fit where the schema has `{K}`")]
 pub trait IntoKind<K> {
     fn into_value(self) -> Value;
@@ -32,17 +32,17 @@ pub trait IntoOptional<K> {
     fn into_optional(self) -> Option<Value>;
 }
 
-/// Used by the macros for a member that must be set.
+/// For the macros: a member that must be set.
 pub fn required<K>(value: impl IntoKind<K>) -> Option<Value> {
     present(value.into_value())
 }
 
-/// Used by the macros for a member that may be unset.
+/// For the macros: a member that may be unset.
 pub fn optional<K>(value: impl IntoOptional<K>) -> Option<Value> {
     value.into_optional().and_then(present)
 }
 
-/// Used by the macros for an element of a list literal.
+/// For the macros: an element of a list literal.
 pub fn element<K>(value: impl IntoKind<K>) -> Value {
     value.into_value()
 }
@@ -248,7 +248,7 @@ impl<const M: u16, const END: u16> Marker for Ref<M, END> {
 
 into_kind!([const M: u16, const END: u16] Ref<M, END>:
     MoRef => |reference| {
-        // A client may have named a base type of what it refers to.
+        // A client may have named a base type of the referenced object.
         debug_assert!(names::are_related(reference.ty(), ManagedId(M)), "{reference} does not fit here");
         Value::Ref(reference)
     };
@@ -271,7 +271,7 @@ impl<K: Marker> Marker for ListOf<K> {
     }
 }
 
-/// Used by the macros for a list literal, whose elements may be of different subtypes.
+/// For the macros: a list literal, whose elements may be of different subtypes.
 pub fn list<K: Marker>(items: Vec<Value>) -> value::List {
     value::List::new(K::kind(), items)
 }

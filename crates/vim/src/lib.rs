@@ -2,8 +2,8 @@
 //!
 //! Start with [`Value`] and [`Object`]; [`vim!`], [`props!`] and [`call!`] write them with names and kinds checked at
 //! compile time, [`field!`], [`prop!`] and [`arg!`] read them. [`soap`] and [`json`] are the two encodings, both driven
-//! by the table, and write what [`encode`] can tell them; [`path`] follows property paths, [`version`] finds out what a
-//! client speaks.
+//! by the table, for any [`encode`] source; [`path`] follows property paths, [`version`] finds the release that a client
+//! speaks.
 #![forbid(unsafe_code)]
 
 extern crate self as vim;
@@ -48,7 +48,7 @@ pub fn schema() -> &'static Schema {
     &SCHEMA
 }
 
-/// The release that this product speaks: what `about.apiVersion` says, and the newest that is ever sent.
+/// The release of this product: the value of `about.apiVersion`, and the newest that is ever sent.
 pub const API_RELEASE: &str = "8.0.3.0";
 
 /// [`API_RELEASE`] as a number of the schema.

@@ -1,8 +1,8 @@
-//! Names of kinds where a value says itself what it is: the text of `xsi:type` and `_typeName`.
+//! Names of kinds where a value names its own type: the text of `xsi:type` and `_typeName`.
 
 use crate::{Kind, ManagedId, TypeRef, managed_id, schema};
 
-/// What such a name stands for.
+/// The meaning of such a name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Named {
     One(Kind),
@@ -14,7 +14,7 @@ pub(crate) const REFERENCE: &str = "ManagedObjectReference";
 pub(crate) const ARRAY_OF: &str = "ArrayOf";
 const ANY_OBJECT: ManagedId = managed_id!(ManagedObject);
 
-/// A scalar's name in XML Schema; none for enums, data objects and references.
+/// A scalar's name in XML Schema; `None` for enums, data objects and references.
 pub(crate) fn scalar(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Any => "anyType",
@@ -42,7 +42,7 @@ pub(crate) fn element(kind: Kind) -> &'static str {
     }
 }
 
-/// What messages to people call a kind.
+/// The name of a kind in messages to people.
 pub(crate) fn described(kind: Kind) -> String {
     match kind {
         Kind::Ref(id) => format!("reference to a {}", schema().managed(id).name),
@@ -72,7 +72,7 @@ fn find_one(name: &str) -> Option<Kind> {
     match schema().find(name)? {
         TypeRef::Data(id) => Some(Kind::Data(id)),
         TypeRef::Enum(id) => Some(Kind::Enum(id)),
-        // Some clients name what they refer to in place of the reference.
+        // Some clients name the type of the referenced object in place of the reference.
         TypeRef::Managed(id) => Some(Kind::Ref(id)),
     }
 }
@@ -95,7 +95,7 @@ fn find_scalar(name: &str) -> Option<Kind> {
     })
 }
 
-/// Whether one managed type is the other or derived from it: a client may name a base type of what it refers to.
+/// Whether one managed type is the other or derived from it: a client may name a base type of the referenced object.
 pub(crate) fn are_related(a: ManagedId, b: ManagedId) -> bool {
     let subtypes = |id: ManagedId| &schema().managed(id).subtypes;
     subtypes(a).contains(&b.0) || subtypes(b).contains(&a.0)

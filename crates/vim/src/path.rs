@@ -1,8 +1,8 @@
 //! Property paths: `runtime.powerState`, `config.hardware.device[4000].backing.fileName`, `customValue["a"]`.
 //!
 //! A path is compiled once against a managed type and then followed through values. Below a value that may be of a
-//! derived type, a name is right if the declared type or any type derived from it has it; whether the value at hand has
-//! it is seen when the path is followed.
+//! derived type, a name is valid if the declared type or any type derived from it has it; following the path shows
+//! whether the value at hand has it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::{Fault, Kind, ManagedId, Member, Object, Record, Value, fault, schema
 /// Names in one path: the schema's own nesting ends long before.
 const MAX_STEPS: usize = 32;
 
-/// A path that no object of the type has.
+/// No object of the type has this path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{ty} has no property {path}")]
 pub struct InvalidPath {
@@ -28,7 +28,7 @@ impl InvalidPath {
     }
 }
 
-/// A path that is known to exist.
+/// An existing path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropertyPath {
     text: Box<str>,
@@ -72,7 +72,7 @@ impl PropertyPath {
     /// Checks a path against the properties of `ty`.
     ///
     /// # Errors
-    /// [`InvalidPath`] if no object of that type can have the path, or its text is no path.
+    /// [`InvalidPath`] if no object of that type can have the path, or the text is not a path.
     pub fn compile(ty: ManagedId, text: &str) -> Result<Self, InvalidPath> {
         let managed = schema().managed(ty);
         Self::try_compile(managed, text)
@@ -101,13 +101,13 @@ impl PropertyPath {
         self.property
     }
 
-    /// Whether the path is a property's name and nothing more.
+    /// Whether the path is only a property's name.
     pub fn is_whole_property(&self) -> bool {
         self.key.is_none() && self.steps.is_empty()
     }
 
-    /// Follows the path from the value of its property. None if something on the way is unset, is of a type that does
-    /// not have the next name, or is a list whose element the path does not pick.
+    /// Follows the path from the value of its property. `None` if a value on the way is unset, lacks the next name, or is a
+    /// list whose element the path does not pick.
     pub fn get(&self, root: &Value) -> Option<Value> {
         let mut at = pick(root, self.key.as_ref())?;
         for step in &self.steps {
@@ -119,7 +119,7 @@ impl PropertyPath {
         Some(at.clone())
     }
 
-    /// As the client wrote it.
+    /// In the client's spelling.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -154,11 +154,11 @@ impl Key {
     }
 }
 
-/// What a path that is being compiled may have led to.
+/// A possible end of a path that is being compiled.
 struct Places(Vec<(Kind, bool)>);
 
 impl Places {
-    /// None if the member has no elements for the key to pick from.
+    /// `None` if the member has no elements for the key to pick from.
     fn of(member: &Member, key: &Option<Key>) -> Option<Self> {
         let mut places = Self(Vec::new());
         places.add(member, key);
@@ -180,7 +180,7 @@ impl Places {
         }
     }
 
-    /// The number that the field `name` has in the types that may stand here; none if no type has it.
+    /// The number of the field `name` in the types that may stand here; `None` if no type has it.
     fn numbers(&self, name: &str) -> Option<Vec<Numbered>> {
         let mut numbers: Vec<Numbered> = Vec::new();
         for (kind, _) in &self.0 {
@@ -216,7 +216,7 @@ fn fields_of(name: &str, ty: u16) -> impl Iterator<Item = &'static Numbered> {
     declared.iter().filter(move |(types, _)| types.contains(&ty) || subtypes.contains(&types.start))
 }
 
-/// Splits a path into names with their keys; none if it is not one.
+/// Splits a path into names with their keys; `None` if it is malformed.
 fn parse(text: &str) -> Option<Vec<(&str, Option<Key>)>> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -241,7 +241,7 @@ fn parse(text: &str) -> Option<Vec<(&str, Option<Key>)>> {
     }
 }
 
-/// Reads a key after its bracket: a number, a word, or text in quotes in which `\` stands before a quote or itself.
+/// Reads a key after its bracket: a number, a word, or quoted text in which `\` precedes a quote or itself.
 fn parse_key(text: &str) -> Option<(Key, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (word, rest) = text.split_once(']')?;

@@ -11,7 +11,7 @@ use crate::{ManagedId, schema};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MoRef(Arc<Inner>);
 
-// The id comes first: it is what differs, so comparing is quick.
+// The id comes first: it differs most often, so comparing is quick.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Inner {
     id: Box<str>,
@@ -31,12 +31,12 @@ impl MoRef {
         &self.0.id
     }
 
-    /// Whether both are copies of one reference, so that keeping either takes the same room.
+    /// Whether both are copies of one reference, so that keeping either takes the same memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many copies of it there are.
+    /// The number of its copies.
     pub fn uses(&self) -> usize {
         Arc::strong_count(&self.0)
     }

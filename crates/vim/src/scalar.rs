@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::{DateTime, EnumValue, Kind, Value};
 
-/// Reads the text of a scalar or an enum; none if it is not of that kind. Kinds with structure give none.
+/// Reads the text of a scalar or an enum; `None` if it is not of that kind, or the kind has structure.
 pub(crate) fn parse(kind: Kind, text: &str) -> Option<Value> {
     let word = text.trim();
     Some(match kind {
@@ -36,7 +36,7 @@ pub(crate) fn parse(kind: Kind, text: &str) -> Option<Value> {
     })
 }
 
-/// The spellings of XML Schema for what is no number, and those of Python that clients in that language send.
+/// XML Schema's spellings of values that are not numbers, and those that Python clients send.
 fn special(word: &str) -> Option<f64> {
     match word {
         "NaN" | "nan" => Some(f64::NAN),
@@ -77,7 +77,7 @@ pub(crate) fn write_integer(out: &mut Vec<u8>, value: i64) {
 /// Magnitudes that read better without an exponent.
 const PLAIN: std::ops::Range<f64> = 1e-6..1e16;
 
-/// The shortest decimal that reads back as the same number; none for NaN and the infinities.
+/// The shortest decimal that reads back as the same number; `None` for NaN and the infinities.
 macro_rules! shortest {
     ($name:ident, $float:ty) => {
         pub(crate) fn $name(value: $float) -> Option<String> {
@@ -95,7 +95,7 @@ macro_rules! shortest {
 shortest!(shortest_f32, f32);
 shortest!(shortest_f64, f64);
 
-/// What XML Schema calls a number that is no decimal.
+/// XML Schema's name for a number that has no decimal form.
 pub(crate) fn special_name(value: f64) -> &'static str {
     if value.is_nan() {
         "NaN"
@@ -115,7 +115,7 @@ pub(crate) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 impl Value {
     /// The value as the scalar or enum kind `kind`, if its text reads as one: clients send an option's value as a
-    /// string where the option is a number. A value that is of that kind already is given back as it is.
+    /// string where the option is a number. A value that already has that kind is returned unchanged.
     pub fn converted(&self, kind: Kind) -> Option<Self> {
         let text = match (self, kind) {
             (Self::Boolean(_), Kind::Boolean)

@@ -1,4 +1,4 @@
-//! The texts around values, made once from the schema: so writing an element is copying bytes.
+//! The texts around values, made once from the schema, so that writing an element is copying bytes.
 
 use std::sync::LazyLock;
 
@@ -42,7 +42,7 @@ impl Tag {
 pub(crate) const FAULT: Tag = Tag::literal("<fault></fault>");
 pub(crate) const RETURNVAL: Tag = Tag::literal("<returnval></returnval>");
 
-/// What the writers need to know of a member.
+/// The writers' view of a member.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) tag: Tag,
@@ -51,7 +51,7 @@ pub(crate) struct Row {
     pub(crate) since: Release,
 }
 
-/// What the writers need to know of a data type.
+/// The writers' view of a data type.
 pub(crate) struct Type {
     pub(crate) fields: Box<[Row]>,
     pub(crate) base: Option<DataId>,
@@ -113,7 +113,7 @@ impl Tags {
     }
 
     /// The type as which an object of type `ty` is sent to a client of `release`: itself, or its nearest ancestor that
-    /// the client knows. None if it knows none.
+    /// the client knows. `None` if it knows none of them.
     pub(crate) fn known(&self, ty: DataId, release: Release) -> Option<DataId> {
         let mut ty = ty;
         loop {

@@ -11,7 +11,7 @@ use crate::{DataId, EnumId, EnumValue, ManagedId, MethodId, MoRef, Object, Value
 pub struct Data<const D: u16>(Object);
 
 impl<const D: u16> Data<D> {
-    /// Used by the macros.
+    /// For the macros.
     pub fn from_fields(fields: Vec<(u16, Value)>) -> Self {
         Self(Object::from_fields(DataId(D), fields))
     }
@@ -51,7 +51,7 @@ impl<const D: u16> From<Data<D>> for Value {
 pub struct EnumOf<const E: u16>(EnumValue);
 
 impl<const E: u16> EnumOf<E> {
-    /// Used by the macros, which have checked `at`.
+    /// For the macros, which have checked `at`.
     pub fn new(at: u16) -> Self {
         Self(EnumValue::new(EnumId(E), at))
     }
@@ -93,7 +93,7 @@ impl<K> Clone for Field<K> {
 impl<K> Copy for Field<K> {}
 
 impl<K> Field<K> {
-    /// Used by the macros.
+    /// For the macros.
     pub const fn new(number: u16) -> Self {
         Self { number, kind: PhantomData }
     }
@@ -104,7 +104,7 @@ impl<K> Field<K> {
 }
 
 impl Object {
-    /// Reads a field: `spec.get(field!(VirtualMachineConfigSpec.numCPUs))`. None if it is unset.
+    /// Reads a field: `spec.get(field!(VirtualMachineConfigSpec.numCPUs))`. `None` if it is unset.
     ///
     /// The object must be of the field's type or one derived from it; [`Object::is_a`] tells.
     pub fn get<K: Marker>(&self, field: Field<K>) -> Option<K::Out<'_>> {
@@ -117,7 +117,7 @@ impl Object {
     }
 }
 
-/// A list that is read: iterates over its elements.
+/// A list for reading: iterates over its elements.
 pub struct ListRef<'a, K> {
     items: &'a [Value],
     kind: PhantomData<fn() -> K>,
@@ -149,7 +149,7 @@ impl<'a, K: Marker + 'a> IntoIterator for ListRef<'a, K> {
     }
 }
 
-/// A new value of one property, by its number; none unsets it.
+/// A new value of one property, by its number; `None` unsets it.
 pub type PropertyValue = (u16, Option<Value>);
 
 /// New values of some properties of a managed object of type `ty` (`props!` writes it).
@@ -167,13 +167,13 @@ pub struct Args {
 }
 
 impl Args {
-    /// Used by the macros and readers; `values` in rising order of their numbers.
+    /// For the macros and readers; `values` rise by number.
     pub fn new(method: MethodId, values: Vec<(u16, Value)>) -> Self {
         debug_assert!(values.is_sorted_by(|a, b| a.0 < b.0), "parameters in order");
         Self { method, values }
     }
 
-    /// Reads a parameter: `args.get(arg!(PowerOnVM_Task.host))`. None if it is unset.
+    /// Reads a parameter: `args.get(arg!(PowerOnVM_Task.host))`. `None` if it is unset.
     pub fn get<K: Marker>(&self, parameter: Field<K>) -> Option<K::Out<'_>> {
         self.at(parameter.number).and_then(K::read)
     }
@@ -190,7 +190,7 @@ impl Args {
         schema().method(self.method).name
     }
 
-    /// The same call with every reference replaced by what `map` says, at any depth.
+    /// The same call with every reference replaced by the result of `map`, at any depth.
     pub fn map_refs(&self, map: &dyn Fn(&MoRef) -> Option<MoRef>) -> Self {
         let values = self.values.iter().map(|(at, value)| (*at, value.map_refs(map))).collect();
         Self { method: self.method, values }
@@ -198,8 +198,8 @@ impl Args {
 }
 
 impl Value {
-    /// The value with every reference replaced by what `map` says (none: left as it is), at any depth. What holds no
-    /// replaced reference is shared with the original.
+    /// The value with every reference replaced by the result of `map` (`None` keeps it), at any depth. Parts without a
+    /// replaced reference are shared with the original.
     pub fn map_refs(&self, map: &dyn Fn(&MoRef) -> Option<MoRef>) -> Self {
         self.try_map_refs(map).unwrap_or_else(|| self.clone())
     }

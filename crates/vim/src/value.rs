@@ -1,7 +1,7 @@
 //! Values of any type of the schema.
 //!
-//! A value is small (24 bytes) and cheap to clone: everything that could be large is shared. Whether it fits a place is
-//! checked when it is read from the wire, or at compile time by the macros.
+//! A value is small (24 bytes) and cheap to clone: large content is shared. Whether it fits a place is checked when it is
+//! read from the wire, or at compile time by the macros.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub struct EnumValue {
 }
 
 impl EnumValue {
-    /// The member number `at`; used by the macros, which have checked it.
+    /// The member number `at`; for the macros, which have checked it.
     pub fn new(ty: EnumId, at: u16) -> Self {
         debug_assert!(usize::from(at) < schema().enumeration(ty).values.len());
         Self { ty, at }
@@ -81,7 +81,7 @@ impl Object {
         Self { ty, fields: Vec::new() }
     }
 
-    /// Fields must be in rising order of their numbers and fit their kinds; the macros and readers see to that.
+    /// Fields must rise by number and fit their kinds; the macros and readers ensure that.
     pub fn from_fields(ty: DataId, fields: Vec<(u16, Value)>) -> Self {
         debug_assert!(fields.is_sorted_by(|a, b| a.0 < b.0), "fields in order");
         Self { ty, fields }
@@ -105,7 +105,7 @@ impl Object {
         self.fields.binary_search_by_key(&number, |field| field.0).ok().map(|at| &self.fields[at].1)
     }
 
-    /// The field with this name, if the type has it and it is set. For names known when compiling use `field!`.
+    /// The field with this name, if the type has it and it is set. For names known at compile time use `field!`.
     pub fn named(&self, name: &str) -> Option<&Value> {
         use crate::Record;
         self.at(schema().data(self.ty).member(name)?)
@@ -164,7 +164,7 @@ impl From<&MoRef> for Value {
 }
 
 impl Value {
-    /// The value's own kind; every text is `Kind::String`. A list's is that of its elements.
+    /// The value's own kind; every text is `Kind::String`. A list has the kind of its elements.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Boolean(_) => Kind::Boolean,

@@ -1,19 +1,19 @@
-//! Which releases of the API there are, and which one a client speaks.
+//! The releases of the API, and the one that a client speaks.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::{Release, api_release, schema};
 
-/// The oldest release that is offered. The two before it are in the schema because types are as old as that.
+/// The oldest release on offer. The two before it are in the schema because some types are that old.
 const OLDEST_OFFERED: &str = "2.5u2";
-/// A release that only servers spoke to each other.
+/// A release that only servers used among themselves.
 const NEVER_OFFERED: &str = "2.5u2server";
 
 /// The release that a client names in its `SOAPAction` header: `"urn:vim25/8.0.2.0"`, quotes optional.
 ///
-/// A release that is not in the schema counts as the newest one before it. Who names none speaks ours. Never newer than
-/// [`api_release`].
+/// A release that the schema lacks counts as the newest one before it. A client that names none speaks ours. The result
+/// is never newer than [`api_release`].
 pub fn release_of_soap_action(header: Option<&str>) -> Release {
     let named = header.and_then(|header| {
         let text = header.trim().trim_matches(['"', '\'']);
@@ -23,7 +23,7 @@ pub fn release_of_soap_action(header: Option<&str>) -> Release {
     named.unwrap_or_else(api_release).min(api_release())
 }
 
-/// The release with this id, or the newest one before it; none if the id is no dotted number.
+/// The release with this id, or the newest one before it; `None` if the id is not a dotted number.
 fn find(id: &str) -> Option<Release> {
     if let Some(release) = schema().release(id) {
         return Some(release);
@@ -33,7 +33,7 @@ fn find(id: &str) -> Option<Release> {
     schema().release(older.max_by_key(|known| dotted(known))?)
 }
 
-/// The four numbers of a release id; those that are left out are zero.
+/// The four numbers of a release id; missing ones are zero.
 fn dotted(id: &str) -> Option<[u32; 4]> {
     let mut numbers = [0; 4];
     for (at, part) in id.split('.').enumerate() {
@@ -42,7 +42,7 @@ fn dotted(id: &str) -> Option<[u32; 4]> {
     Some(numbers)
 }
 
-/// The text of `vimServiceVersions.xml`: the releases that are spoken here, newest first.
+/// The text of `vimServiceVersions.xml`: the releases on offer, newest first.
 pub fn service_versions_xml() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let oldest = schema().release(OLDEST_OFFERED).expect("the oldest release is in the schema");

@@ -1,6 +1,6 @@
 //! The service's WSDL, one document made from the schema alone.
 //!
-//! It has what our release has: newer types, fields and methods are left out, as they are from messages.
+//! It has the content of our release: newer types, fields and methods are left out, as they are from messages.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ const TAIL: &str = r#"</binding>
 </definitions>
 "#;
 
-/// What every method can fail with.
+/// The faults that every method can have.
 const ANY_FAULT: &str = "RuntimeFault";
 
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Document {
         put!(self, "/>");
     }
 
-    /// The types of lists where nothing is declared: for whatever a list can be made of.
+    /// The types of lists where no type is declared: one for every possible kind of element.
     fn arrays(&mut self, methods: &[&Method]) {
         let schema = schema();
         let members = (schema.data.iter().flat_map(|ty| &ty.fields))

@@ -1,7 +1,7 @@
-//! What the macros refuse, with the message that the programmer sees.
+//! The macros' refusals, with the message for the programmer.
 //!
-//! Part of the messages is the compiler's own. After a change that is meant, or with another compiler, read what
-//! `TRYBUILD=overwrite cargo nextest run -p vim --test compile` writes, and commit it.
+//! Part of the messages is the compiler's own. After an intended change, or with another compiler, review the output of
+//! `TRYBUILD=overwrite cargo nextest run -p vim --test compile`, and commit it.
 
 #[test]
 fn wrong_names_and_kinds_do_not_compile() {

@@ -1,4 +1,4 @@
-//! What the macros write, and how it is read back.
+//! The macros' output, and how it is read back.
 
 use vim::{
     Fault, MoRef, Value, arg, call, data_id, fault, field, managed_id, prop, props, ty, vim, vim_enum,

@@ -1,4 +1,4 @@
-//! Messages that are wrong: each is refused with the right fault, in memory in proportion to the message.
+//! Malformed messages: each is refused with the right fault, in memory in proportion to the message.
 #![allow(clippy::unwrap_used)]
 
 use vim::{ReadError, json, method, soap};
@@ -64,7 +64,7 @@ fn each_mistake_is_the_fault_that_clients_know_it_by_and_names_the_place() {
         (
             reconfigure("<deviceChange><device x:type='Event'/></deviceChange>"),
             "InvalidArgument",
-            "deviceChange.device: a Event where a VirtualDevice",
+            "deviceChange.device: expected VirtualDevice, found Event",
         ),
         (
             reconfigure("<deviceChange><device x:type='VirtualNothing'/></deviceChange>"),
@@ -136,7 +136,7 @@ fn depth_has_a_limit() {
         envelope(&"<x>".repeat(100_000)),
         reconfigure(&deep(100_000)),
         format!("<e:Envelope xmlns:e='{ENVELOPE}'><e:Header>{}</e:Header></e:Envelope>", deep(100_000)),
-        // A type that may hold its like.
+        // A type that may contain its own kind.
         reconfigure(&format!("<vAppConfig>{}", "<x>".repeat(100_000))),
         envelope(&format!(
             "<RetrieveProperties>{}",

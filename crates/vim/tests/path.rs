@@ -39,7 +39,7 @@ fn a_path_leads_through_objects_and_picks_list_elements_by_key() {
         ("config.hardware.device[2000].backing.fileName", Some("[ds] web/web.vmdk".into())),
         ("config.hardware.device[2000].capacityInKB", Some(Value::Long(1024))),
         ("config.hardware.device[4000].macAddress", Some("00:50:56:00:00:01".into())),
-        // Of another type than the one that has the name, unset, not there.
+        // Of another type than the one with the name, unset, absent.
         ("config.hardware.device[4000].capacityInKB", None),
         ("config.hardware.device[2000].deviceInfo.label", None),
         ("config.hardware.device[1].key", None),

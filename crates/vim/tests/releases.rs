@@ -1,4 +1,4 @@
-//! What a client of an older release is sent.
+//! Messages for clients of older releases.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -59,7 +59,7 @@ fn who_calls_a_method_newer_than_it_said_gets_its_result() {
     assert_eq!(soap::read_response(&out, method), Ok(Ok(Some(result))));
 }
 
-/// What is in a value that a client of `release` does not know.
+/// The parts of a value that a client of `release` does not know.
 fn unknown_in(value: &Value, release: Release, found: &mut Vec<String>) {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! Whatever is written reads back as it was: every data type, method and fault, in both encodings.
+//! Every data type, method and fault reads back as it was written, in both encodings.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -36,7 +36,7 @@ fn this() -> MoRef {
     MoRef::new(managed_id!(OptionManager), "settings")
 }
 
-/// Sends a value as an option's, where nothing is declared.
+/// Sends a value as an option's, where no kind is declared.
 fn through_soap(value: Value) -> (String, Value) {
     let args = call!(UpdateOptions { changedValue: [OptionValue { key: "key", value: value }] });
     let mut out = Vec::new();
@@ -55,7 +55,7 @@ fn every_data_type_goes_through_soap_unchanged() {
             |random| random.object(ty.id, DEPTH),
             |object| {
                 let (xml, read) = through_soap(object.clone().into());
-                // A bare fault is wrapped where nothing is declared.
+                // A bare fault is wrapped where no kind is declared.
                 let expected = match is_fault(ty.id) {
                     true => vim!(LocalizedMethodFault { fault: object }).into(),
                     false => object,

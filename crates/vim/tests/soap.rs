@@ -1,4 +1,4 @@
-//! SOAP messages as clients write them, and as they must read ours.
+//! SOAP messages in the clients' form, and in the form that they must be able to read.
 #![allow(clippy::unwrap_used)]
 
 use vim::soap::{self, Call};

@@ -1,4 +1,4 @@
-//! What is told part by part is written as the value itself.
+//! A value passed part by part is written like the value itself.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -10,7 +10,7 @@ use support::Random;
 use vim::encode::{Encode, Encoder, made};
 use vim::{Kind, Release, Value, json, method, schema, soap};
 
-/// Tells all parts of a value.
+/// Passes all parts of a value.
 struct Told<'v>(&'v Value);
 
 impl Encode for Told<'_> {

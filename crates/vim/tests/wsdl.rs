@@ -1,4 +1,4 @@
-//! The WSDL is well formed and closed: whatever it refers to, it defines.
+//! The WSDL is well formed and closed: it defines everything that it refers to.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! Where a value says its type, and how the text of each kind looks. Clients compare these texts literally.
+//! Where a value names its type, and the text of each kind. Clients compare these texts literally.
 #![allow(clippy::unwrap_used)]
 
 use vim::{
@@ -6,7 +6,7 @@ use vim::{
     vim, vim_enum,
 };
 
-/// What lies in the element named for the response.
+/// The content of the element named for the response.
 fn inside(out: Vec<u8>, response: &str) -> String {
     let text = String::from_utf8(out).unwrap();
     let open = format!("<{response} xmlns=\"urn:vim25\">");

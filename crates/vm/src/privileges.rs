@@ -1,7 +1,7 @@
-//! Privileges that a specification of a VM takes beside those that the schema names, by its content. The names are those
-//! of the vSphere security guide.
+//! Privileges that methods of a VM take beside those that the schema names, by their arguments: by the content of a specification, and
+//! by the kind of a ticket. The names are those of the vSphere security guide. Daemons register these functions as guards.
 
-use vim::{Object, data_id, field, schema};
+use vim::{Args, Object, arg, data_id, field, schema};
 
 /// Privilege that changing a field of the specification takes. Other fields take [`SETTINGS`].
 const OF_FIELD: [(&str, &str); 19] = [
@@ -31,11 +31,35 @@ const EDIT_DEVICE: &str = "VirtualMachine.Config.EditDevice";
 const NEW_DISK: &str = "VirtualMachine.Config.AddNewDisk";
 const EXISTING_DISK: &str = "VirtualMachine.Config.AddExistingDisk";
 const REMOVE_DISK: &str = "VirtualMachine.Config.RemoveDisk";
+const CONSOLE: &str = "VirtualMachine.Interact.ConsoleInteract";
+const GUEST_CONTROL: &str = "VirtualMachine.Interact.GuestControl";
 
 /// Every privilege that this module may name.
 pub fn all() -> impl Iterator<Item = &'static str> {
     let of_field = OF_FIELD.iter().map(|(_, privilege)| *privilege);
-    of_field.chain([SETTINGS, DEVICES, EDIT_DEVICE, NEW_DISK, EXISTING_DISK, REMOVE_DISK])
+    let others =
+        [SETTINGS, DEVICES, EDIT_DEVICE, NEW_DISK, EXISTING_DISK, REMOVE_DISK, CONSOLE, GUEST_CONTROL];
+    of_field.chain(others)
+}
+
+/// The privileges that a call of `ReconfigVM_Task` takes on the VM.
+pub fn to_reconfigure(args: &Args) -> Vec<&'static str> {
+    args.get(arg!(ReconfigVM_Task.spec)).map(|spec| of_spec(spec)).unwrap_or_default()
+}
+
+/// The privileges that a call of `CreateVM_Task` or `CreateChildVM_Task` takes, beside the one that the schema names, on the folder or
+/// the resource pool.
+pub fn to_create(args: &Args) -> Vec<&'static str> {
+    // The specification is the first parameter of both methods.
+    let spec = args.get(arg!(CreateVM_Task.config));
+    let changes = spec.and_then(|spec| spec.get(field!(VirtualMachineConfigSpec.deviceChange)));
+    changes.into_iter().flatten().map(|change| of_device_change(change)).collect()
+}
+
+/// The privilege that a call of `AcquireTicket` takes on the VM: a console takes another one than access to the guest.
+pub fn to_acquire_ticket(args: &Args) -> Vec<&'static str> {
+    let console = args.get(arg!(AcquireTicket.ticketType)).is_none_or(|kind| kind.ends_with("mks"));
+    vec![if console { CONSOLE } else { GUEST_CONTROL }]
 }
 
 /// The privileges that `ReconfigVM_Task` takes on the VM for this `VirtualMachineConfigSpec`, sorted, each once.

@@ -3,12 +3,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use super::files;
 use crate::paths;
 
 /// In two halves each, so that this file passes its own check.
@@ -34,7 +33,7 @@ const MANY_LINES: usize = 300;
 pub fn check() -> Result<()> {
     let mut problems = Vec::new();
     let mut lengths = Vec::new();
-    for path in files()? {
+    for path in files::tracked()? {
         let Ok(contents) = fs::read(paths::repository().join(&path)) else { continue };
         if !path.file_name().is_some_and(|name| LOCK_FILES.iter().any(|lock| name == *lock)) {
             problems.extend(forbidden_in(&contents).map(|what| format!("{} names {what}", path.display())));
@@ -57,20 +56,6 @@ pub fn check() -> Result<()> {
         bail!("{}", problems.join("\n"));
     }
     Ok(())
-}
-
-/// Tracked files and those that would be with the next `git add`.
-fn files() -> Result<Vec<PathBuf>> {
-    let output = Command::new("git")
-        .current_dir(paths::repository())
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .output()
-        .context("cannot start git")?;
-    if !output.status.success() {
-        bail!("`git ls-files` failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
-    }
-    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| Path::new(OsStr::from_bytes(name)).to_owned()).collect())
 }
 
 fn forbidden_in(contents: &[u8]) -> impl Iterator<Item = String> {

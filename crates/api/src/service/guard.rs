@@ -1,7 +1,7 @@
 //! Which privileges a method takes where the schema names none, because they depend on the kind of the object or on what is asked:
 //! destroying a folder takes another privilege than destroying a resource pool. The names are those of the vSphere security guide.
 
-use vim::{Fault, MoRef};
+use vim::{Args, Fault, MoRef};
 
 use super::Call;
 use crate::{Session, Snapshot};
@@ -15,7 +15,9 @@ pub enum Guard {
     Open,
     /// The method itself asks ([`Call::check`]) for these privileges, because only it finds out on which objects.
     Asks(&'static [&'static str]),
-    /// The rule decides by what is asked.
+    /// The privileges on the object that this function names for the arguments of the call.
+    Arguments(fn(&Args) -> Vec<&'static str>),
+    /// The rule decides by what is asked, and of whom.
     Rule(Rule),
 }
 
@@ -47,11 +49,11 @@ impl Ask<'_> {
 }
 
 impl Guard {
-    /// Every privilege that it may ask for.
+    /// The privileges that it may ask for, as far as they are known before a call.
     pub(crate) fn privileges(&self) -> &[&'static str] {
         match self {
             Self::Privilege(privilege) => std::slice::from_ref(privilege),
-            Self::Open => &[],
+            Self::Open | Self::Arguments(_) => &[],
             Self::Asks(privileges) => privileges,
             Self::Rule(rule) => rule.privileges,
         }
@@ -63,6 +65,9 @@ impl Guard {
         match self {
             Self::Privilege(privilege) => ask.needs(ask.object, privilege),
             Self::Open | Self::Asks(_) => Ok(()),
+            Self::Arguments(privileges) => privileges(&ask.call.args)
+                .into_iter()
+                .try_for_each(|privilege| ask.needs(ask.object, privilege)),
             Self::Rule(rule) => (rule.check)(ask),
         }
     }

@@ -54,11 +54,11 @@ impl Methods {
     /// Says what a method takes, on objects of the type and those derived from it, beside the privilege that the schema names.
     ///
     /// # Panics
-    /// If the schema names a privilege and the guard is not a rule, which alone can add to it.
+    /// If the schema names a privilege already, and the guard does not look at what is asked.
     pub fn guard(&mut self, ty: ManagedId, method: MethodId, guard: Guard) {
         let known = schema().method(method);
         assert!(
-            known.privilege.is_none() || matches!(guard, Guard::Rule(_)),
+            known.privilege.is_none() || matches!(guard, Guard::Rule(_) | Guard::Arguments(_)),
             "the schema names the privilege of {}",
             known.name
         );

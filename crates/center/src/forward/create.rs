@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use api::{Call, needed};
+use api::{Call, Guard};
 use vim::{Args, Fault, MoRef, Object, Value, arg, call, fault, field, managed_id, method, prop};
+use vm::privileges::to_create;
 
 use super::storage::StorageCheck;
 use super::{By, free_vm_name, nobody_reaches, paths};
@@ -15,8 +16,13 @@ use crate::records::{Holds, Record, Vm};
 use crate::state::{Placement, State};
 
 pub(super) fn register(table: &mut Table) {
-    table.guarded(managed_id!(Folder), method!(CreateVM_Task), needed::CREATE, create);
-    table.guarded(managed_id!(ResourcePool), method!(CreateChildVM_Task), needed::CREATE, create_in_pool);
+    table.guarded(managed_id!(Folder), method!(CreateVM_Task), Guard::Arguments(to_create), create);
+    table.guarded(
+        managed_id!(ResourcePool),
+        method!(CreateChildVM_Task),
+        Guard::Arguments(to_create),
+        create_in_pool,
+    );
     table.on(managed_id!(Folder), method!(RegisterVM_Task), register_vm);
     table.on(managed_id!(ResourcePool), method!(RegisterChildVM_Task), register_in_pool);
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use api::{Call, Guard, managers, needed};
+use api::{Call, Guard, managers};
 use vim::{Fault, ManagedId, MethodId, Value, arg, field, managed_id, method, schema};
+use vm::privileges::to_reconfigure;
 
 use super::By;
 use super::storage::StorageCheck;
@@ -122,7 +123,7 @@ pub(super) fn register(table: &mut Table) {
         table.on(managed_id!(VirtualMachineSnapshot), *method, alone_on_vm);
     }
     table.on(managed_id!(VirtualMachineSnapshot), method!(RenameSnapshot), shared);
-    table.guarded(vm, method!(ReconfigVM_Task), needed::RECONFIGURE, reconfigure);
+    table.guarded(vm, method!(ReconfigVM_Task), Guard::Arguments(to_reconfigure), reconfigure);
     for method in HOST {
         table.on(managed_id!(HostSystem), *method, shared);
     }

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use api::ticket::{ByteStream, Console};
-use api::{Call, needed};
+use api::{Call, Guard};
 use async_trait::async_trait;
 use vim::{Fault, MoRef, Object, Value, field, managed_id, method};
+use vm::privileges::to_acquire_ticket;
 
 use super::By;
 use crate::LinkError;
@@ -16,7 +17,7 @@ use crate::state::State;
 
 pub(super) fn register(table: &mut Table) {
     let vm = managed_id!(VirtualMachine);
-    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, acquire);
+    table.guarded(vm, method!(AcquireTicket), Guard::Arguments(to_acquire_ticket), acquire);
 }
 
 async fn acquire(state: Arc<State>, call: Call) -> Result<Option<Value>, Fault> {

@@ -182,6 +182,9 @@ pub struct HostArgs {
     /// The resolver's file, written when a client has set the host's DNS configuration, and not before
     #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
     pub resolv_conf: PathBuf,
+    /// Directory of the settings of time; a host with another one does not set the clock of its machine
+    #[arg(long, value_name = "DIRECTORY", default_value = "/etc")]
+    pub etc: PathBuf,
     /// Where the virtual switch outlives the daemon: a directory of a BPF file system, mounted if it is none
     #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]
     pub bpf: PathBuf,

@@ -38,6 +38,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
             first_user: Some(FIRST_USER),
             cgroup: Path::new(CGROUP).parent().filter(|root| root.exists()).map(|_| CGROUP.into()),
         },
+        etc: args.etc.clone(),
     };
     let first_start = !args.data.join("host.db").exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;

@@ -192,6 +192,7 @@ impl Lab {
                 .arg(&pins);
             command.args(["--name", &host_address(number).to_string(), "--name", "127.0.0.1"]);
             command.arg("--resolv-conf").arg(data.join("resolv.conf"));
+            command.arg("--etc").arg(data.join("etc"));
             command.args(["--datastore", &format!("shared={}", shared.display())]);
             command.args(["--datastore", &format!("local{number}={}", local.display())]);
             command.arg("--password-file").arg(&password);

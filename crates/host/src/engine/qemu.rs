@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use vm::FileRef;
 use vm::config::VmConfig;
 
-use super::simulated::image_error;
+use super::simulated::{image_error, not_mounted};
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
 use crate::disk_image;
@@ -72,14 +72,20 @@ impl QemuEngine {
     }
 }
 
+fn in_memory(path: &datastore::FilePath) -> Error {
+    Error::Unavailable { file: path.to_string(), reason: "its datastore is in memory".into() }
+}
+
 /// Runs a synchronous call of a datastore.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Spec(error.to_string()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|source| Error::Interrupted { what: "work on a datastore".into(), source })
 }
 
 impl Shared {
     fn mounted(&self, file: &FileRef) -> Result<Mounted> {
-        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let missing = || not_mounted(file);
         self.datastores.by_uuid(file.datastore).ok_or_else(missing)
     }
 
@@ -90,10 +96,10 @@ impl Shared {
 
     /// The path of a file for QEMU.
     pub(super) fn path(&self, file: &FileRef) -> Result<PathBuf> {
-        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let missing = || not_mounted(file);
         let on = self.datastores.by_uuid(file.datastore).ok_or_else(missing)?;
         let path = on.store.host_path(&file.path).map_err(|error| image_error(file, &error))?;
-        path.ok_or_else(|| Error::Spec(format!("{} is on a datastore in memory", file.path)))
+        path.ok_or_else(|| in_memory(&file.path))
     }
 
     /// The file that a path of QEMU's names.
@@ -298,7 +304,7 @@ impl Images for Shared {
         let path = to.path.clone();
         let staged = blocking(move || target.stage(&path, options.overwrite, None)).await??;
         let Some(staged) = staged else {
-            return Err(Error::Spec(format!("{} is on a datastore in memory", to.path)).into());
+            return Err(in_memory(&to.path).into());
         };
         let preallocation = match options.room {
             Room::Thin => Preallocation::Off,
@@ -327,8 +333,7 @@ impl Images for Shared {
         let (on, path) = (self.mounted(file)?.store, file.path.clone());
         let staged = blocking(move || on.stage(&path, false, None)).await?;
         let staged = staged.map_err(|error| image_error(file, &error))?;
-        let staged =
-            staged.ok_or_else(|| Error::Spec(format!("{} is on a datastore in memory", file.path)))?;
+        let staged = staged.ok_or_else(|| in_memory(&file.path))?;
         image::create(&staged.host_path(), ImageFormat::Qcow2, bytes, preallocation).await?;
         blocking(move || staged.finish()).await?.map_err(|error| image_error(file, &error))
     }

@@ -342,7 +342,7 @@ impl Machine for SimulatedMachine {
         let to = chain.iter().position(|file| file == base);
         match (from, to) {
             (Some(from), Some(to)) if from < to => drop(chain.drain(from..to)),
-            _ => return Err(Error::Spec("a layer can only be merged into one below it".into())),
+            _ => return Err(Error::NotBelow { disk: super::drive_id(key) }),
         }
         progress(100);
         Ok(false)
@@ -390,7 +390,7 @@ struct MemoryImages {
 
 impl MemoryImages {
     fn on(&self, file: &FileRef) -> Result<crate::datastores::Mounted> {
-        let missing = || Error::Spec(format!("the datastore {} is not mounted", file.datastore));
+        let missing = || not_mounted(file);
         self.datastores.by_uuid(file.datastore).ok_or_else(missing)
     }
 
@@ -412,6 +412,12 @@ impl MemoryImages {
             drop(on.store.delete(&file.path));
         }
     }
+}
+
+/// The error for a file whose datastore is not mounted.
+pub(super) fn not_mounted(file: &FileRef) -> Error {
+    let reason = "its datastore is not mounted; mount it and try again".into();
+    Error::Unavailable { file: format!("{} on datastore {}", file.path, file.datastore), reason }
 }
 
 pub(super) fn image_error(file: &FileRef, error: &datastore::Error) -> Error {

@@ -32,16 +32,16 @@ pub(super) async fn update(network: Arc<Network>, call: Call) -> Result<Option<V
     let mut devices = Vec::new();
     network
         .change(|config, around| {
-        devices = apply(config, &wanted, around)?;
-        if let Some(names) = wanted.get(field!(HostNetworkConfig.dnsConfig)) {
-            config.set_names(names, &own.host_name)?;
-        }
-        for stack in wanted.get(field!(HostNetworkConfig.netStackSpec)).into_iter().flatten() {
-            config.edit_stack(stack, &own.host_name)?;
-        }
-        Ok(())
-    })
-    .await?;
+            devices = apply(config, &wanted, around)?;
+            if let Some(names) = wanted.get(field!(HostNetworkConfig.dnsConfig)) {
+                config.set_names(names, &own.host_name)?;
+            }
+            for stack in wanted.get(field!(HostNetworkConfig.netStackSpec)).into_iter().flatten() {
+                config.edit_stack(stack, &own.host_name)?;
+            }
+            Ok(())
+        })
+        .await?;
     Ok(Some(Object::from(vim!(HostNetworkConfigResult { vnicDevice: devices })).into()))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use api::{Call, Guard, Manager, Table};
 use hostnet::Scene;
 use vim::{
-    Fault, Kind, List, ManagedId, MoRef, Object, Props, Value, arg, data_id, fault, field, managed_id, method,
-    props,
+    Fault, Kind, List, ManagedId, MoRef, Object, Props, Value, arg, data_id, fault, field, managed_id,
+    method, props,
 };
 
 use super::{Network, show};

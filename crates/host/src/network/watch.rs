@@ -45,7 +45,8 @@ impl Network {
         let host = &self.system.name;
         let Some(mac) = mac else {
             let text = format!("{address}, an address of {device} on {host}, is also another station's");
-            return drop(self.system.post_extended("esfera.host.warning", "warning", &text).await);
+            self.system.post_extended("esfera.host.warning", "warning", &text).await;
+            return;
         };
         let mut event = Object::new(data_id!(DuplicateIpDetectedEvent));
         event.set(field!(DuplicateIpDetectedEvent.duplicateIP), address.to_string());

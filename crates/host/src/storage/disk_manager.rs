@@ -237,12 +237,7 @@ async fn rewrite(storage: Arc<Storage>, call: &Call, place: Place, room: Room) -
 }
 
 /// Writes a disk anew in its place, with another use of room. The disk keeps its identity.
-async fn rewrite_disk(
-    storage: &Storage,
-    place: &Place,
-    room: Room,
-    running: Running,
-) -> Result<(), Fault> {
+async fn rewrite_disk(storage: &Storage, place: &Place, room: Room, running: Running) -> Result<(), Fault> {
     let facts = look(storage, place, Use::Alone).await?;
     if facts.header.backing.is_some() {
         return Err(not_supported(

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use vim::{Fault, data_id, fault};
 use vm::limits::MAX_DISK_BYTES;
 
+use super::Storage;
 use super::in_use::locked;
 use super::place::{Percents, Place};
-use super::Storage;
 use crate::blocking::blocking;
 use crate::datastores::disk_image::{self, Facts};
 use crate::engine::{self, CopyError, CopyOptions, Room};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use api::{Call, Guard, Manager, Running, Table};
 use vim::{Fault, ManagedId, MoRef, Value, arg, field, managed_id, method, props};
 
-use super::place::{MANAGE, Place, follow};
 use super::Storage;
+use super::place::{MANAGE, Place, follow};
 use crate::blocking::blocking;
 use crate::error::not_supported;
 

@@ -27,7 +27,8 @@ impl Storage {
         }
         let _one = self.mounting.lock().await;
         let all = self.datastores.all();
-        let taken: Vec<PathBuf> = all.iter().filter_map(|on| on.store.root_path().map(Path::to_owned)).collect();
+        let taken: Vec<PathBuf> =
+            all.iter().filter_map(|on| on.store.root_path().map(Path::to_owned)).collect();
         let path = path.to_owned();
         let (directory, mounted) = blocking(move || {
             let directory = usable(&path, &taken)?;

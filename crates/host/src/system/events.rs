@@ -52,10 +52,7 @@ impl System {
         );
         event.set(
             field!(Event.computeResource),
-            vim!(ComputeResourceEventArgument {
-                name: &self.name,
-                computeResource: ids::compute_resource(),
-            }),
+            vim!(ComputeResourceEventArgument { name: &self.name, computeResource: ids::compute_resource() }),
         );
         event.set(field!(Event.host), vim!(HostEventArgument { name: &self.name, host: ids::host() }));
         event.set(field!(Event.fullFormattedMessage), text);

@@ -80,7 +80,10 @@ impl System {
             hardware: hardware_info(self),
             capability: self.capability(),
             licensableResource: HostLicensableResourceInfo {
-                resource: [KeyAnyValue { key: "numCpuPackages", value: i32::from(self.hardware.cpu.packages) },]
+                resource: [KeyAnyValue {
+                    key: "numCpuPackages",
+                    value: i32::from(self.hardware.cpu.packages)
+                },]
             },
             config: shown.config.clone(),
             datastore: Vec::<MoRef>::new(),
@@ -102,6 +105,13 @@ impl System {
         shown.summary.set(field!(HostListSummary.runtime), runtime.clone());
         let (config, summary) = (shown.config.clone(), shown.summary.clone());
         w.set(&ids::host(), props!(HostSystem { config: config, runtime: runtime, summary: summary }));
+    }
+
+    /// Shows the settings of the clock.
+    pub(super) fn show_date_time(&self, w: &mut Writer<'_>, info: Object) {
+        let mut shown = self.shown.lock();
+        shown.config.set(field!(HostConfigInfo.dateTimeInfo), info);
+        w.set(&ids::host(), props!(HostSystem { config: shown.config.clone() }));
     }
 
     /// Shows how much of the processors was used between two readings, and how much memory is in use now.
@@ -245,14 +255,7 @@ fn config(system: &System) -> Object {
             active: system.hardware.cpu.threads > system.hardware.cpu.cores,
             config: system.hardware.cpu.threads > system.hardware.cpu.cores,
         },
-        dateTimeInfo: HostDateTimeInfo {
-            timeZone: HostDateTimeSystemTimeZone {
-                key: "UTC",
-                name: "UTC",
-                description: "UTC",
-                gmtOffset: 0,
-            },
-        },
+        dateTimeInfo: system.date_time_info(),
     })
     .into()
 }

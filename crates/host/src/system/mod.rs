@@ -1,10 +1,12 @@
 //! The host as a whole: what it is made of, the objects that every host has, and its own settings.
 //!
 //! [`System`] is the service. `inventory` makes the fixed objects, `host_system` is the `HostSystem` object, to which other
-//! slices add their parts; `settings` are the advanced settings, `events` the events about the host.
+//! slices add their parts; `settings` are the advanced settings, `date_time` is the clock, `events` the events about the host.
 
 mod auto_start;
+mod clock;
 pub mod cpuid;
+mod date_time;
 mod events;
 pub mod hardware;
 mod host_system;
@@ -22,13 +24,15 @@ use vim::{ty, vim};
 use crate::engine::EngineInfo;
 
 pub use auto_start::me as auto_start_manager;
+pub(crate) use clock::Clock;
+pub use date_time::me as date_time_system;
 use hardware::Hardware;
 use host_system::Shown;
 pub use settings::me as advanced_options;
 
 /// The subsystems of this slice that `HostConfigManager` names, beside the advanced settings ([`settings::ROW`]), which belong
 /// to several services.
-pub(crate) const SUBSYSTEMS: [Manager<Arc<System>>; 1] = [auto_start::ROW];
+pub(crate) const SUBSYSTEMS: [Manager<Arc<System>>; 2] = [auto_start::ROW, date_time::ROW];
 
 /// The host as a whole.
 pub struct System {
@@ -39,6 +43,9 @@ pub struct System {
     pub uuid: Uuid,
     pub hardware: Hardware,
     engine: EngineInfo,
+    clock: Clock,
+    /// Held while the settings of the clock are changed and shown.
+    changing_clock: Mutex<()>,
     /// The properties of the `HostSystem` object to which services add their parts.
     shown: Mutex<Shown>,
 }
@@ -50,8 +57,18 @@ impl System {
         uuid: Uuid,
         hardware: Hardware,
         engine: EngineInfo,
-        ) -> Self {
-        let mut system = Self { core, name, uuid, hardware, engine, shown: Mutex::default() };
+        clock: Clock,
+    ) -> Self {
+        let mut system = Self {
+            core,
+            name,
+            uuid,
+            hardware,
+            engine,
+            clock,
+            changing_clock: Mutex::default(),
+            shown: Mutex::default(),
+        };
         *system.shown.get_mut() = system.first_shown();
         system
     }

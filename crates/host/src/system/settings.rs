@@ -54,10 +54,14 @@ pub(crate) const ROW: Manager<Arc<Settings>> = Manager {
     properties: |settings| Ok(settings.system.settings()),
     register: |table| {
         let settings = table.daemon.clone();
-        managers::own_options(table.methods, |manager| *manager == me(), move |call| {
-            let settings = settings.clone();
-            async move { settings.change(&call).await }
-        });
+        managers::own_options(
+            table.methods,
+            |manager| *manager == me(),
+            move |call| {
+                let settings = settings.clone();
+                async move { settings.change(&call).await }
+            },
+        );
     },
 };
 

@@ -9,12 +9,12 @@ use vm::FileRef;
 use vm::plan::{self, Plan, Step};
 
 use super::files::{owner_says, owner_token, render};
+use super::home;
 use super::planning::plan;
 use super::records::Registered;
 use super::service::Vms;
 use super::state::State;
 use super::vm::Vm;
-use super::home;
 use crate::blocking::blocking;
 use crate::engine::{Images, image_fault};
 use crate::ids;

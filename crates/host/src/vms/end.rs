@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use vim::{DateTime, Fault};
+use vm::Power;
 use vm::config::VmConfig;
 use vm::observed::Statistics;
-use vm::Power;
 
 use super::files::sibling;
 use super::saved_state;

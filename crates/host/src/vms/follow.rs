@@ -81,7 +81,9 @@ async fn take(
         },
         Step::AddMemory { mib } => machine.add_memory(*mib).await.map_err(fault),
         Step::AddProcessors { count } => machine.add_processors(*count).await.map_err(fault),
-        Step::CreateDisk { .. } | Step::GrowDisk { .. } | Step::DestroyDisk { .. } | Step::Unplug(_) => Ok(()),
+        Step::CreateDisk { .. } | Step::GrowDisk { .. } | Step::DestroyDisk { .. } | Step::Unplug(_) => {
+            Ok(())
+        }
     }
 }
 
@@ -95,9 +97,7 @@ async fn plug(
 ) -> Result<(), Fault> {
     let Some(device) = config.devices.get(&key) else { return Ok(()) };
     let added = match &device.kind {
-        Kind::Disk(disk) => {
-            machine.add_disk(&DriveSpec { device: device.clone(), disk: disk.clone() }).await
-        }
+        Kind::Disk(disk) => machine.add_disk(&DriveSpec { device: device.clone(), disk: disk.clone() }).await,
         Kind::Nic(nic) => {
             let tap = vms.ports.plug(vm, config, key).await?;
             let added = machine.add_nic(&NicSpec { device: device.clone(), nic: nic.clone(), tap }).await;

@@ -17,10 +17,7 @@ use super::vm::Vm;
 pub(super) type Frozen = BTreeMap<u32, Arc<VmConfig>>;
 
 /// The configuration of a VM and those of its snapshots.
-pub(super) fn configs<'a>(
-    current: &'a VmConfig,
-    frozen: &'a Frozen,
-) -> impl Iterator<Item = &'a VmConfig> {
+pub(super) fn configs<'a>(current: &'a VmConfig, frozen: &'a Frozen) -> impl Iterator<Item = &'a VmConfig> {
     std::iter::once(current).chain(frozen.values().map(|config| &**config))
 }
 

@@ -147,7 +147,9 @@ async fn has_left(vm: &Vm, machine: &Arc<dyn Machine>, key: i32, layer: &FileRef
             Err(error) if machine.ended().is_some() || asked == MAX_ASKED => {
                 return Err(machine_fault(&vm.me, &error));
             }
-            Err(error) => tracing::warn!(vm = vm.me.id(), %error, "whether a layer was merged is not known yet"),
+            Err(error) => {
+                tracing::warn!(vm = vm.me.id(), %error, "whether a layer was merged is not known yet")
+            }
         }
         asked += 1;
         sleep(ASK_SILENT).await;

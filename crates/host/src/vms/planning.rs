@@ -9,8 +9,8 @@ use vm::{FileRef, Power};
 
 use super::service::Vms;
 use super::vm::Vm;
-use crate::engine::serial_file;
 use crate::datastores::disk_image;
+use crate::engine::serial_file;
 use crate::ids;
 
 /// Decides with the surroundings of a VM whose `.vmx` is `home`; `vm` if it exists already.

@@ -51,7 +51,11 @@ impl Ports {
         let Some(nic) = config.devices.get(&key).and_then(|device| device.nic()) else { return Ok(None) };
         let is_there = self.network.unread().is_some() || self.network.has(&nic.network);
         if nic.network.is_empty() || !is_there {
-            tracing::warn!(vm = config.name, network = nic.network, "the host does not have an adapter's network");
+            tracing::warn!(
+                vm = config.name,
+                network = nic.network,
+                "the host does not have an adapter's network"
+            );
             return Ok(None);
         }
         let owner = self.engine.user(vm.read().user);

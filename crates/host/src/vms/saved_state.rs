@@ -21,7 +21,8 @@ pub(super) fn find(files: &Files, vm: &Vm) -> Result<FileRef, Fault> {
         let state = vm.read();
         (state.home.clone(), state.file.suspend_file.clone())
     };
-    let name = name.ok_or_else(|| fault!(InvalidState {}, "The saved state of {} is not known", vm.name()))?;
+    let name =
+        name.ok_or_else(|| fault!(InvalidState {}, "The saved state of {} is not known", vm.name()))?;
     let file = sibling(&home, &name)?;
     if !files.has(&file)? {
         let name = files.datastores.show(&file);

@@ -63,13 +63,7 @@ pub(super) async fn mark_as_template(
 ///
 /// # Errors
 /// `ConcurrentAccess` if the VM does not ask this question, `InvalidArgument`; those of QEMU.
-pub(super) async fn answer(
-    vms: &Vms,
-    vm: &Arc<Vm>,
-    id: &str,
-    choice: &str,
-    who: &Who,
-) -> Result<(), Fault> {
+pub(super) async fn answer(vms: &Vms, vm: &Arc<Vm>, id: &str, choice: &str, who: &Who) -> Result<(), Fault> {
     let asked = vm.read().question.as_ref().is_some_and(|question| question.id == id);
     if !asked {
         return Err(fault!(ConcurrentAccess {}, "{} does not ask the question {id} any more", vm.name()));

@@ -73,7 +73,13 @@ pub(crate) struct State {
 
 impl State {
     /// The state of a VM that is off, or suspended if its `.vmx` names a saved state.
-    pub(crate) fn new(home: FileRef, config: VmConfig, file: VmxConfig, text: &Dictionary, pool: MoRef) -> Self {
+    pub(crate) fn new(
+        home: FileRef,
+        config: VmConfig,
+        file: VmxConfig,
+        text: &Dictionary,
+        pool: MoRef,
+    ) -> Self {
         let now = DateTime::now();
         Self {
             home,

@@ -267,6 +267,7 @@ impl Site {
                 first_user: Some(210_000),
                 cgroup: self.cgroup.clone(),
             },
+            etc: self.root.path().join("etc"),
         }
     }
 }

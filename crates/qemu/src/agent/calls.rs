@@ -1,4 +1,4 @@
-//! The agent's commands in use, with plain types. Fields that an older agent does not know are left out, not errors.
+//! The agent's commands in use, with plain types. Fields that an older agent lacks are left out; they are not errors.
 
 use super::Agent;
 use crate::{Error, Result, limits};
@@ -11,21 +11,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// For a refusal of a shutdown to arrive; consent is silent.
+/// Time for the agent to refuse a shutdown; it consents by silence.
 const REFUSAL: Duration = Duration::from_secs(2);
-/// How often a command in the guest is looked at.
+/// Interval between checks of a command that runs in the guest.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What the agent can do.
+/// The agent's abilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
     /// Its version.
     pub version: String,
-    /// Commands that it would carry out.
+    /// Commands that are enabled.
     pub commands: Vec<String>,
 }
 
-/// The guest's operating system, as its `os-release` says. All fields may be empty.
+/// The guest's operating system, as its `os-release` describes it. All fields may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OsInfo {
@@ -39,7 +39,7 @@ pub struct OsInfo {
     pub version_id: String,
     /// Kernel release.
     pub kernel_release: String,
-    /// Machine architecture.
+    /// Architecture of the processor.
     pub machine: String,
 }
 
@@ -68,16 +68,16 @@ pub struct GuestAddress {
 pub enum ShutdownMode {
     /// Off.
     PowerDown,
-    /// And start again.
+    /// Off, then on again.
     Reboot,
-    /// Stop without switching off.
+    /// Stopped without switching off.
     Halt,
 }
 
 /// How a command in the guest ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExecOutput {
-    /// Exit code, if it ended by itself.
+    /// Exit code, if it exited.
     pub exit_code: Option<i64>,
     /// Signal, if one ended it.
     pub signal: Option<i64>,
@@ -85,7 +85,7 @@ pub struct ExecOutput {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// Whether the agent cut one of them off.
+    /// Whether the agent cut one of them short.
     pub truncated: bool,
 }
 
@@ -169,12 +169,12 @@ impl Agent {
         self.ask("guest-get-osinfo", Value::Null, limits::AGENT_CALL).await
     }
 
-    /// Network interfaces with their addresses. Addresses that cannot be read are left out.
+    /// Network interfaces with their addresses. Unreadable addresses are left out.
     pub async fn interfaces(&self) -> Result<Vec<GuestInterface>> {
         let raw: Vec<RawInterface> =
             self.ask("guest-network-get-interfaces", Value::Null, limits::AGENT_CALL).await?;
         let address = |raw: RawAddress| {
-            // A scope ("%eth0") is of no use outside the guest.
+            // A scope ("%eth0") means nothing outside the guest.
             let text = raw.ip_address.split('%').next().unwrap_or_default();
             Some(GuestAddress { ip: text.parse().ok()?, prefix: raw.prefix })
         };
@@ -186,9 +186,9 @@ impl Agent {
         Ok(raw.into_iter().map(interface).collect())
     }
 
-    /// Asks the guest's own system to shut down or reboot. Comes back once that is under way, not when it is done.
+    /// Asks the guest's system to shut down or reboot. Returns once that is under way, not once it is done.
     pub async fn shutdown(&self, mode: ShutdownMode) -> Result<()> {
-        // First that somebody is there: consent looks like silence.
+        // Check first that the agent is there, because consent looks like silence.
         self.ping().await?;
         let mode = match mode {
             ShutdownMode::PowerDown => "powerdown",
@@ -201,7 +201,7 @@ impl Agent {
         }
     }
 
-    /// Runs a program in the guest to its end. After `within` the guest is left to it: [`Error::AgentSilent`].
+    /// Runs a program in the guest to its end. After `within` it returns [`Error::AgentSilent`] and leaves the program running.
     pub async fn exec(&self, program: &str, arguments: &[&str], within: Duration) -> Result<ExecOutput> {
         #[derive(Deserialize)]
         struct Started {
@@ -232,17 +232,17 @@ impl Agent {
         }
     }
 
-    /// Flushes and freezes the guest's file systems; returns how many. Always thaw them again, whatever happens.
+    /// Flushes and freezes the guest's file systems; returns their number. Always thaw them again, whatever happens.
     pub async fn freeze(&self) -> Result<u64> {
         self.ask("guest-fsfreeze-freeze", Value::Null, limits::AGENT_FREEZE).await
     }
 
-    /// Thaws them; returns how many were frozen.
+    /// Thaws the file systems; returns how many were frozen.
     pub async fn thaw(&self) -> Result<u64> {
         self.ask("guest-fsfreeze-thaw", Value::Null, limits::AGENT_FREEZE).await
     }
 
-    /// Whether they are frozen.
+    /// Whether the file systems are frozen.
     pub async fn is_frozen(&self) -> Result<bool> {
         let status: String = self.ask("guest-fsfreeze-status", Value::Null, limits::AGENT_CALL).await?;
         Ok(status == "frozen")

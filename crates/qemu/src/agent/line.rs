@@ -1,13 +1,13 @@
-//! One line of the guest agent, parsed. No I/O: this is what a fuzzer drives. The agent's protocol is described in
-//! QEMU's `qga/qapi-schema.json`.
+//! One line of the guest agent, parsed without I/O, so that a fuzzer can drive it. QEMU's `qga/qapi-schema.json`
+//! describes the agent's protocol.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Delimits an answer to `guest-sync-delimited` from what came before.
+/// Separates an answer to `guest-sync-delimited` from earlier output.
 pub(super) const SENTINEL: u8 = 0xff;
 
-/// What the agent says to a command.
+/// The agent's answer to a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// Done, with the result.

@@ -1,6 +1,6 @@
-//! The agent inside the guest (`qemu-guest-agent`), over its unix socket. The guest is not trusted and may not
-//! answer at all: every call is bounded, one call is under way at a time, and a connection on which anything went
-//! wrong is dropped and synchronised anew (`guest-sync-delimited`), so that no answer is ever taken for another's.
+//! The agent inside the guest (`qemu-guest-agent`), over its unix socket. The guest is not trusted and may never
+//! answer. Every call is therefore bounded, and one call is under way at a time; after any error the connection is dropped
+//! and synchronised anew (`guest-sync-delimited`), so that no answer is ever taken for another's.
 
 mod calls;
 mod line;
@@ -21,7 +21,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// The agent of one machine. Cheap to clone; the clones share one connection, made at the first call.
+/// The agent of one VM. Cheap to clone; the clones share one connection, made at the first call.
 #[derive(Clone)]
 pub struct Agent {
     inner: Arc<Inner>,
@@ -45,16 +45,16 @@ impl std::fmt::Debug for Agent {
 }
 
 impl Agent {
-    /// The agent behind a socket. Connects to nothing yet.
+    /// The agent behind a socket. Does not connect yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Agent {
         let path = path.into();
-        // Not the first number that every other client starts with.
+        // Differs from the first number that every other client starts with.
         let next_sync = AtomicU64::new(u64::from(std::process::id()) << 20);
         Agent { inner: Arc::new(Inner { path, connection: Mutex::new(None), next_sync }) }
     }
 
-    /// Any command. [`Error::AgentSilent`] without an answer in time.
+    /// Runs any command; [`Error::AgentSilent`] without an answer in time.
     pub async fn call(&self, command: &str, arguments: Value, within: Duration) -> Result<Value> {
         let silent = || Error::AgentSilent { command: command.to_owned() };
         match timeout(within, self.exchange(command, &arguments)).await {
@@ -65,7 +65,7 @@ impl Agent {
 
     async fn exchange(&self, command: &str, arguments: &Value) -> Result<Value> {
         let mut slot = self.inner.connection.lock().await;
-        // Out of its slot while in use: whoever drops this future drops the connection too.
+        // Out of its slot while in use: if the future is dropped, so is the connection.
         let mut connection = match slot.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -86,10 +86,10 @@ impl Agent {
         let lines = LineReader::new(BufReader::new(read), limits::AGENT_LINE_BYTES);
         let mut connection = Connection { lines, write };
         let id = self.inner.next_sync.fetch_add(1, Ordering::Relaxed);
-        // The first byte makes the agent forget half a command of whoever was here before.
+        // The first byte makes the agent discard half a command of an earlier client.
         connection.send(&[line::SENTINEL], "guest-sync-delimited", &json!({ "id": id })).await?;
         loop {
-            // Whatever else comes first was meant for somebody else.
+            // Earlier lines answer an earlier client.
             if let Ok(Answer::Return(value)) = connection.next().await?
                 && value.as_u64() == Some(id)
             {

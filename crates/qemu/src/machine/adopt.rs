@@ -1,5 +1,5 @@
-//! Finding machines again after their daemon has gone. The lock of the runtime directory says whether a machine
-//! lives, its `pid` file which process that is, and the process itself must look as it was launched.
+//! Finds VMs again after their daemon has gone. The lock of the runtime directory tells whether a VM lives, its `pid`
+//! file tells which process that is, and the process itself must look as it was launched.
 
 use super::Machine;
 use crate::process::{self, Process};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How often and how long to look whether a process that was just forked has become QEMU.
+/// How many times and how often to check whether a newly forked process has become QEMU.
 const BECOMING: (u32, Duration) = (100, Duration::from_millis(20));
 
 pub(super) async fn adopt(dir: &Path) -> Result<Machine> {
@@ -21,7 +21,7 @@ pub(super) async fn adopt(dir: &Path) -> Result<Machine> {
         client = qmp::Client::connect(&socket, limits::ADOPT) => client?,
         () = process.ended() => return Err(Error::NotRunning(dir.path().into())),
     };
-    tracing::info!(vm = %record.spec.name, pid = process.pid(), "the machine was adopted");
+    tracing::info!(vm = %record.spec.name, pid = process.pid(), "the VM was adopted");
     Ok(Machine::new(record, dir, process, client, None))
 }
 
@@ -37,17 +37,15 @@ async fn living(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
             return Err(Error::NotRunning(dir.path().into()));
         }
         found = identify(dir);
-        // Between fork and exec the lock is held, but the process is not there or not QEMU yet. Once its birth was
-        // recorded there is nothing to wait for.
+        // Between fork and exec the lock is held, but the process is not there or not yet QEMU. Once its birth is recorded
+        // that moment has passed.
         let unsettled = matches!(found, Err(Error::NotOurs { .. } | Error::NotRunning(_)));
         if !unsettled || dir.birth()?.is_some() {
             break;
         }
     }
     match found {
-        Err(Error::NotRunning(_)) if dir.is_held()? => {
-            Err(Error::Protocol(format!("{} is held by an unknown process", dir.path().display())))
-        }
+        Err(Error::NotRunning(_)) if dir.is_held()? => Err(Error::UnknownHolder(dir.path().into())),
         found => found,
     }
 }
@@ -56,7 +54,7 @@ fn identify(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
     let record = dir.record()?;
     let pid = dir.pid()?.ok_or_else(|| Error::NotRunning(dir.path().into()))?;
     let not_ours = || Error::NotOurs { pid, dir: dir.path().into() };
-    // The pidfd first: what is checked afterwards is checked of the process that it holds.
+    // The pidfd comes first, so that every later check is about the process that it holds.
     let process = match Process::open(pid) {
         Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {
             return Err(Error::NotRunning(dir.path().into()));
@@ -79,7 +77,7 @@ fn identify(dir: &RuntimeDir) -> Result<(Process, LaunchRecord)> {
 pub struct Found {
     /// The directory.
     pub dir: PathBuf,
-    /// How its machine was launched, if it came that far.
+    /// How its VM was launched, if the record was written.
     pub record: Option<LaunchRecord>,
     /// Whether a process holds it.
     pub alive: bool,
@@ -105,9 +103,9 @@ pub fn scan(root: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Kills the machines under `root` that nobody wants and removes the directories of those and of dead ones. Returns
-/// the directories of the machines that were killed. A machine without a readable record is never wanted. What
-/// cannot be cleared away stays, is logged, and keeps its lock, so that no second machine starts there.
+/// Kills the unwanted VMs under `root`, and removes their directories and those of dead VMs. Returns the directories of
+/// the killed VMs. A VM without a readable record is never wanted. A directory that cannot be cleared stays, is logged,
+/// and keeps its lock, so that no second VM starts there.
 pub async fn reap_orphans(root: &Path, wanted: impl Fn(&LaunchRecord) -> bool) -> Result<Vec<PathBuf>> {
     let mut killed = Vec::new();
     for found in scan(root)? {
@@ -131,11 +129,11 @@ async fn reap(found: &Found) -> Result<bool> {
     Ok(killed)
 }
 
-/// Kills the machine that runs in a runtime directory, without its monitor; false if none does.
+/// Kills the VM that runs in a runtime directory, without its monitor; false if none runs.
 pub(super) async fn end(dir: &RuntimeDir) -> Result<bool> {
     match living(dir).await {
         Ok((process, _)) => {
-            tracing::warn!(dir = %dir.path().display(), pid = process.pid(), "killing a machine");
+            tracing::warn!(dir = %dir.path().display(), pid = process.pid(), "killing a VM");
             process.kill();
             let command = format!("kill {}", process.pid());
             timeout(limits::KILL, process.ended()).await.map_err(|_| Error::Timeout { command })?;

@@ -1,5 +1,5 @@
-//! Snapshots of the disks of a running machine: new layers on top, layers merged downwards or upwards. The files of
-//! a chain are found by what QEMU has open, so this works on an adopted machine as on one just started.
+//! Snapshots of the disks of a running VM: new layers on top, layers merged downwards or upwards. QEMU's open files
+//! tell the chain, so this works on an adopted VM as well as on one just started.
 
 use super::Machine;
 use super::devices::{close_node, fresh_node};
@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 pub struct NewLayer {
     /// Disk id.
     pub disk: String,
-    /// File that holds everything written from then on; must not exist before it is made.
+    /// File for everything written from then on; must not exist before it is made.
     pub file: PathBuf,
 }
 
-/// A layer that was prepared and is not in use yet.
+/// A prepared layer that is not in use yet.
 struct Prepared {
     node: String,
     below: String,
 }
 
 impl Machine {
-    /// Lays a new layer on each of several disks in one instant: together their old files are the snapshot, as
-    /// consistent as after a power failure, or better if the guest's file systems are frozen. All or none.
+    /// Puts a new layer on each of several disks in one instant. Together the old files are the snapshot, as consistent as
+    /// after a power failure, or better if the guest's file systems are frozen. All or none.
     pub async fn snapshot(&self, layers: &[NewLayer]) -> Result<()> {
         self.make_layers(layers).await?;
         let done = self.switch_to_layers(layers).await;
@@ -40,7 +40,7 @@ impl Machine {
         done
     }
 
-    /// Makes the files of new layers, empty: each shows what its disk shows. Nothing is left if one cannot be made.
+    /// Makes the files of new layers, empty: each shows its disk's contents. If one fails, none is left.
     pub async fn make_layers(&self, layers: &[NewLayer]) -> Result<()> {
         let client = self.monitor();
         for (at, layer) in layers.iter().enumerate() {
@@ -52,8 +52,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts layers that were made on their disks in one instant. All or none. If it fails the files stay: after
-    /// an error that [`Error::is_undecided`] they may be in use.
+    /// Switches disks to layers that were made for them, in one instant. All or none. If it fails the files stay: after an
+    /// error that [`Error::is_undecided`] they may be in use.
     pub async fn switch_to_layers(&self, layers: &[NewLayer]) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
@@ -83,8 +83,10 @@ impl Machine {
         let drive = self.drive(&layer.disk).await?;
         let below = self.node_at(client, &drive.node_name).await?;
         let format = if below.drv == "raw" { ImageFormat::Raw } else { ImageFormat::Qcow2 };
-        let below_file =
-            below.path().ok_or_else(|| Error::NoSuchDevice(format!("{}: its file", layer.disk)))?;
+        let below_file = below.path().ok_or_else(|| Error::NoSuchLayer {
+            disk: layer.disk.clone(),
+            layer: format!("with a file: node {}", drive.node_name),
+        })?;
         image::create_overlay(&layer.file, Path::new(&below_file), format, drive.virtual_bytes).await?;
         let given = super::start::give(&layer.file, self.spec());
         if given.is_err() {
@@ -97,7 +99,7 @@ impl Machine {
         let below = self.drive(&layer.disk).await?.node_name;
         let node = fresh_node(&layer.disk);
         let mut options = block::image(&node, &layer.file, ImageFormat::Qcow2, false)?;
-        // The layer below is open already; the snapshot connects the two.
+        // The layer below is already open; the snapshot connects the two.
         options["backing"] = Value::Null;
         client.run(&command::BlockdevAdd { options }).await?;
         Ok(Prepared { node, below })
@@ -115,7 +117,7 @@ impl Machine {
         Ok(self.chain_nodes(&client, disk).await?.into_iter().map(|(file, _)| file).collect())
     }
 
-    /// File and node name of each layer.
+    /// File and node name of each layer, the newest first.
     async fn chain_nodes(&self, client: &qmp::Client, disk: &str) -> Result<Vec<(PathBuf, String)>> {
         let nodes = client.run(&command::QueryNamedBlockNodes { flat: true }).await?;
         let mut next = Some(self.drive(disk).await?.file);
@@ -124,7 +126,7 @@ impl Machine {
             let node = nodes
                 .iter()
                 .find(|node| node.drv != "file" && node.path().as_deref() == Some(&file))
-                .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {file}")))?;
+                .ok_or_else(|| Error::NoSuchLayer { disk: disk.to_owned(), layer: file.clone() })?;
             if chain.iter().any(|(_, name)| *name == node.node_name) {
                 return Err(Error::Protocol(format!("the chain of {disk} has no end")));
             }
@@ -134,11 +136,11 @@ impl Machine {
         Ok(chain)
     }
 
-    /// Merges the layers of a disk from `top` down into `base` while the machine runs; `base` then holds what `top`
-    /// showed, and the files from `top` to just above `base` are no longer used. `None` for `top` is the newest.
+    /// Merges the layers of a disk from `top` down into `base` while the VM runs. `base` then holds the contents of `top`,
+    /// and the files from `top` to just above `base` are unused. `None` for `top` means the newest.
     ///
-    /// When the newest was merged, the guest would write to `base` from then on. The processors stand still instead
-    /// until [`Machine::resume`], if this gives true: so long both files show the same, whichever is named.
+    /// Merging the newest layer would make the guest write to `base` from then on. If this returns true, the processors are
+    /// stopped instead until [`Machine::resume`]: until then both files have the same contents, whichever one is named.
     pub async fn commit(
         &self,
         disk: &str,
@@ -152,7 +154,7 @@ impl Machine {
         let find = |file: &Path| position(&chain, disk, file);
         let (top, base) = (top.map_or(Ok(0), &find)?, find(base)?);
         if base <= top {
-            return Err(Error::Spec(format!("{disk}: a layer can only be merged into one below it")));
+            return Err(Error::NotBelow { disk: disk.to_owned() });
         }
         let job = jobs::id("commit", disk);
         let command = command::BlockCommit {
@@ -177,8 +179,8 @@ impl Machine {
         }
     }
 
-    /// Copies what lies between a disk's newest layer and `base` into the newest layer; with `None`, everything,
-    /// so that it stands alone. The files in between are no longer used by it.
+    /// Copies the layers between a disk's newest layer and `base` into the newest layer; with `None`, all of them, so that
+    /// it stands alone. It no longer uses the files in between.
     pub async fn stream(
         &self,
         disk: &str,
@@ -216,5 +218,5 @@ fn position(chain: &[(PathBuf, String)], disk: &str, file: &Path) -> Result<usiz
     chain
         .iter()
         .position(|(path, _)| path == file)
-        .ok_or_else(|| Error::NoSuchDevice(format!("{disk}: layer {name}")))
+        .ok_or_else(|| Error::NoSuchLayer { disk: disk.to_owned(), layer: name })
 }

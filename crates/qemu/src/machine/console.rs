@@ -1,4 +1,4 @@
-//! Looking at a machine: pictures of its screen, and whether its agent is there.
+//! Looks at a VM: pictures of its screen, and whether its agent is there.
 
 use super::Machine;
 use super::devices::fresh_node;
@@ -14,14 +14,14 @@ use std::path::PathBuf;
 const PICTURE_BYTES: u64 = 64 << 20;
 
 impl Machine {
-    /// The screen as a PNG. Refused by QEMU if the machine has no display adapter.
+    /// The screen as a PNG. QEMU refuses if the VM has no display adapter.
     pub async fn screenshot(&self) -> Result<Vec<u8>> {
         let path = self.inner.dir.display().join(format!("{}.png", fresh_node("screen")));
         let what = || format!("read {}", path.display());
         let filename = crate::cmdline::text(&path)?;
         let shot = self.monitor().run(&command::Screendump { filename, format: "png" }).await;
         let mut picture = Vec::new();
-        // The directory belongs to the machine's user: neither a link nor a pipe laid there is followed.
+        // The directory belongs to the VM's user: follow neither a link nor a pipe there.
         let read = shot.and_then(|_| {
             let file = OpenOptions::new()
                 .read(true)
@@ -37,19 +37,19 @@ impl Machine {
         read.map(|_| picture)
     }
 
-    /// Unix socket of the VNC server, if the machine has one: what an API bridges to a WebSocket.
+    /// Unix socket of the VNC server, if the VM has one; an API bridges it to a WebSocket.
     #[must_use]
     pub fn vnc_socket(&self) -> Option<PathBuf> {
         self.spec().vnc.then(|| self.inner.dir.vnc())
     }
 
-    /// Unix socket of the serial port, if the machine has one. It takes one client at a time.
+    /// Unix socket of the serial port, if the VM has one. It takes one client at a time.
     #[must_use]
     pub fn serial_socket(&self) -> Option<PathBuf> {
         self.spec().serial.as_ref().map(|_| self.inner.dir.serial())
     }
 
-    /// The agent in the guest, if the machine has a channel for one. Whether anybody answers is another matter.
+    /// The agent in the guest, if the VM has a channel for one; it may not answer.
     #[must_use]
     pub fn agent(&self) -> Option<Agent> {
         self.inner.agent.clone()

@@ -1,5 +1,5 @@
-//! Disks, NICs and memory of a running machine: added, removed, resized. A removal asks the guest and waits for it,
-//! within a bound. What a guest that answered late left behind is swept before the same id is used again.
+//! Disks, NICs and memory of a running VM: added, removed, resized. A removal asks the guest and waits for it, within a
+//! bound. Before an id is used again, the remains of a device whose guest answered too late are swept away.
 
 use super::Machine;
 use crate::cmdline::{block, device};
@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Duration, Instant, timeout_at};
 
-/// A disk or drive as QEMU has it now.
+/// A disk or drive in its present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
     /// Device id.
@@ -29,14 +29,14 @@ pub struct Drive {
     pub virtual_bytes: u64,
     /// Whether the tray is open, for drives that have one.
     pub tray_open: Option<bool>,
-    /// Whether the guest holds the tray shut.
+    /// Whether the guest has locked the tray.
     pub locked: bool,
-    /// Whether the last write found no space.
+    /// Whether the last write ran out of space.
     pub no_space: bool,
 }
 
 impl Machine {
-    /// Every disk and CD-ROM drive with what is in it.
+    /// Every disk and CD-ROM drive with its medium.
     pub async fn drives(&self) -> Result<Vec<Drive>> {
         let devices = self.monitor().run(&command::QueryBlock {}).await?;
         Ok(devices
@@ -86,12 +86,12 @@ impl Machine {
         added.map(drop)
     }
 
-    /// Removes a disk: the guest lets go of it, then its files are closed.
+    /// Removes a disk: the guest releases it, then its files are closed.
     pub async fn remove_disk(&self, id: &str) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
         if let Err(e) = unplug(&client, id).await {
-            // The guest may have let go after an earlier call had given up.
+            // The guest may have released it after an earlier call had given up.
             return match e {
                 Error::NoSuchDevice(_) if sweep(&client, id).await? > 0 => Ok(()),
                 e => Err(e),
@@ -100,7 +100,7 @@ impl Machine {
         sweep(&client, id).await.map(drop)
     }
 
-    /// Grows a disk. The guest sees the new size at once where its driver can.
+    /// Grows a disk. The guest sees the new size at once where its driver supports that.
     pub async fn resize_disk(&self, id: &str, bytes: u64) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let node_name = self.drive(id).await?.node_name;
@@ -116,11 +116,11 @@ impl Machine {
         let port = self.free_port(&client, &nic.id, nic.port).await?;
         let netdev = device::netdev_id(&nic.id);
         if peripherals(&client).await?.contains(&nic.id) {
-            return Err(Error::Spec(format!("there is already a device {}", nic.id)));
+            return Err(Error::DeviceExists(nic.id.clone()));
         }
-        // Left over if the guest let go of an earlier one too late.
+        // Left over if the guest released an earlier one too late.
         if let Err(e) = client.run(&command::NetdevDel { id: netdev.clone() }).await {
-            tracing::trace!(nic = %nic.id, error = %e, "no backend to clear away");
+            tracing::trace!(nic = %nic.id, error = %e, "no backend was left over");
         }
         let tap = match &nic.backend {
             NicBackend::Tap { ifname } => Some(tap::open(ifname)?),
@@ -150,26 +150,26 @@ impl Machine {
         plugged
     }
 
-    /// Removes a NIC: the guest lets go of it, then its backend is closed.
+    /// Removes a NIC: the guest releases it, then its backend is closed.
     pub async fn remove_nic(&self, id: &str) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
         let backend = command::NetdevDel { id: device::netdev_id(id) };
         match unplug(&client, id).await {
             Ok(()) => client.run(&backend).await.map(drop),
-            // The guest may have let go after an earlier call had given up.
+            // The guest may have released it after an earlier call had given up.
             Err(e @ Error::NoSuchDevice(_)) => client.run(&backend).await.map(drop).map_err(|_| e),
             Err(e) => Err(e),
         }
     }
 
-    /// Plugs the cable of a NIC in or out.
+    /// Plugs or unplugs the cable of a NIC.
     pub async fn set_link(&self, nic: &str, up: bool) -> Result<()> {
         let changed = self.monitor().run(&command::SetLink { name: nic.to_owned(), up }).await;
         changed.map(drop).map_err(|e| missing(e, nic))
     }
 
-    /// Asks the balloon to leave the guest this much memory, in bytes. The guest gets there in its own time.
+    /// Asks the balloon to leave the guest this much memory, in bytes. The guest gets there gradually.
     pub async fn set_balloon(&self, bytes: u64) -> Result<()> {
         self.monitor().run(&command::Balloon { value: bytes }).await.map(drop)
     }
@@ -179,7 +179,7 @@ impl Machine {
         Ok(self.monitor().run(&command::QueryBalloon {}).await?.actual)
     }
 
-    /// Adds memory while the machine runs, up to its `max_memory_mib`. A multiple of 128 MiB suits every guest.
+    /// Adds memory while the VM runs, up to its `max_memory_mib`. A multiple of 128 MiB suits every guest.
     pub async fn add_memory(&self, mib: u64) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
@@ -188,7 +188,9 @@ impl Machine {
             .find(|n| !taken.contains(&format!("dimm{n}")))
             .ok_or_else(|| Error::NoFreePort { device: "memory".into() })?;
         let (id, memory) = (format!("dimm{slot}"), format!("memory{slot}"));
-        let bytes = mib.checked_mul(1 << 20).ok_or_else(|| Error::Spec(format!("{mib} MiB of memory")))?;
+        let bytes = mib
+            .checked_mul(1 << 20)
+            .ok_or_else(|| Error::Spec(format!("{mib} MiB of memory is out of range")))?;
         let backend = json!({"qom-type": "memory-backend-ram", "id": memory, "size": bytes});
         client.run(&command::ObjectAdd { options: backend }).await?;
         let module = json!({"driver": "pc-dimm", "id": id, "memdev": memory});
@@ -201,7 +203,7 @@ impl Machine {
         added.map(drop)
     }
 
-    /// Adds processors while the machine runs, up to its `max_count`; the lowest places first.
+    /// Adds processors while the VM runs, up to its `max_count`; the lowest places first.
     pub async fn add_processors(&self, count: u32) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();
@@ -211,7 +213,7 @@ impl Machine {
         free.sort_by_key(|place| (number(place, "socket-id"), number(place, "core-id")));
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         if free.len() < count {
-            return Err(Error::Spec(format!("there is room for {} more processors only", free.len())));
+            return Err(Error::NoFreeProcessor { asked: count, free: free.len() });
         }
         for place in free.into_iter().take(count) {
             let id = place.props.values().map(|at| format!("-{at}")).collect::<String>();
@@ -250,13 +252,13 @@ fn missing(error: Error, device: &str) -> Error {
     if error.is_class("DeviceNotFound") { Error::NoSuchDevice(device.to_owned()) } else { error }
 }
 
-/// Asks the guest for a device and waits until it has gone.
+/// Asks the guest to release a device and waits until it has gone.
 async fn unplug(client: &qmp::Client, id: &str) -> Result<()> {
     let deadline = Instant::now() + limits::UNPLUG;
     let events = client.events();
     match client.run(&command::DeviceDel { id: id.to_owned() }).await {
         Ok(_) => {}
-        // Asked before, and the guest has not decided yet.
+        // An earlier call asked, and the guest has not decided yet.
         Err(Error::Qmp { desc, .. }) if desc.contains("already in the process of unplug") => {}
         Err(e) => return Err(missing(e, id)),
     }
@@ -274,7 +276,7 @@ async fn wait_unplugged(
             || data.get("path").and_then(Value::as_str) == Some(&format!("/machine/peripheral/{id}"))
     };
     loop {
-        // Looked at now and then as well, should the event be among lost ones.
+        // Check now and then as well, in case the event was lost.
         let look = (Instant::now() + Duration::from_secs(1)).min(deadline);
         match timeout_at(look, events.recv()).await {
             Ok(Ok(event)) if is_ours(&event.data) => match event.name.as_str() {
@@ -296,7 +298,7 @@ async fn wait_unplugged(
     }
 }
 
-/// A name that was not used before: the device id and a running number.
+/// An unused name: the device id and a running number.
 pub(super) fn fresh_node(id: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64);
@@ -304,7 +306,7 @@ pub(super) fn fresh_node(id: &str) -> String {
     format!("{id}-{number:06x}")
 }
 
-/// Closes a node that nothing uses; one that is used stays.
+/// Closes an unused node; one in use stays.
 pub(super) async fn close_node(client: &qmp::Client, node_name: &str) -> bool {
     let closed = client.run(&command::BlockdevDel { node_name: node_name.to_owned() }).await;
     if let Err(e) = &closed {
@@ -313,8 +315,8 @@ pub(super) async fn close_node(client: &qmp::Client, node_name: &str) -> bool {
     closed.is_ok()
 }
 
-/// Closes the nodes of a device that nothing uses any more: the device has gone, or its layers were merged. QEMU
-/// refuses to close one in use. Returns how many. A node under another can only be closed after it, hence the rounds.
+/// Closes the unused nodes of a device that has gone or whose layers were merged. Returns how many. QEMU refuses to
+/// close a node in use. A node below another can only be closed after it, hence the rounds.
 pub(super) async fn sweep(client: &qmp::Client, id: &str) -> Result<usize> {
     let prefix = format!("{id}-");
     let mut closed = 0;

@@ -1,25 +1,25 @@
-//! What happens to a machine, typed. QMP events that have no meaning here pass through as `Other`.
+//! Types the events of a VM. QMP events without a meaning here pass through as `Other`.
 
 use crate::qmp;
 use serde_json::Value;
 use std::process::ExitStatus;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// Something that happened to a machine.
+/// An event of a VM.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MachineEvent {
     /// The processors run.
     Running,
     /// The processors were stopped.
     Stopped,
-    /// The guest started anew, by its own wish (`by_guest`) or by the reset button.
+    /// The guest restarted, of its own accord (`by_guest`) or by the reset button.
     Reset {
         /// Whether the guest asked for it.
         by_guest: bool,
     },
     /// The guest switched itself off; [`MachineEvent::Exited`] follows.
     GuestShutdown,
-    /// The guest's kernel panicked and told so.
+    /// The guest's kernel panicked and reported it.
     GuestPanicked,
     /// The process has ended. Always the last event.
     Exited {
@@ -28,25 +28,25 @@ pub enum MachineEvent {
     },
     /// A disk could not be read or written.
     BlockIoError {
-        /// Device id, as far as QEMU tells.
+        /// Device id, as far as QEMU reports it.
         device: String,
         /// `read` or `write`.
         operation: String,
-        /// Whether the machine was stopped because of it; resume it once the cause is gone.
+        /// Whether the VM was stopped because of it; resume it once the cause is gone.
         stopped: bool,
         /// Whether the storage is full.
         no_space: bool,
         /// The reason in words.
         reason: String,
     },
-    /// A tray was opened or shut, by the guest or from here.
+    /// A tray was opened or shut, by the guest or from outside.
     TrayMoved {
         /// Drive.
         device: String,
-        /// Whether it is open now.
+        /// Whether the tray is open now.
         open: bool,
     },
-    /// The guest's memory grew or shrank, bytes that it has now.
+    /// The guest's memory grew or shrank.
     BalloonChanged {
         /// Bytes that the guest has.
         actual_bytes: u64,
@@ -68,12 +68,12 @@ pub enum MachineEvent {
     },
     /// The guest agent opened or closed its channel.
     AgentChannel {
-        /// Whether it is open now.
+        /// Whether the channel is open now.
         open: bool,
     },
-    /// The monitor connection broke although the process lives; it is being connected anew.
+    /// The monitor connection broke although the process lives; the supervisor reconnects.
     MonitorLost {
-        /// How.
+        /// The reason.
         reason: String,
     },
     /// The monitor is connected again. Events in between are lost: look at the state.
@@ -92,7 +92,7 @@ pub enum MachineEvent {
     },
 }
 
-/// How a machine ended.
+/// How a VM ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitReason {
     /// The guest switched itself off.
@@ -101,25 +101,25 @@ pub enum ExitReason {
     GuestPanicked,
     /// It was told to quit.
     Quit,
-    /// Somebody sent the process a signal to end; QEMU closed its files in order.
+    /// A signal asked the process to end; QEMU closed its files in order.
     Terminated,
-    /// It was killed by a signal.
+    /// A signal killed it.
     Killed {
         /// Signal number.
         signal: i32,
-        /// What its log says last.
+        /// The end of its log.
         log: String,
     },
-    /// It gave up with an error.
+    /// It exited with an error.
     Failed {
         /// Exit code.
         code: i32,
-        /// What its log says last.
+        /// The end of its log.
         log: String,
     },
-    /// It is gone, and as it is not our child nobody can tell how.
+    /// It has ended. As it is not our child, its exit status is unknown.
     Vanished {
-        /// What its log says last.
+        /// The end of its log.
         log: String,
     },
 }
@@ -144,10 +144,10 @@ impl std::fmt::Display for ExitReason {
 }
 
 impl ExitReason {
-    /// Weighs what QEMU announced, its exit status if it was our child, and its log.
+    /// Weighs QEMU's announcement, its exit status if it was our child, and its log.
     pub(super) fn weigh(announced: Option<&str>, status: Option<ExitStatus>, log: String) -> ExitReason {
         use std::os::unix::process::ExitStatusExt;
-        // An announced end is only the reason if the process then ended well.
+        // An announcement only counts if the process then ended well.
         let ended_well = status.is_none_or(|s| s.success());
         match announced {
             Some("guest-shutdown" | "guest-reset") if ended_well => return ExitReason::GuestShutdown,
@@ -167,11 +167,11 @@ impl ExitReason {
     }
 }
 
-/// Events of one machine for one subscriber. Ends after [`MachineEvent::Exited`], which comes to late subscribers too.
+/// Events of one VM for one subscriber. Ends after [`MachineEvent::Exited`], which comes to late subscribers too.
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<MachineEvent>,
-    /// The end, if it was there before the subscriber.
+    /// The end, if it came before the subscriber.
     already: Option<ExitReason>,
     over: bool,
 }
@@ -181,7 +181,7 @@ impl Events {
         Events { receiver, already, over: false }
     }
 
-    /// The next event, or `None` after the last. Nothing is lost when the call is dropped.
+    /// The next event, or `None` after the last. Dropping the call loses nothing.
     pub async fn next(&mut self) -> Option<MachineEvent> {
         if self.over {
             return None;
@@ -224,7 +224,7 @@ pub(super) fn interpret(event: &qmp::Event) -> MachineEvent {
             actual_bytes: data.get("actual").and_then(Value::as_u64).unwrap_or(0),
         },
         "JOB_STATUS_CHANGE" if text("status") == "concluded" => MachineEvent::JobFinished { id: text("id") },
-        // The event comes once for the device and once for each of its parts, which have no id.
+        // QEMU sends the event once for the device and once for each of its parts, which have no id.
         "DEVICE_DELETED" if data.get("device").is_some() => {
             MachineEvent::DeviceRemoved { device: text("device") }
         }
@@ -234,7 +234,7 @@ pub(super) fn interpret(event: &qmp::Event) -> MachineEvent {
     }
 }
 
-/// The id of the device that an event is about: QEMU gives a block backend's name, a device id or a QOM path.
+/// The id of an event's device: QEMU gives a block backend's name, a device id or a QOM path.
 fn device_of(data: &Value) -> String {
     let text = |key: &str| data.get(key).and_then(Value::as_str).filter(|v| !v.is_empty());
     ["qom-path", "path", "id", "device"]

@@ -1,5 +1,5 @@
-//! Block jobs: followed to their end, also by a daemon that did not start them. A job stays listed until it is
-//! dismissed, so its result cannot be missed.
+//! Follows block jobs to their end, even those that another daemon started. A job stays listed until it is dismissed,
+//! so its result cannot be missed.
 
 use super::devices::sweep;
 use super::{Machine, RunState};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-/// How often progress is told.
+/// Interval between reports of progress.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How far a job is, in a unit of its own (bytes for block jobs).
+/// Progress of a job, in the job's unit (bytes for block jobs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobProgress {
     /// Done so far.
@@ -24,35 +24,35 @@ pub struct JobProgress {
 /// Kinds of jobs that leave layers unused.
 const MERGES: [&str; 2] = ["commit-", "stream-"];
 
-/// The id of a disk's job, so that whoever adopts the machine knows it.
+/// The id of a disk's job, known to whoever adopts the VM.
 pub(super) fn id(kind: &str, disk: &str) -> String {
     format!("{kind}-{disk}")
 }
 
-/// How far a job is followed.
+/// How far to follow a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// To where both sides are equal.
+    /// Until both sides are equal.
     Ready,
-    /// To its end, over the switch.
+    /// To its end, including the switch.
     End,
-    /// To its end, however it comes, once it was given up.
+    /// To its end, in whatever way, after it was given up.
     GivenUp,
 }
 
 impl Machine {
-    /// Ids of the jobs that run or have ended without being followed: `commit-` or `stream-` and the disk.
+    /// Ids of the jobs that run, or that ended unfollowed: `commit-` or `stream-` and the disk.
     pub async fn jobs(&self) -> Result<Vec<String>> {
         Ok(self.monitor().run(&command::QueryJobs {}).await?.into_iter().map(|job| job.id).collect())
     }
 
-    /// Follows a job to its end. [`Error::JobFailed`] with the reason if it failed; the disks are whole then, on the
-    /// chain that they had before.
+    /// Follows a job to its end. [`Error::JobFailed`] gives the reason if it failed; the disks are then intact, on their
+    /// former chain.
     pub async fn wait_job(&self, id: &str, progress: impl FnMut(JobProgress)) -> Result<()> {
         self.follow(id, Until::End, progress).await.map(drop)
     }
 
-    /// Follows a job; whether it has ended.
+    /// Follows a job; returns whether it has ended.
     pub(super) async fn follow(
         &self,
         id: &str,
@@ -81,14 +81,14 @@ impl Machine {
                     };
                 }
                 ("ready", Until::Ready) => return Ok(false),
-                // Both sides are equal: time to switch over.
+                // Both sides are equal: time to switch.
                 ("ready", Until::End) if !completing => {
                     client.run(&command::JobComplete { id: id.to_owned() }).await?;
                     completing = true;
                 }
                 _ => {}
             }
-            // A change of state is looked at once, progress now and then.
+            // A change of state is handled at once, progress now and then.
             let changed = async {
                 loop {
                     match events.recv().await {
@@ -105,17 +105,17 @@ impl Machine {
         }
     }
 
-    /// Gives a job up. The disks stay on the chain that they had before.
+    /// Gives a job up. The disks stay on their former chain.
     pub async fn cancel_job(&self, id: &str) -> Result<()> {
         self.monitor().run(&command::JobCancel { id: id.to_owned() }).await.map(drop)
     }
 
-    /// Ends the jobs that nobody follows any more and gives their ids. Those that have not come to their switch are
-    /// given up; which came to it, [`Machine::chain`] tells.
+    /// Ends the unfollowed jobs and returns their ids. Those short of their switch are given up; [`Machine::chain`] tells
+    /// which had reached it.
     pub async fn end_jobs(&self) -> Result<Vec<String>> {
         let ids = self.jobs().await?;
         for id in &ids {
-            // Refused where it is at its end already.
+            // QEMU refuses if the job has already ended.
             match self.cancel_job(id).await {
                 Ok(()) | Err(Error::Qmp { .. }) => {}
                 Err(e) => return Err(e),
@@ -129,9 +129,9 @@ impl Machine {
         Ok(ids)
     }
 
-    /// Lets a ready job switch the newest layer away while the processors stand still, so that nothing is written on
-    /// either side until whoever keeps the names of the layers has written the new ones. Whether they were stopped
-    /// for it; after an error that is not [`Error::is_undecided`] they run again, on the old chain.
+    /// Lets a ready job switch the newest layer away while the processors stand still, so that nothing is written on either
+    /// side until the new names of the layers have been recorded. Returns whether the processors were stopped for it; after
+    /// an error that is not [`Error::is_undecided`] they run again, on the old chain.
     pub(super) async fn switch(&self, id: &str) -> Result<bool> {
         let running = self.run_state().await? == RunState::Running;
         if running {
@@ -155,7 +155,7 @@ impl Machine {
         }
     }
 
-    /// Forgets a job of that id that ended while nobody followed it.
+    /// Forgets a job of that id that ended unfollowed.
     pub(super) async fn dismiss_leftover(&self, client: &qmp::Client, id: &str) -> Result<()> {
         match find(client, id).await? {
             Some(job) if job.status == "concluded" => {

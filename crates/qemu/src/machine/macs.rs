@@ -1,6 +1,6 @@
-//! The MACs that guests have given their NICs. QMP tells of them for virtio only (`query-rx-filter` and its event); for every
-//! model the monitor for people does, as part of what a NIC says of itself: in the virtual hardware's registers, so that a
-//! guest needs no agent.
+//! Reads the MACs that guests have given their NICs. QMP reports them for virtio only (`query-rx-filter` and its event).
+//! For every model the human monitor reports them in its description of a NIC, from the virtual hardware's registers, so
+//! that the guest needs no agent.
 
 use super::Machine;
 use crate::Result;
@@ -8,7 +8,7 @@ use crate::qmp::command;
 use std::collections::BTreeMap;
 
 impl Machine {
-    /// The MAC that each NIC has now, in lower case with colons, by device id.
+    /// The present MAC of each NIC, in lower case with colons, by device id.
     pub async fn nic_macs(&self) -> Result<BTreeMap<String, String>> {
         let shown =
             self.monitor().run(&command::HumanMonitor { command_line: "info network".into() }).await?;
@@ -16,8 +16,8 @@ impl Machine {
     }
 }
 
-/// Device id and MAC of a line such as ` \ net-n0: n0: index=0,type=nic,model=e1000e,macaddr=52:54:00:12:34:56`; none for what is
-/// no NIC. What comes before the index is the id, and before that, on some, what it is connected to.
+/// Device id and MAC of a line such as ` \ net-n0: n0: index=0,type=nic,model=e1000e,macaddr=52:54:00:12:34:56`, or
+/// `None` if the line describes another kind of device. The id stands before the index; some lines have their peer before it.
 fn nic(line: &str) -> Option<(String, String)> {
     let (name, says) = line.split_once(": index=")?;
     let id = name.rsplit([' ', ':']).next().filter(|id| !id.is_empty())?;

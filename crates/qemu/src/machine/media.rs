@@ -1,4 +1,4 @@
-//! Discs in CD-ROM drives: changed and ejected as a person would, with the tray in between.
+//! Changes and ejects the discs in CD-ROM drives, as a person would, by way of the tray.
 
 use super::Machine;
 use super::devices::{close_node, fresh_node};
@@ -9,13 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// For a guest to open its tray when asked.
+/// Time for a guest to open its tray when asked.
 const GUEST_EJECT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Machine {
-    /// Puts a disc into a drive, or with `None` takes it out. A guest that has locked the tray is asked first and
-    /// gets [`Error::TrayLocked`] after five seconds; with `force` it is not asked.
+    /// Puts a disc into a drive, or with `None` takes it out. A guest that has locked the tray is asked first; after five
+    /// seconds the call fails with [`Error::TrayLocked`]. `force` does not ask.
     pub async fn change_medium(&self, drive: &str, iso: Option<&Path>, force: bool) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let before = self.drive(drive).await?;
@@ -23,7 +23,7 @@ impl Machine {
             return Err(Error::NoSuchDevice(format!("{drive} with a tray")));
         }
         let client = self.monitor();
-        // Opened before the old disc goes: an image that cannot be read changes nothing.
+        // Opened before the old disc leaves: an unreadable image changes nothing.
         let fresh = match iso {
             Some(iso) => {
                 let node = fresh_node(drive);

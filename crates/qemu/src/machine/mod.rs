@@ -1,5 +1,5 @@
-//! A running machine. [`Machine`] is a handle, cheap to clone: dropping every clone leaves the process running, to
-//! be adopted again. Starting is in `start`, finding again in `adopt`, its end is noticed in `supervise`.
+//! A running VM. [`Machine`] is a cheap handle: dropping every clone leaves the process running, to be adopted again.
+//! `start` starts a VM, `adopt` finds one again, `supervise` notices its end.
 
 mod adopt;
 mod chain;
@@ -28,11 +28,12 @@ use crate::process::{self, Process, Usage};
 use crate::qmp;
 use crate::runtime::{LaunchRecord, RuntimeDir};
 use crate::{MachineSpec, Result};
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 
-/// A handle to one running machine.
+/// A handle to one running VM.
 #[derive(Clone)]
 pub struct Machine {
     inner: Arc<Inner>,
@@ -42,12 +43,12 @@ struct Inner {
     record: LaunchRecord,
     dir: RuntimeDir,
     process: Arc<Process>,
-    /// Replaced when the monitor had to be connected anew.
+    /// Replaced when the monitor had to reconnect.
     monitor: Mutex<qmp::Client>,
     events: broadcast::Sender<MachineEvent>,
     exit: watch::Receiver<Option<ExitReason>>,
     agent: Option<Agent>,
-    /// Changes of devices and of the block graph come one at a time.
+    /// Serializes changes of devices and of the block graph.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -58,8 +59,8 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Machine {
-    /// Starts a machine with its processors stopped; [`Machine::resume`] lets it run. When this returns an error,
-    /// no process is left. [`crate::Error::AlreadyRunning`] if the directory's machine is alive.
+    /// Starts a VM with its processors stopped; [`Machine::resume`] lets it run. When this returns an error,
+    /// no process is left. [`crate::Error::AlreadyRunning`] if the directory's VM is alive.
     pub async fn start(
         spec: &MachineSpec,
         runtime_dir: impl AsRef<Path>,
@@ -68,22 +69,22 @@ impl Machine {
         start::start(spec, runtime_dir.as_ref(), options).await
     }
 
-    /// Takes hold of the machine that runs in a runtime directory, whoever started it;
+    /// Adopts the VM that runs in a runtime directory, whoever started it;
     /// [`crate::Error::NotRunning`] if none does.
     pub async fn adopt(runtime_dir: impl AsRef<Path>) -> Result<Machine> {
         adopt::adopt(runtime_dir.as_ref()).await
     }
 
-    /// Kills the machine that runs in a runtime directory, which need not answer; none running is no error.
+    /// Kills the VM that runs in a runtime directory, even one that does not answer. Succeeds if none runs.
     ///
     /// # Errors
-    /// [`crate::Error::NotOurs`] or [`crate::Error::Protocol`] if what holds the directory is not known to be the
-    /// machine that was launched there.
+    /// [`crate::Error::NotOurs`] or [`crate::Error::UnknownHolder`] if the holder of the directory cannot be proven to be the
+    /// VM that was launched there.
     pub async fn end(runtime_dir: impl AsRef<Path>) -> Result<()> {
         adopt::end(&RuntimeDir::new(runtime_dir.as_ref())?).await.map(drop)
     }
 
-    /// What it was launched with. Devices added or removed since are not in it.
+    /// The specification at launch. Devices added or removed since are not in it.
     #[must_use]
     pub fn spec(&self) -> &MachineSpec {
         &self.inner.record.spec
@@ -107,16 +108,16 @@ impl Machine {
         self.inner.process.pid()
     }
 
-    /// The monitor connection in use. It may be replaced after a fault: ask again for each piece of work.
+    /// The present monitor connection. A fault may replace it: ask again for each piece of work.
     #[must_use]
     pub fn monitor(&self) -> qmp::Client {
-        self.inner.monitor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.monitor.lock().clone()
     }
 
-    /// What happens to the machine from now on.
+    /// The events of the VM from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        // In this order: an end in between is then told twice to the subscriber, who stops at the first.
+        // In this order an end in between reaches the subscriber twice; it stops at the first.
         let receiver = self.inner.events.subscribe();
         Events::new(receiver, self.exit_reason())
     }
@@ -132,7 +133,7 @@ impl Machine {
         let mut exit = self.inner.exit.clone();
         match exit.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or(ExitReason::Vanished { log: String::new() }),
-            // The supervisor only goes without a word when the runtime shuts down.
+            // The supervisor only leaves without a word when the runtime shuts down.
             Err(_) => ExitReason::Vanished { log: String::new() },
         }
     }

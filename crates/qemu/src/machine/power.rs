@@ -1,4 +1,4 @@
-//! Power: running, stopping, resetting, and ending a machine for certain.
+//! Power: running, stopping, resetting, and reliably ending a VM.
 
 use super::{ExitReason, Machine};
 use crate::qmp::command;
@@ -6,28 +6,28 @@ use crate::{Error, Result, limits};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What the processors of a machine do.
+/// The state of a VM's processors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunState {
     /// They run.
     Running,
     /// They were stopped from outside.
     Paused,
-    /// They have never run since the start.
+    /// They have not run since the start.
     Prelaunch,
     /// They were stopped because a disk could not be read or written.
     IoError,
     /// The guest sleeps (S3).
     Suspended,
-    /// Saved state is awaited or being loaded.
+    /// They wait for saved state, or for its loading.
     Incoming,
-    /// The state is being saved, or was saved: the processors stand.
+    /// The state is being saved, or was saved: they are stopped.
     Saving,
     /// The guest's kernel panicked.
     GuestPanicked,
-    /// The guest is off, the process about to end.
+    /// The guest is off, and the process is about to end.
     Shutdown,
-    /// Something else, in QEMU's word.
+    /// Another state, in QEMU's word.
     Other(String),
 }
 
@@ -49,7 +49,7 @@ impl RunState {
 }
 
 impl Machine {
-    /// What its processors do.
+    /// The state of its processors.
     pub async fn run_state(&self) -> Result<RunState> {
         let status = self.monitor().run(&command::QueryStatus {}).await?;
         Ok(RunState::from_qmp(&status.status))
@@ -75,15 +75,15 @@ impl Machine {
         self.monitor().run(&command::SystemPowerdown {}).await.map(drop)
     }
 
-    /// Switches off: QEMU writes its caches out and ends; if it does not within `limits::QUIT`, it is killed.
+    /// Switches off: QEMU writes its caches out and ends. If it has not ended after `limits::QUIT`, it is killed.
     pub async fn power_off(&self) -> Result<ExitReason> {
         self.power_off_within(limits::QUIT).await
     }
 
-    /// As [`Machine::power_off`] with a bound of its own before the kill.
+    /// As [`Machine::power_off`], with another bound before the kill.
     pub async fn power_off_within(&self, patience: Duration) -> Result<ExitReason> {
         let orderly = async {
-            // Should the command fail, the process may be ending already, and else is killed below.
+            // If the command fails, the process may already be ending; if not, it is killed below.
             if let Err(e) = self.monitor().run_within(&command::Quit {}, patience).await {
                 tracing::debug!(vm = %self.spec().name, error = %e, "quit was not answered");
             }
@@ -92,13 +92,13 @@ impl Machine {
         match timeout(patience, orderly).await {
             Ok(reason) => Ok(reason),
             Err(_) => {
-                tracing::warn!(vm = %self.spec().name, pid = self.pid(), "the machine does not quit: killing it");
+                tracing::warn!(vm = %self.spec().name, pid = self.pid(), "QEMU does not quit: killing it");
                 self.kill().await
             }
         }
     }
 
-    /// Kills the process at once, as pulling the plug does.
+    /// Kills the process at once, like pulling the plug.
     pub async fn kill(&self) -> Result<ExitReason> {
         self.inner.process.kill();
         timeout(limits::KILL, self.wait_exit())

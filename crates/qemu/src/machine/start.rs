@@ -1,5 +1,5 @@
-//! Starting: record first, then fork, then wait for the monitor. Whatever fails, or whoever drops the future, the
-//! process does not survive a start that did not succeed.
+//! Starts a VM: records first, then forks, then waits for the monitor. Whether a step fails or the future is dropped,
+//! no process survives a start that did not succeed.
 
 use super::Machine;
 use super::events::ExitReason;
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use tokio::time::timeout;
 
-/// Where Debian and most others have it.
+/// Where Debian and most other distributions install it.
 const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
 
-/// What a start needs beside the spec.
+/// Parameters of a start besides the specification.
 #[derive(Debug, Default)]
 pub struct StartOptions {
-    /// QEMU's program, if not the system's own.
+    /// Path of QEMU, if not the system's.
     pub program: Option<PathBuf>,
     /// Open taps by the id of their NIC.
     pub taps: BTreeMap<String, OwnedFd>,
@@ -32,7 +32,7 @@ pub struct StartOptions {
     pub incoming: Option<PathBuf>,
 }
 
-/// A process that is killed unless it is taken over.
+/// A process that is killed unless a VM takes it over.
 struct Spawned {
     child: Option<Child>,
     process: Option<Process>,
@@ -48,7 +48,7 @@ impl Spawned {
                 Ok(spawned)
             }
             Err(e) => {
-                // No pidfd, so the old way; it is our child and not reaped, so the number is still its own.
+                // Without a pidfd, the old way: our unreaped child still owns its number.
                 if let Some(mut child) = spawned.child.take()
                     && let Err(failure) = child.kill().and_then(|()| child.wait())
                 {
@@ -64,7 +64,7 @@ impl Spawned {
         if let Some(process) = &self.process {
             process.kill();
             if timeout(limits::KILL, process.ended()).await.is_err() {
-                tracing::error!(pid = process.pid(), "the process does not die");
+                tracing::error!(pid = process.pid(), "the process has not ended after SIGKILL");
             }
         }
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
@@ -75,7 +75,7 @@ impl Drop for Spawned {
     fn drop(&mut self) {
         let (Some(mut child), Some(process)) = (self.child.take(), self.process.take()) else { return };
         process.kill();
-        // Dropped outside a runtime, the child is reaped by whoever reaps the daemon.
+        // Outside a runtime, init reaps the child after the daemon's end.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 process.ended().await;
@@ -89,10 +89,10 @@ pub(super) async fn start(spec: &MachineSpec, dir: &Path, options: StartOptions)
     let dir = RuntimeDir::new(dir)?;
     let incoming = options.incoming.clone();
     let (spec, prepared_dir) = (spec.clone(), dir.clone());
-    // Should this future be dropped now, the closure's result is dropped where it ends, and the process with it.
+    // If this future is dropped now, the closure's result is dropped where it ends, and the process with it.
     let launched = tokio::task::spawn_blocking(move || launch(spec, &prepared_dir, options));
-    let (mut spawned, record) =
-        launched.await.map_err(|e| Error::Protocol(format!("the start was interrupted: {e}")))??;
+    let interrupted = |source| Error::Interrupted { what: "the start".into(), source };
+    let (mut spawned, record) = launched.await.map_err(interrupted)??;
     let process = spawned.process.as_ref().expect("taken over only below");
     let socket = dir.qmp();
     let connected = async {
@@ -106,7 +106,7 @@ pub(super) async fn start(spec: &MachineSpec, dir: &Path, options: StartOptions)
     };
     let client = match client {
         Ok(client) => client,
-        // QEMU gave up on the way.
+        // QEMU gave up early.
         Err(Error::Closed | Error::Io { .. }) => return Err(explain(&mut spawned, &dir).await),
         Err(e) => {
             spawned.end().await;
@@ -114,7 +114,7 @@ pub(super) async fn start(spec: &MachineSpec, dir: &Path, options: StartOptions)
         }
     };
     let (child, process) = (spawned.child.take(), spawned.process.take().expect("taken over only here"));
-    tracing::info!(vm = %record.spec.name, pid = process.pid(), "the machine has started");
+    tracing::info!(vm = %record.spec.name, pid = process.pid(), "the VM has started");
     Ok(Machine::new(record, dir, process, client, child))
 }
 
@@ -184,7 +184,7 @@ fn accelerator_group(accel: Accel) -> Vec<u32> {
     }
 }
 
-/// The one directory of the machine's own user, for the VNC socket and pictures of the screen.
+/// The one directory that belongs to the VM's user, for the VNC socket and pictures of the screen.
 fn make_display(dir: &RuntimeDir, spec: &MachineSpec) -> Result<()> {
     let path = dir.display();
     let what = || format!("create {}", path.display());
@@ -192,7 +192,7 @@ fn make_display(dir: &RuntimeDir, spec: &MachineSpec) -> Result<()> {
     give(&path, spec)
 }
 
-/// The log of the serial port is opened by QEMU after it has become somebody else.
+/// Makes the log of the serial port, which QEMU opens only after it has changed its user.
 fn prepare_serial_log(spec: &MachineSpec) -> Result<()> {
     let Some(path) = spec.serial.as_ref().and_then(|s| s.log.as_deref()) else { return Ok(()) };
     OpenOptions::new()
@@ -205,7 +205,7 @@ fn prepare_serial_log(spec: &MachineSpec) -> Result<()> {
     give(path, spec)
 }
 
-/// Makes a file or directory the machine's own, which no other machine may read: all have their group in common.
+/// Gives a file or directory to the VM's user and hides it from other VMs, whose users share the group.
 pub(super) fn give(path: &Path, spec: &MachineSpec) -> Result<()> {
     let Some(user) = spec.confinement.user else { return Ok(()) };
     let give = || {
@@ -218,7 +218,7 @@ pub(super) fn give(path: &Path, spec: &MachineSpec) -> Result<()> {
     give().map_err(Error::io(format!("change the owner of {}", path.display())))
 }
 
-/// What has no place on the command line.
+/// Applies the parts of the specification that have no place on the command line.
 async fn prepare(client: &qmp::Client, spec: &MachineSpec, incoming: Option<&Path>) -> Result<()> {
     for nic in spec.nics.iter().filter(|nic| !nic.link_up) {
         client.run(&command::SetLink { name: nic.id.clone(), up: false }).await?;
@@ -229,10 +229,10 @@ async fn prepare(client: &qmp::Client, spec: &MachineSpec, incoming: Option<&Pat
     }
 }
 
-/// Why a process that was just started has ended; kills it if it has not.
+/// Explains why a newly started process has ended; kills it if it has not.
 async fn explain(spawned: &mut Spawned, dir: &RuntimeDir) -> Error {
     if let Some(process) = &spawned.process {
-        // A process that hung up is mostly about to end by itself, and its own status says more.
+        // A process that closed the connection is usually about to end, and its exit status says more.
         drop(timeout(limits::LAST_WORDS, process.ended()).await);
     }
     let status = spawned.end().await;

@@ -1,5 +1,5 @@
-//! Suspending: the state of a machine goes to a file and comes back from it. The file appears under its name only
-//! when it is whole. Disks are not in it: they must not change in between.
+//! Suspends and resumes: the state of a VM goes to a file and comes back from it. The file gets its name only once it
+//! is whole. Disks are not in it and must not change in between.
 
 use super::{ExitReason, Machine, RunState};
 use crate::cmdline;
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often the progress is looked at.
+/// Interval between reports of progress.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Progress of a saving of state.
+/// Progress of saving the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateProgress {
     /// Bytes of memory written.
@@ -29,7 +29,7 @@ fn channel(path: &Path) -> Result<Vec<Value>> {
     Ok(vec![json!({"channel-type": "main", "addr": address})])
 }
 
-/// Loads saved state into a machine that waits for it. Its processors stay stopped.
+/// Loads saved state into a VM that waits for it. Its processors stay stopped.
 pub(super) async fn load(client: &qmp::Client, file: &Path) -> Result<()> {
     client.run(&command::MigrateIncoming { channels: channel(file)? }).await?;
     wait(client, "resume from saved state", |_| {}).await
@@ -58,15 +58,15 @@ async fn wait(client: &qmp::Client, job: &str, mut progress: impl FnMut(StatePro
 }
 
 impl Machine {
-    /// Saves the state to `file` and ends the process. If that fails the machine goes on as before, and no file is
-    /// left. Start it again with [`super::StartOptions::incoming`]; remove the file once it runs.
+    /// Saves the state to `file` and ends the process. If that fails the VM goes on as before and leaves no file. Start it
+    /// again with [`super::StartOptions::incoming`]; remove the file once it runs.
     pub async fn suspend(&self, file: &Path, progress: impl FnMut(StateProgress)) -> Result<ExitReason> {
         let _one = self.inner.changing.lock().await;
         let was_running = self.run_state().await? == RunState::Running;
         self.stop().await?;
         let partial = partial_name(file);
         let saved = self.save(&partial, progress).await.and_then(|()| {
-            // Whoever finds a whole file believes that the machine has not run since.
+            // A whole file means that the VM has not run since.
             publish(&partial, file).inspect_err(|_| drop(fs::remove_file(file)))
         });
         if let Err(e) = saved {
@@ -79,8 +79,8 @@ impl Machine {
         self.power_off().await
     }
 
-    /// Gives up a saving of state that nobody follows any more and waits for its end. The processors stay stopped;
-    /// what was written is whoever's who asked for it.
+    /// Gives up saving the state when nobody follows it any more, and waits for its end. The processors stay stopped; the
+    /// partial file is left to the caller who asked for it.
     pub async fn cancel_suspend(&self) -> Result<()> {
         let _one = self.inner.changing.lock().await;
         let client = self.monitor();

@@ -1,5 +1,5 @@
-//! Watches one process for its whole life: passes its events on, connects the monitor anew when only the connection
-//! broke, and tells the end with its reason. Goes on without a handle as long as a child is to be reaped.
+//! Watches one process for its whole life: passes its events on, reconnects the monitor when only the connection
+//! broke, and reports the end with its reason. Continues without a handle while a child is to be reaped.
 
 use super::events::{ExitReason, MachineEvent, interpret};
 use super::{Inner, Process};
@@ -7,13 +7,13 @@ use crate::runtime::RuntimeDir;
 use crate::{limits, qmp};
 use serde_json::Value;
 use std::process::Child;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// First wait before connecting a lost monitor anew; doubles up to `limits::RECONNECT`.
+/// First wait before reconnecting a lost monitor; doubles up to `limits::RECONNECT`.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 type RawEvents = broadcast::Receiver<Arc<qmp::Event>>;
@@ -66,7 +66,7 @@ impl Supervisor {
                 },
             }
         }
-        // The last words may still be on their way through the socket.
+        // The last events may still be on their way through the socket.
         let words = async {
             loop {
                 match self.raw.recv().await {
@@ -79,7 +79,7 @@ impl Supervisor {
         drop(timeout(limits::LAST_WORDS, words).await);
         let status = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
         let reason = ExitReason::weigh(self.announced.as_deref(), status, self.dir.log_tail());
-        tracing::info!(vm = %self.name, pid = process.pid(), %reason, "the machine has ended");
+        tracing::info!(vm = %self.name, pid = process.pid(), %reason, "the VM has ended");
         self.ended.send_replace(Some(reason.clone()));
         self.tell(MachineEvent::Exited { reason });
     }
@@ -93,22 +93,22 @@ impl Supervisor {
     }
 
     fn tell(&self, event: MachineEvent) {
-        // Nobody listening is no error.
+        // An event without subscribers is dropped.
         drop(self.events.send(event));
     }
 
-    /// Until it works. Waits for ever once no handle is left, because then nobody needs the monitor.
+    /// Retries until it succeeds. Without a handle left it waits for ever, because nobody needs the monitor.
     async fn reconnect(&self) -> RawEvents {
         let mut wait = FIRST_RETRY;
         let mut told = false;
         loop {
-            // A machine that ends closes its monitor first: the wait lets its end win.
+            // A VM that ends closes its monitor first: the wait lets its end win.
             sleep(wait).await;
             let Some(machine) = self.machine.upgrade() else {
                 return std::future::pending().await;
             };
             if !told {
-                let lost = machine.monitor.lock().unwrap_or_else(PoisonError::into_inner).violation();
+                let lost = machine.monitor.lock().violation();
                 let reason = lost.unwrap_or_else(|| "the connection was closed".into());
                 tracing::warn!(vm = %self.name, %reason, "the monitor connection is lost");
                 self.tell(MachineEvent::MonitorLost { reason });
@@ -117,7 +117,7 @@ impl Supervisor {
             match qmp::Client::connect(&self.dir.qmp(), limits::RECONNECT).await {
                 Ok(client) => {
                     let raw = client.events();
-                    *machine.monitor.lock().unwrap_or_else(PoisonError::into_inner) = client;
+                    *machine.monitor.lock() = client;
                     self.tell(MachineEvent::MonitorRestored);
                     return raw;
                 }

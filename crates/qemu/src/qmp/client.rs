@@ -5,14 +5,15 @@ use super::command::Command;
 use super::line::{Event, Message, parse_line};
 use crate::lines::{LineError, LineReader};
 use crate::{Error, Result, limits};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 type Lines = LineReader<BufReader<OwnedReadHalf>>;
 type Answer = Result<Value, Refusal>;
 
-/// How a call ended other than with a result.
+/// Why a call ended without a result.
 enum Refusal {
     ByQemu { class: String, desc: String },
     Closed,
@@ -62,7 +63,7 @@ struct Outgoing {
 }
 
 impl Client {
-    /// Connects to a monitor and negotiates, all within `within`.
+    /// Connects to a monitor and negotiates, within `within`.
     pub async fn connect(path: &Path, within: Duration) -> Result<Client> {
         let command = format!("connect to {}", path.display());
         timeout(within, Self::negotiate(path)).await.map_err(|_| Error::Timeout { command })?
@@ -110,19 +111,19 @@ impl Client {
         self.run_within(command, limits::QMP_CALL).await
     }
 
-    /// Runs a command with a time bound of its own.
+    /// Runs a command with another time bound.
     pub async fn run_within<C: Command>(&self, command: &C, within: Duration) -> Result<C::Reply> {
         let arguments = serde_json::to_value(command).map_err(|e| Error::Protocol(e.to_string()))?;
         let value = self.raw(C::NAME, arguments, within).await?;
         serde_json::from_value(value).map_err(|e| Error::Protocol(format!("answer to {}: {e}", C::NAME)))
     }
 
-    /// Runs a command that has no struct of its own.
+    /// Runs a command that has no struct.
     pub async fn raw(&self, name: &str, arguments: Value, within: Duration) -> Result<Value> {
         self.call(name, arguments, None, within).await
     }
 
-    /// Hands an open file descriptor to QEMU under a name that later commands can use.
+    /// Passes an open file descriptor to QEMU under a name that later commands can use.
     pub async fn send_descriptor(&self, name: &str, descriptor: OwnedFd) -> Result<()> {
         self.call("getfd", json!({ "fdname": name }), Some(descriptor), limits::QMP_CALL).await.map(drop)
     }
@@ -142,7 +143,7 @@ impl Client {
         self.inner.shared.lock().events.is_none()
     }
 
-    /// How the other end violated the protocol, if that is why the connection ended.
+    /// The violation of the protocol that ended the connection, if one did.
     #[must_use]
     pub fn violation(&self) -> Option<String> {
         self.inner.shared.lock().violation.clone()
@@ -198,7 +199,7 @@ impl Drop for Inner {
     }
 }
 
-/// Takes a call off the list however it ends, so that a late answer finds nobody.
+/// Removes a call from the list however it ends, so that a late answer finds nobody.
 struct Forget<'a> {
     shared: &'a Shared,
     id: u64,
@@ -211,8 +212,8 @@ impl Drop for Forget<'_> {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn answer(&self, id: Option<u64>, answer: Answer) {
@@ -254,7 +255,7 @@ async fn read_all(mut lines: Lines, shared: Arc<Shared>) {
             }
             Ok(Some(Message::Event(event))) => {
                 if let Some(events) = &shared.lock().events {
-                    // Nobody listening is no error.
+                    // An event without subscribers is dropped.
                     drop(events.send(Arc::new(event)));
                 }
             }

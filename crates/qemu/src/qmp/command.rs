@@ -9,11 +9,11 @@ use serde_json::Value;
 pub trait Command: Serialize {
     /// Its name in QMP.
     const NAME: &'static str;
-    /// What it returns.
+    /// The type of its result.
     type Reply: DeserializeOwned;
 }
 
-/// An answer that carries nothing.
+/// An empty answer.
 pub type Nothing = IgnoredAny;
 
 macro_rules! commands {
@@ -59,11 +59,11 @@ commands! {
     CloseTray = "blockdev-close-tray" -> Nothing { id: String }
     /// Takes the medium out of an open tray.
     RemoveMedium = "blockdev-remove-medium" -> Nothing { id: String }
-    /// Lays a node into an open tray.
+    /// Puts a node into an open tray.
     InsertMedium = "blockdev-insert-medium" -> Nothing { id: String, node_name: String }
     /// Plugs a device in.
     DeviceAdd = "device_add" -> Nothing { #[serde(flatten)] options: Value }
-    /// Asks the guest to let go of a device.
+    /// Asks the guest to release a device.
     DeviceDel = "device_del" -> Nothing { id: String }
     /// Makes a network backend.
     NetdevAdd = "netdev_add" -> Nothing { #[serde(flatten)] options: Value }
@@ -102,44 +102,44 @@ commands! {
     JobCancel = "job-cancel" -> Nothing { id: String }
     /// Forgets a concluded job.
     JobDismiss = "job-dismiss" -> Nothing { id: String }
-    /// Sends the state of the machine away.
+    /// Sends the state of the VM away.
     Migrate = "migrate" -> Nothing { channels: Vec<Value> }
-    /// Receives the state of a machine.
+    /// Receives the state of a VM.
     MigrateIncoming = "migrate-incoming" -> Nothing { channels: Vec<Value> }
     /// Gives an outgoing migration up.
     MigrateCancel = "migrate_cancel" -> Nothing {}
-    /// How a migration goes.
+    /// The progress of a migration.
     QueryMigrate = "query-migrate" -> Migration {}
     /// Writes the screen to a file.
     Screendump = "screendump" -> Nothing { filename: String, format: &'static str }
-    /// Sets what the balloon leaves the guest, in bytes.
+    /// Sets the memory that the balloon leaves the guest, in bytes.
     Balloon = "balloon" -> Nothing { value: u64 }
-    /// What the balloon leaves the guest.
+    /// The memory that the balloon leaves the guest.
     QueryBalloon = "query-balloon" -> BalloonSize {}
     /// Creates a QOM object.
     ObjectAdd = "object-add" -> Nothing { #[serde(flatten)] options: Value }
     /// Removes a QOM object.
     ObjectDel = "object-del" -> Nothing { id: String }
-    /// Lists what a QOM object has.
+    /// Lists the properties of a QOM object.
     QomList = "qom-list" -> Vec<QomProperty> { path: String }
     /// Places of processors, taken and free.
     QueryHotpluggableCpus = "query-hotpluggable-cpus" -> Vec<CpuPlace> {}
-    /// A command of the monitor for people; its output.
+    /// A command of the human monitor; its output.
     HumanMonitor = "human-monitor-command" -> String { command_line: String }
     /// Character devices.
     QueryChardev = "query-chardev" -> Vec<Chardev> {}
 }
 
-/// A place of a processor.
+/// A place for a processor.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CpuPlace {
-    /// Driver of what goes there.
+    /// Driver of a processor for this place.
     #[serde(rename = "type")]
     pub driver: String,
     /// Where it is, as `device_add` wants it.
     pub props: serde_json::Map<String, Value>,
-    /// The processor that is there.
+    /// The processor in this place.
     #[serde(default)]
     pub qom_path: Option<String>,
 }
@@ -153,7 +153,7 @@ pub struct Status {
     pub status: String,
 }
 
-/// A drive as `query-block` tells it.
+/// A drive as `query-block` reports it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct BlockDevice {
     /// QOM path or id of the device.
@@ -236,7 +236,7 @@ pub struct NodeImage {
     pub full_backing_filename: Option<String>,
 }
 
-/// A job as `query-jobs` tells it.
+/// A job as `query-jobs` reports it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Job {

@@ -1,5 +1,5 @@
-//! One line of QMP, parsed. No I/O: this is what a fuzzer drives. QMP is specified in QEMU's
-//! `docs/interop/qmp-spec.rst`; fields and events that are not known here are passed through untouched.
+//! One line of QMP, parsed without I/O, so that a fuzzer can drive it. QEMU's `docs/interop/qmp-spec.rst` specifies
+//! QMP; unknown fields and events pass through untouched.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub enum Message {
         /// Its result.
         value: Value,
     },
-    /// A command was refused.
+    /// QEMU refused a command.
     Error {
         /// The id that the command carried, absent if QEMU could not even parse it.
         id: Option<u64>,
@@ -28,7 +28,7 @@ pub enum Message {
         /// QEMU's own words.
         desc: String,
     },
-    /// Something happened.
+    /// An event occurred.
     Event(Event),
 }
 

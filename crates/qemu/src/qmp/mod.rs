@@ -1,5 +1,5 @@
-//! A client of QEMU's machine protocol. Lines are parsed in [`line`] (pure), the connection is [`client`], and
-//! [`command`] holds a typed struct for every command in use; everything unknown is passed through.
+//! A client of the QEMU machine protocol (QMP). [`line`] parses lines (pure), [`client`] holds the connection, and
+//! [`command`] has a typed struct for every command in use; everything unknown passes through.
 
 pub mod client;
 pub mod command;

@@ -1,4 +1,4 @@
-//! What the tests with real QEMU processes share.
+//! Helpers shared by the tests with real QEMU processes.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use qemu::spec::{Attachment, Disk, ImageFormat, Nic, NicBackend, NicModel};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Size of the disks made here.
 pub const DISK_BYTES: u64 = 16 << 20;
 
-/// A directory that goes away with the test.
+/// A directory that is removed with the test.
 pub struct Room(tempfile::TempDir);
 
 impl Room {
@@ -20,7 +20,7 @@ impl Room {
         self.0.path().join(name)
     }
 
-    /// For machines that run as another user.
+    /// For VMs that run as another user.
     pub fn let_others_in(&self) {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(self.0.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
@@ -33,7 +33,7 @@ impl Room {
     }
 }
 
-/// A test that failed leaves its machines behind: they go with the directory that they log to.
+/// Kills the VMs that a failed test left behind, found by the directory of their logs.
 impl Drop for Room {
     fn drop(&mut self) {
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -53,7 +53,7 @@ pub fn uuid(n: u32) -> String {
     format!("0e5fe7a0-0000-4000-8000-{n:012}")
 }
 
-/// A machine with nothing to boot, small enough to have many.
+/// A VM with nothing to boot, small enough to have many.
 pub fn empty_machine(name: &str) -> MachineSpec {
     MachineSpec::new(name, uuid(1), 64)
 }
@@ -71,7 +71,7 @@ pub fn nic(id: &str, model: NicModel, backend: NicBackend) -> Nic {
     Nic { id: id.into(), model, mac, backend, link_up: true, boot_index: None, port: None }
 }
 
-/// Lets the machine itself write or read a pattern, as its guest would. Returns what that printed.
+/// Lets QEMU itself write or read a pattern, as its guest would. Returns the printed text.
 pub async fn qemu_io(vm: &qemu::Machine, disk: &str, command: &str) -> String {
     let virtio = vm.spec().disks.iter().any(|d| d.id == disk && d.attach == Attachment::VirtioBlk);
     let device = if virtio { format!("/machine/peripheral/{disk}/virtio-backend") } else { disk.to_owned() };
@@ -96,7 +96,7 @@ pub async fn is_filled(vm: &qemu::Machine, disk: &str, byte: u8) -> bool {
     !printed.contains("failed")
 }
 
-/// Whether the first MiB of an image that no machine has open is filled with a byte.
+/// Whether the first MiB of an image that no VM has open is filled with a byte.
 pub fn image_is_filled(path: &std::path::Path, byte: u8) -> bool {
     let read = format!("read -P {byte} 0 1M");
     let output = std::process::Command::new("qemu-io").args(["-r", "-c", &read]).arg(path).output().unwrap();
@@ -104,7 +104,7 @@ pub fn image_is_filled(path: &std::path::Path, byte: u8) -> bool {
     !String::from_utf8_lossy(&output.stdout).contains("verification failed")
 }
 
-/// Whether the process of a machine has a file open.
+/// Whether the process of a VM has a file open.
 pub fn has_open(vm: &qemu::Machine, file: &Path) -> bool {
     let mut descriptors = std::fs::read_dir(format!("/proc/{}/fd", vm.pid())).unwrap().flatten();
     descriptors.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == file))
@@ -124,7 +124,7 @@ pub fn open_tap(name: &str) -> std::os::fd::OwnedFd {
     tap.into()
 }
 
-/// A file system of a few MiB that goes away with the test.
+/// A file system of a few MiB that is removed with the test.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {

@@ -1,7 +1,7 @@
 //! VI-JSON: the same values as JSON.
 //!
-//! An object says its type in `_typeName`, first; where nothing is declared a scalar or list is wrapped as
-//! `{"_typeName": "int", "_value": 7}`. Numbers that are no decimals are the strings `NaN`, `INF` and `-INF`.
+//! An object names its type in `_typeName`, first. Where no type is declared, a scalar or list is wrapped as
+//! `{"_typeName": "int", "_value": 7}`. Numbers without a decimal form are the strings `NaN`, `INF` and `-INF`.
 
 mod read;
 mod text;

@@ -12,10 +12,10 @@ use crate::{
     data_id, scalar, schema,
 };
 
-/// Reads the parameters of a call; an empty body is no parameters.
+/// Reads the parameters of a call; an empty body has none.
 ///
 /// # Errors
-/// [`ReadError`]; its `to_fault` is what the client is to be told.
+/// [`ReadError`]; its `to_fault` is the answer for the client.
 pub fn read_args(method: MethodId, body: &[u8]) -> Result<Args, ReadError> {
     let row = schema().method(method);
     let mut reader = Reader::new(row.name, body, limits::REQUEST)?;
@@ -36,10 +36,10 @@ pub fn read_args(method: MethodId, body: &[u8]) -> Result<Args, ReadError> {
     Ok(Args::new(method, values))
 }
 
-/// Reads a value of the declared kind; `list` says that a list of it is declared.
+/// Reads a value of the declared kind, or a list of it if `list` is set.
 ///
 /// # Errors
-/// [`ReadError`] if the body is no such value.
+/// [`ReadError`] if the body is not such a value.
 pub fn read_value(kind: Kind, list: bool, body: &[u8]) -> Result<Value, ReadError> {
     let mut reader = Reader::new("value", body, limits::RESPONSE)?;
     let root = reader.message.root()?;
@@ -50,10 +50,10 @@ pub fn read_value(kind: Kind, list: bool, body: &[u8]) -> Result<Value, ReadErro
     }
 }
 
-/// Reads what a failed call answers with.
+/// Reads the answer of a failed call.
 ///
 /// # Errors
-/// [`ReadError`] if it is no fault.
+/// [`ReadError`] if it is not a fault.
 pub fn read_fault(body: &[u8]) -> Result<Fault, ReadError> {
     let mut reader = Reader::new("fault", body, limits::RESPONSE)?;
     let fields = match reader.open(reader.message.root()?)? {
@@ -69,7 +69,7 @@ pub fn read_fault(body: &[u8]) -> Result<Fault, ReadError> {
     Ok(Fault::new(object, message))
 }
 
-/// Reads one message; keeps the way to the current value for messages to people.
+/// Reads one message; remembers the path to the current value for messages to people.
 struct Reader<'a> {
     message: Message<'a>,
     place: Vec<&'static str>,
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         ReadError::WrongType { place: self.place.join("."), expected, given: shortened(given) }
     }
 
-    /// The members of an object or call in wire order. Names in `beside` are passed over.
+    /// The members of an object or call in wire order. Names in `beside` are skipped.
     fn members(
         &mut self,
         record: &'static dyn Record,
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         let mut values = Vec::with_capacity(fields.len().min(record.members().len()));
         let mut next = 0;
         for (name, json) in fields.iter() {
-            // Members mostly come in order.
+            // Members usually come in order.
             let in_order = record.members().get(usize::from(next)).is_some_and(|member| member.name == name);
             let Some(number) = in_order.then_some(next).or_else(|| record.member(name)) else {
                 if beside.contains(&name) || IGNORED.contains(&name) {
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
-    /// None for `null` and for an empty list.
+    /// `None` for `null` and for an empty list.
     fn member_value(
         &mut self,
         kind: Kind,
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         let items = match self.open(json)? {
             Json::Null => return Ok(None),
             Json::List(items) => items,
-            // A list as it is where nothing is declared.
+            // A bare list where no type is declared.
             Json::Object(fields) => match fields.get(VALUE).map(|inner| self.open(inner)).transpose()? {
                 Some(Json::List(items)) => items,
                 _ => return Err(self.bad("list", &Json::Object(fields))),
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
                 self.object(ty, &fields, &[])?.into()
             }
             (Kind::Ref(declared), Json::Object(fields)) => self.reference(declared, &fields)?.into(),
-            // A scalar as it is where nothing is declared.
+            // A bare scalar where no type is declared.
             (kind, Json::Object(fields)) => match fields.get(VALUE) {
                 Some(inner) => self.scalar(kind, &self.open(inner)?)?,
                 None => return Err(self.bad(&names::described(kind), &Json::Object(fields))),
@@ -202,11 +202,11 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A value that says itself what it is.
+    /// A value that names its own type.
     fn any(&mut self, json: Json<'a>) -> Result<Value, ReadError> {
         let fields = match json {
             Json::Object(fields) => fields,
-            // A bare scalar says enough.
+            // A bare scalar tells its type.
             Json::Boolean(value) => return Ok(Value::Boolean(value)),
             Json::Text(text) => return Ok(Value::String(text.into())),
             Json::Number(text) => {
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The type that an object says it is of, or the declared one.
+    /// The type that an object names, or the declared one.
     fn type_of(&self, declared: DataId, fields: &Fields<'a>) -> Result<DataId, ReadError> {
         let name = match fields.get(TYPE).map(|name| self.open(name)).transpose()? {
             None => return Ok(declared),
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text may spell a number, but a number or a truth is no text: JSON has a spelling for each.
+    /// A text may spell a number, but a JSON number or boolean is not a text: JSON has a spelling for each.
     fn scalar(&self, kind: Kind, json: &Json) -> Result<Value, ReadError> {
         let value = match json {
             Json::Text(text) => scalar::parse(kind, text),

@@ -13,7 +13,7 @@ use crate::error::ReadError;
 pub(super) enum Json<'a> {
     Null,
     Boolean(bool),
-    /// As it is written.
+    /// In its written form.
     Number(&'a str),
     Text(Cow<'a, str>),
     List(Vec<&'a RawValue>),
@@ -55,7 +55,7 @@ impl<'a> Message<'a> {
         self.0.trim_ascii().is_empty()
     }
 
-    /// The value that the message is; its syntax is checked to the end.
+    /// The value of the message; its syntax is checked to the end.
     pub(super) fn root(self) -> Result<&'a RawValue, ReadError> {
         self.parse(self.0)
     }

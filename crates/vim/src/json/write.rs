@@ -13,7 +13,7 @@ pub fn write_args(out: &mut Vec<u8>, args: &Args, release: Release) {
     writer.raw(b"}");
 }
 
-/// Appends a value of the declared kind; `list` says that a list of it is declared.
+/// Appends a value of the declared kind, or a list of it if `list` is set.
 ///
 /// An object whose declared type is newer than the release is written as `null`.
 pub fn write_value(out: &mut Vec<u8>, kind: Kind, list: bool, value: &dyn Encode, release: Release) {
@@ -23,11 +23,11 @@ pub fn write_value(out: &mut Vec<u8>, kind: Kind, list: bool, value: &dyn Encode
     }
 }
 
-/// Appends a fault as the object that a failed call answers with.
+/// Appends a fault as the object that answers a failed call.
 pub fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) {
     let mut writer = Writer { out, tags: tags(), release };
     writer.object(Kind::Any, fault.object());
-    // In the place of the object's closing brace.
+    // Replaces the object's closing brace.
     writer.out.pop();
     writer.raw(b",");
     writer.key(FAULT_STRING);
@@ -67,7 +67,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a further member or item, after a comma if it is not the first; nothing if `write` says that the client
+    /// Writes a further member or item, after a comma if it is not the first; nothing if `write` returns that the client
     /// knows no type of it.
     #[inline]
     fn next(&mut self, first: &mut bool, write: impl FnOnce(&mut Self) -> bool) {
@@ -78,14 +78,14 @@ impl Writer<'_> {
         if write(self) { *first = false } else { self.out.truncate(before) }
     }
 
-    /// Writes what is told of a member's value; false as for [`Writer::member`].
+    /// Writes a member's value from its source; returns false as for [`Writer::member`].
     fn place(&mut self, kind: Kind, list: bool, value: &dyn Encode) -> bool {
         let mut place = Place { writer: self, kind, list, written: false };
         value.encode(&mut place);
         place.written
     }
 
-    /// Writes a member's value; false, having written nothing, if the client knows no type of it.
+    /// Writes a member's value; false, without output, if the client knows no type of it.
     fn member(&mut self, kind: Kind, list: bool, value: &Value) -> bool {
         match value {
             Value::List(items) if list => {
@@ -150,7 +150,7 @@ impl Writer<'_> {
         self.object_with(kind, object.ty(), |w, rows| w.members(false, rows, object.fields()))
     }
 
-    /// An object of type `ty` whose fields, each after a comma, `write` writes by the rows of the type that the client
+    /// Writes an object of type `ty`; `write` writes its fields, each after a comma, by the rows of the type that the client
     /// knows.
     fn object_with(&mut self, kind: Kind, ty: DataId, write: impl FnOnce(&mut Self, &'static [Row])) -> bool {
         let Some(ty) = self.tags.known(ty, self.release) else { return false };
@@ -165,12 +165,12 @@ impl Writer<'_> {
         true
     }
 
-    /// A list where nothing is declared.
+    /// A list where no type is declared.
     fn array(&mut self, list: &List) -> bool {
         self.array_with(list.element, |w, kind| w.items(kind, &list.items))
     }
 
-    /// The same with elements, of the kind that it is given, that `write` writes.
+    /// The same with elements of the given kind that `write` writes.
     fn array_with(&mut self, mut kind: Kind, write: impl FnOnce(&mut Self, Kind)) -> bool {
         match kind {
             Kind::Data(id) => match self.tags.known(id, self.release) {
@@ -242,7 +242,7 @@ impl Writer<'_> {
     }
 }
 
-/// Where the next value that is told belongs.
+/// The place of the next value.
 struct Place<'w, 'o> {
     writer: &'w mut Writer<'o>,
     kind: Kind,
@@ -271,7 +271,7 @@ impl Encoder for Place<'_, '_> {
     }
 }
 
-/// The list whose items are told.
+/// The list that receives the items.
 struct Items<'w, 'o> {
     writer: &'w mut Writer<'o>,
     kind: Kind,
@@ -303,7 +303,7 @@ impl Encoder for Items<'_, '_> {
     }
 }
 
-/// The object whose fields are told.
+/// The object that receives the fields.
 struct Members<'w, 'o> {
     writer: &'w mut Writer<'o>,
     rows: &'static [Row],
@@ -311,7 +311,7 @@ struct Members<'w, 'o> {
 
 impl Fields for Members<'_, '_> {
     fn field(&mut self, number: u16, value: &dyn Encode) {
-        // Fields of a derived type come after those of its base: a base type has none of that number.
+        // Fields of a derived type follow those of its base: a base type has no field of that number.
         let Some(row) = self.rows.get(usize::from(number)) else { return };
         if row.since <= self.writer.release {
             self.writer.next(&mut false, |w| {
@@ -322,7 +322,7 @@ impl Fields for Members<'_, '_> {
     }
 }
 
-/// The name of a kind: as in XML but for bytes.
+/// The name of a kind: as in XML except for bytes.
 fn json_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Binary => "binary",

@@ -1,6 +1,6 @@
 //! Text as XML content: runs of plain bytes are copied whole.
 
-/// Bytes that need a look. 0xEF begins the two characters above U+FFFD that XML forbids.
+/// Bytes that need a check. 0xEF begins the two characters above U+FFFD that XML forbids.
 const SPECIAL: [bool; 256] = {
     let mut special = [false; 256];
     let mut control = 0;
@@ -16,7 +16,7 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
-/// What stands for a character that XML 1.0 cannot say.
+/// The replacement of a character that XML 1.0 cannot express.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Appends `text` as element content or attribute value.

@@ -1,4 +1,4 @@
-//! Elements of types that the schema does not know: what the executer of dynamic methods takes and answers, as text.
+//! Elements of types that the schema lacks: the arguments and answers of the executer of dynamic methods, as text.
 
 use super::escape;
 use super::xml::{Next, Xml};
@@ -8,25 +8,25 @@ use crate::limits::{Limits, MAX_TEXT_BYTES};
 /// Most elements of one fragment.
 pub const MAX_ELEMENTS: usize = 100_000;
 
-/// An element with all that is in it. Attributes other than `xsi:type` mean nothing here.
+/// An element with its content. Attributes other than `xsi:type` mean nothing here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Without a prefix.
     pub name: String,
-    /// `xsi:type`; read without its prefix, written as it is.
+    /// `xsi:type`; read without its prefix, written unchanged.
     pub xsi_type: Option<String>,
-    /// Text that is directly in it. Beside elements, blanks are none.
+    /// Its own text. Blanks beside elements do not count.
     pub text: String,
     pub children: Vec<Element>,
 }
 
 impl Element {
-    /// One that has only text.
+    /// An element with only text.
     pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into(), ..Self::default() }
     }
 
-    /// One that has elements.
+    /// An element with only elements.
     pub fn of(name: impl Into<String>, children: Vec<Self>) -> Self {
         Self { name: name.into(), children, ..Self::default() }
     }
@@ -36,12 +36,12 @@ impl Element {
         Self { xsi_type: Some(xsi_type.into()), ..self }
     }
 
-    /// The elements of this name in it.
+    /// Its child elements of this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of the first element of this name in it.
+    /// The text of its first child element of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.children.iter().find(|child| child.name == name).map(|child| &*child.text)
     }
@@ -50,7 +50,7 @@ impl Element {
 /// Reads the elements of a fragment, one after the other.
 ///
 /// # Errors
-/// If it is no well-formed XML, has text outside elements, or is too much.
+/// If it is not well-formed XML, has text outside elements, or exceeds a limit.
 pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
     let mut xml = Xml::new(text.as_bytes(), Limits { elements: MAX_ELEMENTS, list_items: MAX_ELEMENTS })?;
     let mut open = vec![Element::default()];
@@ -62,7 +62,7 @@ pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
                 if let Some(wrong) =
                     [Some(&name), xsi_type.as_ref()].into_iter().flatten().find(|it| !is_name(it))
                 {
-                    return Err(xml.malformed(format!("{:?} is no name", shortened(wrong))));
+                    return Err(xml.malformed(format!("{:?} is not a name", shortened(wrong))));
                 }
                 open.push(Element { name, xsi_type, ..Element::default() });
             }
@@ -88,7 +88,7 @@ pub fn read_fragment(text: &str) -> Result<Vec<Element>, ReadError> {
     }
 }
 
-/// Whether a text can be the name of an element or a type, as XML has them: what is written of it is read as it was.
+/// Whether a text can name an XML element or type, so that it reads back unchanged.
 fn is_name(text: &str) -> bool {
     let is_first = |c: char| c == '_' || c.is_alphabetic();
     let is_other = |c: char| is_first(c) || c == '-' || c == '.' || c.is_numeric();

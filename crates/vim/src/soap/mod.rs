@@ -1,8 +1,8 @@
 //! SOAP 1.1 messages of `urn:vim25`.
 //!
 //! A server calls [`read_request`], then one of [`write_response`], [`write_fetch_response`] and [`write_fault`]; a
-//! client [`write_request`] and [`read_response`]. Everything is driven by the schema's table; what is accepted is
-//! wider than what is sent: any prefix, any order of members, unknown attributes.
+//! client [`write_request`] and [`read_response`]. The schema's table drives all of it. The reader accepts more than the
+//! writer sends: any prefix, any order of members, unknown attributes.
 
 mod escape;
 mod fragment;
@@ -17,7 +17,7 @@ pub use read::{read_request, read_response};
 use crate::{Args, Encode, Fault, Kind, MethodId, MoRef, Release, schema};
 use write::Writer;
 
-/// A call as it came in.
+/// A received call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub this: MoRef,
@@ -25,17 +25,17 @@ pub struct Request {
     pub header: Header,
 }
 
-/// What is called.
+/// The method of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     Method(Args),
-    /// The undocumented read of one property, which is not in the schema.
+    /// The undocumented read of one property, which the schema lacks.
     Fetch {
         property: String,
     },
 }
 
-/// What clients say in the envelope's header.
+/// The client's header of the envelope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// `operationID`: the client's name for the call, for logs and task records.
@@ -69,8 +69,8 @@ fn envelope(out: &mut Vec<u8>, name: &[&str], write: impl FnOnce(&mut Vec<u8>)) 
     out.extend_from_slice(END);
 }
 
-/// Appends the whole envelope of a result; no result for a void method or an unset one. Who calls a method knows its
-/// release, whatever it said.
+/// Appends the whole envelope of a result; `None` for a void method or an unset result. The caller of a method knows the
+/// method's release, whatever release it claimed.
 pub fn write_response(out: &mut Vec<u8>, method: MethodId, result: Option<&dyn Encode>, release: Release) {
     let method = schema().method(method);
     envelope(out, &[method.name, "Response"], |out| {

@@ -18,7 +18,7 @@ const FETCH: &str = "Fetch";
 /// Reads a request.
 ///
 /// # Errors
-/// [`ReadError`]; its `to_fault` is what the client is to be told.
+/// [`ReadError`]; its `to_fault` is the answer for the client.
 pub fn read_request(body: &[u8]) -> Result<Request, ReadError> {
     let (mut reader, header) = open(body, limits::REQUEST)?;
     let Some(start) = reader.xml.child()? else { return Err(empty_body()) };
@@ -38,7 +38,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, ReadError> {
 /// Reads a response to `method`: its result or the fault.
 ///
 /// # Errors
-/// [`ReadError`] if the body is no response to that method.
+/// [`ReadError`] if the body is not a response to that method.
 pub fn read_response(body: &[u8], method: MethodId) -> Result<Result<Option<Value>, Fault>, ReadError> {
     let (mut reader, _) = open(body, limits::RESPONSE)?;
     let Some(start) = reader.xml.child()? else { return Err(empty_body()) };
@@ -93,7 +93,7 @@ fn open(body: &[u8], limits: Limits) -> Result<(Reader<'_>, Header), ReadError> 
 }
 
 impl<'i> Reader<'i> {
-    /// Reads to the end of the message, where nothing may be left but the ends of Body and Envelope.
+    /// Reads to the end of the message, where only the ends of Body and Envelope may remain.
     fn close(&mut self) -> Result<(), ReadError> {
         for _ in ["Body", "Envelope", "message"] {
             if let Some(start) = self.xml.child()? {
@@ -132,7 +132,7 @@ impl<'i> Reader<'i> {
             if parameter.optional || parameter.list || members.has(number) {
                 continue;
             }
-            // suds leaves empty elements out, so a required text that is missing is an empty one.
+            // suds omits empty elements, so a missing required text is an empty one.
             if parameter.kind != Kind::String {
                 return Err(ReadError::MissingParameter { method: method.name, name: parameter.name });
             }
@@ -159,7 +159,7 @@ impl<'i> Reader<'i> {
         Ok((this, Call::Fetch { property }))
     }
 
-    /// Looks for `_this` in a call of a method that the schema does not have.
+    /// Looks for `_this` in a call of a method that the schema lacks.
     fn receiver_of_unknown(&mut self) -> Result<Option<MoRef>, ReadError> {
         let mut this = None;
         while let Some(start) = self.xml.child()? {
@@ -211,7 +211,7 @@ impl<'i> Reader<'i> {
                 _ => self.xml.skip()?,
             }
         }
-        // Without detail it is a fault of the protocol, of which nothing more is known.
+        // Without detail it is a fault of the protocol and says nothing more.
         let object = object.unwrap_or_else(|| crate::vim!(RuntimeFault {}).into());
         Ok(Fault::new(object, message))
     }

@@ -7,13 +7,13 @@ use crate::error::{ReadError, shortened};
 use crate::names::{self, Named};
 use crate::{DataId, Kind, List, ManagedId, Member, MoRef, Object, Record, TypeRef, Value, scalar, schema};
 
-/// Reads one message's values; keeps the way to the current element for messages to people.
+/// Reads one message's values; remembers the path to the current element for messages to people.
 pub(super) struct Reader<'i> {
     pub(super) xml: Xml<'i>,
     pub(super) place: Vec<&'static str>,
 }
 
-/// What is read of a member so far.
+/// The part of a member that has been read.
 enum Slot {
     One(Value),
     List(Vec<Value>),
@@ -77,14 +77,14 @@ impl<'i> Reader<'i> {
             let Some(value) = self.value(member.kind, start)? else { return Ok(()) };
             return members.set(number, value).map_err(|()| ReadError::Duplicate { place: self.place() });
         }
-        // Looked for before it is parsed: most lists are not marked so.
+        // A quick search before parsing: most lists have no such mark.
         let attributes = match start.attributes_raw().contains(names::ARRAY_OF) {
             true => self.xml.attributes(start)?,
             false => Attributes::default(),
         };
         let array = attributes.xsi_type.as_deref().filter(|name| name.starts_with(names::ARRAY_OF));
         let is_array = match array {
-            // Where anything may stand, an array is one element.
+            // Where any type may stand, an array is one element.
             Some(name) if member.kind != Kind::Any => match names::find(name) {
                 Some(Named::List(element)) if related(member.kind, element) => true,
                 Some(_) => return Err(self.wrong_type(member.kind, name)),
@@ -123,7 +123,7 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
-    /// Reads the element `start` up to its end; none if it says that it is nil.
+    /// Reads the element `start` up to its end; `None` if it is marked nil.
     pub(super) fn value(&mut self, kind: Kind, start: &BytesStart<'i>) -> Result<Option<Value>, ReadError> {
         let attributes = self.xml.attributes(start)?;
         if attributes.nil {
@@ -136,7 +136,7 @@ impl<'i> Reader<'i> {
                 None if attributes.reference.is_some() => {
                     return self.named(Named::One(any_reference()), attributes.reference.as_deref());
                 }
-                // What no one has said a type of is text.
+                // An untyped element is text.
                 None => Value::String(self.xml.text()?.into()),
                 Some(name) => match names::find(name) {
                     Some(named) => return self.named(named, attributes.reference.as_deref()),
@@ -213,7 +213,7 @@ fn is_a(ty: DataId, base: DataId) -> bool {
     schema().data(base).subtypes.contains(&ty.0)
 }
 
-/// Whether a list of one kind may be given for a list of the other: its elements are checked one by one.
+/// Whether a list of one kind may stand for a list of the other: its elements are checked one by one.
 fn related(declared: Kind, given: Kind) -> bool {
     match (declared, given) {
         (Kind::Any, _) => true,
@@ -226,7 +226,7 @@ fn related(declared: Kind, given: Kind) -> bool {
 }
 
 impl Members {
-    /// The number of the member with this name. Members mostly come in order, so the search begins at the last one.
+    /// The number of the member with this name. Members usually come in order, so the search begins at the last one.
     fn find(&self, members: &[Member], name: &str) -> Option<u16> {
         let start = self.slots.last().map_or(0, |slot| usize::from(slot.0));
         let (before, after) = members.split_at(start.min(members.len()));

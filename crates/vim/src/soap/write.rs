@@ -1,25 +1,25 @@
-//! Writes values as elements, leaving out what the client's release does not know.
+//! Writes values as elements, and leaves out everything that the client's release does not know.
 //!
-//! A field newer than the release is left out. An object of a newer type is sent as its nearest known ancestor, with
-//! that type's fields; where even the declared type is newer, the element is left out. The schema knows no age of
-//! single enum values, only of enums: they are sent as they are, and as plain text where only `xsi:type` would name an
-//! enum that the client does not know.
+//! A field newer than the release is left out. An object of a newer type is sent as its nearest known ancestor, with that
+//! type's fields; if even the declared type is newer, the element is left out. The schema knows the age of enums but not
+//! of their values: values are sent unchanged, and as plain text where only `xsi:type` would name an enum that the client
+//! does not know.
 
 use super::escape;
 use crate::encode::{Encode, Encoder, Fields};
 use crate::tags::{FAULT, RETURNVAL, Row, Tag, Tags, tags};
 use crate::{Args, DataId, Kind, List, MoRef, Object, Release, Value, data_id, names, scalar, schema};
 
-/// Where a value stands, which decides whether it carries `xsi:type`.
+/// The place of a value, which decides whether it carries `xsi:type`.
 #[derive(Clone, Copy, PartialEq)]
 enum Slot {
     /// Of a declared kind.
     Declared(Kind),
-    /// Nothing is declared (`anyType`), or it is an element of an array there.
+    /// No kind is declared (`anyType`), or it is an element of an array there.
     Any,
 }
 
-/// A fault where nothing is declared is wrapped: clients know bare faults only in a `LocalizedMethodFault` and in the
+/// A fault where no kind is declared is wrapped: clients know bare faults only in a `LocalizedMethodFault` and in the
 /// detail of an answer.
 const LOCALIZED_FAULT: DataId = data_id!(LocalizedMethodFault);
 const ANY_FAULT: DataId = data_id!(MethodFault);
@@ -71,7 +71,7 @@ impl<'o> Writer<'o> {
 
     fn members(&mut self, rows: &'static [Row], values: &[(u16, Value)]) {
         for (number, value) in values {
-            // Fields of a derived type come after those of its base.
+            // Fields of a derived type follow those of its base.
             let Some(row) = rows.get(usize::from(*number)) else { break };
             if row.since <= self.release {
                 self.repeated(row.tag, Slot::Declared(row.kind), row.list, value);
@@ -156,7 +156,7 @@ impl<'o> Writer<'o> {
         self.object_with(tag, slot, object.ty(), |w, rows| w.members(rows, object.fields()));
     }
 
-    /// An object of type `ty` whose fields `write` writes, by the rows of the type that the client knows.
+    /// Writes an object of type `ty`; `write` writes its fields, by the rows of the type that the client knows.
     fn object_with(
         &mut self,
         tag: Tag,
@@ -186,7 +186,7 @@ impl<'o> Writer<'o> {
         self.raw(b">");
     }
 
-    /// A list where nothing is declared.
+    /// A list where no kind is declared.
     fn array(&mut self, tag: Tag, list: &List) {
         self.array_with(tag, list.element, |w, element| {
             for item in list.items.iter() {
@@ -195,7 +195,7 @@ impl<'o> Writer<'o> {
         });
     }
 
-    /// The same with elements that `write` writes, each with the tag that it is given.
+    /// The same with elements that `write` writes, each with the given tag.
     fn array_with(&mut self, tag: Tag, mut kind: Kind, write: impl FnOnce(&mut Self, Tag)) {
         match kind {
             Kind::Data(id) if is_fault(id) => kind = Kind::Data(LOCALIZED_FAULT),
@@ -215,7 +215,7 @@ impl<'o> Writer<'o> {
     }
 }
 
-/// Where the next value that is told belongs.
+/// The place of the next value.
 struct Place<'w, 'o> {
     writer: &'w mut Writer<'o>,
     tag: Tag,
@@ -245,7 +245,7 @@ impl Encoder for Place<'_, '_> {
     }
 }
 
-/// The object whose fields are told.
+/// The object that receives the fields.
 struct Members<'w, 'o> {
     writer: &'w mut Writer<'o>,
     rows: &'static [Row],
@@ -253,7 +253,7 @@ struct Members<'w, 'o> {
 
 impl Fields for Members<'_, '_> {
     fn field(&mut self, number: u16, value: &dyn Encode) {
-        // Fields of a derived type come after those of its base: a base type has none of that number.
+        // Fields of a derived type follow those of its base: a base type has no field of that number.
         let Some(row) = self.rows.get(usize::from(number)) else { return };
         if row.since <= self.writer.release {
             let slot = Slot::Declared(row.kind);

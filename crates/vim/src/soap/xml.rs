@@ -1,7 +1,7 @@
-//! Elements over quick-xml's events: what lies between a start and its end, with the limits applied.
+//! Elements over quick-xml's events: the content between a start and its end, with the limits applied.
 //!
 //! Namespaces decide only where they must: the envelope's elements and the `type` attribute of XML Schema. Document
-//! types are refused, so there are no entities but the five of XML itself.
+//! types are refused, so only XML's own five entities exist.
 
 use std::borrow::Cow;
 
@@ -31,7 +31,7 @@ pub(super) enum Next<'i> {
     End,
 }
 
-/// The attributes that mean something.
+/// The attributes that have a meaning.
 #[derive(Default)]
 pub(super) struct Attributes<'a> {
     /// `type`: a reference's type.
@@ -87,7 +87,7 @@ impl<'i> Xml<'i> {
         Ok(event)
     }
 
-    /// The next element inside the current one; none at its end. Text between elements must be blank.
+    /// The next element inside the current one; `None` at its end. Text between elements must be blank.
     pub(super) fn child(&mut self) -> Result<Option<BytesStart<'i>>, ReadError> {
         loop {
             match self.event()? {
@@ -128,7 +128,7 @@ impl<'i> Xml<'i> {
         }
     }
 
-    /// What comes next, where elements and text may be mixed.
+    /// The next element or text, where both may be mixed.
     pub(super) fn next(&mut self) -> Result<Next<'i>, ReadError> {
         loop {
             return Ok(match self.event()? {
@@ -150,7 +150,9 @@ impl<'i> Xml<'i> {
     fn reference(&self, reference: &quick_xml::events::BytesRef) -> Result<char, ReadError> {
         match reference.resolve_char_ref() {
             Ok(Some(c)) if is_allowed(c) => Ok(c),
-            Ok(Some(_)) | Err(_) => Err(self.malformed(format!("&{};: no character of XML", &**reference))),
+            Ok(Some(_)) | Err(_) => {
+                Err(self.malformed(format!("&{};: not a character of XML", &**reference)))
+            }
             Ok(None) => match &**reference {
                 "lt" => Ok('<'),
                 "gt" => Ok('>'),
@@ -162,7 +164,7 @@ impl<'i> Xml<'i> {
         }
     }
 
-    /// Goes to the end of the current element.
+    /// Skips to the end of the current element.
     pub(super) fn skip(&mut self) -> Result<(), ReadError> {
         let outside = self.depth - 1;
         while self.depth > outside {
@@ -185,7 +187,7 @@ impl<'i> Xml<'i> {
             return Ok(found);
         }
         let mut count = 0;
-        // The library's own check for attributes that are given twice takes quadratic time.
+        // The library's own check for repeated attributes takes quadratic time.
         for attribute in start.attributes().with_checks(false) {
             let attribute = attribute.map_err(|error| self.malformed(error))?;
             count += 1;

@@ -8,7 +8,7 @@ use vim::{
     Value, data_id, managed_id, schema,
 };
 
-/// How deep objects lie in an object.
+/// Depth of nested objects.
 pub const DEPTH: usize = 3;
 const MAX_ITEMS: usize = 3;
 
@@ -55,7 +55,7 @@ impl<R: Rng> Random<R> {
         values
     }
 
-    /// None where only objects that are too deep would do.
+    /// `None` where only objects that are too deep would fit.
     pub fn member(&mut self, member: &Member, depth: usize) -> Option<Value> {
         if depth == 0 && matches!(member.kind, Kind::Data(_) | Kind::Any) && self.rng.random_bool(0.8) {
             return None;
@@ -122,7 +122,7 @@ impl<R: Rng> Random<R> {
 
     pub fn reference(&mut self, base: ManagedId) -> MoRef {
         let ty = ManagedId(self.rng.random_range(schema().managed(base).subtypes.clone()));
-        // An id is never blank at its ends.
+        // An id never begins or ends with a blank.
         let id = format!("x{}x", self.text());
         MoRef::new(ty, id)
     }
@@ -132,7 +132,7 @@ impl<R: Rng> Random<R> {
         EnumValue::new(ty, u16::try_from(self.rng.random_range(0..values)).unwrap())
     }
 
-    /// What may stand where nothing is declared, as it reads back: texts are strings, references may be to anything.
+    /// A value for a place without a declared kind, as it reads back: texts are strings, references may be to any object.
     fn any(&mut self, depth: usize) -> Value {
         let kind = self.any_kind();
         if self.rng.random_bool(0.3) {

@@ -199,7 +199,8 @@ impl Machine for QemuMachine {
         let paths: Vec<PathBuf> = self.machine.chain(&drive_id(key)).await?;
         let file = |path: &PathBuf| {
             let found = self.shared.file(path);
-            found.ok_or_else(|| Error::Spec(format!("{} is on no datastore", path.display())))
+            let reason = "it lies outside of every mounted datastore".into();
+            found.ok_or_else(|| Error::Unavailable { file: path.display().to_string(), reason })
         };
         paths.iter().map(file).collect()
     }

@@ -12,8 +12,8 @@ use vim::{
 };
 
 use self::spec::Wanted;
-use super::place::{BROWSE, Place};
 use super::Storage;
+use super::place::{BROWSE, Place};
 use crate::blocking::blocking;
 
 const BROWSER: ManagedId = managed_id!(HostDatastoreBrowser);

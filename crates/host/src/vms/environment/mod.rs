@@ -16,7 +16,8 @@ type Table<'a> = api::Table<'a, Arc<Environment>>;
 /// Enters the methods of the environment browser.
 pub(crate) fn register(table: &mut Table<'_>) {
     let browser = managed_id!(EnvironmentBrowser);
-    table.on(browser, method!(QueryConfigOptionDescriptor), |_, _| async { Ok(Some(options::descriptors())) });
+    table
+        .on(browser, method!(QueryConfigOptionDescriptor), |_, _| async { Ok(Some(options::descriptors())) });
     table.on(browser, method!(QueryConfigOption), |environment, call| async move {
         let key = call.arg(arg!(QueryConfigOption.key)).unwrap_or_default();
         Ok(options::config_option(&*environment.datastores, key, &[]))

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use api::ticket::UnixConsole;
-use api::{Call, TaskOptions, needed};
+use api::{Call, Guard, TaskOptions};
 use vim::{Fault, Value, arg, fault, managed_id, method, vim};
+use vm::privileges::to_acquire_ticket;
 
 use super::{Reply, Table};
 use crate::engine::machine_fault;
@@ -19,7 +20,7 @@ const MOST_PICTURES: usize = 10_000;
 
 pub(super) fn register(table: &mut Table<'_>) {
     let vm = managed_id!(VirtualMachine);
-    table.guarded(vm, method!(AcquireTicket), needed::ACQUIRE_TICKET, |vms, call| async move {
+    table.guarded(vm, method!(AcquireTicket), Guard::Arguments(to_acquire_ticket), |vms, call| async move {
         match call.required(arg!(AcquireTicket.ticketType))? {
             "webmks" => ticket(&vms, &call),
             other => Err(not_supported(&format!("Tickets for {other} are not supported; ask for webmks"))),

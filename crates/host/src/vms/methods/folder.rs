@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use api::{Call, TaskOptions, needed};
+use api::{Call, Guard, TaskOptions};
 use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method};
 use vm::plan::check_name;
+use vm::privileges::to_create;
 
 use super::{Reply, Table};
 use crate::events::{VmEvent, Who};
@@ -15,12 +16,12 @@ use crate::vms::service::Vms;
 
 pub(super) fn register(table: &mut Table<'_>) {
     let (folder, pool) = (managed_id!(Folder), managed_id!(ResourcePool));
-    table.guarded(folder, method!(CreateVM_Task), needed::CREATE, |vms, call| async move {
+    table.guarded(folder, method!(CreateVM_Task), Guard::Arguments(to_create), |vms, call| async move {
         let spec = call.required(arg!(CreateVM_Task.config))?.clone();
         let pool = call.arg(arg!(CreateVM_Task.pool)).cloned();
         create_vm(vms, call, spec, pool).await
     });
-    table.guarded(pool, method!(CreateChildVM_Task), needed::CREATE, |vms, call| async move {
+    table.guarded(pool, method!(CreateChildVM_Task), Guard::Arguments(to_create), |vms, call| async move {
         let spec = call.required(arg!(CreateChildVM_Task.config))?.clone();
         let pool = Some(call.this.clone());
         create_vm(vms, call, spec, pool).await

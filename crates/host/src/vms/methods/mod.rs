@@ -43,3 +43,13 @@ where
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_privileges_of_a_vms_methods_are_known() {
+        let unknown: Vec<_> =
+            ::vm::privileges::all().filter(|privilege| !api::all_privileges().contains(privilege)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}

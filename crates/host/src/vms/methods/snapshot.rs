@@ -93,6 +93,10 @@ fn find(vms: &Vms, call: &Call) -> Result<(Arc<Vm>, u32), Fault> {
         has.then_some((vm, uid))
     });
     found.ok_or_else(|| {
-        fault!(ManagedObjectNotFound { obj: &call.this }, "{} does not exist; it may have been removed", call.this)
+        fault!(
+            ManagedObjectNotFound { obj: &call.this },
+            "{} does not exist; it may have been removed",
+            call.this
+        )
     })
 }

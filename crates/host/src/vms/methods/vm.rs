@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use api::{Call, Guard, Running, needed};
+use api::{Call, Guard, Running};
 use vim::{Fault, ManagedId, MethodId, arg, managed_id, method};
+use vm::privileges::to_reconfigure;
 
 use super::{Reply, Table};
 use crate::error::not_supported;
@@ -30,7 +31,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         let vm = vms.register.find(&call.this)?;
         unregister(&vms, &vm, &Who::of(&call)).await.map(|()| None)
     });
-    table.guarded(VM, method!(ReconfigVM_Task), needed::RECONFIGURE, |vms, call| async move {
+    table.guarded(VM, method!(ReconfigVM_Task), Guard::Arguments(to_reconfigure), |vms, call| async move {
         let spec = call.required(arg!(ReconfigVM_Task.spec))?.clone();
         task(vms, call, |vms, vm, who, _| async move { reconfigure(&vms, &vm, spec, &who).await }).await
     });

@@ -18,8 +18,8 @@ pub(super) use take::{Wanted, take};
 use std::sync::Arc;
 
 use vim::{Fault, fault};
-use vm::config::VmConfig;
 use vm::FileRef;
+use vm::config::VmConfig;
 
 use super::files::{Files, sibling};
 use super::service::Vms;

@@ -19,7 +19,12 @@ use crate::vms::vm::Vm;
 /// # Errors
 /// `NotFound` if the VM has no snapshot, `SnapshotFault` if its configuration is lost; those of powering off and of the
 /// files.
-pub(in crate::vms) async fn revert(vms: &Vms, vm: &Arc<Vm>, uid: Option<u32>, who: &Who) -> Result<(), Fault> {
+pub(in crate::vms) async fn revert(
+    vms: &Vms,
+    vm: &Arc<Vm>,
+    uid: Option<u32>,
+    who: &Who,
+) -> Result<(), Fault> {
     let uid = {
         let state = vm.read();
         state.usable()?;
@@ -35,9 +40,8 @@ pub(in crate::vms) async fn revert(vms: &Vms, vm: &Arc<Vm>, uid: Option<u32>, wh
         let frozen = state.frozen.get(&uid).cloned();
         (state.config.clone(), frozen, state.snapshots.clone())
     };
-    let frozen = frozen.ok_or_else(|| {
-        fault!(SnapshotFault {}, "The configuration of the snapshot {uid} cannot be read")
-    })?;
+    let frozen = frozen
+        .ok_or_else(|| fault!(SnapshotFault {}, "The configuration of the snapshot {uid} cannot be read"))?;
     // A new layer on each file that the snapshot froze; the layer until now goes unless a snapshot needs it.
     let layers = layer_names(&vms.files, &frozen)?;
     make_layers(vms, &frozen, &layers).await?;
@@ -66,7 +70,10 @@ async fn clear_left_layers(vms: &Vms, vm: &Vm, left: &VmConfig) {
     let used = {
         let state = vm.read();
         if !all_read(&state) {
-            tracing::warn!(vm = vm.me.id(), "layers stay behind: a snapshot that may need them cannot be read");
+            tracing::warn!(
+                vm = vm.me.id(),
+                "layers stay behind: a snapshot that may need them cannot be read"
+            );
             return;
         }
         all_disk_files(&state)

@@ -8,7 +8,9 @@ use vm::Power;
 use vm::observed::GuestReport;
 
 use crate::engine::Machine;
-use crate::limits::{GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT};
+use crate::limits::{
+    GUEST_POLL, GUEST_POLL_FIRST, MAX_GUEST_ADDRESSES, MAX_GUEST_INTERFACES, MAX_GUEST_TEXT,
+};
 use crate::vms::vm::Vm;
 
 /// Asks until the VM is off or the host closes.

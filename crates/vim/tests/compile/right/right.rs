@@ -1,4 +1,4 @@
-//! What is right compiles; that there is such a case makes the wrong ones be built whole, not only checked.
+//! Correct code compiles. A passing case makes trybuild build the failing cases whole, not only check them.
 fn main() {
     let _ = vim::vim!(VirtualDeviceConfigSpec { device: VirtualDisk { key: 1 } });
 }
