@@ -212,3 +212,17 @@ def test_of_two_power_ons_at_once_one_wins(lab):
     wait(si, vm.Destroy_Task())
     with pytest.raises(vmodl.fault.ManagedObjectNotFound):
         vm.name
+
+
+@pytest.mark.parametrize("where", ["center", "host"])
+def test_a_host_sets_its_time_zone_and_refuses_to_set_a_clock_that_it_shares(lab, where):
+    _, host, _, _ = server_and_place(lab, where)
+    clock = host.configManager.dateTimeSystem
+    for zone, offset in (("Asia/Tokyo", 9 * 3600), ("UTC", 0)):
+        clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(timeZone=zone))
+        shown = host.config.dateTimeInfo.timeZone
+        assert (shown.key, shown.gmtOffset) == (zone, offset)
+    with pytest.raises(vmodl.fault.NotSupported):
+        clock.UpdateDateTime(clock.QueryDateTime())
+    with pytest.raises(vmodl.fault.NotSupported):
+        clock.UpdateDateTimeConfig(vim.host.DateTimeConfig(ntpConfig=vim.host.NtpConfig(server=["192.0.2.1"])))

@@ -207,7 +207,7 @@ def test_the_clock_of_a_host_is_read_and_set(server, request):
     clock = host.configManager.dateTimeSystem
     assert clock.dateTimeInfo.timeZone.key == "UTC" and clock.dateTimeInfo.timeZone.gmtOffset == 0
     assert abs(clock.QueryDateTime() - datetime.now(timezone.utc)) < timedelta(hours=1)
-    zones = {zone.key: zone.gmtOffset for zone in clock.QueryAvailableDateTimeZones()}
+    zones = {zone.key: zone.gmtOffset for zone in clock.QueryAvailableTimeZones()}
     assert zones["UTC"] == 0 and zones["Asia/Tokyo"] == 9 * 3600
 
     servers = ["0.pool.ntp.org", "192.0.2.1"]

@@ -108,7 +108,7 @@ def test_what_a_guest_says_is_mirrored_to_an_address_also_after_the_daemon_was_k
         assert session(esxcli, "far")["PacketsMirrored"] >= 10, "what it has done is not forgotten"
         is_mirrored("after")
         again = esxcli(*SESSION, "add", "--session-name=far", f"--transmitted-port={port}", "--destination-ip=10.77.0.1", check=False)
-        assert again.returncode == 1 and "There is a mirroring session far already" in again.stderr
+        assert again.returncode == 1 and "already has a mirroring session far" in again.stderr
     finally:
         esxcli(*SESSION, "remove", "--session-name=far")
     with Listening(segment.namespace, segment.BRIDGE, "ip proto 47", tmp_path / "none") as listening:
@@ -132,11 +132,11 @@ def test_what_a_guest_says_is_mirrored_to_a_vlan_of_the_segment(lab, guests, seg
 
 
 @pytest.mark.parametrize("words, says", [
-    (("--transmitted-port=nowhere", "--destination-ip=10.77.0.1"), "The host has no port nowhere now"),
-    (("--transmitted-port=vmk0",), "There is no destination"),
-    (("--destination-ip=10.77.0.1",), "There is nothing to mirror"),
-    (("--transmitted-port=vmk0", "--destination-ip=10.77.0.1", "--erspan-id=1024"), "0 to 1023 are possible"),
-    (("--transmitted-port=vmk0", "--destination-ip=300.1.1.1"), "300.1.1.1 is not possible"),
+    (("--transmitted-port=nowhere", "--destination-ip=10.77.0.1"), "The host has no port nowhere"),
+    (("--transmitted-port=vmk0",), "The session has no destination"),
+    (("--destination-ip=10.77.0.1",), "The session has no source"),
+    (("--transmitted-port=vmk0", "--destination-ip=10.77.0.1", "--erspan-id=1024"), "out of range (0–1023)"),
+    (("--transmitted-port=vmk0", "--destination-ip=300.1.1.1"), "300.1.1.1 is not a valid value"),
     (("--transmitted-port=vmk0", "--destination-uplink=vmnic0"), "vlanid"),
     (("--source-vlan=7", "--destination-port=vmk0"), "sourcevswitch"),
 ])

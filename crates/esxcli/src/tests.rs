@@ -1,16 +1,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use host::SimulatedOptions;
+use host::{Host, SimulatedOptions};
 
-use super::*;
+use crate::namespaces::{GROUPS, all, find};
+use crate::table::{
+    Answer, Arguments, CliFault, Command, Datum, Field, FieldKind, Namespace, Outcome, Output, Parameter,
+    Row, Structure,
+};
+use crate::wire::element;
 
 async fn host() -> Arc<Host> {
     let store = Arc::new(datastore::Datastore::memory(uuid::Uuid::new_v4(), 1 << 40));
     Host::simulated(SimulatedOptions::new("esx1.example.org", vec![("ds".into(), store)])).await.unwrap()
 }
 
-/// What to ask a command with, so that it finds something on a simulated host.
+/// An argument with which a command finds something on a simulated host.
 fn given(parameter: &Parameter) -> &'static str {
     match parameter.display {
         "vswitch-name" => "vSwitch0",
@@ -21,8 +26,8 @@ fn given(parameter: &Parameter) -> &'static str {
     }
 }
 
-fn arguments(command: &Command, all: &[(&str, &str)]) -> Result<Arguments, Trouble> {
-    Arguments::read(command, all.iter().copied())
+fn arguments(command: &Command, all: &[(&str, &str)]) -> Result<Arguments, CliFault> {
+    Arguments::read(command.parameters, all.iter().copied())
 }
 
 fn find_command(line: &str) -> (&'static Namespace, &'static Command) {
@@ -97,7 +102,7 @@ async fn every_answer_is_what_its_command_declares() {
     for namespace in all() {
         for command in namespace.commands.iter().filter(|command| !matches!(command.output, Output::Done)) {
             let at = format!("{} {}", namespace.name, command.name);
-            // What these are about, a simulated host has not.
+            // A simulated host has nothing for these to find.
             let needs = ["network.vm.port list", "network.port.stats get", "network.ip.interface.tag get"];
             if needs.contains(&&*at) {
                 continue;
@@ -106,7 +111,7 @@ async fn every_answer_is_what_its_command_declares() {
             let given: Vec<(String, &str)> = required.map(|known| (known.name(), given(known))).collect();
             let given: Vec<(&str, &str)> = given.iter().map(|(name, value)| (&**name, *value)).collect();
             let answer = (command.run)(host.clone(), arguments(command, &given).unwrap()).await;
-            let answer = answer.unwrap_or_else(|trouble| panic!("{at}: {trouble:?}"));
+            let answer = answer.unwrap_or_else(|fault| panic!("{at}: {fault:?}"));
             match (&answer, &command.output) {
                 (Answer::Text(_), Output::Text) => {}
                 (Answer::One(row), Output::One(structure)) => fits(row, structure),
@@ -115,14 +120,14 @@ async fn every_answer_is_what_its_command_declares() {
                 }
                 _ => panic!("{at}: {answer:?}"),
             }
-            answer::element(namespace, command, answer).unwrap();
+            element(namespace, command, answer).unwrap();
             asked += 1;
         }
     }
     assert!(asked >= 28, "{asked}");
 }
 
-/// What a command says of one field of its first row.
+/// The value of one field in the first row of an answer.
 async fn field(host: &Arc<Host>, line: &str, given: &[(&str, &str)], field: &str) -> String {
     let row = match run(host, line, given).await.unwrap() {
         Answer::One(row) => row,
@@ -229,12 +234,12 @@ async fn what_is_wrong_is_said_in_words() {
         ("network vswitch standard add", vec![V0, ("color", "red")], "Invalid parameter 'color'"),
         ("network vswitch standard add", vec![V0, V0], "given twice"),
         ("network vswitch standard add", vec![V0], "already"),
-        ("network vswitch standard set", vec![V0, ("mtu", "big")], "is no long"),
+        ("network vswitch standard set", vec![V0, ("mtu", "big")], "is not a long"),
         ("network vswitch standard set", vec![V0, ("mtu", "99999")], "1280"),
         ("network vswitch standard remove", vec![("vswitchname", "nosuch")], "nosuch"),
         ("network vswitch standard list", vec![("vswitchname", "nosuch")], "Invalid vswitch name"),
         ("network vswitch standard policy failover set", vec![V0, ("loadbalancing", "x")], "constraint"),
-        ("network vswitch standard policy failover set", vec![V0, ("failback", "maybe")], "is no boolean"),
+        ("network vswitch standard policy failover set", vec![V0, ("failback", "maybe")], "is not a boolean"),
         ("network nic get", vec![("nicname", "eth9")], "eth9"),
         ("network ip netstack get", vec![("netstack", "../x")], "Invalid netstack"),
         ("network ip route ipv4 list", vec![("netstack", "vmotion")], "Invalid netstack"),
@@ -244,7 +249,7 @@ async fn what_is_wrong_is_said_in_words() {
         ("network vswitch standard add", vec![("vswitchname", "<a>x</a><a>y</a>")], "one value"),
         ("network vswitch standard add", vec![("vswitchname", "<a><b/></a>")], "elements"),
     ] {
-        let Trouble(said) = run(&host, line, &given).await.expect_err(line);
+        let CliFault(said) = run(&host, line, &given).await.expect_err(line);
         assert!(said.contains(words), "{line}: {said}");
     }
     let long = "x".repeat(70_000);

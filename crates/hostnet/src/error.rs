@@ -1,6 +1,6 @@
 //! Why the network of a host could not be opened or changed.
 
-use vim::Fault;
+use vim::{Fault, fault};
 
 use crate::FabricError;
 
@@ -19,4 +19,9 @@ pub enum Error {
     /// The client asked for something that the network cannot be.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// `InvalidArgument` for this property or parameter.
+pub fn invalid(property: &str, message: impl std::fmt::Display) -> Fault {
+    fault!(InvalidArgument { invalidProperty: property }, "{message}")
 }

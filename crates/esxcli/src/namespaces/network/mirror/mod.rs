@@ -1,0 +1,3 @@
+//! `esxcli network mirror`: port mirroring.
+
+pub(crate) mod session;

@@ -1,0 +1,5 @@
+//! `esxcli system`: the host itself.
+
+pub(crate) mod hostname;
+pub(crate) mod uuid;
+pub(crate) mod version;

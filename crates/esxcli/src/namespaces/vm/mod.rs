@@ -1,0 +1,3 @@
+//! `esxcli vm`: virtual machines.
+
+pub(crate) mod process;
