@@ -1,6 +1,6 @@
-//! What can go wrong when a host is opened, and the faults that errors of the mechanisms below become.
+//! Why a host could not be opened, and faults that several slices need.
 
-use vim::{DataId, Fault, MoRef, Object, fault, field};
+use vim::{DataId, Fault, Object, fault, field};
 
 /// Result with [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,11 +18,11 @@ pub enum Error {
         #[source]
         source: datastore::Error,
     },
-    /// The network cannot be begun.
+    /// The network cannot be opened.
     #[error("the network: {0}")]
     Network(#[from] hostnet::Error),
-    /// QEMU processes that run already cannot be looked through.
-    #[error("the machines that run already: {0}")]
+    /// The QEMU processes that run already cannot be found.
+    #[error("the QEMU processes that run already: {0}")]
     Qemu(#[from] qemu::Error),
     /// The operating system refused something.
     #[error("{what}: {source}")]
@@ -31,7 +31,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A fault of the API in a place where there is no client.
+    /// A fault of the API where no client is concerned.
     #[error("{0}")]
     Fault(#[from] Fault),
 }
@@ -41,32 +41,6 @@ pub(crate) fn about_file(ty: DataId, file: &str, message: String) -> Fault {
     let mut object = Object::new(ty);
     object.set(field!(FileFault.file), file);
     Fault::new(object, message)
-}
-
-/// The fault for an error of the machinery that runs a virtual machine.
-pub(crate) fn machine_fault(vm: &MoRef, error: &qemu::Error) -> Fault {
-    use qemu::Error as E;
-    match error {
-        E::NoSpace { path } => fault!(
-            NoDiskSpace { file: path.display().to_string(), datastore: "" },
-            "No space is left for {}; free space on the datastore",
-            path.display()
-        ),
-        E::AgentSilent { .. } | E::Agent { .. } => fault!(ToolsUnavailable {}, "{error}"),
-        E::Image { path, reason, .. } => {
-            let name = path.display().to_string();
-            fault!(CannotAccessFile { file: &*name }, "{name}: {reason}")
-        }
-        E::NoFreePort { .. } | E::Spec(_) | E::NoSuchDevice(_) => {
-            fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}")
-        }
-        E::Closed | E::NotRunning(_) => fault!(
-            InvalidPowerState { existingState: "poweredOff", requestedState: "poweredOn" },
-            "The virtual machine {} has ended: {error}",
-            vm.id()
-        ),
-        _ => fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"),
-    }
 }
 
 /// The fault for an error of the host's durable state. The operation was not acknowledged.

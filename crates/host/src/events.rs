@@ -1,13 +1,13 @@
-//! Events about machines, in the host's words.
+//! Events about the VMs of this host, in its words. [`Events`] posts them.
 
 use std::sync::Arc;
 
-use api::{Call, Running};
-use vim::{Object, field, vim};
+use api::{Call, Core, Running};
+use vim::{MoRef, Object, field, vim};
 
-use crate::{Host, ids, vms};
+use crate::ids;
 
-/// Who does something, and as a part of what.
+/// The user who does something, and the task that it is part of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Who {
     pub(crate) user: String,
@@ -21,15 +21,35 @@ impl Who {
         Self { user: call.user().to_owned(), chain: None }
     }
 
-    /// The same as a part of a task.
+    /// The same user, as part of a task.
     pub(crate) fn in_task(&self, running: &Running) -> Self {
         Self { user: self.user.clone(), chain: Some(running.chain_id) }
     }
 }
 
-/// What happened to a machine.
+/// Posts the events of a host.
+pub(crate) struct Events {
+    core: Arc<Core>,
+    /// Name of the host.
+    host: String,
+}
+
+impl Events {
+    pub(crate) fn new(core: Arc<Core>, host: &str) -> Self {
+        Self { core, host: host.to_owned() }
+    }
+}
+
+/// The VM that an event is about.
+pub(crate) struct Subject<'a> {
+    pub(crate) me: &'a MoRef,
+    pub(crate) name: &'a str,
+    pub(crate) template: bool,
+}
+
+/// Something that happened to a VM.
 #[derive(Debug, Clone)]
-pub(crate) enum Vm {
+pub(crate) enum VmEvent {
     Created,
     Registered,
     Removed,
@@ -39,7 +59,7 @@ pub(crate) enum Vm {
     },
     Starting,
     PoweredOn,
-    /// With the reason, if nobody asked for it.
+    /// With the reason, if no client asked for it.
     PoweredOff(Option<String>),
     Resetting,
     Suspending,
@@ -50,11 +70,11 @@ pub(crate) enum Vm {
     Warning(String),
 }
 
-impl Host {
-    /// Writes an event about a machine.
-    pub(crate) async fn post(&self, about: &Arc<vms::Vm>, what: Vm, who: &Who) {
-        let config = about.config();
-        let (name, host, template) = (&config.name, &self.name, config.template);
+impl Events {
+    /// Posts an event about a VM.
+    pub(crate) async fn vm(&self, about: Subject<'_>, what: VmEvent, who: &Who) {
+        let Subject { me, name, template } = about;
+        let host = &self.host;
         macro_rules! event {
             ($ty:ident { $($more:tt)* }) => {
                 Object::from(vim!($ty {
@@ -68,7 +88,7 @@ impl Host {
                         computeResource: ids::compute_resource(),
                     },
                     host: HostEventArgument { name: host, host: ids::host() },
-                    vm: VmEventArgument { name: name, vm: &about.me },
+                    vm: VmEventArgument { name: name, vm: me },
                     $($more)*
                 }))
             };
@@ -81,10 +101,10 @@ impl Host {
             }};
         }
         let mut event = match what {
-            Vm::Created => vm_event!(VmCreatedEvent, "Created virtual machine {name} on {host}"),
-            Vm::Registered => vm_event!(VmRegisteredEvent, "Registered {name} on {host}"),
-            Vm::Removed => vm_event!(VmRemovedEvent, "Removed {name} on {host}"),
-            Vm::Reconfigured => {
+            VmEvent::Created => vm_event!(VmCreatedEvent, "Created virtual machine {name} on {host}"),
+            VmEvent::Registered => vm_event!(VmRegisteredEvent, "Registered {name} on {host}"),
+            VmEvent::Removed => vm_event!(VmRemovedEvent, "Removed {name} on {host}"),
+            VmEvent::Reconfigured => {
                 let mut event = event!(VmReconfiguredEvent {
                     template: template,
                     configSpec: VirtualMachineConfigSpec {},
@@ -92,29 +112,29 @@ impl Host {
                 event.set(field!(Event.fullFormattedMessage), format!("Reconfigured {name} on {host}"));
                 event
             }
-            Vm::Renamed { old } => {
+            VmEvent::Renamed { old } => {
                 let mut event = event!(VmRenamedEvent { template: template, oldName: &*old, newName: name });
                 event.set(field!(Event.fullFormattedMessage), format!("Renamed {old} to {name} on {host}"));
                 event
             }
-            Vm::Starting => vm_event!(VmStartingEvent, "{name} on {host} is starting"),
-            Vm::PoweredOn => vm_event!(VmPoweredOnEvent, "{name} on {host} is powered on"),
-            Vm::PoweredOff(None) => vm_event!(VmPoweredOffEvent, "{name} on {host} is powered off"),
-            Vm::PoweredOff(Some(reason)) => {
+            VmEvent::Starting => vm_event!(VmStartingEvent, "{name} on {host} is starting"),
+            VmEvent::PoweredOn => vm_event!(VmPoweredOnEvent, "{name} on {host} is powered on"),
+            VmEvent::PoweredOff(None) => vm_event!(VmPoweredOffEvent, "{name} on {host} is powered off"),
+            VmEvent::PoweredOff(Some(reason)) => {
                 vm_event!(VmPoweredOffEvent, "{name} on {host} is powered off: {reason}")
             }
-            Vm::Resetting => vm_event!(VmResettingEvent, "{name} on {host} is reset"),
-            Vm::Suspending => vm_event!(VmSuspendingEvent, "{name} on {host} is being suspended"),
-            Vm::Suspended => vm_event!(VmSuspendedEvent, "{name} on {host} is suspended"),
-            Vm::GuestShutdown => vm_event!(VmGuestShutdownEvent, "Guest shutdown of {name} on {host}"),
-            Vm::GuestReboot => vm_event!(VmGuestRebootEvent, "Guest reboot of {name} on {host}"),
-            Vm::Warning(message) => {
+            VmEvent::Resetting => vm_event!(VmResettingEvent, "{name} on {host} is reset"),
+            VmEvent::Suspending => vm_event!(VmSuspendingEvent, "{name} on {host} is being suspended"),
+            VmEvent::Suspended => vm_event!(VmSuspendedEvent, "{name} on {host} is suspended"),
+            VmEvent::GuestShutdown => vm_event!(VmGuestShutdownEvent, "Guest shutdown of {name} on {host}"),
+            VmEvent::GuestReboot => vm_event!(VmGuestRebootEvent, "Guest reboot of {name} on {host}"),
+            VmEvent::Warning(message) => {
                 let text = format!("{name} on {host}: {message}");
                 let mut event = event!(EventEx {
                     eventTypeId: "esfera.vm.warning",
                     severity: "warning",
                     message: &*text,
-                    objectId: about.me.id(),
+                    objectId: me.id(),
                     objectType: "VirtualMachine",
                     objectName: name,
                 });

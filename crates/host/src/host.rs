@@ -1,27 +1,27 @@
-//! The host as a whole: its parts, how it is opened, and the register of its virtual machines.
+//! The host as a whole: opens the services of its slices and hands each what it needs. Nothing below uses [`Host`].
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use api::Core;
+use api::server::Screens;
 use datastore::Datastore;
 use hostnet::{HostNetwork, NetworkOptions};
-use serde::{Deserialize, Serialize};
 use store::{Batch, Collection, Store};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use vim::{DateTime, Fault, MoRef, fault};
+use vim::{DateTime, Fault, MoRef};
 
 use crate::datastores::{Datastores, remembered};
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
+use crate::events::Events;
 use crate::network::Network;
+use crate::statistics::{self, Looked};
 use crate::storage::{InUse, Storage};
 use crate::subsystems::Subsystems;
 use crate::system::hardware::Hardware;
 use crate::system::{Clock, System};
-use crate::users::Users;
-use crate::vms::Vm;
+use crate::vms::{self, Environment, Identity, Parts, Register, Screenshots, Vm, Vms};
 use crate::{Error, Result};
 
 /// How a host is opened.
@@ -32,9 +32,9 @@ pub struct HostOptions {
     pub name: String,
     /// Datastores by name and directory.
     pub datastores: Vec<(String, PathBuf)>,
-    /// How its network begins, and who connects it.
+    /// The beginning of its network, and the fabric that connects it.
     pub network: NetworkOptions,
-    /// How guests are run.
+    /// The way guests are run.
     pub qemu: QemuOptions,
     /// Directory of the operating system's settings of time: `/etc`. A host with another one does not own the clock.
     pub etc: PathBuf,
@@ -66,38 +66,7 @@ impl SimulatedOptions {
 /// The network that every host has unless it is told otherwise.
 pub const DEFAULT_NETWORK: &str = "VM Network";
 
-/// What the register keeps of a virtual machine; the rest is in its `.vmx`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Registered {
-    /// Datastore of the `.vmx`.
-    pub(crate) datastore: Uuid,
-    /// Path of the `.vmx`.
-    pub(crate) path: String,
-    /// Resource pool; none for the root pool.
-    #[serde(default)]
-    pub(crate) pool: Option<String>,
-    /// Number of the user that its machine runs as.
-    pub(crate) user: u32,
-    /// The machine is being made or destroyed: whoever finds this after a crash removes these files and directories,
-    /// by datastore and path.
-    #[serde(default)]
-    pub(crate) unfinished: Option<Vec<(Uuid, String)>>,
-    /// The machine is being suspended to this file: if it is there and whole, the machine is suspended.
-    #[serde(default)]
-    pub(crate) suspending: Option<String>,
-    /// A layer of a disk is being merged: whoever finds this after a crash finishes what is left to do, if all was
-    /// merged.
-    #[serde(default)]
-    pub(crate) merging: Option<crate::ops::merge::Merging>,
-    /// The task that made it.
-    #[serde(default)]
-    pub(crate) task: Option<String>,
-}
-
-pub(crate) const VMS: Collection<Registered> = Collection::new("vms");
 const IDENTITY: Collection<Uuid> = Collection::new("host");
-/// Counter of the numbers of virtual machines.
-pub(crate) const VM_NUMBERS: &str = "vm";
 
 /// One host.
 pub struct Host {
@@ -110,23 +79,18 @@ pub struct Host {
     pub uuid: Uuid,
     pub name: String,
     pub hardware: Hardware,
-    pub(crate) in_use: Arc<InUse>,
-    pub(crate) vms: RwLock<BTreeMap<String, Arc<Vm>>>,
-    /// Names of machines that are being made.
-    pub(crate) making: Mutex<BTreeSet<String>>,
-    /// Held by whoever finds and takes a place for a machine.
-    pub(crate) placing: tokio::sync::Mutex<()>,
-    pub(crate) closing: CancellationToken,
+    pub(crate) vms: Arc<Vms>,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) subsystems: Subsystems,
+    closing: CancellationToken,
 }
 
 impl Host {
-    /// Opens a host that runs guests: mounts its datastores, finds its virtual machines, adopts those that run and
-    /// clears up after whatever was interrupted.
+    /// Opens a host that runs guests: mounts its datastores, reads its VMs, adopts those that run, and finishes or removes
+    /// whatever was interrupted.
     ///
     /// # Errors
-    /// If the state or a datastore cannot be opened. A virtual machine that cannot be read is no error: it is shown
-    /// as inaccessible.
+    /// If the state or a datastore cannot be opened. A VM that cannot be read does not count: it is shown as inaccessible.
     pub async fn open(options: HostOptions) -> Result<Arc<Self>> {
         let io = |what: String| move |source| Error::Io { what, source };
         for directory in [&options.data, &options.qemu.runtime] {
@@ -145,7 +109,7 @@ impl Host {
             what: "look for an accelerator".into(),
             source: std::io::Error::other(error),
         })?;
-        let parts = Parts {
+        let parts = Opened {
             store,
             datastores,
             engine: Arc::new(engine),
@@ -157,7 +121,7 @@ impl Host {
         Self::assemble(parts).await
     }
 
-    /// A host without guests, in memory: everything else is the same.
+    /// Makes a host without guests, in memory; all services are the same.
     ///
     /// # Errors
     /// If two datastores have the same name.
@@ -166,7 +130,7 @@ impl Host {
         for (name, store) in options.datastores {
             datastores.add(&name, store)?;
         }
-        let parts = Parts {
+        let parts = Opened {
             store: Store::in_memory()?,
             engine: Arc::new(SimulatedEngine::new(datastores.clone())),
             datastores,
@@ -178,49 +142,54 @@ impl Host {
         Self::assemble(parts).await
     }
 
-    async fn assemble(parts: Parts) -> Result<Arc<Self>> {
-        let uuid = identity(&parts.store).await?;
-        let network = Arc::new(HostNetwork::open(&parts.store, parts.network).await?);
-        let core = Arc::new(Core::new(parts.store));
-        let (name, hardware, engine) = (parts.name, parts.hardware, parts.engine);
+    async fn assemble(parts: Opened) -> Result<Arc<Self>> {
+        let Opened { store, datastores, engine, network, name, hardware, clock } = parts;
+        let (closing, uuid) = (CancellationToken::new(), identity(&store).await?);
+        let network = Arc::new(HostNetwork::open(&store, network).await?);
+        let register = Arc::new(Register::new(store.clone()));
+        let core = Arc::new(Core::new(store));
         let info = engine.info();
         let simulated = info.simulated;
-        let system = System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, parts.clock);
-        let system = Arc::new(system);
-        let host = Arc::new_cyclic(|host| {
-            let users = Arc::new(Users(host.clone()));
-            let in_use = Arc::new(InUse::new(parts.datastores.clone(), users.clone()));
-            let storage = Storage::new(
-                core.clone(),
-                parts.datastores.clone(),
-                engine.images(),
-                simulated,
-                in_use.clone(),
-            );
-            let networking = Network::new(core.clone(), network.clone(), system.clone(), users);
-            Self {
-                core,
-                datastores: parts.datastores,
-                engine,
-                network,
-                uuid,
-                name,
-                hardware,
-                in_use,
-                vms: RwLock::default(),
-                making: Mutex::default(),
-                placing: tokio::sync::Mutex::default(),
-                closing: CancellationToken::new(),
-                subsystems: Subsystems::new(system, Arc::new(storage), Arc::new(networking)),
-            }
+        let system = Arc::new(System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, clock));
+        let in_use = Arc::new(InUse::new(datastores.clone(), register.clone()));
+        let images = engine.images();
+        let storage = Storage::new(core.clone(), datastores.clone(), images, simulated, in_use.clone());
+        let storage = Arc::new(storage);
+        let networking = Network::new(core.clone(), network.clone(), system.clone(), register.clone());
+        let environment =
+            Environment { datastores: datastores.clone(), network: network.clone(), system: system.clone() };
+        let vms = Vms::new(Parts {
+            core: core.clone(),
+            register: register.clone(),
+            engine: engine.clone(),
+            datastores: datastores.clone(),
+            network: network.clone(),
+            in_use,
+            events: Arc::new(Events::new(core.clone(), &name)),
+            host: Identity { name: name.clone(), uuid },
+            mhz: hardware.cpu.mhz,
+            closing: closing.clone(),
+        });
+        let host = Arc::new(Self {
+            core,
+            datastores,
+            engine,
+            network,
+            uuid,
+            name,
+            hardware,
+            vms,
+            environment: Arc::new(environment),
+            subsystems: Subsystems::new(system.clone(), storage.clone(), Arc::new(networking)),
+            closing: closing.clone(),
         });
         host.subsystems.create(&host.core)?;
-        host.recover().await?;
+        vms::recover(&host.vms).await?;
         let networking = &host.subsystems.network;
         networking.show();
         networking.tell_unread().await;
-        networking.watch(host.closing.clone());
-        host.watch_statistics();
+        networking.watch(closing.clone());
+        statistics::watch(Looked { register, storage, system, simulated }, closing);
         Ok(host)
     }
 
@@ -239,20 +208,22 @@ impl Host {
         &self.subsystems.network
     }
 
-    /// The virtual machine that an object stands for.
+    /// The VM that an object stands for.
     ///
     /// # Errors
     /// `ManagedObjectNotFound`.
     pub fn vm(&self, me: &MoRef) -> Result<Arc<Vm>, Fault> {
-        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
-        vms.get(me.id()).cloned().ok_or_else(|| {
-            fault!(ManagedObjectNotFound { obj: me }, "There is no {me}; it may have been removed")
-        })
+        self.vms.register.find(me)
     }
 
-    /// All virtual machines.
+    /// All VMs.
     pub fn all_vms(&self) -> Vec<Arc<Vm>> {
-        self.vms.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.vms.register.all()
+    }
+
+    /// Pictures of the screens of VMs.
+    pub fn screens(&self) -> Arc<dyn Screens> {
+        Arc::new(Screenshots(self.vms.register.clone()))
     }
 }
 
@@ -262,7 +233,8 @@ impl Drop for Host {
     }
 }
 
-struct Parts {
+/// The parts that real and simulated hosts open in their own ways.
+struct Opened {
     store: Store,
     datastores: Arc<Datastores>,
     engine: Arc<dyn Engine>,
@@ -272,8 +244,8 @@ struct Parts {
     clock: Clock,
 }
 
-/// The host's identity, made when it is first opened. The one of the firmware will not do: several hosts of a lab
-/// share it.
+/// The host's identity, made when it is first opened. That of the firmware will not do, because several hosts of a lab share
+/// it.
 async fn identity(store: &Store) -> Result<Uuid> {
     const KEY: &str = "uuid";
     if let Some(uuid) = IDENTITY.get(store, KEY)? {

@@ -59,3 +59,9 @@ pub fn browser_of(datastore: &MoRef) -> MoRef {
 pub fn pool(number: u64) -> MoRef {
     MoRef::new(managed_id!(ResourcePool), format!("pool{number}"))
 }
+
+/// The VM and the number of a snapshot: the inverse of [`snapshot`].
+pub(crate) fn of_snapshot(me: &MoRef) -> Option<(MoRef, u32)> {
+    let (vm_number, number) = me.id().split_once("-snapshot-")?;
+    Some((vm(vm_number.parse().ok()?), number.parse().ok()?))
+}

@@ -12,16 +12,12 @@ mod events;
 mod host;
 pub mod ids;
 pub mod limits;
-mod methods;
 pub mod network;
-mod ops;
-mod screens;
-mod serial_file;
 mod service;
+mod statistics;
 pub mod storage;
 mod subsystems;
 pub mod system;
-mod users;
 mod vms;
 
 /// References of the host's managers and subsystems.

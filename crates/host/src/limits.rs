@@ -4,33 +4,35 @@ use std::time::Duration;
 
 /// Deepest chain of snapshots.
 pub const MAX_SNAPSHOT_DEPTH: usize = 32;
-/// Registered machines of one host.
+/// Registered VMs of one host.
 pub const MAX_VMS: usize = 4096;
 /// Largest screenshot that is kept, bytes.
 pub const MAX_SCREENSHOT_BYTES: u64 = 32 << 20;
 
-/// How long a machine that does not answer is left alone before it is asked again.
+/// How long the host leaves a QEMU process alone that does not answer before it asks again.
 pub const ASK_SILENT: Duration = Duration::from_secs(5);
-/// How often a machine that does not say what it has merged is asked before the operation fails.
+/// How often the host asks a QEMU process that does not say what it has merged before the operation fails.
 pub const MAX_ASKED: usize = 60;
 /// Layers that one consolidation merges.
 pub const MAX_MERGES: usize = 4096;
-/// How often a running guest's agent is asked.
+/// How often the host asks a running guest's agent.
 pub const GUEST_POLL: Duration = Duration::from_secs(15);
 /// The same while nothing is known of the guest yet.
 pub const GUEST_POLL_FIRST: Duration = Duration::from_secs(2);
-/// How often the MACs of a running machine's adapters are looked at.
+/// How often the host looks at the MACs of a running VM's adapters.
 pub const GUEST_MACS: Duration = Duration::from_secs(5);
-/// For a machine to say which they are when the daemon starts.
+/// How long a QEMU process may take to say which they are when the daemon starts.
 pub const GUEST_MACS_FIRST: Duration = Duration::from_secs(2);
-/// How often use of memory, processors and datastores is looked at.
+/// How often the host looks at the use of memory, processors and datastores.
 pub const STATISTICS: Duration = Duration::from_secs(20);
-/// Root ports kept free for disks and adapters added while a machine runs.
+/// Root ports kept free for disks and adapters that are added while a VM runs.
 pub const SPARE_PORTS: u8 = 8;
 /// A console ticket is good for so long.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
-/// What a guest says of itself that is shown: bytes of a text, its interfaces, and addresses of each. A guest may say
-/// anything, and all of it would be kept and sent to every client that looks.
+/// A guest may say anything of itself, and every client that looks gets all that is kept: so a text is kept up to this many
+/// bytes.
 pub const MAX_GUEST_TEXT: usize = 255;
+/// Interfaces that are kept of a guest's report.
 pub const MAX_GUEST_INTERFACES: usize = 32;
+/// Addresses that are kept of each.
 pub const MAX_GUEST_ADDRESSES: usize = 32;

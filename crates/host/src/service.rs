@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use api::accounts::{self, Accounts, Realm};
 use api::managers::{self, Common, Facts, Singletons};
-use api::{Authority, Methods, Service, Snapshot};
+use api::{Authority, Methods, Service, Snapshot, Table};
 use vim::{MoRef, managed_id, prop, vim};
 
-use crate::{Host, Result, ids};
+use crate::{Host, Result, ids, vms};
 
 /// Adds what the methods of further objects of a host do: how a crate above this one serves them.
 pub type Subsystem = fn(&Arc<Host>, &mut Methods);
@@ -27,7 +27,7 @@ impl Host {
         Ok(accounts.map_err(|error| error.to_fault())?)
     }
 
-    /// What serves this host's API, with that of `subsystems`, to the users of these accounts. To be made once.
+    /// The service of this host's API, with that of `subsystems`, for the users of these accounts. To be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.
@@ -44,8 +44,8 @@ impl Host {
         Ok(Arc::new(service))
     }
 
-    /// What serves this host's API to whom `authority` lets in, without accounts that clients could manage. To be made
-    /// once.
+    /// The service of this host's API for the users that `authority` admits, without accounts that clients could manage. To
+    /// be made once.
     ///
     /// # Errors
     /// If stored settings cannot be read.
@@ -79,7 +79,8 @@ impl Host {
         managers::register(&mut methods, &common);
         self.subsystems.create_managers(&self.core)?;
         self.subsystems.register(&mut methods);
-        self.register(&mut methods);
+        vms::register_methods(&mut Table { methods: &mut methods, daemon: &self.vms });
+        vms::register_environment(&mut Table { methods: &mut methods, daemon: &self.environment });
         Ok(Service::new(self.core.clone(), authority, methods))
     }
 }

@@ -3,6 +3,7 @@
 //! [`Datastores`] is the register. `remembered` keeps it over restarts. Slice `storage` changes the register for
 //! clients.
 
+mod model;
 mod mounted;
 pub(crate) mod remembered;
 

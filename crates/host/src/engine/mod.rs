@@ -1,8 +1,10 @@
 //! What runs virtual machines: QEMU, or pure memory for simulated hosts. Everything above this trait is the same for
 //! both, so that there is one definition of what each operation of the API means.
 
+mod faults;
 mod launch;
 mod qemu;
+pub(crate) mod serial_file;
 mod simulated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,7 @@ use vm::FileRef;
 use vm::config::VmConfig;
 use vswitch::Mac;
 
+pub(crate) use self::faults::{image_fault, machine_fault};
 pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id, nic_key};
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;

@@ -1,224 +1,184 @@
-//! A VM as the host keeps it at run time: its configuration, its QEMU process, and what was observed of both.
+//! One VM of this host. Its state is reached for reading by [`Vm::read`] and for writing by [`Vm::change`] alone, which
+//! shows the VM as it is then: no operation can change a VM and forget to show it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::datastore::vmsd::SnapshotList;
-use ::datastore::vmx::{Dictionary, VmxConfig};
-use ::datastore::{DictionaryError, VmLock};
+use parking_lot::{Mutex, MutexGuard};
 use vim::{DateTime, Fault, MoRef, fault};
 use vm::config::VmConfig;
-use vm::observed::{GuestReport, OwnFile, Question, Statistics};
-use vm::show::machine::Shown;
+use vm::observed::{GuestReport, Statistics};
 use vm::{FileRef, Power};
 
+use super::state::State;
+use super::view::{Last, View};
 use crate::engine::Machine;
 
-/// The text of a `.vmx`, kept as it is: taken apart it would need several times the room, and it is seldom looked at.
-#[derive(Clone)]
-pub(crate) struct VmxText(Arc<str>);
-
-impl From<&Dictionary> for VmxText {
-    fn from(dictionary: &Dictionary) -> Self {
-        Self(dictionary.to_string().into())
-    }
-}
-
-impl VmxText {
-    pub(crate) fn read(&self) -> Result<Dictionary, DictionaryError> {
-        Dictionary::parse(self.0.as_bytes())
-    }
-}
-
-/// Everything that changes.
-pub(crate) struct State {
-    /// The `.vmx`.
-    pub(crate) home: FileRef,
-    pub(crate) config: Arc<VmConfig>,
-    /// What the `.vmx` says, and its text.
-    pub(crate) file: VmxConfig,
-    pub(crate) text: VmxText,
-    pub(crate) power: Power,
-    pub(crate) machine: Option<Arc<dyn Machine>>,
-    /// Somebody has asked the machine to end: its end is no surprise.
-    pub(crate) ending: bool,
-    pub(crate) snapshots: SnapshotList,
-    /// The configuration of each snapshot.
-    pub(crate) frozen: BTreeMap<u32, Arc<VmConfig>>,
-    /// Snapshots that were taken with the guest's file systems at rest.
-    pub(crate) quiesced: BTreeSet<u32>,
-    /// Layers are there that no snapshot needs.
-    pub(crate) consolidation_needed: bool,
-    pub(crate) guest: Option<GuestReport>,
-    /// An agent has answered since the machine was registered.
-    pub(crate) tools_seen: bool,
-    pub(crate) booted: Option<DateTime>,
-    pub(crate) suspended: Option<DateTime>,
-    pub(crate) clean_power_off: Option<bool>,
-    pub(crate) question: Option<Question>,
-    pub(crate) statistics: Statistics,
-    pub(crate) statistics_at: DateTime,
-    /// Processor time at the last look, ms.
-    pub(crate) cpu_ms: u64,
-    pub(crate) files: Vec<OwnFile>,
-    pub(crate) files_at: DateTime,
-    pub(crate) pool: MoRef,
-    /// Number of the user that its machine runs as.
-    pub(crate) user: u32,
-    pub(crate) lock: Option<VmLock>,
-    /// Why the configuration cannot be read.
-    pub(crate) broken: Option<String>,
-    /// Why nobody has hold of a machine that is on: it runs, but does not answer.
-    pub(crate) silent: Option<String>,
-}
-
-/// A virtual machine of this host.
+/// A VM of this host.
 pub struct Vm {
     /// Its object.
     pub me: MoRef,
-    state: Mutex<State>,
-    /// Held by whoever changes the machine.
+    inner: Mutex<Inner>,
+    /// A client has asked the VM to end, and the operation for it follows the end.
+    ending: AtomicBool,
+    /// Held by the operation that changes the VM.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    view: Arc<View>,
+}
+
+struct Inner {
+    state: State,
+    last: Last,
+}
+
+/// The state of a VM for a moment: never across a wait.
+pub(crate) struct Reading<'a>(MutexGuard<'a, Inner>);
+
+impl Deref for Reading<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0.state
+    }
 }
 
 impl Vm {
-    pub(crate) fn new(me: MoRef, state: State) -> Self {
-        Self { me, state: Mutex::new(state), changing: tokio::sync::Mutex::default() }
+    /// A VM that is not shown before [`Self::appear`].
+    pub(super) fn new(me: MoRef, state: State, view: Arc<View>) -> Arc<Self> {
+        let inner = Mutex::new(Inner { state, last: Last::NotYet });
+        let changing = tokio::sync::Mutex::default();
+        Arc::new(Self { me, inner, ending: AtomicBool::new(false), changing, view })
     }
 
-    /// The state, for a moment: never across a wait.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Its state.
+    pub(crate) fn read(&self) -> Reading<'_> {
+        Reading(self.inner.lock())
+    }
+
+    /// Changes its state and shows it. The state stays locked until the tree has it, so that changes are shown in their
+    /// order.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let Inner { state, last } = &mut *self.inner.lock();
+        let result = change(state);
+        self.view.show(&self.me, state, last);
+        result
+    }
+
+    /// Shows the VM from now on.
+    pub(super) fn appear(&self) {
+        let Inner { state, last } = &mut *self.inner.lock();
+        self.view.appear(&self.me, state, last);
+    }
+
+    /// Shows the VM no more, whatever changes.
+    pub(super) fn vanish(&self) {
+        self.view.vanish(&self.me, &mut self.inner.lock().last);
+    }
+
+    /// Shows the VM anew, because names have changed that it shows.
+    pub(super) fn show_again(&self) {
+        self.change(|_| ());
+    }
+
+    /// Notes its use of the host, on processors of `mhz` each. The time of the look is shown with the next news.
+    pub(super) fn look_at_use(&self, mhz: u32) {
+        let Inner { state, last } = &mut *self.inner.lock();
+        let Some(usage) = state.machine.as_ref().and_then(|machine| machine.usage()) else { return };
+        let now = DateTime::now();
+        let elapsed_us = now.as_micros().saturating_sub(state.statistics_at.as_micros()).max(1);
+        let elapsed_ms = u64::try_from(elapsed_us / 1000).unwrap_or(1).max(1);
+        let used_ms = usage.cpu_ms.saturating_sub(state.cpu_ms);
+        let seen = Statistics {
+            resident_bytes: usage.resident_bytes,
+            cpu_mhz: if state.cpu_ms == 0 { 0 } else { used_ms.saturating_mul(mhz.into()) / elapsed_ms },
+        };
+        state.cpu_ms = usage.cpu_ms;
+        state.statistics_at = now;
+        if std::mem::replace(&mut state.statistics, seen) != seen {
+            self.view.show(&self.me, state, last);
+        }
+    }
+
+    /// Begins an operation that does not wait for another one to end.
+    ///
+    /// # Errors
+    /// `InvalidState` if another operation changes the VM at this moment.
+    pub(super) fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Fault> {
+        self.changing.try_lock().map_err(|_| {
+            let name = self.name();
+            fault!(InvalidState {}, "Another operation changes {name}; try again when it has ended")
+        })
+    }
+
+    /// Says whether a client has asked the VM to end.
+    pub(super) fn expect_end(&self, expected: bool) {
+        self.ending.store(expected, Ordering::Release);
+    }
+
+    pub(super) fn end_is_expected(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Its configuration.
     pub fn config(&self) -> Arc<VmConfig> {
-        self.state().config.clone()
+        self.read().config.clone()
     }
 
     /// Its name.
     pub fn name(&self) -> String {
-        self.state().config.name.clone()
-    }
-
-    /// Its `.vmx`.
-    pub fn home(&self) -> FileRef {
-        self.state().home.clone()
-    }
-
-    /// What its guest reported last.
-    pub fn guest(&self) -> Option<GuestReport> {
-        self.state().guest.clone()
+        self.read().config.name.clone()
     }
 
     /// Whether it is on.
     pub fn power(&self) -> Power {
-        self.state().power
+        self.read().power
     }
 
-    /// What runs it.
+    /// Its `.vmx`.
+    pub fn home(&self) -> FileRef {
+        self.read().home.clone()
+    }
+
+    /// The last report of its guest.
+    pub fn guest(&self) -> Option<GuestReport> {
+        self.read().guest.clone()
+    }
+
+    /// Its QEMU process, while the host has hold of it.
     pub fn machine(&self) -> Option<Arc<dyn Machine>> {
-        self.state().machine.clone()
+        self.read().machine.clone()
     }
 
-    /// What runs it, which must be there.
+    /// Its QEMU process, which must run.
     ///
     /// # Errors
-    /// `InvalidPowerState`.
-    pub(crate) fn running(&self) -> Result<Arc<dyn Machine>, Fault> {
-        let state = self.state();
+    /// `InvalidPowerState`; `InvalidState` if it does not answer.
+    pub(super) fn running(&self) -> Result<Arc<dyn Machine>, Fault> {
+        let state = self.read();
         match (&state.machine, state.power) {
             (Some(machine), Power::On) => Ok(machine.clone()),
-            _ => Err(answering(&state).err().unwrap_or_else(|| invalid_power(&state, Power::On))),
+            _ => Err(state.answering().err().unwrap_or_else(|| state.invalid_power(Power::On))),
         }
     }
 
-    /// Refuses unless the machine is in this state.
+    /// Refuses unless the VM is in this state.
     ///
     /// # Errors
-    /// `InvalidPowerState`, `InvalidState` if its configuration cannot be read.
-    pub(crate) fn require(&self, power: Power) -> Result<(), Fault> {
-        let state = self.state();
-        readable(&state)?;
-        if state.power == power { Ok(()) } else { Err(invalid_power(&state, power)) }
+    /// `InvalidPowerState`; `InvalidState` if its configuration cannot be read.
+    pub(super) fn require(&self, power: Power) -> Result<(), Fault> {
+        let state = self.read();
+        state.readable()?;
+        if state.power == power { Ok(()) } else { Err(state.invalid_power(power)) }
     }
-}
 
-/// Refuses a machine whose configuration cannot be read, or that runs and does not answer.
-pub(crate) fn usable(state: &State) -> Result<(), Fault> {
-    readable(state)?;
-    answering(state)
-}
-
-fn answering(state: &State) -> Result<(), Fault> {
-    match &state.silent {
-        Some(reason) => Err(fault!(
-            InvalidState {},
-            "{} is on but does not answer ({reason}). It is asked again and again: try later, or power it off",
-            state.config.name
-        )),
-        None => Ok(()),
-    }
-}
-
-fn readable(state: &State) -> Result<(), Fault> {
-    match &state.broken {
-        Some(reason) => Err(fault!(
-            InvalidState {},
-            "The configuration of {} cannot be read: {reason}",
-            state.config.name
-        )),
-        None => Ok(()),
-    }
-}
-
-fn invalid_power(state: &State, wanted: Power) -> Fault {
-    fault!(
-        InvalidPowerState { requestedState: wanted.value(), existingState: state.power.value() },
-        "{} is {}; the operation needs it to be {}",
-        state.config.name,
-        state.power.value().name(),
-        wanted.value().name()
-    )
-}
-
-impl Vm {
-    /// Refuses a machine that runs already, before a task is made of it.
+    /// Refuses a VM that is on, before a task is made of it.
     ///
     /// # Errors
     /// `InvalidPowerState`, `InvalidState`.
-    pub(crate) fn can_power_on(&self) -> Result<(), Fault> {
-        let state = self.state();
-        readable(&state)?;
-        if state.power == Power::On { Err(invalid_power(&state, Power::Off)) } else { Ok(()) }
-    }
-}
-
-impl State {
-    /// The part of the state that the VM's object shows.
-    pub(crate) fn shown<'a>(&'a self, me: &'a MoRef) -> Shown<'a> {
-        Shown {
-            me,
-            home: &self.home,
-            config: &self.config,
-            power: self.power,
-            snapshots: &self.snapshots,
-            frozen: &self.frozen,
-            quiesced: &self.quiesced,
-            consolidation_needed: self.consolidation_needed,
-            guest: self.guest.as_ref(),
-            tools_seen: self.tools_seen,
-            booted: self.booted,
-            suspended: self.suspended,
-            clean_power_off: self.clean_power_off,
-            question: self.question.as_ref(),
-            statistics: self.statistics,
-            statistics_at: self.statistics_at,
-            files: &self.files,
-            files_at: self.files_at,
-            pool: &self.pool,
-            broken: self.broken.is_some(),
-            silent: self.silent.is_some(),
-        }
+    pub(super) fn can_power_on(&self) -> Result<(), Fault> {
+        let state = self.read();
+        state.readable()?;
+        if state.power == Power::On { Err(state.invalid_power(Power::Off)) } else { Ok(()) }
     }
 }

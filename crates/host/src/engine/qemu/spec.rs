@@ -15,9 +15,8 @@ use vm::limits::MAX_CPUS;
 
 use super::Shared;
 use crate::engine::launch::{DriveSpec, NicSpec, inserted};
-use crate::engine::{Launch, Result, drive_id, nic_id};
+use crate::engine::{Launch, Result, drive_id, nic_id, serial_file};
 use crate::limits::SPARE_PORTS;
-use crate::serial_file;
 
 /// Where distributions put OVMF: code, code for secure boot, empty variables, variables with vendors' keys.
 const OVMF: [[&str; 4]; 2] = [

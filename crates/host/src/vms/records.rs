@@ -1,0 +1,176 @@
+//! The durable records of the VMs of this host: [`Records`] is a collection of the host's store, by the number of the VM.
+
+use datastore::FilePath;
+use serde::{Deserialize, Serialize};
+use store::{Batch, Collection, Store};
+use uuid::Uuid;
+use vim::{Fault, MoRef};
+use vm::FileRef;
+
+use crate::error::store_fault;
+use crate::ids;
+
+const VMS: Collection<Registered> = Collection::new("vms");
+/// Counter of the numbers of VMs.
+const NUMBERS: &str = "vm";
+/// Users that QEMU processes run as; two VMs may only share one after so many were made.
+const USERS: u64 = 60_000;
+
+/// A VM of this host on disk; its `.vmx` has the rest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Registered {
+    /// Datastore of the `.vmx`.
+    pub(crate) datastore: Uuid,
+    /// Path of the `.vmx`.
+    pub(crate) path: String,
+    /// Resource pool; none for the root pool.
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
+    /// Number of the user that the QEMU process runs as.
+    pub(crate) user: u32,
+    /// The VM is being made or destroyed: after a crash, recovery removes these files and directories, by datastore and
+    /// path.
+    #[serde(default)]
+    pub(crate) unfinished: Option<Vec<(Uuid, String)>>,
+    /// The VM is being suspended to this file: if the file is there and whole, the VM is suspended.
+    #[serde(default)]
+    pub(crate) suspending: Option<String>,
+    /// A layer of a disk is being merged: after a crash, recovery does the rest, if all was merged.
+    #[serde(default)]
+    pub(crate) merging: Option<Merging>,
+    /// The task that made it.
+    #[serde(default)]
+    pub(crate) task: Option<String>,
+}
+
+impl Registered {
+    /// A VM that `task` makes. Recovery removes the files `unfinished`, unless the record is written without them.
+    pub(super) fn new(home: &FileRef, pool: &MoRef, unfinished: &[FileRef], task: &MoRef) -> Self {
+        Self {
+            datastore: home.datastore,
+            path: home.path.as_str().to_owned(),
+            pool: (*pool != ids::root_pool()).then(|| pool.id().to_owned()),
+            user: 0,
+            unfinished: Some(unfinished.iter().map(named).collect()),
+            suspending: None,
+            merging: None,
+            task: Some(task.id().to_owned()),
+        }
+    }
+}
+
+/// A layer that is merged into the file below it, by datastore and path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Merging {
+    layer: (Uuid, String),
+    base: (Uuid, String),
+}
+
+impl Merging {
+    pub(super) fn new(layer: &FileRef, base: &FileRef) -> Self {
+        Self { layer: named(layer), base: named(base) }
+    }
+
+    /// The layer and the file below it; none if a path is unreadable.
+    pub(super) fn files(&self) -> Option<(FileRef, FileRef)> {
+        Some((file(&self.layer)?, file(&self.base)?))
+    }
+}
+
+/// A file as records name it.
+pub(super) fn named(file: &FileRef) -> (Uuid, String) {
+    (file.datastore, file.path.as_str().to_owned())
+}
+
+/// The file that a record names.
+pub(super) fn file((datastore, path): &(Uuid, String)) -> Option<FileRef> {
+    Some(FileRef { datastore: *datastore, path: FilePath::parse(path).ok()? })
+}
+
+/// The number of a VM, by which records know it.
+pub(super) fn number(vm: &MoRef) -> u64 {
+    vm.id().parse().unwrap_or_default()
+}
+
+/// The records of all VMs.
+pub(super) struct Records {
+    store: Store,
+}
+
+impl Records {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// All records with their ids.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn all(&self) -> store::Result<Vec<(String, Registered)>> {
+        VMS.all(&self.store)
+    }
+
+    /// The record of a VM.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(super) fn get(&self, vm: &MoRef) -> Result<Option<Registered>, Fault> {
+        VMS.get(&self.store, vm.id()).map_err(|error| store_fault(&error))
+    }
+
+    /// Takes a number for a VM, gives its QEMU process a user, and writes its record.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn begin(&self, record: &mut Registered) -> Result<u64, Fault> {
+        let mut batch = Batch::new();
+        batch.reserve(NUMBERS, 1);
+        let reserved = self.store.commit(batch).await.map_err(|error| store_fault(&error))?;
+        let number = reserved.reserved.first().map_or(1, |range| range.start);
+        record.user = u32::try_from(number % USERS).unwrap_or_default();
+        self.write(number, record).await?;
+        Ok(number)
+    }
+
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn write(&self, number: u64, record: &Registered) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        VMS.put(&mut batch, &number.to_string(), record).map_err(|error| store_fault(&error))?;
+        self.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
+    }
+
+    /// Changes the record of a VM, if it still has one.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub(super) async fn amend(&self, vm: &MoRef, change: impl FnOnce(&mut Registered)) -> Result<(), Fault> {
+        let Some(mut record) = self.get(vm)? else { return Ok(()) };
+        change(&mut record);
+        self.write(number(vm), &record).await
+    }
+
+    /// Removes a record.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn remove(&self, number: u64) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        VMS.delete(&mut batch, &number.to_string());
+        self.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
+    }
+
+    /// Removes a record of which nothing is left. If it cannot be removed now, recovery does so.
+    pub(super) async fn forget(&self, number: u64) {
+        if let Err(fault) = self.remove(number).await {
+            tracing::error!(vm = number, %fault, "the record of a VM could not be removed");
+        }
+    }
+
+    /// The VM that a task made.
+    pub(super) fn made_by(&self, task: &MoRef) -> Option<MoRef> {
+        let records = self.all().ok()?;
+        let (id, _) = records.into_iter().find(|(_, record)| record.task.as_deref() == Some(task.id()))?;
+        Some(ids::vm(id.parse().ok()?))
+    }
+}

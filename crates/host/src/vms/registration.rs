@@ -1,0 +1,116 @@
+//! Registering a VM that has its files already, and unregistering it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+use vim::{Fault, MoRef, fault};
+use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
+use vm::plan::check_name;
+
+use super::files::Loaded;
+use super::records::{self, Registered};
+use super::service::Vms;
+use super::state::State;
+use super::vm::Vm;
+use super::{destroy, layers};
+use crate::events::{VmEvent, Who};
+use crate::ids;
+use crate::storage::{BROWSE, MANAGE};
+
+/// To take room on a datastore.
+const ALLOCATE: &str = "Datastore.AllocateSpace";
+
+/// A VM that a client asks to register.
+pub(super) struct Wanted<'a> {
+    /// Its `.vmx`, as `[datastore] path`.
+    pub(super) path: &'a str,
+    /// Its new name, if not that of the `.vmx`.
+    pub(super) name: Option<&'a str>,
+    pub(super) template: bool,
+    pub(super) pool: MoRef,
+    /// The task that registers it.
+    pub(super) task: &'a MoRef,
+}
+
+/// Whether the client has a privilege on a datastore.
+pub(super) type May<'a> = &'a (dyn Fn(&MoRef, &str) -> Result<(), Fault> + Sync);
+
+/// Registers a VM.
+///
+/// # Errors
+/// `AlreadyExists`, `DuplicateName`, `InvalidName`, those of `may`, of the files and of the store; the VM is not registered
+/// then.
+pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Result<Arc<Vm>, Fault> {
+    let _placing = vms.register.place().await;
+    let Wanted { path, pool, .. } = wanted;
+    let home = vms.files.datastores.parse(path)?;
+    may(&vms.files.datastores.of(&home)?.me(), BROWSE)?;
+    if let Some(known) = vms.register.all().into_iter().find(|vm| vm.read().home == home) {
+        return Err(fault!(AlreadyExists { name: path }, "{path} is registered already as {}", known.name()));
+    }
+    let mut loaded = vms.files.load(&home).await?;
+    for (datastore, privilege) in takes(&loaded) {
+        may(&ids::datastore(datastore), privilege)?;
+    }
+    if let Some(name) = wanted.name.filter(|name| !name.is_empty()) {
+        check_name(name)?;
+        name.clone_into(&mut loaded.config.name);
+    }
+    let _name = vms.register.reserve_name(&loaded.config.name)?;
+    loaded.config.template = wanted.template;
+    // None of its files may be removed if this is interrupted: they were there before.
+    let mut record = Registered::new(&home, &pool, &[], wanted.task);
+    let number = vms.register.begin(&mut record).await?;
+    let config = loaded.config.clone();
+    let mut state = State::new(home, loaded.config, loaded.file, &loaded.text, pool);
+    state.user = record.user;
+    state.snapshots = loaded.snapshots;
+    state.frozen = loaded.frozen;
+    let vm = Vm::new(ids::vm(number), state, vms.view.clone());
+    let written = async {
+        // The identities that the file did not have, and the new name.
+        let suspended = vm.read().file.suspend_file.clone();
+        vms.files.save(&vm, config, suspended.as_deref()).await?;
+        record.unfinished = None;
+        vms.register.records().write(number, &record).await
+    };
+    if let Err(fault) = written.await {
+        vms.register.records().forget(number).await;
+        return Err(fault);
+    }
+    layers::look(&vms.register, &vm);
+    vms.files.look(&vm).await;
+    vms.register.add(&vm);
+    Ok(vm)
+}
+
+/// Takes a VM out of the register; its files stay.
+///
+/// # Errors
+/// `InvalidPowerState` if it is on, `InvalidState` if another operation changes it; those of the store.
+pub(super) async fn unregister(vms: &Vms, vm: &Arc<Vm>, who: &Who) -> Result<(), Fault> {
+    let _one = vm.begin()?;
+    destroy::not_running(vm)?;
+    vms.register.records().remove(records::number(&vm.me)).await?;
+    vms.register.remove(vm);
+    vms.post(vm, VmEvent::Removed, who).await;
+    Ok(())
+}
+
+/// The privileges that the configurations of a VM, now and in its snapshots, take on which datastores: the VM writes to its
+/// disks and to the files of its serial ports, and reads its media.
+fn takes(loaded: &Loaded) -> BTreeSet<(Uuid, &'static str)> {
+    let frozen = loaded.frozen.values().map(AsRef::as_ref);
+    let devices = std::iter::once(&loaded.config).chain(frozen).flat_map(|config| config.devices.values());
+    let of_device = |device: &Device| match &device.kind {
+        Kind::Disk(disk) => {
+            let images = std::iter::once(&disk.file).chain(&disk.parents);
+            images.map(|file| (file.datastore, ALLOCATE)).collect()
+        }
+        Kind::Cdrom(Cdrom { medium: Medium::Iso(file) }) => vec![(file.datastore, BROWSE)],
+        Kind::Serial(Serial { backing: SerialBacking::File(file), .. }) => vec![(file.datastore, MANAGE)],
+        _ => Vec::new(),
+    };
+    devices.flat_map(of_device).collect()
+}

@@ -1,0 +1,85 @@
+//! The parts that operations on VMs work with.
+
+use std::sync::Arc;
+
+use api::Core;
+use hostnet::HostNetwork;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::files::Files;
+use super::ports::Ports;
+use super::register::Register;
+use super::view::View;
+use super::vm::Vm;
+use crate::datastores::Datastores;
+use crate::engine::Engine;
+use crate::events::{Events, Subject, VmEvent, Who};
+use crate::storage::InUse;
+
+/// The VMs of this host together with what operations on them need. Each operation is a function of its own file.
+pub(crate) struct Vms {
+    pub(crate) register: Arc<Register>,
+    pub(super) core: Arc<Core>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) files: Files,
+    pub(super) ports: Ports,
+    pub(super) in_use: Arc<InUse>,
+    pub(super) view: Arc<View>,
+    pub(super) events: Arc<Events>,
+    pub(super) host: Identity,
+    pub(super) closing: CancellationToken,
+}
+
+/// The host in the locks and tokens that it leaves beside VMs.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) uuid: Uuid,
+}
+
+/// The services of the host that operations on VMs use.
+pub(crate) struct Parts {
+    pub(crate) core: Arc<Core>,
+    pub(crate) register: Arc<Register>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) datastores: Arc<Datastores>,
+    pub(crate) network: Arc<HostNetwork>,
+    pub(crate) in_use: Arc<InUse>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) host: Identity,
+    /// Speed of one processor, MHz.
+    pub(crate) mhz: u32,
+    pub(crate) closing: CancellationToken,
+}
+
+impl Vms {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let view = View::new(parts.core.tree.clone(), parts.datastores.clone(), parts.mhz);
+        Arc::new(Self {
+            register: parts.register,
+            core: parts.core,
+            files: Files { datastores: parts.datastores },
+            ports: Ports { network: parts.network, engine: parts.engine.clone() },
+            engine: parts.engine,
+            in_use: parts.in_use,
+            view: Arc::new(view),
+            events: parts.events,
+            host: parts.host,
+            closing: parts.closing,
+        })
+    }
+
+    /// Posts an event about a VM.
+    pub(super) async fn post(&self, vm: &Vm, what: VmEvent, who: &Who) {
+        let config = vm.config();
+        let about = Subject { me: &vm.me, name: &config.name, template: config.template };
+        self.events.vm(about, what, who).await;
+    }
+
+    /// Removes what the QEMU process of a VM left in the runtime directory.
+    pub(super) async fn forget_process(&self, vm: &Vm) {
+        if let Err(error) = self.engine.forget(vm.me.id()).await {
+            tracing::warn!(vm = vm.me.id(), %error, "the runtime directory of a QEMU process stays behind");
+        }
+    }
+}
