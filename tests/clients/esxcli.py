@@ -1,4 +1,4 @@
-"""esxcli as object models of pyVmomi: types from a host's dynamic type manager, methods through its executer.
+"""esxcli as an object model of pyVmomi: types made from the descriptions of a host's dynamic type manager, methods through its executer.
 
 Older pyVmomi had this in DynamicTypeManagerHelper and ManagedMethodExecuterHelper; 9 has the means, but not the helpers.
 """
@@ -12,7 +12,7 @@ FLAGS = {"optional": VmomiSupport.F_OPTIONAL, "link": VmomiSupport.F_LINK, "link
 
 
 def fields(*names):
-    """Fields by `name type`; a type with `?` may be unset."""
+    """Fields, given as `name type`; `?` marks an optional one."""
     known = []
     for name, kind in (field.split() for field in names):
         flags = VmomiSupport.F_OPTIONAL if kind.endswith("?") else 0
@@ -113,7 +113,7 @@ class Esxcli:
         return getattr(self[namespace], name.capitalize())(**arguments)
 
     def execute(self, moid, name, *arguments, version="urn:vim25/5.0"):
-        """The executer's answer, unchanged."""
+        """The unchanged answer of the executer."""
         argument = VmomiSupport.GetVmodlType(EXECUTER + ".SoapArgument")
         return self.executer.ExecuteSoap(moid, version, name, [argument(name=key, val=value) for key, value in arguments])
 

@@ -168,7 +168,7 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
 
 @pytest.fixture(params=["host", "center"])
 def running(lab, request):
-    """A host of the lab that runs a VM, reached directly or through the center: the host, its commands, and its namespace."""
+    """A lab host with a running VM, reached directly or through the center: the host, its commands, and its namespace."""
     own = next(number for number, server in enumerate(lab.hosts)
                if any(vm.runtime.powerState == "poweredOn" for vm in host_of(server).vm))
     address = lab.ready["hosts"][own]["management_address"]
@@ -177,7 +177,7 @@ def running(lab, request):
 
 
 def kernel(namespace, *words):
-    """The output of `ip` in a namespace, as JSON."""
+    """The JSON output of `ip` in a namespace."""
     return json.loads(run_in(namespace, "ip", "-json", *words))
 
 
