@@ -1,24 +1,17 @@
-<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
-//! Reads the header of a disk image: its format, the size that a guest sees, and the file under it. Only the first bytes
-//! are read, so it is quick, and works while a VM has the image open.
-//!
-//! The layout is that of QEMU's `docs/interop/qcow2.txt`. Any other image counts as raw: it is as large as its file.
-========
 //! Reads the header of a disk image: its format, the size that a guest sees, and the file below it. Reads only the first
 //! bytes, so it is quick, and works while a VM has the image open.
 //!
 //! QEMU's `docs/interop/qcow2.txt` describes the layout; any other file counts as raw, as long as the file.
->>>>>>>> main:crates/datastore/src/disk_image.rs
 
 use crate::{Datastore, Error, FilePath, Reader, Result};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 /// Magic, version, place and length of the backing file's name, cluster bits, size.
 const HEADER_BYTES: usize = 32;
-/// Offset of the features in version 3, and the bit of an image that keeps its data in another file.
+/// Where version 3 has its features, and the bit of those that keep their data in another file.
 const FEATURES: u64 = 72;
 const EXTERNAL_DATA: u64 = 1 << 2;
-/// Offset of the header's length in version 3; version 2 ends before the features.
+/// Where version 3 has the length of its header; version 2 ends before its features.
 const HEADER_LENGTH: u64 = 100;
 /// The extension of the header that names the format of the backing file.
 const BACKING_FORMAT: u32 = 0xe279_2aca;
@@ -36,11 +29,7 @@ pub struct Facts {
     pub qcow2: bool,
     /// Size that a guest sees, bytes.
     pub capacity_bytes: u64,
-<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
-    /// Name of the file under it, as the header has it.
-========
     /// Name of the file below it, as the header spells it.
->>>>>>>> main:crates/datastore/src/disk_image.rs
     pub backing: Option<String>,
 }
 
@@ -87,13 +76,8 @@ fn number(reader: &Reader, at: u64, bytes: usize) -> Result<u64> {
     Ok(if read == bytes { u64::from_be_bytes(word) } else { 0 })
 }
 
-<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
-/// Whether an image says that the file under it is `raw` or `qcow2`. With any other format, QEMU would examine the file
-/// to find its format, or follow its content: a text file can lead QEMU to any other file.
-========
 /// Whether an image declares the file below it as `raw` or `qcow2`. For any other format QEMU would probe the file's
 /// content, or follow it: a text file can lead QEMU to any other file.
->>>>>>>> main:crates/datastore/src/disk_image.rs
 fn has_plain_backing(store: &Datastore, path: &FilePath) -> Result<bool> {
     let reader = store.open(path)?;
     let mut at = if number(&reader, 4, 4)? >= 3 { number(&reader, HEADER_LENGTH, 4)? } else { FEATURES };
@@ -113,11 +97,7 @@ fn has_plain_backing(store: &Datastore, path: &FilePath) -> Result<bool> {
     Ok(false)
 }
 
-<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
-/// The files under an image, nearest first; each is in the same directory or below the datastore's root.
-========
 /// The files below an image, nearest first; each in the same directory or below the datastore's root.
->>>>>>>> main:crates/datastore/src/disk_image.rs
 ///
 /// # Errors
 /// If one of them cannot be read, or names a file outside the datastore or in a format that could lead there.
@@ -137,11 +117,7 @@ pub fn parents(store: &Datastore, path: &FilePath) -> Result<Vec<FilePath>> {
     Ok(chain)
 }
 
-<<<<<<<< HEAD:crates/host/src/datastores/disk_image.rs
-/// The file that a backing name stands for.
-========
 /// The file that a backing name refers to.
->>>>>>>> main:crates/datastore/src/disk_image.rs
 fn backing_path(store: &Datastore, of: &FilePath, name: &str) -> Option<FilePath> {
     let name = name.strip_prefix("./").unwrap_or(name);
     match store.root_path() {

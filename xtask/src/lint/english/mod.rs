@@ -21,7 +21,6 @@ use sentences::Habit;
 /// The most that a room may have: sentences that open with a question word, and texts with "is no". A room that is not
 /// named may have none.
 const AT_MOST: &[(&str, usize, usize)] = &[
-    ("api", 94, 53),
     ("datastore", 11, 1),
     ("docs", 3, 1),
     ("esfera", 0, 1),
