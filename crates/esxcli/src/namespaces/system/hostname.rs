@@ -25,7 +25,7 @@ pub(crate) static NAMESPACE: Namespace = Namespace {
 };
 
 fn get(host: &Host, _: &Arguments) -> Outcome {
-    let dns = host.names();
+    let dns = host.networking().names();
     let domain = dns.get(field!(HostDnsConfig.domainName)).filter(|domain| !domain.is_empty());
     Ok(Answer::One(
         Row::new()

@@ -21,7 +21,7 @@ fn list(host: &Host, arguments: &Arguments) -> Outcome {
     let stack = named(&config, arguments.text("netstack").unwrap_or(StackName::DEFAULT))?;
     let domains = match stack.is_default() {
         true => {
-            let dns = host.names();
+            let dns = host.networking().names();
             dns.get(field!(HostDnsConfig.searchDomain)).into_iter().flatten().map(str::to_owned).collect()
         }
         false => declared(&config, &stack).map(|stack| stack.dns.search.clone()).unwrap_or_default(),

@@ -19,7 +19,7 @@ fn list(host: &Host, arguments: &Arguments) -> Outcome {
     let stack = named(&config, arguments.text("netstack").unwrap_or(StackName::DEFAULT))?;
     let servers = match stack.is_default() {
         true => {
-            let dns = host.names();
+            let dns = host.networking().names();
             dns.get(field!(HostDnsConfig.address)).into_iter().flatten().map(str::to_owned).collect()
         }
         false => {
