@@ -202,7 +202,7 @@ async fn sessions_have_a_number_and_an_end() {
     }
     let refused = daemon.try_login("root", PASSWORD).await;
     assert_eq!(refused.status, 500);
-    assert!(refused.text().contains("sessions already"), "{}", refused.text());
+    assert!(refused.text().contains("sessions are open"), "{}", refused.text());
 
     let later =
         |seconds: i64| vim::DateTime::from_micros(session.last_active().as_micros() + seconds * 1_000_000);

@@ -224,13 +224,16 @@ impl Remembered {
         };
         for change in commits.flat_map(|commit| &commit.changes) {
             match &change.what {
-                What::Set(numbers) if !numbers.contains(&parent) => {}
-                // A VM has no entities below it. Those below another entity are not known here, so all roles are looked up again.
-                What::Created | What::Removed if change.object.is_a(managed_id!(VirtualMachine)) => {
+                What::Set(numbers) => {
+                    // The entities below a moved one are not known here, so all roles are looked up again.
+                    if numbers.contains(&parent) && change.object.is_a(managed_id!(ManagedEntity)) {
+                        self.by_object.clear();
+                    }
+                }
+                // Entities are created below existing ones and removed with all below them, so no other roles change.
+                What::Created | What::Removed => {
                     self.by_object.remove(&change.object);
                 }
-                _ if change.object.is_a(managed_id!(ManagedEntity)) => self.by_object.clear(),
-                _ => {}
             }
         }
     }

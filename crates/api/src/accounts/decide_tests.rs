@@ -172,7 +172,7 @@ impl Subject {
     fn compare(&self, model: &Model, parents: &Parents, state: &Snapshot) -> Result<(), TestCaseError> {
         for (user, name) in USERS.iter().enumerate() {
             let account = self.accounts.find(name).expect("it is in the policy");
-            for at in 0..ENTITIES {
+            for at in (0..ENTITIES).filter(|at| parents[*at].is_some()) {
                 for (privilege, id) in PRIVILEGES.iter().enumerate() {
                     let allowed = self.accounts.allows(&account, &entity(at), id, state);
                     let expected = model.allows(user, at, privilege, parents);
@@ -215,15 +215,23 @@ proptest! {
                     model.groups[user].insert(group);
                     subject.set(&model);
                 }
-                Step::Move { what, to } if parents[what].is_some() => {
+                Step::Move { what, to } if parents[what].is_some() && parents[to].is_some() => {
                     parents[what] = Some(Some(to));
                     tree.write(|w| w.set(&entity(what), props!(Folder { parent: entity(to) })));
                 }
                 Step::Remove { what } if parents[what].is_some() => {
-                    parents[what] = None;
-                    tree.write(|w| w.remove(&entity(what)));
+                    // With everything below it, as daemons do.
+                    tree.write(|w| {
+                        for gone in what..ENTITIES {
+                            let below = matches!(parents[gone], Some(Some(parent)) if parents[parent].is_none());
+                            if gone == what || below {
+                                parents[gone] = None;
+                                w.remove(&entity(gone));
+                            }
+                        }
+                    });
                 }
-                Step::Make { what, below } if parents[what].is_none() => {
+                Step::Make { what, below } if parents[what].is_none() && parents[below].is_some() => {
                     make(&tree, &mut parents, what, Some(below));
                 }
                 Step::Keep => kept.push((tree.snapshot(), parents)),
