@@ -31,6 +31,11 @@ impl Network {
         *known = wanted;
     }
 
+    /// The `HostDnsConfig` of this moment.
+    pub fn names(&self) -> Object {
+        self.scene(&self.host_network.config(), &|_| Vec::new()).names()
+    }
+
     /// The present state of the network. `on` tells the interfaces and MAC addresses of the ports on a port group.
     pub(super) fn scene<'a>(
         &self,
