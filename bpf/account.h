@@ -11,7 +11,7 @@ static __always_inline struct counters *counters_of(__u32 number)
 	return bpf_map_lookup_elem(&counters, &number);
 }
 
-/* Where a frame came from, which answers for what becomes of it. */
+/* The port or uplink that a frame came from, which is charged for it. */
 struct origin {
 	struct counters *mine;
 	__u32 number;
@@ -62,8 +62,8 @@ static __always_inline void count_to(__u32 number, struct __sk_buff *skb, const 
 	}
 }
 
-/* Counts something against a limit in a window; whether there was too much before. Two processors that begin a window at once count
- * a few twice or not at all, which a limit can bear and a lock could not. */
+/* Counts against a limit in a window; true if the limit was reached before. Two processors that begin a window at once
+ * count a few frames twice or not at all, which is acceptable for a limit and cheaper than a lock. */
 static __always_inline bool is_beyond(__u64 *window_ns, __u64 *count, __u64 window, __u64 limit)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -75,7 +75,7 @@ static __always_inline bool is_beyond(__u64 *window_ns, __u64 *count, __u64 wind
 	return __sync_fetch_and_add(count, 1) >= limit;
 }
 
-/* Whether the port has sent more copies than it may in this window. */
+/* Whether the port has sent more frames to groups than it may in this window. */
 static __always_inline bool is_storm(const struct port *port)
 {
 	__u32 number = port->number;

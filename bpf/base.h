@@ -1,4 +1,4 @@
-/* What every file of the programs begins with. */
+/* Common definitions of all files of the programs. */
 #ifndef ESFERA_BASE_H
 #define ESFERA_BASE_H
 

@@ -1,5 +1,5 @@
-/* Capture: what passes a point, for whoever looks at it. A frame is put together in a room of the processor's own, since how much is
- * taken of it is only known when it comes. */
+/* Capture of frames at a point. A frame is assembled in a buffer per processor, since the length to capture is known
+ * only at run time. */
 #ifndef ESFERA_CAPTURE_H
 #define ESFERA_CAPTURE_H
 

@@ -14,7 +14,7 @@ static __always_inline void station_key(struct station_key *key, __u32 network, 
 	__builtin_memcpy(key->mac, mac, ETH_BYTES);
 }
 
-/* The local port with this MAC, if there is one. */
+/* The local port with this MAC, if any. */
 static __always_inline struct target *find_station(__u32 network, __u16 vlan, const __u8 *mac)
 {
 	struct station_key key;
@@ -31,7 +31,7 @@ static __always_inline struct target *find_station(__u32 network, __u16 vlan, co
 	return station;
 }
 
-/* Where a frame came from, as the other end of what gets it. */
+/* The origin of a frame, as the receiver's other end. */
 static __always_inline __u32 end_of(const struct origin *origin)
 {
 	return other_end(origin->number, !(origin->flags & PORT_UPLINK));
@@ -43,7 +43,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct target *to, str
 	__u16 tag = tag_for(to, frame);
 	int out = to->ifindex;
 
-	/* Who takes no tags does not get the inner one either. */
+	/* A port without tags must not get the inner one either. */
 	if (unlikely(!tag && has_inner_tag(frame)))
 		return drop(skb, origin, DROP_TAGGED);
 	if (unlikely(to->flags & TO_EXTRAS)) {
@@ -59,7 +59,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct target *to, str
 	return bpf_redirect(out, 0);
 }
 
-/* Sends the frame by an uplink as it is to be on the wire. */
+/* Sends the frame by an uplink, tagged as on the wire. */
 static __always_inline int send_up(struct __sk_buff *skb, const struct uplink *uplink, const struct frame *frame,
 				   const struct origin *origin)
 {
@@ -82,12 +82,12 @@ struct copying {
 	struct __sk_buff *skb;
 	__u32 list;
 	__u32 first;
-	/* Not to these: where the frame came from, and who gets it anyway. */
+	/* Not to these: the origin of the frame, and a port that gets it anyway. */
 	__u32 source;
 	__u32 other;
 	/* The uplink that it came by, if the reverse path matters. */
 	__u32 uplink;
-	/* Where it came from, as the other end of who gets it. */
+	/* The origin, as the receivers' other end. */
 	__u32 from;
 	struct frame frame;
 };
@@ -121,8 +121,8 @@ static long copy_to_member(__u32 index, struct copying *copying)
 	return 0;
 }
 
-/* Copies the frame to the members of a group, first to those without tags, who do not get it if it has one more. Its tag is then as
- * the last of them needs it. */
+/* Copies the frame to the members of a group, first to those without tags, which do not get a frame with an inner tag.
+ * Afterwards its tag is that of the last members. */
 static __always_inline void copy_to(struct __sk_buff *skb, const struct group *group, const struct frame *frame,
 				    const struct origin *origin, __u32 source, __u32 other, __u32 uplink)
 {
@@ -145,7 +145,7 @@ static __always_inline void copy_to(struct __sk_buff *skb, const struct group *g
 	}
 }
 
-/* The promiscuous ports that see a VLAN are a group whose address is all zeroes. */
+/* The promiscuous ports of a VLAN are a group with an all-zero address. */
 static __always_inline struct group *find_promiscuous(__u32 network, __u16 vlan)
 {
 	struct station_key key = { .network = network, .vlan = vlan };
@@ -157,8 +157,8 @@ static __always_inline struct group *find_promiscuous(__u32 network, __u16 vlan)
 	return bpf_map_lookup_elem(&groups, &key);
 }
 
-/* The list that a frame to a group address goes to. Where there are filters, who gets what nobody has asked for is a group whose
- * address ends with zeroes. */
+/* The receivers of a frame to a group address. Where there are filters, the receivers of groups without members are a
+ * group whose address ends with zeroes. */
 static __always_inline struct group *find_group(__u32 network, __u16 vlan, const __u8 *mac, int audience)
 {
 	struct station_key key;

@@ -18,7 +18,7 @@
 #define TAG_INSIDE 3
 #define ADDRESSES (2 * ETH_BYTES)
 
-/* Padded in front, so that everything behind the Ethernet header lies at a multiple of four. */
+/* Padded in front, so that everything behind the Ethernet header is aligned to four bytes. */
 struct outer {
 	__u16 pad;
 	__u8 destination[ETH_BYTES];
@@ -47,7 +47,8 @@ static __always_inline __u16 ip_checksum(const struct iphdr *ip)
 	return ~sum;
 }
 
-/* What both types of ERSPAN begin with: version, VLAN, class of service, what became of the tag, whether it is cut, session. */
+/* The first word of both types of ERSPAN: version, VLAN, class of service, whether the tag is inside, whether the frame
+ * is cut, session. */
 static __always_inline __u32 erspan_word(__u32 version, const struct mirror *mirror, __u32 vlan, bool tagged, bool cut)
 {
 	__u32 inside = version == 1 && tagged ? TAG_INSIDE : 0;
@@ -56,7 +57,7 @@ static __always_inline __u32 erspan_word(__u32 version, const struct mirror *mir
 	       (__u32)cut << 10 | (mirror->session & 0x3ff);
 }
 
-/* Puts the frame into an outer one. Its own tag, if it is to keep it, goes into the frame. */
+/* Wraps the frame in an outer one. A tag to be kept goes into the inner frame. */
 static __always_inline int encapsulate(struct __sk_buff *skb, const struct mirror *mirror, __u64 sequence, bool to,
 				       bool cut)
 {
@@ -66,7 +67,7 @@ static __always_inline int encapsulate(struct __sk_buff *skb, const struct mirro
 	__u8 inner[ADDRESSES + VLAN_TAG_BYTES];
 	__u32 head;
 
-	/* An inner tag is then in the place of the tag that was taken, where it would be one of the outer frame. */
+	/* An inner tag would take the place of the removed one, and would be the outer frame's. */
 	if (skb->vlan_present && (bpf_skb_vlan_pop(skb) || skb->vlan_present))
 		return -1;
 	switch (mirror->encapsulation) {
@@ -119,7 +120,7 @@ static __always_inline int encapsulate(struct __sk_buff *skb, const struct mirro
 		if (bpf_skb_store_bytes(skb, length, inner, sizeof(inner), 0))
 			return -1;
 	}
-	/* The verifier wants to see how long it is. */
+	/* The verifier needs constant lengths. */
 	if (length == OUTER_BARE)
 		return bpf_skb_store_bytes(skb, 0, outer.destination, OUTER_BARE, 0);
 	if (length == OUTER_BARE + 12)

@@ -1,4 +1,4 @@
-/* What a port or a target has only if it is asked for. The fast path tests one mask and comes here seldom. */
+/* Optional features of ports and targets. The fast path tests one mask and rarely comes here. */
 #ifndef ESFERA_EXTRA_H
 #define ESFERA_EXTRA_H
 
@@ -7,21 +7,21 @@
 #include "mirror.h"
 #include "shape.h"
 
-/* Extras of what a port sends, once it is accepted. */
+/* Features for frames that a port sends, once they are accepted. */
 #define FROM_EXTRAS (PORT_SHAPED | PORT_MIRRORED)
-/* What keeps a target from getting a frame, and its extras. */
+/* Flags that keep a target from receiving, and features for received frames. */
 #define TO_EXTRAS (PORT_BLOCKED | PORT_DEAF | PORT_SHAPED | PORT_MIRRORED | PORT_CAPTURED | \
 		   PORT_RANGES | PORT_WATCHED)
 
-/* What becomes of a frame, if not an interface that it goes to. */
+/* The fate of a frame, if it is not the interface that it goes to. */
 enum extra {
 	EXTRA_GO_ON = 0,
 	EXTRA_DEAF = -1,
-	/* Dropped, and counted where it was dropped. */
+	/* Dropped, and already counted. */
 	EXTRA_DROPPED = -2,
 };
 
-/* Drops what is too much for a port. */
+/* Drops a frame that exceeds a port's rate. */
 static __always_inline void drop_shaped(struct __sk_buff *skb, __u32 number, __u32 flags)
 {
 	struct origin origin = { .mine = counters_of(number), .number = number, .flags = flags };
@@ -37,7 +37,8 @@ static __always_inline void mirror_port(struct __sk_buff *skb, __u32 number, __u
 		copy_to_mirrors(skb, number, 0, way);
 }
 
-/* For a frame that a port sends: the interface that it goes to instead, or an extra. A copy that enters here is not the port's. */
+/* For a frame that a port sends: the interface that it goes to instead, or an enum extra. A mirror's copy that enters
+ * here does not count as the port's. */
 __noinline int extras_from(struct __sk_buff *skb, struct frame *frame, __u32 number, __u32 flags)
 {
 	struct shaping shaping = {};
@@ -58,14 +59,14 @@ __noinline int extras_from(struct __sk_buff *skb, struct frame *frame, __u32 num
 	return shaping.queue;
 }
 
-/* The tag that a frame has for a port. */
+/* The tag of a frame for a port. */
 static __always_inline __u16 tag_for(const struct target *to, const struct frame *frame)
 {
 	return to->vlan == VLAN_TRUNK ? frame->vlan : 0;
 }
 
-/* For a frame that is about to be delivered to a port: the interface that it goes to, or an extra. A mirror's copy is as much as its source
- * was, and has no place in a queue, where its mark would be another. `from` is the other end. */
+/* For a frame that is about to be delivered to a port: the interface that it goes to, or an enum extra. A mirror's copy
+ * is not shaped: its source was, and in a queue it would lose its mark. `from` is the other end. */
 __noinline int extras_to(struct __sk_buff *skb, struct frame *frame, struct target *to, __u32 from)
 {
 	struct shaping shaping = {};

@@ -1,5 +1,5 @@
-/* Flows for IPFIX: packets of watched ports are counted by what they have in common. The control half reads and removes the flows of one
- * turn while those of the other are filled, so nothing is counted in between. */
+/* Flows for IPFIX: packets of ports with the flag are counted by the fields that they share. The control plane reads
+ * and removes the flows of one turn while the programs fill the other, so reading loses nothing. */
 #ifndef ESFERA_FLOWS_H
 #define ESFERA_FLOWS_H
 
@@ -26,7 +26,7 @@
 #define TCP_FIN_RST 0x05
 #define UDP_BYTES 8
 
-/* The other end of a frame: the number of a port and one more, and whether that is one of this host. */
+/* The other end of a frame: the number of a port plus one, and whether the port is on this host. */
 #define OTHER_LOCAL 0x80000000U
 
 static __always_inline __u32 other_end(__u32 number, bool is_local)
@@ -34,17 +34,17 @@ static __always_inline __u32 other_end(__u32 number, bool is_local)
 	return (number + 1) | (is_local ? OTHER_LOCAL : 0);
 }
 
-/* For `count_flow`: the VLAN that a frame is in, and its other end. */
+/* For `count_flow`: the VLAN of a frame, and its other end. */
 static __always_inline __u64 ends(__u16 vlan, __u32 other)
 {
 	return (__u64)other << 32 | vlan;
 }
 
-/* What is read of a packet beside its key. */
+/* The parts of a packet outside its key. */
 struct packet {
-	/* Where what is above IP begins, from the Ethernet header on. */
+	/* Offset of the payload of IP, from the Ethernet header on. */
 	__u32 above;
-	/* From the IP header on, of one packet or of all that a segment is still to be cut into. */
+	/* From the IP header on, of one packet or of all segments. */
 	__u32 octets;
 	bool is_fragment;
 };
@@ -67,7 +67,7 @@ static __always_inline bool read_ipv4(struct __sk_buff *skb, struct flow_room *r
 	return true;
 }
 
-/* Behind extension headers, of which there are some at most (RFC 8200, 4). */
+/* Skips a limited number of extension headers (RFC 8200, 4). */
 static __always_inline bool read_ipv6(struct __sk_buff *skb, struct flow_room *room, struct packet *packet)
 {
 	struct ipv6hdr *ip = (struct ipv6hdr *)room->header;
@@ -109,7 +109,7 @@ static __always_inline bool has_ports(__u8 protocol)
 	       protocol == NEXT_UDPLITE;
 }
 
-/* Adds to a flow, or begins it. False if it finds no room. */
+/* Adds to a flow, or begins it. False if the map is full. */
 static __always_inline bool add_to_flow(const struct flow_key *key, const struct flow *more, struct watched *watched)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, key);
@@ -132,8 +132,7 @@ static __always_inline bool add_to_flow(const struct flow_key *key, const struct
 	return true;
 }
 
-/* Counts a frame of a port with the flag, seen from the port's `way`. The other end is 0 if
- * nobody knows it. */
+/* Counts a frame of a port with the flag, in the direction `way`. The other end is 0 if unknown. */
 __noinline int count_flow(struct __sk_buff *skb, __u32 number, __u64 ends, __u32 way)
 {
 	struct watched *watched = bpf_map_lookup_elem(&watched_by, &number);
@@ -175,7 +174,7 @@ __noinline int count_flow(struct __sk_buff *skb, __u32 number, __u64 ends, __u32
 			key->destination_port = bpf_ntohs(pair[1]);
 		}
 	}
-	/* What follows the packet is padding; what it claims to have beyond the frame is not there. */
+	/* Bytes after the packet are padding; bytes claimed beyond the frame do not exist. */
 	rest = skb->len - ETH_HLEN;
 	if (packet.octets > rest || size)
 		packet.octets = rest;
@@ -190,7 +189,7 @@ __noinline int count_flow(struct __sk_buff *skb, __u32 number, __u64 ends, __u32
 	} else {
 		packet.above += UDP_BYTES;
 	}
-	/* A segment that is still to be cut: each packet will repeat the headers. */
+	/* A frame to be segmented: each packet will repeat the headers. */
 	if (size && skb->len > packet.above) {
 		segments = (skb->len - packet.above + size - 1) / size;
 		packet.octets += (segments - 1) * (packet.above - ETH_HLEN);

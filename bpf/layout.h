@@ -1,5 +1,6 @@
-/* What the programs and the control half share. crates/vswitch/src/kernel/layout.rs holds the same, and a test compares
- * them. Values in host byte order. Every struct is a multiple of 4 bytes without holes. A change here is a new LAYOUT. */
+/* Definitions that the programs and the control plane share. crates/vswitch/src/layout.rs holds the same, and a test
+ * compares them. Values are in host byte order. Every struct is a multiple of 4 bytes without padding. A change here
+ * needs a new LAYOUT. */
 #ifndef ESFERA_LAYOUT_H
 #define ESFERA_LAYOUT_H
 
@@ -10,7 +11,7 @@
 
 #define ETH_BYTES 6
 #define TEAM_SLOTS 32
-/* VLAN of a port that takes every tag, as vSphere numbers it. */
+/* VLAN of a trunk port with all VLANs, as vSphere numbers it. */
 #define VLAN_TRUNK 4095
 /* VLAN of a key that stands for every VLAN. */
 #define VLAN_ANY 4096
@@ -19,45 +20,45 @@
 #define MAX_GROUPS 16384
 #define MAX_MEMBERS 262144
 #define MAX_TEAMS 1024
-/* Segments that a frame may have still to be cut into: 64 kB with the least that TCP sends, 48 bytes (TCP_MIN_SND_MSS of Linux), are 1,366. */
+/* Most segments of a frame: 64 kB with TCP's smallest segments, 48 bytes (TCP_MIN_SND_MSS of Linux), are 1,366. */
 #define MAX_SEGMENTS 1400
 
 enum port_flag {
 	PORT_BLOCKED = 1 << 0,
 	/* Forged transmits are accepted. */
 	PORT_FORGED = 1 << 1,
-	/* The guest took another MAC and may not: nothing is delivered to it. */
+	/* The guest uses another MAC although it may not: nothing is delivered to it. */
 	PORT_DEAF = 1 << 2,
 	/* A port of this VLAN is promiscuous: unicast is copied to it. For an uplink: a port of the switch is. */
 	PORT_SNOOPED = 1 << 3,
-	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. In a port that learns: what it sends to
-	 * groups may come back. */
+	/* The switch has several uplinks: a copy is delivered only if it came by the member's own. In a learning port:
+	 * its frames to groups may come back. */
 	PORT_TEAMED = 1 << 4,
 	PORT_UPLINK = 1 << 5,
-	/* What costs nothing where it is not asked for. In a port it is about what the port sends, in a target about what the
-	 * target gets. */
+	/* Features that cost nothing unless they are on. In a port the flag concerns sent frames, in a target received
+	 * ones. */
 	PORT_SHAPED = 1 << 6,
 	/* In an uplink: frames of some of its VLANs are mirrored. */
 	PORT_MIRRORED = 1 << 7,
-	/* Someone looks at its frames, at one point or another. */
+	/* A capture looks at its frames, at one point or another. */
 	PORT_CAPTURED = 1 << 8,
-	/* A port that takes tags takes some VLANs only; 0 stands for frames without a tag. */
+	/* The trunk port accepts only some VLANs; 0 stands for untagged frames. */
 	PORT_RANGES = 1 << 9,
-	/* What it says about groups, or an uplink brings, is told to the control half, and groups are filtered. */
+	/* The control plane hears IGMP and MLD messages of the port, or from the uplink, and groups are filtered. */
 	PORT_LISTENED = 1 << 10,
-	/* Its flows are watched. */
+	/* Its flows are counted. */
 	PORT_WATCHED = 1 << 11,
 	/* MACs that it sends from are learned. */
 	PORT_LEARNS = 1 << 12,
-	/* A port of the switch learns: a destination that is no station may have been learned. */
+	/* A port of the switch learns: a destination that is not a station may have been learned. */
 	PORT_LEARNED = 1 << 13,
 };
 
-/* Direction as a port's owner sees it: what it sends, and what is for it. */
+/* Direction as the port's owner sees it: sent, and received. */
 enum way {
 	WAY_FROM = 0,
 	WAY_TO = 1,
-	/* What an uplink brings in a VLAN. */
+	/* Arriving at an uplink in a VLAN. */
 	WAY_VLAN = 2,
 };
 
@@ -77,7 +78,7 @@ struct port {
 	__u8 mac[ETH_BYTES];
 	__u8 hashing;
 	__u8 slot;
-	/* Most broadcasts and multicasts that it may send in a window; 0 is no limit. */
+	/* Most broadcasts and multicasts that it may send in a window; 0 for no limit. */
 	__u16 storm_limit;
 };
 
@@ -87,7 +88,7 @@ struct station_key {
 	__u8 mac[ETH_BYTES];
 };
 
-/* Where frames are delivered: all that it takes, so that no second look-up is needed. */
+/* The destination of frames, with everything that delivery needs, so that no second look-up is necessary. */
 struct target {
 	__u32 ifindex;
 	__u32 number;
@@ -101,7 +102,7 @@ struct target {
 struct group {
 	/* Number of the list in `members`. */
 	__u32 list;
-	/* Members without tags come first, then those that take tags. */
+	/* Members that receive untagged frames come first, then those that take tags. */
 	__u32 untagged;
 	__u32 tagged;
 };
@@ -140,7 +141,7 @@ enum drop {
 	DROP_REASONS,
 };
 
-/* Seen from the switch: `from` is what the port's owner sent. */
+/* Seen from the switch: `from` counts frames that the port's owner sent. */
 struct counters {
 	__u64 from_packets;
 	__u64 from_bytes;
@@ -153,38 +154,39 @@ struct counters {
 	__u64 drops[DROP_REASONS];
 };
 
-/* Costs are in nanoseconds per byte, times 2 to this. */
+/* Costs are in nanoseconds per byte, times 2 to the power of this. */
 #define COST_SHIFT 16
 
-/* Traffic shaping of a port in one direction, in the same place as its bucket: twice the port's number plus the way. A frame passes if
- * neither rate has been used up for further ahead than this. All zeroes where there is none. */
+/* Traffic shaping of a port in one direction, at the same index as its bucket: twice the port's number plus the
+ * direction. A frame passes if neither rate is used up further ahead than this. All zeroes if the direction is not
+ * shaped. */
 struct shaper {
 	__u64 average_cost;
 	__u64 average_ahead_ns;
 	__u64 peak_cost;
 	__u64 peak_ahead_ns;
-	/* The interface whose queues delay what is early; 0 if there is none. */
+	/* The interface whose queues delay early frames; 0 if there are none. */
 	__u32 queue;
-	/* The port's own. */
+	/* The port's interface. */
 	__u32 ifindex;
 };
 
-/* Marks of frames on the switch's own interfaces: a kind, and a number that says more. */
+/* Marks of frames on the switch's internal interfaces: a kind, and a number. */
 #define MARK_KIND 0xff000000U
 #define MARK_NUMBER 0x00ffffffU
-/* Delayed; the number is that of its bucket. */
+/* A delayed frame; the number is its bucket's. */
 #define MARK_QUEUED 0xe5000000U
-/* A copy of a mirror, whose number it is; with this added, of what was for the port. */
+/* A mirror's copy; the number is the mirror's. The added bit says that the port received the frame. */
 #define MARK_COPY 0xe6000000U
 #define MARK_COPY_TO 0x00800000U
 
-/* The class of the queues that a bucket has is 1: and its number plus this. */
+/* The class of a bucket's queue is 1: and its index plus this. */
 #define QUEUE_MAJOR 0x00010000U
 #define QUEUE_FIRST 1
 
-/* Until when the bytes that have passed take up a rate. Each word is changed by itself, without a lock. */
+/* Until when the bytes that have passed take up a rate. Each word is changed separately, without a lock. */
 struct bucket {
-	/* Frames that are in the queue. */
+	/* Frames in the queue. */
 	__u32 queued;
 	__u32 reserved;
 	__u64 average_ns;
@@ -193,7 +195,7 @@ struct bucket {
 
 #define VLAN_WORDS 64
 
-/* A bit for each VLAN that a port takes. */
+/* A bit for each VLAN that a port accepts. */
 struct trunk {
 	__u64 vlans[VLAN_WORDS];
 };
@@ -209,7 +211,7 @@ struct source_key {
 	__u16 way;
 };
 
-/* What mirrors a source has. */
+/* The mirrors of a source. */
 struct copies {
 	/* The interface that copies are sent to. */
 	__u32 ifindex;
@@ -225,13 +227,13 @@ enum encapsulation {
 };
 
 enum mirror_flag {
-	/* The copy loses the tag of its VLAN. */
+	/* The copy loses its VLAN tag. */
 	MIRROR_STRIP = 1 << 0,
 	/* It enters the switch at the interface, as if the port had sent it. */
 	MIRROR_ENTER = 1 << 1,
 	/* Times in units of 100 ns rather than 100 us. */
 	MIRROR_FINE_TIME = 1 << 2,
-	/* Of what came by several uplinks, only what came by that of this slot. */
+	/* Of frames that arrive by several uplinks, only the one by this slot's uplink. */
 	MIRROR_TEAMED = 1 << 3,
 };
 
@@ -239,14 +241,14 @@ enum mirror_flag {
 struct mirror {
 	__u32 ifindex;
 	__u32 flags;
-	/* One of so many frames. */
+	/* One frame in this many. */
 	__u32 every;
 	/* Bytes that are kept; 0 for all. */
 	__u32 snap;
 	__u32 team;
-	/* The tag that the copy gets; 0 for none. */
+	/* The copy's tag; 0 for none. */
 	__u16 vlan;
-	/* Of ERSPAN, 10 bits. */
+	/* ERSPAN session, 10 bits. */
 	__u16 session;
 	__u8 encapsulation;
 	__u8 class_of_service;
@@ -258,7 +260,7 @@ struct mirror {
 	__u8 next_hop[ETH_BYTES];
 };
 
-/* What a mirror has done. */
+/* The counters of a mirror. */
 struct mirrored {
 	__u64 seen;
 	__u64 sent;
@@ -269,9 +271,9 @@ struct mirrored {
 #define CAPTURE_BYTES (4 << 20)
 
 enum point {
-	/* What a port sends, or an uplink brings, before anything is decided. */
+	/* Sent by a port, or arriving at an uplink, before any decision. */
 	POINT_FROM = 0,
-	/* What leaves by a port or an uplink. */
+	/* Leaving by a port or an uplink. */
 	POINT_TO = 1,
 	POINT_DROPPED = 2,
 };
@@ -282,17 +284,17 @@ struct point_key {
 	__u32 point;
 };
 
-/* Who looks at a point. */
+/* The captures at a point. */
 struct capture {
 	/* A bit for each capture. */
 	__u32 captures;
-	/* Most bytes of a frame that one of them wants. */
+	/* Most bytes of a frame that any of them wants. */
 	__u32 snap;
 };
 
 #define CAPTURED_TAG 0x10000
 
-/* What is told of a frame, before its bytes. */
+/* The head of a captured frame; its bytes follow. */
 struct captured {
 	__u64 time_ns;
 	__u32 captures;
@@ -300,28 +302,28 @@ struct captured {
 	__u32 point;
 	/* enum drop */
 	__u32 reason;
-	/* Of the frame without its tag, and how much of it follows. */
+	/* Length of the frame without its tag, and how much of it follows. */
 	__u32 length;
 	__u32 taken;
-	/* The tag, with CAPTURED_TAG if there is one. */
+	/* The tag, with CAPTURED_TAG set if the frame has one. */
 	__u32 tag;
 	__u32 reserved;
 };
 
-/* MAC learning. What ports may learn together is never more, so no port can fill the map. */
+/* MAC learning. The limits of all ports together never exceed this, so no port can fill the map. */
 #define MAX_LEARNED 262144
-/* Entries that one run of `forget_learned` looks at: no packet passes its processor meanwhile. */
+/* Entries that one run of `forget_learned` checks: its processor handles no packet meanwhile. */
 #define MAX_SWEPT 256
-/* The time of an entry is as exact as this. */
+/* The precision of an entry's time. */
 #define LEARNED_EXACT_NS 100000000ULL
-/* What comes back by another uplink within this time was sent here. */
+/* A frame that comes back by another uplink within this time counts as a reflection. */
 #define REFLECTION_NS 500000000ULL
-/* Frames to groups that are remembered for that, at least 40 ms of ten ports that send as many as they may, and their bytes. */
+/* Remembered frames to groups, at least 40 ms of ten ports that send as many as they may, and their bytes. */
 #define MAX_SENT 4096
 #define SENT_BYTES 256
 
 enum learner_flag {
-	/* At its limit, frames from MACs that it does not know are dropped. */
+	/* At its limit, the port drops frames from unknown MACs. */
 	LEARNER_DROPS = 1 << 0,
 };
 
@@ -334,25 +336,25 @@ struct learner {
 	__u32 flags;
 };
 
-/* A MAC that a port has sent from. Only who changes `owner` from one value to another counts it there and here, so counts are
- * exact without a lock. */
+/* A MAC that a port has sent from. Only the program that changes `owner` from one value to another adjusts the counts,
+ * so they are exact without a lock. */
 struct learned {
-	/* The interface in the upper half, the number of the port in the lower. 0 while it is being removed. */
+	/* The interface in the upper half, the number of the port in the lower; 0 while the entry is being removed. */
 	__u64 owner;
-	/* When it last sent. */
+	/* When its last frame arrived. */
 	__u64 seen_ns;
 };
 
 #define STORM_WINDOW_NS 100000000ULL
 
-/* What a port has sent to groups in the current window. */
+/* Frames to groups that a port has sent in the current window. */
 struct storm {
 	__u64 window_ns;
 	__u64 frames;
 };
 
-/* Stations that uplinks bring word of: what is told of a frame with ARP, the ring's size, how many frames of one uplink and VLAN are told in a
- * window, and for how many of these that is counted apart. */
+/* Stations behind uplinks: how much of an ARP frame is reported, the ring's size, how many frames of one uplink and
+ * VLAN are reported in a window, and for how many of these the count is separate. */
 #define SIGHTED_FRAME 42
 #define SIGHTED_BYTES (1 << 14)
 #define SIGHT_WINDOW_NS 1000000000ULL
@@ -366,29 +368,31 @@ struct sighted {
 	__u8 frame[SIGHTED_FRAME];
 };
 
-/* Multicast filtering: most of a frame that is told, the ring's size, and how many messages of one port are told in a window. */
+/* Multicast filtering: most bytes of a reported frame, the ring's size, and how many messages of one port are reported
+ * in a window. */
 #define MAX_HEARD 9216
 #define HEARD_BYTES (1 << 20)
 #define LISTEN_WINDOW_NS 1000000000ULL
 #define LISTEN_LIMIT 256
-/* Places where queries are heard, and how long a querier is taken to be there: SNOOP_QUERIER of crates/vswitch/src/limits.rs. */
+/* Places with queriers, and how long a silent querier counts as present: SNOOP_QUERIER of crates/vswitch/src/limits.rs.
+ * */
 #define MAX_ASKED 65536
 #define ASKED_NS 255000000000ULL
 
-/* What is told of an IGMP or MLD message, before its bytes. */
+/* The head of a reported IGMP or MLD message; its bytes follow. */
 struct heard {
 	__u64 time_ns;
 	__u32 number;
-	/* Of the bytes that follow. */
+	/* Number of the bytes that follow. */
 	__u32 taken;
 	__u16 vlan;
 	__u16 reserved;
 	__u32 reserved2;
 };
 
-/* What listening has missed. */
+/* Messages about groups that were not reported. */
 struct listening {
-	/* Messages that found no room in the ring. */
+	/* Messages for which the ring had no room. */
 	__u64 lost;
 	/* Messages beyond LISTEN_LIMIT. */
 	__u64 ignored;
@@ -399,14 +403,14 @@ struct listening {
 #define FLOW_WINDOW_NS 1000000000ULL
 #define FLOW_LIMIT 4096
 
-/* What packets of a flow have in common. */
+/* The fields that all packets of a flow share. */
 struct flow_key {
 	/* IPv4 addresses are in the first four bytes. */
 	__u8 source[16];
 	__u8 destination[16];
-	/* The port that watches. */
+	/* The port whose flows are counted. */
 	__u32 number;
-	/* The port at the other end, and one more, so that 0 is an unknown one. */
+	/* The port at the other end, plus one; 0 if unknown. */
 	__u32 other;
 	/* In host order; 0 for protocols that have none, and for fragments. */
 	__u16 source_port;
@@ -418,7 +422,7 @@ struct flow_key {
 	__u8 family;
 	/* enum way */
 	__u8 way;
-	/* Of two turns: one is filled while the other is read. */
+	/* The turn (0 or 1): one is filled while the other is read. */
 	__u8 turn;
 	__u8 reserved;
 };
@@ -444,19 +448,19 @@ enum watch_flag {
 	WATCH_INTERNAL = 1 << 0,
 };
 
-/* How a port's flows are watched. */
+/* How a port's flows are counted. */
 struct watch {
-	/* One of so many packets. */
+	/* One packet in this many. */
 	__u32 every;
 	/* enum watch_flag */
 	__u32 flags;
 };
 
-/* What watching a port has done. */
+/* The state of counting a port's flows. */
 struct watched {
-	/* Packets by way, for sampling. */
+	/* Packets by direction, for sampling. */
 	__u64 seen[2];
-	/* Packets whose flow found no room. */
+	/* Packets for whose flow the map had no room. */
 	__u64 lost;
 	/* New flows in the current window. */
 	__u64 window_ns;

@@ -20,7 +20,7 @@ static __always_inline void count_learned(__u32 number, __s64 more)
 		__sync_fetch_and_add(count, more);
 }
 
-/* The port that owns an entry, if it still learns, as the one that it was then, in the place that the key says. */
+/* The port that owns an entry, if it still learns, is the same port as then, and is where the key says. */
 static __always_inline struct learner *owner(const struct station_key *key, __u64 owned_by)
 {
 	__u32 number = owned_by;
@@ -35,7 +35,7 @@ static __always_inline struct learner *owner(const struct station_key *key, __u6
 	return learner;
 }
 
-/* The port that has learned this MAC, if there is one. */
+/* The port that has learned this MAC, if any. */
 static __always_inline struct target *find_learned(__u32 network, __u16 vlan, const __u8 *mac)
 {
 	struct station_key key;
@@ -50,7 +50,7 @@ static __always_inline struct target *find_learned(__u32 network, __u16 vlan, co
 	return learner ? &learner->target : NULL;
 }
 
-/* The ports that get what nobody is known to have are a group whose address is this. */
+/* The ports that receive frames to unknown destinations are a group with this address. */
 static __always_inline struct group *find_flooded(__u32 network, __u16 vlan)
 {
 	struct station_key key = { .network = network, .vlan = vlan, .mac = { 0, 0, 0, 0, 0, 1 } };
@@ -62,7 +62,7 @@ static __always_inline struct group *find_flooded(__u32 network, __u16 vlan)
 	return bpf_map_lookup_elem(&groups, &key);
 }
 
-/* Removes an entry, unless it has got another owner meanwhile. */
+/* Removes an entry, unless it has a new owner meanwhile. */
 static __always_inline void forget(const struct station_key *key, struct learned *known, __u64 owned_by)
 {
 	if (__sync_val_compare_and_swap(&known->owner, owned_by, 0) != owned_by)
@@ -71,7 +71,7 @@ static __always_inline void forget(const struct station_key *key, struct learned
 	count_learned(owned_by, -1);
 }
 
-/* Learns whom a frame comes from that a port sends. Not 0 if the port may not send it, since it has learned as much as it may. */
+/* Learns the source of a frame that a port sends. Not 0 if the port may not send it, since it is at its limit. */
 __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 vlan)
 {
 	struct learned fresh = { .owner = owner_of(skb->ifindex, number), .seen_ns = bpf_ktime_get_ns() };
@@ -98,7 +98,7 @@ __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 v
 	count = bpf_map_lookup_elem(&learned_by, &number);
 	if (!learner || !count)
 		return 0;
-	/* The room first, the entry then: there are never more entries than was counted. */
+	/* Counted before the entry is made: there are never more entries than counted. */
 	if (__sync_fetch_and_add(count, 1) >= learner->limit) {
 		__sync_fetch_and_add(count, -1);
 		return learner->flags & LEARNER_DROPS;
@@ -108,7 +108,7 @@ __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 v
 			__sync_fetch_and_add(count, -1);
 		return 0;
 	}
-	/* It has moved here. One that is just being removed is learned with the next frame. */
+	/* It has moved here. An entry that is just being removed is learned with the next frame. */
 	before = known->owner;
 	if (before && __sync_val_compare_and_swap(&known->owner, before, fresh.owner) == before) {
 		known->seen_ns = fresh.seen_ns;
@@ -119,8 +119,8 @@ __noinline int learn(struct __sk_buff *skb, __u32 number, __u32 network, __u32 v
 	return 0;
 }
 
-/* What a frame to a group is known by when it comes back. Left out is what changes on the way: padding, checksums that the card or the
- * driver fills in, and the class, which physical switches set anew. */
+/* The key by which a frame to a group is recognised when it comes back, without the parts that change on the way:
+ * padding, checksums that the card or the driver fills in, and the class, which physical switches set. */
 static __always_inline struct sent_key *sent_key(struct __sk_buff *skb, __u32 network, __u32 vlan)
 {
 	__u32 zero = 0, length = skb->len, taken = length < SENT_BYTES ? length : SENT_BYTES, above;
@@ -164,7 +164,7 @@ static __always_inline struct sent_key *sent_key(struct __sk_buff *skb, __u32 ne
 	return key;
 }
 
-/* Remembers a frame that a port sends to a group, and which may come back. */
+/* Remembers a frame that a port sends to a group and that may come back. */
 __noinline int remember(struct __sk_buff *skb, __u32 network, __u32 vlan)
 {
 	struct sent_key *key = sent_key(skb, network, vlan);
@@ -175,7 +175,7 @@ __noinline int remember(struct __sk_buff *skb, __u32 network, __u32 vlan)
 	return 0;
 }
 
-/* Whether a frame to a group, just as it is, was sent a moment ago by a port that learns. */
+/* Whether a learning port sent exactly this frame to a group a moment ago. */
 static __always_inline bool was_sent(struct __sk_buff *skb, __u32 network, __u32 vlan)
 {
 	struct sent_key *key = sent_key(skb, network, vlan);
@@ -184,15 +184,16 @@ static __always_inline bool was_sent(struct __sk_buff *skb, __u32 network, __u32
 	return sent_ns && bpf_ktime_get_ns() - *sent_ns < REFLECTION_NS;
 }
 
-/* Whether what is for this MAC never leaves by an uplink, if a port sends it. */
+/* Whether frames from ports to this MAC never leave by an uplink. */
 static __always_inline bool stays_here(__u32 network, __u16 vlan, const __u8 *mac)
 {
 	return find_station(network, vlan, mac) || find_learned(network, vlan, mac);
 }
 
-/* Whether what an uplink brings was sent here, by a port that learns. To a group it is what was sent, byte by byte: who forges a MAC
- * hides nothing else that comes from it. To a MAC that nobody has here it may have been, if its source has sent lately. A learned MAC that
- * anything else comes from has moved away and is forgotten, always where there is no other uplink that it could have left by. */
+/* Whether a frame from an uplink is a reflection, sent by a learning port. To a group it must be equal to a sent frame,
+ * byte by byte: a port that forges a MAC hides no other frames from it. To an unknown MAC it may be one, if its source
+ * has sent lately. Any other frame from a learned MAC shows that the MAC has moved away, and the entry is removed;
+ * without another uplink every such frame does. */
 __noinline int is_own(struct __sk_buff *skb, __u32 network, __u32 vlan, __u32 flags)
 {
 	struct station_key key;
@@ -229,7 +230,8 @@ static long forget_one(void *map, const struct station_key *at, struct learned *
 	struct learner *learner = owner(&key, owned_by);
 
 	(void)map;
-	/* Nobody's, and still there: removing it has failed. Nobody counts it, and one that has sent lately may just be on its way out. */
+	/* An entry without an owner that still exists: removing it has failed. It is not counted, and one that has sent
+	 * lately may be on its way out. */
 	if (!owned_by) {
 		if (known->seen_ns < *oldest)
 			bpf_map_delete_elem(&learned, &key);

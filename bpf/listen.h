@@ -1,5 +1,5 @@
-/* Multicast filtering: what ports and routers say about groups (IGMP and MLD) is told to the control half, which knows the members.
- * Its filters hold only as long as it says so again and again: a daemon that is not there hears nobody join. */
+/* Multicast filtering: IGMP and MLD messages of ports and routers are reported to the control plane, which keeps the
+ * memberships. Filters hold only as long as it extends them: without a daemon no new member would be heard. */
 #ifndef ESFERA_LISTEN_H
 #define ESFERA_LISTEN_H
 
@@ -24,18 +24,18 @@
 #define MLD_V1_DONE 132
 #define MLD_V2_REPORT 143
 
-/* Who gets a frame to a group. */
+/* The receivers of a frame to a group. */
 enum audience {
 	AUDIENCE_ALL = 0,
-	/* The members of the group, if there is a filter where it is. */
+	/* The members of the group, if the place has filters. */
 	AUDIENCE_MEMBERS,
-	/* No port but those that get all: a host that hears another's report would keep its own back, and then not be a member (RFC 4541,
-	 * 2.1.1). */
+	/* Only ports that get everything: a host that receives another's report would suppress its own, and then not be
+	 * a member (RFC 4541, 2.1.1). */
 	AUDIENCE_PROMISCUOUS,
 };
 
-/* As `is_always_flooded` in crates/vswitch/src/snoop/mod.rs. What is no IP multicast is never filtered: other protocols use such MACs
- * too, and about them nobody reports. */
+/* As `is_always_flooded` in crates/vswitch/src/snoop/mod.rs. Frames other than IP multicast are never filtered: other
+ * protocols use such MACs too, and hosts do not report them. */
 static __always_inline bool is_filtered(__u16 protocol, const __u8 *mac)
 {
 	if (protocol == bpf_htons(ETH_P_IP))
@@ -45,10 +45,10 @@ static __always_inline bool is_filtered(__u16 protocol, const __u8 *mac)
 	return mac[2] || mac[3] > 1 || mac[4];
 }
 
-/* What a frame says about groups. */
+/* The kind of message in a frame. */
 enum said {
 	SAID_NOTHING = 0,
-	/* Of a kind that is not known: it goes to all (RFC 4541, 2.1.1). */
+	/* Of an unknown kind: it goes to all (RFC 4541, 2.1.1). */
 	SAID_UNKNOWN,
 	SAID_QUERY,
 	SAID_REPORT,
@@ -108,8 +108,8 @@ static __always_inline void tell(struct __sk_buff *skb, struct listening *listen
 		__sync_fetch_and_add(&listening->lost, 1);
 }
 
-/* For a frame to a group that a port with the flag sends or an uplink with it brings: its audience. Reports are kept from ports from
- * the query on that makes filters, so that all hosts answer it. It counts only if it is remembered here. */
+/* The audience of a frame to a group, from a port or an uplink with the flag. Reports are kept from ports from the
+ * query on that makes filters, so that all hosts answer it. The query counts only if it is remembered here. */
 __noinline int listen(struct __sk_buff *skb, __u32 number, __u32 flags, __u32 network, __u32 vlan)
 {
 	struct place_key place = { .network = network, .vlan = vlan };

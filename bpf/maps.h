@@ -64,7 +64,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } storms SEC(".maps");
 
-/* By twice the port's number plus the way, like `buckets`. */
+/* By twice the port's number plus the direction, like `buckets`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * MAX_PORTS);
@@ -122,7 +122,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } captured SEC(".maps");
 
-/* Frames that found no room, by capture. */
+/* Frames for which the ring had no room, by capture. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_CAPTURES);
@@ -136,7 +136,7 @@ struct capture_room {
 	__u8 bytes[MAX_SNAP];
 };
 
-/* Where a frame is put together; of no interest to anyone else. */
+/* A buffer for one frame, for this program only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -153,7 +153,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } trunks SEC(".maps");
 
-/* Whether a port that takes some VLANs takes this one. */
+/* Whether a port with some VLANs accepts this one. */
 static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
 {
 	struct trunk *trunk = bpf_map_lookup_elem(&trunks, &number);
@@ -164,13 +164,14 @@ static __always_inline bool takes_vlan(__u32 number, __u16 vlan)
 	return trunk && trunk->vlans[word] >> (vlan % 64) & 1;
 }
 
-/* Stations that uplinks bring word of. Not pinned: it is what passes now, and whoever starts begins anew. */
+/* Stations behind uplinks. Not pinned: it shows the present only, and a new daemon begins afresh. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, SIGHTED_BYTES);
 } sightings SEC(".maps");
 
-/* What was told in the current window, by uplink and VLAN. Some may share a place, and then its limit; the VLANs of one uplink do not. */
+/* Reports in the current window, by uplink and VLAN. Different uplinks may share an index, and then its limit; the
+ * VLANs of one uplink do not. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_SIGHTS);
@@ -194,7 +195,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } listening SEC(".maps");
 
-/* Filters hold until then on the monotonic clock: the control half, which knows who is a member, moves it on. */
+/* Filters hold until this moment of the monotonic clock: the control plane, which knows the members, extends it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -203,7 +204,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } filters_hold SEC(".maps");
 
-/* What each port has said in the current window. */
+/* Messages of each port in the current window. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_PORTS);
@@ -212,7 +213,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } talk SEC(".maps");
 
-/* When a port last said more than is told. */
+/* When a port last exceeded its limit of messages. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_PORTS);
@@ -221,15 +222,15 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } muted SEC(".maps");
 
-/* A switch, a VLAN and a protocol of IP, as frames name it. */
+/* A switch, a VLAN and an IP protocol in a frame's notation. */
 struct place_key {
 	__u32 network;
 	__u16 vlan;
 	__u16 protocol;
 };
 
-/* When an uplink last brought a query there. Nothing is removed: there are no more than switches have VLANs, and one that finds no room
- * counts for nothing. */
+/* When a query last arrived there by an uplink. Nothing is removed: the map has room for the VLANs of all switches, and a query
+ * that does not fit does not count. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ASKED);
@@ -267,7 +268,7 @@ struct flow_room {
 	__u8 header[40];
 };
 
-/* Where a flow is put together: there is no room for it on the stack. */
+/* A buffer for one flow, which does not fit on the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -275,7 +276,7 @@ struct {
 	__type(value, struct flow_room);
 } flow_rooms SEC(".maps");
 
-/* The turn that is filled. */
+/* The turn that is being filled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -303,7 +304,7 @@ struct {
 
 /* MAC learning. */
 
-/* What ports have learned, by the key that a station has. */
+/* Learned MACs, under the same keys as stations. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_LEARNED);
@@ -331,7 +332,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } learned_by SEC(".maps");
 
-/* A frame to a group as it left for an uplink, without what may be another when it comes back. */
+/* A frame to a group as it left by an uplink, without the parts that may differ when it comes back. */
 struct sent_key {
 	__u32 network;
 	__u16 vlan;
@@ -339,7 +340,7 @@ struct sent_key {
 	__u8 bytes[SENT_BYTES];
 };
 
-/* When ports that learn have last sent it. The oldest give way, so nothing has to be removed. */
+/* When learning ports last sent it. The oldest entries give way, so nothing has to be removed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_SENT);
@@ -348,7 +349,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } sent SEC(".maps");
 
-/* Where such a frame is put together: there is no room for it on the stack. */
+/* A buffer for such a frame, which does not fit on the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -1,6 +1,6 @@
-/* Port mirroring, at the source: who gets a copy. The copy is cut, tagged or encapsulated at the other end of an interface of the
- * switch's own, where nothing but copies pass, so the original goes on as it is. That interface can do nothing for the kernel
- * (no segmentation, no checksums), so what leaves it are frames as they would be on a wire. */
+/* Port mirroring, at the source: copying a frame to its mirrors. The copy is cut, tagged or encapsulated at the other
+ * end of an internal interface that carries only copies, so the original stays unchanged. That interface has no
+ * offloads (no segmentation, no checksums), so frames leave it as they would be on a wire. */
 #ifndef ESFERA_MIRROR_H
 #define ESFERA_MIRROR_H
 
@@ -13,8 +13,9 @@ static __always_inline bool is_copy(struct __sk_buff *skb)
 	return (skb->mark & MARK_KIND) == MARK_COPY;
 }
 
-/* Copies a frame to the mirrors of a source. It has the tag of its VLAN. A copy, which may enter the switch again, is not copied. */
-/* Not static, like what is in extra.h: the verifier then looks at it once, not at every way to every call. */
+/* Copies a frame, tagged with its VLAN, to the mirrors of a source. A mirror's copy, which may enter the switch again,
+ * is not copied. */
+/* Not static, as in extra.h: the verifier then checks it once, not for every path to every call. */
 __noinline int copy_to_mirrors(struct __sk_buff *skb, __u32 of, __u32 vlan, __u32 way)
 {
 	struct source_key key = { .of = of, .vlan = vlan, .way = way };

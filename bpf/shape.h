@@ -1,19 +1,19 @@
-/* Traffic shaping: the decision whether a frame is too much. Delaying what is early is left to queues, which an interface of the
- * switch's own has (`from_queue` runs at its other end); without it the same decision is a policer. A bucket is kept as the
- * time until which the bytes that have passed take up the rate: a frame passes while that time is no further ahead than the
- * burst, and then moves it by what it costs. So a frame of 64 kB that is still to be cut passes like any other, and whatever
- * follows pays for it. A port that is below its rates goes past the queue, unless something of it is still in there. */
+/* Traffic shaping: decides whether a frame exceeds its port's rate. Queues on one of the switch's internal interfaces delay early
+ * frames (`from_queue` runs at its other end); without queues the same decision is a policer. A bucket holds the time until
+ * which the bytes that have passed take up the rate: a frame passes while that time is at most the burst ahead, and
+ * then moves it by the frame's cost. So a frame of 64 kB that is still to be segmented passes like any other, and later frames
+ * pay for it. A port below its rates bypasses the queue, unless one of its frames is still in there. */
 #ifndef ESFERA_SHAPE_H
 #define ESFERA_SHAPE_H
 
 #include "base.h"
 #include "maps.h"
 
-/* Ethernet, IPv4 and TCP with timestamps: what each further segment repeats. */
+/* Ethernet, IPv4 and TCP with timestamps: the headers that each further segment repeats. */
 #define SEGMENT_HEADERS 66
 
-/* Bytes as they will be on the wire. Whatever size a guest says that its segments have: no less than it sends, and no more than what
- * `is_oversize` lets pass adds to them. */
+/* Bytes on the wire: at least as many as the guest sends, and at most what `is_oversize` allows, for any segment size that the guest
+ * claims. */
 static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 {
 	__u64 bytes = skb->len;
@@ -24,23 +24,23 @@ static __always_inline __u64 wire_bytes(struct __sk_buff *skb)
 	return bytes;
 }
 
-/* A frame is not early if the frames before it have taken up a rate for no longer than this from now. */
+/* A frame is not early if the frames before it take up a rate for no longer than this from now. */
 #define NOT_EARLY_NS 100000
-/* The count of a queue is wrong if it is not empty so long after all of it should have left: frames were lost in it. (Where the control
- * half makes or changes a queue it clears the count itself.) */
+/* The count of a queue is wrong if the queue is not empty this long after all of it should have left: frames were lost
+ * in it. (Where the control plane makes or changes a queue it clears the count itself.) */
 #define QUEUE_LOST_NS 1000000000ULL
 
 struct shaping {
-	/* Not even the queue takes the frame. */
+	/* Even the queue has no room for the frame. */
 	bool is_over;
-	/* Where its queue is; 0 if it passes at once. */
+	/* The interface with its queue; 0 if it passes at once. */
 	__u32 queue;
 	/* Its bucket. */
 	__u32 place;
 };
 
-/* Takes up a rate for some more time: from now on if nothing does yet. Whoever else begins at once has set it to about now, to which
- * this is added, so nothing that passes goes unpaid. */
+/* Takes up a rate for more time, from now on if it is free. Another processor that begins at once has set it to about
+ * now, to which this is added, so every frame is paid for. */
 static __always_inline void take_up(__u64 *until_ns, __u64 now, __u64 cost)
 {
 	__u64 before = *until_ns;
@@ -49,7 +49,7 @@ static __always_inline void take_up(__u64 *until_ns, __u64 now, __u64 cost)
 		__sync_fetch_and_add(until_ns, cost);
 }
 
-/* Pays for a frame. Processors that decide at once may each let one pass, but all of them are paid for: the rate is exact. */
+/* Pays for a frame. Processors that decide at once may each let one pass, but all are paid for: the rate is exact. */
 static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number, __u32 way, __u64 now)
 {
 	__u32 place = 2 * number + way;
@@ -78,7 +78,7 @@ static __always_inline struct shaping shape(struct __sk_buff *skb, __u32 number,
 	return shaping;
 }
 
-/* Counts a frame that has left its queue. One that nobody counts any more, since its queue was taken to be empty, is given back. */
+/* Counts a frame that has left its queue. If the queue was declared empty meanwhile, the count stays 0. */
 static __always_inline void dequeued(__u32 place)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &place);

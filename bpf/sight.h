@@ -1,15 +1,15 @@
-/* What addresses there are behind an uplink: who asks by ARP for whom is told to the control half, as far as it looks. A storm of ARP costs
- * what counting it costs. */
+/* Observing addresses behind an uplink: ARP frames are reported to the control plane, up to a limit. A storm of ARP
+ * costs only the counting. */
 #ifndef ESFERA_SIGHT_H
 #define ESFERA_SIGHT_H
 
 #include "account.h"
 #include "maps.h"
 
-/* Spreads uplinks over the places of one VLAN. */
+/* Spreads uplinks over the indexes of one VLAN. */
 #define SIGHT_STRIDE 61
 
-/* For a frame with ARP to a group that an uplink brings. */
+/* Reports a broadcast or multicast ARP frame from an uplink. */
 __noinline int sight(struct __sk_buff *skb, __u32 number, __u32 vlan)
 {
 	__u32 place = (vlan + number * SIGHT_STRIDE) % MAX_SIGHTS;

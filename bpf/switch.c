@@ -1,6 +1,6 @@
-/* The data plane: `from_port` runs for what a VM or a VMkernel adapter sends, `from_uplink` for what a physical network does.
- * `from_queue` goes on with what traffic shaping has delayed, `from_mirror` with copies, and `forget_learned` is run by the control
- * half. docs/virtual-switch.md says what they do and why. */
+/* The data plane: `from_port` handles frames from a VM or a VMkernel adapter, `from_uplink` those from a physical
+ * network. `from_queue` goes on with frames that traffic shaping has delayed, `from_mirror` with copies, and the
+ * control plane runs `forget_learned`. docs/virtual-switch/README.md explains what they do and why. */
 #include "deliver.h"
 #include "encapsulate.h"
 #include "learn.h"
@@ -8,7 +8,7 @@
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
-/* Sends on what a port has sent, once it is accepted. */
+/* Forwards a frame from a port, once it is accepted. */
 static __always_inline int forward(struct __sk_buff *skb, const struct port *port, struct frame *frame,
 				   __u32 ifindex, const struct origin *origin)
 {
@@ -132,7 +132,7 @@ int from_uplink(struct __sk_buff *skb)
 	if (!read_frame(skb, &frame) || is_group(frame.source))
 		return drop(skb, &origin, DROP_MALFORMED);
 	if (unlikely(is_control(&frame))) {
-		if (is_for_control_half(&frame))
+		if (is_for_control_plane(&frame))
 			return TC_ACT_OK;
 		return drop(skb, &origin, DROP_CONTROL);
 	}
@@ -230,14 +230,14 @@ int from_mirror(struct __sk_buff *skb)
 		if (encapsulate(skb, mirror, sequence, to, cut))
 			return TC_ACT_SHOT;
 	} else if (mirror->flags & MIRROR_STRIP && skb->vlan_present) {
-		/* An inner tag may stay one, but not be the VLAN that the copy is in. */
+		/* An inner tag may stay inside, but must not become the VLAN of the copy. */
 		if (bpf_skb_vlan_pop(skb) || (skb->vlan_present && !mirror->vlan))
 			return TC_ACT_SHOT;
 	}
 	if (mirror->vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), mirror->vlan))
 		return TC_ACT_SHOT;
 	ifindex = mirror->ifindex;
-	/* What enters the switch keeps its mark, so that it is not mirrored again. */
+	/* A copy that enters the switch keeps its mark, so that it is not mirrored again. */
 	if (mirror->flags & MIRROR_ENTER)
 		return bpf_redirect(ifindex, BPF_F_INGRESS);
 	skb->mark = 0;
@@ -260,8 +260,8 @@ static long forget_next(__u32 index, struct sweep *sweep)
 	return known ? forget_one(&learned, &key, known, &sweep->oldest) : 0;
 }
 
-/* Forgets what was learned and is not any more. It is attached nowhere: the control half runs it. The mark says how many milliseconds an
- * entry lives that nobody uses; behind an Ethernet header are the keys of the entries that are looked at. */
+/* Removes expired learned MACs. It is never attached: the control plane runs it. The mark is the age in milliseconds
+ * after which an unused entry expires; the keys of the entries to check follow an Ethernet header. */
 SEC("classifier")
 int forget_learned(struct __sk_buff *skb)
 {

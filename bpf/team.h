@@ -1,4 +1,4 @@
-/* Which uplink a frame takes. */
+/* Choosing a frame's uplink. */
 #ifndef ESFERA_TEAM_H
 #define ESFERA_TEAM_H
 
@@ -22,7 +22,7 @@ static __always_inline __u32 hash_mac(const __u8 *mac)
 	return slot_of((*(__u16 *)(mac + 2) | *(__u16 *)(mac + 4) << 16) ^ *(__u16 *)mac);
 }
 
-/* By source and destination address; the same for both directions. What is not IP goes by the port. */
+/* By source and destination address; the same for both directions. Frames other than IP go by the port. */
 static __always_inline __u32 hash_ip(struct __sk_buff *skb, const struct frame *frame, __u32 otherwise)
 {
 	if (frame->protocol == bpf_htons(ETH_P_IP)) {
@@ -59,7 +59,7 @@ static __always_inline struct uplink *choose_uplink(struct __sk_buff *skb, const
 	return team->slot[slot].ifindex ? &team->slot[slot] : NULL;
 }
 
-/* Whether a slot of a team is this uplink. */
+/* Whether a slot of a team has this uplink. */
 static __always_inline bool is_slot_of(__u32 key, __u32 slot, __u32 uplink)
 {
 	struct team *team = bpf_map_lookup_elem(&teams, &key);
@@ -70,8 +70,8 @@ static __always_inline bool is_slot_of(__u32 key, __u32 slot, __u32 uplink)
 	return team->slot[slot].ifindex == uplink;
 }
 
-/* Whether frames to many that came by this uplink are for the member: on a segment that two uplinks reach, each delivers to
- * those that send by it. With the IP hash the physical switch sends one copy, by whichever uplink it likes. */
+/* Whether a member gets group frames by this uplink: if two uplinks reach one segment, each delivers to the ports that
+ * send by it. With IP hash the physical switch sends one copy, by either uplink. */
 static __always_inline bool is_reverse_path(const struct target *member, __u32 uplink)
 {
 	return member->hashing == HASH_IP || is_slot_of(member->team, member->slot, uplink);

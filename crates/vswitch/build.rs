@@ -11,7 +11,7 @@ fn main() {
     let machine = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
     let mut clang = Command::new("clang");
     clang.args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf", "-mcpu=v3"]);
-    // Debian keeps `asm/` by architecture, and clang does not look there for a target that has none.
+    // Debian keeps `asm/` by architecture, where clang does not look for a target that has none.
     clang.arg(format!("-I/usr/include/{machine}-linux-gnu"));
     clang.arg("-c").arg(root.join("switch.c")).arg("-o").arg(&out);
     match clang.output() {

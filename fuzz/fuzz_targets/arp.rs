@@ -1,4 +1,4 @@
-//! A frame that reaches the guard of a VMkernel adapter's address, or that an uplink brings; anybody on a segment can send one.
+//! A frame to the guard of a VMkernel adapter's address, or from an uplink; any station on a segment can send one.
 #![no_main]
 
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! A frame that says that it is a beacon, from a stranger on an uplink's segment.
+//! A frame that claims to be a beacon, from a stranger on an uplink's segment.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use vswitch::beacon::{Beacon, Key};
 
-/// Where the host and the end of what is checked are.
+/// Offsets of the host and of the end of the checked bytes.
 const HOST: std::ops::Range<usize> = 30..46;
 
 fuzz_target!(|frame: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|frame: &[u8]| {
         assert!(Beacon::parse(frame, &[0; 16], &key).is_err());
         return;
     };
-    // The key is not known to whoever made the frame.
+    // The maker of the frame does not know the key.
     assert!(Beacon::parse(frame, &host, &key).is_err());
     let sequence = u64::from_be_bytes([
         frame[22], frame[23], frame[24], frame[25], frame[26], frame[27], frame[28], frame[29],
@@ -22,7 +22,7 @@ fuzz_target!(|frame: &[u8]| {
     let beacon = Beacon { host, switch, uplink: frame[15], sequence };
     let mut genuine = beacon.build(&key, 0);
     assert_eq!(Beacon::parse(&genuine, &host, &key), Ok(beacon));
-    // One changed byte of it that is not the destination's.
+    // One changed byte outside the destination.
     let at = 6 + usize::from(frame[0]) % (genuine.len() - 6);
     genuine[at] ^= frame[1].max(1);
     assert!(Beacon::parse(&genuine, &host, &key).is_err());

@@ -6,14 +6,14 @@ use vswitch::discovery::cdp;
 use vswitch::frame::Sum;
 use vswitch::limits::DISCOVERY_TEXT;
 
-/// Where length, checksum and what it covers are.
+/// Offsets of length and checksum, and of the bytes that the checksum covers.
 const LENGTH: usize = 12;
 const BODY: usize = 22;
 const CHECKSUM: usize = 24;
 
 fuzz_target!(|frame: &[u8]| {
     read(frame);
-    // Strangers can count: with length and checksum put right.
+    // A stranger can compute length and checksum, so the target corrects them.
     let mut frame = frame.to_vec();
     if let Ok(length) = u16::try_from(frame.len().saturating_sub(LENGTH + 2))
         && frame.len() >= CHECKSUM + 2

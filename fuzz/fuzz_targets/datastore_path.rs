@@ -1,4 +1,4 @@
-//! `[datastore] directory/file` as clients name it: what is accepted never leads out of the datastore.
+//! `[datastore] directory/file` in a client's spelling: an accepted path never leads out of the datastore.
 #![no_main]
 
 use datastore::{DatastorePath, FilePath};

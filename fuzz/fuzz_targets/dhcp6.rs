@@ -1,4 +1,4 @@
-//! A message that reaches the DHCPv6 client of a VMkernel adapter; anybody on its segment can send one.
+//! A message to the DHCPv6 client of a VMkernel adapter; any station on its segment can send one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(message.domains.iter().all(|domain| (1..=DOMAIN_NAME).contains(&domain.len())));
     let association = message.association.as_ref();
     assert!(association.is_none_or(|part| part.addresses.len() <= DHCP6_ADDRESSES));
-    // What is written of it is read as the same, as far as clients write it.
+    // Encoding and decoding it again gives the same message, as far as clients encode it.
     let again = Message::decode(&message.encode()).expect("it names both sides");
     assert_eq!((again.kind, again.transaction), (message.kind, message.transaction));
     assert_eq!((again.client, again.server), (message.client, message.server));

@@ -1,4 +1,4 @@
-//! A frame that reaches the DHCP client of a VMkernel adapter; anybody on its segment can send one.
+//! A frame to the DHCP client of a VMkernel adapter; any station on its segment can send one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Whatever a client posts as the body of a VI-JSON call. The first two bytes choose the method.
+//! The body of a VI-JSON call, from any client. The first two bytes choose the method.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

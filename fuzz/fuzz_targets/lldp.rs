@@ -8,7 +8,7 @@ use vswitch::limits::{DISCOVERY_TEXT, DISCOVERY_TLVS};
 fuzz_target!(|frame: &[u8]| {
     let Some(info) = lldp::parse(frame) else { return };
     assert!(info.parameters.len() <= DISCOVERY_TLVS);
-    // A byte that is no character becomes a space, so a text is never longer than its bytes.
+    // An invalid byte becomes a space, so a text is never longer than its bytes.
     let texts = info.parameters.iter().map(|(_, text)| text).chain([&info.chassis_id, &info.port_id]);
     for text in texts {
         assert!(text.len() <= DISCOVERY_TEXT && !text.contains('\0'));

@@ -1,4 +1,4 @@
-//! A frame of a guest or a stranger that speaks of groups.
+//! An IGMP or MLD message from a guest or a stranger.
 #![no_main]
 
 use std::time::Duration;
@@ -8,13 +8,13 @@ use vswitch::frame::{IP_ICMPV6, Reader, Sum};
 use vswitch::limits::{SNOOP_GROUPS_PER_PORT, SNOOP_RECORDS};
 use vswitch::snoop::{self, Memberships, Message, Origin, Place};
 
-/// Where the packet begins, and how long an IPv6 header is.
+/// Offset of the packet, and length of an IPv6 header.
 const PACKET: usize = 14;
 const IPV6: usize = 40;
 
 fuzz_target!(|frame: &[u8]| {
     read(frame);
-    // Guests can count: with the checksums put right.
+    // A guest can compute checksums, so the target corrects them.
     let mut frame = frame.to_vec();
     if let Some(packet) = frame.get_mut(PACKET..) {
         let put_right = if packet.first().is_some_and(|first| first >> 4 == 6) { ipv6 } else { ipv4 };

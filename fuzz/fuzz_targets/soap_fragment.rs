@@ -1,5 +1,5 @@
-//! An argument that a client gives to the executer, or what a host answers: it is refused, or what is written of it is read
-//! as the same.
+//! An argument that a client gives to the executer, or a host's answer: the reader refuses it, or its written form reads
+//! back as the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Whatever a client posts to `/sdk`: it is refused with a fault, or it is a call that means the same when written
-//! again.
+//! A body posted to `/sdk`, by any client: the reader refuses it with a fault, or it is a call that means the same when
+//! written again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What a server answers to our own client. The first two bytes choose the method.
+//! A server's answer to our own client. The first two bytes choose the method.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

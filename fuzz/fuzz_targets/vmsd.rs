@@ -1,4 +1,4 @@
-//! A `.vmsd` file: a machine's list of snapshots.
+//! A `.vmsd` file: a VM's list of snapshots.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

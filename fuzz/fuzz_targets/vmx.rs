@@ -1,4 +1,4 @@
-//! A `.vmx` file that someone left on a datastore.
+//! A `.vmx` file that a user put on a datastore.
 #![no_main]
 
 use datastore::vmx::{self, VmxConfig};

@@ -1,4 +1,4 @@
-"""What the measures share: daemons, a client that costs next to nothing, what the kernel counts of a process, figures.
+"""Helpers shared by the measures: daemons, a client of nearly no cost, the kernel's counters of a process, figures.
 
 A measure writes its figures to standard output, one a line, for `cargo xtask bench` to set them in a table:
 `figure`, what, value, unit, target (`<= 60`, or empty), the peer or limit beside it, its value; separated by tabs.
@@ -38,7 +38,7 @@ def note(text):
 
 
 class Daemon:
-    """A process of ours; `ready` is what it wrote when it answered, after `start_s` seconds."""
+    """A process of ours; `ready` is its ready file's content, written after `start_s` seconds."""
 
     def __init__(self, directory, *args, timeout_s=START_TIMEOUT_S):
         directory.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def sim(directory, *args):
 
 
 def cpu_s(pid):
-    """User and system time of a process so far, of all its threads, ended ones too."""
+    """User and system time of a process so far, of all its threads, including those that have ended."""
     return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
 
 
@@ -99,7 +99,7 @@ def reference(name, kind, value):
 
 
 class Client:
-    """One connection that is kept, SOAP from templates, answers as bytes."""
+    """One connection that is kept, with SOAP from templates and answers as bytes."""
 
     def __init__(self, ready, login=True):
         self.url = urllib.parse.urlsplit(ready["url"])
@@ -124,7 +124,7 @@ class Client:
         self.connection.close()
 
     def request(self, method, path, body=None, headers=None):
-        """The answer's status, headers and body as it came."""
+        """The answer's status, headers and body, unchanged."""
         headers = {"Accept-Encoding": "identity", **(headers or {})}
         if self.cookie:
             headers["Cookie"] = self.cookie
@@ -158,8 +158,8 @@ class Client:
         return self.call(*self.content["propertyCollector"], "RetrievePropertiesEx", spec)
 
     def wait_until(self, kind, value, path, wanted, begin=None):
-        """Waits by a filter of its own until a property has one of the given texts; `begin` is called when the filter
-        stands. The text."""
+        """Waits with its own filter until a property has one of the given texts, and returns the text; `begin` is called when
+        the filter is in place."""
         spec = (f"<spec><propSet><type>{kind}</type><pathSet>{path}</pathSet></propSet>"
                 f"<objectSet>{reference('obj', kind, value)}</objectSet></spec><partialUpdates>false</partialUpdates>")
         collector = self.content["propertyCollector"]

@@ -1,4 +1,4 @@
-"""A host with real machines for the measures that need some."""
+"""A host with real VMs for the measures that need some."""
 import os
 import subprocess
 import sys
@@ -9,7 +9,7 @@ MEMORY_MIB = 96
 
 
 def own_network():
-    """Goes on in a network namespace of its own: hosts make taps. /sys is mounted anew, as it shows the interfaces of
+    """Moves to a new network namespace, because hosts make taps. /sys is mounted anew, since it shows the interfaces of
     the namespace that mounted it; a host's virtual switch is pinned there, and ends with the mount namespace."""
     if os.environ.get("ESFERA_BENCH_INSIDE"):
         subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
@@ -20,7 +20,7 @@ def own_network():
 
 
 def host(room, *more, name="host"):
-    """`esfera host` with a datastore of its own below `room`."""
+    """`esfera host` with its own datastore below `room`."""
     (room / "ds").mkdir()
     return Daemon(room / name, "host", "--listen", "127.0.0.1:0", "--data", str(room / name / "data"),
                   "--runtime", str(room / "run"),

@@ -1,4 +1,4 @@
-"""What the daemons keep in memory, resident (RSS) and with shared pages divided (PSS): a host with ten running VMs, a
+"""The memory of the daemons, resident (RSS) and with shared pages divided (PSS): a host with ten running VMs, a
 center with two hosts, `esfera sim` by its number of VMs, and a center alone over hosts with many.
 """
 import re
@@ -50,7 +50,7 @@ def real_host(room):
 
 
 def center(room):
-    # A host is known by its address, so each has its own.
+    # The address identifies a host, so each has its own.
     hosts = [Daemon(room / f"h{n}", "sim", "--esx", "--listen", f"127.0.0.{n}:0", "--user", "root") for n in (1, 2)]
     with Daemon(room / "center", "center", "--listen", "127.0.0.1:0", "--data", str(room / "center/data")) as server:
         try:
@@ -79,7 +79,7 @@ def add_host(client, daemon):
 
 
 def referred(client, kind, value, path):
-    """The references that a property holds."""
+    """The references in a property."""
     answer = client.retrieve(kind, value, path).partition("<val")[2]
     return re.findall(r'type="\w+"[^>]*>([^<]+)</', answer)
 
@@ -99,7 +99,7 @@ def simulated(room):
 
 
 def center_alone(room):
-    """A center over simulated hosts in processes of their own, each with as many VMs as one host may have."""
+    """A center over simulated hosts in separate processes, each with as many VMs as one host may have."""
     vms, count = SIMULATED[-1], 4
     hosts = [Daemon(room / f"h{n}", "sim", "--esx", "--listen", f"127.0.0.{n}:0", "--vms", str(vms // count))
              for n in range(1, count + 1)]

@@ -1,7 +1,7 @@
 """The virtual switch beside a bare veth pair, Linux' bridge and Open vSwitch in user space. Two guests, namespaces `a` and `b` at
-the other ends of ports 0 and 1, speak over each of them in turn; the other ports are there and silent.
+the other ends of ports 0 and 1, speak over each of them in turn; the other ports exist and are silent.
 
-What a packet costs is the user and system time of the sender's process: over veth, the whole way to the receiver's socket is its.
+A packet's cost is the user and system time of the sender's process: over veth that covers the whole way to the receiver's socket.
 """
 import contextlib
 import ctypes
@@ -22,12 +22,12 @@ from bench import ESFERA, figure, median, note
 PORTS = (2, 100, 1000)
 # Ports of the last measure of fail-over: nearly all that a host can have.
 MANY_PORTS = 4000
-# All policies that cost something, and each alone; crates/vswitch/examples/bench_switch.rs says what the words mean.
+# All policies that cost something, and each alone; crates/vswitch/examples/bench_switch.rs explains the words.
 ALL = "strict,vlan,iphash,shaped"
 EACH = ("strict", "vlan", "iphash", "shaped", "learning", "snooping", "flows", "captured", "mirrored", "mirrored-short")
-# Ports of the measures of each policy: the two guests', and where mirrors send copies to.
+# Ports of the measures of each policy: the two guests', and the target of mirrors.
 EACH_PORTS = 3
-# In user space each port is a thread's socket; with more of them it measures something else.
+# In user space each port is a thread's socket; with more ports the threads would be measured.
 OVS_PORTS = 100
 ROUNDS = 5
 PACKETS, BATCH, PAYLOAD = 200_000, 64, 22  # 64 bytes on the wire: 14 Ethernet, 20 IP, 8 UDP
@@ -53,7 +53,7 @@ def mac(port):
 
 
 class Net:
-    """Guests `a` and `b`, and between them what `connect` makes of the ports; `name` says what that is."""
+    """Guests `a` and `b`, and the connection that `connect` makes between the ports; `name` names it."""
 
     def __init__(self, name, stack, tag):
         self.name, self.stack = name, stack
@@ -68,7 +68,7 @@ class Net:
         run("ip", "-n", self.namespaces[namespace], "-batch", "-", input="\n".join(lines))
 
     def plug(self, ports):
-        """Makes the ports, with the guests behind the first two and nobody behind the others."""
+        """Makes the ports, with the guests behind the first two and no guest behind the others."""
         lines = []
         for port in range(ports):
             away = f"netns {self.namespaces['ab'[port]]}" if port < 2 else ""
@@ -79,13 +79,13 @@ class Net:
         self.address()
 
     def address(self):
-        """Addresses, and neighbours that need not be asked for."""
+        """Addresses, and permanent neighbours, so that ARP plays no part."""
         for role, own, other, port in (("a", A, B, 1), ("b", B, A, 0)):
             self.batch(role, [f"addr add {own}/24 dev eth0", "link set eth0 up",
                               f"neigh replace {other} lladdr {mac(port)} dev eth0 nud permanent"])
 
     def start(self, command, line, env=None):
-        """A process that says a line when it is ready, and ends with the bench."""
+        """A process that prints a line when it is ready, and ends with the bench."""
         process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    env=env)
         self.stack.callback(stop, process)
@@ -97,7 +97,7 @@ class Net:
         return json.loads(run(*inside(self.namespaces["a"], sys.executable, __file__, *what)))
 
     def measured(self):
-        """One round: what a packet costs in ns, what an answer takes in us, Gbit/s."""
+        """One round: the cost of a packet in ns, the time to an answer in us, Gbit/s."""
         server = inside(self.namespaces["b"], "iperf3", "-s", "-1", "-p", TCP_PORT)
         with subprocess.Popen(server, stdout=subprocess.DEVNULL) as iperf:
             packet, answer = self.client("send"), self.client("ask")
@@ -159,10 +159,10 @@ def with_policy(word):
 
 
 def ovs(stack, ports, room):
-    """Open vSwitch with its datapath in user space; database, sockets and processes are its own."""
+    """Open vSwitch with its datapath in user space and its own database, sockets and processes."""
     net = Net("ovs", stack, f"ovs{ports}")
     net.plug(ports)
-    for role in ("a", "b"):  # The datapath passes checksums on as they are.
+    for role in ("a", "b"):  # The datapath passes checksums on unchanged.
         run(*inside(net.namespaces[role], "ethtool", "-K", "eth0", "tx", "off"))
     place = room / f"ovs{ports}"
     place.mkdir()
@@ -185,7 +185,7 @@ def ovs(stack, ports, room):
 
 
 def send():
-    """In guest `a`: sends packets, and gives the nanoseconds of user and system time that one took."""
+    """In guest `a`: sends packets, and returns the nanoseconds of user and system time per packet."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     class Vector(ctypes.Structure):
@@ -232,7 +232,7 @@ def ask():
 
 
 def hear(interface, count):
-    """Says when the last of so many RARP frames has come, again and again. The clock is the same in all processes."""
+    """Prints when the last of so many RARP frames arrives, again and again. All processes share one clock."""
     rarp = 0x8035
     ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(rarp))
     ear.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
@@ -245,7 +245,7 @@ def hear(interface, count):
 
 
 def serve():
-    """In guest `b`: a socket that takes what `send` sends and is never read, and one that answers `ask`."""
+    """In guest `b`: a socket that takes the packets of `send` and is never read, and one that answers `ask`."""
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sink.bind((B, UDP_PORT))
     answers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -257,7 +257,7 @@ def serve():
 
 
 def beside_each_other(ports, kinds, room):
-    """All kinds in turn, so that whatever else the machine does meets all of them."""
+    """All kinds in turn, so that other work on the computer affects all of them."""
     with contextlib.ExitStack() as stack:
         nets = [kind(stack, ports, room) for kind in kinds]
         for net in nets:
@@ -291,7 +291,7 @@ def tell(ports, medians):
 
 
 def tell_each(medians):
-    """What each policy costs on top of none."""
+    """The cost of each policy on top of none."""
     for name in EACH:
         packet, _, tcp = medians[name]
         figure(f"CPU of a packet, {name}", packet, "ns", "", "no policy", medians["ours"][0])
@@ -300,8 +300,8 @@ def tell_each(medians):
 
 
 def failover(ports, room):
-    """From the moment when an uplink's cable is cut until the maps say the other one, and until the other cable has brought the last
-    of the frames by which physical switches learn of all ports."""
+    """From the cut of an uplink's cable until the maps name the other uplink, and until the other cable has carried the last of the
+    frames that teach physical switches the new place of all ports."""
     with contextlib.ExitStack() as stack:
         net = Net("failover", stack, f"failover{ports}")
         net.plug(ports)
@@ -335,7 +335,7 @@ def failover(ports, room):
 
 
 def available(program, package):
-    """Whether a program is there, after trying to install it."""
+    """Whether a program exists, after an attempt to install it."""
     if not shutil.which(program):
         subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", package], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False)
@@ -346,7 +346,7 @@ def main():
     if os.geteuid() != 0:
         raise SystemExit("network namespaces need root")
     if not available("iperf3", "iperf3"):
-        raise SystemExit("there is no iperf3, and its package cannot be installed")
+        raise SystemExit("iperf3 is missing, and its package cannot be installed")
     with_ovs = available("ovs-vswitchd", "openvswitch-switch") and available("ethtool", "ethtool")
     if not with_ovs:
         note("Open vSwitch cannot be installed, so it is not measured")

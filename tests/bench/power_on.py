@@ -1,4 +1,4 @@
-"""What a host adds to the start of QEMU: from sending PowerOnVM_Task until the client knows that runtime.powerState is
+"""The time that a host adds to the start of QEMU: from sending PowerOnVM_Task until the client knows that runtime.powerState is
 poweredOn, beside a bare start of the same program with the same arguments until its processors run. The two alternate.
 """
 import fcntl
@@ -71,7 +71,7 @@ def launched(room):
 
 
 def bare_start(command, room):
-    """Starts QEMU with sockets and a tap that wait for it, as those of the host's do, and ends it."""
+    """Starts QEMU with sockets and a tap that wait for it, as the host does, and ends it."""
     inherited, listening = [], {}
 
     def descriptor(argument):

@@ -1,5 +1,5 @@
-"""What it costs the server to answer for all VMs at once: name, runtime.powerState and summary.config of 10,000 VMs in
-`esfera sim`, over TLS on one connection that is kept, as it is and compressed. Beside it the same number of bytes as a
+"""The server's cost of answering for all VMs at once: name, runtime.powerState and summary.config of 10,000 VMs in
+`esfera sim`, over TLS on one connection that is kept, plain and compressed. Beside it the same number of bytes as a
 file of a datastore from the same server.
 """
 import os

@@ -1,5 +1,5 @@
-"""How long `esfera sim` takes until it answers, with its default inventory: from the start of the process until
-RetrieveServiceContent over TLS has been answered.
+"""The time until `esfera sim` answers, with its default inventory: from the start of the process until
+RetrieveServiceContent over TLS is answered.
 """
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""What the whole-system tests are written in: a simulated data center, a lab with real VMs, clients of both.
+"""The vocabulary of the whole-system tests: a simulated data center, a lab with real VMs, clients of both.
 
 Each test names the fixtures it needs:
 
@@ -43,7 +43,7 @@ class Server:
 
 
 class Daemon:
-    """A process of ours that says in a file when it is ready."""
+    """A process of ours that reports in a file when it is ready."""
 
     def __init__(self, directory, *args):
         self.directory = Path(directory)
@@ -106,7 +106,7 @@ def esx(make_sim):
 
 
 class Lab:
-    """The lab: `center` and `hosts` are servers, `ready` is what it said when it was up."""
+    """The lab: `center` and `hosts` are servers, `ready` is the content of its ready file."""
 
     def __init__(self, ready):
         self.center = Server(**ready["center"])
@@ -124,7 +124,7 @@ def open_directory():
 
 @pytest.fixture(scope="session")
 def lab():
-    if "ESFERA_LAB" in os.environ:  # the ready file of one that runs already: for quick work on tests
+    if "ESFERA_LAB" in os.environ:  # the ready file of a running lab: for quick work on tests
         yield Lab(json.loads(Path(os.environ["ESFERA_LAB"]).read_text()))
         return
     with open_directory() as directory:

@@ -1,4 +1,4 @@
-"""esxcli as object models of pyVmomi: types made from what a host's dynamic type manager tells, methods through its executer.
+"""esxcli as object models of pyVmomi: types from a host's dynamic type manager, methods through its executer.
 
 Older pyVmomi had this in DynamicTypeManagerHelper and ManagedMethodExecuterHelper; 9 has the means, but not the helpers.
 """
@@ -62,7 +62,7 @@ def make_types():
             method("executeSoap", "ExecuteSoap", EXECUTER + ".SoapResult?", "moid string", "version string", "method string",
                    f"argument {EXECUTER}.SoapArgument[]?"),
             method("fetchSoap", "FetchSoap", EXECUTER + ".SoapResult?", "moid string", "version string", "prop string"))
-    # pyVmomi's own HostSystem does not know these two; they are called on it all the same.
+    # pyVmomi's own HostSystem lacks these two; the host answers them all the same.
     managed("vim.ReflectingHost", "ReflectingHost", method("retrieveDynamicTypeManager", "RetrieveDynamicTypeManager", TYPES),
             method("retrieveManagedMethodExecuter", "RetrieveManagedMethodExecuter", EXECUTER))
 
@@ -113,13 +113,13 @@ class Esxcli:
         return getattr(self[namespace], name.capitalize())(**arguments)
 
     def execute(self, moid, name, *arguments, version="urn:vim25/5.0"):
-        """What the executer answers, as it is."""
+        """The executer's answer, unchanged."""
         argument = VmomiSupport.GetVmodlType(EXECUTER + ".SoapArgument")
         return self.executer.ExecuteSoap(moid, version, name, [argument(name=key, val=value) for key, value in arguments])
 
 
 def load(types):
-    """Makes the types that a host tells of."""
+    """Makes the types that a host describes."""
     def flags(annotated):
         return sum(FLAGS.get(annotation.name, 0) for annotation in annotated.annotation)
 

@@ -20,7 +20,7 @@ def console_of(runtime, vm_name):
 
 
 class Guest:
-    """A login on the serial console. `run` gives what a command printed, and insists that it succeeded."""
+    """A login on the serial console. `run` returns a command's output, and insists that it succeeded."""
 
     def __init__(self, path, timeout_s=90):
         self.timeout_s = timeout_s

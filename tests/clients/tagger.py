@@ -1,5 +1,5 @@
 """A VLAN interface for kernels without them: `tagger.py CABLE TAP VLAN` makes the tap and relays between it and the cable,
-where frames bear the tag. Says "ready" when it does."""
+where frames are tagged. It prints "ready" when it does."""
 import fcntl
 import os
 import select
@@ -32,7 +32,7 @@ def relay(cable, tap, vlan):
                     frame = os.read(device, LARGEST_FRAME)
                     wire.send(frame[:12] + struct.pack("!HH", ETH_P_8021Q, vlan) + frame[12:])
             except OSError:
-                pass  # An interface that is down; what is sent meanwhile is lost, as on any cable.
+                pass  # The interface is down; frames are lost, as on any unplugged cable.
 
 
 def untagged(wire, vlan):
@@ -41,7 +41,7 @@ def untagged(wire, vlan):
     if origin[2] == PACKET_OUTGOING:
         return None
     for level, kind, data in ancillary:
-        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):  # The kernel has taken the tag out of the frame.
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):  # The kernel has moved the tag out of the frame.
             status, _, _, _, _, tag, _ = struct.unpack("IIIHHHH", data[:20])
             if status & TP_STATUS_VLAN_VALID:
                 return frame if tag & 0xFFF == vlan else None

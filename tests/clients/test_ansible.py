@@ -10,7 +10,7 @@ PLAYBOOKS = Path(__file__).parent / "playbooks"
 
 
 def play(name, server, tmp_path, *options, **more):
-    """Plays a playbook; the tasks that changed something, by name."""
+    """Plays a playbook; returns the names of the tasks that changed something."""
     variables = {"address": server.address, "port": server.port, "user": server.user, "password": server.password,
                  **more}
     extra = tmp_path / "variables.json"
@@ -62,7 +62,7 @@ BOTH = pytest.mark.parametrize("server, names", [CENTER, HOST], ids=["center", "
 
 
 def play_to_a_state(name, server, tmp_path, tasks, **more):
-    """A playbook says what it would change, changes it, and then finds that all is as it is to be."""
+    """A playbook reports its changes, makes them, and then finds nothing left to change."""
     assert play(name, server, tmp_path, "--check", **more) == tasks
     assert play(name, server, tmp_path, **more) == tasks, "--check had changed nothing"
     assert play(name, server, tmp_path, **more) == []

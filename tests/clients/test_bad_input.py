@@ -1,4 +1,4 @@
-"""What a stranger may send: each gets the right typed fault, and the daemon goes on."""
+"""Untrusted input: each request gets the right typed fault, and the daemon continues."""
 import gzip
 import json
 import socket

@@ -16,12 +16,12 @@ VALUE = r"\007\000\000\000kept"
 
 @pytest.fixture(params=["center", "host"])
 def efi_vm(request, lab):
-    """A VM of the test's own with firmware EFI, off."""
+    """A VM with EFI firmware for the test, off."""
     si, host, pool, folder = server_and_place(lab, request.param)
     name = f"efi-{request.param}-{time.monotonic_ns() % 100000}"
     spec = guest_spec(si, name, host)
     spec.firmware = "efi"
-    # OVMF as Debian builds it has no driver for SCSI controllers.
+    # Debian's OVMF has no driver for SCSI controllers.
     controller = next(change for change in spec.deviceChange if change.device.key == -1)
     controller.device = vim.vm.device.VirtualNVMEController(key=-1, busNumber=0)
     vm = wait(si, folder.CreateVM_Task(config=spec, pool=pool, host=host))

@@ -125,7 +125,7 @@ def test_who_may_only_look_changes_nothing(esx):
 
 
 def command(server, directory, *words, check=True):
-    """Runs `esfera esxcli` as a user who has logged in."""
+    """Runs `esfera esxcli` as a logged-in user."""
     environment = {**os.environ, "HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "XDG_STATE_HOME": str(directory),
                    "ESFERA_PASSWORD": server.password}
     def run(*words):
@@ -159,7 +159,7 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
     groups = json.loads(run("--json", "network", "vswitch", "standard", "portgroup", "list").stdout)
     assert [group["Name"] for group in groups] == ["VM Network", "Web"]
     again = run("network", "vswitch", "standard", "portgroup", "add", "-p", "Web", "-v", "vSwitch0", check=False)
-    assert again.returncode == 1 and "There is a port group Web already" in again.stderr
+    assert again.returncode == 1 and "already has a port group Web" in again.stderr
     assert run("network", "nowhere", check=False).returncode == 3
     assert run("network", "nic", "get", "--color", "red", check=False).returncode == 2
     ambiguous = command(sim, tmp_path, "system", "uuid", "get", check=False)
@@ -168,7 +168,7 @@ def test_our_own_command_shows_what_the_host_tells(sim, tmp_path):
 
 @pytest.fixture(params=["host", "center"])
 def running(lab, request):
-    """A host of the lab that runs a machine, reached itself or through the center: the host, its commands, and its namespace."""
+    """A host of the lab that runs a VM, reached directly or through the center: the host, its commands, and its namespace."""
     own = next(number for number, server in enumerate(lab.hosts)
                if any(vm.runtime.powerState == "poweredOn" for vm in host_of(server).vm))
     address = lab.ready["hosts"][own]["management_address"]
@@ -177,7 +177,7 @@ def running(lab, request):
 
 
 def kernel(namespace, *words):
-    """What `ip` says in a namespace, as JSON."""
+    """The output of `ip` in a namespace, as JSON."""
     return json.loads(run_in(namespace, "ip", "-json", *words))
 
 

@@ -30,7 +30,7 @@ def reconnect(server, timeout_s=60):
 
 
 def daemon_pid(lab, name):
-    """The pid of a daemon of the lab as it is now; the lab restarts those that die."""
+    """The present pid of a daemon of the lab; the lab restarts those that die."""
     return int((Path(lab.ready["run"]) / f"{name}.pid").read_text())
 
 
@@ -41,12 +41,12 @@ def kill_and_wait_for_restart(lab, name):
 
 
 def answering_host(si, address):
-    """The host, when the center reaches it: it may take a moment to notice that the daemon was killed at all."""
+    """The host, once the center reaches it: the center may take a moment to notice that the daemon was killed at all."""
     host = by_name(si, vim.HostSystem, address)
 
     def answers():
         try:
-            # Done by the host itself, not by what the center knows of it.
+            # The host itself does this, not the center's cache.
             host.configManager.networkSystem.RefreshNetworkSystem()
             return host.runtime.connectionState == "connected"
         except (vmodl.fault.HostNotConnected, vmodl.fault.HostCommunication):
@@ -57,7 +57,7 @@ def answering_host(si, address):
 
 
 def running_qemus(lab):
-    """Names of the machines whose QEMU is alive, over all hosts of the lab."""
+    """Names of the VMs whose QEMU is alive, over all hosts of the lab."""
     names = []
     for record in Path(lab.ready["runtime"]).glob("**/pid"):
         pid = int(record.read_text().split()[0])
@@ -90,7 +90,7 @@ def test_a_guest_does_not_notice_that_its_host_daemon_was_killed(lab):
 @pytest.mark.parametrize("victim", ["host1", "center"])
 @pytest.mark.parametrize("operation", ["create", "power_on", "snapshot", "reconfigure", "destroy", "copy_disk"])
 def test_a_daemon_killed_in_mid_task_leaves_the_truth(lab, victim, operation):
-    """Whatever the task had come to, afterwards inventory, files and processes agree with each other."""
+    """However far the task got, afterwards inventory, files and processes agree with each other."""
     si = lab.center.connect()
     address = lab.ready["hosts"][0]["management_address"]
     host = answering_host(si, address)
@@ -117,7 +117,7 @@ def test_a_daemon_killed_in_mid_task_leaves_the_truth(lab, victim, operation):
     si = reconnect(lab.center)
     answering_host(si, address)
     info = wait_for(lambda: finished(si, task), 60)
-    # The task has ended, so whether the host was lost has been noticed by now; it may still be on its way back.
+    # The task has ended, so the center has noticed by now if it lost the host, which may still be on its way back.
     answering_host(si, address)
     wait_for(lambda: settled(lab, si), 60)
     vms = {v.name: v for v in all_of(si, vim.VirtualMachine)}
@@ -151,7 +151,7 @@ def test_a_daemon_killed_in_mid_task_leaves_the_truth(lab, victim, operation):
 
 
 def finished(si, task_id):
-    """The task's info when it has ended, from its object or from the history."""
+    """The info of an ended task, from its object or from the history."""
     try:
         info = vim.Task(task_id, si._stub).info
     except vmodl.fault.ManagedObjectNotFound:
@@ -206,7 +206,7 @@ def run_small_host(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(datastore)], check=True)
     password = tmp_path / "password"
     password.write_text("Small-host-1")
-    # Not the name of the lab of the same run.
+    # Different from the name of the lab in the same run.
     runtime = Path(f"/run/esfera/small{os.getpid()}")
     try:
         daemon = Daemon(tmp_path, "host", "--data", str(tmp_path / "host"), "--runtime", str(runtime),

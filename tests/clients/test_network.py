@@ -1,4 +1,4 @@
-"""Standard switches and port groups, by pyVmomi: on a center and on a host by itself."""
+"""Standard switches and port groups, by pyVmomi: on a center and on a single host."""
 import pytest
 from pyVmomi import vim, vmodl
 

@@ -1,4 +1,4 @@
-"""The virtual switch with real guests on it, looked at from inside them and from the segment that the hosts are plugged into.
+"""The virtual switch with real guests, seen from inside them and from the segment that the hosts are plugged into.
 
 Two guests on one host, `a` and `b`, serve all tests; each finds them on "VM Network" and leaves them there.
 """
@@ -20,7 +20,7 @@ VLANS = {20: "10.77.0.20", 30: "10.77.0.30"}
 
 
 class Machine:
-    """A guest and the terminal in it. What is asked of its VM goes through the center."""
+    """A guest and the terminal in it. Operations on its VM go through the center."""
 
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
@@ -42,7 +42,7 @@ class Machine:
         return self.shell.run(f"ping -c 3 -W 1 {address} >/dev/null || echo silence") == "silence"
 
     def move(self, network, server=None):
-        """Puts the running VM's adapter on another port group, as a person does it."""
+        """Moves the running VM's adapter to another port group."""
         si = (server or self.lab.center).connect()
         vm = by_name(si, vim.VirtualMachine, self.name)
         card = nics(vm)[0]
@@ -88,14 +88,14 @@ def network_of(lab, number=0):
 
 
 def network_itself(lab):
-    """The first host and its network system without the center, which may notice late that the daemon was killed."""
+    """The first host and its network system without the center, which may notice a killed daemon late."""
     host = all_of(reconnect(lab.hosts[0]), vim.HostSystem)[0]
     return host, host.configManager.networkSystem
 
 
 @pytest.fixture
 def home(lab, guests):
-    """Brings the network back to what it was: guests on their port group, and only what had been there."""
+    """Restores the network: guests on their port group, and only the earlier switches, port groups and adapters."""
     before = declared(network_of(lab)[0])
     yield before
     host, network = network_itself(lab)
@@ -116,7 +116,7 @@ def home(lab, guests):
 
 
 def declared(host):
-    """What was declared of a host's network, by name."""
+    """The declared objects of a host's network, by name."""
     shown = host.config.network
     return {"vswitch": {switch.name: switch.spec for switch in shown.vswitch},
             "portgroup": {group.spec.name: group.spec for group in shown.portgroup},
@@ -124,14 +124,14 @@ def declared(host):
 
 
 def plain(things):
-    """As lines of text, for comparing."""
+    """Lines of text to compare."""
     return [f"{kind} {name}: {line}" for kind, specs in things.items() for name, spec in sorted(specs.items())
             for line in str(spec).splitlines()]
 
 
 @contextlib.contextmanager
 def vlans(segment):
-    """A neighbour in each VLAN, where its address tells the VLAN."""
+    """A neighbour in each VLAN, whose address names the VLAN."""
     with contextlib.ExitStack() as stack:
         yield {vlan: stack.enter_context(segment.neighbour(vlan, address)) for vlan, address in VLANS.items()}
 
@@ -175,7 +175,7 @@ def test_a_running_vm_changes_its_port_group_and_keeps_its_adapter(lab, guests, 
 
 
 class Pinging:
-    """A guest that pings in the background, five times a second; `lost` ends it and gives the echoes that never came back."""
+    """A guest that pings in the background, five times a second; `lost` ends it and returns the unanswered requests."""
 
     def __init__(self, machine, address):
         self.machine = machine
@@ -231,21 +231,21 @@ def test_a_daemon_killed_in_the_middle_of_changes_keeps_what_it_acknowledged(lab
     assert some.wait(120)
     kill_and_wait_for_restart(lab, "host1")
     thread.join(120)
-    assert not thread.is_alive() and acknowledged and len(acknowledged) < 200, "it was killed amid the changes"
+    assert not thread.is_alive() and acknowledged and len(acknowledged) < 200, "the daemon was killed amid the changes"
     host, network = network_itself(lab)
     shown = wait_for(lambda: {name: spec.vlanId for name, spec in declared(host)["portgroup"].items()
                               if name.startswith("Group ")})
     assert acknowledged.items() <= shown.items() <= tried.items()
     assert set(declared(host)["vswitch"]) == set(home["vswitch"])
-    assert pinging.lost() == [], "nobody touched the port of this guest"
+    assert pinging.lost() == [], "the changes did not concern this guest's port"
     network.UpdatePortGroup("Changing", group("Changing", 0))
-    assert a.reaches(b.address), "the port is on what is declared now"
+    assert a.reaches(b.address), "the port follows the declaration"
 
 
 def test_a_guest_that_forges_addresses_is_silent_where_that_is_refused(lab, guests, segment, home):
     a, _ = guests
     _, network = network_of(lab)
-    # A change that is allowed makes the new address the guest's own: nothing is forged then.
+    # If the policy allows MAC changes, the new address is the guest's own, so nothing would be forged.
     network.AddPortGroup(group("Strict", policy=policy(forgedTransmits=False, macChanges=False)))
 
     forged = ["02:00:00:00:0f:01", "02:00:00:00:0f:02"]
@@ -259,7 +259,7 @@ def test_a_guest_that_forges_addresses_is_silent_where_that_is_refused(lab, gues
         wait_for(lambda: segment.port_of(forged[0]) == "h1")
         a.move("Strict")
         speak_as(forged[1])
-        assert segment.port_of(forged[1]) is None, "nothing of it got out"
+        assert segment.port_of(forged[1]) is None, "no forged frame got out"
     finally:
         speak_as(a.mac)
     wait_for(lambda: a.reaches(segment.ADDRESS), 60)

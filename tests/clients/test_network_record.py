@@ -1,4 +1,4 @@
-"""A host daemon that cannot read what is kept of its network: an older one after a newer one, or one whose store is damaged."""
+"""A host daemon that cannot read the record of its network: an older daemon after a newer one, or a damaged store."""
 import contextlib
 import json
 import sqlite3
@@ -54,10 +54,10 @@ def test_a_network_whose_record_cannot_be_read_goes_on_and_is_not_changed(lab, g
     try:
         kill_and_wait_for_restart(lab, "host1")
         host, network = network_itself(lab)
-        # What only the virtual switch knows, an adapter's addresses for instance, is not shown.
+        # State that only the virtual switch has, such as an adapter's addresses, is not shown.
         kinds = ("vswitch", "portgroup")
         assert all((plain({kind: declared(host)[kind]}) == plain({kind: before[kind]})) == shown for kind in kinds)
-        # The host says what is wrong, and so does its center.
+        # The host reports the error, and so does its center.
         through_center = answering_host(reconnect(lab.center), lab.ready["hosts"][0]["management_address"])
         for seen in (host, through_center):
             issue = wait_for(lambda: seen.configIssue)[0]
@@ -68,7 +68,7 @@ def test_a_network_whose_record_cannot_be_read_goes_on_and_is_not_changed(lab, g
             with pytest.raises(vim.fault.HostConfigFault) as refused:
                 change()
             assert words in refused.value.msg
-        # What runs goes on; what would need a port does not start without one.
+        # Running VMs go on; a change that needs a new port fails.
         assert b.reaches(a.address)
         si = reconnect(lab.hosts[0])
         vm = by_name(si, vim.VirtualMachine, a.name)
@@ -79,7 +79,7 @@ def test_a_network_whose_record_cannot_be_read_goes_on_and_is_not_changed(lab, g
                 key=-1, addressType="generated", backing=card.backing))
             wait(si, vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
         assert a.reaches(Segment.ADDRESS)
-        assert record(lab) == bad, "nobody wrote over it"
+        assert record(lab) == bad, "the record is unchanged"
     finally:
         write_record(lab, good)
         kill_and_wait_for_restart(lab, "host1")

@@ -1,4 +1,4 @@
-"""pyVmomi against the lab: real VMs, looked at from outside and from inside, through the center and on a host."""
+"""pyVmomi against the lab: real VMs, observed from outside and from inside, through the center and on a host."""
 import time
 
 import pytest
@@ -22,7 +22,7 @@ def wait_for(what, timeout_s=120):
 
 
 def server_and_place(lab, where):
-    """A connection to the center or to the first host, and the host, pool and folder to put a VM."""
+    """A connection to the center or to the first host, and the host, pool and folder for a VM."""
     si = (lab.center if where == "center" else lab.hosts[0]).connect()
     host = all_of(si, vim.HostSystem)[0]
     return si, host, host.parent.resourcePool, all_of(si, vim.Datacenter)[0].vmFolder
@@ -53,7 +53,7 @@ def guest_spec(si, name, host, memory_mib=192):
 
 @pytest.fixture(params=["center", "host"])
 def guest_vm(request, lab):
-    """A powered-on VM of the test's own, made through the center or directly on a host."""
+    """A powered-on VM for the test, made through the center or directly on a host."""
     si, host, pool, folder = server_and_place(lab, request.param)
     name = f"guest-{request.param}-{time.monotonic_ns() % 100000}"
     vm = wait(si, folder.CreateVM_Task(config=guest_spec(si, name, host), pool=pool, host=host))

@@ -29,7 +29,7 @@ def references(value):
 
 
 def missing_fields(value, path):
-    """Fields of a data object that must be set and are not."""
+    """Fields of a data object that must be set and are unset."""
     if isinstance(value, list):
         for item in value:
             yield from missing_fields(item, path)
@@ -45,7 +45,7 @@ def missing_fields(value, path):
 
 
 def walk(si):
-    """Reads everything that hangs together, at most PER_KIND objects of a kind; gives what was missing."""
+    """Reads all connected objects, at most PER_KIND of a kind; returns the missing fields."""
     todo, seen, kinds, missing, broken = [si], {si._moId}, {}, [], []
     for kind in (vim.ManagedEntity,):
         todo += all_of(si, kind)

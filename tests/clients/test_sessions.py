@@ -1,4 +1,4 @@
-"""Sessions, permissions and waits: who may do what, for how long, and what a client sees when that ends."""
+"""Sessions, permissions and waits: the rights of each user, how long they last, and the client's view of their end."""
 import threading
 
 import pytest
@@ -125,7 +125,7 @@ def test_many_waits_and_their_hanging_up_hold_nobody_up(sim):
 
 @pytest.fixture
 def reader(esx):
-    """A user of a host who may look and do nothing."""
+    """A user of a host who may read and do nothing else."""
     si = esx.connect()
     accounts = si.content.accountManager
     accounts.CreateUser(vim.host.LocalAccountManager.PosixAccountSpecification(

@@ -1,4 +1,4 @@
-"""What the command line of the simulator promises: counts, plain HTTP, users, a start in the blink of an eye."""
+"""The promises of the simulator's command line: counts, plain HTTP, users, a start in the blink of an eye."""
 import time
 
 import requests
@@ -11,7 +11,7 @@ requests.packages.urllib3.disable_warnings()
 
 
 def read(si, kind, paths):
-    """Properties of all objects of a kind in one call, as tools for many VMs do it."""
+    """Properties of all objects of a kind in one call, as tools for many VMs request them."""
     query = vmodl.query.PropertyCollector
     view = si.content.viewManager.CreateContainerView(si.content.rootFolder, [kind], True)
     path = query.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)

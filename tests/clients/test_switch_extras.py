@@ -1,9 +1,9 @@
-"""What standard switches have here beside vSphere's: mirroring, IPFIX, multicast filtering, MAC learning, balancing by load; said by
-`esfera esxcli`, and looked at from the segment."""
+"""Features that standard switches have here and in vSphere only distributed ones: mirroring, IPFIX, multicast snooping, MAC learning, load
+balancing. `esfera esxcli` sets them, and the segment shows their effect."""
 import json
 import signal
 import subprocess
-import time
+import sys
 
 import pytest
 from pyVmomi import vim
@@ -36,18 +36,28 @@ def session(esxcli, name):
 
 
 def port_of(esxcli, guest, lab):
-    """The name of a guest's port, as the host calls it."""
+    """The host's name of a guest's port."""
     shown = network_itself(lab)[0].config.network.portgroup
     return next(port.key for group in shown for port in group.port or [] if guest.mac in port.mac)
 
 
+# Protocol *local experimental* (IEEE 802); a frame of it ends a capture.
+MARK = 0x88B5
+SEND_MARK = f"""
+import socket, sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+    wire.bind((sys.argv[1], 0))
+    wire.send(bytes.fromhex("02ff0000000102ff00000002{MARK:04x}").ljust(60, b"."))
+"""
+
+
 class Listening:
-    """tshark in a namespace, until it is asked what it has seen."""
+    """tcpdump in a namespace, and what tshark makes of its capture."""
 
     def __init__(self, namespace, interface, capture, path):
-        self.namespace, self.path = namespace, str(path)
+        self.namespace, self.interface, self.path = namespace, interface, str(path)
         words = ["ip", "netns", "exec", namespace, "tcpdump", "-Z", "root", "--immediate-mode", "-U", "-i", interface, "-w",
-                 self.path, *capture.split()]
+                 self.path, *f"ether proto {MARK:#x} or ({capture})".split()]
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         line = ""
         while "listening" not in line:
@@ -64,16 +74,18 @@ class Listening:
         self.process.stderr.close()
 
     def seen(self, wanted, *fields, count):
-        """What was seen, once it is so many frames; what is too much may come a little later."""
+        """Fields of the captured frames, once `count` of them have arrived and all before the end of the capture."""
         words = [word for field in fields for word in ("-e", field)]
 
         def so_far():
-            # The last frame may not be whole yet.
+            # The last frame may be incomplete.
             shown = run_in(self.namespace, "tshark", "-r", self.path, "-Y", wanted, "-T", "fields", *words, check=False)
             return [line.split("\t") for line in shown.splitlines()]
 
         wait_for(lambda: len(so_far()) >= count)
-        time.sleep(0.5)
+        # Frames before a mark are in the file once the mark is.
+        run_in(self.namespace, sys.executable, "-c", SEND_MARK, self.interface)
+        wait_for(lambda: run_in(self.namespace, "tshark", "-r", self.path, "-Y", f"eth.type == {MARK:#x}", check=False))
         self.__exit__()
         return so_far()
 
@@ -105,7 +117,7 @@ def test_what_a_guest_says_is_mirrored_to_an_address_also_after_the_daemon_was_k
         kill_and_wait_for_restart(lab, "host1")
         reconnect(lab.hosts[0])
         wait_for(lambda: session(esxcli, "far")["Status"] == "active")
-        assert session(esxcli, "far")["PacketsMirrored"] >= 10, "what it has done is not forgotten"
+        assert session(esxcli, "far")["PacketsMirrored"] >= 10, "the counters go on"
         is_mirrored("after")
         again = esxcli(*SESSION, "add", "--session-name=far", f"--transmitted-port={port}", "--destination-ip=10.77.0.1", check=False)
         assert again.returncode == 1 and "already has a mirroring session far" in again.stderr
@@ -161,17 +173,19 @@ def test_a_collector_is_told_of_flows(guests, segment, esxcli, tmp_path):  # noq
         assert rows(esxcli, *SWITCH, "portgroup", "policy", "ipfix", "get", f"--portgroup-name={GROUP}")["Enabled"] is True
         assert ping(a, b.address, count=7)
         wait_for(lambda: rows(esxcli, *SWITCH, "ipfix", "get", "--vswitch-name=vSwitch0").get("RecordsSent", 0) >= 4)
-        # The collector says nothing of what it has read.
-        time.sleep(2)
     finally:
+        esxcli(*SWITCH, "portgroup", "policy", "ipfix", "set", "--enabled=false", f"--portgroup-name={GROUP}")
+        # The end of the export sends the remaining flows.
+        esxcli(*SWITCH, "ipfix", "remove", "--vswitch-name=vSwitch0")
+        # The second word is the number of bytes that the collector has not read yet.
+        wait_for(lambda: all(line.split()[1] == "0" for line in run_in(segment.namespace, "ss", "-Hlun").splitlines()
+                             if ":4739" in line))
         collector.terminate()
         collector.wait(10)
-        esxcli(*SWITCH, "portgroup", "policy", "ipfix", "set", "--enabled=false", f"--portgroup-name={GROUP}")
-        esxcli(*SWITCH, "ipfix", "remove", "--vswitch-name=vSwitch0")
     told = subprocess.run(["nfdump", "-q", "-R", str(flows), "-o", "fmt:%sa %da %pr %pkt", "proto icmp"], capture_output=True, text=True,
                           check=True).stdout
     there = [line.split() for line in told.splitlines() if line.split()[:2] == [a.address, b.address]]
-    # What `a` sends enters the switch at its port and leaves it at that of `b`; both are watched. A guest that pauses has two flows.
+    # Packets from `a` enter the switch at its port and leave it at that of `b`; both count. A guest that pauses makes two flows.
     assert sum(int(line[3]) for line in there) == 14, told
     assert rows(esxcli, *SWITCH, "ipfix", "get", "--vswitch-name=vSwitch0") == {}
 

@@ -108,7 +108,7 @@ NETWORK = """<network>
 
 
 def rates(element):
-    """A bandwidth as libvirt says it: kilobytes a second, and kilobytes."""
+    """A bandwidth in libvirt's form: kilobytes a second, and kilobytes."""
     return {way.tag: tuple(int(way.get(word)) for word in ("average", "peak", "burst")) for way in element.find("bandwidth")}
 
 

@@ -140,7 +140,7 @@ def test_names_come_from_a_dhcpv6_server(lab, home, segment):
     host, network = network_of(lab)
     before = network.dnsConfig
     network.AddPortGroup(group("By DHCP"))
-    # On the segment itself: what passes a tagger has no checksums, which nobody minds but UDP.
+    # On the segment itself: frames that pass a tagger lack checksums, which breaks UDP.
     run_in(segment.namespace, "ip", "addr", "add", "fd00:20::1/64", "dev", segment.BRIDGE, "nodad")
     server = subprocess.Popen(
         ["ip", "netns", "exec", segment.namespace, "dnsmasq", "-k", "-C", "/dev/null", "-p", "0", "-i", segment.BRIDGE,
@@ -181,7 +181,7 @@ def test_a_gateway_of_its_own_is_shown_and_taken_away_again(lab, home, segment):
     assert own.ipRouteConfig.defaultGateway == "10.78.0.1"
     leads = ("ip", "route", "get", "192.0.2.1", "from", ADDRESS)
     assert f"via 10.78.0.1 dev {device}" in run_in(segment.hosts[0], *leads)
-    # What is not said stays; an empty one takes it away, and those of the stack serve it.
+    # An unset gateway stays; an empty one removes it, and the stack's gateways apply.
     network.UpdateVirtualNic(device, vim.host.VirtualNic.Specification(mtu=1400))
     wait_for(lambda: shown(host, device).spec.mtu == 1400)
     assert shown(host, device).spec.ipRouteSpec.ipRouteConfig.defaultGateway == "10.78.0.1"
@@ -200,7 +200,7 @@ def test_an_address_that_another_station_has_is_told(lab, home, segment):
     before = len(events.QueryEvents(told))
     with segment.neighbour(20, ADDRESS) as neighbour:
         mac = re.search("link/ether (\\S+)", run_in(neighbour, "ip", "link", "show", "vlan20"))[1]
-        # IPv6 is looked after by the kernel, and shown with the address.
+        # The kernel detects duplicates of IPv6, which are shown with the address.
         run_in(neighbour, "ip", "addr", "add", "fd00:20::1/64", "dev", "vlan20", "nodad")
         six = vim.host.IpConfig.IpV6AddressConfiguration(ipV6Address=[
             vim.host.IpConfig.IpV6Address(ipAddress=f"fd00:20::{n}", prefixLength=64) for n in (1, 2)])
@@ -250,7 +250,7 @@ def test_the_last_adapter_for_management_stays(lab, home):
 
 
 def test_a_card_that_no_switch_has_does_not_answer_for_the_adapters(lab, segment):
-    """What neighbours learned from it would be wrong as soon as it becomes an uplink, and the host out of reach for half a minute."""
+    """Neighbours would learn a wrong MAC from it, and lose the host for half a minute when it becomes an uplink."""
     address = lab.ready["hosts"][1]["management_address"]
     own = shown(network_of(lab, 1)[0], "vmk0").spec.mac
     for _ in range(5):
@@ -333,7 +333,7 @@ NAMED = ["search lab.example example", "nameserver 10.77.0.1", "nameserver fd00:
 
 
 def names_of(lab, directory):
-    """What the first host's machine calls itself, and what its resolver's file says."""
+    """The name that the first host's kernel reports, and the lines of its resolver's file."""
     command = ["nsenter", "--uts", "--target", str(daemon_pid(lab, "host1")), "uname", "-n"]
     name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     file = directory / "data/host1/resolv.conf"

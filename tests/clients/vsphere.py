@@ -1,10 +1,10 @@
-"""Small pieces of pyVmomi that several tests use."""
+"""Small pieces of pyVmomi that several tests share."""
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 
 def all_of(si, kind, container=None):
-    """All objects of a kind below a container, by a view as every script does it."""
+    """All objects of a kind below a container, by a view, as every script finds them."""
     content = si.RetrieveContent()
     view = content.viewManager.CreateContainerView(container or content.rootFolder, [kind], True)
     try:
@@ -20,13 +20,13 @@ def by_name(si, kind, name):
 
 
 def wait(si, task):
-    """Waits for a task; gives its result or raises its fault."""
+    """Waits for a task; returns its result or raises its fault."""
     WaitForTask(task, si=si)
     return task.info.result
 
 
 def new_vm_spec(name, datastore, disk_gib=None, memory_mib=64, network=None):
-    """A spec as scripts write it: a SCSI controller, a disk, a NIC, with negative keys."""
+    """A spec in the style of scripts: a SCSI controller, a disk, a NIC, with negative keys."""
     devices = []
 
     def add(device, create=False):

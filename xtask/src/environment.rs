@@ -1,5 +1,5 @@
-//! What the lab and the tests start from: packages installed, a guest made, the binary built. Both are told of it
-//! through the same variables.
+//! Prepares everything that the lab and the tests need: packages, a guest, the binary. Both find it through the same
+//! variables.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Installs packages, makes the guest and builds the binary, with optimisation if asked for.
+    /// Installs packages, makes the guest and builds the binary, optimised if asked for.
     pub fn prepare(release: bool) -> Result<Self> {
         setup::packages()?;
         let guest = guest::image()?;
@@ -41,7 +41,8 @@ impl Environment {
     }
 }
 
-fn target_directory() -> Result<PathBuf> {
+/// The directory of cargo's output.
+pub fn target_directory() -> Result<PathBuf> {
     let text = process::read(process::cargo()?.args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
     metadata["target_directory"]

@@ -1,6 +1,6 @@
-//! A short run of every fuzz target in `fuzz/`. cargo-fuzz wants the compiler's unstable coverage flags; with
-//! `RUSTC_BOOTSTRAP=1` and without a sanitizer (the crates forbid unsafe code) the stable compiler will do.
-//! What a run learns goes to the cache, so that it leaves the tree as it was.
+//! Runs the fuzz targets in `fuzz/`. cargo-fuzz needs the compiler's unstable coverage flags; with `RUSTC_BOOTSTRAP=1` and
+//! without a sanitizer (the crates forbid unsafe code) the stable compiler accepts them. A run keeps its corpus in the
+//! cache, so the tree stays unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,9 @@ use clap::Args;
 
 use crate::{paths, process, setup};
 
-/// A target that wants more than this leaks or loads without a limit.
+/// A target that needs more than this leaks or loads without a limit.
 const MEMORY_MIB: u32 = 1024;
-/// One input may not take longer.
+/// Time limit of one input.
 const INPUT_SECONDS: u32 = 10;
 
 const DEFAULT_SECONDS: u32 = 10;
@@ -27,24 +27,31 @@ pub struct Options {
     targets: Vec<String>,
 }
 
+impl Options {
+    /// So many seconds for each of these targets; without any, for all.
+    pub fn new(seconds: u32, targets: Vec<String>) -> Self {
+        Self { seconds, targets }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { seconds: DEFAULT_SECONDS, targets: Vec::new() }
     }
 }
 
-/// Runs the targets one after the other. A finding does not keep the next target from running.
+/// Runs the targets one after the other, including those behind one with a finding.
 pub fn run(options: &Options) -> Result<()> {
     let directory = paths::repository().join("fuzz");
     if !directory.join("Cargo.toml").is_file() {
-        eprintln!("there are none");
+        eprintln!("the tree has no fuzz targets");
         return Ok(());
     }
     setup::install_cargo_tool("cargo-fuzz")?;
     let listing = process::read(cargo_fuzz("list")?.env_remove("RUSTC_BOOTSTRAP"))?;
     let known: Vec<&str> = listing.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
     if let Some(unknown) = options.targets.iter().find(|name| !known.contains(&name.as_str())) {
-        bail!("there is no fuzz target {unknown}; there are {}", known.join(", "));
+        bail!("the fuzz target {unknown} does not exist; choose from {}", known.join(", "));
     }
     let targets: Vec<&str> = match options.targets.as_slice() {
         [] => known,
@@ -63,7 +70,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     if !failed.is_empty() {
-        bail!("inputs were found that fail: {}", failed.join(", "));
+        bail!("these targets found inputs that fail: {}", failed.join(", "));
     }
     Ok(())
 }
@@ -82,7 +89,7 @@ fn run_target(directory: &Path, target: &str, seconds: u32) -> Result<()> {
     }
     let mut fuzz = cargo_fuzz("run")?;
     fuzz.args(["--sanitizer", "none", target]).arg(&corpus);
-    // What the tree itself brings as examples is read, not written.
+    // The examples of the tree are read, not written.
     let seeds = directory.join("seeds").join(target);
     if seeds.is_dir() {
         fuzz.arg(seeds);

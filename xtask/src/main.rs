@@ -1,14 +1,16 @@
-//! The project's own commands, reached as `cargo xtask <command>`: set up a machine, make the test
-//! guest, run, test and lint. Each command first does what the ones before it would have done, so a
-//! fresh clone needs exactly one of them.
+//! The project's own commands, reached as `cargo xtask <command>`: set up a computer, make the test guest, run, test and
+//! lint. Each command first does the work of those before it, so a fresh clone needs exactly one of them.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod campaign;
+mod dist;
 mod environment;
 mod fuzz;
 mod guest;
 mod lint;
 mod paths;
+mod phases;
 mod process;
 mod run;
 mod setup;
@@ -28,22 +30,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing on this machine: Debian packages, Python clients, cargo tools
+    /// Install the missing packages: Debian packages, Python clients, cargo tools
     Setup,
     /// Make the test guest image in the cache, and print its path
     Guest {
-        /// Boot it in several ways and see that it does what tests rely on
+        /// Boot it in several ways and check the behaviour that tests rely on
         #[arg(long)]
         check: bool,
     },
-    /// Set up, build and start `esfera lab`: a data center on this machine
+    /// Set up, build and start `esfera lab`: a data center on this computer
     Run(run::Options),
     /// Set up, build and run every test
     Test(test::Options),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Options),
-    /// Measure what is promised in numbers, beside a peer or a limit
+    /// Run tests that take longer than a change should wait for
+    #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    /// Measure the promises in numbers, beside a peer or a limit
     Bench(bench::Options),
+    /// Build the binary as it ships, with its symbols in a separate file
+    Dist,
     /// Check format, floors and circles of the crates, the tree, the English and clippy
     Lint(lint::Options),
 }
@@ -68,7 +75,9 @@ fn run(command: Command) -> Result<()> {
             setup::packages()?;
             fuzz::run(&options)
         }
+        Command::Campaign(campaign) => campaign::run(&campaign),
         Command::Bench(options) => bench::run(&options),
+        Command::Dist => dist::run(),
         Command::Lint(options) => lint::run(&options),
     }
 }

@@ -1,4 +1,4 @@
-//! Where things are: the repository, and the cache outside of it for whatever can be made again.
+//! The paths of the repository and of the cache outside it, for files that can be made again.
 
 use std::env;
 use std::fs;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// The repository's root, known since this program was compiled inside of it.
+/// The repository's root, known because this program was compiled inside it.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies one level below the repository's root")
 }
 
-/// `${XDG_CACHE_HOME:-~/.cache}/esfera`, made if it is not there.
+/// `${XDG_CACHE_HOME:-~/.cache}/esfera`, created if it does not exist.
 pub fn cache() -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
         Some(base) => PathBuf::from(base),
@@ -25,7 +25,7 @@ pub fn cache() -> Result<PathBuf> {
     Ok(cache)
 }
 
-/// Where cargo tools go that are installed by these commands: they do not touch `~/.cargo/bin`.
+/// Directory of the cargo tools that these commands install: they do not touch `~/.cargo/bin`.
 pub fn tools() -> Result<PathBuf> {
     Ok(cache()?.join("tools"))
 }

@@ -1,5 +1,4 @@
-//! Running other programs: one that is shown and must succeed, one whose output is read. Either
-//! way a failure names the command line.
+//! Runs other programs, with their output shown, read or hidden. A failure names the command line.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths;
 
-/// What a person would have typed.
+/// The command line as a person would type it.
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
@@ -40,7 +39,7 @@ pub fn read(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{}` did not write UTF-8", shown(command)))
 }
 
-/// Runs the command silently; what it wrote is shown only if it failed.
+/// Runs the command silently; its output is shown only if it failed.
 pub fn quiet(command: &mut Command) -> Result<()> {
     let output = command
         .stdin(Stdio::null())
@@ -67,7 +66,7 @@ fn path_with_tools() -> Result<OsString> {
     env::join_paths(directories).context("PATH holds a directory with a colon in its name")
 }
 
-/// The directories of `PATH`, and those of system programs that an ordinary user's lacks.
+/// The directories of `PATH`, and those of system programs that an ordinary user's `PATH` lacks.
 pub fn search_path() -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
@@ -75,7 +74,7 @@ pub fn search_path() -> Vec<PathBuf> {
     directories
 }
 
-/// Where a program is, if it is anywhere.
+/// The path of a program, if it is installed.
 pub fn find(program: &str) -> Option<PathBuf> {
     let tools = paths::tools().ok().map(|tools| tools.join("bin"));
     search_path()
@@ -90,7 +89,7 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Announces a step, does it and says how long it took.
+/// Announces a step, does it and reports its duration.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {what}");
     let started = Instant::now();

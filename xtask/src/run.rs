@@ -1,5 +1,5 @@
-//! `cargo xtask run`: everything that a first look needs, then the lab in place of this process, so that Ctrl-C
-//! and the exit status are the lab's own.
+//! `cargo xtask run`: prepares all that a first look needs, then becomes the lab, so that Ctrl-C
+//! and the exit status are the lab's.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::process;
 
 #[derive(Args)]
 pub struct Options {
-    /// Build with optimisation; takes several times as long
+    /// Build with optimisation, which takes longer
     #[arg(long)]
     release: bool,
     /// Passed to `esfera lab`

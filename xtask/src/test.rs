@@ -1,14 +1,13 @@
-//! Every test there is, in the order of how soon each can fail: unit and integration tests, doc tests, the guest,
-//! whole-system tests with clients of others, a short run of the fuzz targets. A failing phase does not keep the next
-//! from running.
+//! Runs all tests, the quickest to fail first: unit and integration tests, doc tests, the guest, whole-system tests with
+//! other people's clients, a short run of the fuzz targets. A failed phase does not stop the next one.
 
 use std::process::Command;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::environment::Environment;
+use crate::phases::Phases;
 use crate::{fuzz, guest, paths, process, setup};
 
 #[derive(Args)]
@@ -55,34 +54,28 @@ impl Phase {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let started = Instant::now();
-    setup::run()?;
     let wanted = |phase: &Phase| options.only.is_empty() || options.only.contains(phase);
-    let phases: Vec<Phase> = Phase::ALL.into_iter().filter(wanted).collect();
-    let environment = match phases.iter().any(|phase| phase.needs_environment()) {
-        true => Some(Environment::prepare(false)?),
-        false => None,
-    };
-    let mut failed = Vec::new();
-    for phase in phases {
-        let environment = || environment.as_ref().context("a phase that needs an environment has one");
-        let result = process::step(phase.title(), || match phase {
+    let wanted: Vec<Phase> = Phase::ALL.into_iter().filter(wanted).collect();
+    let mut phases = Phases::start();
+    let mut environment = None;
+    phases.run("set-up and build", || {
+        setup::run()?;
+        if wanted.iter().any(|phase| phase.needs_environment()) {
+            environment = Some(Environment::prepare(false)?);
+        }
+        Ok(())
+    });
+    let environment = || environment.as_ref().context("the set-up failed, so there is nothing to test");
+    for phase in wanted {
+        phases.run(phase.title(), || match phase {
             Phase::Crates => crates(environment()?, &options.rest),
             Phase::Docs => docs(),
             Phase::Guest => guest::check::run(&guest::image()?),
             Phase::Clients => clients(environment()?, &options.rest),
             Phase::Fuzz => fuzz::run(&fuzz::Options::default()),
         });
-        if let Err(error) = result {
-            eprintln!("{error:#}");
-            failed.push(phase.title());
-        }
     }
-    eprintln!("all in {}", process::seconds(started.elapsed()));
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
-    }
-    Ok(())
+    phases.finish()
 }
 
 fn crates(environment: &Environment, rest: &[String]) -> Result<()> {
@@ -96,10 +89,10 @@ fn docs() -> Result<()> {
 fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
     let directory = paths::repository().join("tests/clients");
     if !directory.is_dir() {
-        eprintln!("there are none");
+        eprintln!("the tree has no whole-system tests");
         return Ok(());
     }
-    // Its bin directory first, so that tests find ansible-playbook and the like by name.
+    // The environment's bin directory comes first, so that tests find ansible-playbook and the like by name.
     let python = setup::interpreter()?;
     let bin = python.parent().context("the interpreter lies in a directory")?;
     let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;

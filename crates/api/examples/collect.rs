@@ -14,7 +14,7 @@ use vim::{Fault, MoRef, Value, call, fault, field, managed_id, prop, props, vim}
 const VMS: u32 = 10_000;
 const RUNS: usize = 15;
 
-/// Lets everybody do everything.
+/// Permits everything to everybody.
 struct Open;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What the managers that hosts and the center have alike share: the daemon's core, the ids of its objects, and its own facts.
+//! The state that the common managers of hosts and of the center share: the daemon's core, the ids of its objects, and its own facts.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! Serves a tree of managed objects to vSphere clients: sessions, privileges, the property collector, views, tasks,
-//! events, over SOAP and VI-JSON on TLS. Knows no VM: what the objects are and what their methods do is the daemons'.
+//! Serves a tree of managed objects to vSphere clients: sessions, privileges, the property collector, views, tasks and events, over SOAP
+//! and VI-JSON on TLS. It knows no VM: the daemons define the objects and their methods.
 //!
-//! Start with [`Tree`] (the objects), then [`Methods`] and [`Call`] (what can be asked of them) and [`Service`] (who may).
+//! Start with [`Tree`] (the objects), then [`Methods`] and [`Call`] (their methods), [`Guard`] (the privileges) and [`Service`]. A daemon
+//! adds objects as rows of [`Manager`].
 #![forbid(unsafe_code)]
 
 pub mod accounts;

@@ -3,10 +3,11 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef, Value, fault, vim};
 
@@ -95,7 +96,7 @@ impl Session {
 
     /// The session's object with this reference.
     pub fn object(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.objects.lock();
         objects.get(reference.id()).filter(|object| object.me().is_a(reference.ty())).cloned()
     }
 
@@ -118,7 +119,7 @@ impl Session {
     /// # Errors
     /// `OutOfBounds` when the session holds too many.
     pub fn add(&self, object: Arc<dyn SessionObject>) -> Result<(), Fault> {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.objects.lock();
         if objects.len() >= MAX_OBJECTS {
             return Err(fault!(
                 OutOfBounds { argumentName: "session" },
@@ -131,21 +132,21 @@ impl Session {
 
     /// State that a part of this crate keeps for the session and that no client sees: made at first use, dropped with the session.
     pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut locals = self.locals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locals = self.locals.lock();
         let local = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
         local.downcast().expect("each type has its own place")
     }
 
     /// The session's objects of this Rust type, in no order.
     pub(crate) fn objects_as<T: SessionObject>(&self) -> Vec<Arc<T>> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.objects.lock();
         let any = objects.values().map(|object| object.clone() as Arc<dyn Any + Send + Sync>);
         any.filter_map(|object| object.downcast().ok()).collect()
     }
 
     /// Removes an object and returns it, if it existed.
     pub fn remove(&self, reference: &MoRef) -> Option<Arc<dyn SessionObject>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(reference.id())
+        self.objects.lock().remove(reference.id())
     }
 
     /// A new id for an object of this session, in the form that vSphere uses.
@@ -182,7 +183,7 @@ impl Sessions {
     /// `RuntimeFault` when there are too many.
     pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
         let session = Arc::new(Session::new(account, peer, locale));
-        let mut sessions = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.by_key.write();
         if sessions.len() >= MAX_SESSIONS {
             return Err(fault!(
                 RuntimeFault {},
@@ -194,21 +195,21 @@ impl Sessions {
     }
 
     pub fn find(&self, key: &str) -> Option<Arc<Session>> {
-        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.by_key.read().get(key).cloned()
     }
 
     pub fn all(&self) -> Vec<Arc<Session>> {
-        self.by_key.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.by_key.read().values().cloned().collect()
     }
 
     /// Ends a session with everything that belongs to it; false if it has ended already.
     pub fn close(&self, key: &str) -> bool {
-        let session = self.by_key.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let session = self.by_key.write().remove(key);
         match session {
             Some(session) => {
                 session.ended.cancel();
-                session.objects.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                session.locals.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                session.objects.lock().clear();
+                session.locals.lock().clear();
                 true
             }
             None => false,

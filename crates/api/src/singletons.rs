@@ -1,11 +1,11 @@
-//! Ids of the singletons, as vCenter and ESXi spell them. Clients use the references that they are given; these are
-//! what people know from logs and scripts.
+//! Ids of the singletons, as vCenter and ESXi spell them. Clients use the references that they receive; people know these ids from logs
+//! and scripts.
 
 use vim::{MoRef, managed_id};
 
 macro_rules! singletons {
     ($($(#[$doc:meta])* $name:ident: $ty:ident $center:literal $host:literal;)*) => {
-        /// References to the objects of which there is one. That one is named here does not mean that it exists.
+        /// References to the objects that exist once. A daemon need not have all of them.
         #[derive(Clone, Debug)]
         pub struct Singletons {
             $($(#[$doc])* pub $name: MoRef,)*

@@ -1,9 +1,10 @@
 //! A small inventory behind a whole service, for tests in this crate.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use vim::{Args, Fault, MoRef, Object, Value, fault, managed_id, prop, props, vim};
 
 use crate::managers::{self, Common, Facts, Singletons};
@@ -11,10 +12,10 @@ use crate::session::Peer;
 use crate::tls::{CertificateDer, Chain};
 use crate::{Account, Authority, Call, Core, Methods, Service, Session, Snapshot, Writer};
 
-/// Knows one password, and lets everybody do everything but what a test forbids.
+/// Knows one password, and permits everything that a test has not denied.
 #[derive(Default)]
 pub struct Permissive {
-    /// Ids of objects with the privilege that is missing there.
+    /// Ids of objects, each with a privilege that is missing there.
     pub denied: Mutex<Vec<(String, String)>>,
 }
 
@@ -29,7 +30,7 @@ impl Authority for Permissive {
     }
 
     fn allows(&self, _: &Account, object: &MoRef, privilege: &str, _: &Snapshot) -> bool {
-        !self.denied.lock().unwrap().iter().any(|(id, missing)| id == object.id() && missing == privilege)
+        !self.denied.lock().iter().any(|(id, missing)| id == object.id() && missing == privilege)
     }
 
     fn roles(&self, _: &Account, _: &MoRef, _: &Snapshot) -> Vec<i32> {
@@ -67,7 +68,12 @@ impl Toy {
         let core = Arc::new(Core::new(store));
         let ids = Singletons::center();
         let facts = Facts {
-            about: vim!(AboutInfo { name: "Toy", apiType: "VirtualCenter", apiVersion: "8.0.3.0" }),
+            about: vim!(AboutInfo {
+                name: "Toy",
+                apiType: "VirtualCenter",
+                apiVersion: "8.0.3.0",
+                instanceUuid: "toy"
+            }),
             capability: vim!(Capability { provisioningSupported: true, multiHostSupported: true }),
             settings: vec![("a.number".into(), Value::Int(1)), ("a.text".into(), Value::from("x"))],
             extensible: true,
@@ -113,10 +119,10 @@ impl Toy {
     }
 
     pub fn deny(&self, id: &str, privilege: &str) {
-        self.guard.denied.lock().unwrap().push((id.into(), privilege.into()));
+        self.guard.denied.lock().push((id.into(), privilege.into()));
     }
 
-    /// Reads a property as `Fetch` does.
+    /// Reads a property like `Fetch`.
     pub fn fetch(&self, this: &MoRef, path: &str) -> Option<Value> {
         crate::property::fetch(&self.service, Some(&self.session), this, path).unwrap()
     }

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use vim::{Fault, fault};
 
@@ -106,7 +107,7 @@ impl Tickets {
     }
 
     fn issue(&self, stands_for: StandsFor, now: Instant) -> Result<String, Fault> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if waiting.len() >= MAX_TICKETS {
             waiting.retain(|_, ticket| ticket.ends > now);
         }
@@ -122,7 +123,7 @@ impl Tickets {
     }
 
     fn take(&self, id: &str, fits: impl Fn(&StandsFor) -> bool, now: Instant) -> Option<StandsFor> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if !fits(&waiting.get(id)?.stands_for) {
             return None;
         }

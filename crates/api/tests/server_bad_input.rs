@@ -1,4 +1,4 @@
-//! What a server must stand up to.
+//! Bad input that a server must withstand.
 #![allow(clippy::unwrap_used)]
 
 mod support;

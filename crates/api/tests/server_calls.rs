@@ -253,10 +253,10 @@ async fn an_answer_under_way_is_finished_when_the_server_stops() {
     until(|| seen.change_begun.load(Ordering::SeqCst) == 1).await;
     daemon.stop().await;
     assert_eq!(request.await.unwrap().status, 200);
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the server no longer listens");
 }
 
-/// Nothing else would end it but that the server cuts it off, and then there is no answer.
+/// Only the server can end it, by cutting the connection, and then no answer arrives.
 #[tokio::test]
 async fn who_waits_for_changes_does_not_keep_the_server_from_stopping() {
     let mut daemon = plain_that_waits().await;
@@ -299,9 +299,9 @@ async fn what_a_moved_object_allows_is_decided_anew() {
     let fetch = || daemon.soap(&keeper, "VirtualMachine", "1", "Fetch", "<prop>name</prop>");
     assert_eq!(fetch().await.status, 200);
     daemon.core.tree.write(|w| w.set(&vm(1), vim::props!(VirtualMachine { parent: support::root() })));
-    assert!(fetch().await.text().contains("<NoPermissionFault"), "it lies outside of the folder now");
+    assert!(fetch().await.text().contains("<NoPermissionFault"), "it is outside of the folder now");
     daemon.core.tree.write(|w| w.set(&vm(1), vim::props!(VirtualMachine { parent: vm_folder() })));
     assert_eq!(fetch().await.status, 200);
     set(grant("1", -5)).await;
-    assert!(fetch().await.text().contains("<NoPermissionFault"), "the nearest permission counts");
+    assert!(fetch().await.text().contains("<NoPermissionFault"), "the nearest permission decides");
 }

@@ -13,7 +13,7 @@ use vim::DateTime;
 
 const FRAME: &str = "frame of eth0";
 
-/// A capture from which the first frame has come.
+/// A capture whose first frame has arrived.
 async fn listening(daemon: &Daemon, headers: &str) -> (TcpStream, Vec<u8>) {
     let head = format!("GET /capture?port=eth0 HTTP/1.1\r\nHost: toy\r\nConnection: close\r\n{headers}\r\n");
     let mut stream = TcpStream::connect(daemon.address).await.unwrap();
@@ -25,7 +25,7 @@ async fn listening(daemon: &Daemon, headers: &str) -> (TcpStream, Vec<u8>) {
     (stream, read)
 }
 
-/// What has come of it when it ends.
+/// Returns the captured bytes when it ends.
 async fn rest((mut stream, mut read): (TcpStream, Vec<u8>)) -> Answer {
     stream.read_to_end(&mut read).await.unwrap();
     Answer::read(&read)

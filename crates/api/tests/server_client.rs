@@ -87,7 +87,7 @@ async fn a_client_certificate_logs_in_once_it_is_trusted() {
     let without = connect(&daemon, authority(&daemon), None).await.unwrap();
     let refused = without.login_by_certificate("com.esfera.center").await.unwrap_err();
     assert!(refused.fault().is_some_and(|fault| fault.is_a(data_id!(NoClientCertificate))), "{refused}");
-    assert!(without.login("vpxuser", "").await.is_err(), "an account without a password has none");
+    assert!(without.login("vpxuser", "").await.is_err(), "an account without a password accepts none");
 }
 
 #[tokio::test]
@@ -103,9 +103,9 @@ async fn a_center_renews_its_certificate_and_its_hosts_go_on_trusting_it() {
     admin.invoke(&manager, &call!(SetExtensionCertificate { extensionKey: "center c 4711" })).await.unwrap();
     let trusted = daemon.accounts.trusted_certificates();
     assert_eq!(trusted.len(), 1);
-    assert_eq!(trusted[0].uri.as_ref(), Some(&uri), "its authority, and its name");
+    assert_eq!(trusted[0].uri.as_ref(), Some(&uri), "the host trusts its authority for its URI");
 
-    // Renewed: nothing of the first is left but the authority and the name.
+    // The renewed certificate shares only the authority and the URI with the first.
     std::fs::remove_file(directory.path().join("center/client.pem")).unwrap();
     let second = center.client_identity("client", &uri).unwrap();
     assert_ne!(second.certificate(), first.certificate());
@@ -122,9 +122,12 @@ async fn a_center_renews_its_certificate_and_its_hosts_go_on_trusting_it() {
     };
     for (identity, why) in [
         (center.identity("server", &["center.test".into()]).unwrap(), "a server's"),
-        (center.client_identity("another", &center_uri("4712")).unwrap(), "another's of the same authority"),
+        (
+            center.client_identity("another", &center_uri("4712")).unwrap(),
+            "another URI of the same authority",
+        ),
         (forged, "another authority's"),
-        (forged_chain, "another authority's that shows the right one"),
+        (forged_chain, "a certificate of another authority that shows the right one"),
     ] {
         let client = connect(&daemon, authority(&daemon), Some(identity)).await.unwrap();
         let refused = client.login_by_certificate("center c 4711").await.expect_err(why);
@@ -161,7 +164,7 @@ async fn methods_properties_and_tasks_are_used_through_the_client() {
 
     let again = connect(&daemon, authority(&daemon), None).await.unwrap();
     again.resume(&client.session_key().unwrap());
-    assert!(again.property(&vm(1), "name").await.is_ok(), "a session is taken up again");
+    assert!(again.property(&vm(1), "name").await.is_ok(), "another client continues the session");
     client.logout().await.unwrap();
     assert!(again.property(&vm(1), "name").await.unwrap_err().is_not_authenticated());
 }
@@ -234,7 +237,7 @@ async fn a_console_carries_bytes_both_ways_and_its_ticket_works_once() {
     assert!(matches!(again, CallError::Http { status: 404, .. }), "{again}");
 }
 
-/// A server that says hello on a connection and then breaks off every request on it, counting what it gets.
+/// A server that answers the hello of a connection, then breaks off every request on it, and counts them.
 async fn breaking_server(asked: Arc<AtomicUsize>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -317,7 +320,7 @@ async fn a_large_state_comes_in_portions_that_are_one_state_together() {
     let (mut found, mut portions) = (HashSet::new(), 0);
     loop {
         let batch = updates.next(None).await.unwrap().unwrap();
-        assert_eq!(batch.full, portions == 0, "only the first one begins a state");
+        assert_eq!(batch.full, portions == 0, "only the first batch begins a state");
         portions += 1;
         for filter in batch.set.get(field!(UpdateSet.filterSet)).unwrap() {
             for update in filter.get(field!(PropertyFilterUpdate.objectSet)).unwrap() {

@@ -22,7 +22,7 @@ async fn a_file_is_written_read_in_part_and_removed() {
         async move { support::raw(daemon.address, head.as_bytes()).await.status }
     };
     assert_eq!(put("something else").await, 201);
-    assert_eq!(put("0123456789").await, 200, "it was there");
+    assert_eq!(put("0123456789").await, 200, "the file existed");
     assert_eq!(daemon.files.get("dir/a file.iso").unwrap(), b"0123456789");
     assert_eq!(daemon.files.asked.lock().unwrap()[0].datacenter.as_deref(), Some("ha-datacenter"));
 

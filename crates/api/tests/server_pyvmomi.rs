@@ -1,4 +1,4 @@
-//! The Python client that most scripts use, where `cargo xtask setup` has put it.
+//! pyVmomi, the Python client that most scripts use, from where `cargo xtask setup` installs it.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -17,7 +17,7 @@ from pyVmomi import vim, vmodl
 port, password = int(sys.argv[1]), sys.argv[2]
 try:
     SmartConnect(host="127.0.0.1", port=port, user="root", pwd="wrong", disableSslCertValidation=True)
-    sys.exit("a wrong password was taken")
+    sys.exit("a wrong password was accepted")
 except vim.fault.InvalidLogin:
     pass
 si = SmartConnect(host="127.0.0.1", port=port, user="root", pwd=password, disableSslCertValidation=True)
@@ -34,26 +34,26 @@ assert vm.guest is None
 WaitForTask(vm.PowerOn(), si=si)
 try:
     WaitForTask(vm.PowerOff(), si=si)
-    sys.exit("a failed task was taken for a good one")
+    sys.exit("a failed task passed for a successful one")
 except vim.fault.InvalidPowerState as fault:
     assert fault.existingState == "poweredOff", fault
 vm.MarkAsTemplate()
 assert vm.name == "template"
 try:
     vm.Reset()
-    sys.exit("there is no such method")
+    sys.exit("the method does not exist")
 except vmodl.fault.NotSupported:
     pass
 Disconnect(si)
 try:
     vm.name
-    sys.exit("the session was over")
+    sys.exit("the session had ended")
 except vim.fault.NotAuthenticated:
     pass
 print("all good")
 "#;
 
-/// Far more than it takes: a client that waits in vain must not hold up the tests.
+/// Far more time than it takes: a client that waits in vain must not hold up the tests.
 const LIMIT: Duration = Duration::from_secs(100);
 
 fn python() -> Option<PathBuf> {

@@ -1,14 +1,15 @@
-//! What the center says of itself. Clients choose by `apiType`, `productLineId` and the versions; the names are ours.
+//! The center's description of itself. Clients depend on `apiType`, `productLineId` and the versions; the names are
+//! Esfera's own.
 
-use vim::{API_RELEASE, MoRef, Value, ty, vim};
+use vim::{API_RELEASE, Value, ty, vim};
 
-/// What clients parse as the product's version.
+/// The product version that clients parse.
 const VERSION: &str = "8.0.3";
 const NAME: &str = "Esfera Center";
 
 pub(crate) fn about(uuid: &str) -> ty!(AboutInfo) {
     let own = env!("CARGO_PKG_VERSION");
-    // Clients read a number here.
+    // Clients parse this as a number.
     let build: String = own.chars().filter(char::is_ascii_digit).collect();
     vim!(AboutInfo {
         name: NAME,
@@ -47,47 +48,4 @@ pub(crate) fn settings(uuid: &str, address: Option<&str>) -> Vec<(String, Value)
         text("config.vpxd.sso.default.admin", "Administrator@vsphere.local"),
         text("instance.uuid", uuid),
     ]
-}
-
-/// The entity to which an object belongs that is none itself.
-pub(crate) fn owner(object: &MoRef, state: &api::Snapshot) -> Option<MoRef> {
-    use vim::{managed_id, prop};
-    let id = object.id();
-    if object.ty() == managed_id!(VirtualMachineSnapshot) {
-        return state.find(object)?.get(prop!(VirtualMachineSnapshot.vm)).cloned();
-    }
-    // Tasks have numbers of their own, which say nothing of hosts.
-    if object.ty() == managed_id!(Task) {
-        return None;
-    }
-    let entity = match id.strip_prefix("datastoreBrowser-") {
-        Some(entity) => entity.to_owned(),
-        None if object.ty() == managed_id!(EnvironmentBrowser) => {
-            let number = id.strip_prefix("envbrowser-")?;
-            let found = ["domain-c", "domain-s"]
-                .iter()
-                .find_map(|prefix| state.find_id(&format!("{prefix}{number}")));
-            return found.map(|node| node.me().clone());
-        }
-        None => format!("host-{}", id.rsplit_once('-')?.1),
-    };
-    state.find_id(&entity).map(|node| node.me().clone()).filter(|at| at.is_a(managed_id!(ManagedEntity)))
-}
-
-#[cfg(test)]
-mod tests {
-    use vim::{managed_id, props};
-
-    use super::*;
-
-    #[test]
-    fn the_parts_of_a_host_are_its_own_and_a_task_of_the_same_number_is_not() {
-        let tree = api::Tree::new();
-        let host = MoRef::new(managed_id!(HostSystem), "host-7");
-        tree.write(|w| w.create(&host, props!(HostSystem { name: "h" })));
-        let state = tree.snapshot();
-        let part = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem-7");
-        assert_eq!(owner(&part, &state), Some(host));
-        assert_eq!(owner(&MoRef::new(managed_id!(Task), "task-7"), &state), None);
-    }
 }

@@ -7,93 +7,119 @@ use api::managers::{self, Common, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
-use store::{Batch, Collection};
-use vim::{MoRef, managed_id, prop};
+use store::{Batch, Collection, Store};
+use vim::{MoRef, managed_id};
 
-use crate::forward::{self, CenterFiles, CenterScreens};
-use crate::hosts::{Hosts, NoNetwork, Place, RemoteConnector, supervise};
-use crate::inventory::{self, Inventory};
-use crate::link::HostLink;
-use crate::ops::{self, Table};
+use crate::carry::{CarriedTasks, Carrier, CenterFiles, CenterScreens, NewVms};
+use crate::error::Error;
+use crate::estate::show::compute;
+use crate::estate::{Expected, Inventory, names, stored};
+use crate::hosts::{Announcer, Membership, Place, Supervisor};
+use crate::link::connector::Connector;
+use crate::link::{HostLink, NoNetwork, RemoteConnector};
+use crate::mirror::{Hosts, Mirror};
 use crate::options::{Network, Options};
-use crate::records::Record;
-use crate::state::{Expected, State};
-use crate::{Error, about, names, objects};
+use crate::{about, access, carry, cluster, estate, hosts};
 
 const IDENTITY: Collection<String> = Collection::new("center");
 const UUID: &str = "uuid";
 
 /// A running center.
 pub struct Center {
-    state: Arc<State>,
+    inventory: Arc<Inventory>,
+    supervisor: Arc<Supervisor>,
+    membership: Arc<Membership>,
+    carrier: Arc<Carrier>,
     service: Arc<Service>,
     accounts: Arc<Accounts>,
     uuid: String,
 }
 
 impl Center {
-    /// Opens the center: reads its state, ends truthfully what a restart interrupted, and begins to connect its hosts.
-    /// It can be served at once; hosts that are not reached yet are shown so.
+    /// Opens the center: reads its state, ends the tasks that a restart interrupted by their true outcome, and starts to
+    /// connect its hosts. It can be served at once; it shows which hosts are not connected yet.
     ///
     /// # Errors
     /// [`Error`] if its state cannot be read or written.
     pub async fn open(options: Options) -> Result<Arc<Self>, Error> {
         let Options { store, durable, address, administrator, password, network } = options;
         let uuid = identity(&store).await?;
+        let connector = connector(network, &uuid, address.as_deref())?;
         let core = Arc::new(Core::new(store.clone()));
         let inventory = Inventory::open(core.tree.clone(), store.clone(), durable).await?;
-        let connector = match network {
-            Network::None => Arc::new(NoNetwork),
-            Network::Connector(connector) => connector,
-            Network::Authority(authority) => {
-                let address = address.as_deref().unwrap_or("unknown");
-                let certificate = Renewing::client(*authority, "client", &center_uri(&uuid))?;
-                Arc::new(RemoteConnector::new(certificate, &uuid, address))
-            }
-        };
-        let expected = Expected::open(&store)?;
+        let expected = Arc::new(Expected::open(store.clone())?);
         expected.prune(&inventory).await?;
-        let hosts = Hosts::default();
-        let state = Arc::new(State { core, inventory, hosts, connector, expected, address });
-        let accounts = Accounts::open(store, Realm::vsphere_local(), inventory::root(), about::owner).await?;
+        let parts = inventory.clone();
+        let owner = move |object: &MoRef, state: &api::Snapshot| access::owner(&parts, object, state);
+        let accounts = Accounts::open(store.clone(), Realm::vsphere_local(), estate::root(), owner).await?;
         accounts.ensure_administrator(&administrator, "Administrator", password.as_deref()).await?;
+
+        let managed = Arc::new(Hosts::default());
+        let mirror = Arc::new(Mirror::new(
+            core.clone(),
+            inventory.clone(),
+            managed.clone(),
+            expected.clone(),
+            address.clone(),
+        ));
+        let announcer = Arc::new(Announcer::new(core.clone(), inventory.clone()));
+        let supervisor = Arc::new(Supervisor::new(
+            inventory.clone(),
+            managed.clone(),
+            mirror.clone(),
+            connector.clone(),
+            announcer.clone(),
+        ));
+        let membership = Arc::new(Membership::new(
+            inventory.clone(),
+            managed.clone(),
+            mirror,
+            connector.clone(),
+            supervisor.clone(),
+            announcer,
+        ));
+        let carried = CarriedTasks::new(store);
+        let carrier =
+            Arc::new(Carrier::new(core.clone(), inventory.clone(), managed, carried, address.clone()));
+        let new_vms = Arc::new(NewVms::new(carrier.clone(), expected));
+
         let facts = Facts {
             about: about::about(&uuid),
             capability: about::capability(),
-            settings: about::settings(&uuid, state.address.as_deref()),
+            settings: about::settings(&uuid, address.as_deref()),
             extensible: true,
         };
-        let common = Arc::new(Common { core: state.core.clone(), ids: Singletons::center(), facts });
-        let service = Arc::new(service(&state, &common, &accounts));
+        let common = Arc::new(Common { core: core.clone(), ids: Singletons::center(), facts });
+        let mut methods = Methods::default();
+        managers::register(&mut methods, &common);
+        accounts::register(&mut methods, &accounts);
+        estate::register(&mut methods, &inventory);
+        cluster::register(&mut methods, &inventory);
+        hosts::register(&mut methods, &membership);
+        carry::register(&mut methods, &carrier, &new_vms);
+        let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
         managers::create(&common)?;
-        accounts::create(&state.core, &accounts)?;
-        managers::add(&state.core, &forward::MANAGERS, &state)?;
-        let known = state.manage_all()?;
-        let interrupted = forward::recover(&state).await?;
+        accounts::create(&core, &accounts)?;
+        managers::add(&core, &carry::MANAGERS, &carrier)?;
+
+        supervisor.manage_all()?;
+        let interrupted = carry::recover(&carrier, &connector).await?;
         if interrupted > 0 {
-            tracing::warn!(interrupted, "ended tasks that were under way when the center stopped");
+            tracing::warn!(interrupted, "ended tasks that were running when the center stopped");
         }
-        for host in known {
-            let wanted = matches!(
-                state.inventory.record(&host.me),
-                Some(Record::Host(record)) if !record.disconnected && !record.fingerprint.is_empty()
-            );
-            if wanted {
-                supervise::start(&state, &host);
-            }
-        }
-        Ok(Arc::new(Self { state, service, accounts, uuid }))
+        supervisor.start_all();
+        Ok(Arc::new(Self { inventory, supervisor, membership, carrier, service, accounts, uuid }))
     }
 
-    /// What answers the API.
+    /// The service that answers the API.
     pub fn service(&self) -> Arc<Service> {
         self.service.clone()
     }
 
-    /// What is served over HTTP: the API, files, screenshots.
+    /// Everything that is served over HTTP: the API, files, screenshots.
     pub fn site(&self) -> Site {
-        let files = CenterFiles { state: self.state.clone(), authority: self.accounts.clone() };
-        let screens = CenterScreens { state: self.state.clone() };
+        let files = CenterFiles { carrier: self.carrier.clone(), authority: self.accounts.clone() };
+        let screens = CenterScreens { carrier: self.carrier.clone() };
         Site {
             service: self.service.clone(),
             files: Some(Arc::new(files)),
@@ -106,60 +132,58 @@ impl Center {
         self.accounts.clone()
     }
 
-    /// The center's identity, made once.
+    /// The center's identity, which its first start creates.
     pub fn uuid(&self) -> &str {
         &self.uuid
     }
 
-    /// Brings in a host that runs in this process, and returns when all its objects are shown. The center keeps its
-    /// link; a host with the UUID of one that was attached before is that host again.
+    /// Adds a host that runs in this process, and returns when all its objects are shown. The center keeps the link. A
+    /// host with the UUID of one that was attached before is that host again.
     ///
     /// # Errors
     /// [`Error::Attach`].
     pub async fn attach(&self, link: Arc<dyn HostLink>, place: &Place) -> Result<MoRef, Error> {
-        self.state.attach(link, place).await
+        self.membership.attach(link, place).await
     }
 
-    /// Makes a datacenter in the root folder; gives it and its host folder.
+    /// Creates a datacenter in the root folder; returns it and its host folder.
     ///
     /// # Errors
-    /// [`Error::Start`] with the fault, such as `DuplicateName`.
+    /// [`Error::Inventory`] with the fault, such as `DuplicateName`.
     pub async fn add_datacenter(&self, name: &str) -> Result<(MoRef, MoRef), Error> {
-        let name = names::parse(name, None).map_err(Error::Start)?;
-        let made = self.state.inventory.change(|plan| {
-            plan.free_name(&inventory::root(), &name, None)?;
-            let datacenter = plan.add_datacenter(&inventory::root(), &name);
+        let name = names::parse(name, None).map_err(Error::Inventory)?;
+        let made = self.inventory.change(|plan| {
+            plan.free_name(&estate::root(), &name, None)?;
+            let datacenter = plan.add_datacenter(&estate::root(), &name);
             let hosts = plan.datacenter(&datacenter)?.host_folder.clone();
             Ok((datacenter, hosts))
         });
-        made.await.map_err(Error::Start)
+        made.await.map_err(Error::Inventory)
     }
 
-    /// Makes an empty cluster in a host folder.
+    /// Creates an empty cluster in a host folder.
     ///
     /// # Errors
-    /// [`Error::Start`] with the fault, such as `DuplicateName`.
+    /// [`Error::Inventory`] with the fault, such as `DuplicateName`.
     pub async fn add_cluster(&self, folder: &MoRef, name: &str) -> Result<MoRef, Error> {
-        let name = names::parse(name, None).map_err(Error::Start)?;
-        let config = crate::stored::encode(&Arc::new(objects::compute::new_cluster_config()));
-        let made = self.state.inventory.change(|plan| {
+        let name = names::parse(name, None).map_err(Error::Inventory)?;
+        let config = stored::encode(&Arc::new(compute::new_cluster_config()));
+        let made = self.inventory.change(|plan| {
             plan.free_name(folder, &name, None)?;
             Ok(plan.add_compute(managed_id!(ClusterComputeResource), folder, &name, config))
         });
-        made.await.map_err(Error::Start)
+        made.await.map_err(Error::Inventory)
     }
 }
 
 impl Drop for Center {
     fn drop(&mut self) {
-        for host in self.state.hosts.all() {
-            host.halt();
-        }
+        self.supervisor.halt_all();
     }
 }
 
 /// The center's UUID.
-async fn identity(store: &store::Store) -> Result<String, Error> {
+async fn identity(store: &Store) -> Result<String, Error> {
     if let Some(uuid) = IDENTITY.get(store, UUID)? {
         return Ok(uuid);
     }
@@ -170,16 +194,13 @@ async fn identity(store: &store::Store) -> Result<String, Error> {
     Ok(uuid)
 }
 
-fn service(state: &Arc<State>, common: &Arc<Common>, accounts: &Arc<Accounts>) -> Service {
-    let mut methods = Methods::default();
-    managers::register(&mut methods, common);
-    accounts::register(&mut methods, accounts);
-    let mut table = Table { methods: &mut methods, daemon: state };
-    table.register(&forward::MANAGERS);
-    forward::register(&mut table);
-    ops::register(&mut table);
-    let pool = managed_id!(ResourcePool);
-    methods.compute(pool, prop!(ResourcePool.runtime).number(), objects::pool::runtime);
-    methods.compute(pool, prop!(ResourcePool.summary).number(), objects::pool::summary);
-    Service::new(state.core.clone(), accounts.clone(), methods)
+fn connector(network: Network, uuid: &str, address: Option<&str>) -> Result<Arc<dyn Connector>, Error> {
+    Ok(match network {
+        Network::None => Arc::new(NoNetwork),
+        Network::Connector(connector) => connector,
+        Network::Authority(authority) => {
+            let certificate = Renewing::client(*authority, "client", &center_uri(uuid))?;
+            Arc::new(RemoteConnector::new(certificate, uuid, address.unwrap_or("unknown")))
+        }
+    })
 }

@@ -1,8 +1,8 @@
-//! Why the center does not start.
+//! Errors of opening a center and attaching hosts.
 
 use vim::Fault;
 
-/// What can go wrong when the center is opened or a host is attached.
+/// A failure to open the center or to attach a host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the center's database cannot be used: {0}")]
@@ -13,6 +13,8 @@ pub enum Error {
     Tls(#[from] api::tls::TlsError),
     #[error("the center cannot start: {0}")]
     Start(Fault),
+    #[error("the inventory cannot be changed: {0}")]
+    Inventory(Fault),
     #[error("the host cannot be attached: {0}")]
     Attach(Fault),
 }

@@ -1,32 +1,27 @@
 //! The control center: the inventory above the hosts, and the hosts that it manages.
 //!
-//! Start with [`link::HostLink`], the one way to a host, then [`Center`]: it keeps the tree of folders, clusters and
-//! pools durable, mirrors each host's objects into it, and carries every operation to the right host. What hosts own
-//! is a cache here, rebuilt whenever a host connects; what the center owns is in the store before a client hears of it.
+//! [`Center`] wires the services together; each folder has a page of its own to start with. [`link::HostLink`] is the
+//! only connection to a host. `estate` holds the inventory that the center owns, `mirror` copies each host's objects into
+//! the center's tree, `hosts` decides which hosts are managed, and `carry` carries operations to them. The state of hosts
+//! is only a cache, rebuilt whenever a host connects; the center's own state is in the store before a client is told.
 #![forbid(unsafe_code)]
 
 mod about;
+mod access;
+mod carry;
 mod center;
+mod cluster;
 mod error;
-mod events;
-mod forward;
+mod estate;
 mod hosts;
-mod ids;
-mod inventory;
 pub mod link;
 mod mirror;
-mod names;
-mod objects;
-mod ops;
 mod options;
-mod records;
-mod reference;
+mod reply;
 pub mod sim;
-mod state;
-mod stored;
 
 pub use center::Center;
 pub use error::Error;
-pub use hosts::{Place, RemoteConnector, connector};
-pub use link::{HostLink, HostStream, LinkError};
+pub use hosts::Place;
+pub use link::{HostLink, HostStream, LinkError, RemoteConnector, connector};
 pub use options::{Network, Options};

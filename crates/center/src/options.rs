@@ -1,37 +1,37 @@
-//! How a center is opened.
+//! The options of [`crate::Center::open`].
 
 use std::sync::Arc;
 
 use api::tls::CertificateAuthority;
 use store::Store;
 
-use crate::hosts::connector::Connector;
+use crate::link::connector::Connector;
 
-/// How the center reaches hosts outside of its process.
+/// The way in which the center reaches hosts outside of its process.
 pub enum Network {
-    /// Not at all: all hosts are attached.
+    /// None: all hosts are attached.
     None,
     /// By mutual TLS, with a client certificate of this authority.
     Authority(Box<CertificateAuthority>),
-    /// In a way of the caller's.
+    /// By the caller's connector.
     Connector(Arc<dyn Connector>),
 }
 
 pub struct Options {
-    /// Where the center's state is kept.
+    /// Holds the center's state.
     pub store: Store,
-    /// Whether the inventory is kept there at all; a simulator's is forgotten with the process.
+    /// Whether the store holds the inventory too; the inventory of a simulator ends with its process.
     pub durable: bool,
-    /// The name or address, and port if it is not 443, by which clients and hosts know the center.
+    /// The name or address of the center for clients and hosts, with the port if it is not 443.
     pub address: Option<String>,
-    /// The first administrator, made at the first start, and his password.
+    /// The first administrator, which the first start creates, and its password.
     pub administrator: String,
     pub password: Option<String>,
     pub network: Network,
 }
 
 impl Options {
-    /// A center of `administrator@vsphere.local` that reaches no hosts on the network.
+    /// A center of `administrator@vsphere.local` that does not reach hosts on the network.
     pub fn new(store: Store) -> Self {
         Self {
             store,

@@ -1,7 +1,7 @@
-//! What a simulated data center consists of: names by the pattern that API test servers use. A plan only; whoever has
-//! simulated hosts makes them by it and attaches them.
+//! The contents of a simulated data center, with the names that API test servers use. This is only a plan: the caller
+//! creates the simulated hosts and attaches them.
 
-/// How many of each.
+/// The numbers of objects of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     pub datacenters: usize,
@@ -21,7 +21,7 @@ impl Default for Counts {
     }
 }
 
-/// The datastore and the network that every host of a datacenter sees.
+/// The datastore and the network that all hosts of a datacenter share.
 pub const DATASTORE: &str = "LocalDS_0";
 pub const NETWORK: &str = "VM Network";
 
@@ -44,7 +44,7 @@ pub struct HostPlan {
     pub vms: Vec<String>,
 }
 
-/// The whole, in order. VMs of a cluster are spread over its hosts in turn.
+/// The datacenters in order. The VMs of a cluster are distributed over its hosts in turn.
 pub fn plan(counts: &Counts) -> Vec<DatacenterPlan> {
     (0..counts.datacenters).map(|dc| datacenter(&format!("DC{dc}"), counts)).collect()
 }

@@ -42,7 +42,7 @@ impl Connector for OneHost {
 }
 
 async fn open(directory: &Path, toy: &Arc<Toy>) -> Arc<Center> {
-    // The process that was killed lets go of its files a moment later.
+    // A killed center closes its files a moment later.
     let store = loop {
         match Store::open(directory.join("center.db")) {
             Ok(store) => break store,
@@ -71,7 +71,7 @@ fn until_killed<T>(scene: &Scene, work: impl AsyncFnOnce(Client) -> T) -> T {
         drop(center);
         result
     });
-    // What was under way is gone with its threads, as after a kill.
+    // Its work ends with its threads, as after a kill.
     runtime.shutdown_timeout(Duration::from_secs(10));
     result
 }
@@ -98,7 +98,7 @@ async fn with_host(client: &Client) -> (MoRef, MoRef) {
     (vms, client.reference(&compute, prop!(ComputeResource.resourcePool).number()))
 }
 
-/// Begins a task and waits until it is noted which task of the host it follows.
+/// Starts a task and waits until the center has noted the task of the host that it follows.
 async fn begin(client: &Client, this: &MoRef, call: vim::Args) -> MoRef {
     let task = client.make(this, call).await;
     while client.service.core.store.get("carried_tasks", task.id()).unwrap().is_none() {
@@ -186,7 +186,7 @@ fn what_was_acknowledged_is_there_after_a_kill() {
         let made = until_killed(&scene, async |client| {
             let known = client.all(managed_id!(Folder)).len();
             let folder = client.make(&root(), call!(CreateFolder { name: format!("f{round}") })).await;
-            assert_eq!(known, round + 1, "all of the rounds before are there");
+            assert_eq!(known, round + 1, "everything from the earlier rounds is there");
             folder
         });
         until_killed(&scene, async |client| {

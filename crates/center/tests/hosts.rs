@@ -1,4 +1,4 @@
-//! Hosts in this process: how their objects appear, stay in step, and what is carried to them.
+//! Hosts in this process: how their objects appear and stay in step, and the operations that are carried to them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -121,7 +121,7 @@ async fn a_datastore_and_a_network_that_two_hosts_see_are_one() {
     assert_eq!(mounts(), vec![second.clone()]);
     assert_eq!(multiple(), Some(false));
     let names: Vec<String> = client.all(managed_id!(Datastore)).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["ds", "own-h2"], "what only the removed host had is gone");
+    assert_eq!(names, ["ds", "own-h2"], "the datastore that only the removed host had is gone");
     client.task(&second, call!(Destroy_Task {})).await.unwrap();
     assert!(client.all(managed_id!(Datastore)).is_empty() && client.all(managed_id!(Network)).is_empty());
     assert!(client.refs(&dc, prop!(Datacenter.datastore).number()).is_empty());
@@ -130,7 +130,7 @@ async fn a_datastore_and_a_network_that_two_hosts_see_are_one() {
 }
 
 #[tokio::test]
-async fn a_name_that_two_datastores_have_is_no_place_for_files() {
+async fn a_name_that_two_datastores_have_cannot_be_used_for_files() {
     let center = center().await;
     let client = Client::of(&center);
     let (dc, _, hosts) = folders(&client).await;
@@ -233,14 +233,14 @@ async fn a_new_vm_is_made_on_the_host_and_appears_where_it_was_asked_for() {
     assert_eq!(fault.type_name(), "HostNotConnected");
 
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
-    assert_eq!(power(&client, &vm), "poweredOn", "a task that has ended has been seen");
+    assert_eq!(power(&client, &vm), "poweredOn", "the effect of a task is shown when it has ended");
     client.task(&vm, call!(Rename_Task { newName: "www" })).await.unwrap();
     assert_eq!(client.name(&vm), "www");
     let fault = client.task(&folder, call!(Destroy_Task {})).await.unwrap_err();
     assert_eq!(fault.type_name(), "InvalidPowerState");
     client.task(&vm, call!(PowerOffVM_Task {})).await.unwrap();
     client.call(&vm, call!(UnregisterVM {})).await.unwrap();
-    assert!(!client.exists(&vm), "a call that has returned has been seen");
+    assert!(!client.exists(&vm), "the effect of a call is shown when it has returned");
 }
 
 #[tokio::test]
@@ -262,7 +262,7 @@ async fn a_folder_of_vms_goes_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_host_is_shown_so_and_reconciled_when_it_is_back() {
+async fn a_lost_host_is_shown_as_lost_and_reconciled_when_it_returns() {
     let center = center().await;
     let client = Client::of(&center);
     let (_, _, hosts) = folders(&client).await;
@@ -320,7 +320,7 @@ async fn a_task_whose_host_is_lost_ends_as_unknown_and_the_truth_comes_later() {
 }
 
 #[tokio::test]
-async fn disconnecting_and_reconnecting_is_the_administrators_to_say() {
+async fn an_administrator_disconnects_and_reconnects_a_host() {
     let center = center().await;
     let client = Client::of(&center);
     let (_, _, hosts) = folders(&client).await;
@@ -405,7 +405,7 @@ async fn a_host_moves_into_a_cluster_and_out_again() {
 }
 
 #[tokio::test]
-async fn a_vm_of_a_host_that_is_away_stays_itself_when_another_runs_it() {
+async fn a_vm_of_a_lost_host_stays_the_same_object_when_another_host_runs_it() {
     let center = center().await;
     let client = Client::of(&center);
     let (_, vms, hosts) = folders(&client).await;
@@ -427,7 +427,7 @@ async fn a_vm_of_a_host_that_is_away_stays_itself_when_another_runs_it() {
 }
 
 #[tokio::test]
-async fn many_vms_are_started_at_once_each_with_a_task_of_its_own() {
+async fn many_vms_are_powered_on_at_once_each_with_a_separate_task() {
     let center = center().await;
     let client = Client::of(&center);
     let (dc, _, hosts) = folders(&client).await;

@@ -1,4 +1,4 @@
-//! Folders, datacenters, clusters and pools: what each operation does, refuses, and leaves after a restart.
+//! Folders, datacenters, clusters and pools: the effect of each operation, its refusals, and its traces after a restart.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,7 +42,7 @@ async fn containers_are_made_with_what_belongs_to_them() {
     assert_eq!(drs.get(field!(ClusterDrsConfigInfo.enabled)), Some(true));
     assert!(
         drs.get(field!(ClusterDrsConfigInfo.defaultVmBehavior)).is_some(),
-        "what was not given is filled in"
+        "fields that were not given are filled in"
     );
     let pool = client.reference(&cluster, prop!(ComputeResource.resourcePool).number());
     assert_eq!(client.name(&pool), "Resources");
@@ -52,7 +52,7 @@ async fn containers_are_made_with_what_belongs_to_them() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_is_refused_with_the_right_fault() {
+async fn each_impossible_operation_is_refused_with_the_right_fault() {
     let center = center().await;
     let client = Client::of(&center);
     let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
@@ -177,7 +177,7 @@ async fn everything_is_there_again_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("center.db");
     let open = || async {
-        // A center that was dropped lets go of its files when its last task has ended.
+        // A dropped center closes its files when its last task has ended.
         let store = loop {
             match Store::open(&path) {
                 Ok(store) => break store,
@@ -221,5 +221,5 @@ async fn everything_is_there_again_after_a_restart() {
     let next = client.make(&root(), call!(CreateFolder { name: "later" })).await;
     let number =
         |at: &MoRef| at.id().trim_start_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap();
-    assert!(number(&next) > number(&last), "no id is given twice");
+    assert!(number(&next) > number(&last), "an id is never used twice");
 }

@@ -1,4 +1,4 @@
-//! What a user without all privileges may not do by a detour.
+//! A user without all privileges cannot get round the checks by a detour.
 
 #![allow(clippy::unwrap_used)]
 
@@ -180,14 +180,14 @@ async fn a_specification_reaches_only_datastores_that_its_author_may_use() {
 }
 
 #[tokio::test]
-async fn a_registered_machine_reaches_only_datastores_that_who_registers_it_may_use() {
+async fn a_registered_vm_reaches_only_datastores_that_its_registrar_may_use() {
     let stage = Stage::new().await;
     let (shared, own) =
         (stage.admin.find(managed_id!(Datastore), "ds"), stage.admin.find(managed_id!(Datastore), "own-h1"));
     let pool = stage.admin.find(managed_id!(ResourcePool), "Resources");
     stage.grant(&root(), &["VirtualMachine.Inventory.Register", "Resource.AssignVMToPool"]).await;
     stage.grant(&shared, &["Datastore.Browse", "Datastore.AllocateSpace"]).await;
-    // Only the host knows what the file names.
+    // Only the host knows the contents of the file.
     let register = || call!(RegisterVM_Task { path: "[ds] a/a.vmx", asTemplate: false, pool: &pool });
     let missing = stage.missing(&stage.vms, register()).await;
     assert_eq!(missing, (own.clone(), "Datastore.AllocateSpace".to_owned()), "in the center's terms");
@@ -197,7 +197,7 @@ async fn a_registered_machine_reaches_only_datastores_that_who_registers_it_may_
 }
 
 #[tokio::test]
-async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
+async fn a_path_that_does_not_name_a_datastore_does_not_reach_a_browser() {
     let stage = Stage::new().await;
     stage.grant(&root(), &[]).await;
     let shared = stage.admin.find(managed_id!(Datastore), "ds");
@@ -212,7 +212,7 @@ async fn a_browser_is_not_asked_for_a_path_that_names_no_datastore() {
 }
 
 #[tokio::test]
-async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
+async fn the_history_of_a_vm_is_shown_to_users_who_may_view_the_vm() {
     let stage = Stage::new().await;
     let (web, other) = (stage.admin.find(managed_id!(VirtualMachine), "web"), {
         stage.toy.add_vm("2", "other", "bbbb");
@@ -224,7 +224,7 @@ async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
         let log = call!(LogUserEvent { entity: vm, msg: "look" });
         stage.admin.call(&MoRef::new(managed_id!(EventManager), "EventManager"), log).await.unwrap();
     }
-    // Two permissions, so that it is decided for each entity.
+    // Two permissions make the decision differ by entity.
     stage.grant(&web, &["System.View"]).await;
     stage.grant(&stage.vms, &["System.View"]).await;
     stage
@@ -259,7 +259,7 @@ async fn the_past_of_a_machine_is_shown_to_who_may_view_it() {
 }
 
 #[tokio::test]
-async fn a_hosts_network_is_changed_by_who_may_configure_it() {
+async fn a_hosts_network_is_changed_only_by_users_who_may_configure_it() {
     let stage = Stage::new().await;
     stage.grant(&root(), &["System.View", "System.Read"]).await;
     let system = stage.admin.all(managed_id!(HostNetworkSystem)).pop().unwrap().1;
@@ -286,7 +286,7 @@ async fn a_hosts_network_is_changed_by_who_may_configure_it() {
 }
 
 #[tokio::test]
-async fn a_command_takes_what_the_host_asks_for_it_of_the_user_here() {
+async fn a_command_takes_the_privilege_of_the_centers_user_that_the_host_asks_for() {
     let stage = Stage::new().await;
     let host = stage.admin.find(managed_id!(HostSystem), "h1");
     stage.grant(&root(), &["System.Read"]).await;

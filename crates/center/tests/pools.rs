@@ -1,4 +1,4 @@
-//! Resource pools as places for VMs, below a cluster and below a host by itself: what is in them, and after a restart.
+//! Resource pools as places for VMs, below a cluster and below a standalone host: their VMs, also after a restart.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use store::Store;
 use vim::{MoRef, Value, call, field, managed_id, prop, vim};
 
 async fn open(directory: &std::path::Path) -> Arc<Center> {
-    // A center that was dropped lets go of its files when its last task has ended.
+    // A dropped center closes its files when its last task has ended.
     let store = loop {
         match Store::open(directory.join("center.db")) {
             Ok(store) => break store,
@@ -83,7 +83,7 @@ async fn vm_lives_in_child_pools(in_cluster: bool) {
     assert_eq!((pool_of(&client, &vm), vms(&client, &b)), (a.clone(), Vec::new()));
     client.call(&top, call!(MoveIntoResourcePool { list: [b.clone()] })).await.unwrap();
     client.call(&b, call!(MoveIntoResourcePool { list: [vm.clone()] })).await.unwrap();
-    // What the host says anew of the VM leaves it where it is.
+    // A later report of the host leaves the VM in its place.
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
     let check = |client: &Client| {
         assert_eq!((pool_of(client, &vm), vms(client, &b)), (b.clone(), vec!["web".to_owned()]));
@@ -119,6 +119,6 @@ async fn a_vm_lives_in_the_child_pools_of_a_cluster() {
 }
 
 #[tokio::test]
-async fn a_vm_lives_in_the_child_pools_of_a_host_by_itself() {
+async fn a_vm_lives_in_the_child_pools_of_a_standalone_host() {
     vm_lives_in_child_pools(false).await;
 }

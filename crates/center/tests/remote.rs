@@ -89,7 +89,7 @@ impl Served {
         (stop, tokio::spawn(async move { serving.await.unwrap() }))
     }
 
-    /// Is away for a moment, and remembers all sessions.
+    /// Stops serving for a moment, and keeps all sessions.
     async fn interrupt(&mut self, lost: impl AsyncFnOnce()) {
         self.stop.cancel();
         (&mut self.task).await.unwrap();
@@ -98,7 +98,7 @@ impl Served {
         (self.stop, self.task) = Self::serve(&self.service, listener, &self.certificate);
     }
 
-    /// Waits until the center has so many sessions here.
+    /// Waits until the center has this many sessions on the host.
     async fn until_sessions(&self, wanted: usize) {
         let centers = || {
             let all = self.core.sessions.all().into_iter();
@@ -119,7 +119,7 @@ fn authority(directory: &Path) -> CertificateAuthority {
 }
 
 async fn center_at(directory: &Path) -> Arc<Center> {
-    // A center that was dropped lets go of its files when its last task has ended.
+    // A dropped center closes its files when its last task has ended.
     let store = loop {
         match Store::open(directory.join("center.db")) {
             Ok(store) => break store,
@@ -161,9 +161,9 @@ fn power(client: &Client, vm: &MoRef) -> String {
     runtime.get(field!(VirtualMachineRuntimeInfo.powerState)).unwrap().name().to_owned()
 }
 
-/// A host with a machine, and a center that does not know it yet.
+/// A host with a VM, and a center that does not know it yet.
 struct Pair {
-    /// What is kept: `host` and `center`.
+    /// Contains `host` and `center`.
     directory: tempfile::TempDir,
     host: Served,
     center: Arc<Center>,
@@ -227,21 +227,25 @@ async fn a_host_is_added_by_password_and_followed_by_certificate() {
     assert_eq!(host.accounts.trusted_certificates().len(), 1, "the host under its first name is kept");
     let vm = client.find(managed_id!(VirtualMachine), "web");
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
-    assert_eq!(power(&client, &vm), "poweredOn", "what a task has done is seen when it has ended");
+    assert_eq!(power(&client, &vm), "poweredOn", "the effect of a task is shown when it has ended");
     toy::add_vm(&host.core, "2", "made there", "uuid-2");
     client.until(|client| client.all(managed_id!(VirtualMachine)).len() == 2).await;
     let other = client.find(managed_id!(VirtualMachine), "made there");
     client.call(&other, call!(UnregisterVM {})).await.unwrap();
-    assert!(!client.exists(&other), "a call that has returned has been seen");
+    assert!(!client.exists(&other), "the effect of a call is shown when it has returned");
     let system = client.all(managed_id!(HostNetworkSystem));
     assert_eq!(system.len(), 1, "the host's parts are there");
-    // The password is not kept: the host has a new one, and the center comes back all the same.
+    // The center does not keep the password: it reconnects although the host has a new one.
     host.accounts.set_password("root", "other!2B").await.unwrap();
     drop(client);
     drop(center);
     let center = center_at(&directory.path().join("center")).await;
     let client = Client::of(&center);
-    assert_eq!(client.find(managed_id!(VirtualMachine), "web"), vm, "a VM is itself after a restart");
+    assert_eq!(
+        client.find(managed_id!(VirtualMachine), "web"),
+        vm,
+        "a VM is the same object after a restart"
+    );
     client.until(|client| power(client, &vm) == "poweredOn").await;
     let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
     assert_eq!(host.accounts.trusted_certificates().len(), 1);
@@ -292,7 +296,7 @@ async fn a_host_that_restarts_is_found_again_as_it_is_then() {
     drop(host.service);
     drop(host.accounts);
     let listener = listen_at(port).await;
-    // Another directory: the store of the first is in use until its last connection has gone.
+    // Another directory, since the store of the first is in use until its last connection has ended.
     let second_dir = directory.path().join("second");
     std::fs::create_dir_all(&second_dir).unwrap();
     copy_tls(&directory.path().join("host/tls"), &second_dir.join("tls"));
@@ -320,11 +324,11 @@ async fn a_center_leaves_no_session_behind_on_a_host() {
         let runtime = runtime.as_object().unwrap();
         runtime.get(field!(HostRuntimeInfo.connectionState)).unwrap().name().to_owned()
     };
-    // Lost and found again.
+    // The host is lost and returns.
     host.interrupt(async || client.until(|client| state(client) == "notResponding").await).await;
     client.until(|client| state(client) == "connected").await;
     host.until_sessions(1).await;
-    // Followed anew at another place.
+    // The host moves and is followed again.
     let cluster =
         client.make(&hosts, call!(CreateClusterEx { name: "C", spec: ClusterConfigSpecEx {} })).await;
     client.task(&host_ref, call!(EnterMaintenanceMode_Task { timeout: 0 })).await.unwrap();
@@ -333,7 +337,7 @@ async fn a_center_leaves_no_session_behind_on_a_host() {
     client.task(&host_ref, call!(ExitMaintenanceMode_Task { timeout: 0 })).await.unwrap();
     let vm = client.find(managed_id!(VirtualMachine), "web");
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
-    // Enrolled anew, and away.
+    // The host is enrolled again and lost.
     let anew = spec(host.port, Some(&thumbprint), "secret!1A", false);
     client.task(&host_ref, call!(ReconnectHost_Task { cnxSpec: anew })).await.unwrap();
     host.until_sessions(1).await;
@@ -349,7 +353,7 @@ async fn a_center_leaves_no_session_behind_on_a_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_user_has_a_host_do_is_told_under_his_name() {
+async fn a_host_reports_the_operations_of_a_user_under_the_users_name() {
     let Pair { directory: _directory, host, center, client, .. } = Pair::new().await.joined().await;
     center.accounts().create("zoë", "", Some("Test!123")).await.unwrap();
     let user = center.accounts().find("zoë").unwrap();
@@ -377,7 +381,7 @@ async fn what_a_user_has_a_host_do_is_told_under_his_name() {
         by(manager.get(prop!(EventManager.latestEvent)).unwrap())
     };
     assert_eq!(at_host("ha-eventmgr"), format!("vpxuser:{name}"));
-    // Nobody but a center speaks for others.
+    // Only a center acts on behalf of others.
     let mut options = api::client::Options::new(api::tls::Trust::Thumbprint(
         host.certificate.identity().thumbprint_sha256(),
     ));

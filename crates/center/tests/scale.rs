@@ -1,4 +1,4 @@
-//! Many VMs: the first state of a host is one change, and what a VM costs here is bounded.
+//! Many VMs: the first state of a host is one change, and the memory for a VM is bounded.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use common::toy::Toy;
 use common::{Client, center, root};
 use vim::{call, managed_id, prop};
 
-/// Bytes of this process in memory.
+/// The memory of this process, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = status.split_whitespace().nth(1).unwrap().parse().unwrap();

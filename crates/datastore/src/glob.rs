@@ -1,5 +1,5 @@
-//! Patterns of the datastore browser: `*` stands for any characters, `?` for one. Matching takes time linear in
-//! pattern times name, whatever the pattern.
+//! Patterns of the datastore browser: `*` stands for any characters, `?` for one. Matching takes time
+//! proportional to the length of the pattern times that of the name, whatever the pattern.
 
 use crate::limits::MAX_PATTERN_BYTES;
 use crate::{Error, Result};
@@ -83,5 +83,24 @@ mod tests {
         let pattern = Pattern::new(&"*a".repeat(200), false).unwrap();
         assert!(!pattern.matches(&format!("{}b", "a".repeat(250))));
         assert!(matches!(Pattern::new(&"*".repeat(MAX_PATTERN_BYTES + 1), false), Err(Error::Pattern)));
+    }
+
+    /// The rule as it is said: a star is any number of characters, a question mark is one.
+    fn fits(pattern: &[char], name: &[char]) -> bool {
+        match (pattern, name) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => (0..=name.len()).any(|taken| fits(rest, &name[taken..])),
+            ([c, rest @ ..], [first, name @ ..]) => (*c == '?' || c == first) && fits(rest, name),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_is_the_rule_itself(pattern in "[ab*?]{0,8}", name in "[abc]{0,10}") {
+            let characters = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = fits(&characters(&pattern), &characters(&name));
+            proptest::prop_assert_eq!(Pattern::new(&pattern, false).unwrap().matches(&name), expected);
+        }
     }
 }

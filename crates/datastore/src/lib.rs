@@ -8,6 +8,7 @@
 mod copy;
 mod datastore;
 mod dictionary;
+pub mod disk_image;
 mod error;
 mod glob;
 mod kind;

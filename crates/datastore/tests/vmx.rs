@@ -1,4 +1,4 @@
-//! `.vmx` texts as products write them, what is no such text, and that reading and writing agree.
+//! `.vmx` texts in the form of products, invalid texts, and agreement between reading and writing.
 #![allow(clippy::unwrap_used)]
 
 use datastore::vmx::{

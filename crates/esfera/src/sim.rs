@@ -1,6 +1,7 @@
 //! `esfera sim`: the real center over simulated hosts, or one simulated host, all in memory.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -12,18 +13,52 @@ use api::{Account, Call, Service, Session};
 use center::link::LocalLink;
 use center::sim::{Counts, DATASTORE, HostPlan, plan};
 use center::{Center, Place};
+use clap::Args as Arguments;
 use datastore::Datastore;
 use host::{ADMINISTRATOR, Host, SimulatedOptions, ids};
 use store::Store;
 use vim::{Args, MoRef, Value, call, field, prop};
 
-use crate::cli::args::SimArgs;
 use crate::daemon::{Ready, serve_all, shutdown_signal};
 
 const CENTER_USER: &str = "administrator@vsphere.local";
 const DATASTORE_BYTES: u64 = 10 << 40;
 const VM_MEMORY_MIB: i64 = 32;
 const VM_DISK_KIB: i64 = 10 << 20;
+
+#[derive(Arguments)]
+pub struct SimArgs {
+    #[arg(long, default_value = "127.0.0.1:8989")]
+    listen: SocketAddr,
+    /// Name of the administrator [default: administrator@vsphere.local, with --esx root]
+    #[arg(long)]
+    user: Option<String>,
+    #[arg(long, default_value = "pass")]
+    password: String,
+    /// Serve plain HTTP
+    #[arg(long)]
+    plain: bool,
+    /// Simulate one standalone host and no center
+    #[arg(long)]
+    esx: bool,
+    #[arg(long, default_value_t = 1)]
+    datacenters: usize,
+    /// Clusters in each datacenter
+    #[arg(long, default_value_t = 1)]
+    clusters: usize,
+    /// Hosts in each cluster
+    #[arg(long, default_value_t = 3)]
+    hosts: usize,
+    /// Standalone hosts in each datacenter
+    #[arg(long, default_value_t = 1)]
+    standalone_hosts: usize,
+    /// VMs in each cluster and on each standalone host
+    #[arg(long, default_value_t = 2)]
+    vms: usize,
+    /// Write URL, user and password into this file when the simulator answers
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+}
 
 /// Serves a simulated data center until it is told to stop.
 pub async fn run(args: SimArgs) -> Result<()> {
@@ -46,7 +81,7 @@ pub async fn run(args: SimArgs) -> Result<()> {
     serve_all(center.site(), vec![listener], certificate, ready, shutdown).await
 }
 
-/// A certificate of an authority that is forgotten with the process.
+/// A certificate of an authority that ends with the process.
 fn certificate(args: &SimArgs, directory: &Path) -> Result<Arc<Renewing>> {
     let authority = CertificateAuthority::open(directory, "Esfera simulator authority")?;
     let names = vec!["localhost".into(), "127.0.0.1".into(), args.listen.ip().to_string()];
@@ -118,7 +153,7 @@ async fn simulated_host(
     let insider = Insider::new(&service)?;
     for vm in &plan.vms {
         let made = insider.task(&ids::vm_folder(), new_vm(vm)).await?;
-        let vm = made.as_ref().and_then(Value::as_ref).context("no virtual machine was made")?;
+        let vm = made.as_ref().and_then(Value::as_ref).context("the host made no virtual machine")?;
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
     Ok(Site {
@@ -192,7 +227,7 @@ impl Insider {
         let (session, peer) = (Some(self.session.clone()), self.peer.clone());
         let task =
             self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await?;
-        let task = task.as_ref().and_then(Value::as_ref).context("no task was begun")?;
+        let task = task.as_ref().and_then(Value::as_ref).context("the method returned no task")?;
         loop {
             let state = self.service.core.tree.snapshot();
             let info =

@@ -27,7 +27,6 @@ pub mod managers {
     pub use crate::system::{advanced_options, auto_start_manager, date_time_system};
 }
 
-pub use datastores::disk_image;
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use service::{ADMINISTRATOR, Subsystem};

@@ -102,7 +102,7 @@ async fn a_chain_is_copied_into_one_disk() {
     let whole = site.datastore().join("whole.vmdk");
     same(&top, &whole);
     std::fs::remove_file(base).unwrap();
-    let facts = host::disk_image::facts(
+    let facts = datastore::disk_image::facts(
         &c.host.datastores.by_name("ds").unwrap().store,
         &file(&c, "whole.vmdk").path,
     );
@@ -118,7 +118,7 @@ async fn a_layer_is_as_large_as_what_it_is_laid_on_even_if_a_smaller_size_is_rem
     disk(&site, "grown.vmdk", 1);
     let (base, layer) = (file(&c, "grown.vmdk"), file(&c, "grown-000001.vmdk"));
     c.host.engine.images().create_layer(&layer, &base, 4 << 20).await.unwrap();
-    let facts = host::disk_image::facts(&c.host.datastores.by_name("ds").unwrap().store, &layer.path);
+    let facts = datastore::disk_image::facts(&c.host.datastores.by_name("ds").unwrap().store, &layer.path);
     assert_eq!(facts.unwrap().capacity_bytes, 16 << 20);
 }
 

@@ -1,6 +1,7 @@
-//! A switch for `cargo xtask bench net`: `bench_switch NAMESPACE PINS PORTS POLICIES [UPLINK…]`. Its ports are the interfaces `p0`,
-//! `p1`, … of the network namespace, with the MAC addresses 02:00:00:00:00:00 and onwards. Policies are words with commas between
-//! them, or `-` for none. Says `ready`, then each time which uplink port `p0` uses; ends when its standard input does.
+//! A switch for `cargo xtask bench net`: `bench_switch NAMESPACE PINS PORTS POLICIES [UPLINK…]`. Its ports are the
+//! interfaces `p0`, `p1`, … of the network namespace, with the MAC addresses 02:00:00:00:00:00 and onwards. Policies
+//! are words separated by commas, or `-` for none. It prints `ready`, then each time the uplink that port `p0` uses; it
+//! ends when its standard input does.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -16,41 +17,41 @@ use vswitch::{Engine, Mac, Options, Timing, Vlan, limits};
 type Error = Box<dyn std::error::Error>;
 
 const MTU: u32 = 1500;
-/// What ports are shaped to: more than they send, so that it is decided on each packet and none waits.
+/// The rate of shaped ports: more than they send, so that each packet is checked and none waits.
 const RATE: u64 = limits::MAX_RATE;
 const BURST: u64 = 1 << 30;
 const VLAN: i32 = 10;
-/// Policies, and what they turn on.
+/// Policies, and their effects.
 const WORDS: [&str; 10] = [
-    // Guests may do nothing that a policy can forbid.
+    // Every security policy rejects.
     "strict",
     // All ports are in a VLAN.
     "vlan",
-    // The uplink follows from the IP addresses of each packet.
+    // IP hash: the uplink follows from each packet's IP addresses.
     "iphash",
-    // What all ports send and get has a rate that is never reached.
+    // All ports are shaped in both directions, at a rate that is never reached.
     "shaped",
-    // What port p0 sends is copied to the last one, whole or its first 60 bytes.
+    // The frames that port p0 sends are copied to the last port, whole or their first 60 bytes.
     "mirrored",
     "mirrored-short",
-    // Somebody looks at the first 64 bytes of what p0 sends.
+    // A capture takes the first 64 bytes of the frames that p0 sends.
     "captured",
     // All ports learn MACs.
     "learning",
-    // Flows of all ports are watched.
+    // The flows of all ports are exported.
     "flows",
     // Multicast is filtered.
     "snooping",
 ];
 
-/// Which of them are on.
+/// The policies that are on.
 struct Policies(Vec<String>);
 
 impl Policies {
     fn read(words: &str) -> Result<Self, Error> {
         let words: Vec<String> = words.split(',').filter(|word| *word != "-").map(str::to_owned).collect();
         match words.iter().find(|word| !WORDS.contains(&word.as_str())) {
-            Some(unknown) => Err(format!("{unknown}: there are {}", WORDS.join(", ")).into()),
+            Some(unknown) => Err(format!("unknown policy {unknown}; use {}", WORDS.join(", ")).into()),
             None => Ok(Self(words)),
         }
     }
@@ -159,7 +160,7 @@ fn declaration(ports: u16, policies: &Policies, uplinks: Vec<String>) -> Declara
         discovery: None,
         policy,
         multicast: if policies.has("snooping") { MulticastFiltering::Snooping } else { Default::default() },
-        // Nobody listens there, and nobody is asked to.
+        // Nothing listens there, and it does not matter.
         ipfix: policies.has("flows").then(|| Ipfix::to(([127, 0, 0, 1], 9).into())),
         port_groups: vec![group],
     };

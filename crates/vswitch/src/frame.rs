@@ -1,5 +1,5 @@
-//! The parts that all frames share: building Ethernet, IPv4 and UDP headers, checksums, and a reader of foreign bytes that
-//! cannot run over their end. Whatever builds or reads frames begins here, so that there is one way to do each.
+//! Building Ethernet, IPv4 and UDP headers, checksums, and a reader of untrusted bytes that cannot overrun. Every
+//! module that builds or reads frames uses these functions.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
@@ -16,7 +16,7 @@ pub const ETHER_IPV6: u16 = 0x86dd;
 pub const ETHER_LLDP: u16 = 0x88cc;
 /// VMware's beacons.
 pub const ETHER_BEACON: u16 = 0x8922;
-/// Smallest number that is an EtherType; what is less than this is a length (IEEE 802.3, 3.2.6).
+/// Smallest EtherType; a smaller number is a length (IEEE 802.3, 3.2.6).
 pub const ETHER_FIRST: u16 = 0x0600;
 
 /// Protocol numbers of IP (IANA).
@@ -43,13 +43,13 @@ pub fn ethernet(destination: Mac, source: Mac, vlan: u16, ether_type: u16) -> Ve
     frame
 }
 
-/// Fills a frame that is too short with zeroes.
+/// Pads a short frame with zeroes.
 pub fn pad(mut frame: Vec<u8>) -> Vec<u8> {
     frame.resize(frame.len().max(SHORTEST), 0);
     frame
 }
 
-/// Appends an IPv4 packet with a UDP datagram (RFC 791, RFC 768). None if the payload does not fit in one.
+/// Appends an IPv4 packet with a UDP datagram (RFC 791, RFC 768). `None` if the payload does not fit.
 pub fn udp(
     mut frame: Vec<u8>,
     source: SocketAddrV4,
@@ -77,7 +77,7 @@ pub fn udp(
     frame.extend(payload);
     let pseudo = Sum::default().with(&source.ip().octets()).with(&destination.ip().octets());
     let sum = pseudo.with(&[0, IP_UDP]).with(&datagram.to_be_bytes()).with(&frame[start..]).checksum();
-    // Zero says that there is none.
+    // Zero would mean that the datagram carries no checksum.
     let sum = if sum == 0 { u16::MAX } else { sum };
     frame[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
     Some(frame)
@@ -98,7 +98,7 @@ impl Sum {
         Self(self.0 + words.sum::<u64>())
     }
 
-    /// The checksum; 0 over bytes that contain a right one.
+    /// The checksum; 0 over bytes that contain a correct one.
     pub fn checksum(self) -> u16 {
         let mut sum = self.0;
         while sum > u64::from(u16::MAX) {
@@ -107,7 +107,7 @@ impl Sum {
         !u16::try_from(sum).expect("was folded")
     }
 
-    /// Adds what precedes an IPv6 payload in its checksum (RFC 8200, 8.1).
+    /// Adds the pseudo-header of an IPv6 payload (RFC 8200, 8.1).
     #[must_use]
     pub fn with_ipv6(self, source: Ipv6Addr, destination: Ipv6Addr, length: u32, protocol: u8) -> Self {
         let addresses = self.with(&source.octets()).with(&destination.octets());
@@ -115,7 +115,7 @@ impl Sum {
     }
 }
 
-/// Reads foreign bytes from front to back. Everything is none when fewer are left than are asked for.
+/// Reads untrusted bytes from front to back. Every method returns `None` if too few bytes are left.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a>(&'a [u8]);
 
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// What has not been read.
+    /// The bytes not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         self.array().map(u8::from_be_bytes)
     }
 
-    /// In network byte order, like all that follow.
+    /// In network byte order, as in the methods below.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
@@ -185,14 +185,14 @@ impl<'a> Reader<'a> {
 pub struct Ethernet<'a> {
     pub destination: Mac,
     pub source: Mac,
-    /// Or, below [`ETHER_FIRST`], the length of the payload in bytes.
+    /// Below [`ETHER_FIRST`]: the length of the payload in bytes.
     pub ether_type: u16,
     /// Padding included.
     pub payload: &'a [u8],
 }
 
 impl<'a> Ethernet<'a> {
-    /// None if it is shorter than its header.
+    /// `None` if the frame is shorter than its header.
     pub fn read(frame: &'a [u8]) -> Option<Self> {
         let mut frame = Reader::new(frame);
         let (destination, source) = (frame.mac()?, frame.mac()?);
@@ -200,8 +200,8 @@ impl<'a> Ethernet<'a> {
     }
 }
 
-/// Foreign bytes as a text that can be shown anywhere: what is no character or may not be in XML 1.0 becomes a space, the ends
-/// are trimmed, and it is not longer than `most` bytes.
+/// Untrusted bytes as a text that can be shown anywhere: characters that XML 1.0 forbids, and bytes that are not
+/// characters, become spaces; the ends are trimmed, and the text has at most `most` bytes.
 pub fn text(bytes: &[u8], most: usize) -> String {
     let bytes = &bytes[..bytes.len().min(most)];
     let shown = |c: char| match c {
@@ -214,7 +214,7 @@ pub fn text(bytes: &[u8], most: usize) -> String {
     text.trim().to_owned()
 }
 
-/// The beginning of a text, not longer than `most` bytes.
+/// The beginning of a text, at most `most` bytes.
 pub fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
@@ -226,7 +226,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What Wireshark reads from a capture file: a line per frame, fields separated by `|`, values of one field by a comma.
+    /// Wireshark's reading of a capture file: a line per frame, fields separated by `|`, values of one field by commas.
     pub(crate) fn tshark(capture: &[u8], options: &[&str], fields: &[&str]) -> Vec<String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(capture).unwrap();

@@ -1,5 +1,5 @@
-//! Hearing what a packet socket gets, with pauses: whoever waits for a descriptor that is always ready never gives the runtime a turn,
-//! and then no timer and no link is seen while somebody sends without end.
+//! Receiving from a packet socket, with pauses: a task that waits for a descriptor that is always ready never yields to
+//! the runtime, so a flood of frames would stop timers and link events.
 
 use std::io;
 
@@ -11,19 +11,19 @@ use crate::packet::{Instruction, PacketSocket};
 
 pub(crate) struct Hearing {
     socket: AsyncFd<PacketSocket>,
-    /// Frames and errors since the last pause, and until when that one lasts.
+    /// Frames and errors since the last pause, and the end of the present one.
     heard: u32,
     rests: Option<Instant>,
 }
 
 impl Hearing {
-    /// Worked by the runtime that the thread has entered.
+    /// The runtime that the calling thread has entered drives it.
     pub(crate) fn new(socket: PacketSocket) -> io::Result<Self> {
         Ok(Self { socket: socket.into_async()?, heard: 0, rests: None })
     }
 
-    /// Takes the next frame into `room`, and says how much of that it fills. Nothing is lost when the call is dropped, nor does a
-    /// pause end by that.
+    /// Receives the next frame into `room` and returns its length. Dropping the future loses no frame and ends no
+    /// pause.
     pub(crate) async fn next(&mut self, room: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(until) = self.rests {
@@ -45,7 +45,7 @@ impl Hearing {
         self.socket.get_ref().send(ifindex, frame)
     }
 
-    /// Puts another filter in the place of the one that it has.
+    /// Replaces the filter.
     pub(crate) fn set_filter(&self, filter: &[Instruction]) -> io::Result<()> {
         self.socket.get_ref().set_filter(filter)
     }
@@ -64,8 +64,8 @@ mod tests {
     const EXPERIMENTAL: u16 = 0x88b5;
 
     #[tokio::test]
-    async fn whoever_sends_without_end_is_heard_with_pauses() {
-        // Of this MAC alone.
+    async fn a_sender_without_end_is_read_with_pauses() {
+        // Only frames from this MAC.
         let own = Mac([2, 0xea, 0, 0, 0, 0x41]);
         let filter = [(0x20, 0, 0, 8), (0x15, 0, 1, 0x41), (0x06, 0, 0, 0x4_0000), (0x06, 0, 0, 0)];
         let socket = PacketSocket::listen(LOOPBACK, EXPERIMENTAL, &filter).unwrap();
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(hearing.next(&mut room).await.unwrap(), frame.len());
         let mut heard = 1;
         while heard < frames {
-            // There is one.
+            // A frame is waiting.
             match hearing.next(&mut room).now_or_never() {
                 Some(length) => {
                     assert_eq!(length.unwrap(), frame.len());

@@ -1,8 +1,8 @@
-//! The virtual switch of a host: an eBPF data plane that goes on without us, and the control half that reconciles it with
-//! what is declared. Knows no VM, only ports. `docs/virtual-switch.md` is the way in.
+//! The virtual switch of a host: an eBPF data plane that runs on without the daemon, and the control plane that
+//! reconciles it with a declaration. It knows ports, not VMs. `docs/virtual-switch/README.md` is the way in.
 //!
-//! Start with [`declare`] (what can be asked for), then [`plan`] (what it means, pure) and [`kernel`] (how it is applied);
-//! [`Engine`] is what a daemon runs. [`vmkernel`] are the host's own interfaces on the switch.
+//! Start with [`declare`] (what can be declared), then [`plan`] (what it means, pure) and [`kernel`] (how it is
+//! applied); [`Engine`] is what a daemon runs. [`vmkernel`] holds the host's own interfaces on the switch.
 #![deny(unsafe_code)]
 
 pub mod beacon;
@@ -15,6 +15,7 @@ pub mod frame;
 mod hearing;
 pub mod ipfix;
 pub mod kernel;
+pub mod layout;
 pub mod limits;
 pub mod link;
 pub mod mac;

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// All ones: everyone on the segment.
+    /// All ones: every station on the segment.
     pub const BROADCAST: Self = Self([0xff; 6]);
-    /// Key of the list of promiscuous ports; no station has it.
+    /// Key of the list of promiscuous ports; no station has this MAC.
     pub(crate) const ZERO: Self = Self([0; 6]);
-    /// Key of the list of ports that get what nobody is known to have.
+    /// Key of the list of ports that receive frames to unknown destinations.
     pub(crate) const NOBODY: Self = Self([0, 0, 0, 0, 0, 1]);
 
     /// Whether it names a group (multicast or broadcast), which no station may have.
@@ -37,9 +37,9 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// A text that is no MAC address.
+/// A text that does not name a MAC address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no MAC address; write six pairs of hexadecimal digits, such as 00:50:56:00:00:01")]
+#[error("{0:?} is not a MAC address; write six pairs of hexadecimal digits, such as 00:50:56:00:00:01")]
 pub struct BadMac(String);
 
 impl FromStr for Mac {
@@ -57,7 +57,7 @@ impl FromStr for Mac {
     }
 }
 
-/// Two digits; `from_str_radix` alone would take a sign.
+/// Two digits; `from_str_radix` alone would accept a sign.
 fn is_hexadecimal(pair: &str) -> bool {
     pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

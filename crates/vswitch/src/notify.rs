@@ -1,11 +1,11 @@
-//! Telling physical switches where a MAC is now ("notify switches"): a RARP request from it, out of the uplink that it uses.
-//! Without it all traffic towards a silent VM goes where the VM was.
+//! Telling physical switches where a MAC is now ("notify switches"): a RARP request from that MAC, out of the uplink
+//! that it uses. Without it all traffic towards a silent VM would still go where the VM was.
 
 use std::collections::BTreeMap;
 
 use crate::Mac;
 use crate::frame::{self, ETHER_IPV4, ETHER_RARP};
-use crate::kernel::layout::{
+use crate::layout::{
     HASH_IP, HASH_SOURCE_MAC, Learned, PORT_LEARNS, PORT_UPLINK, Port, StationKey, TEAM_SLOTS, Team,
     VLAN_TRUNK,
 };
@@ -17,7 +17,7 @@ const ETHERNET: u16 = 1;
 /// Operation: *request reverse* (RFC 903).
 const REQUEST_REVERSE: u16 = 3;
 
-/// A frame that says that `mac` is here, in a VLAN (0 for none).
+/// A frame that announces `mac` in a VLAN (0 for none).
 pub(crate) fn rarp(mac: Mac, vlan: u16) -> Vec<u8> {
     let mut frame = frame::ethernet(Mac::BROADCAST, mac, vlan, ETHER_RARP);
     frame.extend(ETHERNET.to_be_bytes());
@@ -31,7 +31,8 @@ pub(crate) fn rarp(mac: Mac, vlan: u16) -> Vec<u8> {
     frame::pad(frame)
 }
 
-/// Where a port's frames from a MAC go up; for the IP hash there is no one uplink, and physical switches know that (it needs a LAG).
+/// The uplink of a port's frames from a MAC. IP hash has no single uplink; physical switches know that, since it needs
+/// a LAG.
 fn uplink(port: &Port, mac: [u8; 6], teams: &BTreeMap<u32, Team>) -> Option<u32> {
     if port.flags & PORT_UPLINK != 0 || port.hashing == HASH_IP {
         return None;
@@ -48,8 +49,8 @@ pub(crate) struct Scene<'a> {
     pub teams: &'a BTreeMap<u32, Team>,
 }
 
-/// All frames that are due after a change, each with the uplink that it leaves by. What ports have learned comes last and is read
-/// only when all others are taken, since that takes long.
+/// All frames that are due after a change, each with its uplink. Learned MACs come last and are read only after the
+/// others, since reading them is slow.
 pub(crate) fn notices<'a>(
     before: Scene<'a>,
     now: Scene<'a>,
@@ -63,8 +64,8 @@ pub(crate) fn notices<'a>(
     due(before, now, wanted).into_iter().chain(std::iter::once_with(of_learned).flatten())
 }
 
-/// The frames that are due after a change, each with the uplink that it leaves by: for every port that is new, has another MAC
-/// or VLAN, or goes up by another uplink. A port that takes all tags has no VLAN to say it in but the untagged one.
+/// The frames that are due after a change, each with its uplink: one for every port that is new, has another MAC or
+/// VLAN, or uses another uplink. A trunk port is announced untagged.
 fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> bool) -> Vec<(u32, Vec<u8>)> {
     let ports = now.ports.iter().filter(|(_, port)| wanted(port.team));
     ports
@@ -75,7 +76,7 @@ fn due(before: Scene<'_>, now: Scene<'_>, wanted: impl Fn(u32) -> bool) -> Vec<(
         .collect()
 }
 
-/// Whether a port that learns may have changed its uplink, so that it is worth while to see what it has learned.
+/// Whether a learning port may have changed its uplink, so that its learned MACs must be read.
 fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
     now.ports.iter().filter(|(_, port)| port.flags & PORT_LEARNS != 0).any(|(index, port)| {
         let place = |port: &Port| (port.team, port.slot, port.hashing);
@@ -84,7 +85,7 @@ fn may_concern_learned(before: Scene<'_>, now: Scene<'_>) -> bool {
     })
 }
 
-/// The same as [`due`] for what ports have learned.
+/// As [`due`], for learned MACs.
 fn due_for_learned(
     before: Scene<'_>,
     now: Scene<'_>,
@@ -110,7 +111,7 @@ fn place(scene: Scene<'_>, index: &u32) -> Option<([u8; 6], u16, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::layout::Uplink;
+    use crate::layout::Uplink;
 
     #[test]
     fn a_notice_is_a_reverse_request_for_ones_own_address() {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_port_has_learned_moves_with_it() {
+    fn learned_macs_move_with_their_port() {
         let team = |odd: u32| Team {
             slot: std::array::from_fn(|slot| Uplink {
                 ifindex: if slot % 2 == 0 { 90 } else { odd },
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_is_read_when_ports_are_announced() {
+    fn learned_macs_are_read_after_ports_are_announced() {
         let team = |first: u32| Team {
             slot: std::array::from_fn(|_| Uplink { ifindex: first, number: 0, flags: 0 }),
         };

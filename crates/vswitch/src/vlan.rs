@@ -12,9 +12,9 @@ const LAST: u16 = 4094;
 /// vSphere's number for *all VLANs*.
 const ALL: u16 = 4095;
 
-/// A number that is no VLAN.
+/// A number outside 0-4095.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no VLAN: 0 is none, 1-4094 are VLANs, 4095 is all of them")]
+#[error("VLAN {0} is out of range: 0 means untagged, 1-4094 one VLAN, 4095 all VLANs")]
 pub struct BadVlan(pub i64);
 
 impl TryFrom<u16> for VlanId {
@@ -34,18 +34,18 @@ impl From<VlanId> for u16 {
 /// How a port group tags.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Vlan {
-    /// Frames go without a tag.
+    /// Frames are untagged.
     #[default]
     None,
-    /// The switch tags and untags; the port sees no tag and may send none.
+    /// The switch tags and untags; the port sees no tags and may not send any.
     Tagged(VlanId),
-    /// The port gets every frame with its tag, and sends what tags it likes.
+    /// The port receives every frame with its tag, and may send any tag.
     Trunk,
-    /// As [`Self::Trunk`], but some VLANs only (distributed ports).
+    /// As [`Self::Trunk`], but only some VLANs (distributed ports).
     Ranges(VlanRanges),
 }
 
-/// VLANs that a port takes, 0 for frames without a tag (`VmwareDistributedVirtualSwitchTrunkVlanSpec`).
+/// VLANs that a port accepts, 0 for untagged frames (`VmwareDistributedVirtualSwitchTrunkVlanSpec`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(u16, u16)>", into = "Vec<(u16, u16)>")]
 pub struct VlanRanges(Vec<(u16, u16)>);
@@ -81,7 +81,7 @@ impl From<VlanRanges> for Vec<(u16, u16)> {
 }
 
 impl Vlan {
-    /// vSphere's number; that of *all* for some.
+    /// vSphere's number; that of *all VLANs* for ranges.
     pub fn number(&self) -> u16 {
         match self {
             Self::None => 0,

@@ -1,10 +1,11 @@
-//! Failures behind the next switch, which leave the link up: found by beacons.
+//! Failures behind the next switch, which leave the link up: beacons find them.
 #![allow(clippy::unwrap_used)]
 
 mod network;
 
 use std::time::Duration;
 
+use network::wait::until_so;
 use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{Balancing, Override, PortGroup};
 use vswitch::{Engine, State};
@@ -22,7 +23,32 @@ async fn uses(engine: &Engine, port: &str, uplink: &str) {
     until(engine, &what, |state| state.uplinks.get(port).is_some_and(|used| used == uplink)).await;
 }
 
-/// A port group that probes, and one like it that does not.
+/// Rounds of beacons after which the uplinks know each other.
+const KNOWN: u64 = 4;
+/// Rounds of beacons after which a missing uplink would have been found.
+const MISSED: u64 = 8;
+
+/// Waits until each uplink has sent (`tx`) or received (`rx`) this many more rounds of beacons; nothing else is on the wire.
+async fn rounds(way: &str, net: &Network, uplinks: &[&str], more: u64) {
+    // Beacons go untagged and in VLAN 20.
+    let per_round = if way == "rx" { 2 * (uplinks.len() as u64 - 1) } else { 2 };
+    let count = |uplink: &&str| {
+        let file = format!("cat /sys/class/net/{uplink}/statistics/{way}_packets");
+        net.text("host", &file).trim().parse::<u64>().unwrap()
+    };
+    let before: Vec<u64> = uplinks.iter().map(count).collect();
+    let is_over = async || {
+        uplinks.iter().zip(&before).all(|(uplink, before)| count(uplink) >= before + more * per_round)
+    };
+    until_so(&format!("{more} more rounds of beacons ({way})"), is_over).await;
+}
+
+/// Waits until the uplinks have received each other's beacons: before that none can be missed.
+async fn heard(net: &Network, uplinks: &[&str]) {
+    rounds("rx", net, uplinks, KNOWN).await;
+}
+
+/// A port group with beacon probing, and one without.
 fn groups() -> Vec<PortGroup> {
     let probing = |on| Override { beacons: Some(on), ..Override::default() };
     vec![
@@ -31,7 +57,7 @@ fn groups() -> Vec<PortGroup> {
     ]
 }
 
-/// Plugs an uplink's cable into another switch of the segment that is connected to nothing; its link stays up.
+/// Plugs an uplink's cable into an isolated switch of the segment; its link stays up.
 fn cut_off(net: &Network, uplink: &str) {
     let wire = net.namespace("wire");
     ip(&wire, "link add br1 type bridge forward_delay 0 mcast_snooping 0");
@@ -52,15 +78,14 @@ async fn a_port_leaves_an_uplink_that_is_cut_off_behind_the_switch_and_comes_bac
     switch.policy.teaming.balancing = Balancing::Explicit;
     engine.declare(declaration(switch, vec![(a, 1), (b, 2)])).await.unwrap();
     uses(&engine, "t1", "up0").await;
-    // Until all have heard of each other nobody can be missed.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    heard(&net, &["up0", "up1", "up2"]).await;
     assert!(engine.state().borrow().isolated.is_empty());
     cut_off(&net, "up0");
     uses(&engine, "t1", "up1").await;
     let state = engine.state().borrow().clone();
     assert_eq!(state.isolated, ["up0".to_owned()].into());
     assert!(state.links["up0"].running, "its link is up");
-    assert_eq!(state.uplinks["t2"], "up0", "who does not probe goes by the link");
+    assert_eq!(state.uplinks["t2"], "up0", "without beacon probing only the link counts");
     mend(&net, "up0");
     uses(&engine, "t1", "up0").await;
     assert!(engine.state().borrow().isolated.is_empty());
@@ -75,9 +100,9 @@ async fn between_two_uplinks_nobody_is_at_fault() {
     switch.policy.teaming.balancing = Balancing::Explicit;
     engine.declare(declaration(switch, vec![(a, 1)])).await.unwrap();
     uses(&engine, "t1", "up0").await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    heard(&net, &["up0", "up1"]).await;
     cut_off(&net, "up0");
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    rounds("tx", &net, &["up0", "up1"], MISSED).await;
     let state = engine.state().borrow().clone();
     assert!(state.isolated.is_empty());
     assert_eq!(state.uplinks["t1"], "up0");

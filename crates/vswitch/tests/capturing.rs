@@ -1,4 +1,4 @@
-//! Looking at frames on their way through the switch.
+//! Capturing frames on their way through the switch.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use network::ping::Requests;
+use network::wait::until_so;
 use network::{Network, PATIENCE, declaration, port_group, switch};
 use tokio::time::timeout;
 use vswitch::capture::{Captured, Captures, Filter, Point};
 use vswitch::kernel::Kernel;
-use vswitch::kernel::layout::{Drop, PORT_CAPTURED};
+use vswitch::layout::{Drop, PORT_CAPTURED};
 
 fn filter(interfaces: &[&str]) -> Filter {
     Filter { interfaces: interfaces.iter().map(|name| (*name).into()).collect(), ..Filter::default() }
 }
 
-/// Frames until so many of a kind have come, and then until none has come for a while.
+/// Collects frames until enough of a kind have arrived, and then until none arrives for a while.
 async fn all(captures: &mut Captures, wanted: usize, of_kind: impl Fn(&Captured) -> bool) -> Vec<Captured> {
     let (mut frames, mut found) = (Vec::new(), 0);
     let pause = |found| if found < wanted { PATIENCE } else { Duration::from_millis(500) };
@@ -45,7 +46,7 @@ async fn a_ping_is_seen_at_every_point_of_its_way() {
     net.run("t1", "ping -c 4 -i 0.1 -s 600 -W 2 10.1.0.2");
     net.run("t1", "ping -c 1 -W 1 10.1.0.77");
     let mut frames = all(&mut captures, 16, is_icmp).await;
-    // Whom it asks for goes up, too.
+    // The request for the silent neighbour goes up, too.
     while !frames.iter().any(|frame| frame.point == Point::UplinkOut) {
         frames.push(timeout(PATIENCE, captures.next()).await.unwrap().unwrap());
     }
@@ -66,7 +67,7 @@ async fn a_ping_is_seen_at_every_point_of_its_way() {
     assert!(!up.is_empty() && up.iter().all(|frame| frame.interface == "up0" && frame.tag == Some(10)));
     assert!(frames.windows(2).all(|pair| pair[0].time <= pair[1].time + Duration::from_millis(100)));
 
-    // It ends with its stream, and costs nothing any more.
+    // The capture ends with its stream, and then costs nothing.
     let maps = Kernel::open(&net.pins(), false).unwrap();
     let looked_at = || {
         let actual = maps.read().unwrap();
@@ -75,18 +76,12 @@ async fn a_ping_is_seen_at_every_point_of_its_way() {
     };
     assert_eq!(looked_at(), (3, 9));
     std::mem::drop(captures);
-    for _ in 0..600 {
-        if looked_at() == (0, 0) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(looked_at(), (0, 0));
+    until_so("nothing is captured any more", async || looked_at() == (0, 0)).await;
     assert!(net.reaches("t1", "10.1.0.2"));
 }
 
 #[tokio::test]
-async fn what_is_dropped_says_why() {
+async fn a_captured_drop_states_its_reason() {
     let mut net = Network::new(&["up0"]);
     let a = net.guest("t1", "10.1.0.1/24");
     let engine = net.engine().await;
@@ -102,7 +97,7 @@ async fn what_is_dropped_says_why() {
     assert!(frames.iter().all(|frame| frame.reason == Some(Drop::Forged) && frame.point == Point::Dropped));
 }
 
-/// Frames of a guest without end: their ring is never empty.
+/// A guest sends frames without end, so the ring is never empty.
 #[tokio::test]
 async fn links_are_seen_while_more_is_captured_than_can_be_handed_out() {
     let mut net = Network::new(&["up0", "up1"]);
@@ -111,13 +106,14 @@ async fn links_are_seen_while_more_is_captured_than_can_be_handed_out() {
     let frame = [&b.mac.0[..], &a.mac.0, &[0x88, 0xb5], &[0; 1000]].concat();
     let ports = vec![(a, 1), (b, 1)];
     engine.declare(declaration(switch(&["up0", "up1"], vec![port_group(1, 0)]), ports)).await.unwrap();
-    // Each frame is handed to as many as there may be, which takes longer than to send it.
+    // Every possible capture gets each frame, which takes longer than sending it.
     let mut captures = Vec::new();
     for _ in 0..vswitch::limits::CAPTURES {
         captures.push(engine.capture(filter(&["t1", "t2"])).await.unwrap());
     }
     let mut flood = net.flood("t1", "eth0", &frame);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let is_flooded = async || engine.counters("t1").await.unwrap().unwrap().from_packets > 20_000;
+    until_so("the guest sends", is_flooded).await;
     network::ip(&net.namespace("wire"), "link set w-up0 down");
     let mut state = engine.state();
     let seen = state.wait_for(|state| state.links.get("up0").is_some_and(|link| !link.running));
@@ -133,14 +129,14 @@ async fn a_slow_reader_holds_nobody_up_and_knows_what_it_has_missed() {
     let groups = vec![port_group(1, 10)];
     engine.declare(declaration(switch(&["up0"], groups), vec![(a, 1), (b, 1)])).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    // Nobody asks for anybody meanwhile.
+    // So that nobody sends ARP meanwhile.
     net.keep_neighbour("t1", "10.1.0.2");
     net.keep_neighbour("t2", "10.1.0.1");
     let points = [Point::FromPort].into();
     let mut captures = engine.capture(Filter { points, ..filter(&["t1"]) }).await.unwrap();
     let before = engine.counters("t1").await.unwrap().unwrap().from_packets;
     net.pinging("t1", "10.1.0.2", Requests::new(1, 3000)).end().lost_nothing("beside a slow reader");
-    // The last frame tells of those before it, once there is room for it.
+    // The last frame reports the lost ones before it, once there is room for it.
     let mut frames = all(&mut captures, 1, |_| true).await;
     net.run("t1", "ping -c 1 -W 2 10.1.0.2");
     let passed = engine.counters("t1").await.unwrap().unwrap().from_packets - before;

@@ -39,7 +39,7 @@ async fn a_static_address_that_another_station_has_is_found_out_at_once_or_when_
     net.station("stranger", "10.1.0.1/24");
     let guest = net.guest("t1", "10.1.0.7/24");
     let engine = net.engine().await;
-    // In another stack, and with one that nobody else has.
+    // The same address in another stack, and an address without conflict.
     let vmotion = Adapter { stack: stack(StackName::VMOTION), ..adapter(1, "10.1.0.1", 24) };
     let mut declaration = declared(vec![adapter(0, "10.1.0.5", 24), vmotion]);
     declaration.ports.push(vswitch::declare::Port { port_group: 1, ..guest });
@@ -49,16 +49,16 @@ async fn a_static_address_that_another_station_has_is_found_out_at_once_or_when_
     assert_eq!(conflicts(&state), [(address, Some(mac_of(&net, "stranger")))]);
     assert_eq!(state.addresses, [(address, 24)], "it stays in use");
     assert!(engine.state().borrow().adapters["vmk0"].conflicts.is_empty());
-    // A guest of this host takes the other's.
+    // A guest of this host takes the other adapter's address.
     assert!(net.reaches("t1", "10.1.0.5"));
     ip(&net.namespace("t1"), "addr add 10.1.0.5/24 dev eth0");
-    // It asks for somebody in its name, until that is heard.
+    // It sends ARP requests from that address until the guard sees one.
     let mut asks = net.spawn("t1", "ping -q -I 10.1.0.5 10.1.0.9");
     let state = until(&engine, "vmk0", |state| !state.conflicts.is_empty()).await;
     asks.kill().unwrap();
     asks.wait().unwrap();
     assert_eq!(conflicts(&state), [([10, 1, 0, 5].into(), Some(mac_of(&net, "t1")))]);
-    // Another address ends it.
+    // Another address ends the conflict.
     engine.declare(declared(vec![adapter(0, "10.1.0.6", 24)])).await.unwrap();
     assert!(until(&engine, "vmk0", |state| state.addresses.len() == 1).await.conflicts.is_empty());
 }

@@ -10,6 +10,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use network::ping::Requests;
+use network::wait;
 use network::{Network, adapter, counts, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Dns, Ipv4Config, Stack, StackName};
 use vswitch::vmkernel::AdapterState;
@@ -22,10 +23,10 @@ struct Server {
 }
 
 impl Server {
-    /// `more` are its further arguments.
+    /// `more` are further arguments.
     fn start(net: &Network, name: &str, more: &str) -> Self {
         let room = tempfile::tempdir().unwrap();
-        // Everything that it writes lies in its room; it pings nobody, so that it answers at once.
+        // All its files are in the room; it does not ping addresses first, so it answers at once.
         let file = |name: &str| room.path().join(name).display().to_string();
         let command = format!(
             "dnsmasq -k -C /dev/null -p 0 -i eth0 --bind-interfaces --no-ping --log-dhcp --user=root \
@@ -49,13 +50,8 @@ impl Server {
 
     /// Waits for a line of its log.
     async fn logs(&self, what: &str, times: usize) {
-        for _ in 0..600 {
-            if self.log().matches(what).count() >= times {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("never {times} times {what:?} in\n{}", self.log());
+        let is_there = async || (self.log().matches(what).count() >= times).then_some(());
+        wait::until(|| format!("never {times} times {what:?} in\n{}", self.log()), is_there).await;
     }
 }
 
@@ -77,7 +73,7 @@ fn declared(adapters: Vec<Adapter>) -> Declaration {
     Declaration { switches, adapters, stacks, ..Declaration::default() }
 }
 
-/// Waits until this is true of an adapter.
+/// Waits until a condition holds for an adapter.
 async fn until(engine: &Engine, device: &str, is_it: impl Fn(&AdapterState) -> bool) -> AdapterState {
     let mut state = engine.state();
     let is_it = |state: &State| state.adapters.get(device).is_some_and(&is_it);
@@ -118,12 +114,12 @@ async fn an_adapter_gets_an_address_and_all_that_belongs_to_it_and_gives_it_back
     assert!(server.log().contains("client provides name: host-1"), "{}", server.log());
     let link = text(&net, "ip addr show dev vmk0");
     let ends = link.contains("valid_lft ") && !link.contains("valid_lft forever");
-    assert!(ends, "the kernel ends it if nobody renews it: {link}");
+    assert!(ends, "without renewal the kernel ends it: {link}");
 
     engine.declare(declared(vec![])).await.unwrap();
     server.logs("DHCPRELEASE", 1).await;
     let left = async || fs::read_to_string(server.file("leases")).unwrap();
-    counts("what is given back is free", String::new(), left).await;
+    counts("the released address is free", String::new(), left).await;
 }
 
 #[tokio::test]
@@ -134,7 +130,7 @@ async fn a_lease_is_renewed_and_survives_a_restart_without_a_lost_packet() {
     let engine = net.engine().await;
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     let first = until(&engine, "vmk0", |state| address(state).is_some()).await;
-    // A server that was slow may have been asked more than once.
+    // A slow server may have been asked more than once.
     let discovers = || server.log().matches("DHCPDISCOVER").count();
     let asked = discovers();
     let own = address(&first).unwrap().to_string();
@@ -146,7 +142,7 @@ async fn a_lease_is_renewed_and_survives_a_restart_without_a_lost_packet() {
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     let again = until(&engine, "vmk0", |state| state.lease.is_some()).await;
     assert_eq!((address(&again), again.lease), (address(&first), first.lease));
-    assert_eq!(discovers(), asked, "it asks for what it had: {}", server.log());
+    assert_eq!(discovers(), asked, "it requests its earlier address: {}", server.log());
     assert!(text(&net, "ip route").contains("default via 10.1.0.254 dev vmk0"));
     flood.stop().lost_nothing("over a restart");
 }
@@ -194,7 +190,7 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
     assert_eq!(seen.len(), 3);
     assert!(net.reaches("host-vmotion", "10.1.0.254"));
 
-    // A static address that takes the place of a lease.
+    // A static address replaces a lease.
     let mut declaration = declared(vec![dynamic(0), adapter(2, "10.1.0.9", 24)]);
     declaration.stacks.clear();
     engine.declare(declaration).await.unwrap();
@@ -208,7 +204,7 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
 async fn an_address_that_another_station_has_is_declined_and_another_one_used() {
     let mut net = Network::new(&["up0"]);
     net.station("server", "10.1.0.254/24");
-    // The one that the server has for the adapter is a stranger's.
+    // The address that the server would give belongs to another station.
     net.station("stranger", "10.1.0.100/24");
     let server = Server::start(&net, "server", "--dhcp-host=00:50:56:60:00:00,10.1.0.100");
     let engine = net.engine().await;

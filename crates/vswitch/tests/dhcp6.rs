@@ -1,4 +1,5 @@
-//! DHCPv6 clients of adapters, against dnsmasq, and, where times are to be short, ISC's server: dnsmasq gives two minutes at least.
+//! DHCPv6 clients of adapters, against dnsmasq and, for short times, ISC's server: dnsmasq's shortest lease is two
+//! minutes.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -10,6 +11,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use network::ping::Requests;
+use network::wait;
 use network::{Network, adapter, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Ipv6Config, StackName};
 use vswitch::vmkernel::AdapterState;
@@ -17,15 +19,15 @@ use vswitch::{Engine, State};
 
 const SERVER: &str = "fd00:1::fe";
 
-/// A DHCPv6 server and router, in a station of its own.
+/// A DHCPv6 server and router, in a station.
 struct Server {
     child: Child,
     room: tempfile::TempDir,
 }
 
 impl Server {
-    /// ISC's, which gives addresses for half a minute, to be renewed after 3 s and asked of all servers after 6 s. With the leases of
-    /// another one it takes over from that, under a name of its own.
+    /// ISC's server, which leases addresses for half a minute, with T1 = 3 s and T2 = 6 s. Given another server, it
+    /// takes over that one's leases under a new identity.
     fn with_short_times(net: &Network, name: u8, former: Option<&Self>) -> Self {
         let room = tempfile::tempdir().unwrap();
         let file = |name: &str| room.path().join(name).display().to_string();
@@ -36,7 +38,7 @@ impl Server {
              subnet6 fd00:1::/64 {{ range6 fd00:1::100 fd00:1::120; }}\n"
         );
         fs::write(file("conf"), settings).unwrap();
-        // With the leases comes the name, which it is not to have.
+        // The lease file contains the former identity, which is removed.
         let leases =
             former.map_or(String::new(), |former| fs::read_to_string(former.file("leases")).unwrap());
         let leases = leases.lines().filter(|line| !line.starts_with("server-duid"));
@@ -52,7 +54,7 @@ impl Server {
         Self { child: net.spawn("server", &format!("sh {}", file("run"))), room }
     }
 
-    /// `more` are its further arguments.
+    /// `more` are further arguments.
     fn start(net: &Network, more: &str) -> Self {
         let room = tempfile::tempdir().unwrap();
         let file = |name: &str| room.path().join(name).display().to_string();
@@ -82,13 +84,8 @@ impl Server {
 
     /// Waits for a line of its log.
     async fn logs(&self, what: &str, times: usize) {
-        for _ in 0..600 {
-            if self.count(what) >= times {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("never {times} times {what:?} in\n{}", self.log());
+        let is_there = async || (self.count(what) >= times).then_some(());
+        wait::until(|| format!("never {times} times {what:?} in\n{}", self.log()), is_there).await;
     }
 }
 
@@ -99,7 +96,7 @@ impl Drop for Server {
     }
 }
 
-/// A station that speaks IPv6.
+/// A station with IPv6.
 fn station(net: &mut Network, name: &str, address: &str) {
     net.station(name, "10.1.0.254/24");
     net.run(name, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0");
@@ -122,7 +119,7 @@ fn declared(adapters: Vec<Adapter>) -> Declaration {
     Declaration { switches, adapters, ..Declaration::default() }
 }
 
-/// Waits until this is true of an adapter.
+/// Waits until a condition holds for an adapter.
 async fn until(engine: &Engine, device: &str, is_it: impl Fn(&AdapterState) -> bool) -> AdapterState {
     let mut state = engine.state();
     let is_it = |state: &State| state.adapters.get(device).is_some_and(&is_it);
@@ -132,21 +129,16 @@ async fn until(engine: &Engine, device: &str, is_it: impl Fn(&AdapterState) -> b
     }
 }
 
-/// The address that a server gave and that the adapter may use.
+/// The leased address, once the adapter may use it.
 fn address(state: &AdapterState) -> Option<Ipv6Addr> {
     let lease = state.lease6.as_ref()?.address;
     state.addresses.contains(&(IpAddr::from(lease), 128)).then_some(lease)
 }
 
-/// Waits until a router has advertised the network, without which an address reaches nobody.
+/// Waits until a router has advertised the network, without which the address reaches nothing.
 async fn routed(net: &Network, name: &str) {
-    for _ in 0..600 {
-        if net.text(name, "ip -6 route").contains("fd00:1::/64 dev") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{}", net.text(name, "ip -6 route"));
+    let routes = || net.text(name, "ip -6 route");
+    wait::until(routes, async || routes().contains("fd00:1::/64 dev").then_some(())).await;
 }
 
 fn is_in_range(address: Ipv6Addr) -> bool {
@@ -168,7 +160,7 @@ async fn an_adapter_gets_an_address_and_what_belongs_to_it_and_gives_it_back() {
     assert_eq!(state.addresses.iter().filter(|own| of_network(own)).count(), 1, "link-local: {state:?}");
     let link = net.text("host", "ip -6 addr show dev vmk0 scope global");
     let ends = link.contains("valid_lft ") && !link.contains("valid_lft forever");
-    assert!(ends, "the kernel ends it if nobody renews it: {link}");
+    assert!(ends, "without renewal the kernel ends it: {link}");
     routed(&net, "host").await;
     let ping = format!("ping -6 -c 1 -w 2 -I {} {SERVER}", lease.address);
     assert!(net.succeeds("host", &ping), "{}", net.text("host", "ip -6 route"));
@@ -176,13 +168,8 @@ async fn an_adapter_gets_an_address_and_what_belongs_to_it_and_gives_it_back() {
     engine.declare(declared(vec![])).await.unwrap();
     server.logs("DHCPRELEASE", 1).await;
     let has_lease = || fs::read_to_string(server.file("leases")).unwrap().contains("fd00");
-    for _ in 0..600 {
-        if !has_lease() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("it is not given back: {}", server.log());
+    wait::until(|| format!("it is not released: {}", server.log()), async || (!has_lease()).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -195,7 +182,7 @@ async fn a_lease_survives_a_restart_without_a_lost_packet() {
     let own = address(&first).unwrap();
     routed(&net, "host").await;
     assert!(net.succeeds("server", &format!("ping -6 -c 1 -w 2 {own}")));
-    // A server that was slow may have been asked more than once.
+    // A slow server may have been asked more than once.
     let solicits = server.count("DHCPSOLICIT");
     let flood = net.pinging("server", &own.to_string(), Requests::without_end(5));
     engine.end().await;
@@ -203,7 +190,7 @@ async fn a_lease_survives_a_restart_without_a_lost_packet() {
     engine.declare(declared(vec![dynamic(0)])).await.unwrap();
     let again = until(&engine, "vmk0", |state| state.lease6.is_some()).await;
     assert_eq!((address(&again), &again.lease6), (Some(own), &first.lease6));
-    assert_eq!(server.count("DHCPSOLICIT"), solicits, "it asks for what it had: {}", server.log());
+    assert_eq!(server.count("DHCPSOLICIT"), solicits, "it requests its earlier address: {}", server.log());
     assert!(server.count("DHCPREBIND") > 0, "{}", server.log());
     flood.stop().lost_nothing("over a restart");
 }
@@ -238,7 +225,7 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
     }
     routed(&net, "host-vmotion").await;
     assert!(net.succeeds("host-vmotion", &format!("ping -6 -c 1 -w 2 {SERVER}")));
-    // One that is declared from now on is not given back, one that is not wanted any more is.
+    // An address that is now declared is not released; one that is not needed any more is.
     let ipv6 = Some(Ipv6Config { addresses: vec![(seen[2], 64)], ..Ipv6Config::default() });
     let without = Adapter { ipv6: None, ..dynamic(0) };
     engine.declare(declared(vec![without, vmotion, Adapter { ipv6, ..dynamic(2) }])).await.unwrap();
@@ -254,7 +241,7 @@ async fn adapters_of_several_stacks_have_leases_of_their_own() {
 #[tokio::test]
 async fn an_address_that_another_station_has_is_declined_and_another_one_used() {
     let mut net = network_of_a_server();
-    // The one that the server has for the adapter is a stranger's.
+    // The address that the server would give belongs to another station.
     station(&mut net, "stranger", "fd00:1::110");
     let server = Server::start(&net, "--dhcp-host=id:00:03:00:01:00:50:56:60:00:00,[fd00:1::110]");
     let engine = net.engine().await;
@@ -281,7 +268,7 @@ async fn a_lease_is_renewed_and_asked_of_all_servers_in_time_without_a_lost_pack
     let (own, lease) = (address(&first).unwrap(), first.lease6.clone().unwrap());
     assert_eq!((lease.seconds, lease.preferred), (30, 30));
     let is_valid = || net.text("host", "ip -6 addr show dev vmk0").contains(&format!("{own}/128"));
-    // With the server that gave it, again and again; each time it is as long as at first.
+    // Each renewal with the same server restores the full duration.
     server.logs("Renew message from", 3).await;
     assert_eq!(
         (server.count("Solicit message from"), server.count("Rebind message from")),
@@ -290,7 +277,7 @@ async fn a_lease_is_renewed_and_asked_of_all_servers_in_time_without_a_lost_pack
         server.log()
     );
     assert!(is_valid());
-    // That one goes, and another takes over.
+    // That server goes, and another takes over.
     let leases = server.file("leases");
     let former = Server { child: net.spawn("server", "true"), room: tempfile::tempdir().unwrap() };
     fs::copy(&leases, former.file("leases")).unwrap();

@@ -6,11 +6,12 @@ mod network;
 use std::process::Child;
 use std::time::Duration;
 
+use network::wait;
 use network::{Network, adapter, declaration, port_group, switch};
 use vswitch::declare::{Discovery, DiscoveryOperation, DiscoveryProtocol, Service};
 use vswitch::{Engine, discovery::OtherEnd};
 
-/// `lldpd` at the segment's end of the cable of `up0`; ends with the test.
+/// `lldpd` at the segment's end of `up0`'s cable; ends with the test.
 struct Lldpd {
     process: Child,
     room: tempfile::TempDir,
@@ -24,7 +25,7 @@ impl Lldpd {
         Self { process: net.spawn("wire", &command), room }
     }
 
-    /// What it knows of its neighbours, as `key=value` in lines.
+    /// The neighbours that it knows, as lines of `key=value`.
     fn neighbours(&self, net: &Network) -> String {
         let socket = self.room.path().join("lldpd.socket");
         let output =
@@ -32,30 +33,26 @@ impl Lldpd {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Waits until it knows one that says all of this.
+    /// Waits until it knows a neighbour with all these lines.
     async fn knows(&self, net: &Network, wanted: &[&str]) {
-        let mut seen = String::new();
-        for _ in 0..600 {
-            seen = self.neighbours(net);
-            if wanted.iter().all(|line| seen.lines().any(|seen| seen == *line)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        panic!("it knows only:\n{seen}");
+        let knows_it = async || {
+            let seen = self.neighbours(net);
+            wanted.iter().all(|line| seen.lines().any(|seen| seen == *line)).then_some(())
+        };
+        wait::until(|| format!("it knows only:\n{}", self.neighbours(net)), knows_it).await;
     }
 }
 
 impl Drop for Lldpd {
     fn drop(&mut self) {
-        // It has a child, which ends with it if it can say goodbye.
+        // Its child ends with it, if it can say goodbye.
         let id = rustix::process::Pid::from_raw(self.process.id().cast_signed()).unwrap();
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         let _ = self.process.wait();
     }
 }
 
-/// Waits until what is at the other end of `up0` is so.
+/// Waits until a condition holds for the other end of `up0`.
 async fn until(engine: &Engine, is_it: impl Fn(&OtherEnd) -> bool) -> OtherEnd {
     let mut changes = engine.neighbours();
     let found = async {
@@ -75,7 +72,7 @@ async fn speak(engine: &Engine, protocol: DiscoveryProtocol, operation: Discover
     speak_as(engine, protocol, operation, None).await;
 }
 
-/// With the uplink by this name.
+/// Announces the uplink by this name.
 async fn speak_as(
     engine: &Engine,
     protocol: DiscoveryProtocol,
@@ -110,7 +107,7 @@ async fn lldp_tells_both_ends_of_a_cable_of_each_other() {
             ],
         )
         .await;
-    // By the name that the host gives it, once it has one.
+    // Under the name that the host gives the uplink, once it has one.
     let as_card = speak_as(&engine, DiscoveryProtocol::Lldp, DiscoveryOperation::Both, Some("vmnic3"));
     as_card.await;
     lldpd.knows(&net, &["lldp.w-up0.chassis.name=host1.example", "lldp.w-up0.port.ifname=vmnic3"]).await;
@@ -119,7 +116,7 @@ async fn lldp_tells_both_ends_of_a_cable_of_each_other() {
     assert!(seen.parameters.contains(&("System Description", "neighbour".into())), "{seen:?}");
     assert!(seen.parameters.contains(&("Port Description", "w-up0".into())), "{seen:?}");
 
-    // It says goodbye, and a host that does not listen knows nobody.
+    // The neighbour says goodbye, and a host that does not listen knows nobody.
     drop(lldpd);
     until(&engine, |seen| seen.lldp.is_none()).await;
     let lldpd = Lldpd::start(&net, "");

@@ -9,7 +9,7 @@ use network::ping::Requests;
 use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
 use vswitch::declare::Balancing;
 
-/// Waits until the uplink of a port is this one.
+/// Waits until a port uses an uplink.
 async fn uses(engine: &vswitch::Engine, port: &str, uplink: &str) {
     let mut state = engine.state();
     let found = state.wait_for(|state| state.uplinks.get(port).is_some_and(|used| used == uplink));
@@ -28,19 +28,19 @@ async fn traffic_goes_on_over_the_other_uplink_and_comes_back() {
     uses(&engine, "t1", "up0").await;
     assert!(net.reaches("t1", "10.1.0.9"));
     let ping = net.pinging("t1", "10.1.0.9", Requests::without_end(5));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    ping.sends(40).await;
     let (wire, began, first) = (net.namespace("wire"), Instant::now(), ping.sent());
     ip(&wire, "link set w-up0 down");
     uses(&engine, "t1", "up1").await;
     let last = ping.sent();
     eprintln!("failed over {:?} after `ip link set` began", began.elapsed());
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    ping.sends(100).await;
     ip(&wire, "link set w-up0 up");
     uses(&engine, "t1", "up0").await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    ping.sends(100).await;
     let answers = ping.stop();
     eprintln!("{answers:?}");
-    // Not a time: what is lost was on its way before the other uplink was used. Nothing is when the first one comes back.
+    // Only frames sent before the other uplink was in use are lost, and none when the first one comes back.
     assert!(answers.sent > last && answers.doubled == 0, "{answers:?}");
     let on_the_way = first.saturating_sub(1)..=last;
     assert!(answers.lost.iter().all(|number| on_the_way.contains(number)), "{on_the_way:?}: {answers:?}");
@@ -49,11 +49,14 @@ async fn traffic_goes_on_over_the_other_uplink_and_comes_back() {
 #[tokio::test]
 async fn an_engine_that_begins_anew_moves_nobody_back_where_that_is_not_wanted() {
     let mut net = Network::new(&["up0", "up1"]);
-    let a = net.guest("t1", "10.1.0.1/24");
+    let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
     net.station("outside", "10.1.0.9/24");
-    let mut switch = switch(&["up0", "up1"], vec![port_group(1, 0)]);
+    // Ports of the second group come back, which shows when those of the first could have.
+    let mut returning = port_group(2, 0);
+    returning.policy.failback = Some(true);
+    let mut switch = switch(&["up0", "up1"], vec![port_group(1, 0), returning]);
     (switch.policy.teaming.balancing, switch.policy.teaming.failback) = (Balancing::Explicit, false);
-    let declared = || declaration(switch.clone(), vec![(a.clone(), 1)]);
+    let declared = || declaration(switch.clone(), vec![(a.clone(), 1), (b.clone(), 2)]);
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
     uses(&engine, "t1", "up0").await;
@@ -64,14 +67,14 @@ async fn an_engine_that_begins_anew_moves_nobody_back_where_that_is_not_wanted()
     engine.end().await;
     let engine = net.engine().await;
     engine.declare(declared()).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    uses(&engine, "t2", "up0").await;
     assert_eq!(engine.state().borrow().uplinks["t1"], "up1");
     ip(&wire, "link set w-up1 down");
     uses(&engine, "t1", "up0").await;
     assert!(net.reaches("t1", "10.1.0.9"));
 }
 
-/// Every uplink that a port has used, until the time when it uses this one again.
+/// Every uplink that a port has used, until it uses this one again.
 async fn used_until(
     engine: &vswitch::Engine,
     port: &str,
@@ -113,15 +116,17 @@ async fn a_link_that_flaps_is_used_once_it_is_up_for_a_while_or_alone() {
     let set = |uplink: &str, to: &str| ip(&wire, &format!("link set w-{uplink} {to}"));
     let flapping = async {
         for _ in 0..8 {
-            set("up0", "down");
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            set("up0", "up");
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            for to in ["down", "up"] {
+                set("up0", to);
+                let mut state = engine.state();
+                let seen = state.wait_for(|state| state.links["up0"].running == (to == "up"));
+                tokio::time::timeout(PATIENCE, seen).await.expect("the engine sees it").unwrap();
+            }
         }
     };
     assert_eq!(used_until(&engine, "t1", "up0", flapping).await, ["up0", "up1", "up0"]);
 
-    // Alone, it is used at once, and the other one has to wait.
+    // Without another uplink it is used at once; the other one then has to wait.
     set("up1", "down");
     set("up0", "down");
     let mut state = engine.state();

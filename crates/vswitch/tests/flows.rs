@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use network::ping::Requests;
+use network::wait::until_so;
 use network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{Declaration, Ipfix, Service};
 use vswitch::{Engine, Error, FlowCounters};
@@ -27,7 +27,7 @@ fn socket(net: &Network, name: &str, address: &str) -> UdpSocket {
     })
 }
 
-/// Sends datagrams of 100 bytes, which are received.
+/// Sends datagrams of 100 bytes to a receiver.
 fn datagrams(net: &Network, count: usize, from: &str, to: &str) {
     let (sender, receiver) = (socket(net, "t1", from), socket(net, "t2", to));
     let to: SocketAddr = to.parse().unwrap();
@@ -37,7 +37,7 @@ fn datagrams(net: &Network, count: usize, from: &str, to: &str) {
     }
 }
 
-/// Two guests in VLAN 10 whose flows are watched, an adapter that speaks with the collector, who is outside.
+/// Two guests in VLAN 10 whose flows are exported, an adapter to send from, and the collector outside.
 fn network() -> (Network, Declaration) {
     let mut net = Network::new(&["up0"]);
     let ports = vec![(net.guest("t1", "10.2.0.1/24"), 2), (net.guest("t2", "10.2.0.2/24"), 2)];
@@ -80,13 +80,9 @@ impl Collectors {
         let nfcapd =
             net.spawn("outside", &format!("nfcapd -b {COLLECTOR} -p {PORT} -t 3600 -w {}", flows.display()));
         let collectors = Self { nfcapd, tcpdump, room };
-        for _ in 0..300 {
-            if std::fs::metadata(&pcap).is_ok_and(|file| file.len() >= 24) && waiting(net).is_some() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert!(waiting(net).is_some());
+        let listens =
+            async || std::fs::metadata(&pcap).is_ok_and(|file| file.len() >= 24) && waiting(net).is_some();
+        until_so("both collectors listen", listens).await;
         collectors
     }
 
@@ -95,7 +91,7 @@ impl Collectors {
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
     }
 
-    /// Records as Wireshark has them: fields by name, in order.
+    /// Records as Wireshark reads them: fields by name, in order.
     fn records(&self) -> Vec<Record> {
         let fields = [
             "cflow.srcaddr",
@@ -112,7 +108,7 @@ impl Collectors {
             "cflow.inputint",
             "cflow.outputint",
         ];
-        // One line per datagram would mix the records of several families; PDML keeps them apart.
+        // One line per datagram would mix records of several families; PDML keeps them apart.
         let output = Command::new("tshark")
             .args(["-n", "-d", &format!("udp.port=={PORT},cflow"), "-T", "pdml", "-r"])
             .arg(self.room.path().join("capture.pcap"))
@@ -139,7 +135,7 @@ impl Collectors {
         records
     }
 
-    /// Who the first datagram is from, and of which domain it is.
+    /// The sender of the first datagram, and its domain.
     fn exporter(&self) -> String {
         let output = Command::new("tshark")
             .args(["-n", "-d", &format!("udp.port=={PORT},cflow"), "-c", "1", "-T", "fields", "-e", "ip.src"])
@@ -150,15 +146,10 @@ impl Collectors {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// What `nfdump` makes of it: addresses, protocol, ports, packets and bytes.
+    /// Flows as `nfdump` reads them: addresses, protocol, ports, packets and bytes.
     async fn dumped(&mut self, net: &Network) -> Vec<String> {
-        // Once it has read all that has come.
-        for _ in 0..300 {
-            if waiting(net).is_none_or(|bytes| bytes == 0) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        // First it must have read everything that arrived.
+        until_so("nfcapd has read all", async || waiting(net).is_none_or(|bytes| bytes == 0)).await;
         Self::stop(&self.nfcapd);
         self.nfcapd.wait().unwrap();
         let format = "fmt:%sa %da %pr %sp %dp %pkt %byt";
@@ -183,7 +174,7 @@ impl Drop for Collectors {
     }
 }
 
-/// How many bytes wait for the collector; none if it does not listen.
+/// How many bytes wait for the collector; `None` if it does not listen.
 fn waiting(net: &Network) -> Option<u64> {
     let output = String::from_utf8(net.run("outside", "cat /proc/net/udp").stdout).unwrap();
     let line = output.lines().find(|line| line.contains(&format!(":{PORT:04X} ")))?;
@@ -213,7 +204,7 @@ impl Record {
     }
 }
 
-/// Packets and octets of a flow, as it came in at its sender and as it left at its receiver.
+/// Packets and octets of a flow, as it entered at its sender and as it left at its receiver.
 fn sums(records: &[Record], source: &str, protocol: u64, ports: (u64, u64)) -> [(u64, u64); 2] {
     [0, 1].map(|direction| {
         let of = |record: &&Record| {
@@ -233,21 +224,15 @@ fn sums(records: &[Record], source: &str, protocol: u64, ports: (u64, u64)) -> [
     })
 }
 
-/// Ends the export, which tells of all that there is.
+/// Turns the export off, which exports all present flows.
 async fn end(engine: &Engine, declared: &Declaration) {
     let mut off = declared.clone();
     off.switches[0].ipfix = None;
     engine.declare(off).await.unwrap();
-    for _ in 0..300 {
-        if engine.flow_counters("vSwitch0").is_none() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("flows are still told of");
+    until_so("flows are not exported any more", async || engine.flow_counters("vSwitch0").is_none()).await;
 }
 
-/// Declares, with the way to the collector known, so that no datagram is lost for want of its MAC.
+/// Declares the switch once the collector's MAC is known, so that no datagram is lost for want of it.
 async fn begin(net: &Network, declared: &Declaration) -> Engine {
     let engine = net.engine().await;
     let mut off = declared.clone();
@@ -281,13 +266,15 @@ async fn collectors_are_told_exactly_what_passed() {
         stream.local_addr().unwrap().port()
     });
     assert_eq!(server.join().unwrap(), BYTES);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The server's end goes with the last acknowledgement.
+    let is_closed = async || !net.text("t2", "cat /proc/net/tcp").contains(":0BB8 ");
+    until_so("the connection is closed", is_closed).await;
     end(&engine, &declared).await;
 
     let mut records = Vec::new();
-    for _ in 0..300 {
+    let are_all = async || {
         records = collectors.records();
-        // A flow may be told of in parts.
+        // A flow may be exported in parts.
         let flows = [
             ("10.2.0.1", 17, (1000, 2000), 25),
             ("fd00::1", 17, (1000, 2000), 15),
@@ -298,11 +285,9 @@ async fn collectors_are_told_exactly_what_passed() {
             sums(&records, source, protocol, ports).iter().all(|sum| sum.0 >= packets)
         });
         let [sent, delivered] = sums(&records, "10.2.0.1", 6, (port.into(), 3000));
-        if are_there && sent == delivered && sent.1 > BYTES as u64 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        are_there && sent == delivered && sent.1 > BYTES as u64
+    };
+    until_so("all flows are exported", are_all).await;
     assert_eq!(sums(&records, "10.2.0.1", 17, (1000, 2000)), [(25, 25 * 128); 2]);
     assert_eq!(sums(&records, "fd00::1", 17, (1000, 2000)), [(15, 15 * 148); 2]);
     for guest in ["10.2.0.1", "10.2.0.2"] {
@@ -321,7 +306,7 @@ async fn collectors_are_told_exactly_what_passed() {
 }
 
 #[tokio::test]
-async fn an_engine_that_ends_has_told_what_there_was() {
+async fn an_ending_engine_exports_the_last_flows() {
     let (net, declared) = network();
     let engine = begin(&net, &declared).await;
     let collectors = Collectors::start(&net).await;
@@ -329,19 +314,17 @@ async fn an_engine_that_ends_has_told_what_there_was() {
     datagrams(&net, 25, "10.2.0.1:1000", "10.2.0.2:2000");
     engine.end().await;
     let mut seen = Vec::new();
-    for _ in 0..100 {
+    let are_there = async || {
         seen = sums(&collectors.records(), "10.2.0.1", 17, (1000, 2000)).to_vec();
-        if seen.iter().all(|sum| sum.0 > 0) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        seen.iter().all(|sum| sum.0 > 0)
+    };
+    until_so("both ports' flows are exported", are_there).await;
     assert_eq!(seen, [(25, 25 * 128); 2]);
     assert!(matches!(engine.counters("t1").await, Err(Error::Ended)));
 }
 
 #[tokio::test]
-async fn what_is_quiet_is_told_by_itself_and_one_packet_of_so_many_counts() {
+async fn idle_flows_are_exported_and_one_packet_in_so_many_counts() {
     let (net, mut declared) = network();
     let engine = begin(&net, &declared).await;
     let collectors = Collectors::start(&net).await;
@@ -349,15 +332,13 @@ async fn what_is_quiet_is_told_by_itself_and_one_packet_of_so_many_counts() {
     (ipfix.one_of, ipfix.idle_s) = (10, 2);
     engine.declare(declared.clone()).await.unwrap();
     datagrams(&net, 100, "10.2.0.1:1000", "10.2.0.2:2000");
-    // It is quiet now, so the records come by themselves.
+    // The flow is idle now, so its records are exported without further traffic.
     let mut told = [(0, 0); 2];
-    for _ in 0..300 {
+    let are_there = async || {
         told = sums(&collectors.records(), "10.2.0.1", 17, (1000, 2000));
-        if told.iter().all(|(packets, _)| *packets >= 10) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        told.iter().all(|(packets, _)| *packets >= 10)
+    };
+    until_so("the idle flows are exported", are_there).await;
     assert_eq!(told, [(10, 1280); 2]);
     let seen = counters(&engine);
     assert_eq!((seen.records_lost, seen.packets_lost), (0, 0));
@@ -371,7 +352,7 @@ async fn a_flood_of_flows_and_a_deaf_collector_hold_nobody_up() {
     engine.declare(declared.clone()).await.unwrap();
     let ping = net.pinging("t2", "10.2.0.1", Requests::without_end(10));
     let sender = socket(&net, "t1", "10.2.0.1:1000");
-    // Nobody answers there, so these are addresses that the switch sends out. The guest needs no MAC of theirs.
+    // No station has this address, so the switch sends the frames out. The guest needs no answer to ARP.
     ip(&net.namespace("t1"), "neigh add 10.2.0.77 lladdr 02:00:00:00:00:77 dev eth0");
     let flood = std::thread::spawn(move || {
         for number in 0..60_000_u32 {
@@ -381,17 +362,14 @@ async fn a_flood_of_flows_and_a_deaf_collector_hold_nobody_up() {
     });
     flood.join().unwrap();
     let mut most = 0;
-    for _ in 0..600 {
-        most = most.max(counters(&engine).flows);
-        if counters(&engine).records_lost > 0 && counters(&engine).packets_lost > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let seen = counters(&engine);
-    assert!(seen.packets_lost > 0 && seen.records_lost > 0, "{seen:?}");
+    let has_lost = async || {
+        let seen = counters(&engine);
+        most = most.max(seen.flows);
+        seen.records_lost > 0 && seen.packets_lost > 0
+    };
+    until_so("records and packets are lost", has_lost).await;
     assert!(most <= 65_536);
-    // It still does what it is told, and the neighbour has noticed nothing.
+    // The engine still obeys, and the neighbour has lost nothing.
     engine.declare(declared).await.unwrap();
     ping.stop().lost_nothing("beside a flood");
 }

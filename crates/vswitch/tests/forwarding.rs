@@ -3,12 +3,11 @@
 
 mod network;
 
-use std::time::Instant;
-
 use network::ping::Requests;
-use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
+use network::sniff::{Sniffer, count};
+use network::{Network, counts, declaration, ip, port_group, switch};
 use vswitch::Mac;
-use vswitch::kernel::layout::Drop;
+use vswitch::layout::Drop;
 
 #[tokio::test]
 async fn guests_of_a_vlan_reach_each_other_and_the_segment() {
@@ -41,14 +40,13 @@ async fn vlans_are_apart_and_tagged_on_the_wire() {
     assert!(net.is_cut_off("t1", "10.1.0.2"), "VLAN 10 and 20");
     assert!(net.is_cut_off("t1", "10.1.0.3"), "a tagged guest does not hear untagged frames");
 
-    let capture = net.spawn("wire", "tcpdump -nn -e -c 1 -i w-up0 vlan 10 and arp");
-    let captured = wait_while(capture, || net.run("t1", "ping -c 1 -W 1 10.1.0.77"));
-    assert!(captured.contains("vlan 10"), "{captured}");
-
-    // The kernel here has no VLAN devices, so the guest that takes all tags is looked at from its port.
-    let capture = net.spawn("t3", "tcpdump -nn -e -c 1 -i eth0 vlan 20 and arp");
-    let captured = wait_while(capture, || net.run("t2", "ping -c 1 -W 1 10.1.0.78"));
-    assert!(captured.contains("vlan 20"), "{captured}");
+    let sniffers = [("wire", "w-up0"), ("t3", "eth0")].map(|(name, end)| Sniffer::start(&net, name, end));
+    net.run("t1", "ping -c 1 -W 1 10.1.0.77");
+    net.run("t2", "ping -c 1 -W 1 10.1.0.78");
+    let [wire, trunk] = sniffers.map(Sniffer::end);
+    let arp_in = |vlan| [0x81, 0, 0, vlan, 0x08, 0x06];
+    assert!(count(&wire, &arp_in(10)) > 0 && count(&wire, &arp_in(20)) > 0, "{wire:x?}");
+    assert!(count(&trunk, &arp_in(20)) > 0, "{trunk:x?}");
 }
 
 #[tokio::test]
@@ -69,7 +67,7 @@ async fn a_guest_that_takes_some_vlans_hears_those_only() {
         net.run(from, "ping -c 1 -W 1 10.1.0.77");
         net.run("t3", "cat /sys/class/net/eth0/statistics/rx_packets").stdout != before
     };
-    // In this order, since a guest that has asked for an address asks again for a while.
+    // In this order, since a guest that has sent an ARP request repeats it for a while.
     assert!(!heard("t1"), "10 is not in 15-25");
     assert!(heard("t2"), "20 is");
 }
@@ -89,7 +87,7 @@ async fn a_guest_with_a_foreign_mac_is_silenced_where_forging_is_refused() {
     assert!(net.is_cut_off("t1", "10.1.0.2"));
     assert!(engine.counters("t1").await.unwrap().unwrap().dropped(Drop::Forged) >= 1);
 
-    // Told of its new MAC, and allowed to have it, the switch knows it by that.
+    // Given its new MAC, and allowed to use it, the switch delivers to it.
     let changed = vswitch::declare::Port { guest_mac: Some("02:de:ad:00:00:01".parse().unwrap()), ..a };
     engine.declare(declaration(switch, vec![(changed, 1), (b, 1)])).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
@@ -106,14 +104,16 @@ async fn a_promiscuous_port_group_sees_what_others_say() {
     let ports = vec![(a, 1), (b, 1), (c, 2)];
     engine.declare(declaration(groups(listening.clone()), ports.clone())).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let overheard = |seconds: u64| {
-        let command = format!("timeout {seconds} tcpdump -nn -c 1 -i eth0 icmp and src 10.1.0.1");
-        wait_while(net.spawn("t3", &command), || net.run("t1", "ping -c 4 -i 0.2 -W 1 10.1.0.2"))
+    let overheard = || {
+        let sniffer = Sniffer::start(&net, "t3", "eth0");
+        net.pinging("t1", "10.1.0.2", Requests::new(50, 4)).end().lost_nothing("between neighbours");
+        // Addresses of an echo request, and its type.
+        count(&sniffer.end(), &[10, 1, 0, 1, 10, 1, 0, 2, 8, 0])
     };
-    assert!(!overheard(4).contains("echo request"));
+    assert_eq!(overheard(), 0);
     listening.policy.promiscuous = Some(true);
     engine.declare(declaration(groups(listening), ports)).await.unwrap();
-    assert!(overheard(PATIENCE.as_secs()).contains("echo request"));
+    assert_eq!(overheard(), 4);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_kernel_without_tcx_does_as_well() {
     survives(true).await;
 }
 
-/// Engines end and begin, and a neighbour moves, while two guests are pinged.
+/// Engines end and start, and a neighbour moves, while two guests are pinged.
 async fn survives(without_tcx: bool) {
     let mut net = Network::new(&["up0"]);
     let (a, b, c) =
@@ -159,7 +159,7 @@ async fn survives(without_tcx: bool) {
     if without_tcx {
         let shown = net.run("host", "tc filter show dev t1 ingress");
         assert!(String::from_utf8_lossy(&shown.stdout).contains("from_port"), "it is a filter");
-        // A port that is none any more hears nothing.
+        // A removed port receives nothing.
         let engine = net.engine_attached(true).await;
         engine.declare(declaration(groups(), vec![(b, 1)])).await.unwrap();
         let shown = net.run("host", "tc filter show dev t1 ingress");
@@ -231,7 +231,7 @@ async fn a_tag_behind_a_tag_never_becomes_a_vlan() {
     };
     const PRIORITY: u16 = 5 << 13;
     let outside = Mac([2, 0, 0, 0, 0, 0xee]);
-    // Its name, who sends, to whom, with what tags, and how many each of t1 to t5 and the uplink get.
+    // Its name, sender, destination, tags, and how many frames each of t1 to t5 and the uplink get.
     type Case<'a> = (&'a str, usize, Mac, &'a [u16], [u64; 6]);
     let everyone = Mac::BROADCAST;
     let cases: [Case<'_>; 15] = [
@@ -246,9 +246,9 @@ async fn a_tag_behind_a_tag_never_becomes_a_vlan() {
         ("an access port without a VLAN", 1, everyone, &[PRIORITY, 20], [0; 6]),
         ("all VLANs", 4, everyone, &[20], [0, 1, 0, 0, 1, 1]),
         ("all VLANs, behind a priority", 4, everyone, &[PRIORITY, 20], [0; 6]),
-        ("two tags, to whoever takes tags", 4, everyone, &[20, 30], [0, 0, 0, 0, 1, 1]),
-        ("two tags, to who takes none", 4, macs[1], &[20, 30], [0; 6]),
-        ("two tags, to one who takes tags", 4, macs[4], &[20, 30], [0, 0, 0, 0, 1, 0]),
+        ("two tags, to trunk ports", 4, everyone, &[20, 30], [0, 0, 0, 0, 1, 1]),
+        ("two tags, to an access port", 4, macs[1], &[20, 30], [0; 6]),
+        ("two tags, to a trunk port", 4, macs[4], &[20, 30], [0, 0, 0, 0, 1, 0]),
         ("from outside, behind a priority", 0, everyone, &[PRIORITY, 20], [0; 6]),
     ];
     for (name, from, to, tags, expected) in cases {
@@ -263,30 +263,9 @@ async fn a_tag_behind_a_tag_never_becomes_a_vlan() {
         };
         counts(name, expected, more).await;
     }
-    let capture = net.spawn(
-        "wire",
-        "timeout 30 tcpdump -nn -e -c 1 -i w-up0 ether proto 0x8100 and ether src 02:00:00:00:00:06",
-    );
-    assert_eq!(macs[3], Mac([2, 0, 0, 0, 0, 6]));
-    let frames = [tagged(everyone, macs[3], &[20, 30])];
-    let captured = wait_while(capture, || {
-        net.send("t4", "eth0", &frames);
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    });
-    assert!(captured.contains("vlan 20") && captured.contains("vlan 30"), "both are on the wire: {captured}");
-}
-
-/// What a capture wrote that was started before `meanwhile` made something happen; it ends by itself.
-fn wait_while<T>(mut capture: std::process::Child, mut meanwhile: impl FnMut() -> T) -> String {
-    // tcpdump says on its standard error when it listens, but only to a terminal in time; so what is to be seen is repeated.
-    let late = Instant::now() + 2 * PATIENCE;
-    while Instant::now() < late {
-        meanwhile();
-        if capture.try_wait().unwrap().is_some() {
-            break;
-        }
-    }
-    let _ = capture.kill();
-    let output = capture.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let sniffer = Sniffer::start(&net, "wire", "w-up0");
+    net.send("t4", "eth0", &[tagged(everyone, macs[3], &[20, 30])]);
+    let captured = sniffer.end();
+    let tags = [&macs[3].0[..], &[0x81, 0, 0, 20, 0x81, 0, 0, 30]].concat();
+    assert_eq!(count(&captured, &tags), 1, "both are on the wire: {captured:x?}");
 }

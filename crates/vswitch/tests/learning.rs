@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use network::ping::Requests;
 use network::sniff::{Sniffer, count};
-use network::{Network, counts, declaration, ip, port_group, switch};
+use network::wait::until_so;
+use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
 use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup, Switch};
-use vswitch::kernel::layout::Drop;
+use vswitch::layout::Drop;
 use vswitch::{Engine, Mac, Timing};
 
 const LEARNING: Learning =
     Learning { enabled: true, unicast_flooding: false, limit: 4096, at_limit: AtLimit::Drop };
 
-/// Two uplinks on one segment, a port group 1 that learns and 2 that does not.
+/// Two uplinks on one segment, port group 1 with learning and 2 without.
 fn learning(learning: Learning) -> Switch {
     let policy = Override { learning: Some(learning), ..Override::default() };
     switch(&["up0", "up1"], vec![PortGroup { policy, ..port_group(1, 0) }, port_group(2, 0)])
@@ -25,15 +26,10 @@ async fn learned(engine: &Engine, port: &str) -> Option<u64> {
     engine.learned(port).await.unwrap().map(|learned| learned.count)
 }
 
-/// Waits until a port has learned so many.
+/// Waits until a port has learned this many MACs.
 async fn until_learned(engine: &Engine, port: &str, count: u64) {
-    for _ in 0..200 {
-        if learned(engine, port).await == Some(count) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{port} has learned {:?}, not {count}", learned(engine, port).await);
+    until_so(&format!("{port} has learned {count}"), async || learned(engine, port).await == Some(count))
+        .await;
 }
 
 fn frame(destination: Mac, source: Mac) -> Vec<u8> {
@@ -55,7 +51,7 @@ async fn guests_of_a_nested_host_are_reached_and_its_daemon_may_start_again() {
     let engine = net.engine().await;
     engine.declare(declaration(learning(Learning::default()), ports.clone())).await.unwrap();
     assert_eq!(learned(&engine, "t1").await, None);
-    assert!(net.is_cut_off("n1", "10.1.0.9"), "nobody knows where the answer goes");
+    assert!(net.is_cut_off("n1", "10.1.0.9"), "the answer has no way back");
 
     engine.declare(declaration(learning(LEARNING), ports.clone())).await.unwrap();
     for (from, to) in [("n1", "10.1.0.9"), ("n2", "10.1.0.9"), ("outside", "10.1.0.11"), ("t2", "10.1.0.12")]
@@ -64,7 +60,7 @@ async fn guests_of_a_nested_host_are_reached_and_its_daemon_may_start_again() {
     }
     assert_eq!((learned(&engine, "t1").await, learned(&engine, "t2").await), (Some(2), None));
 
-    // What comes back by the other uplink is neither delivered nor taken for a move.
+    // Frames that come back by the other uplink are neither delivered nor taken for a move.
     let heard = async || engine.counters("t2").await.unwrap().unwrap().to_broadcast;
     let before = heard().await;
     for _ in 0..10 {
@@ -82,7 +78,7 @@ async fn guests_of_a_nested_host_are_reached_and_its_daemon_may_start_again() {
 
     engine.declare(declaration(learning(LEARNING), ports[1..].to_vec())).await.unwrap();
     engine.declare(declaration(learning(LEARNING), ports)).await.unwrap();
-    // A port that was gone begins anew.
+    // A port that was removed begins anew.
     until_learned(&engine, "t1", 0).await;
 }
 
@@ -107,18 +103,18 @@ async fn a_guest_that_makes_macs_up_fills_its_own_port_only() {
     net.send("t1", "eth0", &flood(0, 6000));
     let dropped = 6000 - 4096;
     let unlearned = async || engine.counters("t1").await.unwrap().unwrap().dropped(Drop::Unlearned);
-    counts("what is too much", dropped, unlearned).await;
+    counts("MACs beyond the limit", dropped, unlearned).await;
     assert_eq!(learned(&engine, "t1").await, Some(4096));
-    assert!(net.reaches("t1", "10.1.0.3"), "its own MAC is none of these");
+    assert!(net.reaches("t1", "10.1.0.3"), "its own MAC does not count");
     assert!(net.reaches("t3", "10.1.0.11"));
     assert_eq!(learned(&engine, "t2").await, Some(1));
 
-    // It cannot take a station's place, either; only what another port has learned goes where it was last.
+    // It cannot take a station's MAC, either; only MACs that another port has learned follow their last sender.
     net.send("t1", "eth0", &[frame(Mac::BROADCAST, c.mac), frame(Mac([2, 0xaa, 0, 0, 0, 1]), c.mac)]);
     assert!(net.reaches("n1", "10.1.0.3"));
     let limited = Learning { limit: 10, at_limit: AtLimit::Allow, ..LEARNING };
     engine.declare(declaration(learning(limited), ports)).await.unwrap();
-    // A lower limit holds soon.
+    // A lower limit takes effect soon.
     until_learned(&engine, "t1", 10).await;
     net.send("t1", "eth0", &flood(1, 20));
     assert_eq!((learned(&engine, "t1").await, unlearned().await), (Some(10), dropped));
@@ -139,7 +135,7 @@ async fn a_guest_that_moves_is_reached_where_it_is() {
     net.move_nested("n1", "t1", "t2");
     assert!(net.reaches("n1", "10.1.0.3"));
     assert_eq!((learned(&engine, "t1").await, learned(&engine, "t2").await), (Some(0), Some(1)));
-    // To another host: what it says there is at first taken for what comes back.
+    // On another host: its first frames from there are taken for reflections.
     net.move_nested("n1", "t2", "wire");
     assert!(net.reaches("n1", "10.1.0.3"));
     assert_eq!(learned(&engine, "t2").await, Some(0));
@@ -149,7 +145,7 @@ async fn a_guest_that_moves_is_reached_where_it_is() {
 }
 
 #[tokio::test]
-async fn who_is_silent_is_forgotten_and_reached_by_flooding_where_that_is_allowed() {
+async fn a_silent_mac_is_forgotten_and_reached_by_flooding_where_allowed() {
     let mut net = Network::new(&["up0"]);
     let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
     net.make_nested("t1");
@@ -159,7 +155,7 @@ async fn who_is_silent_is_forgotten_and_reached_by_flooding_where_that_is_allowe
     let one = |learning: Learning| Switch { uplinks: vec!["up0".into()], ..self::learning(learning) };
     engine.declare(declaration(one(LEARNING), ports.clone())).await.unwrap();
     assert!(net.reaches("n1", "10.1.0.2"));
-    // It says nothing any more, not even who has the address of whom it spoke with; and nobody asks for it.
+    // It is silent, and its neighbours keep its MAC, so nobody asks for it.
     ip(&net.namespace("n1"), "link set eth0 down");
     net.keep_neighbour("t2", "10.1.0.11");
     until_learned(&engine, "t1", 0).await;
@@ -168,7 +164,7 @@ async fn who_is_silent_is_forgotten_and_reached_by_flooding_where_that_is_allowe
     let before = got().await;
     net.send("t2", "eth0", &said);
     net.send("wire", "w-up0", &said);
-    counts("nobody is known to have it", before, got).await;
+    counts("an unknown destination", before, got).await;
     let flooding = Learning { unicast_flooding: true, ..LEARNING };
     engine.declare(declaration(one(flooding), ports)).await.unwrap();
     net.send("t2", "eth0", &said);
@@ -188,25 +184,16 @@ async fn physical_switches_are_told_of_what_a_port_has_learned() {
     switch.policy.teaming.balancing = Balancing::Explicit;
     engine.declare(declaration(switch, vec![(a, 1)])).await.unwrap();
     assert!(net.reaches("n1", "10.1.0.9"));
-    let heard = net.spawn(
-        "wire",
-        &format!("timeout 100 tcpdump -nn -e -c 1 -i w-up1 ether proto 0x8035 and ether src {mac}"),
-    );
-    let mut heard = heard;
-    let wire = net.namespace("wire");
-    for _ in 0..40 {
-        ip(&wire, "link set w-up0 down");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        ip(&wire, "link set w-up0 up");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        if heard.try_wait().unwrap().is_some() {
-            break;
-        }
-        // So that it is known, and by the first uplink.
-        net.run("n1", "ping -c 1 -W 1 10.1.0.9");
-    }
-    let text = String::from_utf8(heard.wait_with_output().unwrap().stdout).unwrap();
-    assert!(text.contains(&mac.to_string()), "{text}");
+    until_learned(&engine, "t1", 1).await;
+    let sniffer = Sniffer::start(&net, "wire", "w-up1");
+    ip(&net.namespace("wire"), "link set w-up0 down");
+    // The engine announces moved MACs before it publishes the move.
+    let mut state = engine.state();
+    let moved = state.wait_for(|state| state.uplinks["t1"] == "up1");
+    tokio::time::timeout(PATIENCE, moved).await.expect("it fails over").unwrap();
+    let rarp = [&mac.0[..], &[0x80, 0x35]].concat();
+    let frames = sniffer.end();
+    assert_eq!(frames.iter().filter(|frame| frame[6..14] == rarp).count(), 1, "{frames:x?}");
 }
 
 #[tokio::test]
@@ -219,7 +206,7 @@ async fn neighbours_hear_the_gateway_whatever_a_nested_host_sends_from_its_mac()
     engine.declare(declaration(learning(LEARNING), vec![(a, 1), (b, 2)])).await.unwrap();
     let gateway = Mac([2, 0, 0, 0, 0, 0xee]);
     let said = |what: &str, number: u8| {
-        // ARP of Ethernet and IPv4.
+        // ARP for Ethernet and IPv4.
         let mut said = [&Mac::BROADCAST.0[..], &gateway.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
         said.extend([&gateway.0[..], &[10, 1, 0, 9], &[0; 6], &[10, 1, 0, number]].concat());
         said.extend(what.as_bytes());
@@ -230,11 +217,12 @@ async fn neighbours_hear_the_gateway_whatever_a_nested_host_sends_from_its_mac()
     let ours = counters("t1").await.from_broadcast;
     let sniffer = Sniffer::start(&net, "t2", "eth0");
     let mut hostile = net.repeat("t1", "eth0", &said("<hostile>", 1), 5);
-    // Both are under way at once, and nothing that the gateway says is what the guest says.
-    while counters("t1").await.from_broadcast < ours + 20 {
+    // Both send at the same time, and no frame of the gateway equals one of the guest.
+    let has_begun = async || {
         assert!(hostile.goes_on());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        counters("t1").await.from_broadcast >= ours + 20
+    };
+    until_so("the guest sends", has_begun).await;
     for half in [0, 1] {
         let numbers = (0..SAID / 2).map(|at| u8::try_from(2 + half * SAID / 2 + at).unwrap());
         net.send("outside", "eth0", &numbers.map(|number| said("<gateway>", number)).collect::<Vec<_>>());
@@ -243,7 +231,7 @@ async fn neighbours_hear_the_gateway_whatever_a_nested_host_sends_from_its_mac()
     std::mem::drop(hostile);
     let frames = sniffer.end();
     assert_eq!(count(&frames, b"<gateway>"), SAID);
-    // And what the guest says comes back, but is not heard twice.
+    // The guest's frames come back, but are not delivered twice.
     let sent = counters("t1").await.from_broadcast - ours;
     assert_eq!(counters("t2").await.to_broadcast - before, sent + SAID as u64);
     let reflected =

@@ -1,12 +1,14 @@
-//! Port mirroring, with what a capture on the other side makes of the copies.
+//! Port mirroring, with captures of the copies at the destination.
 #![allow(clippy::unwrap_used)]
 
 mod network;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use network::sniff::{MARK, listens};
+use network::wait::{until_blocking, until_so};
 use network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{
     Adapter, Declaration, Encapsulated, Encapsulation, Ipv4Config, MirrorDestination, MirrorSession,
@@ -18,42 +20,44 @@ use vswitch::{Mac, VlanId};
 struct Capture {
     child: Child,
     file: PathBuf,
+    namespace: String,
+    interface: String,
 }
 
 impl Capture {
-    fn start(net: &Network, room: &Path, namespace: &str, interface: &str, filter: &str) -> Self {
+    fn start(net: &Network, room: &Path, namespace: &str, interface: &str) -> Self {
         let file = room.join(format!("{namespace}-{interface}.pcap"));
         let _ = std::fs::remove_file(&file);
-        let command = format!(
-            "tcpdump -Z root --immediate-mode -U -B 16384 -i {interface} -w {} {filter}",
-            file.display()
-        );
+        let command =
+            format!("tcpdump -Z root --immediate-mode -U -B 16384 -i {interface} -w {}", file.display());
         let child = net.spawn(namespace, &command);
-        // The header is written when it listens.
-        let late = Instant::now() + PATIENCE;
-        while file.metadata().map_or(0, |file| file.len()) < 24 {
-            assert!(Instant::now() < late, "tcpdump does not begin");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self { child, file }
+        listens(&file);
+        Self { child, file, namespace: namespace.into(), interface: interface.into() }
     }
 
-    /// Ends it once so many frames that pass a filter have come, or if they do not come. What tshark prints of these fields, a line
-    /// for each frame.
+    /// Ends it once `expected` frames that pass a filter have arrived, or after [`PATIENCE`]. Returns these fields of
+    /// the frames, as tshark prints them, a line for each.
     fn end(mut self, net: &Network, filter: &str, fields: &[&str], expected: usize) -> Vec<String> {
         let late = Instant::now() + PATIENCE;
-        while self.frames(net, filter, &["frame.number"]).len() < expected && Instant::now() < late {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        // What is too much may come a little later.
-        std::thread::sleep(Duration::from_millis(200));
+        let are_there = || {
+            let count = self.frames(net, filter, &["frame.number"]).len();
+            (count >= expected || Instant::now() > late).then_some(())
+        };
+        until_blocking(|| "tshark cannot count frames".into(), are_there);
+        // Frames before a mark are in the file once the mark is.
+        net.send_to_end(&self.namespace, &self.interface, MARK);
+        let is_marked = || {
+            let file = std::fs::read(&self.file).unwrap();
+            file.windows(MARK.len()).any(|bytes| bytes == MARK).then_some(())
+        };
+        until_blocking(|| "tcpdump has not captured the mark".into(), is_marked);
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.child.wait().unwrap();
         self.frames(net, filter, fields)
     }
 
-    /// What there is so far; the last frame may not be whole yet.
+    /// The frames so far; the last one may be incomplete.
     fn frames(&self, net: &Network, filter: &str, fields: &[&str]) -> Vec<String> {
         let fields: String = fields.iter().map(|field| format!(" -e {field}")).collect();
         let checks = "-o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE";
@@ -113,7 +117,7 @@ async fn a_port_gets_what_another_sends_and_receives() {
         engine.declare(with(&guests, vec![session(0, source, to_port("t3"))])).await.unwrap();
         let before = engine.counters("t3").await.unwrap().unwrap();
         assert!(net.reaches("t1", "10.1.0.2"));
-        let capture = Capture::start(&net, room.path(), "t3", "eth0", "icmp");
+        let capture = Capture::start(&net, room.path(), "t3", "eth0");
         net.run("t1", ping);
         let fields = ["ip.src", "icmp.type", "vlan.id"];
         let mut seen = capture.end(&net, "icmp", &fields, 5 * expected.len());
@@ -124,12 +128,12 @@ async fn a_port_gets_what_another_sends_and_receives() {
         let after = engine.counters("t3").await.unwrap().unwrap();
         assert!(after.to_packets - before.to_packets < 5, "copies are not its traffic: {after:?}");
     }
-    // The destination may be forbidden to send and to get anything else, and with the session all is as before.
+    // The destination may be kept from all other traffic; after the session everything is as before.
     let mute = MirrorSession { normal_traffic: false, ..session(0, ports(&["t1"], &[]), to_port("t3")) };
     engine.declare(with(&guests, vec![mute])).await.unwrap();
     assert!(net.is_cut_off("t3", "10.1.0.2") && net.reaches("t1", "10.1.0.2"));
     engine.declare(with(&guests, vec![])).await.unwrap();
-    // It gives up on an address that did not answer, also if it would just now.
+    // The guest keeps trying to reach an address that did not answer, unless its neighbour table is flushed.
     ip(&net.namespace("t3"), "neigh flush dev eth0");
     assert!(net.reaches("t3", "10.1.0.2"));
     assert_eq!(net.interfaces("esf-"), [""; 0], "nothing is left over");
@@ -144,7 +148,7 @@ async fn copies_are_sampled_and_cut_and_keep_their_tag_if_told_to() {
     (some.every, some.length, some.strip_vlan) = (4, Some(100), false);
     engine.declare(with(&guests, vec![some])).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
+    let capture = Capture::start(&net, room.path(), "t3", "eth0");
     net.run("t1", "ping -c 40 -i 0.01 -s 1000 -W 2 10.1.0.2");
     let seen = capture.end(&net, "icmp.type==8", &["frame.len", "vlan.id"], 8);
     assert!((8..=12).contains(&seen.len()), "one in four of 40: {}", seen.len());
@@ -164,7 +168,7 @@ async fn a_vlan_carries_copies_to_another_host() {
     ];
     engine.declare(with(&guests, sessions)).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let capture = Capture::start(&net, room.path(), "wire", "w-up0", "");
+    let capture = Capture::start(&net, room.path(), "wire", "w-up0");
     net.run("t1", "ping -c 3 -i 0.1 -W 2 10.1.0.2");
     let seen = capture.end(&net, "icmp", &["vlan.id", "ip.src", "icmp.type"], 3);
     assert_eq!(seen, vec!["99,10\t10.1.0.1\t8"; 3], "the tag of the copy around its own");
@@ -178,7 +182,7 @@ async fn a_vlan_carries_copies_to_another_host() {
         "[s.send(bytes.fromhex(f).ljust(64, b'x')) for _ in range(4)]",
     ];
     std::fs::write(&script, lines.join("\n")).unwrap();
-    let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
+    let capture = Capture::start(&net, room.path(), "t3", "eth0");
     assert!(net.run("wire", &format!("python3 {}", script.display())).status.success());
     let seen = capture.end(&net, "udp.port==9", &["ip.src", "vlan.id"], 4);
     assert_eq!(seen, vec!["10.9.0.1\t"; 4]);
@@ -210,7 +214,7 @@ async fn an_address_gets_copies_whose_every_checksum_is_right() {
         let mirror = session(0, ports(&["t1"], &["t1"]), erspan(encapsulation, HOP, SELF, via));
         engine.declare(with(&guests, vec![mirror])).await.unwrap();
         assert!(net.reaches("t1", "10.1.0.2"));
-        let capture = Capture::start(&net, room.path(), "wire", "w-up0", "");
+        let capture = Capture::start(&net, room.path(), "wire", "w-up0");
         net.run("t1", "ping -c 4 -i 0.1 -s 500 -W 2 10.1.0.2");
         let fields = [
             "vlan.id",
@@ -234,15 +238,15 @@ async fn an_address_gets_copies_whose_every_checksum_is_right() {
         expected.sort();
         assert_eq!(seen, expected);
     }
-    // What guests leave to the network card is done for the copies: segments, and their checksums. Nothing is cut where the
-    // MTU has room for the outer headers.
+    // Offloads that guests leave to the network card are carried out for the copies: segmentation and checksums.
+    // Nothing is cut if the MTU has room for the outer headers.
     for (mtu, longest) in [(1600, 1572), (1500, 1518)] {
         let via = MirrorVia::Uplink { interface: "up0".into(), vlan: Some(vlan(7)) };
         let mirror = session(0, ports(&["t1"], &[]), erspan(ERSPAN3, HOP, SELF, via));
         let mut declared = with(&guests, vec![mirror]);
         declared.switches[0].mtu = mtu;
         engine.declare(declared).await.unwrap();
-        let capture = Capture::start(&net, room.path(), "wire", "w-up0", "");
+        let capture = Capture::start(&net, room.path(), "wire", "w-up0");
         let server = net.spawn("t2", "iperf3 -s -1");
         net.listens("t2", 5201);
         net.run("t1", "iperf3 -c 10.1.0.2 -C cubic -n 2M");
@@ -268,7 +272,7 @@ async fn copies_that_enter_the_switch_again_do_not_go_round() {
     let all = ports(&["t1", "t4"], &["t3"]);
     engine.declare(with(&guests, vec![session(0, all, to)])).await.unwrap();
     assert!(net.reaches("t1", "10.1.0.2"));
-    let capture = Capture::start(&net, room.path(), "t3", "eth0", "");
+    let capture = Capture::start(&net, room.path(), "t3", "eth0");
     net.run("t1", "ping -c 5 -i 0.1 -W 2 10.1.0.2");
     let seen = capture.end(&net, "erspan&&icmp", &["ip.src", "erspan.spanid"], 5);
     assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
@@ -287,8 +291,8 @@ async fn the_stack_says_where_an_address_is() {
     engine.declare(declared.clone()).await.unwrap();
     let pings = |count| net.run("t1", &format!("ping -c {count} -i 0.1 -W 2 10.1.0.2"));
     let is_there = async || engine.mirrored().await.unwrap().contains_key(&5);
-    until(is_there).await;
-    let capture = Capture::start(&net, room.path(), "collector", "eth0", "");
+    until_so("the session mirrors", is_there).await;
+    let capture = Capture::start(&net, room.path(), "collector", "eth0");
     pings(5);
     let seen = capture.end(&net, "erspan&&icmp&&!(icmp.type==3)", &["ip.src", "erspan.spanid"], 5);
     assert_eq!(seen, vec!["10.9.0.1,10.1.0.1\t654"; 5]);
@@ -296,7 +300,7 @@ async fn the_stack_says_where_an_address_is() {
         let done = engine.mirrored().await.unwrap()[&5];
         done.sent >= 5 && done.seen == done.sent
     };
-    until(all_are_sent).await;
+    until_so("all copies are sent", all_are_sent).await;
 
     // Another card at the same address is followed.
     net.run("collector", "ip link set eth0 address 02:00:00:00:99:99");
@@ -308,24 +312,15 @@ async fn the_stack_says_where_an_address_is() {
         assert!(engine.mirrored().await.unwrap().contains_key(&5));
         capture.try_wait().unwrap().is_some()
     };
-    until(arrived).await;
+    until_so("copies go to the new MAC", arrived).await;
 
-    // Without a way nothing is mirrored, and it comes back with the way.
+    // Without a way nothing is mirrored, and mirroring returns with the way.
     declared.adapters[0].ipv4 = Ipv4Config::Static { address: [10, 8, 0, 1].into(), prefix: 24 };
     engine.declare(declared.clone()).await.unwrap();
     let is_gone = async || !engine.mirrored().await.unwrap().contains_key(&5);
-    until(is_gone).await;
+    until_so("nothing is mirrored", is_gone).await;
     declared.adapters[0].ipv4 = Ipv4Config::Static { address: [10, 9, 0, 1].into(), prefix: 24 };
     engine.declare(declared).await.unwrap();
-    until(is_there).await;
+    until_so("the session mirrors", is_there).await;
     assert_eq!(engine.mirrored().await.unwrap()[&5].sent, 0, "a mirror that is new has done nothing");
-}
-
-/// Waits for what the engine does by itself.
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    let late = Instant::now() + 2 * PATIENCE;
-    while !is_so().await {
-        assert!(Instant::now() < late, "it has not happened");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

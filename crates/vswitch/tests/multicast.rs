@@ -1,4 +1,4 @@
-//! Multicast filtering with members that real kernels are, and a querier on the physical segment.
+//! Multicast filtering with real kernels as members, and a querier on the physical segment.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -7,9 +7,10 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use network::{Network, PATIENCE, declaration, ip, port_group, switch};
+use network::wait::{until, until_so};
+use network::{Network, declaration, ip, port_group, switch};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use vswitch::declare::{Declaration, MulticastFiltering};
 use vswitch::frame::{self, ETHER_IPV4, ETHER_IPV6, Sum};
@@ -28,7 +29,7 @@ fn index(net: &Network, name: &str) -> u32 {
     String::from_utf8(shown).unwrap().trim().parse().unwrap()
 }
 
-/// A socket that is a member of a group; its kernel says so.
+/// A socket that has joined a group; its kernel reports that.
 fn join(net: &Network, name: &str, group: IpAddr) -> UdpSocket {
     let index = index(net, name);
     let own = own(net, name);
@@ -41,7 +42,7 @@ fn join(net: &Network, name: &str, group: IpAddr) -> UdpSocket {
             IpAddr::V6(group) => socket.join_multicast_v6(&group, index).unwrap(),
         }
         socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        // It loses nothing while the test does not get to read it.
+        // It loses nothing while the test is not reading.
         set_socket_recv_buffer_size_force(&socket, 8 << 20).unwrap();
         socket
     })
@@ -71,7 +72,7 @@ fn send(net: &Network, name: &str, group: IpAddr) {
     });
 }
 
-/// How many datagrams a member has got.
+/// How many datagrams a member has received.
 fn got(member: &UdpSocket) -> usize {
     std::iter::from_fn(|| member.recv(&mut [0; 1500]).ok()).count()
 }
@@ -117,12 +118,12 @@ fn query(group: IpAddr) -> Vec<u8> {
     }
 }
 
-/// Asks once for members, from the physical segment.
+/// Sends one query, from the physical segment.
 fn ask(net: &Network, group: IpAddr) {
     say(net, "outside", &query(group), 1);
 }
 
-/// Sends a frame so many times.
+/// Sends a frame this many times.
 fn say(net: &Network, name: &str, frame: &[u8], times: usize) {
     let mut script = tempfile::NamedTempFile::new().unwrap();
     let bytes: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -135,40 +136,34 @@ fn say(net: &Network, name: &str, frame: &[u8], times: usize) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Whether a port got a burst from outside; other frames to groups are too few to be mistaken for one.
+/// Whether a port got a burst from outside; other multicast frames are too few to be mistaken for one.
 async fn delivered(net: &Network, engine: &Engine, port: &str, group: IpAddr) -> bool {
     let before = engine.counters(port).await.unwrap().unwrap();
     send(net, "outside", group);
-    // A broadcast comes behind it, to every port.
+    // A broadcast follows, to every port.
     net.within("outside", || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         socket.set_broadcast(true).unwrap();
         socket.send_to(b"behind", (Ipv4Addr::new(10, 1, 0, 255), PORT + 1)).unwrap();
     });
-    let late = Instant::now() + PATIENCE;
-    loop {
+    let is_behind = async || {
         let now = engine.counters(port).await.unwrap().unwrap();
-        if now.to_broadcast > before.to_broadcast {
-            return now.to_multicast - before.to_multicast >= BURST as u64;
-        }
-        assert!(Instant::now() < late, "{port} gets no broadcast");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        let is_there = now.to_broadcast > before.to_broadcast;
+        is_there.then_some(now.to_multicast - before.to_multicast >= BURST as u64)
+    };
+    until(|| format!("{port} gets no broadcast"), is_behind).await
 }
 
-/// Sends bursts until the port is kept from them, of which the members lose none.
+/// Sends bursts until the port is kept from them; the members lose none.
 async fn until_kept_from(net: &Network, engine: &Engine, port: &str, group: IpAddr, members: &[&UdpSocket]) {
-    for _ in 0..200 {
+    let is_kept = async || {
         let is_delivered = delivered(net, engine, port, group).await;
         for member in members {
             assert_eq!(got(member), BURST, "a member gets all, always");
         }
-        if !is_delivered {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    panic!("{port} still gets frames to {group}");
+        !is_delivered
+    };
+    until_so(&format!("{port} is kept from frames to {group}"), is_kept).await;
 }
 
 /// Three guests and a station.
@@ -191,7 +186,7 @@ async fn filters(group: IpAddr) {
     let engine = net.engine().await;
     engine.declare(declared.clone()).await.unwrap();
     let member = join(&net, "t1", group);
-    // Nobody asks, so nothing is kept from anybody.
+    // Without a querier nothing is kept from any port.
     for _ in 0..3 {
         assert!(delivered(&net, &engine, "t2", group).await);
         assert_eq!(got(&member), BURST);
@@ -199,13 +194,13 @@ async fn filters(group: IpAddr) {
     ask(&net, group);
     until_kept_from(&net, &engine, "t2", group, &[&member]).await;
 
-    // What a guest sends reaches members here and outside.
+    // A guest's frames reach members here and outside.
     let outside = join(&net, "outside", group);
     send(&net, "t2", group);
     assert_eq!((got(&member), got(&outside)), (BURST, BURST));
     drop(outside);
 
-    // One more joins, and the first one leaves.
+    // A second one joins, and the first one leaves.
     let second = join(&net, "t2", group);
     for _ in 0..100 {
         send(&net, "outside", group);
@@ -238,7 +233,7 @@ async fn ipv6_groups_reach_their_members_only() {
 }
 
 #[tokio::test]
-async fn a_guest_that_says_more_than_is_heard_gets_all_and_nobody_else_does() {
+async fn a_guest_beyond_its_limit_of_messages_gets_all_and_no_other_does() {
     let group: IpAddr = [239, 1, 1, 1].into();
     let (net, declared) = network();
     let engine = net.engine().await;
@@ -249,27 +244,23 @@ async fn a_guest_that_says_more_than_is_heard_gets_all_and_nobody_else_does() {
     drop(member);
     until_kept_from(&net, &engine, "t2", group, &[]).await;
 
-    // A report that says nothing, again and again: what else it says is not heard for a second.
+    // An empty report, again and again: the switch then ignores the port's other messages for a second.
     let shown = String::from_utf8(net.run("t1", "cat /sys/class/net/eth0/address").stdout).unwrap();
     let mut report = query(group);
     report[6..12].copy_from_slice(&shown.trim().parse::<Mac>().unwrap().0);
     report[14 + 24] = 0x22;
     say(&net, "t1", &report, 1000);
     let joined = join(&net, "t1", group);
-    let mut seen = false;
-    for _ in 0..100 {
-        seen = delivered(&net, &engine, "t1", [239, 7, 7, 7].into()).await;
-        if seen {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(seen, "nothing is kept from it, not even groups that it is not in");
+    let other: IpAddr = [239, 7, 7, 7].into();
+    let gets_all = async || delivered(&net, &engine, "t1", other).await;
+    until_so("it gets all, also groups that it is not in", gets_all).await;
     assert!(!delivered(&net, &engine, "t2", group).await, "another is not concerned");
-    // Until its second is over no answer is heard either.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    ask(&net, group);
-    until_kept_from(&net, &engine, "t1", [239, 7, 7, 7].into(), &[]).await;
+    // The switch hears no answer either until the port's second is over, so the querier asks until it does.
+    let is_heard = async || {
+        ask(&net, group);
+        !delivered(&net, &engine, "t1", other).await
+    };
+    until_so("its answer to a query is heard", is_heard).await;
     got(&joined);
     send(&net, "outside", group);
     assert_eq!(got(&joined), BURST, "and what it has said since is heard");
@@ -313,13 +304,13 @@ async fn a_member_loses_nothing_when_the_engine_begins_anew() {
         })
     };
     engine.end().await;
-    // Nobody listens when it joins, so all is flooded after a while.
+    // Without an engine no report is heard, so all is flooded after a while.
     let second = join(&net, "t2", group);
     let heard = (0..100).find(|_| second.recv(&mut [0; 1500]).is_ok());
     assert!(heard.is_some(), "without an engine nothing is kept from anybody");
     let engine = net.engine().await;
     engine.declare(declared).await.unwrap();
-    // Nobody has been asked yet. A guest that is in no group is kept from what the others are sent meanwhile, too.
+    // No query was sent yet. A guest that joined no group is kept from other groups, too.
     let other: IpAddr = [239, 7, 7, 7].into();
     assert!(delivered(&net, &engine, "t3", other).await);
     ask(&net, group);

@@ -1,20 +1,21 @@
-//! Engines that are killed, stopped and deceived: the kernel ends in the declared state, and who is not concerned notices nothing.
-//! A failure says the seed; `ESFERA_SEED` repeats it, apart from the moments in which engines die.
+//! Engines that are killed, stopped and deceived: the kernel ends in the declared state, and unaffected ports notice
+//! nothing. A failure prints the seed; `ESFERA_SEED` repeats it, except for the moments at which engines die.
 #![allow(clippy::unwrap_used)]
 
 mod network;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use network::chaos::{Chance, change, spoil};
 use network::ping::Requests;
 use network::process::{Process, serve};
-use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
+use network::wait::until_blocking;
+use network::{Network, counts, declaration, ip, port_group, switch};
 use rustix::process::Signal;
 use vswitch::declare::{Declaration, Port, PortGroup};
 use vswitch::kernel::Kernel;
-use vswitch::kernel::layout::{MemberKey, PORT_UPLINK, Target};
+use vswitch::layout::{MemberKey, PORT_UPLINK, Target};
 use vswitch::limits::PORTS;
 use vswitch::plan::{self, Fitness, Numbers, Own, Placements, Seats, Step, difference};
 use vswitch::vmkernel::port_interface;
@@ -25,20 +26,13 @@ async fn engine_of_a_process() {
     serve().await;
 }
 
-/// Waits until the kernel has exactly what is declared, numbers apart.
+/// Waits until the kernel has exactly the declared state, apart from numbers.
 fn settles(net: &Network, maps: &Kernel, declared: &Declaration, what: &str) {
-    let late = Instant::now() + 2 * PATIENCE;
-    loop {
-        let wrong = differs(net, maps, declared);
-        if wrong.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < late, "{what}: {wrong:#?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let describe = || format!("{what}: {:#?}", differs(net, maps, declared));
+    until_blocking(describe, || differs(net, maps, declared).is_empty().then_some(()));
 }
 
-/// What differs from what a plan from nothing would be.
+/// The differences from a plan made from nothing.
 fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> {
     let (links, found) = (net.links(), maps.read().unwrap());
     let mut declared = declared.clone();
@@ -65,7 +59,7 @@ fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> 
     };
     (tables.teams, _) = plan::teams(&declared, &links, &numbers, &Seats::new(), |_, name| fitness(name));
     wrong.extend(difference(&found, &tables).iter().map(|step| format!("{step:?}")));
-    // Interfaces that are declared and there, and are not among the tables: an unnumbered one is a difference, too.
+    // Declared interfaces that exist but are missing from the tables: an unnumbered one is a difference, too.
     let uplinks = declared.switches[0].uplinks.iter().map(|name| (name, "from_uplink"));
     let ports = declared.ports.iter().map(|port| (&port.interface, "from_port"));
     let mut pins: BTreeSet<String> = BTreeSet::new();
@@ -100,7 +94,7 @@ fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> 
         }
     }
     let entries = std::fs::read_dir(net.pins().join("links")).unwrap().flatten();
-    // Beside the links it is kept which uplinks had no IPv6 of their own, and for all of them which MTU they had and have.
+    // Marks beside the links keep which uplinks had IPv6 off, and each uplink's MTUs.
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
     let names = names.filter(|name| !name.ends_with("-silent"));
     let (marks, attached): (BTreeSet<String>, BTreeSet<String>) =
@@ -120,7 +114,7 @@ fn differs(net: &Network, maps: &Kernel, declared: &Declaration) -> Vec<String> 
     wrong
 }
 
-/// u1 and u2, whom nothing concerns, by the uplink up0; and c1 to c4 with whom everything happens.
+/// u1 and u2, which nothing affects, on the uplink up0; and c1 to c4, to which everything happens.
 fn scene() -> (Network, Declaration, Vec<Port>) {
     let mut net = Network::new(&["up0", "up1"]);
     let own = [net.guest("u1", "10.1.0.1/24"), net.guest("u2", "10.1.0.2/24")];
@@ -136,7 +130,7 @@ fn scene() -> (Network, Declaration, Vec<Port>) {
 }
 
 #[tokio::test]
-async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() {
+async fn the_kernel_ends_as_declared_and_unaffected_ports_lose_nothing() {
     let seed: u64 = std::env::var("ESFERA_SEED").map_or(20_262, |seed| seed.parse().unwrap());
     let mut chance = Chance((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let (net, mut declared, guests) = scene();
@@ -182,7 +176,7 @@ async fn whatever_happens_the_kernel_ends_as_declared_and_nobody_else_notices() 
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_and_leaves_what_was_there() {
+async fn a_declaration_that_does_not_fit_is_refused_and_changes_nothing() {
     let (net, mut declared, guests) = scene();
     let engine = net.engine().await;
     engine.declare(declared.clone()).await.unwrap();
@@ -191,12 +185,12 @@ async fn what_does_not_fit_is_refused_and_leaves_what_was_there() {
     many.ports.extend((0..PORTS).map(port));
     let refused = engine.declare(many).await;
     assert!(matches!(refused, Err(Error::Limit { most: PORTS, .. })), "{refused:?}");
-    // Nobody knows of these before the next engine reads the maps.
+    // The engine does not know these entries until the next one reads the maps.
     let mut maps = Kernel::open(&net.pins(), false).unwrap();
     let entry = |position| Step::Member(MemberKey { list: 1_000_000, position }, Target::default());
     let full = (0..u32::MAX).find(|position| maps.apply(&entry(*position)).is_err()).unwrap();
     assert!(full > 200_000, "{full}");
-    // c1 leaves VLAN 0, whose list is then another one.
+    // c1 leaves VLAN 0, whose list then changes.
     declared.ports[2].port_group = 2;
     declared.switches[0].port_groups[1].vlan = Vlan::try_from(20).unwrap();
     for _ in 0..2 {
@@ -210,7 +204,7 @@ async fn what_does_not_fit_is_refused_and_leaves_what_was_there() {
     }
     engine.end().await;
     let engine = net.engine().await;
-    // It takes away what nobody knew of, and then there is room.
+    // It removes the foreign entries, and then there is room.
     let _ = engine.declare(declared.clone()).await;
     engine.declare(declared.clone()).await.unwrap();
     settles(&net, &maps, &declared, "after it was full");
@@ -228,17 +222,14 @@ async fn a_stopped_engine_catches_up_with_links() {
     assert!(net.reaches("u1", "10.1.0.2") && net.reaches("u1", "10.1.0.9"), "without it");
     let wire = net.namespace("wire");
     ip(&wire, "link set w-up1 down");
-    // More than its socket holds.
+    // More events than its socket holds.
     let file = net.room().join("batch");
     let lines = (0..500).map(|at| format!("link add x{at} group 77 type veth peer name y{at}\n"));
     std::fs::write(&file, lines.collect::<String>()).unwrap();
     assert!(net.run("host", &format!("ip -batch {}", file.display())).status.success());
-    // The kernel itself says a little later that a link is down.
-    let late = Instant::now() + PATIENCE;
-    while differs(&net, &maps, &declared).is_empty() {
-        assert!(Instant::now() < late, "somebody has looked");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    // The kernel reports a link that is down with a delay.
+    let differs = || (!differs(&net, &maps, &declared).is_empty()).then_some(());
+    until_blocking(|| "the stopped engine has reconciled".into(), differs);
     engine.signal(Signal::CONT);
     settles(&net, &maps, &declared, "after it went on");
     assert!(net.run("host", "ip link delete group 77").status.success());

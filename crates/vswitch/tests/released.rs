@@ -1,4 +1,4 @@
-//! What an uplink is again when it leaves its switch.
+//! The settings of an interface after it leaves its switch.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -12,13 +12,13 @@ fn ipv6_is_off(net: &Network, interface: &str) -> bool {
 #[tokio::test]
 async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     let net = Network::new(&["up0", "up1", "up2"]);
-    // The administrator has turned it off on one card alone.
+    // The administrator has turned IPv6 off on one card only.
     net.run("host", "sysctl -qw net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.up0.disable_ipv6=0 net.ipv6.conf.up1.disable_ipv6=0");
     let with = |uplinks: &[&str]| declaration(switch(uplinks, vec![port_group(1, 0)]), vec![]);
     let engine = net.engine().await;
     engine.declare(with(&["up0", "up1", "up2"])).await.unwrap();
     assert!(["up0", "up1", "up2"].iter().all(|uplink| ipv6_is_off(&net, uplink)));
-    // It is known over a restart, in which one leaves.
+    // The settings are known after a restart, in which one uplink leaves.
     engine.end().await;
     let engine = net.engine().await;
     engine.declare(with(&["up0"])).await.unwrap();
@@ -27,10 +27,10 @@ async fn a_former_uplink_has_its_ipv6_again_and_one_that_had_none_has_none() {
     let has_address = async || net.text("host", "ip -6 addr show dev up1").contains("fe80::");
     counts("it has an address", true, has_address).await;
     assert!(ipv6_is_off(&net, "up2"), "as it was");
-    // With the switch the rest.
+    // The others leave with the switch.
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
     assert!(!ipv6_is_off(&net, "up0"));
-    // One that was silent once is not silent for ever.
+    // IPv6 that was off once does not stay off for ever.
     net.run("host", "sysctl -qw net.ipv6.conf.up2.disable_ipv6=0");
     engine.declare(with(&["up2"])).await.unwrap();
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_mean
     let engine = net.engine().await;
     engine.declare(with(&all, 9000)).await.unwrap();
     assert_eq!(all.map(|uplink| mtu(&net, uplink)), [9000; 5]);
-    // The switch has another one now, and somebody has set two by hand.
+    // The switch has another MTU now, and an administrator has set two.
     engine.declare(with(&all, 4000)).await.unwrap();
     assert_eq!(all.map(|uplink| mtu(&net, uplink)), [4000; 5]);
     for by_hand in ["up1", "up2"] {
@@ -65,7 +65,8 @@ async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_mean
     }
     engine.declare(with(&["up0", "up2", "up3", "up4"], 4000)).await.unwrap();
     assert_eq!(mtu(&net, "up1"), 2000, "as it was set by hand");
-    // All is known over a restart, in which two leave, one of which has lost its program. The switch needs its own MTU.
+    // All is known after a restart, in which two uplinks leave, one of which has lost its program. The switch needs its
+    // own MTU.
     engine.end().await;
     let index = net.links()["up4"].index;
     std::fs::remove_file(net.pins().join(format!("links/{index}-from_uplink"))).unwrap();
@@ -75,7 +76,7 @@ async fn a_former_uplink_has_its_mtu_again_or_the_one_that_somebody_gave_it_mean
     assert_eq!(now, [4000, 4000, 1600, 1600]);
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();
     assert_eq!(["up0", "up2"].map(|uplink| mtu(&net, uplink)), [1600, 2000]);
-    // What was kept once is not kept for ever.
+    // An MTU is not kept for ever.
     ip(&net.namespace("host"), "link set up0 mtu 1700");
     engine.declare(with(&["up0"], 4000)).await.unwrap();
     engine.declare(vswitch::declare::Declaration::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A guest behind a tap that says of its frames what it likes: how they are to be cut, and where their checksum is.
+//! A guest behind a tap that lies about its frames: their segmentation, and the place of their checksum.
 #![allow(clippy::unwrap_used)]
 
 mod network;
@@ -13,7 +13,7 @@ use vswitch::declare::{
     Encapsulated, Encapsulation, Ipfix, MirrorDestination, MirrorSession, MirrorSource, MirrorVia, Port,
     PortGroup, ShapingOverride,
 };
-use vswitch::kernel::layout::{Counters, Drop};
+use vswitch::layout::{Counters, Drop};
 use vswitch::link::{Pair, leave_nothing};
 use vswitch::{Engine, Mac};
 
@@ -24,14 +24,14 @@ const TRUNK: Mac = Mac([2, 0, 0, 0, 0xaa, 2]);
 /// All their segments, at every stage of their way, fit into a processor's queue of 1,000.
 const FRAMES: u64 = 8;
 
-/// Neighbours t1 and t2, a hostile guest "tap0" in their VLAN and "tap1" that takes all, a victim t3 of which more is looked at, a port t4
-/// and an address outside that get copies. The uplink leaves nothing to a card: it is the kernel that cuts what it sends.
+/// Neighbours t1 and t2, a hostile guest "tap0" in their VLAN and a trunk "tap1", a victim t3 with every feature on,
+/// and a port t4 and an outside address that get copies. The uplink has no offloads: the kernel itself segments.
 struct Scene {
     net: Network,
     engine: Engine,
     victim: Mac,
     outside: Mac,
-    /// Lines of the kernel's log that say of a mistake, as many as there were.
+    /// Complaints in the kernel's log, with their numbers.
     complaints: BTreeSet<String>,
 }
 
@@ -48,7 +48,7 @@ fn mirror(number: u32, length: Option<u32>, destination: MirrorDestination) -> M
     MirrorSession { number, source, destination, every: 1, length, strip_vlan: true, normal_traffic: true }
 }
 
-/// Lines of the kernel's log that nothing that a guest sends may cause.
+/// Lines of the kernel's log that no guest may cause.
 fn complaints() -> BTreeSet<String> {
     let log = std::process::Command::new("dmesg").output().unwrap().stdout;
     let is_one =
@@ -96,7 +96,7 @@ impl Scene {
         assert!(net.reaches("t1", "10.1.0.2"));
         net.keep_neighbour("t1", "10.1.0.2");
         net.keep_neighbour("t2", "10.1.0.1");
-        // Somebody looks at all of it, and takes none of it.
+        // A capture that gets all frames, and is never read.
         let filter =
             Filter { interfaces: ["tap0", "tap1", "t3", "up0"].map(Into::into).into(), ..Filter::default() };
         let mut looking = engine.capture(filter).await.unwrap();
@@ -108,8 +108,8 @@ impl Scene {
         self.engine.counters(interface).await.unwrap().unwrap()
     }
 
-    /// Has a guest send so many frames of a kind. How many the kernel took and refused, and what the port counted: how many
-    /// came, and how many were dropped, for this reason and in all.
+    /// Makes a guest send this many frames of a kind. Returns how many the kernel accepted and refused, and the port's
+    /// counters: how many passed, and how many were dropped, for this reason and in all.
     async fn sends(&self, from: &str, kind: &str, to: Mac, frames: u64, reason: Drop) -> Sent {
         let script = format!("{}/tests/network/segments.py", env!("CARGO_MANIFEST_DIR"));
         let own = if from == "tap0" { OWN } else { TRUNK };
@@ -134,7 +134,7 @@ impl Scene {
         }
     }
 
-    /// The kernel has not complained of anything.
+    /// The kernel has logged no complaint.
     fn is_well(&self) {
         let new: Vec<String> = complaints().difference(&self.complaints).cloned().collect();
         assert!(new.is_empty(), "{new:#?}");
@@ -150,7 +150,7 @@ struct Sent {
     dropped_in_all: u64,
 }
 
-/// All came, or all were dropped.
+/// All passed, or all were dropped.
 fn all(came: bool) -> Sent {
     let (came, dropped) = if came { (FRAMES, 0) } else { (0, FRAMES) };
     Sent { taken: FRAMES, refused: 0, came, dropped, dropped_in_all: dropped }
@@ -175,7 +175,7 @@ async fn segments_that_make_sense_arrive_at_neighbours_outside_and_as_copies() {
             copies.iter().filter(|frame| frame[6..12] == OWN.0).all(|frame| frame.len() <= 100),
             "{kind}"
         );
-        // By the uplink it leaves in pieces that the kernel makes.
+        // The frame leaves by the uplink in segments that the kernel makes.
         let sniffer = Sniffer::start(&scene.net, "wire", "w-up0");
         assert_eq!(
             scene.sends("tap0", kind, scene.outside, FRAMES, Drop::Oversize).await,
@@ -198,7 +198,7 @@ async fn segments_that_make_sense_arrive_at_neighbours_outside_and_as_copies() {
 }
 
 #[tokio::test]
-async fn what_would_become_too_much_or_too_large_ends_at_the_port() {
+async fn frames_of_too_many_or_too_large_segments_end_at_the_port() {
     let scene = Scene::new().await;
     let sniffer = Sniffer::start(&scene.net, "t3", "eth0");
     for (from, kind, reason) in [
@@ -212,7 +212,8 @@ async fn what_would_become_too_much_or_too_large_ends_at_the_port() {
     ] {
         assert_eq!(scene.sends(from, kind, scene.victim, FRAMES, reason).await, all(false), "{kind}");
     }
-    // Not to be cut, to be cut at the kernel's own mark, a checksum that is not in the frame or is written over a MAC or a tag.
+    // Not to be segmented, to be segmented at the kernel's own mark, a checksum outside the frame or written over a MAC
+    // or a tag.
     for kind in ["none", "most", "beyond", "far", "rewrites"] {
         let sent = scene.sends("tap0", kind, scene.victim, FRAMES, Drop::Oversize).await;
         assert_eq!(
@@ -257,7 +258,7 @@ async fn headers_that_make_no_sense_harm_nobody() {
             assert_eq!(sent.came + sent.dropped_in_all, sent.taken, "{kind}: each is counted once");
             let [wire, neighbour] = sniffers.map(Sniffer::end);
             let own = if from == "tap0" { OWN } else { TRUNK };
-            // Whatever is written over it by whoever completes it: MACs and VLANs stay what was looked at.
+            // Whichever bytes the completed checksum overwrites, MACs and VLANs stay as checked.
             for frame in wire.iter().chain(&neighbour) {
                 let of_guest = frame[6..11] == [2, 0, 0, 0, 0];
                 assert!(

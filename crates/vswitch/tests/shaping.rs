@@ -6,9 +6,9 @@ mod network;
 use network::ping::Requests;
 use network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{PortGroup, ShapingOverride};
-use vswitch::kernel::layout::Drop;
+use vswitch::layout::Drop;
 
-/// What `from` sends to `to` in so many seconds: bits per second of payload as the receiver counts them.
+/// TCP from `from` to `to` for this many seconds: bits per second of payload, as the receiver counts them.
 fn throughput(net: &Network, from: &str, to: &str, address: &str, seconds: u32) -> f64 {
     let server = net.spawn(to, "iperf3 -s -1 --forceflush");
     net.listens(to, 5201);
@@ -24,7 +24,7 @@ const RATE: u64 = 40_000_000;
 const BURST: u64 = 1 << 20;
 const SECONDS: u32 = 5;
 
-/// A port group 1 as it is, and 2 with one direction shaped.
+/// Port group 1 unshaped, and 2 with one direction shaped.
 fn shaped(outbound: ShapingOverride, inbound: ShapingOverride) -> Vec<PortGroup> {
     let mut group = port_group(2, 30);
     (group.policy.outbound, group.policy.inbound) = (outbound, inbound);
@@ -55,13 +55,13 @@ async fn tcp_fills_the_rate_and_no_more_in_both_directions() {
         assert!(rate > 0.85 * average && rate < 1.02 * most, "{rate} bit/s");
         if is_outbound {
             let back = throughput(&net, "t2", "t1", "10.1.0.1", 1);
-            assert!(back > 2.0 * average, "the other direction is not shaped: {back} bit/s");
+            assert!(back > 2.0 * average, "the other direction has no limit: {back} bit/s");
         }
     }
 }
 
 #[tokio::test]
-async fn what_no_queue_takes_is_dropped_and_counted_and_what_is_not_shaped_any_more_is_free_again() {
+async fn frames_beyond_the_queue_are_dropped_and_a_former_limit_is_gone() {
     let mut net = Network::new(&["up0"]);
     let (a, b) = (net.guest("t1", "10.1.0.1/24"), net.guest("t2", "10.1.0.2/24"));
     let engine = net.engine().await;
@@ -73,18 +73,18 @@ async fn what_no_queue_takes_is_dropped_and_counted_and_what_is_not_shaped_any_m
     engine.declare(declared(true)).await.unwrap();
     let server = net.spawn("t2", "iperf3 -s -1 --forceflush");
     net.listens("t2", 5201);
-    // Several, since each stops when what it has sent is still in a queue.
+    // Several streams, since each stops while its frames are still in a queue.
     net.run("t1", "iperf3 -c 10.1.0.2 -u -P 10 -b 20M -l 1400 -t 3");
     let _ = server.wait_with_output();
     let counters = engine.counters("t1").await.unwrap().unwrap();
     let dropped = counters.dropped(Drop::Shaped);
-    assert!(dropped > 1000, "most is too much: {counters:?}");
+    assert!(dropped > 1000, "most exceeds the rate: {counters:?}");
     let own = net.interfaces("esf-q");
     assert_eq!(own.len(), 2, "{own:?}");
     let queues = net.text("host", &format!("tc -s class show dev {}", own[0]));
     assert!(
         queues.contains("dropped 0,"),
-        "no drop is left to the queue, which would not be counted: {queues}"
+        "the queue itself drops nothing, since that would not be counted: {queues}"
     );
 
     engine.declare(declared(false)).await.unwrap();
@@ -148,7 +148,7 @@ async fn queues_that_an_earlier_version_named_are_taken_over_with_what_waits_in_
     let index = || net.text("host", &format!("cat /sys/class/net/{}/ifindex", own[0]));
     let before = index();
     engine.end().await;
-    // As it was; one of another host is beside it.
+    // As an earlier version named them, beside those of another host.
     ip(&net.namespace("host"), &format!("link set {} name esf-queue", own[0]));
     ip(&net.namespace("host"), &format!("link set {} name esf-queue-out", own[1]));
     ip(&net.namespace("host"), "link add esf-mirror type veth peer name esf-mirror-out");

@@ -4,9 +4,9 @@
 mod network;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use network::ping::Requests;
+use network::wait;
 use network::{Network, PATIENCE, adapter, ip, port_group, stack, switch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vswitch::declare::{
@@ -101,7 +101,7 @@ async fn ipv6_is_spoken_where_it_is_declared() {
 }
 
 #[tokio::test]
-async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_changed_by_hand_is_mended() {
+async fn a_restart_loses_nothing_and_mends_changes_by_hand() {
     let mut net = Network::new(&["up0"]);
     net.station("outside", "10.1.0.9/24");
     let one = [adapter(0, "10.1.0.1", 24), adapter(1, "10.2.0.1", 24)];
@@ -119,7 +119,7 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
         &["link delete vmk1"],
         &["link set vmk1 down"],
         &["addr add 10.7.0.1/24 dev vmk1", "route del default"],
-        // Of a daemon that knew another adapter.
+        // Left by a daemon with another adapter.
         &[
             "link add vmk9-port type veth peer name vmk9",
             &format!("link set vmk9-port alias esfera:{host}:vmk9"),
@@ -144,7 +144,7 @@ async fn what_is_right_loses_nothing_when_the_engine_starts_again_and_what_was_c
         assert!(text(&net, "host", "ip route").contains("default via 10.2.0.254 dev vmk1"), "{changes:?}");
         assert!(!text(&net, "host", "ip -br link").contains("vmk9"), "{changes:?}");
     }
-    // Also without a restart.
+    // The same without a restart.
     let engine = net.engine().await;
     engine.declare(declaration).await.unwrap();
     ip(&host, "addr flush dev vmk1");
@@ -179,7 +179,8 @@ async fn stacks_are_apart_and_go_when_they_are_not_declared_any_more() {
     let algorithm = text(&net, "host-vmotion", "sysctl -n net.ipv4.tcp_congestion_control");
     assert_eq!(algorithm.trim(), "reno");
 
-    // A restart keeps it; one that someone removed is made again; one that is not declared goes, a stranger's stays.
+    // A restart keeps the stack; a removed namespace is made again; an undeclared one goes, but another program's
+    // stays.
     let flood = net.pinging("outside", "10.1.0.2", Requests::without_end(2));
     engine.end().await;
     let engine = net.engine().await;
@@ -222,7 +223,7 @@ async fn an_adapter_with_a_gateway_of_its_own_answers_through_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_said_and_the_rest_is_done() {
+async fn an_impossible_part_is_reported_and_the_rest_is_done() {
     let mut net = Network::new(&["up0"]);
     net.station("outside", "10.1.0.9/24");
     let engine = net.engine().await;
@@ -262,7 +263,7 @@ async fn an_adapter_takes_over_what_its_uplink_had() {
     let stack = Stack { gateways: taken.gateways, routes: taken.routes.clone(), ..Stack::default() };
     let declaration = declared(&["up0"], vec![taken.adapter("vmk0", 1)], vec![stack]);
 
-    // Without an adapter an uplink keeps what it has.
+    // Without an adapter an uplink keeps its addresses.
     let engine = net.engine().await;
     engine.declare(declared(&["up0"], vec![], vec![])).await.unwrap();
     assert!(text(&net, "host", "ip addr show dev up0").contains("10.1.0.1/24"));
@@ -277,22 +278,18 @@ async fn an_adapter_takes_over_what_its_uplink_had() {
     let state = engine.state().borrow().adapters["vmk0"].clone();
     assert_eq!(state.mac, Some(taken.mac), "neighbours see no change");
 
-    // A distribution's configuration puts it back.
+    // A distribution's network configuration puts them back.
     ip(&host, "addr add 10.1.0.1/24 dev up0");
     ip(&host, "route append default via 10.1.0.254 dev up0");
-    let mut rounds = 0;
-    while !is_moved(&net) {
-        rounds += 1;
-        assert!(rounds < 300, "{}", text(&net, "host", "ip addr"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let addresses = || text(&net, "host", "ip addr");
+    wait::until(addresses, async || is_moved(&net).then_some(())).await;
     assert!(net.reaches("host", "192.0.2.1"));
 }
 
 #[tokio::test]
 async fn a_connection_of_a_service_leaves_by_its_adapter_from_its_stack() {
     let mut net = Network::new(&["up0"]);
-    // Who listens sees where a connection comes from; both adapters are on its network.
+    // The listener sees where a connection comes from; both adapters are on its network.
     net.station("outside", "10.1.0.9/24");
     let vmotion = stack(StackName::VMOTION);
     let adapters = vec![

@@ -9,11 +9,11 @@ pub struct Figure {
     value: f64,
     unit: String,
     target: Option<Target>,
-    /// What it is beside, and that one's value in the same unit.
+    /// The peer's name, and its value in the same unit.
     peer: Option<(String, f64)>,
 }
 
-/// The bound that is promised.
+/// The promised bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Target {
     AtLeast(f64),
@@ -49,7 +49,7 @@ impl Target {
 
 impl Figure {
     /// Reads a line of a measure: `figure`, what, value, unit, target or nothing, peer or nothing, the peer's value,
-    /// separated by tabs. Other lines are none.
+    /// separated by tabs. Other lines are not figures.
     pub fn parse(line: &str) -> Option<Self> {
         let parts: Vec<&str> = line.split('\t').collect();
         let ["figure", what, value, unit, target, peer, beside] = parts[..] else { return None };

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: what the project promises in numbers, measured beside a peer or a limit in the same run. Each
-//! measure is a program of its own (an example of a crate, or a script in `tests/bench` that plays the client) that
-//! prints figures; here they are set in a table. A target that is missed is said, and fails nothing: machines differ.
+//! `cargo xtask bench`: measures the project's promises in numbers, beside a peer or a limit in the same run. Each measure
+//! is a separate program (an example of a crate, or a script in `tests/bench` that plays the client) that prints figures;
+//! this module puts them in a table. A missed target is reported and fails nothing, because computers differ.
 
 mod figure;
 
@@ -16,7 +16,7 @@ use figure::{Figure, table};
 
 #[derive(Args)]
 pub struct Options {
-    /// What to measure
+    /// The measures to take
     #[arg(value_enum, value_name = "MEASURE", default_values_t = [Measure::All])]
     measures: Vec<Measure>,
 }
@@ -71,7 +71,7 @@ impl Measure {
     }
 }
 
-/// What measures.
+/// A program that measures.
 #[derive(Clone, Copy)]
 enum Program {
     /// An example of a crate.
@@ -109,7 +109,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// All at once and before anything is measured, so that no compiler runs beside a measure.
+/// Builds all at once before the first measure, so that no compiler runs beside a measure.
 fn build_examples(measures: &[Measure]) -> Result<()> {
     let mut build = process::cargo()?;
     build.args(["build", "--release"]);
@@ -158,7 +158,7 @@ fn scripts() -> std::path::PathBuf {
     paths::repository().join("tests/bench")
 }
 
-/// What the program wrote to its standard output; its remarks on standard error are shown as they come.
+/// Returns the program's standard output; its remarks on standard error are shown as they come.
 fn read_figures(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -172,7 +172,7 @@ fn read_figures(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` did not write UTF-8", process::shown(command)))
 }
 
-/// On what was measured, and how busy it was: times mean little without that.
+/// The computer and its load, without which times mean little.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);

@@ -27,7 +27,7 @@ const TYPE_LINUX: u8 = 0x83;
 const BOOT_CODE_BYTES: usize = 440;
 const PARTITION_TABLE_AT: usize = 446;
 
-/// What goes onto the disk.
+/// The content of the disk.
 pub struct Parts<'a> {
     pub kernel: &'a Path,
     pub initrd: &'a Path,

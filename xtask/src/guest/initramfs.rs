@@ -66,7 +66,7 @@ fn add_agent(archive: &mut Archive, debian: &Debian) -> Result<()> {
     Ok(())
 }
 
-/// Commands that the guest's own files define stay theirs.
+/// The guest's own files take precedence over commands of busybox.
 fn add_busybox(archive: &mut Archive, debian: &Debian) -> Result<()> {
     let program = debian.file(&["bin/busybox", "usr/bin/busybox"])?;
     let contents = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;

@@ -1,6 +1,6 @@
 //! Makes the test guest (see `guest/README.md`): Debian's packages are unpacked, not installed; an initial
 //! RAM file system is put together in memory; a disk with a FAT and an ext4 partition is written
-//! without mounting anything. The result lies in the cache, and is made again when its sources change.
+//! without mounting anything. The image lies in the cache, and is made again when its sources change.
 
 mod archive;
 pub mod check;
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{paths, process, setup};
 
-/// Names an image to use instead of the one made here.
+/// Names an image that replaces the one made here.
 pub const IMAGE_VARIABLE: &str = "ESFERA_GUEST_IMAGE";
 
 /// The image's path; makes it first if it is missing or older than its sources.

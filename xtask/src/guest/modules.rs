@@ -1,5 +1,5 @@
-//! Chooses kernel modules: those that the list names and whatever they depend on, with the tables that
-//! modprobe needs for just these.
+//! Chooses kernel modules: those in the list and their dependencies, with the tables that
+//! modprobe needs for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -49,7 +49,7 @@ fn index(root: &Path, version: &str) -> Result<()> {
     )
 }
 
-/// The files of the named modules and of those that they need; built-in ones need none.
+/// The files of the named modules and of their dependencies; built-in ones have none.
 fn choose(list: &str, table: &str, builtin: &str) -> Result<BTreeSet<String>> {
     let files: BTreeMap<String, (&str, &str)> = table
         .lines()
@@ -66,7 +66,7 @@ fn choose(list: &str, table: &str, builtin: &str) -> Result<BTreeSet<String>> {
                 chosen.extend(needs.split_whitespace().map(str::to_owned));
             }
             None if builtin.contains(&name) => {}
-            None => anyhow::bail!("the kernel has no module {name}: take it out of guest/modules"),
+            None => anyhow::bail!("the kernel has no module {name}: remove it from guest/modules"),
         }
     }
     Ok(chosen)

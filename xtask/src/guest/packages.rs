@@ -1,5 +1,5 @@
-//! Fetches Debian packages with apt and unpacks them into a directory: the machine that makes the guest
-//! keeps its own kernel, busybox and boot loaders as they are.
+//! Fetches Debian packages with apt and unpacks them into a directory: making the guest does not change
+//! the system's own kernel, busybox and boot loaders.
 
 use std::collections::BTreeSet;
 use std::fs;

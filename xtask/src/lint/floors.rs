@@ -1,4 +1,4 @@
-//! A crate may use only crates on floors below its own (ARCHITECTURE.md): the table here is the building's plan.
+//! A crate may use only crates on floors below its own (ARCHITECTURE.md): the table here is the plan of the building.
 //! Development dependencies count, since a test that looks upward ties the floors together just as well.
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ fn violations(members: &[Member]) -> Vec<String> {
     for member in members {
         let Some(&floor) = floors.get(member.name.as_str()) else {
             found.push(format!(
-                "the crate {} is on no floor: choose one and add it to FLOORS in xtask/src/lint/floors.rs and to \
+                "the crate {} has no floor: choose one and add it to FLOORS in xtask/src/lint/floors.rs and to \
                  ARCHITECTURE.md",
                 member.name
             ));
@@ -103,7 +103,7 @@ fn violations(members: &[Member]) -> Vec<String> {
                     "{} (floor {floor}) uses {used} (floor {other}): a crate may only use floors below its own",
                     member.name
                 )),
-                None => found.push(format!("{} uses {used}, which is on no floor", member.name)),
+                None => found.push(format!("{} uses {used}, which has no floor", member.name)),
             }
         }
     }

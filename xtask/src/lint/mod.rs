@@ -1,4 +1,4 @@
-//! What must hold before a change is looked at. All checks run, then lint names every failure.
+//! Checks a change before people review it. All checks run, then lint names every failure.
 
 mod circles;
 mod english;

@@ -1,5 +1,5 @@
-//! What the tree itself must be like: no paths of one machine, no package mirrors by name (setup derives them from the
-//! machine), no source file that does not fit in a head.
+//! Rules for the tree itself: no paths of one computer, no package mirrors by name (setup derives them from the system's
+//! own), no source file that does not fit in a head.
 
 use std::ffi::OsStr;
 use std::fs;

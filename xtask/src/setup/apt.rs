@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::sources::{self, Backports, Source};
 use crate::process;
 
-/// The oldest QEMU that is good enough, as a Debian version.
+/// The oldest usable QEMU, as a Debian version.
 const QEMU_OLDEST: &str = "1:10.0";
 
 /// Built from one source package and useless in a mixture of versions. The packages
@@ -23,13 +23,13 @@ const QEMU_OLDEST: &str = "1:10.0";
 const QEMU: [&str; 5] =
     ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-block-extra", "qemu-utils"];
 
-/// Headers of a library that QEMU brings along from where it comes: of the same version or not to be had.
+/// Headers of a library that comes with QEMU from the same suite: of the same version, or not installable.
 const LIBBPF: &str = "libbpf-dev";
 
-/// What backports append to a version.
+/// The suffix of a version from backports.
 const BACKPORTED: &str = "~bpo";
 
-/// What else running and testing need.
+/// Further packages for running and testing.
 const PACKAGES: [&str; 27] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
@@ -42,7 +42,7 @@ const PACKAGES: [&str; 27] = [
     "dnsmasq-base",
     "isc-dhcp-server",
     "tcpdump",
-    // The virtual switch: its programs are C for eBPF; what reads its frames and speaks with it in tests.
+    // The virtual switch: its programs are C for eBPF; tests read its frames and speak with it.
     "clang",
     "linux-libc-dev",
     "tshark",
@@ -59,17 +59,17 @@ const PACKAGES: [&str; 27] = [
     "e2fsprogs",
     "kmod",
     "zstd",
-    // Compilers of what crates bring in C and C++.
+    // Compilers for the C and C++ in crates.
     "gcc",
     "g++",
     "libc6-dev",
     "make",
 ];
 
-/// Servers that tests start, each for itself. The machine's own is not to run because of that.
+/// Servers that tests start themselves. Installing them must not start the system's own.
 const SERVERS: [&str; 2] = ["isc-dhcp-server", "lldpd"];
 
-/// Where an administrator's settings of services are.
+/// Directory of an administrator's settings of services.
 const UNITS: &str = "/etc/systemd/system";
 
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/esfera-backports.sources";
@@ -107,7 +107,7 @@ pub fn install_missing() -> Result<()> {
     install(&others, None)
 }
 
-/// Keeps a service from starting, as `systemctl mask` does, before its package is there.
+/// Keeps a service from starting, as `systemctl mask` does, before its package is installed.
 fn mask(service: &str) -> Result<()> {
     let at = Path::new(UNITS).join(format!("{service}.service"));
     if at.symlink_metadata().is_ok() || !Path::new(UNITS).exists() {
@@ -145,7 +145,9 @@ fn on_another_distribution() -> Result<()> {
     ];
     let missing: Vec<&str> = wanted.into_iter().filter(|program| process::find(program).is_none()).collect();
     if missing.is_empty() {
-        eprintln!("this is not Debian: the programs needed are there, their versions are not checked");
+        eprintln!(
+            "this is not Debian: the needed programs are installed, but their versions are not checked"
+        );
         return Ok(());
     }
     bail!(

@@ -1,5 +1,5 @@
 //! The Python clients that the whole-system tests drive, in a virtual environment of the cache. Its name
-//! holds the hash of the pinned requirements, so a change of them makes a new one.
+//! holds the hash of the pinned requirements, so a change of them makes a new environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{paths, process};
 
 const REQUIREMENTS: &str = "tests/requirements.txt";
-/// Written last: an environment without it was interrupted and is made anew.
+/// Written last: an environment without it was interrupted and is made again.
 const COMPLETE: &str = ".complete";
 
 /// The environment's Python, installed or not.

@@ -1,6 +1,6 @@
 //! Reads apt's package sources, in both of their forms (see sources.list(5)), and derives the entry
-//! for backports from the one that serves the release itself. So the mirror that the machine already
-//! uses and trusts is used, and no host is named here.
+//! for backports from the one that serves the release itself. So it uses the mirror that the
+//! system already uses and trusts, and names no host here.
 
 /// One enabled entry that serves binary packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +81,10 @@ fn source_of_stanza(fields: &[(String, String)]) -> Option<Source> {
     })
 }
 
-/// What has to be added, so that backports are served.
+/// The addition that makes apt serve backports.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Backports {
-    /// They are served already.
+    /// apt serves them already.
     Present,
     /// The text of a `*.sources` file that adds them.
     Add(String),

@@ -1,4 +1,4 @@
-//! `AuthorizationManager`.
+//! `AuthorizationManager`: roles, permissions, and questions about privileges.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::privileges::{description, listed};
 use super::{AccountError, Accounts};
 use crate::{Account, Call, Manager, Snapshot, Table, all_privileges};
 
-/// How many decisions (objects times privileges) one call may ask for.
+/// Decisions (objects times privileges) that one call may ask for.
 pub(super) const MAX_DECISIONS: usize = 250_000;
 
 /// The AuthorizationManager.
@@ -202,7 +202,7 @@ fn within_answer(entities: usize, privileges: usize) -> Result<(), Fault> {
     }
     Err(fault!(
         OutOfBounds { argumentName: "entities" },
-        "{privileges} privileges on {entities} objects are more than {MAX_DECISIONS} answers; ask for fewer at a time"
+        "{privileges} privileges on {entities} objects exceed the limit of {MAX_DECISIONS} answers; ask for fewer at a time"
     ))
 }
 
@@ -239,7 +239,7 @@ fn session_account(call: &Call, id: &str) -> Result<Account, Fault> {
         return Ok(own.account.clone());
     }
     let other = call.service.core.sessions.all().into_iter().find(|session| session.public_id() == id);
-    other
-        .map(|session| session.account.clone())
-        .ok_or_else(|| fault!(InvalidArgument { invalidProperty: "sessionId" }, "There is no session {id}"))
+    other.map(|session| session.account.clone()).ok_or_else(|| {
+        fault!(InvalidArgument { invalidProperty: "sessionId" }, "The session {id} does not exist")
+    })
 }

@@ -1,4 +1,4 @@
-//! Changes of accounts, roles, permissions and trusted certificates. Each is stored before it counts.
+//! Changes of accounts, roles, permissions and trusted certificates. Each is stored before it takes effect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,18 +22,18 @@ const MAX_ROLE_NAME_CHARS: usize = 80;
 
 type Result<T> = std::result::Result<T, AccountError>;
 
-/// A client certificate that logs in as an account, or an authority whose certificates do that bear a name.
+/// A client certificate that logs in as an account, or an authority whose certificates with a certain URI do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedCertificate {
     /// SHA-256 thumbprint.
     pub fingerprint: String,
-    /// The URI that a client's certificate must bear, if this is its authority's.
+    /// The URI that a client's certificate must bear, if this is the certificate of its authority.
     pub uri: Option<String>,
     pub account: String,
     pub description: String,
 }
 
-/// A permission as it is asked for.
+/// A permission that a caller asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub principal: String,
@@ -70,8 +70,8 @@ impl Accounts {
         .await
     }
 
-    /// Makes an account that may do everything, if it is not there; at the first start. An account that is there keeps
-    /// its password, and its permissions unless nobody administers the daemon.
+    /// Makes an account that may do everything, at the first start. An existing account keeps its password, and its permissions unless the
+    /// daemon has no administrator.
     ///
     /// # Errors
     /// As [`Accounts::create`].
@@ -143,7 +143,7 @@ impl Accounts {
         .await
     }
 
-    /// Removes an account, with its permissions and certificates. Its sessions may do nothing any more.
+    /// Removes an account with its permissions and certificates. Its sessions may do nothing from then on.
     ///
     /// # Errors
     /// [`AccountError::UnknownUser`], [`AccountError::LastAdministrator`], [`AccountError::Store`].
@@ -174,7 +174,7 @@ impl Accounts {
         .await
     }
 
-    /// Lets whoever has the key of this certificate (DER) log in as the account.
+    /// Lets the holder of this certificate's key log in as the account. The certificate is DER.
     ///
     /// # Errors
     /// [`AccountError::UnknownUser`], [`AccountError::Store`].
@@ -205,7 +205,7 @@ impl Accounts {
         .await
     }
 
-    /// Trusts a certificate (by its SHA-256 thumbprint) no more; whether it was trusted.
+    /// Stops trusting a certificate (by its SHA-256 thumbprint), and returns whether it was trusted.
     ///
     /// # Errors
     /// [`AccountError::Store`].
@@ -217,7 +217,7 @@ impl Accounts {
         .await
     }
 
-    /// The client certificates that are trusted.
+    /// The trusted client certificates.
     pub fn trusted_certificates(&self) -> Vec<TrustedCertificate> {
         let policy = self.policy.load();
         let all = policy.certificates.iter().map(|(fingerprint, trusted)| TrustedCertificate {
@@ -269,7 +269,7 @@ impl Accounts {
         .await
     }
 
-    /// Adds or changes permissions on an entity; with `reset` all others on it go.
+    /// Adds or changes permissions on an entity; `reset` removes all others on it.
     pub(super) async fn set_permissions(&self, entity: &MoRef, rules: &[Rule], reset: bool) -> Result<()> {
         self.change(|policy, batch| {
             if reset {
@@ -318,7 +318,7 @@ impl Accounts {
         .await
     }
 
-    /// Forgets the permissions on an entity that is gone; a daemon calls it when it removes one.
+    /// Removes the permissions on an entity; a daemon calls it when it removes the entity.
     ///
     /// # Errors
     /// [`AccountError::Store`].
@@ -357,7 +357,7 @@ impl Accounts {
     }
 
     fn still_administered(&self, policy: &Policy) -> Result<()> {
-        // Where nobody ever was one (a store without accounts), nobody can be lost.
+        // A store without accounts has no administrator to lose.
         let was = self.policy.load().has_administrator(self.root.id());
         if was && !policy.has_administrator(self.root.id()) {
             return Err(AccountError::LastAdministrator);
@@ -365,7 +365,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes a new policy out of the present one, stores what has changed, and lets it count.
+    /// Makes a new policy out of the present one, stores the changes, and puts it into effect.
     async fn change<T>(&self, change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>) -> Result<T> {
         let _one_at_a_time = self.changing.lock().await;
         let mut next = Policy::clone(&self.policy.load());
@@ -408,7 +408,7 @@ fn put_role(
     if let Some(unknown) = privileges.iter().find(|id| !crate::all_privileges().contains(id.as_str())) {
         return Err(AccountError::UnknownPrivilege(unknown.clone()));
     }
-    // Every role lets its users see what they work on.
+    // Every role lets its users see the objects that they work on.
     privileges.extend(["System.Anonymous", "System.View", "System.Read"].map(String::from));
     ROLES.put(
         batch,

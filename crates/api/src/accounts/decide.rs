@@ -1,12 +1,13 @@
-//! Decisions: which roles an account has on an object, and whether one of them has a privilege.
+//! Decisions: the roles that an account has on an object, and whether one of them has a privilege.
 //!
-//! The permission on the nearest entity up the tree decides; one for the user counts before those of groups, several of
-//! groups count together. Most accounts have one permission, on the root: for them nothing is walked. For the others
-//! what was found is remembered by object until the policy or an entity's parent changes.
+//! The permission on the nearest entity up the tree decides. A permission for the user overrides those for groups; those for several
+//! groups add up. Most accounts have one permission, on the root, and need no walk. For the others the roles are remembered by object
+//! until the policy or the structure of the inventory changes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vim::{MoRef, data_id, field, managed_id, prop, ty, vim};
 
 use super::Accounts;
@@ -20,13 +21,13 @@ use crate::{Account, Snapshot, What};
 const MAX_DEPTH: usize = 100;
 /// Objects whose roles are remembered, by account.
 const MAX_REMEMBERED: usize = 200_000;
-/// Accounts for which something is remembered.
+/// Accounts with remembered roles.
 const MAX_ACCOUNTS: usize = 1_000;
 
-/// Roles that hold together. None: no permission at all.
+/// Roles that apply together. It is empty without a permission.
 type RoleSet = Arc<[Arc<Role>]>;
 
-/// What is known of one account under one policy.
+/// The decisions about one account under one policy.
 pub(super) struct Decisions {
     policy: Arc<Policy>,
     key: String,
@@ -38,7 +39,7 @@ pub(super) struct Decisions {
 
 #[derive(Default)]
 struct Remembered {
-    /// The version of the tree for which it holds.
+    /// The version of the tree for which the roles are right.
     version: u64,
     by_object: HashMap<MoRef, RoleSet>,
 }
@@ -72,7 +73,7 @@ impl Accounts {
         decisions.on(&entity, state).iter().map(|role| role.id).collect()
     }
 
-    /// The permissions that are defined on this very entity.
+    /// The permissions that are defined on this entity itself.
     pub(super) fn permissions_on(&self, object: &MoRef) -> Vec<ty!(Permission)> {
         let policy = self.policy.load();
         let here = policy.permissions.get(object.id()).map_or(&[][..], Vec::as_slice);
@@ -103,15 +104,14 @@ impl Accounts {
         }
         if object.is_a(managed_id!(Task)) {
             let info = node.get(prop!(Task.info)).filter(|info| info.is_a(data_id!(TaskInfo)))?;
-            // Of what is gone nobody knows where it was: the outcome is for those who may see everything. So is that of
-            // a task that works on no entity.
+            // The place of a removed entity is unknown, so the root decides; so it does for a task without an entity.
             let entity = info.get(field!(TaskInfo.entity)).filter(|entity| state.find(entity).is_some());
             return Some(entity.unwrap_or(&self.root).clone());
         }
         None
     }
 
-    /// Whether the object is a task that the account began: it may see what came of it.
+    /// Whether the object is a task that the account began, whose outcome it may see.
     fn is_own_task(&self, account: &Account, object: &MoRef, state: &Snapshot) -> bool {
         if !object.is_a(managed_id!(Task)) {
             return false;
@@ -125,10 +125,10 @@ impl Accounts {
             .is_some_and(|user| Some(user) == self.realm.key(&account.name))
     }
 
-    /// What is known of an account under the policy of now; none if the account does not exist.
+    /// The decisions about an account under the present policy; none if the account does not exist.
     fn decisions(&self, name: &str) -> Option<Arc<Decisions>> {
         let policy = self.policy.load();
-        if let Some(known) = self.decisions.read().unwrap_or_else(PoisonError::into_inner).get(name)
+        if let Some(known) = self.decisions.read().get(name)
             && known.policy.version == policy.version
         {
             return Some(known.clone());
@@ -136,7 +136,7 @@ impl Accounts {
         let key = self.realm.key(name)?;
         let groups = policy.accounts.get(&key)?.groups.clone();
         let made = Arc::new(Decisions::new(policy.clone(), key, groups, self.root.id()));
-        let mut all = self.decisions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.decisions.write();
         if all.len() >= MAX_ACCOUNTS {
             all.clear();
         }
@@ -163,9 +163,9 @@ impl Decisions {
         if let Some(everywhere) = &self.everywhere {
             return everywhere.clone();
         }
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.lock();
         if remembered.version > state.version() {
-            // Who reads an older state must not spoil what is remembered of a newer one.
+            // A reader of an older state must not overwrite roles of a newer one.
             drop(remembered);
             return self.walk(entity, state);
         }
@@ -194,7 +194,7 @@ impl Decisions {
         Arc::new([])
     }
 
-    /// The roles that permissions on this very entity give.
+    /// The roles that the permissions on this entity itself give.
     fn defined_on(&self, entity: &str, inherited: bool) -> Option<RoleSet> {
         let here = self.policy.permissions.get(entity)?;
         let mut mine = here
@@ -211,7 +211,7 @@ impl Decisions {
 }
 
 impl Remembered {
-    /// Forgets what the changes since have made doubtful.
+    /// Forgets the roles that later changes may have altered.
     fn catch_up(&mut self, state: &Snapshot) {
         if self.version == state.version() {
             return;
@@ -224,15 +224,13 @@ impl Remembered {
         };
         for change in commits.flat_map(|commit| &commit.changes) {
             match &change.what {
-                What::Set(numbers) => {
-                    // What lies below a moved entity is not known here: all is looked up anew.
-                    if numbers.contains(&parent) && change.object.is_a(managed_id!(ManagedEntity)) {
-                        self.by_object.clear();
-                    }
-                }
-                What::Created | What::Removed => {
+                What::Set(numbers) if !numbers.contains(&parent) => {}
+                // A VM has no entities below it. Those below another entity are not known here, so all roles are looked up again.
+                What::Created | What::Removed if change.object.is_a(managed_id!(VirtualMachine)) => {
                     self.by_object.remove(&change.object);
                 }
+                _ if change.object.is_a(managed_id!(ManagedEntity)) => self.by_object.clear(),
+                _ => {}
             }
         }
     }

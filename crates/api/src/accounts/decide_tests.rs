@@ -1,4 +1,4 @@
-//! The decision with its memory gives the answers of a naive model, whatever is permitted, moved, removed and made again.
+//! Decisions with their memory agree with a naive model, for random permissions, moves, removals and creations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Who {
     }
 }
 
-/// What is so, as plainly as it can be said.
+/// The permissions and groups, in their plainest form.
 #[derive(Clone, Default)]
 struct Model {
     /// The permissions on each entity: role, and whether it propagates.

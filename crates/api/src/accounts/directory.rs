@@ -40,7 +40,7 @@ impl Accounts {
         };
         if !known {
             let domain = domain.unwrap_or_default();
-            return Err(fault!(NotFound {}, "There is no domain {domain} here"));
+            return Err(fault!(NotFound {}, "The domain {domain} is unknown here"));
         }
         let search = call.required(arg!(RetrieveUserGroups.searchStr))?.to_lowercase();
         let exact = call.required(arg!(RetrieveUserGroups.exactMatch))?;

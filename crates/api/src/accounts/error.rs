@@ -1,4 +1,4 @@
-//! Why accounts, roles and permissions could not be changed.
+//! The errors of changes to accounts, roles and permissions.
 
 use vim::{Fault, fault};
 
@@ -6,41 +6,43 @@ use vim::{Fault, fault};
 pub enum AccountError {
     #[error("the store of accounts failed: {0}")]
     Store(#[from] store::Error),
-    #[error("there is no user or group {0:?}")]
+    #[error("the user or group {0:?} does not exist")]
     UnknownUser(String),
-    #[error("there is an account {0:?} already")]
+    #[error("the account {0:?} exists already")]
     UserExists(String),
-    #[error("{0:?} is no name of an account: use 1 to 128 letters, digits and -._ in the realm's own domain")]
+    #[error(
+        "{0:?} is not a valid name for an account: use 1 to 128 letters, digits and -._ in the realm's own domain"
+    )]
     BadName(String),
     #[error("a password must have 1 to 1024 bytes")]
     BadPassword,
-    #[error("there is no role {0}")]
+    #[error("the role {0} does not exist")]
     UnknownRole(i32),
-    #[error("there is a role {0:?} already")]
+    #[error("the role {0:?} exists already")]
     RoleExists(String),
-    #[error("{0:?} is no name of a role: use 1 to 80 characters")]
+    #[error("{0:?} is not a valid name for a role: use 1 to 80 characters")]
     BadRoleName(String),
-    #[error("there is no privilege {0}")]
+    #[error("the privilege {0} does not exist")]
     UnknownPrivilege(String),
     #[error("role {0} belongs to the system and cannot be changed")]
     SystemRole(i32),
     #[error("role {0} is in use; remove the permissions with it first")]
     RoleInUse(i32),
-    #[error("there is no such permission")]
+    #[error("the permission does not exist")]
     UnknownPermission,
     #[error(
-        "nobody would be an administrator any more; give another account the role Admin on the root folder first"
+        "the last administrator would be lost; give another account the role Admin on the root folder first"
     )]
     LastAdministrator,
-    #[error("there are {limit} {what} already; remove some")]
+    #[error("the limit of {limit} {what} is reached; remove some")]
     TooMany { what: &'static str, limit: usize },
-    /// A fault of ours.
-    #[error("{0} failed by an internal error")]
+    /// A programming error.
+    #[error("{0} failed because of an internal error")]
     Internal(&'static str),
 }
 
 impl AccountError {
-    /// As clients are told.
+    /// The fault for the client.
     pub fn to_fault(&self) -> Fault {
         match self {
             Self::UnknownUser(name) => {
@@ -59,7 +61,7 @@ impl AccountError {
                 tracing::error!(error = %self, "a change of accounts failed");
                 fault!(
                     SystemError { reason: "accounts" },
-                    "The accounts cannot be read or changed at the moment"
+                    "The accounts cannot be read or changed at the moment; the server's log says why"
                 )
             }
         }

@@ -1,7 +1,7 @@
 //! Accounts, roles and permissions of a daemon: the [`Authority`] of hosts and of the center.
 //!
-//! What is stored is in `records`, what follows from it in memory in `policy`, decisions with their cache in `decide`.
-//! Every change goes to the store first; then a new policy takes the place of the old one.
+//! `records` has the stored form, `policy` the form in memory, `decide` the decisions with their cache. Every change goes to the store
+//! first; then a new policy replaces the old one.
 
 mod authorization;
 mod change;
@@ -30,10 +30,11 @@ pub use names::Realm;
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use parking_lot::RwLock;
 use store::Store;
 use vim::{Fault, MoRef, fault, ty};
 
@@ -43,27 +44,27 @@ use decide::Decisions;
 use password::Passwords;
 use policy::Policy;
 
-/// Names the entity to which an object belongs that is none itself: permissions of that entity hold for it.
-pub type Owner = fn(&MoRef, &Snapshot) -> Option<MoRef>;
+/// Names the entity to which another object belongs: the permissions of that entity apply to it.
+pub type Owner = Box<dyn Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync>;
 
 /// All accounts, roles and permissions.
 pub struct Accounts {
     realm: Realm,
     store: Store,
-    /// The top of the inventory; what belongs to no entity is decided there.
+    /// The top of the inventory, which decides about objects that belong to no entity.
     root: MoRef,
     owner: Owner,
     policy: ArcSwap<Policy>,
-    /// Held while something is changed.
+    /// Held during a change.
     changing: tokio::sync::Mutex<()>,
     passwords: Passwords,
     decisions: RwLock<HashMap<String, Arc<Decisions>>>,
-    /// Where roles and privileges are shown.
+    /// The object that shows roles and privileges.
     shown: OnceLock<(Arc<Tree>, MoRef)>,
 }
 
 impl Accounts {
-    /// Reads what the store holds; a new store has the system's roles and no account. `owner` may always say none.
+    /// Reads the store; a new store has the system's roles and no account. `owner` may always return none.
     ///
     /// # Errors
     /// [`AccountError::Store`].
@@ -71,7 +72,7 @@ impl Accounts {
         store: Store,
         realm: Realm,
         root: MoRef,
-        owner: Owner,
+        owner: impl Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, AccountError> {
         let seeds = roles::samples(&realm);
         let reading = store.clone();
@@ -82,7 +83,7 @@ impl Accounts {
             realm,
             store,
             root,
-            owner,
+            owner: Box::new(owner),
             policy: ArcSwap::from_pointee(policy),
             changing: tokio::sync::Mutex::default(),
             passwords: Passwords::default(),
@@ -93,7 +94,7 @@ impl Accounts {
         Ok(Arc::new(accounts))
     }
 
-    /// Whether there is no account yet: the daemon starts for the first time.
+    /// Whether no account exists yet, because the daemon starts for the first time.
     pub fn is_empty(&self) -> bool {
         self.policy.load().accounts.is_empty()
     }
@@ -119,7 +120,7 @@ impl Accounts {
     }
 }
 
-/// Says the same for a wrong password as for an unknown user.
+/// The same fault for a wrong password as for an unknown user.
 fn invalid_login() -> Fault {
     fault!(InvalidLogin {}, "Cannot complete login due to an incorrect user name or password.")
 }
@@ -129,7 +130,7 @@ impl Authority for Accounts {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
         let hash = self.realm.key(user).and_then(|key| self.policy.load().accounts.get(&key)?.hash.clone());
         let good = self.passwords.verify(hash, password).await?;
-        // The account may have gone while its password was looked at.
+        // The account may have been removed while its password was verified.
         self.find(user).filter(|_| good).ok_or_else(invalid_login)
     }
 

@@ -1,9 +1,9 @@
-//! Names of accounts: as users write them, as they are kept, and as the API shows them.
+//! Names of accounts: as users write them, as the store keeps them, and as the API shows them.
 
 /// Longest name of an account, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Whose accounts these are.
+/// The daemon to which accounts belong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Realm {
     /// Plain names: `root`.
@@ -18,7 +18,7 @@ impl Realm {
         Self::Center { domain: "vsphere.local".into() }
     }
 
-    /// The part of a name that is the account's own, if it is of this realm's domain.
+    /// The name without its domain, if that is the realm's.
     pub(super) fn plain<'a>(&self, user: &'a str) -> Option<&'a str> {
         let plain = match self {
             Self::Host => user,
@@ -38,7 +38,7 @@ impl Realm {
         fits.then_some(plain)
     }
 
-    /// What an account or group is kept under.
+    /// The key of an account or group in the store.
     pub(super) fn key(&self, user: &str) -> Option<String> {
         self.plain(user).map(str::to_lowercase)
     }

@@ -1,4 +1,4 @@
-//! Passwords are kept as Argon2id hashes only.
+//! Passwords, which are stored as Argon2id hashes only.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use vim::{Fault, fault};
 
 use super::AccountError;
 
-/// Memory, passes and lanes of Argon2id: what OWASP's cheat sheet for password storage asks for at least.
+/// Memory, passes and lanes of Argon2id: the minimum of OWASP's cheat sheet for password storage.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
@@ -17,7 +17,7 @@ const LANES: u32 = 1;
 const MAX_PASSWORD_BYTES: usize = 1024;
 /// Passwords that are hashed at the same time: each takes [`MEMORY_KIB`].
 const AT_ONCE: usize = 2;
-/// Logins that may wait for that; further ones are refused.
+/// Logins that may wait for their turn; further ones are refused.
 const MAX_WAITING: usize = 200;
 
 /// Hashes and verifies, a few at a time.
@@ -37,7 +37,7 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// Stands for the hash of accounts that do not exist, so that they take as long.
+/// Verified for accounts that do not exist, so that they take as long.
 static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody").unwrap_or_default());
 
 fn hash(password: &str) -> Result<String, AccountError> {
@@ -53,7 +53,7 @@ fn verify(hash: &str, password: &str) -> bool {
 }
 
 impl Passwords {
-    /// The hash to keep for a password.
+    /// The hash to store for a password.
     pub(super) async fn hash(&self, password: &str) -> Result<String, AccountError> {
         if password.is_empty() || password.len() > MAX_PASSWORD_BYTES {
             return Err(AccountError::BadPassword);
@@ -62,7 +62,7 @@ impl Passwords {
         self.run(move || hash(&password)).await?
     }
 
-    /// Whether it is the password of this hash. Without a hash it is not, and that takes as long to find out.
+    /// Whether the password has this hash. Without a hash it is false after the same time.
     pub(super) async fn verify(&self, hash: Option<String>, password: &str) -> Result<bool, Fault> {
         if password.len() > MAX_PASSWORD_BYTES {
             return Ok(false);
@@ -70,7 +70,7 @@ impl Passwords {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(fault!(
                 ResourceInUse { type: "login", name: "login" },
-                "Too many logins wait; try again later"
+                "Too many logins are waiting; try again later"
             ));
         };
         let password = password.to_owned();
@@ -91,7 +91,7 @@ impl Passwords {
         let failed = || AccountError::Internal("hashing a password");
         let permit = self.at_once.clone().acquire_owned().await.map_err(|_| failed())?;
         let work = tokio::task::spawn_blocking(move || {
-            // Whoever waits may have gone: the place is free only when the work is done.
+            // The caller may have been dropped: the place becomes free only when the work is done.
             let _permit = permit;
             work()
         });

@@ -1,4 +1,4 @@
-//! Everything that decisions are made from, as it is at one time.
+//! Everything that decisions depend on, at one time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,13 +42,13 @@ impl Policy {
         })
     }
 
-    /// Adds a permission, in the place of one for the same entity and principal.
+    /// Adds a permission, replacing one for the same entity and principal.
     pub(super) fn put_permission(&mut self, permission: StoredPermission) {
         self.remove_permission(&permission);
         self.permissions.entry(permission.entity.clone()).or_default().push(permission);
     }
 
-    /// Removes the permission for the same entity and principal; whether there was one.
+    /// Removes the permission for the same entity and principal, and returns whether one existed.
     pub(super) fn remove_permission(&mut self, like: &StoredPermission) -> bool {
         let Some(there) = self.permissions.get_mut(&like.entity) else { return false };
         let before = there.len();
@@ -65,11 +65,11 @@ impl Policy {
         self.permissions.values().flatten()
     }
 
-    /// Whether some account that exists is Admin of the whole inventory.
+    /// Whether an existing account is Admin of the whole inventory.
     pub(super) fn has_administrator(&self, root: &str) -> bool {
         let at_root = self.permissions.get(root).map_or(&[][..], Vec::as_slice);
         self.accounts.iter().any(|(key, account)| {
-            // A permission for the user counts before those of his groups.
+            // A permission for the user overrides those for his groups.
             let own = at_root.iter().find(|p| !p.group && p.is_for(key, &account.groups));
             let mut through = at_root.iter().filter(|p| p.group && p.is_for(key, &account.groups));
             let is_admin = |p: &StoredPermission| p.role == roles::ADMIN && p.propagate;

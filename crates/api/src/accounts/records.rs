@@ -1,4 +1,4 @@
-//! What is kept in the store.
+//! The form of accounts, roles and permissions in the store.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use vim::{MoRef, schema};
 
 /// Accounts by their plain names in lower case.
 pub(super) const ACCOUNTS: Collection<StoredAccount> = Collection::new("accounts");
-/// Roles of users by their ids.
+/// Roles that users have made, by their ids.
 pub(super) const ROLES: Collection<StoredRole> = Collection::new("roles");
 /// Permissions by entity and principal, see [`StoredPermission::key`].
 pub(super) const PERMISSIONS: Collection<StoredPermission> = Collection::new("permissions");
 /// Client certificates, and authorities of such, by their SHA-256 fingerprints.
 pub(super) const CERTIFICATES: Collection<StoredCertificate> = Collection::new("trusted-certificates");
-/// Gives ids to roles.
+/// The counter for ids of roles.
 pub(super) const ROLE_IDS: &str = "roles";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl StoredPermission {
         format!("{}/{kind}/{}", self.entity, self.principal.to_lowercase())
     }
 
-    /// None if the entity's type is not known any more.
+    /// None if the entity's type is unknown.
     pub(super) fn entity(&self) -> Option<MoRef> {
         Some(MoRef::new(schema().find_managed(&self.entity_type)?, self.entity.as_str()))
     }
@@ -64,7 +64,7 @@ impl StoredPermission {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredCertificate {
-    /// For an authority's: what a certificate of it must bear.
+    /// For an authority's certificate: the URI that a certificate of it must bear.
     #[serde(default)]
     pub uri: Option<String>,
     pub account: String,

@@ -1,4 +1,4 @@
-//! Roles: those of the system, which are always there, and samples for a new center.
+//! Roles: those of the system, which always exist, and samples for a new center.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub const ANONYMOUS: i32 = -4;
 pub const NO_ACCESS: i32 = -5;
 pub const NO_CRYPTO_ADMIN: i32 = -6;
 
-/// A role as it is decided by.
+/// A role, in the form that decisions use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Role {
     pub id: i32,
@@ -31,7 +31,7 @@ impl Role {
     }
 }
 
-/// The roles that are always there.
+/// The roles that always exist.
 pub(super) fn system() -> Vec<Role> {
     let all = || all_privileges().iter().map(|id| (*id).to_owned());
     let system = |id, name: &str, label: &str, privileges: BTreeSet<String>| Role {
@@ -56,7 +56,7 @@ pub(super) fn system() -> Vec<Role> {
     ]
 }
 
-/// Roles that a new center has as examples: names and privileges, where `*` stands for the rest.
+/// Sample roles of a new center: names and privileges, where `*` stands for any ending.
 pub(super) fn samples(realm: &Realm) -> Vec<(&'static str, BTreeSet<String>)> {
     if matches!(realm, Realm::Host) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Who may do what, over a small inventory: root / folder / vm-1, and vm-2 under the root.
+//! Decisions over a small inventory: root / folder / vm-1, and vm-2 under the root.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ fn may(accounts: &Accounts, tree: &Tree, object: &MoRef, privilege: &str) -> boo
 #[tokio::test]
 async fn the_nearest_permission_decides() {
     let (accounts, tree) = (accounts().await, tree());
-    assert!(!may(&accounts, &tree, &vm(1), "System.View"), "no permission is no access");
+    assert!(!may(&accounts, &tree, &vm(1), "System.View"), "without a permission the user has no access");
     set(&accounts, &folder("root"), "user", READ_ONLY, true).await;
     assert!(may(&accounts, &tree, &vm(1), "System.Read") && !may(&accounts, &tree, &vm(1), POWER_ON));
     set(&accounts, &folder("folder"), "user", ADMIN, true).await;
@@ -207,8 +207,8 @@ async fn a_task_shows_its_outcome_to_who_began_it_and_to_who_sees_its_entity() {
     set(&accounts, &vm(1), "other", READ_ONLY, true).await;
     assert!(may(&accounts, &tree, &task(1), "System.Read"), "its own");
     assert!(!may(&accounts, &tree, &task(1), "Global.CancelTask"));
-    assert!(may(&accounts, &tree, &task(2), "System.Read"), "of what it sees");
-    assert!(!may(&accounts, &tree, &task(3), "System.Read"), "of what is gone");
+    assert!(may(&accounts, &tree, &task(2), "System.Read"), "of an entity that it sees");
+    assert!(!may(&accounts, &tree, &task(3), "System.Read"), "of a removed entity");
     let other = accounts.find("other").unwrap();
     assert!(!accounts.allows(&other, &task(2), "System.Read", &tree.snapshot()));
     set(&accounts, &folder("root"), "user", READ_ONLY, true).await;
@@ -219,13 +219,13 @@ async fn a_task_shows_its_outcome_to_who_began_it_and_to_who_sees_its_entity() {
 async fn an_administrator_whose_permission_was_lost_at_the_first_start_gets_it_at_the_next() {
     let store = Store::in_memory().unwrap();
     let accounts = accounts_in(store).await;
-    // What a daemon leaves that is killed between the two.
+    // A daemon that is killed between the two steps leaves this state.
     accounts.create("Administrator", "", Some("first")).await.unwrap();
     accounts.ensure_administrator("Administrator", "", Some("second")).await.unwrap();
     let account = accounts.find("Administrator").unwrap();
     assert!(accounts.allows(&account, &vm(1), POWER_ON, &tree().snapshot()));
     assert!(accounts.login("Administrator", "first").await.is_ok(), "the password stays");
-    // Another's permissions are not touched where there is an administrator.
+    // Another account's permissions stay as they are if an administrator exists.
     accounts.create("user", "", Some("u")).await.unwrap();
     accounts.ensure_administrator("user", "", None).await.unwrap();
     assert!(!may(&accounts, &tree(), &vm(1), POWER_ON));

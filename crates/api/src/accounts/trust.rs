@@ -1,8 +1,8 @@
 //! How a center takes charge of a host: an administrator's session leaves the center's certificate (vSphere's
 //! `SetExtensionCertificate`), by which the center logs in from then on. One center at a time.
 //!
-//! What is kept is the certificate's authority and the name that it bears, so that the center can renew it; of a
-//! certificate without an authority, or without a name, it alone is trusted.
+//! The host keeps the certificate's authority and the URI that it bears, so that the center can renew it. A certificate without an
+//! authority, or without a URI, is trusted by itself.
 
 use std::sync::Arc;
 
@@ -27,20 +27,19 @@ pub(super) const ROW: Manager<Arc<Accounts>> = Manager {
             accounts.take_charge(&call).await.map(|()| None)
         });
         table.on(MANAGER, method!(UnregisterExtension), |accounts, call| async move {
-            accounts.let_go(&call).await
+            accounts.release(&call).await
         });
     },
 };
 
 impl Accounts {
-    /// Trusts the certificate that is given, or that the client has shown on the TLS connection, as the center with
-    /// this key.
+    /// Trusts the certificate in the call, or the one that the client has shown on the TLS connection, as the center with this key.
     async fn take_charge(&self, call: &Call) -> Result<(), Fault> {
         let key = call.required(arg!(SetExtensionCertificate.extensionKey))?;
         let chain: Arc<Chain> = match call.arg(arg!(SetExtensionCertificate.certificatePem)) {
             Some(pem) => {
                 CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| {
-                    crate::service::invalid_argument("certificatePem", "This is no certificate in PEM")
+                    crate::service::invalid_argument("certificatePem", "The text is not a certificate in PEM")
                 })?
             }
             None => call.peer.certificate.clone().ok_or_else(|| {
@@ -48,7 +47,7 @@ impl Accounts {
             })?,
         };
         let (Some(own), Some(authority)) = (chain.first(), chain.last()) else {
-            return Err(crate::service::invalid_argument("certificatePem", "There is no certificate in it"));
+            return Err(crate::service::invalid_argument("certificatePem", "The text holds no certificate"));
         };
         let uri = uri_of(own).filter(|_| chain.len() > 1 && is_client_of(&chain, authority));
         let certificate = if uri.is_some() { authority } else { own };
@@ -71,7 +70,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// The account that whoever showed this chain logs in as.
+    /// The account as which a client with this chain logs in.
     pub(super) fn trusted(&self, chain: &Chain) -> Option<String> {
         let policy = self.policy.load();
         let known = |certificate| policy.certificates.get(&crate::tls::thumbprint_sha256(certificate));
@@ -89,7 +88,7 @@ impl Accounts {
     }
 
     /// Forgets the center with this key.
-    async fn let_go(&self, call: &Call) -> Result<Option<Value>, Fault> {
+    async fn release(&self, call: &Call) -> Result<Option<Value>, Fault> {
         let key = call.required(arg!(UnregisterExtension.extensionKey))?;
         let mut found = false;
         for (fingerprint, _) in self.centers().iter().filter(|(_, center)| center == key) {
@@ -98,7 +97,7 @@ impl Accounts {
         if !found {
             return Err(fault!(NotFound {}, "No center {key:?} manages this host"));
         }
-        tracing::info!(user = call.user(), center = key, "a center let go of this host");
+        tracing::info!(user = call.user(), center = key, "a center released this host");
         Ok(None)
     }
 

@@ -1,8 +1,8 @@
-//! Where a server is.
+//! The address of a server.
 
 use super::CallError;
 
-/// Host, port and whether TLS is spoken there.
+/// Host, port, and whether the server speaks TLS there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     pub host: String,
@@ -17,7 +17,9 @@ impl Address {
     /// [`CallError::Usage`].
     pub fn parse(text: &str) -> Result<Self, CallError> {
         let wrong = || {
-            CallError::Usage(format!("{text:?} is no address of a server; write host, host:port or a URL"))
+            CallError::Usage(format!(
+                "{text:?} is not the address of a server; write host, host:port or a URL"
+            ))
         };
         let (tls, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
@@ -50,7 +52,7 @@ impl Address {
         Ok(Self { host: host.to_owned(), port, tls })
     }
 
-    /// As it stands in URLs and the `Host` header.
+    /// As URLs and the `Host` header have it.
     pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)

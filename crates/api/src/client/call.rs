@@ -21,7 +21,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError::Unreachable`], [`CallError::Tls`], [`CallError::Usage`]; [`CallError::Http`] or
-    /// [`CallError::Answer`] if it is no server of the vSphere API that speaks VI-JSON.
+    /// [`CallError::Answer`] if the server does not speak VI-JSON.
     pub async fn connect(address: &str, options: Options) -> Result<Self, CallError> {
         let wire = Wire::new(Address::parse(address)?, options)?;
         let releases: Vec<&str> = schema().releases.iter().rev().copied().collect();
@@ -43,16 +43,16 @@ impl Client {
         }
         let unreadable = |reason: &str| CallError::Answer { peer: wire.peer(), reason: reason.into() };
         let answer: serde_json::Value =
-            serde_json::from_slice(answer.body()).map_err(|_| unreadable("it speaks no VI-JSON"))?;
+            serde_json::from_slice(answer.body()).map_err(|_| unreadable("it does not speak VI-JSON"))?;
         let release = match answer["api_release"].as_str() {
             Some(release) if !release.is_empty() => release.to_owned(),
-            _ => return Err(unreadable("it speaks no release of VI-JSON that is known here")),
+            _ => return Err(unreadable("it speaks only releases of VI-JSON that are unknown here")),
         };
         let inner = Inner { wire, release, session: ArcSwapOption::empty(), content: OnceLock::new() };
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Where the server is.
+    /// The server's address.
     pub fn address(&self) -> &Address {
         &self.0.wire.address
     }
@@ -62,12 +62,12 @@ impl Client {
         self.0.session.load_full()
     }
 
-    /// Goes on with a session that was begun earlier (a command line keeps its key).
+    /// Continues a session that was begun earlier (a command line keeps its key).
     pub fn resume(&self, session_key: &str) {
         self.0.session.store(Some(Arc::new(session_key.to_owned())));
     }
 
-    /// What the server offers; asked for once.
+    /// The server's `ServiceContent`; the client asks for it once.
     ///
     /// # Errors
     /// [`CallError`].
@@ -82,7 +82,7 @@ impl Client {
         Ok(self.0.content.get_or_init(|| content).clone())
     }
 
-    /// Begins a session; gives the `UserSession`.
+    /// Begins a session and returns the `UserSession`.
     ///
     /// # Errors
     /// `InvalidLogin` as [`CallError::Fault`], or another [`CallError`].
@@ -91,7 +91,7 @@ impl Client {
         self.begin(&login).await
     }
 
-    /// Begins a session by the identity that was given when connecting.
+    /// Begins a session with the client certificate of [`Options`].
     ///
     /// # Errors
     /// `InvalidLogin` or `NoClientCertificate` as [`CallError::Fault`], or another [`CallError`].
@@ -111,7 +111,7 @@ impl Client {
     /// Ends the session.
     ///
     /// # Errors
-    /// [`CallError`]; the session is forgotten here in any case.
+    /// [`CallError`]; the client forgets the session in any case.
     pub async fn logout(&self) -> Result<(), CallError> {
         let manager = self.session_manager().await?;
         let result = self.invoke(&manager, &call!(Logout {})).await;
@@ -125,8 +125,8 @@ impl Client {
         manager.ok_or_else(|| self.unreadable("a server without a SessionManager"))
     }
 
-    /// Calls a method. It is sent once; [`CallError::Unreachable`] says whether the server may have had it. Methods that
-    /// wait for changes may take as long as they were asked to wait and a little more, without end if so asked.
+    /// Calls a method. The call is sent once; [`CallError::Unreachable`] says whether the server may have received it. Methods that wait
+    /// for changes may take as long as they were asked to wait and a little more, which may be without end.
     ///
     /// # Errors
     /// [`CallError`].
@@ -134,7 +134,7 @@ impl Client {
         self.send(this, args, self.time_for(args), None).await
     }
 
-    /// [`Client::invoke`] with a time for the answer.
+    /// [`Client::invoke`] with a limit for the time of the answer.
     ///
     /// # Errors
     /// [`CallError`].
@@ -147,7 +147,7 @@ impl Client {
         self.send(this, args, timeout, None).await
     }
 
-    /// [`Client::invoke`] by a center, for one of its users.
+    /// [`Client::invoke`] by a center, on behalf of one of its users.
     ///
     /// # Errors
     /// [`CallError`].

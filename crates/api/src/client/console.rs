@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{CallError, Client};
 
-/// Bytes that wait between the WebSocket and whoever reads.
+/// Bytes that wait between the WebSocket and the reader.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// An open console. Dropping it closes it.
@@ -20,7 +20,7 @@ impl Client {
     /// Opens the console that a ticket (of `AcquireTicket`) stands for.
     ///
     /// # Errors
-    /// [`CallError::Http`] with 404 if the ticket is not known any more; or another [`CallError`].
+    /// [`CallError::Http`] with 404 if the ticket was used or has expired; or another [`CallError`].
     pub async fn console(&self, ticket: &str) -> Result<ConsoleStream, CallError> {
         let wire = &self.0.wire;
         let scheme = if wire.address.tls { "wss" } else { "ws" };
@@ -65,7 +65,7 @@ impl Client {
                         }
                     }
                 }
-                // The other side may be gone already.
+                // The other side may have closed already.
                 let _ = out.close().await;
             };
             let down = async {

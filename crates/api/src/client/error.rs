@@ -1,36 +1,36 @@
-//! Why a call did not give what was asked for.
+//! Why a call failed.
 
 use vim::Fault;
 
-/// What became of a call that failed.
+/// The reason of a failed call.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
-    /// The server understood and said no.
+    /// The server understood the call and refused it, or could not do it.
     #[error("{0}")]
     Fault(Fault),
-    /// There is no connection, or it broke. `maybe_done` says that the server had the request already: whether it
-    /// carried it out is unknown.
-    #[error("{peer} cannot be reached: {reason}{}", if *.maybe_done { "; what was asked may have been done" } else { "" })]
+    /// The connection could not be made, or it broke. With `maybe_done` the server may have received the request, and whether it carried it
+    /// out is unknown.
+    #[error("{peer} cannot be reached: {reason}{}", if *.maybe_done { "; the call may have been carried out" } else { "" })]
     Unreachable { peer: String, reason: String, maybe_done: bool },
-    /// The server is there but not believed, or does not believe the client.
+    /// The client does not trust the server, or the server does not trust the client.
     #[error("no trusted connection to {peer}: {reason}")]
     Tls { peer: String, reason: String },
-    /// The server did not answer in time; what was asked may have been done.
+    /// The server did not answer in time; it may have carried out the call.
     #[error("{peer} did not answer within {seconds} s")]
     TimedOut { peer: String, seconds: u64 },
-    /// An answer of HTTP that is no fault: a file that is not there, a server that is no vSphere server.
+    /// An HTTP status without a fault: a file that does not exist, a server of another kind.
     #[error("{peer} answered with status {status}: {message}")]
     Http { peer: String, status: u16, message: String },
-    /// The server's answer is not what the schema says.
+    /// The server's answer does not match the schema.
     #[error("{peer} sent an answer that cannot be read: {reason}")]
     Answer { peer: String, reason: String },
-    /// What the caller gave cannot be used.
+    /// The caller's arguments cannot be used.
     #[error("{0}")]
     Usage(String),
 }
 
 impl CallError {
-    /// The fault, if the server understood and said no.
+    /// The server's fault, if it sent one.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Fault(fault) => Some(fault),
@@ -38,7 +38,7 @@ impl CallError {
         }
     }
 
-    /// Whether the session is not, or no longer, logged in.
+    /// Whether the server says that the session is not logged in, or has ended.
     pub fn is_not_authenticated(&self) -> bool {
         self.fault().is_some_and(|fault| fault.is_a(vim::data_id!(NotAuthenticated)))
     }

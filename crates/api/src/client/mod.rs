@@ -1,7 +1,7 @@
 //! A client of the API, over VI-JSON: for the command line, and for a center that manages hosts.
 //!
-//! [`Client::connect`] finds out what the server speaks; then [`Client::login`] and [`Client::invoke`]. A call is sent
-//! once: only reads of properties are repeated when a connection breaks under them.
+//! [`Client::connect`] agrees on a release with the server; then come [`Client::login`] and [`Client::invoke`]. A call is sent once: the
+//! client repeats only reads of properties when a connection breaks.
 
 mod address;
 mod call;
@@ -26,16 +26,16 @@ use vim::Object;
 use crate::tls::{Identity, Trust};
 use wire::Wire;
 
-/// How long each kind of work may take.
+/// Limits for the time of each kind of work.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// To connect, TLS included.
     pub connect: Duration,
     /// For the answer to a call.
     pub call: Duration,
-    /// For the answer to a call that waits for changes, beyond the time that it was asked to wait.
+    /// For the answer to a call that waits for changes, beyond the time that it asks the server to wait.
     pub wait_grace: Duration,
-    /// Without a byte in a transfer of a file.
+    /// For a pause in a transfer of a file.
     pub stall: Duration,
 }
 
@@ -54,9 +54,9 @@ impl Default for Timeouts {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub trust: Trust,
-    /// Shown to a server that asks for a client certificate.
+    /// The client shows it to a server that asks for a client certificate.
     pub identity: Option<Identity>,
-    /// What the server sees as this client's name: `esfera-cli/0.1.0`.
+    /// The client's name, as the server sees it: `esfera-cli/0.1.0`.
     pub user_agent: String,
     pub timeouts: Timeouts,
 }
@@ -74,7 +74,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     wire: Wire,
-    /// The release in paths, as the server chose it.
+    /// The release in paths, which the server chose.
     release: String,
     session: ArcSwapOption<String>,
     content: OnceLock<Arc<Object>>,

@@ -11,16 +11,16 @@ use super::{CallError, Client};
 
 /// How long one wait for a task lasts before the client asks again.
 const TASK_WAIT: Duration = Duration::from_secs(30);
-/// Objects in one batch: of a large state neither side holds more than that as a message.
+/// Objects in one batch: neither side holds more of a large state in one message.
 const MAX_BATCH_OBJECTS: i32 = 250;
 
-/// What a property collector had to say.
+/// One report of a property collector.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The `UpdateSet`; `truncated` says that more follows at once.
     pub set: Arc<Object>,
-    /// It is the whole state (or its beginning), not what has changed: at first, and when the server no longer knew the
-    /// changes.
+    /// It is the whole state (or its beginning) instead of the changes: at first, and when the server has dropped the changes since the
+    /// last batch.
     pub full: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Updates {
 }
 
 impl Client {
-    /// Reads properties of objects of one type (or derived from it); an object that is gone is left out.
+    /// Reads properties of objects of one type (or derived from it), and leaves out objects that no longer exist.
     ///
     /// # Errors
     /// [`CallError`]; `InvalidProperty` for a path that the type does not have.
@@ -56,7 +56,7 @@ impl Client {
         self.retrieve_spec(spec).await
     }
 
-    /// Reads what a filter spec selects, all pages of it.
+    /// Reads the objects that a filter specification selects, all pages of them.
     ///
     /// # Errors
     /// [`CallError`].
@@ -116,7 +116,7 @@ impl Client {
         Ok(updates)
     }
 
-    /// Waits until a task has ended; gives its result. `progress` hears of each new percentage.
+    /// Waits until a task has ended and returns its result. `progress` is called with each new percentage.
     ///
     /// # Errors
     /// The task's error as [`CallError::Fault`], or another [`CallError`].
@@ -167,8 +167,7 @@ impl Client {
             "success" => Some(Ok(info.get(field!(TaskInfo.result)).cloned())),
             "error" => {
                 let fault = info.get(field!(TaskInfo.error)).and_then(|error| Fault::from_localized(error));
-                Some(Err(fault
-                    .map_or_else(|| self.unreadable("a task with an error that is not said"), Into::into)))
+                Some(Err(fault.map_or_else(|| self.unreadable("a failed task without an error"), Into::into)))
             }
             _ => None,
         }
@@ -182,7 +181,7 @@ pub(super) fn object_updates(set: &Object) -> impl Iterator<Item = &Arc<Object>>
 }
 
 impl Updates {
-    /// Goes on from a version that was seen earlier, on a collector of the same session.
+    /// Continues from an earlier version, on a collector of the same session.
     pub fn resume(client: Client, collector: MoRef, version: String) -> Self {
         Self { client, collector, version }
     }
@@ -196,8 +195,8 @@ impl Updates {
         &self.version
     }
 
-    /// Waits for what comes next; none if nothing came in time. When the server no longer knows the changes since the
-    /// last batch, the next batch is the whole state.
+    /// Waits for the next batch; none if nothing changed in time. When the server has dropped the changes since the last batch, the next
+    /// batch is the whole state.
     ///
     /// # Errors
     /// [`CallError`].
@@ -229,7 +228,7 @@ impl Updates {
         }
     }
 
-    /// Destroys the collector. That it cannot be reached any more is no error: it ends with the session.
+    /// Destroys the collector. It does not fail when the server cannot be reached: the collector ends with the session.
     pub async fn end(self) {
         if let Err(error) = self.client.invoke(&self.collector, &call!(DestroyPropertyCollector {})).await {
             tracing::debug!(%error, collector = self.collector.id(), "cannot destroy a property collector");

@@ -43,9 +43,9 @@ impl FilePath {
     }
 }
 
-/// A file on its way here.
+/// A file that is being downloaded.
 pub struct Received {
-    /// Bytes that will come.
+    /// Bytes that the body has.
     pub length: Option<u64>,
     /// Bytes of the whole file.
     pub size: Option<u64>,
@@ -66,8 +66,8 @@ impl Client {
     /// Reads a file or a part of it.
     ///
     /// # Errors
-    /// [`CallError::Http`] with 404 if it is not there, 401 or 403 if the session may not, 416 for a range behind the
-    /// end; or another [`CallError`].
+    /// [`CallError::Http`] with 404 if it does not exist, 401 or 403 without the privilege, 416 for a range behind the end; or another
+    /// [`CallError`].
     pub async fn download(&self, file: &FilePath, range: Option<ByteRange>) -> Result<Received, CallError> {
         let mut request = self.file_request(&Method::GET, file, empty())?;
         if let Some(range) = range {
@@ -94,7 +94,7 @@ impl Client {
         Ok(Received { length, size, body: Box::pin(body) })
     }
 
-    /// What is known of a file.
+    /// Size and age of a file.
     ///
     /// # Errors
     /// As [`Client::download`].
@@ -105,11 +105,11 @@ impl Client {
         let size = number(answer.headers(), header::CONTENT_LENGTH)
             .ok_or_else(|| self.unreadable("a file without a length"))?;
         let modified = answer.headers().get(header::LAST_MODIFIED).and_then(|value| value.to_str().ok());
-        let modified = modified.and_then(crate::server::read_http_date);
+        let modified = modified.and_then(|text| httpdate::parse_http_date(text).ok());
         Ok(Facts { size, modified, directory: false })
     }
 
-    /// Writes a file, replacing what is there. `progress` hears how many bytes have been taken so far.
+    /// Writes a file, replacing an existing one. `progress` is called with the number of bytes that have been sent so far.
     ///
     /// # Errors
     /// [`CallError::Http`] with 401, 403, 404 (no such directory), 507 (full); or another [`CallError`].
@@ -159,11 +159,11 @@ impl Client {
         self.good(answer).await.map(drop)
     }
 
-    /// What passes network ports of a host from now on, as pcapng. It ends when it is dropped.
+    /// The frames that pass network ports of a host from now on, as pcapng. Dropping it ends the capture.
     ///
     /// # Errors
-    /// [`CallError::Http`] with 400 for a port or point that there is not, 401 or 403 if the session may not, 404 if the server
-    /// captures nothing; or another [`CallError`].
+    /// [`CallError::Http`] with 400 for an unknown port or point, 401 or 403 without the privilege, 404 if the server does not capture; or
+    /// another [`CallError`].
     pub async fn capture(
         &self,
         query: &CaptureQuery,
@@ -177,7 +177,7 @@ impl Client {
         let request = self.0.wire.request(&Method::GET, &target, session.as_deref(), empty())?;
         let answer = self.0.wire.stream(request, Some(self.0.wire.timeouts.call)).await?;
         let answer = self.good(answer).await?;
-        // Nothing may pass a port for a long time.
+        // A port may be idle for a long time.
         Ok(answer.into_body().into_data_stream().map(|chunk| chunk.map_err(io::Error::other)))
     }
 
@@ -210,14 +210,14 @@ fn number(headers: &http::HeaderMap, name: header::HeaderName) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The bytes of an answer; fails when none come for `stall`.
+/// The bytes of an answer; it fails when none arrive for `stall`.
 fn bytes_of(body: Incoming, stall: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold(body, move |mut body| async move {
         loop {
             let frame = match tokio::time::timeout(stall, body.frame()).await {
                 Ok(frame) => frame?,
                 Err(_) => {
-                    let why = format!("no bytes came for {} s", stall.as_secs());
+                    let why = format!("no bytes arrived for {} s", stall.as_secs());
                     return Some((Err(io::Error::new(io::ErrorKind::TimedOut, why)), body));
                 }
             };

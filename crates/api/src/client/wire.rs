@@ -1,7 +1,7 @@
-//! Requests and connections: a small pool of idle HTTP/1.1 connections, and the rule that nothing is sent twice.
+//! Requests and connections: a small pool of idle HTTP/1.1 connections, and the rule that no call is sent twice.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,13 +19,13 @@ use tokio_rustls::TlsConnector;
 use super::{Address, CallError, Options, Timeouts};
 use crate::tls::{client_config, server_name};
 
-/// Idle connections that are kept.
+/// Idle connections in the pool.
 const MAX_IDLE: usize = 8;
-/// An idle connection older than this is not used again: the server may be about to close it.
+/// The client does not reuse a connection that has been idle for longer: the server may be about to close it.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
 /// The largest answer to a call.
 pub(super) const MAX_ANSWER_BYTES: usize = 1 << 30;
-/// How much of an unexpected answer an error shows.
+/// Characters of an unexpected answer that an error shows.
 pub(super) const MAX_SHOWN_BYTES: usize = 300;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -49,9 +50,9 @@ pub(super) struct Ask {
     pub body: Bytes,
     pub session: Option<Arc<String>>,
     pub timeout: Duration,
-    /// It changes nothing: when the connection breaks it may be sent again.
+    /// It changes nothing, so it may be sent again when the connection breaks.
     pub idempotent: bool,
-    /// For whom a center asks.
+    /// The user on whose behalf a center calls.
     pub acting: Option<String>,
 }
 
@@ -90,7 +91,7 @@ impl Wire {
         while let Some(sender) = self.take_idle() {
             match self.ask_on(sender, ask).await {
                 Ok(answer) => return answer,
-                // The server has closed a connection that was idle: another one is no second call.
+                // The server has closed an idle connection, so it has not seen the call: another connection may send it.
                 Err(broken) if !broken.sent || ask.idempotent => {}
                 Err(broken) => return Err(self.unreachable(broken)),
             }
@@ -116,7 +117,7 @@ impl Wire {
             Err(error) => return Ok(Err(error)),
         };
         if let Some(acting) = &ask.acting {
-            let acting = http::HeaderValue::from_str(acting).expect("what is escaped is a header's value");
+            let acting = http::HeaderValue::from_str(acting).expect("an escaped text fits into a header");
             request.headers_mut().insert(crate::acting::HEADER, acting);
         }
         if !ask.body.is_empty() {
@@ -133,14 +134,14 @@ impl Wire {
         let (head, body) = answer.into_parts();
         let body = http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|e| Broken { reason: e.to_string(), sent: true })?.to_bytes();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE && !sender.is_closed() {
             idle.push((sender, Instant::now()));
         }
         Ok(Ok(http::Response::from_parts(head, body)))
     }
 
-    /// Sends a request with a body of its own on a connection of its own, and gives the answer as it comes.
+    /// Sends a request with a streamed body on a new connection, and returns the answer as it arrives.
     pub(super) async fn stream(
         &self,
         request: http::Request<Body>,
@@ -181,7 +182,7 @@ impl Wire {
     }
 
     fn take_idle(&self) -> Option<SendRequest<Body>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < MAX_IDLE_TIME);
         idle.pop().map(|(sender, _)| sender)
     }
@@ -199,7 +200,7 @@ impl Wire {
         Ok(sender)
     }
 
-    /// A new connection, with TLS if the address has it.
+    /// A new connection, with TLS if the address says so.
     pub(super) async fn dial(&self) -> Result<Box<dyn Stream>, CallError> {
         let within = self.timeouts.connect;
         tokio::time::timeout(within, self.dial_unbounded())
@@ -225,7 +226,7 @@ impl Wire {
     }
 }
 
-/// An error of HTTP with what lies under it.
+/// An HTTP error with its causes.
 fn reason(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

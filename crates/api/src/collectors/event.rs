@@ -1,7 +1,8 @@
 //! Methods of the EventManager and of event history collectors.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use vim::{
     Fault, Kind, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, prop,
     props, schema, vim,
@@ -72,7 +73,7 @@ fn register_collector(methods: &mut Methods) {
     });
 }
 
-/// `latestEvent`: sessions that may not see the latest of all read none.
+/// `latestEvent`; none for a session that may not see the latest event.
 fn latest(service: &Service, session: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
     let event = node.get(prop!(EventManager.latestEvent))?;
     let sight = Sight { authority: &*service.authority, account: &session.account, state };
@@ -91,8 +92,8 @@ pub(crate) struct EventCollector {
 }
 
 impl EventCollector {
-    fn cursor(&self) -> std::sync::MutexGuard<'_, Cursor> {
-        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cursor(&self) -> MutexGuard<'_, Cursor> {
+        self.cursor.lock()
     }
 }
 
@@ -220,7 +221,7 @@ fn argument_description(call: &Call) -> Reply {
     let Some(ty) =
         schema().find_data(name).map(|id| schema().data(id)).filter(|ty| ty.is_a(schema().data(EVENT)))
     else {
-        return Err(invalid_argument("eventTypeId", &format!("There is no event type {id}")));
+        return Err(invalid_argument("eventTypeId", &format!("The event type {id} does not exist")));
     };
     let own = &ty.fields[schema().data(EVENT).fields.len()..];
     let described = own.iter().filter_map(|field| {

@@ -1,4 +1,4 @@
-//! Which events a client asked for.
+//! A client's filter for events.
 
 use vim::{Fault, MoRef, Object, Value, data_id, fault, field, schema, vim_enum};
 
@@ -26,7 +26,7 @@ pub(super) struct EventFilter {
 
 impl EventFilter {
     /// # Errors
-    /// `InvalidArgument` for what no filter can hold, `ManagedObjectNotFound` for an entity that is not there.
+    /// `InvalidArgument` for a malformed filter, `ManagedObjectNotFound` for an entity that does not exist.
     pub fn parse(spec: &Object, state: &Snapshot) -> Result<Self, Fault> {
         let entity = spec.get(field!(EventFilterSpec.entity)).map(|entity| {
             let top = entity.get(field!(EventFilterSpecByEntity.entity)).cloned();
@@ -50,7 +50,7 @@ impl EventFilter {
         let mut types = Vec::new();
         for name in texts(spec.get(field!(EventFilterSpec.type)).map(|names| names.iter())) {
             let ty = schema().find_data(&name).ok_or_else(|| {
-                fault!(InvalidType { argument: "filter.type" }, "There is no event type {name}")
+                fault!(InvalidType { argument: "filter.type" }, "The event type {name} does not exist")
             })?;
             types.push(ty);
         }

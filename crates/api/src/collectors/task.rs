@@ -151,7 +151,7 @@ fn description() -> ty!(TaskDescription) {
     let states = [
         ("queued", "Queued", "The task waits for its turn"),
         ("running", "Running", "The task is under way"),
-        ("success", "Completed", "The task has ended and did what was asked"),
+        ("success", "Completed", "The task has ended successfully"),
         ("error", "Error", "The task has ended with an error"),
     ];
     let states: Vec<_> = states

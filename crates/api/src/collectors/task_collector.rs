@@ -1,7 +1,8 @@
 //! Task history that one session reads.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use vim::{DateTime, Fault, MoRef, Object, Value, arg, data_id, field, prop, vim_enum};
 
 use super::{Reach, texts};
@@ -135,7 +136,7 @@ impl TaskCollector {
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {
-        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cursor.lock()
     }
 }
 

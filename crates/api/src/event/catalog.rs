@@ -1,5 +1,5 @@
-//! What each type of event means: its category and the sentence that people read. `EventManager.description` is made
-//! of this, and so is the message of an event that is posted without one.
+//! The category of each type of event and the sentence that people read. `EventManager.description` is made of them, and so is the
+//! message of an event that is posted without one.
 
 use vim::{DataId, Object, Value, data_id, field, schema, ty, vim};
 

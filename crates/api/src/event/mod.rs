@@ -1,4 +1,4 @@
-//! Events: what happened, for people and for programs that watch.
+//! Events: records of occurrences, for people and for programs.
 //!
 //! [`Events::post`] completes an event, writes it to the store's log and shows it as `EventManager.latestEvent`. The
 //! log's sequence number is the event's key. [`crate::history`] reads it in pages.
@@ -21,7 +21,7 @@ const LOG: &str = "event";
 pub const MAX_EVENTS: u64 = 100_000;
 /// How long an event is kept, in days.
 pub const MAX_AGE_DAYS: i64 = 30;
-/// The log is shortened once in so many events.
+/// The log is trimmed once in this many events.
 const TRIM_EVERY: u64 = 256;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -40,7 +40,7 @@ impl Events {
         Self { tree, store, manager: OnceLock::new(), posted: AtomicU64::new(0) }
     }
 
-    /// Says which object shows the events; before, they are only written.
+    /// Sets the object that shows the events; until then they are only written.
     pub(crate) fn shown_by(&self, manager: &MoRef) {
         let _ = self.manager.set(manager.clone());
         if let Some((_, last)) = self.newest(1).pop() {
@@ -52,10 +52,10 @@ impl Events {
     /// `userName`, `chainId` and `fullFormattedMessage` are filled in where they are unset; an event that begins a
     /// chain has its own key as `chainId`, and one without a message gets the one of its type's description.
     ///
-    /// An event that cannot be written is logged and lost (key 0): what happened has happened all the same.
+    /// An event that cannot be written is logged and lost (key 0): that must not make the operation fail which it reports.
     pub async fn post(&self, event: impl Into<Object>) -> i32 {
         let mut event: Object = event.into();
-        debug_assert!(event.is_a(EVENT), "{} is no event", event.type_name());
+        debug_assert!(event.is_a(EVENT), "{} is not an event", event.type_name());
         let now = DateTime::now();
         event.set(field!(Event.key), 0);
         if event.get(field!(Event.createdTime)).is_none() {
@@ -99,7 +99,7 @@ impl Events {
         }
     }
 
-    /// Makes the event the latest one, unless a later one is shown already.
+    /// Shows the event as the latest one, unless a later one is shown already.
     fn show(&self, event: Arc<Object>) {
         let Some(manager) = self.manager.get() else { return };
         self.tree.write(|w| {
@@ -127,7 +127,7 @@ impl Events {
     }
 }
 
-/// The log as history that is read in pages.
+/// The log as a history to be read in pages.
 pub(crate) struct EventLog(store::Store);
 
 impl Source for EventLog {
@@ -153,7 +153,7 @@ fn read(entry: &store::Entry) -> Option<(u64, Arc<Object>)> {
     Some((entry.sequence, numbered(&event, entry.sequence)))
 }
 
-/// The event with its sequence number as key. Keys are 32 bits wide; they start anew after that many events.
+/// The event with its sequence number as key. Keys have 31 bits and start again after that many events.
 fn numbered(event: &Arc<Object>, sequence: u64) -> Arc<Object> {
     let key = i32::try_from(sequence & 0x7fff_ffff).unwrap_or_default();
     let mut event = Object::clone(event);

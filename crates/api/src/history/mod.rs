@@ -1,4 +1,4 @@
-//! Reading what is kept of the past: pages of events and tasks, forwards and backwards, with a bound on each read.
+//! Reads the history of events and of tasks in pages, forwards and backwards, with a bound on each read.
 
 mod sight;
 #[cfg(test)]
@@ -6,8 +6,9 @@ mod tests;
 
 pub(crate) use sight::Sight;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vim::{DataId, Fault, Kind, List, Object, Value, fault};
 
 use crate::stored::store_fault;
@@ -16,32 +17,32 @@ use crate::stored::store_fault;
 pub const MAX_PAGE: usize = 1_000;
 /// The page of a new collector.
 pub const DEFAULT_PAGE: usize = 10;
-/// Items that one call looks at; with a filter that few items match, a client reads on with the next call.
+/// Items that one call looks at; with a filter that few items match, the client continues with the next call.
 pub const MAX_SCANNED: u64 = 200_000;
-/// Items that are looked at for a `latestPage`, which is read with every property.
+/// Items to look at for a `latestPage`, which is read with every property.
 pub const MAX_SCANNED_LATEST: u64 = 4_096;
 /// History collectors of one session, as `maxCollector` says.
 pub const MAX_COLLECTORS: usize = 32;
 /// Items that are read from the store at a time.
 const CHUNK: u64 = 512;
-/// The same for a page that is shorter.
+/// The same for a shorter page.
 const SMALL_CHUNK: u64 = 64;
 
 /// Numbered items; numbers rise with time and are not reused. Some may be missing.
 pub(crate) trait Source: Send + Sync {
     /// The number of the oldest item, and the number after that of the newest.
     fn bounds(&self) -> Result<(u64, u64), store::Error>;
-    /// Another number whenever anything in it has changed.
+    /// A number that changes whenever an item changes.
     fn stamp(&self) -> Result<u64, store::Error>;
     /// Up to `limit` items with numbers from `from` on, oldest first.
     fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error>;
 }
 
-/// A part of the history and the place next to it where reading goes on.
+/// A part of the history, and the place where reading continues.
 pub(crate) struct Page {
     /// Oldest first.
     pub items: Vec<(u64, Arc<Object>)>,
-    /// Where reading goes on in the same direction.
+    /// The number from which reading continues in the same direction.
     pub next: u64,
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn backward(
     Ok(page)
 }
 
-/// A collector's `latestPage`, kept until the history or what its user may see changes: whoever follows it reads it with
+/// A collector's `latestPage`. It is kept until the history or the permissions change, since a client that follows it reads it with
 /// every change of the tree.
 #[derive(Default)]
 pub(crate) struct LatestPage(Mutex<Option<Kept>>);
@@ -122,8 +123,8 @@ struct Kept {
 }
 
 impl LatestPage {
-    /// The newest `size` items that match and that the user `sees`, newest first; none if there are none or they cannot be
-    /// read. `version` is that of the authority.
+    /// The newest `size` items that match and that the user `sees`, newest first; none if no item matches or the history cannot be read.
+    /// `version` is that of the authority.
     pub fn get(
         &self,
         source: &dyn Source,
@@ -148,11 +149,11 @@ impl LatestPage {
         matches: &dyn Fn(&Object) -> bool,
         sees: &dyn Fn(&Object) -> bool,
     ) -> Result<Option<Value>, store::Error> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read first: what is added meanwhile is read again the next time.
+        let mut kept = self.0.lock();
+        // The stamp is read first: items that are added meanwhile make it outdated.
         let stamp = (source.stamp()?, version);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.stamp == stamp && kept.size == size) {
-            // An entity may have moved to where the user sees it no more.
+            // An entity may have moved out of the user's sight.
             let items = kept.page.iter().flat_map(Value::items).filter_map(Value::as_object);
             if items.into_iter().all(|item| sees(item)) {
                 return Ok(kept.page.clone());
@@ -172,7 +173,7 @@ pub(crate) fn list(element: DataId, items: impl Iterator<Item = Arc<Object>>) ->
     (!items.is_empty()).then(|| Value::List(List::new(Kind::Data(element), items)))
 }
 
-/// Where a collector stands, and how it moves.
+/// The position of a collector.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     page_size: usize,
@@ -200,7 +201,7 @@ impl Cursor {
         self.at = 0;
     }
 
-    /// To the item right before the latest page.
+    /// Moves to the item right before the latest page.
     pub fn reset(&mut self, source: &dyn Source, matches: &dyn Fn(&Object) -> bool) -> Result<(), Fault> {
         let latest = backward(source, u64::MAX, self.page_size, MAX_SCANNED_LATEST, matches);
         self.at = latest.map_err(|error| store_fault(&error))?.next;

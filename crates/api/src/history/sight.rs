@@ -1,5 +1,5 @@
-//! What of the past a user may see: what happened to entities that he may view, and what he did himself where nobody can
-//! say any more who might.
+//! The part of the history that a user may see: events and tasks of entities that he may view, and his own where the entity no longer
+//! exists.
 
 use vim::{MoRef, Object, Value, data_id, field, managed_id, schema};
 
@@ -8,7 +8,7 @@ use crate::{Account, Authority, Snapshot};
 
 const VIEW: &str = "System.View";
 
-/// One user's sight of the past, in one state of the tree.
+/// One user's sight of the history, in one state of the tree.
 pub(crate) struct Sight<'a> {
     pub authority: &'a dyn Authority,
     pub account: &'a Account,
@@ -24,7 +24,7 @@ impl Sight<'_> {
         }
     }
 
-    /// Whether the user may see this task's information: his own tasks always, as the tasks themselves.
+    /// Whether the user may see this task's information. He may always see his own tasks.
     pub fn of_task(&self, info: &Object) -> bool {
         let reason = info.get(field!(TaskInfo.reason)).filter(|reason| reason.is_a(data_id!(TaskReasonUser)));
         let user = reason.and_then(|reason| reason.get(field!(TaskReasonUser.userName)));
@@ -39,7 +39,7 @@ impl Sight<'_> {
         self.authority.allows(self.account, entity, VIEW, self.state)
     }
 
-    /// What happened to no entity, or to one that is gone and was nobody knows where, is for who may view everything.
+    /// Items without an entity, or with one that no longer exists, are for users who may view everything.
     fn views_all(&self) -> bool {
         root_folder(self.state).is_some_and(|root| self.views(&root))
     }
@@ -62,15 +62,15 @@ impl Sight<'_> {
     }
 }
 
-/// The entity that the event is about. The others that it names say where that is: a VM's event names its host, and who
-/// sees the VM only may see its event.
+/// The entity that the event is about. The other entities that it names only say where that one is: a VM's event names its host, and a
+/// user who may view the VM may see the event.
 fn subject(event: &Object) -> Option<&MoRef> {
     let common = schema().data(data_id!(Event)).fields.len();
     let of = |numbers: std::ops::Range<usize>| {
         event.fields().iter().filter(move |(number, _)| numbers.contains(&usize::from(*number)))
     };
     let vm = event.get(field!(Event.vm)).and_then(|vm| vm.get(field!(VmEventArgument.vm)));
-    // What the type adds says more than what all events have; of these, the last are the narrowest.
+    // The fields that a type adds are narrower than those of all events; of the latter, the last are the narrowest.
     vm.or_else(|| of(common..usize::MAX).find_map(|(_, value)| entity(value)))
         .or_else(|| of(0..common).rev().find_map(|(_, value)| entity(value)))
 }

@@ -1,4 +1,4 @@
-//! Nobody reads the past of what he may not view.
+//! Users read the history only of objects that they may view.
 
 use vim::{MoRef, Value, call, field, method, prop, vim};
 
@@ -56,7 +56,7 @@ async fn events_are_shown_to_who_views_what_they_are_about() {
     events.post(powered_on(3, "eve")).await;
     toy.write(|w| remove_vm(w, 3));
     assert_eq!(keys(toy.fetch(&collector, "latestPage")), [6, 5, 4, 3, 2, 1]);
-    // What was shown before is shown no more.
+    // The events that were shown before are hidden now.
     toy.deny("vm-2", VIEW);
     assert_eq!(keys(toy.fetch(&collector, "latestPage")), [6, 5, 4, 1]);
     assert!(toy.fetch(&manager, "latestEvent").is_some());

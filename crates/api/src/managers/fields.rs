@@ -20,13 +20,13 @@ const DEFINITION: DataId = data_id!(CustomFieldDef);
 /// Definitions by key.
 const COLLECTION: &str = "custom-field";
 const COUNTER: &str = "custom-field";
-/// Definitions at the same time.
+/// Definitions that may exist.
 const MAX_FIELDS: usize = 1_000;
 const MAX_NAME_BYTES: usize = 256;
 const MAX_VALUE_BYTES: usize = 4_096;
 
-/// The values of an object's fields, by the object's id and the field's key. Whoever makes the objects again after a
-/// restart gives them [`show_custom_values`], and deletes the record with the object.
+/// The values of an object's fields, by the object's id and the field's key. A daemon that makes its objects again after a restart
+/// passes them to [`show_custom_values`], and deletes the record with the object.
 pub const CUSTOM_VALUES: store::Collection<BTreeMap<i32, String>> = store::Collection::new("custom-value");
 
 /// The CustomFieldsManager.
@@ -77,7 +77,7 @@ fn register(methods: &mut Methods) {
     });
 }
 
-/// What `customValue` and `value` of an object show for its stored values; none for no values.
+/// The properties `customValue` and `value` of an object with these values; none if it has none.
 pub fn custom_values(values: &BTreeMap<i32, String>) -> Option<List> {
     let values =
         values.iter().map(|(key, value)| vim!(CustomFieldStringValue { key: *key, value: value }).into());
@@ -112,7 +112,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Err(crate::service::invalid_argument(
             "name",
-            &format!("A name has 1 to {MAX_NAME_BYTES} bytes"),
+            &format!("The name of a field has 1 to {MAX_NAME_BYTES} bytes"),
         ));
     }
     Ok(())
@@ -135,7 +135,7 @@ fn check_unique(
     if clash {
         return Err(fault!(
             DuplicateName { name: name, object: &call.this },
-            "There is a field {name:?} already"
+            "The field {name:?} exists already"
         ));
     }
     Ok(())
@@ -160,18 +160,25 @@ async fn add(call: &Call) -> Reply {
     if let Some(ty) = ty
         && schema().find_managed(ty).is_none()
     {
-        return Err(crate::service::invalid_argument("moType", &format!("There is no managed type {ty}")));
+        return Err(crate::service::invalid_argument(
+            "moType",
+            &format!("The managed type {ty} does not exist"),
+        ));
     }
     let mut all = definitions(&call.state());
     if all.len() >= MAX_FIELDS {
-        return Err(fault!(OutOfBounds { argumentName: "name" }, "There may be {MAX_FIELDS} fields at most"));
+        return Err(fault!(
+            OutOfBounds { argumentName: "name" },
+            "The limit of {MAX_FIELDS} fields is reached; remove some"
+        ));
     }
     check_unique(call, &all, name, ty, 0)?;
     let mut batch = store::Batch::new();
     batch.reserve(COUNTER, 1);
     let committed = call.service.core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
     let number = committed.reserved.first().map_or(0, |range| range.start);
-    let key = i32::try_from(number).map_err(|_| fault!(RuntimeFault {}, "No numbers for fields are left"))?;
+    let key =
+        i32::try_from(number).map_err(|_| fault!(RuntimeFault {}, "All numbers of fields are used up"))?;
     let definition = Arc::new(Object::from(vim!(CustomFieldDef {
         key: key,
         name: name,
@@ -187,7 +194,7 @@ async fn add(call: &Call) -> Reply {
 }
 
 fn no_such_field(key: i32) -> Fault {
-    crate::service::invalid_argument("key", &format!("There is no field with the key {key}"))
+    crate::service::invalid_argument("key", &format!("The field with the key {key} does not exist"))
 }
 
 async fn remove(call: &Call) -> Reply {
@@ -261,12 +268,15 @@ async fn set_custom_value(call: &Call) -> Reply {
 
 async fn set_value(call: &Call, entity: &MoRef, key: i32, definition: &Object, value: &str) -> Reply {
     if !applies(definition, entity) {
-        return Err(crate::service::invalid_argument("key", &format!("{entity} is not of the field's type")));
+        return Err(crate::service::invalid_argument(
+            "key",
+            &format!("The field does not apply to {entity}"),
+        ));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(crate::service::invalid_argument(
             "value",
-            &format!("A value has at most {MAX_VALUE_BYTES} bytes"),
+            &format!("The value of a field has at most {MAX_VALUE_BYTES} bytes"),
         ));
     }
     let core = &call.service.core;
@@ -301,7 +311,7 @@ fn show_values(core: &Core, entity: &MoRef, values: &BTreeMap<i32, String>) {
     core.tree.write(|w| show_custom_values(w, entity, values));
 }
 
-/// Shows the values wherever the object has a place for them.
+/// Shows the values in all properties of the object that hold them.
 pub fn show_custom_values(w: &mut Writer, entity: &MoRef, values: &BTreeMap<i32, String>) {
     let list = custom_values(values).map(Value::List);
     w.put(entity, prop!(ExtensibleManagedObject.value).number(), list.clone());

@@ -6,6 +6,7 @@
 mod extension;
 mod fields;
 mod license;
+mod license_assignment;
 mod options;
 mod service_instance;
 mod session;
@@ -36,7 +37,7 @@ const MANAGERS: [Manager<Arc<Common>>; 8] = [
 ];
 
 /// On a daemon that is extensible; others know the methods only.
-const EXTENSIBLE: [Manager<Arc<Common>>; 2] = [extension::ROW, fields::ROW];
+const EXTENSIBLE: [Manager<Arc<Common>>; 3] = [extension::ROW, fields::ROW, license_assignment::ROW];
 
 /// Enters the managers' methods and computed properties.
 pub fn register(methods: &mut Methods, common: &Arc<Common>) {

@@ -1,5 +1,5 @@
-//! Settings by key: `ServiceContent.setting`, which are kept here, and any other OptionManager that a daemon has, whose settings
-//! are its own ([`own_options`]).
+//! Settings by key: those of `ServiceContent.setting`, which this module keeps, and those of a daemon's other OptionManagers, which the
+//! daemon keeps ([`own_options`]).
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ type Reply = Result<Option<Value>, Fault>;
 
 const MANAGER: ManagedId = managed_id!(OptionManager);
 const OPTION: DataId = data_id!(OptionValue);
-/// Stored options, by the manager's id, a blank and the option's key.
+/// Stored options, by the manager's id, a space and the option's key.
 const COLLECTION: &str = "option";
-/// Options that one manager holds.
+/// Options of one manager.
 const MAX_OPTIONS: usize = 2_000;
 const MAX_KEY_BYTES: usize = 256;
-/// Keys under this prefix may be added by clients.
+/// Clients may add keys with this prefix.
 const FREE_PREFIX: &str = "config.";
 
-/// Those to change the settings of a daemon, and those of a host.
+/// The privileges to change the settings of a daemon, and the advanced settings of a host.
 const PRIVILEGES: [&str; 2] = ["Global.Settings", "Host.Config.AdvancedConfig"];
 
 /// The OptionManager of `ServiceContent.setting`.
@@ -41,8 +41,8 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
     },
 };
 
-/// Says how the settings of some OptionManagers are changed: of those that are `own`. They show their settings in the tree themselves,
-/// where they are found by everybody, and ask for the privilege themselves.
+/// Sets how the settings of a daemon's own OptionManagers are changed: `own` names the managers, `change` answers `UpdateOptions` and
+/// checks the privilege. The daemon shows the settings in the tree, where `QueryOptions` finds them.
 pub fn own_options<R>(
     methods: &mut Methods,
     own: impl Fn(&MoRef) -> bool + Send + Sync + 'static,
@@ -66,10 +66,10 @@ pub fn own_options<R>(
     });
 }
 
-/// The settings that a call of `UpdateOptions` is to change, each in the type that the object in the tree shows it with.
+/// The settings that a call of `UpdateOptions` changes, each in the type that the tree shows.
 ///
 /// # Errors
-/// `InvalidName` for one that is not there, `InvalidArgument` for a value of another type.
+/// `InvalidName` for an unknown setting, `InvalidArgument` for a value of another type.
 pub fn changed_options(call: &Call) -> Result<Vec<(String, Value)>, Fault> {
     let options = current(call);
     let mut changes = Vec::new();
@@ -87,7 +87,7 @@ fn given<'a>(key: &str, change: &'a Object) -> Result<&'a Value, Fault> {
     })
 }
 
-/// The settings of an OptionManager: those that were changed earlier have their stored values.
+/// The settings of an OptionManager: these defaults, with the stored values of those that were changed.
 fn stored(
     store: &store::Store,
     me: &MoRef,
@@ -140,7 +140,7 @@ fn current(call: &Call) -> Vec<(String, Value)> {
 }
 
 fn invalid_name(name: &str) -> Fault {
-    fault!(InvalidName { name: name }, "There is no setting {name:?}")
+    fault!(InvalidName { name: name }, "The setting {name:?} does not exist")
 }
 
 /// All settings, one, or those under a prefix that ends with a dot.
@@ -181,7 +181,7 @@ async fn update(call: &Call) -> Reply {
     if options.len() > MAX_OPTIONS {
         return Err(fault!(
             OutOfBounds { argumentName: "changedValue" },
-            "There may be {MAX_OPTIONS} settings at most"
+            "The limit of {MAX_OPTIONS} settings is reached"
         ));
     }
     let core = &call.service.core;
@@ -195,7 +195,7 @@ fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::List(_) | Value::Ref(_))
 }
 
-/// The value in the type that the setting has: some clients send every value as text.
+/// The value in the setting's type: some clients send every value as text.
 fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
     let kind = match old {
         Value::Boolean(_) => Kind::Boolean,
@@ -208,7 +208,7 @@ fn converted(key: &str, value: &Value, old: &Value) -> Result<Value, Fault> {
     value.converted(kind).ok_or_else(|| {
         crate::service::invalid_argument(
             "changedValue",
-            &format!("The value of the setting {key} is of another type"),
+            &format!("The value of the setting {key} has the wrong type"),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! The object that every client begins with.
+//! The ServiceInstance, with which every client begins.
 
 use vim::{DateTime, Fault, ManagedId, Value, fault, field, managed_id, method, prop, vim};
 

@@ -1,9 +1,10 @@
-//! The SessionManager: logging in and out, and who is there.
+//! The SessionManager: logging in and out, and the list of sessions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use vim::{
     Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, prop, props, ty, vim,
 };
@@ -20,14 +21,14 @@ const MANAGER: ManagedId = managed_id!(SessionManager);
 const LOCALE: &str = "en";
 /// How long a ticket for cloning a session works.
 const CLONE_TICKET_LIFETIME: Duration = Duration::from_secs(30);
-/// Such tickets that wait to be used.
+/// Unused tickets of this kind.
 const MAX_CLONE_TICKETS: usize = 1_000;
-/// Longest name that is looked up, and repeated in logs and events.
+/// The longest user name that is looked up and written to logs and events.
 const MAX_USER_NAME_BYTES: usize = 256;
 const COLLECTION: &str = "session-manager";
 const MESSAGE: &str = "message";
 
-/// Secrets that stand for a session for a moment.
+/// Secrets that stand for a session for a short time.
 type CloneTickets = Arc<Mutex<HashMap<String, (Instant, Arc<Session>)>>>;
 
 /// The SessionManager.
@@ -86,7 +87,7 @@ fn check_locale(locale: &str) -> Result<(), Fault> {
     if well_formed {
         Ok(())
     } else {
-        Err(fault!(InvalidLocale {}, "{locale:?} is no locale; use en or en_US"))
+        Err(fault!(InvalidLocale {}, "{locale:?} is not a locale; use en or en_US"))
     }
 }
 
@@ -126,7 +127,7 @@ async fn login_by_certificate(call: Call) -> Reply {
     begin(&call, account, locale).await
 }
 
-/// Opens a session and hands it to whoever serves the call.
+/// Opens a session and hands it to the server that received the call.
 async fn begin(call: &Call, account: Account, locale: &str) -> Reply {
     let session = call.service.core.sessions.open(account, &call.peer, locale)?;
     let shown = <ty!(UserSession)>::from(&*session);
@@ -172,12 +173,12 @@ async fn terminate(call: Call) -> Reply {
         if id == mine.public_id() {
             return Err(crate::service::invalid_argument(
                 "sessionId",
-                "A session cannot end itself so; use Logout",
+                "A session cannot terminate itself; use Logout",
             ));
         }
         let sessions = call.service.core.sessions.all();
         let session = sessions.into_iter().find(|session| session.public_id() == id);
-        ending.push(session.ok_or_else(|| fault!(NotFound {}, "There is no session {id:?}"))?);
+        ending.push(session.ok_or_else(|| fault!(NotFound {}, "The session {id:?} does not exist"))?);
     }
     for session in ending {
         call.service.core.sessions.close(&session.key);
@@ -207,7 +208,7 @@ fn service_ticket(call: &Call) -> Reply {
     if !spec.is_a(data_id!(SessionManagerHttpServiceRequestSpec)) {
         return Err(fault!(
             NotSupported {},
-            "Tickets are for HTTP requests only, not for {}",
+            "Tickets exist for HTTP requests only, not for {}",
             spec.type_name()
         ));
     }
@@ -221,11 +222,14 @@ fn service_ticket(call: &Call) -> Reply {
 
 fn clone_ticket(call: &Call, tickets: &CloneTickets) -> Reply {
     let session = call.session()?;
-    let mut tickets = tickets.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tickets = tickets.lock();
     let now = Instant::now();
     tickets.retain(|_, (ends, session)| *ends > now && !session.ended().is_cancelled());
     if tickets.len() >= MAX_CLONE_TICKETS {
-        return Err(fault!(RuntimeFault {}, "Too many tickets wait to be used; try again in a minute"));
+        return Err(fault!(
+            RuntimeFault {},
+            "{MAX_CLONE_TICKETS} tickets are unused, which is the limit; try again in a minute"
+        ));
     }
     let ticket = format!("cst-{}{}", random_uuid(), random_uuid());
     tickets.insert(ticket.clone(), (now + CLONE_TICKET_LIFETIME, session.clone()));
@@ -234,10 +238,10 @@ fn clone_ticket(call: &Call, tickets: &CloneTickets) -> Reply {
 
 async fn clone_session(call: &Call, tickets: &CloneTickets) -> Reply {
     let ticket = call.required(arg!(CloneSession.cloneTicket))?;
-    let taken = tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(ticket);
+    let taken = tickets.lock().remove(ticket);
     let valid = taken.filter(|(ends, session)| *ends > Instant::now() && !session.ended().is_cancelled());
     let Some((_, original)) = valid else {
-        return Err(fault!(InvalidLogin {}, "The ticket is not valid, was used already, or has ended"));
+        return Err(fault!(InvalidLogin {}, "The ticket is unknown, was used already, or has expired"));
     };
     begin(call, original.account.clone(), &original.locale).await
 }

@@ -10,7 +10,7 @@ async fn the_content_names_what_exists_and_nothing_else() {
     let state = toy.state();
     for (_, value) in content.fields() {
         let Some(reference) = value.as_ref() else { continue };
-        assert!(state.find(reference).is_some(), "{reference} is named and does not exist");
+        assert!(state.find(reference).is_some(), "the content names {reference}, which does not exist");
     }
     assert!(content.get(field!(ServiceContent.fileManager)).is_none());
     const FILES: Manager<()> = Manager {
@@ -31,7 +31,7 @@ async fn the_content_names_what_exists_and_nothing_else() {
     assert_eq!(toy.fetch(&vm(1), "effectiveRole").unwrap().items(), [Value::Int(-1)]);
 }
 
-/// Calls the session manager without a session; gives the result and the session that was begun.
+/// Calls the session manager without a session, and returns the result and the session that the call began.
 async fn anonymous(
     toy: &Toy,
     args: vim::Args,
@@ -54,10 +54,7 @@ async fn a_login_begins_a_session_and_a_logout_ends_it() {
     let shown = right.unwrap().unwrap();
     let (shown, session) = (shown.as_object().unwrap(), session.expect("a session"));
     let key = shown.get(field!(UserSession.key)).unwrap();
-    assert!(
-        session.key.starts_with(key) && session.key.len() > key.len(),
-        "the key that is shown is no secret"
-    );
+    assert!(session.key.starts_with(key) && session.key.len() > key.len(), "the shown key is not the secret");
     assert_eq!(shown.get(field!(UserSession.userName)), Some("ann"));
     let active = |id: &str, user: &str| call!(SessionIsActive { sessionID: id, userName: user });
     assert_eq!(toy.get(manager, active(key, "ann")).await, Value::Boolean(true));
@@ -186,7 +183,7 @@ async fn custom_fields_are_defined_set_and_kept() {
 }
 
 #[tokio::test]
-async fn an_extension_that_is_not_there_is_no_fault() {
+async fn looking_for_an_unknown_extension_does_not_fail() {
     let toy = Toy::new();
     let find = || call!(FindExtension { extensionKey: "com.example" });
     assert!(toy.call(&toy.ids.extension_manager, find()).await.unwrap().is_none());
@@ -211,4 +208,24 @@ async fn the_message_of_the_day_is_kept() {
     assert_eq!(again.fetch(&again.ids.session_manager, "message"), Some(Value::from("hello")));
     let locale = toy.call(&toy.ids.session_manager, call!(SetLocale { locale: "no such thing!" })).await;
     assert!(locale.unwrap_err().is_a(data_id!(InvalidLocale)));
+}
+
+#[tokio::test]
+async fn hosts_clusters_and_the_center_have_the_licence() {
+    let toy = Toy::new();
+    let manager = toy.fetch(&toy.ids.license_manager, "licenseAssignmentManager").unwrap();
+    let manager = manager.as_ref().unwrap().clone();
+    let ids = |assigned: Option<Value>| -> Vec<String> {
+        let assigned = assigned.iter().flat_map(Value::items).filter_map(Value::as_object);
+        let id = |assigned: &std::sync::Arc<vim::Object>| {
+            assigned.get(field!(LicenseAssignmentManagerLicenseAssignment.entityId)).unwrap().to_owned()
+        };
+        assigned.map(id).collect()
+    };
+    let all = || call!(QueryAssignedLicenses {});
+    assert_eq!(ids(toy.call(&manager, all()).await.unwrap()), ["domain-c1", "host-1", "host-2", "toy"]);
+    let one = call!(QueryAssignedLicenses { entityId: "host-2" });
+    assert_eq!(ids(toy.call(&manager, one).await.unwrap()), ["host-2"]);
+    toy.deny("host-1", "System.View");
+    assert_eq!(ids(toy.call(&manager, all()).await.unwrap()), ["domain-c1", "host-2", "toy"]);
 }

@@ -1,12 +1,13 @@
-//! Property collectors with their filters: what a session waits on.
+//! Property collectors with their filters, on which a session waits for changes.
 //!
-//! A collector's version counts its replies. The last reply is kept, so a client that lost it on the way asks again
-//! with the version that it has and gets the same once more.
+//! A collector's version counts its replies. The collector keeps the last reply, so a client that has lost it asks again with the
+//! previous version and gets the same reply again.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ type Reply = Result<Option<Value>, Fault>;
 
 const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
 const FILTER: ManagedId = managed_id!(PropertyFilter);
-/// The longest wait that is counted; longer ones have no end.
+/// The longest wait with a limit; a longer one never times out.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
 
 pub(super) fn register(methods: &mut Methods) {
@@ -56,7 +57,7 @@ pub(super) fn register(methods: &mut Methods) {
     });
 }
 
-/// Tells those who wait on a session's behalf that one of its own objects has changed.
+/// Wakes the waits of a session when one of its own objects has changed.
 #[derive(Default)]
 pub struct OwnChanges(watch::Sender<u64>);
 
@@ -76,7 +77,7 @@ impl SessionCollector {
     }
 }
 
-/// The collector that is called.
+/// The collector whose method is called.
 fn of(call: &Call) -> Result<Arc<Collector>, Fault> {
     let session = call.session()?;
     if session.object(&call.this).is_some() {
@@ -104,7 +105,7 @@ struct Active {
     known: Known,
 }
 
-/// The last reply, and the version that was asked with.
+/// The last reply, and the version that the client sent for it.
 struct Last {
     asked: Option<u64>,
     reply: Value,
@@ -217,7 +218,7 @@ async fn wait_ex(call: &Call) -> Reply {
     of(call)?.wait(call, version, longest, most).await
 }
 
-/// Ends its wait when it is dropped: the client has its answer or has hung up.
+/// Ends its wait when it is dropped: the client has its answer, or has hung up.
 struct Turn<'a> {
     collector: &'a Collector,
     ended: CancellationToken,
@@ -225,8 +226,8 @@ struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // Nobody else waits: whoever began a wait later has ended this one first.
-        let mut waiting = self.collector.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // No other wait is under way: one that began later would have ended this one first.
+        let mut waiting = self.collector.waiting.lock();
         if !self.ended.is_cancelled() {
             *waiting = None;
         }
@@ -239,7 +240,7 @@ impl Collector {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     fn filters(&self) -> Option<Value> {
@@ -249,16 +250,16 @@ impl Collector {
     }
 
     fn end_wait(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if let Some(token) = waiting.take() {
             token.cancel();
         }
     }
 
-    /// Begins a wait; one that is under way ends.
+    /// Begins a wait, and ends the one that is under way.
     fn turn(&self) -> Turn<'_> {
         let ended = CancellationToken::new();
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if let Some(before) = waiting.replace(ended.clone()) {
             before.cancel();
         }
@@ -266,7 +267,7 @@ impl Collector {
         Turn { collector: self, ended }
     }
 
-    /// Waits until there is something new for who has `version`; nothing if that takes longer than `longest`.
+    /// Waits until a client with `version` has something to learn; none if that takes longer than `longest`.
     async fn wait(&self, call: &Call, version: &str, longest: Option<Duration>, most: usize) -> Reply {
         let session = call.session()?;
         let mut ask = Ask::parse(version)?;
@@ -306,7 +307,7 @@ impl Collector {
     }
 }
 
-/// What a client has.
+/// The reply that a client has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
     /// Nothing.
@@ -329,12 +330,12 @@ impl Ask {
 fn unknown_version(version: &str) -> Fault {
     fault!(
         InvalidCollectorVersion {},
-        "The version {version:?} is not known (any more); begin again with an empty one"
+        "The version {version:?} is unknown or too old; begin again with an empty one"
     )
 }
 
 impl Inner {
-    /// The next reply, if there is anything to tell.
+    /// The next reply, if anything has changed.
     fn updates(&mut self, reader: Reader<'_>, ask: Ask, most: usize) -> Result<Option<Value>, Fault> {
         let asked = match ask {
             Ask::Anew => {
@@ -361,7 +362,7 @@ impl Inner {
                 Err(Lost::Fault(fault)) => return Err(fault),
                 Err(Lost::TooOld) => {
                     self.begin_anew();
-                    // The version that the client has is none that is held from now on.
+                    // The client's version is no longer valid from now on.
                     self.version += 1;
                     return Err(unknown_version(&(self.version - 1).to_string()));
                 }

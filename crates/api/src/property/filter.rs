@@ -1,8 +1,8 @@
-//! What a client knows of the objects of one filter, and what is new.
+//! The objects of one filter as the client knows them, and the changes since.
 //!
-//! For each object the node that was last sent is kept (it is shared with old states of the tree, not copied). The
-//! change log says which objects and properties to compare; the walk is repeated only when a property changed that it
-//! had read, or an object came or went that it had met.
+//! The filter keeps the last node that it has sent for each object (shared with old states of the tree, not copied). The change log says
+//! which objects and properties to compare. The walk is repeated only when a property changed that it had read, or an object that it had
+//! met was created or removed.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::{Change, Node, What};
 /// A filter's state between two calls.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The version of the tree up to which everything here has been considered; none before the first walk.
+    /// The version of the tree up to which all changes have been considered; none before the first walk.
     seen: Option<u64>,
     walk: u64,
     entries: RefMap<Entry>,
-    /// Objects with something to tell, oldest first.
+    /// Objects with unsent changes, oldest first.
     pending: VecDeque<MoRef>,
     traversed: RefSet,
     own: Vec<OwnSource>,
-    /// Objects of the session's own that are reported: their properties change without a trace in the log.
+    /// Reported objects of the session's own: their properties change without an entry in the log.
     own_entries: Vec<MoRef>,
     dangling: HashSet<Box<str>>,
     /// An update that did not fit into the last reply.
@@ -39,9 +39,9 @@ pub(super) struct Known {
 
 struct Entry {
     plan: Arc<Plan>,
-    /// What the client has; none if it does not know the object.
+    /// The node that the client has; none if it does not know the object.
     sent: Option<Sent>,
-    /// The walk that last met the object.
+    /// The number of the last walk that met the object.
     walk: u64,
     present: bool,
     queued: bool,
@@ -54,7 +54,7 @@ struct Sent {
 }
 
 enum SentState {
-    /// All that was sent can be read again from the node.
+    /// Everything that was sent can be read again from the node.
     Node(Arc<Node>),
     /// One for each path of the plan.
     Values(Box<[Option<Value>]>),
@@ -91,9 +91,9 @@ impl Changed {
     }
 }
 
-/// Why there is nothing new to tell.
+/// Why the changes cannot be told.
 pub(super) enum Lost {
-    /// The change log does not reach back: the client must begin anew.
+    /// The change log does not reach back: the client must begin again.
     TooOld,
     Fault(Fault),
 }
@@ -111,7 +111,7 @@ impl From<Fault> for Lost {
 }
 
 impl Known {
-    /// Considers everything that has happened up to the reader's state.
+    /// Considers all changes up to the reader's state.
     pub fn refresh(&mut self, spec: &Spec, reader: Reader<'_>) -> Result<(), Lost> {
         let mut walk_again = self.seen.is_none();
         if let Some(seen) = self.seen {
@@ -139,12 +139,12 @@ impl Known {
         Ok(())
     }
 
-    /// Notes a change; whether it may change what the walk finds.
+    /// Notes a change, and returns whether it may change the result of the walk.
     fn consider(&mut self, spec: &Spec, change: &Change) -> bool {
         let me = &change.object;
         match &change.what {
             What::Created => {
-                // Removed and made again within one commit.
+                // Removed and created again within one commit.
                 if let Some(entry) = self.entries.get_mut(me) {
                     entry.changed = Changed::All;
                     queue(&mut self.pending, me, entry);
@@ -206,7 +206,7 @@ impl Known {
             }
             true
         });
-        // After those that leave: an id may have been given to an object of another type.
+        // After those that leave: an object of another type may have taken an id over.
         for me in entering {
             if let Some(entry) = self.entries.get_mut(&me) {
                 queue(&mut self.pending, &me, entry);
@@ -222,7 +222,7 @@ impl Known {
         Ok(())
     }
 
-    /// Takes up to `limit` updates off what is to be told. What remains is told by the next call.
+    /// Takes up to `limit` of the unsent updates. The next call takes the rest.
     pub fn take(&mut self, limit: usize, reader: Reader<'_>) -> Result<Vec<Value>, Fault> {
         let mut updates = Vec::new();
         loop {
@@ -270,7 +270,7 @@ impl Known {
         missing.map(|me| vim!(MissingObject { obj: &me, fault: not_found(&me).localized() }).into()).collect()
     }
 
-    /// Whether there is more to tell.
+    /// Whether updates remain.
     pub fn has_more(&self) -> bool {
         self.left_over.is_some()
     }
@@ -282,7 +282,7 @@ fn queue(pending: &mut VecDeque<MoRef>, me: &MoRef, entry: &mut Entry) {
     }
 }
 
-/// Equal, and quickly so where nothing was touched.
+/// Compares two nodes, quickly where they are the same.
 fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
         (Some(Value::List(a)), Some(Value::List(b))) if Arc::ptr_eq(&a.items, &b.items) => true,
@@ -292,7 +292,7 @@ fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
 }
 
 impl Entry {
-    /// The update that brings the client up to date; none if it is already.
+    /// The update that brings the client up to date; none if it is up to date.
     fn tell(&mut self, object: &Object, reader: Reader<'_>) -> Result<Option<Value>, Fault> {
         let denied = reader.denied(object, &self.plan)?;
         let changed = std::mem::replace(&mut self.changed, Changed::None);

@@ -28,7 +28,7 @@ pub const MAX_SPECS: usize = 100_000;
 pub const MAX_TRAVERSALS: usize = 256;
 /// Filter specifications that one retrieval may hold.
 pub const MAX_FILTER_SPECS: usize = 1_000;
-/// Retrievals of one session that are to be continued; the oldest is forgotten when there are more.
+/// Unfinished retrievals of one session; the oldest is dropped when there are more.
 pub const MAX_TOKENS: usize = 32;
 
 /// The PropertyCollector.
@@ -42,7 +42,7 @@ pub(crate) const ROW: Manager<Arc<Common>> = Manager {
     },
 };
 
-/// One property of one object by its path, as `Fetch` reads it; without a session only what anybody may read.
+/// One property of one object by its path, as `Fetch` reads it; without a session only properties that are open to everybody.
 ///
 /// # Errors
 /// `ManagedObjectNotFound`, `InvalidProperty`, `NoPermission`, `NotAuthenticated`.

@@ -8,7 +8,7 @@ use super::spec::{Plan, Planned};
 use crate::service::{Computed, Object, not_authenticated};
 use crate::{Service, Session, Snapshot};
 
-/// Who reads, and when.
+/// The session that reads, and the state that it reads.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub service: &'a Service,
@@ -16,7 +16,7 @@ pub(super) struct Reader<'a> {
     pub state: &'a Snapshot,
 }
 
-/// Which of a plan's privileges the reader lacks on an object, as bits.
+/// The privileges of a plan that the reader lacks on an object, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Denied(u64);
 
@@ -35,7 +35,7 @@ impl Reader<'_> {
         self.service.find(reference, self.session, self.state).ok()
     }
 
-    /// Why the reader may not read what needs this privilege; none if he may.
+    /// The fault if the reader lacks this privilege; none if he has it.
     ///
     /// # Errors
     /// `NotAuthenticated`, for the whole call, if logging in would help.
@@ -69,7 +69,7 @@ impl Reader<'_> {
         Ok(denied)
     }
 
-    /// What a path leads to; none if it is unset.
+    /// The value at the end of a path; none if it is unset.
     pub fn value(&self, object: &Object, path: &PropertyPath, computed: Option<Computed>) -> Option<Value> {
         let number = path.property();
         let of = |value: Value| if path.is_whole_property() { Some(value) } else { path.get(&value) };

@@ -1,8 +1,9 @@
-//! RetrieveProperties, RetrievePropertiesEx and what continues them.
+//! RetrieveProperties and RetrievePropertiesEx, with the methods that continue and cancel them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vim::encode::{Encode, Encoder};
 use vim::{Fault, ManagedId, Object as Data, Value, arg, data_id, fault, field, managed_id, method};
 
@@ -32,14 +33,14 @@ pub(super) fn register(methods: &mut Methods) {
     });
 }
 
-/// What is left of a retrieval, in the state in which it began.
+/// The rest of a retrieval, in the state in which it began.
 struct Rest {
     state: Arc<Snapshot>,
     objects: VecDeque<(Object, Arc<Plan>)>,
     page: usize,
 }
 
-/// The retrievals of a session that are to be continued, oldest first.
+/// The unfinished retrievals of a session, oldest first.
 #[derive(Default)]
 struct Tokens(Mutex<VecDeque<(String, Rest)>>);
 
@@ -54,7 +55,7 @@ fn begin<'a>(
         if number >= MAX_FILTER_SPECS {
             return Err(invalid_argument(
                 "specSet",
-                &format!("At most {MAX_FILTER_SPECS} specifications fit into a call"),
+                &format!("A call may have at most {MAX_FILTER_SPECS} specifications"),
             ));
         }
         let spec = Spec::compile(spec)?;
@@ -81,7 +82,7 @@ impl Rest {
     }
 }
 
-/// Objects whose properties are read when they are written: an answer about thousands is never held as values.
+/// Objects whose properties are read while the answer is written: an answer about thousands never exists as values.
 struct Page {
     service: Arc<Service>,
     session: Option<Arc<Session>>,
@@ -103,7 +104,7 @@ impl Encode for Page {
 /// A `RetrieveResult`.
 struct Retrieved {
     page: Page,
-    /// If there is more.
+    /// Set if objects remain.
     token: Option<Value>,
 }
 
@@ -134,7 +135,7 @@ fn retrieve_ex(call: &Call) -> Reply {
             .filter(|most| *most > 0)
             .ok_or_else(|| invalid_argument("options.maxObjects", "maxObjects must be at least 1"))?,
     };
-    // Without a session there is nowhere to keep the rest; it is small then.
+    // Without a session the rest cannot be kept; it is small then.
     let page = if call.session.is_some() { page } else { usize::MAX };
     let rest = begin(call, call.state(), specs.iter(), page)?;
     if rest.objects.is_empty() {
@@ -143,13 +144,13 @@ fn retrieve_ex(call: &Call) -> Reply {
     reply(call, rest).map(Some)
 }
 
-/// The next page, and a token if there is more.
+/// The next page, with a token if objects remain.
 fn reply(call: &Call, mut rest: Rest) -> Result<Answer, Fault> {
     let page = rest.next_page(call)?;
     let mut token = None;
     if !rest.objects.is_empty() {
         let tokens = call.session()?.local::<Tokens>();
-        let mut tokens = tokens.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = tokens.0.lock();
         if tokens.len() >= MAX_TOKENS {
             tokens.pop_front();
         }
@@ -162,12 +163,12 @@ fn reply(call: &Call, mut rest: Rest) -> Result<Answer, Fault> {
 
 fn take(call: &Call, token: &str) -> Result<Rest, Fault> {
     let tokens = call.session()?.local::<Tokens>();
-    let mut tokens = tokens.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tokens = tokens.0.lock();
     let at = tokens.iter().position(|(known, _)| known == token);
     at.and_then(|at| tokens.remove(at)).map(|(_, rest)| rest).ok_or_else(|| {
         fault!(
             InvalidProperty { name: "token" },
-            "The token is unknown: it was used or cancelled, or has been forgotten"
+            "The token is unknown: it was used or cancelled, or newer ones have displaced it"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Which objects a specification is about, found from its start objects by its traversals.
+//! The objects that a specification selects: it walks from its start objects along its traversals.
 //!
 //! The walk is a work list of (object, traversal), each done once, so recursive specifications end in every graph.
 
@@ -13,22 +13,22 @@ use crate::hash::{RefMap, RefSet};
 use crate::service::Object;
 use crate::session::SessionObject;
 
-/// What the walk found.
+/// The result of the walk.
 #[derive(Default)]
 pub(super) struct Selected {
     /// The objects to report, in the order in which they were met.
     pub objects: Vec<(Object, Arc<Plan>)>,
-    /// Start objects that are not there.
+    /// Start objects that do not exist.
     pub missing: Vec<MoRef>,
-    /// Objects of the tree of which a traversal read a property.
+    /// Objects of the tree whose properties a traversal has read.
     pub traversed: RefSet,
-    /// The same for the session's own objects, with what was read.
+    /// The same for the session's own objects, with the values.
     pub own: Vec<OwnSource>,
-    /// Ids of objects that references led to and that were not there (or not to be seen).
+    /// Ids in references to objects that do not exist or are hidden from the session.
     pub dangling: HashSet<Box<str>>,
 }
 
-/// A property of a session's own object that a traversal read.
+/// A property of a session's own object that a traversal has read.
 pub(super) struct OwnSource {
     pub object: Arc<dyn SessionObject>,
     pub property: u16,
@@ -38,9 +38,9 @@ pub(super) struct OwnSource {
 struct Walk<'a> {
     reader: Reader<'a>,
     spec: &'a Spec,
-    /// Whether each object that was met is reported.
+    /// Whether each met object is reported.
     met: RefMap<bool>,
-    /// The plan that was looked up last: neighbours are mostly of one type.
+    /// The last plan that was looked up: neighbours are mostly of one type.
     plan: Option<(ManagedId, Option<Arc<Plan>>)>,
     queue: VecDeque<(Object, usize)>,
     queued: HashSet<(MoRef, usize)>,
@@ -50,7 +50,7 @@ struct Walk<'a> {
 /// Walks the specification over the reader's state.
 ///
 /// # Errors
-/// `NotAuthenticated` if a start object is hidden from who has not logged in.
+/// `NotAuthenticated` if a start object is hidden from clients without a session.
 pub(super) fn select(spec: &Spec, reader: Reader<'_>) -> Result<Selected, Fault> {
     let mut walk = Walk {
         reader,

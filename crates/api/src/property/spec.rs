@@ -1,8 +1,9 @@
 //! A filter specification, checked and compiled.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vim::path::PropertyPath;
 use vim::{Fault, ManagedId, MoRef, Object, data_id, fault, field, schema};
 
@@ -26,7 +27,7 @@ struct PropertySet {
     paths: Vec<Arc<Path>>,
 }
 
-/// A path that is asked for, with its name as it is sent.
+/// A requested path, with its name as it is sent.
 pub(super) struct Path {
     pub compiled: PropertyPath,
     pub name: Arc<str>,
@@ -49,7 +50,7 @@ pub(super) struct Traversal {
     pub privilege: &'static str,
 }
 
-/// What is read of objects of one type.
+/// The properties to read of objects of one type.
 pub(super) struct Plan {
     pub paths: Vec<Planned>,
     /// The privileges that the paths need, each once; never more than the bits of a [`Denied`].
@@ -66,7 +67,7 @@ pub(super) struct Planned {
     pub computed: Option<Computed>,
 }
 
-/// A selection as it stands in the specification: a traversal of its own, or the name of one.
+/// An element of a `selectSet`: a traversal, or the name of one.
 enum Next {
     Numbered(usize),
     Named(String),
@@ -81,7 +82,7 @@ struct Collected {
 impl Spec {
     /// # Errors
     /// `InvalidProperty` for a path that no object of its type has, `InvalidType` for a type that does not exist,
-    /// `InvalidArgument` for a selection that names none.
+    /// `InvalidArgument` for a selection without a name.
     pub fn compile(spec: &Object) -> Result<Self, Fault> {
         let mut sets = Vec::new();
         for set in spec.get(field!(PropertyFilterSpec.propSet)).into_iter().flatten() {
@@ -110,7 +111,7 @@ impl Spec {
                 Next::Named(name) => names.get(&name).copied().ok_or_else(|| {
                     invalid_argument(
                         "selectSet.name",
-                        &format!("No TraversalSpec here has the name {name:?}"),
+                        &format!("The specification has no TraversalSpec with the name {name:?}"),
                     )
                 }),
             };
@@ -130,9 +131,9 @@ impl Spec {
         Ok(Self { sets, starts, traversals, report_missing, plans: Mutex::default() })
     }
 
-    /// What to read of objects of this type; none if the specification is not about them.
+    /// The properties to read of objects of this type; none if the specification does not name it.
     pub fn plan(&self, ty: ManagedId, service: &Service) -> Option<Arc<Plan>> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.plans.lock();
         plans.entry(ty).or_insert_with(|| self.make_plan(ty, service).map(Arc::new)).clone()
     }
 
@@ -174,7 +175,7 @@ impl Spec {
     }
 }
 
-/// Adds a path unless it is asked for already.
+/// Adds a path, unless it is in the plan already.
 fn add(paths: &mut Vec<Arc<Path>>, path: Arc<Path>) {
     if !paths.iter().any(|known| known.compiled.text() == path.compiled.text()) {
         paths.push(path);
@@ -190,7 +191,7 @@ fn managed_type(name: Option<&str>, argument: &str) -> Result<ManagedId, Fault> 
     let name = name.unwrap_or_default();
     schema()
         .find_managed(name)
-        .ok_or_else(|| fault!(InvalidType { argument: argument }, "There is no managed type {name:?}"))
+        .ok_or_else(|| fault!(InvalidType { argument: argument }, "The managed type {name:?} does not exist"))
 }
 
 fn property_set(set: &Object) -> Result<PropertySet, Fault> {
@@ -209,7 +210,7 @@ impl Collected {
         selections.map(|selection| self.add(selection)).collect()
     }
 
-    /// Its own recursion is as deep as the message that it came in, which is bounded.
+    /// It recurses as deep as the message that held the specification, which is bounded.
     fn add(&mut self, selection: &Object) -> Result<Next, Fault> {
         let name = selection.get(field!(SelectionSpec.name)).filter(|name| !name.is_empty());
         if !selection.is_a(data_id!(TraversalSpec)) {
@@ -221,7 +222,7 @@ impl Collected {
         if self.traversals.len() >= MAX_TRAVERSALS {
             return Err(invalid_argument(
                 "selectSet",
-                &format!("There may be {MAX_TRAVERSALS} traversals at most"),
+                &format!("A specification may have at most {MAX_TRAVERSALS} traversals"),
             ));
         }
         let ty = managed_type(selection.get(field!(TraversalSpec.type)), "selectSet.type")?;

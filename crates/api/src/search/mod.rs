@@ -1,5 +1,5 @@
-//! The SearchIndex: finds entities by what people and scripts know of them. Reads the tree's properties; who may not see
-//! an entity does not find it.
+//! The SearchIndex: finds entities by the facts that people and scripts know, such as names, addresses and UUIDs. It reads the tree's
+//! properties, and finds only entities that the session may see.
 
 mod path;
 #[cfg(test)]
@@ -71,7 +71,7 @@ fn register(methods: &mut Methods) {
         if !path.starts_with('[') || !path.contains(']') {
             return Err(fault!(
                 InvalidDatastorePath { datastorePath: path },
-                "{path:?} is no path of the form [datastore] directory/file"
+                "{path:?} does not have the form [datastore] directory/file"
             ));
         }
         let datacenter = Some(call.required(arg!(FindByDatastorePath.datacenter))?);
@@ -130,7 +130,7 @@ fn find(
     Ok(found)
 }
 
-/// Compares UUIDs however they are written.
+/// Compares UUIDs in any spelling.
 fn same_uuid(a: &str, b: &str) -> bool {
     let digits = |text: &str| -> Vec<u8> {
         text.bytes().filter(u8::is_ascii_hexdigit).map(|b| b.to_ascii_lowercase()).collect()

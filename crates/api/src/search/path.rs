@@ -8,7 +8,7 @@ use crate::tree::root_folder;
 /// Names in one path.
 const MAX_STEPS: usize = 256;
 
-/// The entity at the path below the root folder; an empty path is none.
+/// The entity at the path below the root folder; none for an empty path.
 pub(super) fn find(state: &Snapshot, path: &str) -> Option<MoRef> {
     let mut at = root_folder(state)?;
     let mut names = path.split('/').filter(|name| !name.is_empty()).take(MAX_STEPS).peekable();
@@ -19,7 +19,7 @@ pub(super) fn find(state: &Snapshot, path: &str) -> Option<MoRef> {
     Some(at)
 }
 
-/// Where children of each type are, by the properties that list them.
+/// The properties that list the children of each type.
 fn ways() -> [(ManagedId, &'static [u16]); 5] {
     const fn number<K>(property: Field<K>) -> u16 {
         property.number()

@@ -1,4 +1,4 @@
-//! Who sends a request: session by cookie or header, user and password, or a ticket.
+//! The sender of a request: a session by cookie or header, a user with a password, or a ticket.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use base64::Engine;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use vim::{Fault, MoRef, data_id};
 
-use super::connection::Remote;
-use super::routes::App;
+use super::app::{App, Remote};
 use super::{SESSION_COOKIE, SESSION_HEADER};
 use crate::session::{Active, Peer};
 use crate::{Account, Session, Snapshot};
@@ -17,22 +16,22 @@ use crate::{Account, Session, Snapshot};
 const TICKET_COOKIE: &str = "vmware_cgi_ticket";
 const MAX_USER_AGENT_BYTES: usize = 256;
 
-/// Whoever sends a request that is answered without a method of an object.
+/// The sender of a request for a file, a screenshot or a capture.
 pub(super) struct Admitted {
     pub account: Account,
-    /// A ticket or a password comes without one.
+    /// None for a ticket or a password.
     session: Option<Arc<Session>>,
-    /// The session is in use until the answer has been sent: a long transfer is no idleness.
+    /// Keeps the session in use until the answer has been sent: it is not idle during a long transfer.
     pub active: Option<Active>,
 }
 
-/// Why a request for a file, a screenshot or a capture is not answered.
+/// Why the server refuses a request for a file, a screenshot or a capture.
 #[derive(Debug)]
 pub(super) enum Refusal {
     NotLoggedIn,
     /// A privilege is missing.
     Forbidden(&'static str),
-    /// In words.
+    /// A status with an explanation.
     Because(StatusCode, String),
 }
 
@@ -52,7 +51,7 @@ impl IntoResponse for Refusal {
 }
 
 impl Admitted {
-    /// Done when the session has ended; never for a request without one.
+    /// Completes when the session has ended, and never without a session.
     pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let session = self.session.clone();
         async move {
@@ -80,19 +79,26 @@ impl App {
         Ok(Admitted { account, session, active })
     }
 
-    /// Whether they have a privilege on an object.
-    pub(super) fn permit(
+    /// Finds out who sends a GET request, and refuses it if the account lacks the privilege on the object that `find` looks up.
+    pub(super) async fn admit_to(
         &self,
-        who: &Admitted,
-        object: &MoRef,
+        remote: &Remote,
+        headers: &HeaderMap,
+        uri: &Uri,
         privilege: &'static str,
-        state: &Snapshot,
-    ) -> Result<(), Refusal> {
-        let allowed = self.site.service.authority.allows(&who.account, object, privilege, state);
-        if allowed { Ok(()) } else { Err(Refusal::Forbidden(privilege)) }
+        find: impl FnOnce(&Snapshot) -> Result<MoRef, Refusal>,
+    ) -> Result<(Admitted, MoRef), Refusal> {
+        let who = self.admit(remote, headers, &Method::GET, uri).await?;
+        let state = self.site.service.core.tree.snapshot();
+        let object = find(&state)?;
+        if self.site.service.authority.allows(&who.account, &object, privilege, &state) {
+            Ok((who, object))
+        } else {
+            Err(Refusal::Forbidden(privilege))
+        }
     }
 
-    /// The session that a request's cookie or header names, if it is still there.
+    /// The session that a request's cookie or header names, if it has not ended.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
         let sessions = &self.site.service.core.sessions;
         if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
@@ -124,7 +130,7 @@ impl App {
         account.ok().map(|account| (account, None))
     }
 
-    /// Runs something that tries a password, later if this address has tried wrong ones.
+    /// Runs a login, after a delay if this address has sent wrong passwords.
     pub(super) async fn guard_login<T>(
         &self,
         remote: &Remote,
@@ -144,7 +150,7 @@ impl App {
     }
 }
 
-/// What a session is to remember of its client.
+/// The client, as its session records it.
 pub(super) fn peer(remote: &Remote, headers: &HeaderMap) -> Arc<Peer> {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let user_agent = agent.chars().take(MAX_USER_AGENT_BYTES).collect();
@@ -157,7 +163,7 @@ pub(super) fn set_cookie(key: &str, tls: bool) -> String {
     format!("{SESSION_COOKIE}=\"{key}\"; Path=/; HttpOnly{secure}")
 }
 
-/// Whether a browser sends this on behalf of a page of another server. It adds our cookie to that: it must not count.
+/// Whether a browser sends this on behalf of another server's page. It adds our cookie, which must be ignored then.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
@@ -165,7 +171,7 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     authority.is_none() || authority != host
 }
 
-/// The value of a cookie, without the quotes that some clients keep around it.
+/// The value of a cookie, without the quotes that some clients keep.
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
@@ -177,7 +183,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| unquoted(value))
 }
 
-/// The key in a SOAP header or cookie, which may be a whole cookie.
+/// The key in a SOAP header or cookie, without quotes.
 pub(super) fn unquoted(value: &str) -> &str {
     value.trim().trim_matches('"')
 }

@@ -36,7 +36,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
     }
     let body = tokio::time::timeout(BODY_TIME, collect(body, STALL_TIME))
         .await
-        .unwrap_or_else(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
+        .unwrap_or_else(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
     match encoding.map(str::trim) {
         None | Some("" | "identity") => Ok(body),
@@ -45,16 +45,16 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
 }
 
 fn too_large<T>() -> Result<T, Refused> {
-    refused(StatusCode::PAYLOAD_TOO_LARGE, format!("a call may have {MAX_BODY_BYTES} bytes"))
+    refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body of a call has at most {MAX_BODY_BYTES} bytes"))
 }
 
 async fn collect(mut body: Body, stall: Duration) -> Result<Bytes, Refused> {
     let mut whole = BytesMut::new();
     loop {
         let frame = match tokio::time::timeout(stall, body.frame()).await {
-            Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+            Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
             Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(_))) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
+            Ok(Some(Err(_))) => return refused(StatusCode::BAD_REQUEST, "the body is incomplete"),
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(chunk) = frame.into_data() else { continue };
@@ -70,7 +70,7 @@ fn inflate(coding: &str, body: &[u8]) -> Result<Bytes, Refused> {
     let limit = MAX_BODY_BYTES as u64 + 1;
     let read = match coding.to_ascii_lowercase().as_str() {
         "gzip" | "x-gzip" => GzDecoder::new(body).take(limit).read_to_end(&mut whole),
-        // Some clients mean the bare format, most the one with a header of its own.
+        // Some clients send the bare format, most the one with a zlib header.
         "deflate" if body.first().is_some_and(|first| first & 0x0f == 8) => {
             ZlibDecoder::new(body).take(limit).read_to_end(&mut whole)
         }
@@ -82,11 +82,11 @@ fn inflate(coding: &str, body: &[u8]) -> Result<Bytes, Refused> {
     }
     match read {
         Ok(_) => Ok(whole.into()),
-        Err(_) => refused(StatusCode::BAD_REQUEST, format!("the body is no {coding}")),
+        Err(_) => refused(StatusCode::BAD_REQUEST, format!("the body is not valid {coding}")),
     }
 }
 
-/// An answer with this body, compressed if the client wants that and it is worth it.
+/// An answer with this body, compressed if the client accepts that and the size is worth it.
 pub(super) async fn answer(
     request: &HeaderMap,
     status: StatusCode,
@@ -115,7 +115,7 @@ pub(super) async fn answer(
     response
 }
 
-/// Whether `Accept-Encoding` names gzip, and not with a weight of 0.
+/// Whether `Accept-Encoding` names gzip with a weight above 0.
 fn wants_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING);
     lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|coding| {

@@ -1,8 +1,7 @@
-//! Frames that pass network ports, on `/capture?port={interface}`: pcapng for as long as the client listens and its
-//! session lasts.
+//! Frames that pass network ports, on `/capture?port={interface}`: pcapng for as long as the client listens and its session lasts.
 //!
-//! `port` may be repeated; `point` (`fromPort`, `toPort`, `uplinkIn`, `uplinkOut`, `dropped`) too, all of them unless it is said;
-//! `length` is how many bytes of a frame are kept.
+//! `port` may be repeated, and so may `point` (`fromPort`, `toPort`, `uplinkIn`, `uplinkOut`, `dropped`; by default all of them). `length`
+//! is the number of bytes to keep of each frame.
 
 use std::sync::Arc;
 
@@ -10,16 +9,15 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use vim::data_id;
 
 use super::CaptureQuery;
+use super::app::{App, Remote};
 use super::auth::Refusal;
-use super::connection::Remote;
-use super::folder::{parameter, parameters};
-use super::routes::App;
+use super::query::{parameter, parameters};
 
-/// Seeing others' frames is more than reading a configuration.
+/// Seeing others' frames takes more than reading the configuration.
 const PRIVILEGE: &str = "Host.Config.Network";
 
 pub(super) async fn handle(
@@ -28,15 +26,10 @@ pub(super) async fn handle(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let captures = app
-        .site
-        .captures
-        .clone()
-        .ok_or_else(|| Refusal::Because(StatusCode::NOT_FOUND, "nothing is captured here".into()))?;
-    let who = app.admit(&remote, &headers, &Method::GET, &uri).await?;
-    let state = app.site.service.core.tree.snapshot();
-    app.permit(&who, &captures.object(), PRIVILEGE, &state)?;
-    drop(state);
+    let captures = app.site.captures.clone().ok_or_else(|| {
+        Refusal::Because(StatusCode::NOT_FOUND, "this server does not capture frames".into())
+    })?;
+    let (who, _) = app.admit_to(&remote, &headers, &uri, PRIVILEGE, |_| Ok(captures.object())).await?;
     let query = read(uri.query().unwrap_or_default())
         .map_err(|message| Refusal::Because(StatusCode::BAD_REQUEST, message))?;
     let frames = captures.capture(query).await.map_err(|fault| {
@@ -46,7 +39,7 @@ pub(super) async fn handle(
         };
         Refusal::Because(status, fault.to_string())
     })?;
-    // The right to listen ends with the session.
+    // The capture ends with the session.
     let (shutdown, ended) = (app.shutdown.clone(), who.ended());
     let end = async move {
         tokio::select! {
@@ -55,7 +48,7 @@ pub(super) async fn handle(
         }
     };
     let frames = frames.take_until(Box::pin(end)).map(move |frame| {
-        // The session is in use for as long as somebody listens.
+        // The session is in use for as long as the client listens.
         let _ = &who;
         Ok::<_, std::convert::Infallible>(frame)
     });
@@ -65,11 +58,11 @@ pub(super) async fn handle(
 fn read(query: &str) -> Result<CaptureQuery, String> {
     let ports = parameters(query, "port");
     if ports.is_empty() {
-        return Err("name an interface with port".into());
+        return Err("name an interface with the parameter port".into());
     }
     let length = match parameter(query, "length") {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| format!("\"{text}\" is no number of bytes"))?),
+        Some(text) => Some(text.parse().map_err(|_| format!("\"{text}\" is not a number of bytes"))?),
     };
     Ok(CaptureQuery { ports, points: parameters(query, "point"), length })
 }

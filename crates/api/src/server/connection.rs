@@ -1,7 +1,7 @@
-//! Connections: accepted, put under TLS, watched while they last.
+//! Connections: accepts them, sets up TLS, and watches their times.
 //!
-//! hyper knows of one time limit only, so the times for an idle connection, for a request's head and for an answer
-//! that the client does not take are watched here, on the bytes that pass through [`Watched`].
+//! hyper has only one time limit, so this module watches the times of an idle connection, of a request's head and of an answer that the
+//! client does not read, by the bytes that pass through [`Watched`].
 
 use std::convert::Infallible;
 use std::io;
@@ -27,25 +27,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use super::app::{App, Remote};
 use super::limits::{
     HANDSHAKE_TIME, HEAD_TIME, IDLE_TIME, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEAD_LINES, SHUTDOWN_GRACE,
     STALL_TIME,
 };
-use super::routes::{App, router};
-use crate::tls::Chain;
+use super::routes::router;
 
-/// How often a connection's times are looked at, at least.
+/// The longest interval between two looks at a connection's times.
 const WATCH_TIME: Duration = Duration::from_secs(5);
-/// After a failed accept (no descriptors left).
+/// The pause after a failed accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub(super) struct Remote {
-    pub address: IpAddr,
-    /// The certificate (DER) whose key the client has shown to have.
-    pub certificate: Option<Arc<Chain>>,
-}
 
 pub(super) async fn accept(
     listener: TcpListener,
@@ -70,7 +62,7 @@ pub(super) async fn accept(
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::warn!(%address, limit = MAX_CONNECTIONS, "too many connections; one is refused");
+            tracing::warn!(%address, limit = MAX_CONNECTIONS, "too many connections; refused one");
             continue;
         };
         let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
@@ -84,7 +76,10 @@ pub(super) async fn accept(
     drop(listener);
     connections.close();
     if tokio::time::timeout(SHUTDOWN_GRACE * 2, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were still open at the end");
+        tracing::warn!(
+            connections = connections.len(),
+            "connections were still open when the server stopped"
+        );
     }
 }
 
@@ -102,7 +97,7 @@ async fn connection(
     let handshake = tokio::time::timeout(HANDSHAKE_TIME, TlsAcceptor::from(tls).accept(stream));
     let stream = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
-        stream = handshake => stream.map_err(|_| io::Error::other("no TLS handshake in time"))??,
+        stream = handshake => stream.map_err(|_| io::Error::other("the TLS handshake did not end in time"))??,
     };
     let certificate = stream.get_ref().1.peer_certificates();
     let certificate = certificate.map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect());
@@ -141,7 +136,7 @@ where
     }
     match tokio::time::timeout(SHUTDOWN_GRACE, connection).await {
         Ok(ended) => ended.map_err(io::Error::other),
-        Err(_) => Err(io::Error::other("cut off because the server stops")),
+        Err(_) => Err(io::Error::other("cut off because the server stopped")),
     }
 }
 
@@ -151,14 +146,14 @@ fn now_ms() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// What goes on on a connection. Times are of [`now_ms`], 0 is none.
+/// The activity on a connection. Times are those of [`now_ms`]; 0 means none.
 struct Activity {
     under_way: AtomicUsize,
     /// When the last request ended, or the connection began.
     idle_since: AtomicU64,
-    /// When the first byte of a head came of which the rest is awaited.
+    /// When the first byte of an incomplete head arrived.
     head_since: AtomicU64,
-    /// Since when the client takes no bytes.
+    /// When the client stopped reading.
     stalled_since: AtomicU64,
 }
 
@@ -172,7 +167,7 @@ impl Activity {
         }
     }
 
-    /// Why the connection must end at this time, or in how many milliseconds it must if nothing happens.
+    /// The reason to end the connection at this time, or the milliseconds until then if nothing happens.
     fn judge(&self, now: u64) -> Result<u64, &'static str> {
         let left = |since: u64, limit: Duration, why| {
             let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -180,18 +175,18 @@ impl Activity {
         };
         let stalled = self.stalled_since.load(Ordering::Relaxed);
         if stalled != 0 {
-            return left(stalled, STALL_TIME, "the client does not take its answer");
+            return left(stalled, STALL_TIME, "the client does not read its answer");
         }
         if self.under_way.load(Ordering::Relaxed) > 0 {
             return Ok(u64::MAX);
         }
         match self.head_since.load(Ordering::Relaxed) {
             0 => left(self.idle_since.load(Ordering::Relaxed), IDLE_TIME, "idle"),
-            since => left(since, HEAD_TIME, "the request's head did not come in time"),
+            since => left(since, HEAD_TIME, "the request's head did not arrive in time"),
         }
     }
 
-    /// Done when the connection must end, with why.
+    /// Completes with the reason when the connection must end.
     async fn watch(&self) -> &'static str {
         loop {
             match self.judge(now_ms()) {
@@ -246,7 +241,7 @@ impl hyper::body::Body for Tracked {
     }
 }
 
-/// A connection's bytes, with what is to be known of them noted.
+/// A connection's stream that records its activity.
 struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -344,10 +339,10 @@ mod tests {
         let request = UnderWay::new(&activity);
         assert_eq!(activity.judge(u64::MAX), Ok(u64::MAX), "a request may wait as long as it likes");
         activity.stalled_since.store(start + 20, Ordering::Relaxed);
-        assert!(activity.judge(start + 20 + ms(STALL_TIME)).is_err(), "an answer that is not taken");
+        assert!(activity.judge(start + 20 + ms(STALL_TIME)).is_err(), "an answer that is not read");
         activity.stalled_since.store(0, Ordering::Relaxed);
         drop(request);
         let since = activity.idle_since.load(Ordering::Relaxed);
-        assert_eq!(activity.judge(since + 5), Ok(ms(IDLE_TIME) - 5), "the time begins anew");
+        assert_eq!(activity.judge(since + 5), Ok(ms(IDLE_TIME) - 5), "the time begins again");
     }
 }

@@ -1,4 +1,4 @@
-//! Consoles on `/ticket/{id}`: a WebSocket whose bytes go to and from what the ticket stands for.
+//! Consoles on `/ticket/{id}`: a WebSocket that carries the bytes of the console for which the ticket stands.
 
 use std::sync::Arc;
 
@@ -9,9 +9,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connection::Remote;
+use super::app::{App, Remote};
 use super::limits::{CONSOLE_PING_TIME, MAX_CONSOLE_MESSAGE_BYTES};
-use super::routes::App;
 use crate::ticket::{ByteStream, Console};
 
 /// Bytes that are read from a console at once.
@@ -27,7 +26,8 @@ pub(super) async fn handle(
         return (StatusCode::SERVICE_UNAVAILABLE, "too many consoles are open; close some\n").into_response();
     };
     let Some(console) = app.site.service.core.tickets.redeem_console(&id) else {
-        return (StatusCode::NOT_FOUND, "the ticket was used already, or has ended\n").into_response();
+        return (StatusCode::NOT_FOUND, "the ticket is unknown, was used already, or has expired\n")
+            .into_response();
     };
     let stream = match open(&*console).await {
         Ok(stream) => stream,
@@ -93,6 +93,6 @@ async fn bridge(mut socket: WebSocket, stream: Box<dyn ByteStream>) {
             }
         }
     }
-    // The client may be gone already.
+    // The client may have closed already.
     let _ = socket.send(Message::Close(None)).await;
 }

@@ -10,12 +10,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use super::app::{App, Remote};
 use super::auth::Admitted;
-use super::connection::Remote;
 use super::limits::STALL_TIME;
 use super::listing;
 use super::pages::http_date;
-use super::routes::App;
+use super::query::parameter;
 use crate::Account;
 use crate::files::{ByteRange, Download, FileError, Files, Target, Written, unescape};
 
@@ -75,21 +75,6 @@ pub(super) async fn handle(
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// A parameter of the query, with escapes undone.
-pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
-    unescape(&values(query, name).next()?.replace('+', " "))
-}
-
-/// All values of a parameter; one that cannot be read is left out.
-pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
-    values(query, name).filter_map(|value| unescape(&value.replace('+', " "))).collect()
-}
-
-fn values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = &'q str> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
 async fn roots(
@@ -183,7 +168,7 @@ async fn write(
         Some((chunk, chunks))
     });
     let body = Box::new(StreamReader::new(Box::pin(chunks.into_stream())));
-    // Not cut off when the client hangs up: the body fails then, and what was begun is undone.
+    // A task of its own, which ends properly when the client hangs up: the body fails then, and the write is undone.
     let work = tokio::spawn(async move { files.write(&account, &target, length, body).await });
     Ok(match finished(work.await)? {
         Written::Created => StatusCode::CREATED.into_response(),
@@ -195,7 +180,7 @@ fn finished<T>(ended: Result<Result<T, FileError>, tokio::task::JoinError>) -> R
     ended.unwrap_or_else(|error| Err(FileError::Io(io::Error::other(error))))
 }
 
-/// Reads `Range`; one that is malformed, or of several parts, does not count (RFC 9110, 14.2).
+/// Reads `Range`, and ignores one that is malformed or has several parts (RFC 9110, 14.2).
 fn read_range(text: &str) -> Option<ByteRange> {
     let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (first.trim(), last.trim());

@@ -6,21 +6,20 @@ use tokio_util::task::AbortOnDropHandle;
 use vim::path::PropertyPath;
 use vim::{Args, Fault, MoRef, Release, Value, fault, schema};
 
-use super::connection::Remote;
-use super::routes::App;
+use super::app::{App, Remote};
 use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
 use crate::{Acting, Answer, Call, Session};
 
-/// The longest name that a client may give its operation, in characters; the rest is cut off.
+/// Characters of a client's name for its operation; the rest is cut off.
 const MAX_OPERATION_ID_CHARS: usize = 256;
 
-/// A client's name for its operation, of a length that logs can bear.
+/// A client's name for its operation, cut to a length that fits into logs.
 pub(super) fn operation_id(given: &str) -> Arc<str> {
     given.chars().take(MAX_OPERATION_ID_CHARS).collect::<String>().into()
 }
 
-/// A request with what its protocol knew of it.
+/// A decoded request, with the facts that its protocol carried.
 pub(super) struct Asked {
     pub remote: Remote,
     pub peer: Arc<Peer>,
@@ -28,19 +27,19 @@ pub(super) struct Asked {
     pub this: MoRef,
     pub release: Release,
     pub operation_id: Option<Arc<str>>,
-    /// What a center says of the user for whom it calls, as it came.
+    /// The header in which a center names the user on whose behalf it calls, unread.
     pub acting: Option<String>,
 }
 
-/// What a method answered.
+/// The answer of a method.
 pub(super) struct Done {
     pub result: Option<Answer>,
-    /// The session that the call has begun: the client is to be given its key.
+    /// The session that the call has begun, whose key the client receives.
     pub begun: Option<Arc<Session>>,
 }
 
-/// Methods that change nothing and may wait long: they end when the client hangs up, and when the server stops. Every
-/// other call is finished once it has begun, or a client that goes away could leave half of a change behind.
+/// Methods that change nothing and may wait for a long time: they end when the client hangs up, and when the server stops. Every other
+/// call is finished once it has begun, lest a client that hangs up leave half of a change behind.
 fn only_waits(method: &str) -> bool {
     matches!(method, "WaitForUpdates" | "WaitForUpdatesEx")
 }
@@ -58,10 +57,10 @@ impl App {
         let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
         call.release = release;
         call.operation_id = operation_id.clone();
-        // Nobody else speaks for others.
+        // Only a center's session may act on behalf of others.
         if let Some(said) = acting.filter(|_| session.as_ref().is_some_and(|s| s.account.extension)) {
             let acting = Acting::from_header(&said).ok_or_else(|| {
-                fault!(InvalidRequest {}, "The header {} cannot be understood", crate::acting::HEADER)
+                fault!(InvalidRequest {}, "The header {} is malformed", crate::acting::HEADER)
             })?;
             call.acting = Some(Arc::new(acting));
         }
@@ -72,15 +71,18 @@ impl App {
             let ended = if only_waits(name) {
                 tokio::select! {
                     ended = AbortOnDropHandle::new(work) => ended,
-                    // Sessions end with the daemon, and nobody is to wait for those who wait.
+                    // Sessions end with the daemon: a stopping server does not wait for waits to end.
                     () = shutdown.cancelled() => return Err(not_authenticated(&waited_on, "System.View")),
                 }
             } else {
                 work.await
             };
             ended.unwrap_or_else(|error| {
-                tracing::error!(method = name, %error, "a method failed by an internal error");
-                Err(fault!(SystemError { reason: "internal error" }, "The call failed by an internal error"))
+                tracing::error!(method = name, %error, "a method failed because of an internal error");
+                Err(fault!(
+                    SystemError { reason: "internal error" },
+                    "The call failed because of an internal error"
+                ))
             })
         };
         let result = match tries_secret(name) {
@@ -111,7 +113,7 @@ impl App {
         }
     }
 
-    /// Reads one property, or what a path leads to, of the object itself.
+    /// Reads the value at a property path of an object.
     pub(super) fn fetch(&self, asked: &Asked, property: &str) -> Result<Option<Value>, Fault> {
         let service = &self.site.service;
         let state = service.core.tree.snapshot();
@@ -119,7 +121,7 @@ impl App {
         let _active = session.map(Session::begin);
         let object = match service.find(&asked.this, session.map(AsRef::as_ref), &state) {
             Ok(object) => object,
-            // Who is not logged in learns of no object whether it is there.
+            // A client without a session must not learn whether an object exists.
             Err(_) if session.is_none() => return Err(not_authenticated(&asked.this, "System.View")),
             Err(fault) => return Err(fault),
         };

@@ -10,11 +10,10 @@ use serde::Deserialize;
 use vim::{Encode, Fault, MoRef, Record, Release, api_release, data_id, fault, json, managed_id, schema};
 
 use super::SESSION_HEADER;
+use super::app::{App, Remote};
 use super::auth::peer;
 use super::body;
-use super::connection::Remote;
 use super::invoke::{Asked, operation_id};
-use super::routes::App;
 
 const JSON: &str = "application/json";
 
@@ -29,11 +28,11 @@ pub(super) async fn call(
     let Some(release) = schema().release(&release).filter(|release| *release <= api_release()) else {
         let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
         let unknown =
-            fault!(ManagedObjectNotFound { obj: instance }, "The release {release} is not spoken here");
+            fault!(ManagedObjectNotFound { obj: instance }, "The release {release} is not supported");
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, api_release()).await;
     };
     let Some(ty) = schema().find_managed(&ty) else {
-        let unknown = fault!(InvalidType { argument: ty.as_str() }, "There is no managed type {ty}");
+        let unknown = fault!(InvalidType { argument: ty.as_str() }, "The managed type {ty} does not exist");
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, release).await;
     };
     let this = MoRef::new(ty, id);
@@ -136,7 +135,7 @@ struct Hello {
     api_releases: Vec<String>,
 }
 
-/// `POST /api/vcenter/system?action=hello`: the first of the client's releases that is spoken here.
+/// `POST /api/vcenter/system?action=hello`: the first of the client's releases that this server supports.
 pub(super) async fn hello(uri: http::Uri, headers: HeaderMap, body: Body) -> Response {
     if uri.query() != Some("action=hello") {
         return StatusCode::NOT_FOUND.into_response();

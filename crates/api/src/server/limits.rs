@@ -1,4 +1,4 @@
-//! What one client may ask for and how long it may take, so that none is a burden to others.
+//! Limits for the size and the time of a client's requests, so that no client is a burden to others.
 
 use std::time::Duration;
 
@@ -20,20 +20,20 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const HEAD_TIME: Duration = Duration::from_secs(20);
 /// For the body of a call.
 pub const BODY_TIME: Duration = Duration::from_secs(120);
-/// A body or an answer on which nothing moves for so long ends with its connection.
+/// For a pause in a body or an answer; the connection ends after it.
 pub const STALL_TIME: Duration = Duration::from_secs(60);
-/// A connection without a request. Clients that pool connections keep them for up to 15 minutes.
+/// For a connection without a request. Clients that pool connections keep them for up to 15 minutes.
 pub const IDLE_TIME: Duration = Duration::from_secs(16 * 60);
-/// Requests under way may take so long to end when the server stops.
+/// For requests under way to end when the server stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// How often a console is asked whether it is still there.
+/// The interval of pings to a console's client.
 pub const CONSOLE_PING_TIME: Duration = Duration::from_secs(30);
-/// How often sessions are looked through for idle ones.
+/// The interval at which idle sessions are ended.
 pub const SESSION_SWEEP_TIME: Duration = Duration::from_secs(60);
-/// How often the certificate's end is looked at.
+/// The interval at which the server checks whether its certificate expires.
 pub const RENEWAL_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Answers from this size on are compressed for those who want that.
+/// Answers from this size on are compressed for clients that accept it.
 pub const MIN_GZIP_BYTES: usize = 4 << 10;
-/// Compressing more than this is done beside the threads that serve connections.
+/// Larger answers are compressed on other threads than those that serve connections.
 pub const BLOCKING_GZIP_BYTES: usize = 128 << 10;

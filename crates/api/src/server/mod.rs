@@ -1,8 +1,10 @@
 //! The server: SOAP, VI-JSON, files, screenshots and consoles over HTTP/1.1, with TLS or without.
 //!
 //! [`serve`] takes a listener that is open already and a [`Site`]. Connections are in `connection`, the paths in
-//! `routes`, and each protocol in a file of its own; they all meet in `invoke`, the only way to the objects.
+//! `routes`, the state that handlers share in `app`, and each protocol in a file of its own; they all meet in `invoke`, the only way to
+//! the objects.
 
+mod app;
 mod auth;
 mod body;
 mod capture;
@@ -14,6 +16,7 @@ mod json;
 pub mod limits;
 mod listing;
 mod pages;
+mod query;
 mod routes;
 mod screen;
 mod soap;
@@ -31,7 +34,6 @@ use vim::{DateTime, Fault, MoRef};
 use crate::files::Files;
 use crate::tls::{Renewing, server_config};
 use crate::{Account, Service};
-pub use pages::read_http_date;
 
 /// The header that carries a session's key in VI-JSON.
 pub const SESSION_HEADER: &str = "vmware-api-session-id";
@@ -44,35 +46,35 @@ pub trait Screens: Send + Sync {
     /// A screenshot as PNG. The caller has checked that the account may have it.
     ///
     /// # Errors
-    /// `InvalidPowerState` if the VM is off, or what else stands in the way.
+    /// `InvalidPowerState` if the VM is off, or another fault that says why.
     async fn screenshot(&self, who: &Account, vm: &MoRef) -> Result<Vec<u8>, Fault>;
 }
 
-/// What is to be captured, as the client says it.
+/// A client's request for a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureQuery {
-    /// Interfaces.
+    /// Names of interfaces.
     pub ports: Vec<String>,
-    /// Where frames are seen; all points if there are none.
+    /// The points at which frames are captured; all points if it is empty.
     pub points: Vec<String>,
-    /// Bytes of a frame that are kept.
+    /// The number of bytes to keep of each frame.
     pub length: Option<u32>,
 }
 
-/// Captures what passes network ports.
+/// Captures the frames that pass network ports.
 #[async_trait]
 pub trait Captures: Send + Sync {
-    /// The object on which the privilege is needed.
+    /// The object on which the account needs the privilege.
     fn object(&self) -> MoRef;
 
     /// Frames from now on as pcapng, until the stream is dropped. The caller has checked that the account may see them.
     ///
     /// # Errors
-    /// `InvalidArgument` for a port or point that there is not; what else stands in the way.
+    /// `InvalidArgument` for an unknown port or point, or another fault that says why.
     async fn capture(&self, query: CaptureQuery) -> Result<BoxStream<'static, Bytes>, Fault>;
 }
 
-/// What is served.
+/// The service, and the parts of a daemon that are served beside it.
 #[derive(Clone)]
 pub struct Site {
     pub service: Arc<Service>,
@@ -84,8 +86,8 @@ pub struct Site {
     pub captures: Option<Arc<dyn Captures>>,
 }
 
-/// Serves until `shutdown`: with TLS if a certificate is given, else plainly. Requests under way then have
-/// [`limits::SHUTDOWN_GRACE`] to end; those that only wait for changes end at once.
+/// Serves until `shutdown`, with TLS if it gets a certificate. Requests under way then have [`limits::SHUTDOWN_GRACE`] to end; those that
+/// only wait for changes end at once.
 ///
 /// # Errors
 /// If the listener cannot be used, or TLS cannot be set up.
@@ -102,7 +104,7 @@ pub async fn serve(
         None => None,
     };
     let housekeeping = tokio::spawn(keep_house(site.service.clone(), certificate, shutdown.clone()));
-    let app = Arc::new(routes::App::new(site, tls.is_some(), shutdown.clone()));
+    let app = Arc::new(app::App::new(site, tls.is_some(), shutdown.clone()));
     connection::accept(listener, tls, app, shutdown).await;
     housekeeping.abort();
     Ok(())

@@ -1,19 +1,19 @@
-//! What needs no login: the page at `/`, the product's facts, versions and WSDL. And dates as HTTP writes them.
+//! Pages without a login: the one at `/`, the product's facts, versions and the WSDL.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
 use vim::{Kind, Object, Value, api_release, data_id, field, json, prop, version, wsdl};
 
+use super::app::App;
 use super::body;
 use super::listing::escape_html;
-use super::routes::App;
 
+/// The end of the year 9999, since 1970.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
 const XML: &str = "text/xml; charset=utf-8";
 
 impl App {
@@ -77,32 +77,21 @@ pub(super) async fn wsdl_by_query(uri: Uri, headers: HeaderMap) -> Response {
     }
 }
 
-/// A time as `Last-Modified` writes it.
+/// A time as `Last-Modified` writes it. Times before 1970 and after 9999, which a file may bear, become the nearest possible one.
 pub(super) fn http_date(at: SystemTime) -> String {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    OffsetDateTime::from(at).format(&format).unwrap_or_default()
-}
-
-/// Reads a time as `Last-Modified` writes it.
-pub fn read_http_date(text: &str) -> Option<SystemTime> {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    Some(PrimitiveDateTime::parse(text.trim(), &format).ok()?.assume_utc().into())
+    httpdate::fmt_http_date(at.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
     #[test]
-    fn dates_are_written_and_read_as_http_has_them() {
+    fn dates_are_written_as_http_has_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(http_date(at), "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(at));
-        assert_eq!(read_http_date("yesterday"), None);
+        let early = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(http_date(early), "Thu, 01 Jan 1970 00:00:00 GMT");
+        let late = SystemTime::UNIX_EPOCH + LAST + Duration::from_secs(86_400);
+        assert_eq!(http_date(late), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

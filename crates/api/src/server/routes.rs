@@ -5,28 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
-use super::throttle::Throttle;
-use super::{Site, capture, console, folder, json, limits, pages, screen, soap};
-
-/// What all handlers share.
-pub(super) struct App {
-    pub site: Site,
-    pub tls: bool,
-    pub shutdown: CancellationToken,
-    pub throttle: Throttle,
-    /// Places for open consoles.
-    pub consoles: Arc<Semaphore>,
-}
-
-impl App {
-    pub(super) fn new(site: Site, tls: bool, shutdown: CancellationToken) -> Self {
-        let consoles = Arc::new(Semaphore::new(limits::MAX_CONSOLES));
-        Self { site, tls, shutdown, throttle: Throttle::default(), consoles }
-    }
-}
+use super::app::App;
+use super::{capture, console, folder, json, pages, screen, soap};
 
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()

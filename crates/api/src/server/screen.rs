@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use vim::{MoRef, data_id, managed_id};
 
+use super::app::{App, Remote};
 use super::auth::Refusal;
-use super::connection::Remote;
-use super::folder::parameter;
-use super::routes::App;
+use super::query::parameter;
+use crate::Snapshot;
 
 const PRIVILEGE: &str = "VirtualMachine.Interact.CreateScreenshot";
 
@@ -20,19 +20,18 @@ pub(super) async fn handle(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let screens = app
-        .site
-        .screens
-        .clone()
-        .ok_or_else(|| Refusal::Because(StatusCode::NOT_FOUND, "there are no screens here".into()))?;
-    let who = app.admit(&remote, &headers, &Method::GET, &uri).await?;
-    let id = parameter(uri.query().unwrap_or_default(), "id")
-        .ok_or_else(|| Refusal::Because(StatusCode::BAD_REQUEST, "name a VM with id".into()))?;
-    let state = app.site.service.core.tree.snapshot();
-    let vm = state.find(&MoRef::new(managed_id!(VirtualMachine), id)).map(|node| node.me().clone());
-    let vm = vm.ok_or_else(|| Refusal::Because(StatusCode::NOT_FOUND, "there is no such VM".into()))?;
-    app.permit(&who, &vm, PRIVILEGE, &state)?;
-    drop(state);
+    let screens = app.site.screens.clone().ok_or_else(|| {
+        Refusal::Because(StatusCode::NOT_FOUND, "this server does not make screenshots".into())
+    })?;
+    let find = |state: &Snapshot| {
+        let id = parameter(uri.query().unwrap_or_default(), "id").ok_or_else(|| {
+            Refusal::Because(StatusCode::BAD_REQUEST, "name a VM with the parameter id".into())
+        })?;
+        let vm = state.find(&MoRef::new(managed_id!(VirtualMachine), id));
+        let missing = || Refusal::Because(StatusCode::NOT_FOUND, "the VM does not exist".into());
+        vm.map(|node| node.me().clone()).ok_or_else(missing)
+    };
+    let (who, vm) = app.admit_to(&remote, &headers, &uri, PRIVILEGE, find).await?;
     let png = screens.screenshot(&who.account, &vm).await.map_err(|fault| {
         let status = if fault.is_a(data_id!(ManagedObjectNotFound)) {
             StatusCode::NOT_FOUND

@@ -8,11 +8,10 @@ use http::{HeaderMap, StatusCode, header};
 use vim::soap::{self, Call};
 use vim::{Fault, Release, fault, version};
 
+use super::app::{App, Remote};
 use super::auth::{peer, set_cookie, unquoted};
 use super::body::{self, Refused};
-use super::connection::Remote;
 use super::invoke::{Asked, operation_id};
-use super::routes::App;
 use crate::Session;
 
 const XML: &str = "text/xml; charset=utf-8";

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
 
-/// Failed logins that cost nothing: people mistype.
+use parking_lot::Mutex;
+
+/// Failed logins without a delay: people mistype.
 const FREE_FAILURES: u32 = 3;
-/// The delay after the first failure that costs; it doubles with each.
+/// The first delay; it doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const MAX_DELAY: Duration = Duration::from_secs(8);
-/// After so long without a failure all is forgotten.
+/// An address is forgotten after this time without a failure.
 const MEMORY: Duration = Duration::from_secs(300);
-/// Addresses that are remembered.
+/// Remembered addresses.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// Failed logins by address.
@@ -29,7 +31,7 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Waits as long as this address has to before it may try a password.
+    /// Waits until this address may try a password.
     pub(super) async fn wait(&self, address: IpAddr) {
         let delay = self.reserve(address, Instant::now());
         if !delay.is_zero() {
@@ -38,9 +40,9 @@ impl Throttle {
         }
     }
 
-    /// How long an attempt must wait; attempts at the same time wait one behind the other.
+    /// How long an attempt must wait; simultaneous attempts queue up.
     fn reserve(&self, address: IpAddr, now: Instant) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         let Some(known) = failures.get_mut(&key(address)) else { return Duration::ZERO };
         if now.saturating_duration_since(known.last) > MEMORY {
             failures.remove(&key(address));
@@ -51,13 +53,13 @@ impl Throttle {
         at - now
     }
 
-    /// Notes how an attempt ended.
+    /// Records whether an attempt was successful.
     pub(super) fn note(&self, address: IpAddr, good: bool) {
         self.note_at(address, good, Instant::now());
     }
 
     fn note_at(&self, address: IpAddr, good: bool, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         if good {
             failures.remove(&key(address));
             return;

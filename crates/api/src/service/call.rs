@@ -10,21 +10,21 @@ use super::Service;
 use crate::session::Peer;
 use crate::{Acting, Running, Session, Snapshot, TaskOptions};
 
-/// What a method gets.
+/// A call, as the method receives it.
 #[derive(Clone)]
 pub struct Call {
     pub this: MoRef,
     pub args: Args,
-    /// None before login; the service lets only methods for `System.Anonymous` through then.
+    /// None before login; the service admits only methods for `System.Anonymous` then.
     pub session: Option<Arc<Session>>,
-    /// What the client speaks.
+    /// The release that the client speaks.
     pub release: Release,
-    /// The center's user for whom a center calls.
+    /// The user on whose behalf a center calls.
     pub acting: Option<Arc<Acting>>,
     /// The client's name for the operation, for logs, tasks and events.
     pub operation_id: Option<Arc<str>>,
     pub peer: Arc<Peer>,
-    /// Where a login puts the session that it began: whoever serves the call then gives the client its key.
+    /// A login puts the session that it began here, and the server gives the client its key.
     pub new_session: Arc<OnceLock<Arc<Session>>>,
     pub service: Arc<Service>,
 }
@@ -60,7 +60,7 @@ impl Call {
         self.session.as_ref().ok_or_else(|| super::not_authenticated(&self.this, "System.View"))
     }
 
-    /// The name of the user who calls; behind a center's account stands the center's user.
+    /// The name of the calling user; for a center's account, with that of the center's user.
     pub fn user(&self) -> &str {
         match (&self.acting, &self.session) {
             (Some(acting), _) => acting.shown(),
@@ -69,8 +69,8 @@ impl Call {
         }
     }
 
-    /// Whether the caller has the privilege on the object, and so has the center's user for whom he calls as far as the
-    /// center has said.
+    /// Checks that the caller has the privilege on the object, and so has the center's user on whose behalf it calls, as far as the center
+    /// has sent limits.
     ///
     /// # Errors
     /// `NoPermission` that names both.
@@ -89,15 +89,15 @@ impl Call {
         self.service.core.tree.snapshot()
     }
 
-    /// A parameter that may be unset.
+    /// An optional parameter.
     pub fn arg<K: Marker>(&self, parameter: Field<K>) -> Option<K::Out<'_>> {
         self.args.get(parameter)
     }
 
-    /// A parameter that must be there.
+    /// A parameter that must be set.
     ///
     /// # Errors
-    /// `InvalidArgument` with its name if it is not.
+    /// `InvalidArgument` with its name if it is unset.
     pub fn required<K: Marker>(&self, parameter: Field<K>) -> Result<K::Out<'_>, Fault> {
         self.args.get(parameter).ok_or_else(|| {
             let name = schema().method(self.args.method).parameters[usize::from(parameter.number())].name;
@@ -107,7 +107,7 @@ impl Call {
 }
 
 impl Call {
-    /// Does the rest of the call as a task, and answers with its reference.
+    /// Does the rest of the call as a task, and returns the task's reference.
     ///
     /// # Errors
     /// `TaskInProgress` if `options.exclusive` and another exclusive task works on the same object.

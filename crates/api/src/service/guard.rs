@@ -6,7 +6,8 @@ use vim::{Args, Fault, MoRef};
 use super::Call;
 use crate::{Session, Snapshot};
 
-/// What a method takes beside the privilege that the schema names; [`crate::Methods::guarded`] says it for one method of one type.
+/// The privileges that a method takes beside the one that the schema names; [`crate::Methods::guarded`] sets them for one method of one
+/// type.
 #[derive(Clone, Copy)]
 pub enum Guard {
     /// This privilege on the object, whatever is asked.

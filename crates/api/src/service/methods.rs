@@ -29,7 +29,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Says what a method does on objects of the type and those derived from it. The schema must name its privilege, or a guard.
+    /// Sets the handler of a method on objects of the type and those derived from it. The schema or a guard must name its privilege.
     pub fn on<F, R>(&mut self, ty: ManagedId, method: MethodId, handler: F)
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
@@ -41,7 +41,7 @@ impl Methods {
         });
     }
 
-    /// The same for a method of whose privileges the schema does not tell all: the guard does.
+    /// The same with a guard, for a method whose privileges the schema does not name, or not completely.
     pub fn guarded<F, R>(&mut self, ty: ManagedId, method: MethodId, guard: Guard, handler: F)
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
@@ -51,7 +51,7 @@ impl Methods {
         self.on(ty, method, handler);
     }
 
-    /// Says what a method takes, on objects of the type and those derived from it, beside the privilege that the schema names.
+    /// Sets the guard of a method on objects of the type and those derived from it.
     ///
     /// # Panics
     /// If the schema names a privilege already, and the guard does not look at what is asked.
@@ -85,7 +85,7 @@ impl Methods {
         self.computed.insert((ty, number), computed);
     }
 
-    /// The methods of whose privileges neither the schema nor a guard tells, as `Type.Method`.
+    /// The methods for which neither the schema nor a guard names the privilege, as `Type.Method`.
     pub(crate) fn unguarded(&self) -> Vec<String> {
         let open = self.handlers.keys().filter(|(ty, method)| {
             !names_privilege(schema().method(*method)) && self.guard_of(*ty, *method).is_none()
@@ -100,12 +100,12 @@ impl Methods {
         named(self.guards.iter().filter(|(_, guard)| misspelt(guard)).map(|(at, _)| *at))
     }
 
-    /// What the method does on an object of this type.
+    /// The handler of the method on an object of this type.
     pub(crate) fn find(&self, ty: ManagedId, method: MethodId) -> Option<&Handler> {
         nearest(&self.handlers, ty, method)
     }
 
-    /// What the method takes on an object of this type, beside the privilege that the schema names.
+    /// The guard of the method on an object of this type.
     pub(crate) fn guard_of(&self, ty: ManagedId, method: MethodId) -> Option<&Guard> {
         nearest(&self.guards, ty, method)
     }

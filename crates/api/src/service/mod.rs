@@ -1,4 +1,4 @@
-//! The one door to the objects: finds the object, checks the session and the privilege, calls the method.
+//! The only way to the objects: finds the object, checks the session and the privilege, calls the method.
 
 mod call;
 mod guard;
@@ -18,14 +18,14 @@ use crate::session::SessionObject;
 use crate::ticket::Tickets;
 use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree};
 
-/// What a daemon's own parts share: they write to it, and the service shows it.
+/// The state that a daemon's parts share: they write to it, and the service shows it.
 pub struct Core {
     pub tree: Arc<Tree>,
     pub sessions: Sessions,
     pub store: store::Store,
     pub tasks: Tasks,
     pub events: Events,
-    /// Secrets that stand for one request or one console.
+    /// Secrets that stand for one HTTP request or one console.
     pub tickets: Tickets,
 }
 
@@ -101,7 +101,7 @@ impl Service {
         session.and_then(|session| session.object(reference)).map(Object::Own).ok_or_else(|| {
             fault!(
                 ManagedObjectNotFound { obj: reference },
-                "There is no {reference}; it may have been deleted"
+                "{reference} does not exist; it may have been deleted"
             )
         })
     }
@@ -142,15 +142,15 @@ impl Service {
         self.check(session, node.me(), privilege, state)
     }
 
-    /// Calls a method: the object must exist, the session must be there and have the privilege that the schema names.
+    /// Calls a method: the object must exist, and the session must have the privileges that the schema and the guard name.
     ///
     /// # Errors
-    /// What the method says, or `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`, `NotSupported`.
+    /// Those of the method, or `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`, `NotSupported`.
     pub async fn invoke(&self, call: Call) -> Result<Option<Value>, Fault> {
         Ok(self.answer(call).await?.map(|answer| vim::encode::made(&*answer)))
     }
 
-    /// The same for who writes the answer.
+    /// The same for a caller that writes the answer.
     ///
     /// # Errors
     /// As for [`Service::invoke`].
@@ -235,7 +235,7 @@ pub(crate) fn no_permission(user: &str, object: &MoRef, privilege: &str) -> Faul
     )
 }
 
-/// The fault on which every client logs in again.
+/// The fault that makes every client log in again.
 pub(crate) fn not_authenticated(object: &MoRef, privilege: &str) -> Fault {
     fault!(NotAuthenticated { object: object, privilegeId: privilege }, "The session is not authenticated.")
 }

@@ -1,22 +1,23 @@
-//! Tasks in the store: one record each, by number, from before the reference is given out until the history forgets it.
+//! Tasks in the store: one record each, by number, written before the client gets the reference and kept until the history drops it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use vim::{DataId, Object, data_id, field, vim_enum};
 
 use crate::history::Source;
 use crate::stored;
 
 const COLLECTION: &str = "task";
-/// Gives the numbers of tasks.
+/// The counter for the numbers of tasks.
 const COUNTER: &str = "task";
-/// Numbers that are taken from the store at a time. Those left over at a restart are never used.
+/// Numbers that are reserved in the store at a time. A restart skips the unused ones.
 const NUMBERS: u64 = 32;
 /// Tasks that the history keeps.
 pub const MAX_KEPT: u64 = 20_000;
-/// The history is shortened once in so many tasks.
+/// The history is trimmed once in this many tasks.
 const FORGET_EVERY: u64 = 64;
 
 pub(crate) const INFO: DataId = data_id!(TaskInfo);
@@ -24,9 +25,9 @@ pub(crate) const INFO: DataId = data_id!(TaskInfo);
 pub(crate) struct Journal {
     store: store::Store,
     free: tokio::sync::Mutex<std::ops::Range<u64>>,
-    /// Tasks that have not ended: the history does not forget them, however old.
+    /// Tasks that have not ended: the history keeps them, however old.
     open: Mutex<BTreeSet<u64>>,
-    /// Counts what was written.
+    /// Counts the writes.
     stamp: Arc<AtomicU64>,
 }
 
@@ -35,7 +36,7 @@ impl Journal {
         Self { store, free: tokio::sync::Mutex::new(0..0), open: Mutex::default(), stamp: Arc::default() }
     }
 
-    /// A number that no task has had.
+    /// A number that no other task has.
     pub async fn number(&self) -> Result<u64, store::Error> {
         let mut free = self.free.lock().await;
         if free.is_empty() {
@@ -54,27 +55,27 @@ impl Journal {
         let mut batch = store::Batch::new();
         batch.put(COLLECTION, key(number), stored::encode(INFO, info));
         if number.is_multiple_of(FORGET_EVERY) {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = self.open.lock();
             let end = number.saturating_sub(MAX_KEPT);
-            // Twice the step: gaps between numbers may have swallowed the last turn.
+            // Twice the step: gaps between numbers may have skipped the last turn.
             for old in (end.saturating_sub(2 * FORGET_EVERY)..end).filter(|old| !open.contains(old)) {
                 batch.delete(COLLECTION, key(old));
             }
         }
         self.store.commit(batch).await?;
         self.stamp.fetch_add(1, Ordering::Release);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        self.open.lock().insert(number);
         Ok(())
     }
 
-    /// Writes how a task ended, or what else its record is now to say.
+    /// Writes the end or another change of a task.
     pub async fn write(&self, number: u64, info: &Arc<Object>) -> Result<(), store::Error> {
         let mut batch = store::Batch::new();
         batch.put(COLLECTION, key(number), stored::encode(INFO, info));
         self.store.commit(batch).await?;
         self.stamp.fetch_add(1, Ordering::Release);
         if has_ended(info) {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+            self.open.lock().remove(&number);
         }
         Ok(())
     }
@@ -107,7 +108,7 @@ fn key(number: u64) -> String {
     format!("{number:020}")
 }
 
-/// The tasks that are kept, as history that is read in pages.
+/// The tasks in the store, as a history to be read in pages.
 pub(crate) struct TaskLog {
     store: store::Store,
     stamp: Arc<AtomicU64>,

@@ -1,8 +1,8 @@
-//! Tasks: work that goes on after the call that began it has been answered.
+//! Tasks: work that continues after the call that began it has been answered.
 //!
 //! A task is an object of the tree like any other; clients follow its `info`. [`Tasks::start`] writes it to the store,
 //! makes the object, runs the work and records how it ended: in the store first, then in the tree. After a restart
-//! [`Tasks::recover`] ends what was under way.
+//! [`Tasks::recover`] ends the tasks that were under way.
 
 mod client;
 mod journal;
@@ -18,10 +18,11 @@ pub use recover::{Outcome, UnfinishedTask};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vim::{
@@ -44,40 +45,40 @@ pub struct TaskOptions {
     /// The object that it works on.
     pub entity: Option<MoRef>,
     pub entity_name: Option<String>,
-    /// Nothing else exclusive may work on the object at the same time.
+    /// No other exclusive task may work on the object at the same time.
     pub exclusive: bool,
-    /// Whether the work heeds [`Running::cancelled`].
+    /// Whether the work stops on [`Running::cancelled`].
     pub cancelable: bool,
 }
 
 impl TaskOptions {
-    /// Work on one object, alone.
+    /// Exclusive work on one object.
     pub fn exclusive(entity: &MoRef, name: impl Into<String>) -> Self {
         let entity_name = Some(name.into());
         Self { entity: Some(entity.clone()), entity_name, exclusive: true, cancelable: false }
     }
 }
 
-/// What the work of a task holds.
+/// The work's handle to its task.
 #[derive(Clone)]
 pub struct Running {
     pub task: MoRef,
-    /// What events of this work carry as `chainId`.
+    /// The `chainId` for events of this work.
     pub chain_id: i32,
-    /// Who began it.
+    /// The user who began the task.
     pub user: Arc<str>,
     tree: Arc<Tree>,
     cancelled: CancellationToken,
 }
 
 impl Running {
-    /// Says how far it has come, in percent.
+    /// Reports progress, in percent.
     pub fn progress(&self, percent: u8) {
         let percent = i32::from(percent.min(100));
         change_info(&self.tree, &self.task, |info| info.set(field!(TaskInfo.progress), percent));
     }
 
-    /// Done when somebody has asked the task to stop; the work then ends with `RequestCanceled`.
+    /// Cancelled when a user has asked the task to stop; the work then ends with `RequestCanceled`.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
     }
@@ -109,7 +110,7 @@ struct Live {
     number: u64,
     cancel: CancellationToken,
     lock: Option<MoRef>,
-    /// Its state is set by the client that made it (`CreateTask`), not by work of ours.
+    /// The client that made it (`CreateTask`) sets its state, instead of work in this daemon.
     by_client: bool,
 }
 
@@ -119,7 +120,7 @@ impl Tasks {
         Self(Arc::new(Inner { tree, journal, manager: OnceLock::new(), state: Mutex::default() }))
     }
 
-    /// Says which object lists the tasks.
+    /// Sets the object that lists the tasks.
     pub(crate) fn shown_by(&self, manager: &MoRef) {
         let _ = self.0.manager.set(manager.clone());
     }
@@ -129,7 +130,7 @@ impl Tasks {
         self.0.journal.source()
     }
 
-    /// Makes the task and lets the work run; gives the task's reference once the task is durable.
+    /// Makes the task and runs the work. Returns the task's reference once the task is durable.
     ///
     /// # Errors
     /// `TaskInProgress` if `options.exclusive` and another exclusive task works on the same object; `SystemError` if
@@ -146,7 +147,7 @@ impl Tasks {
         R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
     {
         let (tasks, user) = (self.clone(), user.to_owned());
-        // On its own, so that a caller who goes away in between leaves no task half begun.
+        // In a task of its own, so that a caller that is dropped in between does not leave a half-begun task.
         let begun = tokio::spawn(async move {
             let running = tasks.begin(method, &user, &options).await?;
             let task = running.task.clone();
@@ -156,7 +157,7 @@ impl Tasks {
                 let result = work.catch_unwind().await.unwrap_or_else(|_panic| {
                     Err(fault!(
                         SystemError { reason: "internal error" },
-                        "The task failed by an internal error"
+                        "The task failed because of an internal error"
                     ))
                 });
                 tasks.finish(&me, result).await;
@@ -166,7 +167,7 @@ impl Tasks {
         begun.await.unwrap_or_else(|_| {
             Err(fault!(
                 SystemError { reason: "internal error" },
-                "The task could not begin by an internal error"
+                "The task could not begin because of an internal error"
             ))
         })
     }
@@ -213,7 +214,7 @@ impl Tasks {
         Some(live)
     }
 
-    /// Makes the object, and lists it where live tasks are listed.
+    /// Makes the object, and lists it at its entity and the TaskManager.
     fn show(&self, task: &MoRef, info: &Arc<Object>) {
         let entity = info.get(field!(TaskInfo.entity));
         self.0.tree.write(|w| {
@@ -227,7 +228,7 @@ impl Tasks {
         });
     }
 
-    /// Ends a task: first in the store, then in the tree. Until then nobody else may begin on the object.
+    /// Ends a task: first in the store, then in the tree. Until then no other exclusive task may begin on the object.
     async fn finish(&self, task: &MoRef, result: Result<Option<Value>, Fault>) {
         let Some(number) = self.state().live.get(task).map(|live| live.number) else { return };
         let Some(mut info) = self.info(task) else { return };
@@ -271,7 +272,7 @@ impl Tasks {
             self.forget(&[forgotten]);
         }
         if reap {
-            // It holds no task alive: when the daemon lets go of them, the next turn ends it.
+            // It does not keep the tasks alive: it ends at the next turn after the daemon has dropped them.
             let tasks = Arc::downgrade(&self.0);
             tokio::spawn(async move {
                 loop {
@@ -282,7 +283,7 @@ impl Tasks {
         }
     }
 
-    /// Removes the tasks whose time has come; gives when the next one's comes, none if there is no other.
+    /// Removes the tasks that are due, and returns when the next one is; none if no other waits.
     fn reap(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.state();
@@ -330,7 +331,7 @@ impl Tasks {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 

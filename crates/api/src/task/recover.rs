@@ -1,4 +1,4 @@
-//! After a restart: what was under way ends truthfully, and what ended a moment ago can still be asked for.
+//! After a restart: ends the tasks that were under way truthfully, and shows those that have ended lately.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ pub struct UnfinishedTask {
 }
 
 impl UnfinishedTask {
-    /// The method that began it; none for a task that a client made.
+    /// The method that began it; none for a task of a client.
     pub fn method(&self) -> Option<MethodId> {
         self.info.get(field!(TaskInfo.name)).and_then(|name| schema().find_method(name))
     }
 
-    /// What it worked on.
+    /// The object that it worked on.
     pub fn entity(&self) -> Option<&MoRef> {
         self.info.get(field!(TaskInfo.entity))
     }
@@ -29,7 +29,7 @@ impl UnfinishedTask {
 pub type Outcome = Result<Option<Value>, Fault>;
 
 impl UnfinishedTask {
-    /// What is true of every task of which nothing else is known.
+    /// The outcome of a task of which nothing else is known.
     pub fn interrupted(&self) -> Outcome {
         Err(fault!(
             SystemError { reason: "the server was restarted" },
@@ -39,9 +39,8 @@ impl UnfinishedTask {
 }
 
 impl Tasks {
-    /// Ends the tasks that were under way as `outcome` says (`UnfinishedTask::interrupted` if it knows nothing better),
-    /// and shows those that ended within the last minutes. To be called once, before anything is served; gives how many
-    /// were under way.
+    /// Ends the tasks that were under way as `outcome` says (`UnfinishedTask::interrupted` if it knows nothing better), and shows those that
+    /// ended within the last minutes. To be called once, before anything is served. Returns how many were under way.
     ///
     /// # Errors
     /// The store's.

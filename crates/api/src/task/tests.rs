@@ -63,7 +63,7 @@ async fn a_task_is_durable_before_its_reference_and_its_end_before_it_is_seen() 
     let info = info_of(&toy, &task).unwrap();
     assert_eq!(info.get(field!(TaskInfo.progress)), Some(40));
     assert_eq!(info.get(field!(TaskInfo.result)), Some(&Value::Ref(vm(1))));
-    assert_eq!(stored(&toy).last().unwrap().1, info, "what is seen is what is stored");
+    assert_eq!(stored(&toy).last().unwrap().1, info, "the tree shows the stored information");
     start(&toy, TaskOptions::exclusive(&vm(1), "web1"), |_| async { Ok(None) }).await.unwrap();
 }
 
@@ -81,7 +81,7 @@ async fn work_that_fails_or_panics_ends_as_an_error() {
     }
     start(&toy, TaskOptions::exclusive(&vm(1), "web1"), |_| async { Ok(None) })
         .await
-        .expect("its lock is gone");
+        .expect("its lock was released");
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn a_client_runs_a_task_of_its_own() {
     assert!(late.is_a(data_id!(InvalidState)));
     let ours = start(&toy, TaskOptions::default(), |_| std::future::pending()).await.unwrap();
     let fault = toy.call(&ours, call!(UpdateProgress { percentDone: 1 })).await.unwrap_err();
-    assert!(fault.is_a(data_id!(NotSupported)), "nobody else says how far a task of the server is");
+    assert!(fault.is_a(data_id!(NotSupported)), "clients cannot report the progress of a task of the server");
 }
 
 #[tokio::test]

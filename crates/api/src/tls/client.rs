@@ -1,8 +1,9 @@
-//! The client's side: which servers it trusts, and a look at a server's certificate.
+//! The client's side: the servers that it trusts, and a look at a server's certificate.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
@@ -15,17 +16,17 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::thumbprint::plain;
 use super::{Identity, TlsError, provider, same_thumbprint};
 
-/// How long a server may take to show its certificate.
+/// The time in which a server must show its certificate.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which servers a client believes.
+/// The servers that a client trusts.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// Those with a certificate from one of these authorities, for the name that was dialled.
+    /// Servers with a certificate of one of these authorities for the dialled name.
     Ca(Vec<CertificateDer<'static>>),
-    /// The one whose certificate, or whose authority's (as shown in its chain), has this thumbprint.
+    /// The server whose own certificate, or whose authority's in the chain that it shows, has this thumbprint.
     Thumbprint(String),
-    /// Anyone. For tests and for users who ask for it.
+    /// All servers. For tests and for users who ask for it.
     Insecure,
 }
 
@@ -33,7 +34,7 @@ impl Trust {
     /// The authorities in a PEM file.
     ///
     /// # Errors
-    /// [`TlsError::Tls`] if there is none in it.
+    /// [`TlsError::Tls`] if the file holds none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, TlsError> {
         use rustls::pki_types::pem::PemObject;
         let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
@@ -46,10 +47,10 @@ impl Trust {
     }
 }
 
-/// A client that trusts these servers and shows this identity if it is asked for one.
+/// A client that trusts these servers and shows this identity to a server that asks for one.
 ///
 /// # Errors
-/// [`TlsError::Thumbprint`] if the pinned thumbprint is none, [`TlsError::Tls`].
+/// [`TlsError::Thumbprint`] if the pinned thumbprint is malformed; [`TlsError::Tls`].
 pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Ca(authorities) => {
@@ -86,7 +87,7 @@ fn config(
     Ok(Arc::new(config))
 }
 
-/// What a server shows.
+/// The certificates that a server shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
     /// The own certificate (DER) first.
@@ -103,10 +104,10 @@ impl PeerCertificate {
     }
 }
 
-/// Looks at the certificate of `address` (`host:port`) without trusting it: what `SSLVerifyFault` tells the user.
+/// Looks at the certificate of `address` (`host:port`) without trusting it, for the `SSLVerifyFault` that tells the user about it.
 ///
 /// # Errors
-/// [`TlsError::Unreachable`], [`TlsError::TimedOut`], [`TlsError::Tls`] if it speaks no TLS.
+/// [`TlsError::Unreachable`], [`TlsError::TimedOut`], [`TlsError::Tls`] if it does not speak TLS.
 pub async fn thumbprint_of(address: &str) -> Result<PeerCertificate, TlsError> {
     let shown = Arc::new(Shown::default());
     let config = config(shown.clone(), None)?;
@@ -120,9 +121,9 @@ pub async fn thumbprint_of(address: &str) -> Result<PeerCertificate, TlsError> {
     let ended = tokio::time::timeout(PROBE_TIMEOUT, look)
         .await
         .map_err(|_| TlsError::TimedOut { peer: peer.clone(), seconds: PROBE_TIMEOUT.as_secs() })?;
-    let chain = std::mem::take(&mut *shown.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let chain = std::mem::take(&mut *shown.seen.lock());
     match (chain.first(), ended) {
-        // A server that shows its certificate and then wants one of ours has told what was asked.
+        // A server that shows its certificate and then asks for one of ours has answered the question.
         (Some(own), _) => Ok(PeerCertificate {
             sha1: super::thumbprint_sha1(own),
             sha256: super::thumbprint_sha256(own),
@@ -133,14 +134,14 @@ pub async fn thumbprint_of(address: &str) -> Result<PeerCertificate, TlsError> {
     }
 }
 
-/// A host name or address as TLS wants it.
+/// A host name or address in the form that TLS needs.
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(host.to_owned())
-        .map_err(|_| TlsError::Tls(rustls::Error::General(format!("{host:?} is no host name or address"))))
+        .map_err(|_| TlsError::Tls(rustls::Error::General(format!("{host:?} is not a host name or address"))))
 }
 
-/// Takes the pinned certificate, or any; remembers what was shown.
+/// Accepts the pinned certificate, or any, and remembers the chain that the server showed.
 #[derive(Debug, Default)]
 struct Shown {
     pinned: Option<String>,
@@ -158,12 +159,12 @@ impl ServerCertVerifier for Shown {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let mut seen = vec![end_entity.clone().into_owned()];
         seen.extend(intermediates.iter().map(|certificate| certificate.clone().into_owned()));
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        *self.seen.lock() = seen;
         let Some(pinned) = &self.pinned else { return Ok(ServerCertVerified::assertion()) };
         if same_thumbprint(end_entity, pinned) {
             return Ok(ServerCertVerified::assertion());
         }
-        // A pinned authority must have signed the certificate; that it is in the chain proves nothing.
+        // A pinned authority must have signed the certificate; its presence in the chain proves nothing.
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
         let authority = intermediates
             .iter()
@@ -175,7 +176,7 @@ impl ServerCertVerifier for Shown {
             .build()
             .map_err(|e| rustls::Error::General(e.to_string()))?;
         match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // Who pins an authority has chosen the server; the name that it is dialled by may change.
+            // A user who pins an authority has chosen the server; its dialled name may change.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,7 +1,7 @@
-//! The certificate authority that each daemon makes for itself, and what it issues.
+//! The certificate authority that each daemon makes for itself, and the certificates that it issues.
 //!
-//! In its directory lie `ca.pem` and `ca.key`, and for each identity `NAME.pem` (its chain, own certificate first) and
-//! `NAME.key`. Keys are ECDSA P-256 in PKCS #8, readable by the owner only.
+//! Its directory holds `ca.pem` and `ca.key`, and for each identity `NAME.pem` (its chain, own certificate first) and `NAME.key`. Keys
+//! are ECDSA P-256 in PKCS #8, readable by the owner only.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,17 +21,17 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::TlsError;
 
-/// How long the authority's own certificate holds.
+/// How long the authority's own certificate is valid.
 const CA_LIFETIME: Duration = Duration::days(3650);
-/// How long an issued certificate holds; some clients refuse longer ones.
+/// How long an issued certificate is valid; some clients refuse a longer validity.
 pub(super) const LIFETIME: Duration = Duration::days(397);
-/// A certificate that ends sooner is replaced.
+/// A certificate that expires sooner is replaced.
 pub(super) const RENEW_BEFORE: Duration = Duration::days(30);
-/// Certificates hold from a little earlier on: clocks differ.
+/// Certificates are valid from a little earlier on, since clocks differ.
 const BACKDATED: Duration = Duration::days(1);
 const SERIAL_BYTES: usize = 16;
 
-/// A certificate with what leads to its authority, and its private key.
+/// A certificate chain with the private key of its first certificate.
 #[derive(Debug)]
 pub struct Identity {
     /// The own certificate first, the authority's last.
@@ -55,7 +55,7 @@ impl Identity {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| unusable(chain, &e))?;
         if certificates.is_empty() {
-            return Err(unusable(chain, &"no certificate in it"));
+            return Err(unusable(chain, &"it holds no certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| unusable(key, &e))?;
         Ok(Self { chain: certificates, key })
@@ -84,18 +84,18 @@ pub struct CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// Opens the authority in this directory; makes directory and authority if they are not there. `name` is what
-    /// people see as the issuer of its certificates.
+    /// Opens the authority in this directory, and makes directory and authority if they do not exist. `name` appears as the issuer of its
+    /// certificates.
     ///
     /// # Errors
-    /// [`TlsError`]; what is there already but cannot be used is left alone.
+    /// [`TlsError`]; existing files that cannot be used are left as they are.
     pub fn open(directory: &Path, name: &str) -> Result<Self, TlsError> {
         fs::create_dir_all(directory).map_err(|source| file(directory, source))?;
         let (pem_path, key_path) = (directory.join("ca.pem"), directory.join("ca.key"));
         if !pem_path.exists() {
             let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             let certificate = authority_params(name, OffsetDateTime::now_utc())?.self_signed(&key)?;
-            // The certificate is written last: where it is, the key is.
+            // The certificate is written last: if it exists, so does the key.
             write_secret(&key_path, &key.serialize_pem())?;
             write(&pem_path, &certificate.pem(), PUBLIC)?;
         }
@@ -117,8 +117,8 @@ impl CertificateAuthority {
         &self.pem
     }
 
-    /// The identity of a server kept under `stem`. It is made if it is not there, and made anew if it ends soon or lacks
-    /// one of the `names` (host names and addresses; `localhost` is always added).
+    /// The identity of a server kept under `stem`. It is made if it does not exist, and replaced if it expires soon or lacks one of the
+    /// `names` (host names and addresses; `localhost` is always added).
     ///
     /// # Errors
     /// [`TlsError`].
@@ -126,7 +126,7 @@ impl CertificateAuthority {
         self.identity_at(stem, &Holder::server(names), OffsetDateTime::now_utc())
     }
 
-    /// The identity of a client kept under `stem`, who is known by this URI.
+    /// The identity of a client kept under `stem`, which is known by this URI.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -157,7 +157,7 @@ impl CertificateAuthority {
     }
 }
 
-/// For whom a certificate is issued, and for what: what shows a server to clients does not log in as a client.
+/// The holder and the use of a certificate: a server's certificate does not log in as a client's.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
     common_name: String,
@@ -186,7 +186,7 @@ impl Holder {
         Ok(CertificateParams::new(self.names.iter().cloned().collect::<Vec<_>>())?.subject_alt_names)
     }
 
-    /// Whether the certificate holds for all the names and long enough.
+    /// Whether the certificate is valid for all the names and long enough.
     pub(super) fn is_held_by(&self, certificate: &[u8], now: OffsetDateTime) -> bool {
         let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
         let validity = certificate.validity();
@@ -234,7 +234,7 @@ fn params(
     Ok(params)
 }
 
-/// Whether a certificate (DER) has begun and not ended.
+/// Whether a certificate (DER) is valid now.
 pub(crate) fn holds_now(certificate: &[u8]) -> bool {
     X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| certificate.validity().is_valid())
 }
@@ -252,7 +252,7 @@ fn alternative(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// A name or address as it stands in a certificate.
+/// A name or address in the form that certificates have.
 fn plain_name(name: &str) -> String {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.parse::<IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string())
@@ -265,7 +265,7 @@ fn write_secret(path: &Path, text: &str) -> Result<(), TlsError> {
     write(path, text, SECRET)
 }
 
-/// Replaces a file as a whole, with these permissions from the beginning.
+/// Replaces a file as a whole, with these permissions from the start.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
     let new = path.with_extension("new");
     let result = (|| {

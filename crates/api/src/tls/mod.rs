@@ -1,7 +1,7 @@
-//! TLS: our own certificate authority, the certificates that it issues, and whom both ends trust.
+//! TLS: our own certificate authority, the certificates that it issues, and the peers that each end trusts.
 //!
 //! A daemon opens its [`CertificateAuthority`] in its data directory, keeps a [`Renewing`] server certificate and makes
-//! [`server_config`] from it. Clients make [`client_config`] from whom they [`Trust`].
+//! [`server_config`] from it. Clients make [`client_config`] from the servers that they [`Trust`].
 
 mod client;
 mod issue;
@@ -29,16 +29,16 @@ pub use rustls::{ClientConfig, ServerConfig};
 pub enum TlsError {
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
-    /// A file does not hold what it should.
+    /// A file does not hold a usable certificate or key.
     #[error(
-        "{path} holds no usable certificate or key ({reason}); remove it and the file beside it to have it made anew"
+        "{path} does not hold a usable certificate or key ({reason}); remove it and its .pem or .key so that both are made again"
     )]
     Unusable { path: PathBuf, reason: String },
     #[error("cannot make a certificate: {0}")]
     Issue(#[from] rcgen::Error),
     #[error(transparent)]
     Tls(#[from] rustls::Error),
-    #[error("{0:?} is no SHA-1 or SHA-256 thumbprint; one looks like 5D:01:…")]
+    #[error("{0:?} is not a SHA-1 or SHA-256 thumbprint, such as 5D:01:…")]
     Thumbprint(String),
     #[error("{peer} cannot be reached: {source}")]
     Unreachable { peer: String, source: std::io::Error },
@@ -46,7 +46,7 @@ pub enum TlsError {
     TimedOut { peer: String, seconds: u64 },
 }
 
-/// The one set of algorithms that is used everywhere.
+/// The set of algorithms for all connections.
 pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     static PROVIDER: std::sync::LazyLock<Arc<rustls::crypto::CryptoProvider>> =
         std::sync::LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));

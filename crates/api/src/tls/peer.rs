@@ -1,4 +1,4 @@
-//! Clients that are known by a name in a certificate of their own authority, so that the certificate can be renewed.
+//! Clients that are known by a URI in a certificate of their own authority, so that the certificate can be renewed.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::provider;
 
-/// A certificate and what leads to its authority, which is the last.
+/// A certificate chain: the own certificate first, the authority's last.
 pub type Chain = [CertificateDer<'static>];
 
-/// By what hosts know a center: the name that only its client certificate bears, whatever else its authority signs.
+/// The URI by which hosts know a center: only its client certificate bears it, whatever else its authority signs.
 pub fn center_uri(uuid: &str) -> String {
     format!("urn:esfera:center:{uuid}")
 }
 
-/// The URI that the certificate bears, if it bears one only.
+/// The certificate's URI, if it bears exactly one.
 pub(crate) fn uri_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
@@ -28,7 +28,7 @@ pub(crate) fn uri_of(certificate: &CertificateDer<'_>) -> Option<String> {
     uris.next().filter(|_| uris.next().is_none())
 }
 
-/// Whether the authority has signed the chain's first certificate for a client's use, and it holds now.
+/// Whether the authority has signed the chain's first certificate for use by a client, and it is valid now.
 pub(crate) fn is_client_of(chain: &Chain, authority: &CertificateDer<'_>) -> bool {
     let Some((own, others)) = chain.split_first() else { return false };
     let mut roots = RootCertStore::empty();
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(uri_of(&server.chain[0]), None);
         let other = theirs.client_identity("client", &uri).unwrap();
         assert!(!is_client_of(&other.chain, ours.certificate()));
-        // Showing somebody's authority proves nothing.
+        // Showing another's authority proves nothing.
         let forged = [other.chain[0].clone(), ours.certificate().clone()];
         assert!(!is_client_of(&forged, ours.certificate()));
         assert!(!is_client_of(&[], ours.certificate()));

@@ -1,4 +1,4 @@
-//! The server's side: which certificate it shows, and what it asks of clients.
+//! The server's side: the certificate that it shows, and the one that it asks clients for.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use super::issue::Holder;
 use super::{CertificateAuthority, Identity, TlsError, provider};
 
-/// A certificate that is replaced before it ends, without a restart.
+/// A certificate that is replaced before it expires, without a restart.
 pub struct Renewing {
     authority: CertificateAuthority,
     stem: String,
@@ -41,7 +41,7 @@ impl Renewing {
         Self::of(authority, stem, Holder::server(&names))
     }
 
-    /// The certificate of a client who is known by this URI.
+    /// The certificate of a client that is known by this URI.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -55,7 +55,7 @@ impl Renewing {
         Ok(Arc::new(Self { authority, stem: stem.to_owned(), holder, current }))
     }
 
-    /// The identity, made anew if it ends soon. If that fails, the one that is there.
+    /// The identity, renewed if it expires soon. If that fails, the present one.
     pub fn fresh(&self) -> Identity {
         let identity = self.identity();
         if self.holder.is_held_by(identity.certificate(), OffsetDateTime::now_utc()) {
@@ -67,7 +67,7 @@ impl Renewing {
         self.identity()
     }
 
-    /// The identity that is shown now.
+    /// The present identity.
     pub fn identity(&self) -> Identity {
         self.current.load().identity.clone()
     }
@@ -76,10 +76,10 @@ impl Renewing {
         &self.authority
     }
 
-    /// Replaces the certificate if it ends soon; whether it did. The server asks daily.
+    /// Replaces the certificate if it expires soon, and returns whether it did. The server calls it daily.
     ///
     /// # Errors
-    /// [`TlsError`]; the old certificate stays then.
+    /// [`TlsError`]; the old certificate stays in use.
     pub fn renew(&self) -> Result<bool, TlsError> {
         self.renew_at(OffsetDateTime::now_utc())
     }
@@ -115,8 +115,8 @@ impl ResolvesServerCert for Renewing {
     }
 }
 
-/// A server that shows this certificate, and asks clients for one of theirs without insisting. A client that shows a
-/// certificate must prove that it has the key; whether it is trusted is [`crate::Authority`]'s to say.
+/// A server that shows this certificate, and asks clients for one without requiring it. A client that shows a certificate must prove
+/// that it holds the key; [`crate::Authority`] decides whether to trust it.
 ///
 /// # Errors
 /// [`TlsError::Tls`].
@@ -129,7 +129,7 @@ pub fn server_config(certificate: Arc<Renewing>) -> Result<Arc<ServerConfig>, Tl
     Ok(Arc::new(config))
 }
 
-/// Takes every certificate whose key the client has.
+/// Accepts every certificate whose key the client holds.
 #[derive(Debug)]
 struct AnyClient;
 

@@ -3,7 +3,7 @@
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-/// The SHA-1 digest of a certificate (DER): the form that AddHost's `sslThumbprint` has.
+/// The SHA-1 digest of a certificate (DER), as `sslThumbprint` of AddHost_Task has it.
 pub fn thumbprint_sha1(certificate: &[u8]) -> String {
     written(&Sha1::digest(certificate))
 }

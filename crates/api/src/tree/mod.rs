@@ -18,9 +18,10 @@ pub use walk::ancestors;
 pub(crate) use walk::root_folder;
 pub use writer::Writer;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// How many changes the log keeps. A reader that falls further behind reads everything again.
@@ -57,7 +58,7 @@ impl Tree {
     /// If it changes nothing, the version stays.
     pub fn write<R>(&self, change: impl FnOnce(&mut Writer<'_>) -> R) -> R {
         // Held to the end: one writer at a time.
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.lock();
         let mut writer = Writer::new(Snapshot::clone(&self.current.load()), &mut shared);
         let result = change(&mut writer);
         if let Some(next) = writer.finish() {

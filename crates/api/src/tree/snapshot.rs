@@ -36,7 +36,7 @@ pub(crate) fn not_found(reference: &MoRef) -> Fault {
     fault!(ManagedObjectNotFound { obj: reference }, "{reference} does not exist; it may have been deleted")
 }
 
-/// What happened to an object in one commit.
+/// A change of an object in one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Created,

@@ -1,8 +1,8 @@
-//! What lies below an object: a ContainerView's contents, kept until something of the inventory's structure changes.
+//! A ContainerView's contents: the objects below its container, kept until the structure of the inventory changes.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use vim::{Fault, Kind, List, ManagedId, MoRef, Value, fault, managed_id, prop, schema};
 
 use super::references;
@@ -10,9 +10,9 @@ use crate::{Change, Snapshot, What};
 
 pub(super) struct Container {
     container: MoRef,
-    /// Names as the client gave them.
+    /// Names as the client sent them.
     names: Vec<String>,
-    /// Empty for all.
+    /// Empty for all types.
     types: Vec<ManagedId>,
     recursive: bool,
     last: Mutex<Option<Last>>,
@@ -24,7 +24,7 @@ struct Last {
     view: Option<Value>,
 }
 
-/// The properties that lead down: of which type, and to what.
+/// The properties that lead down: the type that has one, its number, and the type that it leads to.
 fn ways() -> [(ManagedId, u16); 10] {
     [
         (managed_id!(Folder), prop!(Folder.childEntity).number()),
@@ -42,7 +42,7 @@ fn ways() -> [(ManagedId, u16); 10] {
 
 impl Container {
     /// # Errors
-    /// `InvalidArgument` if the object contains nothing by its nature, or a type does not exist.
+    /// `InvalidArgument` if objects of the container's type contain no others, or a type does not exist.
     pub fn new(container: MoRef, names: Vec<String>, recursive: bool) -> Result<Self, Fault> {
         if !ways().iter().any(|(ty, _)| container.is_a(*ty)) {
             return Err(crate::service::invalid_argument(
@@ -54,7 +54,10 @@ impl Container {
             .iter()
             .map(|name| {
                 schema().find_managed(name).ok_or_else(|| {
-                    fault!(InvalidArgument { invalidProperty: "type" }, "There is no managed type {name}")
+                    fault!(
+                        InvalidArgument { invalidProperty: "type" },
+                        "The managed type {name} does not exist"
+                    )
                 })
             })
             .collect::<Result<_, Fault>>()?;
@@ -74,9 +77,9 @@ impl Container {
         }
     }
 
-    /// The contents in that state. While nothing of the structure changes the list is one and the same.
+    /// The contents in that state. The list stays the same while the structure does not change.
     pub fn view(&self, state: &Snapshot) -> Option<Value> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if let Some(known) = last.as_mut()
             && known.version <= state.version()
             && let Ok(mut commits) = state.since(known.version)
@@ -117,7 +120,7 @@ impl Container {
     }
 }
 
-/// Whether a change may alter what lies below what.
+/// Whether a change may alter the structure of the inventory.
 fn is_structural(change: &Change) -> bool {
     match &change.what {
         What::Created | What::Removed => change.object.is_a(managed_id!(ManagedEntity)),

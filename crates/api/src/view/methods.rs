@@ -1,8 +1,9 @@
 //! Methods of the ViewManager and of views.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vim::{Fault, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props};
 
 use super::container::Container;
@@ -92,7 +93,7 @@ fn create_list(call: &Call, ty: ManagedId, objects: Vec<MoRef>) -> Reply {
 
 fn check_size(size: usize) -> Result<(), Fault> {
     if size > MAX_LISTED {
-        return Err(fault!(OutOfBounds { argumentName: "obj" }, "A view lists {MAX_LISTED} objects at most"));
+        return Err(fault!(OutOfBounds { argumentName: "obj" }, "A view lists at most {MAX_LISTED} objects"));
     }
     Ok(())
 }
@@ -127,7 +128,7 @@ fn objects_of(call: &Call, view: &MoRef) -> Result<Vec<MoRef>, Fault> {
     Ok(objects.iter().flat_map(Value::items).filter_map(Value::as_ref).cloned().collect())
 }
 
-/// Adds and removes; answers with what could not be added because it is not there.
+/// Adds and removes objects, and returns those that could not be added because they do not exist.
 fn modify(call: &Call) -> Reply {
     let session = call.session()?;
     let view = own(call)?;
@@ -159,7 +160,7 @@ fn reset(call: &Call, objects: Vec<MoRef>) -> Reply {
     Ok(references(missing.into_iter().map(Value::Ref).collect()))
 }
 
-/// Opening a folder puts its children into the view, closing it takes out all that lies below it.
+/// Opening a folder adds its children to the view, closing it removes everything below it.
 fn turn_folders<'a>(call: &Call, folders: impl Iterator<Item = &'a MoRef>, open: bool) -> Reply {
     let session = call.session()?;
     let view = own(call)?;

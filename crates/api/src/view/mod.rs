@@ -7,8 +7,7 @@ mod tests;
 
 pub(crate) use methods::ROW;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use vim::{Kind, List, MoRef, Value, managed_id, prop};
 
 use crate::session::SessionObject;
@@ -25,16 +24,16 @@ pub(crate) struct View {
 }
 
 enum Contents {
-    /// What lies below an object, as it is now.
+    /// The objects below a container, as they are now.
     Container(Container),
-    /// What the client put in; also an InventoryView, in which opening a folder puts its children in.
+    /// The objects that the client added; also an InventoryView, to which opening a folder adds its children.
     List(Mutex<Vec<MoRef>>),
 }
 
 impl View {
     fn list(&self) -> Option<MutexGuard<'_, Vec<MoRef>>> {
         match &self.contents {
-            Contents::List(list) => Some(list.lock().unwrap_or_else(PoisonError::into_inner)),
+            Contents::List(list) => Some(list.lock()),
             Contents::Container(_) => None,
         }
     }
@@ -44,7 +43,7 @@ impl View {
         match &self.contents {
             Contents::Container(container) => container.view(state),
             Contents::List(list) => {
-                let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+                let list = list.lock();
                 let there = list
                     .iter()
                     .filter(|object| state.find(object).is_some() || session.object(object).is_some());

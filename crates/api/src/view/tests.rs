@@ -19,7 +19,7 @@ async fn container(toy: &Toy, object: &MoRef, types: &[&str], recursive: bool) -
     toy.reference(&toy.ids.view_manager, args).await
 }
 
-/// What it is, the container, types, whether it is recursive, and what is seen.
+/// A name, the container, types, whether it is recursive, and the expected objects.
 type Case = (&'static str, MoRef, &'static [&'static str], bool, &'static [&'static str]);
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_list_view_holds_what_the_client_puts_in() {
     assert_eq!(missing.items(), [Value::Ref(vm(8))]);
     assert_eq!(seen(&toy, &list), ["vm-2", "vm-3"]);
     toy.write(|w| remove_vm(w, 2));
-    assert_eq!(seen(&toy, &list), ["vm-3"], "what is deleted is no longer seen");
+    assert_eq!(seen(&toy, &list), ["vm-3"], "deleted objects are no longer seen");
     let copy = call!(CreateListViewFromView { view: &list });
     let copy = toy.reference(&toy.ids.view_manager, copy).await;
     toy.call(&list, call!(ResetListView { obj: [host(1)] })).await.unwrap();

@@ -1,4 +1,4 @@
-//! Files in memory that refuse what leads out, and remember what they were asked for.
+//! Files in memory that refuse paths out of the datastore, and record the paths that they were asked for.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -30,7 +30,7 @@ impl ToyFiles {
             return Err(FileError::NotFound);
         }
         if target.path.split('/').any(|part| part == "..") || target.path.contains('\0') {
-            return Err(FileError::BadPath("it leads out of the datastore".into()));
+            return Err(FileError::BadPath("the path leads out of the datastore".into()));
         }
         Ok(target.path.clone())
     }

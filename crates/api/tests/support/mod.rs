@@ -26,7 +26,7 @@ use vim::{Fault, MoRef, Value, fault, managed_id, method, props, vim};
 
 pub const PASSWORD: &str = "correct horse";
 
-/// What the toy methods have done.
+/// Counts the effects of the toy methods.
 #[derive(Default)]
 pub struct Seen {
     pub wait_begun: AtomicUsize,
@@ -66,7 +66,7 @@ pub async fn plain() -> Daemon {
     start(false, false).await
 }
 
-/// A daemon without TLS whose property collector waits until the client goes.
+/// A daemon without TLS whose property collector waits until the client hangs up.
 pub async fn plain_that_waits() -> Daemon {
     start(false, true).await
 }
@@ -76,7 +76,7 @@ pub async fn with_tls() -> Daemon {
     start(true, false).await
 }
 
-/// Captures a frame at once, and then never another.
+/// Captures one frame at once, and no other.
 struct ToyCaptures(Arc<Seen>);
 
 #[async_trait::async_trait]
@@ -164,13 +164,13 @@ async fn start(tls: bool, waits: bool) -> Daemon {
 }
 
 impl Daemon {
-    /// Stops it as a signal would.
+    /// Stops it like a signal.
     pub async fn stop(&mut self) {
         self.shutdown.cancel();
         self.server.take().unwrap().await.unwrap().unwrap();
     }
 
-    /// Logs in over SOAP; gives the session's key.
+    /// Logs in over SOAP and returns the session's key.
     pub async fn login(&self, user: &str, password: &str) -> String {
         let answer = self.try_login(user, password).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -216,7 +216,7 @@ pub fn cookie(key: &str) -> String {
     format!("Cookie: vmware_soap_session=\"{key}\"\r\n")
 }
 
-/// Waits for something that must come; far longer than it takes is given up.
+/// Waits for something that must happen, and gives up after far longer than it takes.
 pub async fn until(what: impl Fn() -> bool) {
     let come = async {
         while !what() {
@@ -275,7 +275,7 @@ fn toy_methods(methods: &mut Methods, seen: &Arc<Seen>, console: PathBuf) {
     });
 }
 
-/// In the place of the property collector's own.
+/// Replaces the property collector's method.
 fn endless_wait(methods: &mut Methods, seen: &Arc<Seen>) {
     let at = seen.clone();
     methods.on(managed_id!(PropertyCollector), method!(WaitForUpdates), move |_| {

@@ -52,7 +52,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Sends these bytes and reads until the server closes. That the server closes before it has taken all is no error.
+/// Sends these bytes and reads until the server closes. The server may close before it has read everything.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut read, mut write) = stream.into_split();

@@ -1,95 +1,214 @@
-//! Keeps a host followed: connects, follows its stream, and connects again after growing pauses when it is lost.
+//! Keeps hosts followed: connects, follows the stream, and reconnects after growing pauses when the host is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use vim::{Fault, MoRef, data_id, vim_enum};
+use vim::{Fault, MoRef, data_id, fault, vim_enum};
 
-use super::ManagedHost;
-use super::connector::Address;
+use super::announce::{Announcer, Occurrence};
+use crate::error::Error;
+use crate::estate::{Inventory, Record};
+use crate::link::connector::{Address, Connector};
 use crate::link::{HostLink, LinkError};
-use crate::mirror::{self, FollowError};
-use crate::objects::host::Connection;
-use crate::records::Record;
-use crate::state::State;
+use crate::mirror::{Fixed, FollowError, Hosts, ManagedHost, Mirror, Refs};
 
 /// The first pause before a lost host is tried again; each further one is twice as long.
-pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How the first attempt to bring a host in went.
-pub(crate) type FirstWord = watch::Receiver<Option<Result<(), Fault>>>;
+/// The outcome of the first attempt to bring a host in.
+type FirstWord = watch::Receiver<Option<Result<(), Fault>>>;
 
-/// Begins to follow a host, if nobody does; the receiver tells when its state is shown or the first attempt failed.
-pub(crate) fn start(state: &Arc<State>, host: &Arc<ManagedHost>) -> FirstWord {
-    let (said, first) = watch::channel(None);
-    let token = host.halt();
-    let (state, host) = (state.clone(), host.clone());
-    tokio::spawn(async move {
-        token.run_until_cancelled(run(&state, &host, said)).await;
-    });
-    first
+pub(crate) struct Supervisor {
+    inventory: Arc<Inventory>,
+    hosts: Arc<Hosts>,
+    mirror: Arc<Mirror>,
+    connector: Arc<dyn Connector>,
+    announcer: Arc<Announcer>,
 }
 
-async fn run(state: &Arc<State>, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
-    let mut pause = FIRST_PAUSE;
-    // Who follows a host anew that is connected goes on with its link.
-    let mut kept = host.any_link().filter(|_| host.is_connected());
-    loop {
-        let mut reached = false;
-        let error = match connect(state, host, kept.take()).await {
-            Ok(link) => match link.follow().await {
-                Ok(stream) => {
-                    if let Some(old) = host.begin(&link) {
-                        ManagedHost::let_go(old);
-                    }
-                    mirror::follow(state, host, stream, || {
-                        if !std::mem::replace(&mut reached, true) {
-                            tracing::info!(host = host.name, "host connected");
-                            said.send_replace(Some(Ok(())));
-                        }
-                    })
-                    .await
-                }
-                Err(error) => {
-                    ManagedHost::let_go(link);
-                    error.into()
-                }
-            },
-            Err(error) => error.into(),
+impl Supervisor {
+    pub(crate) fn new(
+        inventory: Arc<Inventory>,
+        hosts: Arc<Hosts>,
+        mirror: Arc<Mirror>,
+        connector: Arc<dyn Connector>,
+        announcer: Arc<Announcer>,
+    ) -> Self {
+        Self { inventory, hosts, mirror, connector, announcer }
+    }
+
+    /// Starts to manage a host of the inventory, which is not connected yet.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`.
+    pub(super) fn manage(&self, me: &MoRef) -> Result<Arc<ManagedHost>, Fault> {
+        let (name, fixed) = {
+            let records = self.inventory.records();
+            (records.get(me).map(|host| host.name().to_owned()), Fixed::of(&records, me)?)
         };
-        if reached {
-            pause = FIRST_PAUSE;
-            tracing::warn!(host = host.name, %error, "host lost");
-        } else {
-            tracing::debug!(host = host.name, %error, "host not reached");
+        let host = ManagedHost::new(me.clone(), &name.unwrap_or_default(), Refs::new(fixed));
+        self.hosts.add(&host);
+        Ok(host)
+    }
+
+    /// Starts to manage all hosts of the inventory, with the references of their VMs and snapshots.
+    ///
+    /// # Errors
+    /// [`Error::Start`] if the place of a host is damaged.
+    pub(crate) fn manage_all(&self) -> Result<(), Error> {
+        let hosts: Vec<MoRef> = {
+            let records = self.inventory.records();
+            let hosts = records.iter().filter(|(_, record)| matches!(record, Record::Host(_)));
+            hosts.map(|(me, _)| me.clone()).collect()
+        };
+        for me in &hosts {
+            self.manage(me).map_err(Error::Start)?;
         }
-        let (connection, again) = match &error {
-            error if !reached && is_final(error) => {
-                (vim_enum!(HostSystemConnectionState.disconnected), false)
+        for (me, record) in self.inventory.records().iter() {
+            let (host, remote) = match record {
+                Record::Vm(vm) => (&vm.host, &vm.remote),
+                Record::Snapshot(snapshot) => (&snapshot.host, &snapshot.remote),
+                _ => continue,
+            };
+            if let Some(host) = self.hosts.find(host) {
+                host.refs_mut().add(remote, me);
             }
-            _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
+        }
+        Ok(())
+    }
+
+    /// Starts to follow every host that is reached by the network and is not disconnected.
+    pub(crate) fn start_all(self: &Arc<Self>) {
+        let mut hosts = self.hosts.all();
+        hosts.sort_by(|a, b| a.me.cmp(&b.me));
+        for host in hosts {
+            if matches!(
+                self.inventory.record(&host.me),
+                Some(Record::Host(record)) if !record.disconnected && !record.fingerprint.is_empty()
+            ) {
+                self.start(&host);
+            }
+        }
+    }
+
+    /// Stops following all hosts.
+    pub(crate) fn halt_all(&self) {
+        for host in self.hosts.all() {
+            host.halt();
+        }
+    }
+
+    /// Follows a host and waits until its state is shown, or the first attempt has failed.
+    ///
+    /// # Errors
+    /// The fault of the first attempt, or `RequestCanceled`.
+    pub(super) async fn bring_in(self: &Arc<Self>, host: &Arc<ManagedHost>) -> Result<(), Fault> {
+        let mut first = self.start(host);
+        let said = first.wait_for(Option::is_some).await;
+        match said {
+            Ok(said) => said.clone().unwrap_or(Ok(())),
+            Err(_) => {
+                Err(fault!(RequestCanceled {}, "Host {} was disconnected or removed meanwhile", host.name))
+            }
+        }
+    }
+
+    /// Starts to follow a host in place of any earlier attempt. The receiver tells when its state is shown or the first
+    /// attempt has failed.
+    fn start(self: &Arc<Self>, host: &Arc<ManagedHost>) -> FirstWord {
+        let (said, first) = watch::channel(None);
+        let token = host.halt();
+        let (supervisor, host) = (self.clone(), host.clone());
+        tokio::spawn(async move {
+            token.run_until_cancelled(supervisor.run(&host, said)).await;
+        });
+        first
+    }
+
+    async fn run(&self, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
+        let mut pause = FIRST_PAUSE;
+        // A connected host that is followed again keeps its link.
+        let mut kept = host.any_link().filter(|_| host.is_connected());
+        loop {
+            let mut reached = false;
+            let error = match self.connect(host, kept.take()).await {
+                Ok(link) => match link.follow().await {
+                    Ok(stream) => {
+                        if let Some(old) = host.begin(&link) {
+                            ManagedHost::close(old);
+                        }
+                        let synchronised = || {
+                            if !std::mem::replace(&mut reached, true) {
+                                tracing::info!(host = host.name, "host connected");
+                                said.send_replace(Some(Ok(())));
+                            }
+                        };
+                        self.mirror.follow(host, stream, synchronised).await
+                    }
+                    Err(error) => {
+                        ManagedHost::close(link);
+                        error.into()
+                    }
+                },
+                Err(error) => error.into(),
+            };
+            if reached {
+                pause = FIRST_PAUSE;
+                tracing::warn!(host = host.name, %error, "host lost");
+            } else {
+                tracing::debug!(host = host.name, %error, "host not reached");
+            }
+            let (connection, again) = match &error {
+                error if !reached && is_final(error) => {
+                    (vim_enum!(HostSystemConnectionState.disconnected), false)
+                }
+                _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
+            };
+            let shown = *host.connection.borrow() == connection;
+            if reached || !again || !shown {
+                self.mirror.lose(host, connection).await;
+            }
+            said.send_if_modified(|said| said.is_none() && said.replace(Err(error.into())).is_none());
+            if reached {
+                self.announcer.tell(&host.me, Occurrence::Lost).await;
+            }
+            if !again {
+                return;
+            }
+            // Hosts that were lost together do not all reconnect at the same moment.
+            tokio::time::sleep(pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A host in this process keeps its link; the center connects to any other again unless `kept` is a link.
+    async fn connect(
+        &self,
+        host: &ManagedHost,
+        kept: Option<Arc<dyn HostLink>>,
+    ) -> Result<Arc<dyn HostLink>, LinkError> {
+        let unreachable =
+            |reason: &str| LinkError::Unreachable { host: host.name.clone(), reason: reason.to_owned() };
+        let Some(Record::Host(record)) = self.inventory.record(&host.me) else {
+            return Err(unreachable("it has been removed"));
         };
-        let shown = *host.connection.borrow() == connection;
-        if reached || !again || !shown {
-            lose(state, host, connection).await;
+        if record.fingerprint.is_empty() {
+            return host
+                .any_link()
+                .ok_or_else(|| unreachable("it runs in the center's process and has not been attached"));
         }
-        said.send_if_modified(|said| said.is_none() && said.replace(Err(into_fault(error))).is_none());
-        if reached {
-            state.tell(&host.me, crate::events::HostWord::Lost).await;
+        if let Some(link) = kept {
+            return Ok(link);
         }
-        if !again {
-            return;
-        }
-        // Hosts that were lost together do not all come at the same moment.
-        tokio::time::sleep(pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let address = Address { host: record.name.clone(), port: record.port };
+        self.connector.connect(&address, &record.fingerprint).await
     }
 }
 
-/// Whether trying again changes nothing: it answers, but not to the center, or it is another machine. Any other fault,
-/// as of a host that has too many sessions or is just starting, may pass.
+/// Whether another attempt would fail too: the host refuses the center, or it is a different host. Any other fault, such
+/// as that of a host that has too many sessions or is just starting, may pass.
 fn is_final(error: &FollowError) -> bool {
     match error {
         FollowError::WrongHost(_) => true,
@@ -97,61 +216,15 @@ fn is_final(error: &FollowError) -> bool {
             [data_id!(InvalidLogin), data_id!(NoClientCertificate), data_id!(NoPermission)]
                 .iter()
                 .any(|refusal| fault.is_a(*refusal))
-                // A session that has ended is refused by a kind of NoPermission.
+                // The fault for a session that has ended is a kind of NoPermission.
                 && !fault.is_a(data_id!(NotAuthenticated))
         }
         FollowError::Link(_) | FollowError::Center(_) => false,
     }
 }
 
-fn into_fault(error: FollowError) -> Fault {
-    match error {
-        FollowError::Link(error) => error.into_fault(),
-        FollowError::Center(fault) | FollowError::WrongHost(fault) => fault,
-    }
-}
-
-/// A host in this process keeps its link; any other is connected anew unless there is a link that is to be kept.
-async fn connect(
-    state: &State,
-    host: &ManagedHost,
-    kept: Option<Arc<dyn HostLink>>,
-) -> Result<Arc<dyn HostLink>, LinkError> {
-    let Some(Record::Host(record)) = state.inventory.record(&host.me) else {
-        let reason = "it has been removed".into();
-        return Err(LinkError::Unreachable { host: host.name.clone(), reason });
-    };
-    if record.fingerprint.is_empty() {
-        return host.any_link().ok_or_else(|| LinkError::Unreachable {
-            host: record.name.clone(),
-            reason: "it runs in the center's process and has not been attached".into(),
-        });
-    }
-    if let Some(link) = kept {
-        return Ok(link);
-    }
-    let address = Address { host: record.name.clone(), port: record.port };
-    state.connector.connect(&address, &record.fingerprint).await
-}
-
-/// Shows that a host is not connected, and ends what waits for it.
-pub(crate) async fn lose(state: &Arc<State>, host: &Arc<ManagedHost>, connection: Connection) {
-    host.connection.send_replace(connection);
-    host.tasks.clear();
-    let me: MoRef = host.me.clone();
-    let maintenance = matches!(state.inventory.record(&me), Some(Record::Host(host)) if host.maintenance);
-    let shown = state.inventory.turn().await.finish(Vec::new(), move |w, edges| {
-        mirror::show_lost(w, edges, &me, connection, maintenance);
-    });
-    if let Err(fault) = shown.await {
-        tracing::error!(host = host.name, %fault, "a lost host could not be shown");
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use vim::fault;
-
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! A host in the same process: its service is called directly, and its tree's log is the stream.
+//! A host in the same process: the link calls its service directly, and the log of its tree is the stream.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use vim::{Args, MoRef, Value};
 
 use super::{Changes, HostLink, HostStream, LinkError, ObjectChange};
 
-/// Objects in one portion of a state that is given out.
+/// Objects in one portion of a state.
 const PORTION: usize = 20_000;
 
 /// Reaches a host through its service.
@@ -29,7 +29,7 @@ impl LocalLink {
     /// Logs in at the host's service as its center.
     ///
     /// # Errors
-    /// The service's fault if it takes no further session.
+    /// The service's fault if it refuses another session.
     pub fn new(
         address: &str,
         service: Arc<Service>,
@@ -77,7 +77,8 @@ impl HostLink for LocalLink {
 
     async fn follow(&self) -> Result<Box<dyn HostStream>, LinkError> {
         let versions = self.service.core.tree.versions();
-        Ok(Box::new(LocalStream { service: self.service.clone(), versions, place: Place::Start }))
+        let (address, service) = (self.address.clone(), self.service.clone());
+        Ok(Box::new(LocalStream { address, service, versions, place: Place::Start }))
     }
 
     async fn mark(&self) -> Result<u64, LinkError> {
@@ -89,23 +90,24 @@ impl HostLink for LocalLink {
     }
 
     async fn console(&self, _ticket: &str) -> std::io::Result<Box<dyn ByteStream>> {
-        Err(std::io::Error::other(format!("host {} has no consoles", self.address)))
+        Err(std::io::Error::other(format!("host {} does not offer consoles", self.address)))
     }
 }
 
-/// How far the stream has come.
+/// The position of the stream.
 enum Place {
     Start,
-    /// In the middle of a state: what is left of its objects.
+    /// In the middle of a state, with the objects that are left.
     Within {
         state: Arc<Snapshot>,
         left: Vec<MoRef>,
     },
-    /// Everything up to this version has been given out.
+    /// The stream has returned everything up to this version.
     At(u64),
 }
 
 struct LocalStream {
+    address: String,
     service: Arc<Service>,
     versions: watch::Receiver<u64>,
     place: Place,
@@ -127,10 +129,8 @@ impl HostStream for LocalStream {
                     if state.version() == version {
                         self.place = Place::At(version);
                         if self.versions.changed().await.is_err() {
-                            return Err(LinkError::Unreachable {
-                                host: "in this process".into(),
-                                reason: "it has ended".into(),
-                            });
+                            let reason = "it has ended".into();
+                            return Err(LinkError::Lost { host: self.address.clone(), reason });
                         }
                         continue;
                     }
@@ -160,7 +160,7 @@ fn whole(state: &Snapshot, object: MoRef) -> Option<ObjectChange> {
     Some(ObjectChange::Set { object, properties })
 }
 
-/// What has changed since the version, each object once with its latest values; none if the log does not reach back.
+/// The changes since the version, each object once with its latest values; none if the log does not reach back that far.
 fn since(state: &Snapshot, version: u64) -> Option<Changes> {
     let mut order: Vec<MoRef> = Vec::new();
     let mut touched: std::collections::HashMap<MoRef, Option<Vec<u16>>> = std::collections::HashMap::new();

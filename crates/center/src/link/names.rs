@@ -1,4 +1,4 @@
-//! The ids of the objects that every host has; they are those of an ESXi host.
+//! The ids of the objects that every host has, which are those of an ESXi host.
 
 use vim::{MoRef, managed_id};
 
@@ -42,12 +42,12 @@ pub fn virtual_disk_manager() -> MoRef {
     MoRef::new(managed_id!(VirtualDiskManager), "ha-vdiskmanager")
 }
 
-/// What executes the commands of esxcli.
+/// The object that executes the commands of esxcli.
 pub fn method_executer() -> MoRef {
     MoRef::new(managed_id!(ReflectManagedMethodExecuter), "ha-managed-method-executer")
 }
 
-/// What tells of those commands.
+/// The object that describes those commands.
 pub fn dynamic_type_manager() -> MoRef {
     MoRef::new(managed_id!(InternalDynamicTypeManager), "ha-dynamic-type-manager")
 }

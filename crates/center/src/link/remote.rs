@@ -1,8 +1,8 @@
 //! A host on the network: its own API over VI-JSON and mutual TLS.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::Acting;
@@ -11,32 +11,33 @@ use api::files::Files;
 use api::ticket::ByteStream;
 use api::tree::Shared;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::watch;
-use vim::{Args, Fault, Kind, List, MoRef, Record as _, Value, call, data_id, field, schema};
+use vim::{Args, Kind, List, MoRef, Record as _, Value, call, data_id, field, schema};
 
 use super::remote_files::RemoteFiles;
 use super::{Changes, HostLink, HostStream, LinkError, ObjectChange, remote_filter};
 
-/// How long one wait for changes lasts before the next; a host that has gone silent is noticed then.
+/// The length of one wait for changes; a host that has gone silent is noticed at its end.
 const WAIT: Duration = Duration::from_secs(20);
-/// Attempts to go on with the same stream after the connection broke, and the pause before each.
+/// Attempts to continue the same stream after the connection broke, and the pause before each.
 const BRIDGE_ATTEMPTS: u32 = 3;
 const BRIDGE_PAUSE: Duration = Duration::from_millis(200);
-/// How often a wait is asked to end early until it does.
+/// The pause between requests to end a wait early.
 const NUDGE: Duration = Duration::from_millis(100);
 
 pub(crate) struct RemoteLink {
     address: String,
     client: Client,
-    /// Marks that were asked for.
+    /// The number of marks that were requested.
     asked: Arc<AtomicU64>,
     stream: Mutex<Option<Current>>,
 }
 
-/// The last stream, from outside.
+/// The present stream, as the link sees it.
 struct Current {
     collector: MoRef,
-    /// The mark that it has passed; closed when it has ended.
+    /// The mark that it has passed; closed when the stream has ended.
     passed: watch::Receiver<u64>,
 }
 
@@ -45,22 +46,16 @@ impl RemoteLink {
     pub(crate) fn new(address: &str, client: Client) -> Self {
         Self { address: address.to_owned(), client, asked: Arc::default(), stream: Mutex::default() }
     }
-
-    fn stream(&self) -> MutexGuard<'_, Option<Current>> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// What a failed call means for what was asked.
+/// Translates a failed call: has the host carried it out, or may it have?
 pub(crate) fn link_error(host: &str, error: CallError) -> LinkError {
     let host = host.to_owned();
     match error {
-        CallError::Fault(fault) if fault.is_a(data_id!(NotAuthenticated)) => {
-            LinkError::Unreachable { host, reason: "its session with the center has ended".into() }
-        }
+        CallError::Fault(fault) if fault.is_a(data_id!(NotAuthenticated)) => LinkError::SessionEnded { host },
         CallError::Fault(fault) => LinkError::Fault(fault),
         CallError::Unreachable { reason, maybe_done: false, .. } => LinkError::Unreachable { host, reason },
-        CallError::Tls { reason, .. } => LinkError::Unreachable { host, reason },
+        CallError::Tls { reason, .. } => LinkError::NotTrusted { host, reason },
         CallError::Unreachable { reason, .. } => LinkError::Unknown { host, reason },
         CallError::TimedOut { seconds, .. } => {
             LinkError::Unknown { host, reason: format!("no answer within {seconds} s") }
@@ -68,7 +63,7 @@ pub(crate) fn link_error(host: &str, error: CallError) -> LinkError {
         error @ (CallError::Http { .. } | CallError::Answer { .. }) => {
             LinkError::Unknown { host, reason: error.to_string() }
         }
-        CallError::Usage(reason) => LinkError::Unreachable { host, reason },
+        CallError::Usage(reason) => LinkError::NotSent { host, reason },
     }
 }
 
@@ -96,7 +91,7 @@ impl HostLink for RemoteLink {
         let name = ty.members()[usize::from(property)].name;
         let read = self.client.property(object, name).await;
         read.map_err(|error| match link_error(&self.address, error) {
-            // A read changes nothing.
+            // A read does not change anything.
             LinkError::Unknown { host, reason } => LinkError::Unreachable { host, reason },
             other => other,
         })
@@ -108,13 +103,14 @@ impl HostLink for RemoteLink {
             .follow(remote_filter::everything())
             .await
             .map_err(|error| link_error(&self.address, error))?;
-        // Its whole state, read from now on, is beyond all marks so far.
+        // The whole state, which is read from now on, covers all marks so far.
         let (passed, seen) = watch::channel(self.asked.load(Ordering::SeqCst));
-        let old = self.stream().replace(Current { collector: updates.collector().clone(), passed: seen });
+        let old =
+            self.stream.lock().replace(Current { collector: updates.collector().clone(), passed: seen });
         if let Some(Current { collector, .. }) = old {
             let destroyed = self.client.invoke(&collector, &call!(DestroyPropertyCollector {})).await;
             if let Err(error) = destroyed {
-                tracing::debug!(host = self.address, %error, "the collector of an old stream stays");
+                tracing::debug!(host = self.address, %error, "the collector of the old stream could not be destroyed");
             }
         }
         Ok(Box::new(RemoteStream {
@@ -129,17 +125,17 @@ impl HostLink for RemoteLink {
 
     async fn mark(&self) -> Result<u64, LinkError> {
         let mark = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let current = self.stream().as_ref().map(|now| (now.collector.clone(), now.passed.clone()));
+        let current = self.stream.lock().as_ref().map(|now| (now.collector.clone(), now.passed.clone()));
         let Some((collector, mut passed)) = current else { return Ok(mark) };
         let client = self.client.clone();
-        // The wait that is under way knows nothing of the mark: it is ended until one has begun that does.
+        // The present wait began before the mark. Cancel waits until one has begun after it.
         tokio::spawn(async move {
             while *passed.borrow_and_update() < mark {
                 if client.invoke(&collector, &call!(CancelWaitForUpdates {})).await.is_err() {
                     return;
                 }
                 let waited = tokio::time::timeout(NUDGE, passed.wait_for(|passed| *passed >= mark)).await;
-                // The stream has ended: nobody waits for its marks.
+                // The stream has ended, so nobody waits for its marks.
                 if matches!(waited, Ok(Err(_))) {
                     return;
                 }
@@ -150,7 +146,7 @@ impl HostLink for RemoteLink {
 
     async fn close(&self) {
         if let Err(error) = self.client.logout().await {
-            tracing::debug!(host = self.address, %error, "the session on the host stays until it is idle");
+            tracing::debug!(host = self.address, %error, "the session on the host stays until it times out");
         }
     }
 
@@ -169,9 +165,9 @@ struct RemoteStream {
     updates: Updates,
     asked: Arc<AtomicU64>,
     passed: watch::Sender<u64>,
-    /// What the portions of a state have in common, which is gathered before it is applied.
+    /// Shares equal values between the portions of a state, which are gathered before they are applied.
     shared: Shared,
-    /// The marks that a state covers of which portions have come.
+    /// The marks that the state covers whose portions are arriving.
     covered: Option<u64>,
 }
 
@@ -185,7 +181,7 @@ impl HostStream for RemoteStream {
             let error = match self.updates.next(Some(if hurry { Duration::ZERO } else { WAIT })).await {
                 Ok(batch) => {
                     broken = 0;
-                    // A state that comes in portions is that of the time when the first of them was asked for.
+                    // A state that arrives in portions dates from the request for the first of them.
                     let covered = *self.covered.get_or_insert(asked);
                     if let Some(portion) = batch.as_ref().filter(|batch| is_portion(batch)) {
                         return Ok(self.changes(portion, 0));
@@ -214,13 +210,13 @@ impl HostStream for RemoteStream {
     }
 }
 
-/// A stream that has ended is never a refusal by the host of what the center asked.
+/// The end of a stream is never the host's refusal of a request.
 fn lost(address: &str, error: CallError) -> LinkError {
-    let reason = match link_error(address, error) {
-        LinkError::Fault(fault) => fault.to_string(),
-        LinkError::Unreachable { reason, .. } | LinkError::Unknown { reason, .. } => reason,
-    };
-    LinkError::Unreachable { host: address.to_owned(), reason }
+    match link_error(address, error) {
+        LinkError::Fault(fault) => LinkError::Lost { host: address.to_owned(), reason: fault.to_string() },
+        LinkError::Unknown { host, reason } => LinkError::Lost { host, reason },
+        other => other,
+    }
 }
 
 impl RemoteStream {
@@ -258,16 +254,10 @@ fn is_portion(batch: &api::client::Batch) -> bool {
     batch.set.get(field!(UpdateSet.truncated)).unwrap_or(false)
 }
 
-/// A list that came as `anyType` knows only that it holds references, not which; the property does.
+/// A list of references that arrived as `anyType` does not know their type; the property does.
 fn declared(kind: Kind, value: Value) -> Value {
     match value {
         Value::List(list) if list.element != kind => Value::List(List::new(kind, list.items)),
         value => value,
-    }
-}
-
-impl From<LinkError> for Fault {
-    fn from(error: LinkError) -> Self {
-        error.into_fault()
     }
 }

@@ -1,4 +1,4 @@
-//! Files of a host's datastores over its `/folder`.
+//! Files of a host's datastores, through its `/folder`.
 
 use std::io;
 
@@ -79,7 +79,7 @@ impl Files for RemoteFiles {
     }
 
     async fn list(&self, _: &Account, _: &Target) -> Result<Vec<Entry>, FileError> {
-        // A host lists directories for people, as a page; programs ask the datastore browser.
+        // A host lists directories only as a page for people; programs ask the datastore browser.
         Err(FileError::Unavailable)
     }
 

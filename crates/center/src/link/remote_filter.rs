@@ -1,4 +1,4 @@
-//! What the center asks a host's property collector for: everything that it mirrors.
+//! The filter that the center gives a host's property collector: everything that it mirrors.
 
 use vim::{Kind, MoRef, data_id, managed_id, schema, ty, vim};
 

@@ -1,4 +1,4 @@
-//! What the center reads in a host's changes to tell which objects they are.
+//! The facts that the center reads from a host's changes to identify objects.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use vim::{MoRef, Object, Value, field, prop};
 use crate::link::ObjectChange;
 
 /// The properties that a change gives an object, by number.
-pub(crate) type Properties = Vec<(u16, Option<Value>)>;
+pub(super) type Properties = Vec<(u16, Option<Value>)>;
 
-/// The value of a property in a change: outer none if it has not changed, inner none if it is now unset.
-pub(crate) fn changed<K>(properties: &Properties, property: vim::Field<K>) -> Option<Option<&Value>> {
+/// The value of a property in a change: the outer none means unchanged, the inner none means unset.
+pub(super) fn changed<K>(properties: &Properties, property: vim::Field<K>) -> Option<Option<&Value>> {
     properties.iter().find(|(at, _)| *at == property.number()).map(|(_, value)| value.as_ref())
 }
 
-pub(crate) fn object<K>(properties: &Properties, property: vim::Field<K>) -> Option<&Arc<Object>> {
+pub(super) fn object<K>(properties: &Properties, property: vim::Field<K>) -> Option<&Arc<Object>> {
     changed(properties, property)?.and_then(Value::as_object)
 }
 
-/// The objects of one batch that exist, each once with its latest values, and those that have gone.
+/// The objects of one batch that exist, each once with its latest values, and those that were removed.
 #[derive(Default)]
-pub(crate) struct Sorted {
+pub(super) struct Sorted {
     pub set: Vec<(MoRef, Properties)>,
     pub removed: Vec<MoRef>,
 }
 
 /// Folds changes of the same object into one.
-pub(crate) fn sort(changes: Vec<ObjectChange>) -> Sorted {
+pub(super) fn sort(changes: Vec<ObjectChange>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut at: HashMap<MoRef, usize> = HashMap::with_capacity(changes.len());
     for change in changes {
@@ -51,14 +51,14 @@ pub(crate) fn sort(changes: Vec<ObjectChange>) -> Sorted {
             }
         }
     }
-    // An object that came back after its end exists; one whose changes were cleared does not.
+    // An object that appeared again after its removal exists; one whose changes were cleared does not.
     sorted.removed.retain(|object| !at.contains_key(object));
     sorted.set.retain(|(object, _)| at.contains_key(object));
     sorted
 }
 
-/// What a VM says of itself that the center remembers.
-pub(crate) struct VmFacts {
+/// The facts of a VM that the center stores.
+pub(super) struct VmFacts {
     pub name: String,
     pub path: String,
     pub uuid: String,
@@ -67,8 +67,8 @@ pub(crate) struct VmFacts {
 }
 
 impl VmFacts {
-    /// From `summary.config`; none if that is not among the changes.
-    pub(crate) fn read(properties: &Properties) -> Option<Self> {
+    /// Reads `summary.config`; none if that has not changed.
+    pub(super) fn read(properties: &Properties) -> Option<Self> {
         let config = object(properties, prop!(VirtualMachine.summary))?
             .get(field!(VirtualMachineSummary.config))?
             .clone();
@@ -84,7 +84,7 @@ impl VmFacts {
 }
 
 /// Name and URL of a datastore, from `summary`.
-pub(crate) fn datastore(properties: &Properties) -> Option<(String, String)> {
+pub(super) fn datastore(properties: &Properties) -> Option<(String, String)> {
     let summary = object(properties, prop!(Datastore.summary))?;
     let name = summary.get(field!(DatastoreSummary.name))?;
     let url = summary.get(field!(DatastoreSummary.url))?;
@@ -92,7 +92,7 @@ pub(crate) fn datastore(properties: &Properties) -> Option<(String, String)> {
 }
 
 /// The hardware's UUID, from `summary.hardware`.
-pub(crate) fn host_uuid(properties: &Properties) -> Option<String> {
+pub(super) fn host_uuid(properties: &Properties) -> Option<String> {
     let summary = object(properties, prop!(HostSystem.summary))?;
     let hardware = summary.get(field!(HostListSummary.hardware))?;
     hardware.get(field!(HostHardwareSummary.uuid)).map(str::to_lowercase)

@@ -1,27 +1,27 @@
-//! Which object of the center is this object of the host? Plans new ones, and the end of those that have gone.
+//! Identifies the host's objects among those of the center; plans new objects, and the removal of those that are gone.
 
 use std::collections::{HashMap, HashSet};
 
 use vim::{ManagedId, MoRef, managed_id, prop};
 
 use super::facts::{self, Properties, Sorted, VmFacts};
+use super::hosts::Hosts;
 use super::refs::Refs;
-use crate::hosts::Hosts;
-use crate::inventory::Plan;
+use crate::estate::show::{datastore, host};
+use crate::estate::{Datastore, Expected, Holds, Network, Parts, Placement, Plan, Record, Snapshot, Vm};
 use crate::link::names;
-use crate::records::{Datastore, Holds, Network, Record, Snapshot, Vm};
-use crate::state::{Expected, Placement};
 
 const VM: ManagedId = managed_id!(VirtualMachine);
 const SNAPSHOT: ManagedId = managed_id!(VirtualMachineSnapshot);
 const DATASTORE: ManagedId = managed_id!(Datastore);
 
 pub(super) struct Identifier<'p, 'r> {
-    pub plan: &'p mut Plan<'r>,
-    pub refs: &'p mut Refs,
-    pub hosts: &'p Hosts,
-    pub expected: &'p Expected,
-    /// VMs of hosts that are away, by instance UUID; made when it is first needed.
+    plan: &'p mut Plan<'r>,
+    refs: &'p mut Refs,
+    hosts: &'p Hosts,
+    expected: &'p Expected,
+    parts: &'p Parts,
+    /// VMs of disconnected hosts, by instance UUID; made when first needed.
     lost: Option<HashMap<String, MoRef>>,
     /// Datastores (by URL) and networks (by name) of the datacenter, made when first needed.
     shared: Option<HashMap<String, MoRef>>,
@@ -33,11 +33,12 @@ impl<'p, 'r> Identifier<'p, 'r> {
         refs: &'p mut Refs,
         hosts: &'p Hosts,
         expected: &'p Expected,
+        parts: &'p Parts,
     ) -> Self {
-        Self { plan, refs, hosts, expected, lost: None, shared: None }
+        Self { plan, refs, hosts, expected, parts, lost: None, shared: None }
     }
 
-    /// Brings the references of everything in the batch up to date.
+    /// Updates the references of everything in the batch.
     pub(super) fn all(&mut self, sorted: &Sorted, whole: bool) {
         if whole {
             self.remember();
@@ -72,7 +73,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         }
     }
 
-    /// References that are remembered from earlier: of this host's VMs and snapshots.
+    /// Adds the references of this host's VMs and snapshots from the records.
     fn remember(&mut self) {
         let me = &self.refs.fixed().host.clone();
         let known: Vec<(MoRef, MoRef)> = self
@@ -97,7 +98,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         let ours = match self.plan.find(&center) {
             Some(Record::Vm(vm)) => vm.host == *me && vm.remote == *remote,
             Some(Record::Snapshot(snapshot)) => snapshot.host == *me,
-            // Others may still have the datastore or network: what is left without a host goes when that is known.
+            // Other hosts may still have the datastore or network; the caller removes it if none has.
             _ => false,
         };
         if ours {
@@ -108,19 +109,25 @@ impl<'p, 'r> Identifier<'p, 'r> {
     fn host(&mut self, properties: &Properties) {
         if let Some(manager) = facts::object(properties, prop!(HostSystem.configManager)) {
             for (_, value) in manager.fields().to_vec() {
-                if let Some(subsystem) = value.as_ref() {
-                    self.refs.add_subsystem(subsystem);
+                if let Some(system) = value.as_ref() {
+                    self.system(system);
                 }
             }
             // No property names these.
-            self.refs.add_subsystem(&names::method_executer());
-            self.refs.add_subsystem(&names::dynamic_type_manager());
+            self.system(&names::method_executer());
+            self.system(&names::dynamic_type_manager());
         }
         if let Some(Some(remote)) = facts::changed(properties, prop!(HostSystem.datastoreBrowser))
             && let Some(remote) = remote.as_ref()
         {
-            let browser = crate::objects::host::browser(&self.refs.fixed().host);
+            let browser = host::browser(&self.refs.fixed().host);
             self.refs.add(remote, &browser);
+        }
+    }
+
+    fn system(&mut self, remote: &MoRef) {
+        if let Some(center) = self.refs.add_subsystem(remote) {
+            self.parts.add(&center, &self.refs.fixed().host);
         }
     }
 
@@ -155,7 +162,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         if let Some(Some(browser)) = facts::changed(properties, prop!(Datastore.browser))
             && let Some(browser) = browser.as_ref()
         {
-            self.refs.add(browser, &crate::objects::datastore::browser(&center));
+            self.refs.add(browser, &datastore::browser(&center));
         }
     }
 
@@ -180,7 +187,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         self.refs.add(remote, &center);
     }
 
-    /// A URL holds a colon and slashes, the name of a network holds no slash unescaped: they do not collide.
+    /// URLs and network names do not collide, since a URL has slashes and a name has none that is not escaped.
     fn shared(&mut self) -> &mut HashMap<String, MoRef> {
         let datacenter = self.refs.fixed().datacenter.clone();
         let plan = &self.plan;
@@ -208,7 +215,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
     }
 
     fn vm(&mut self, remote: &MoRef, properties: &Properties) {
-        // A VM that another host has taken over meanwhile is that host's: what this one still has is another.
+        // A VM that another host has taken over meanwhile belongs to that host: this host's VM is a different object.
         let elsewhere = self.refs.center(remote).is_some_and(|center| {
             matches!(self.plan.find(&center), Some(Record::Vm(vm)) if vm.host != self.refs.fixed().host)
         });
@@ -227,7 +234,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         }
         let fixed = self.refs.fixed().clone();
         let center = match self.lost().remove(&new.instance_uuid) {
-            // A VM of a host that is away runs here now: it stays the object that it was.
+            // The VM of a disconnected host runs here now. It stays the same object.
             Some(center) => {
                 if let Some(Record::Vm(known)) = self.plan.find(&center).cloned() {
                     let pool = if self.belongs(&known.pool) { known.pool.clone() } else { fixed.pool };
@@ -261,7 +268,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         self.refs.add(remote, &center);
     }
 
-    /// Where the host's VMs appear when nobody has said more.
+    /// The folder in which the host's VMs appear if no client named another.
     fn first_folder(&self) -> MoRef {
         let fixed = self.refs.fixed();
         let wanted = match self.plan.find(&fixed.host) {
@@ -272,7 +279,7 @@ impl<'p, 'r> Identifier<'p, 'r> {
         wanted.filter(holds_vms).unwrap_or(&fixed.vm_folder).clone()
     }
 
-    /// Whether the pool is one of this host's compute resource.
+    /// Whether the pool belongs to this host's compute resource.
     fn belongs(&self, pool: &MoRef) -> bool {
         let compute = &self.refs.fixed().compute;
         matches!(self.plan.find(pool), Some(Record::Pool(pool)) if pool.owner == *compute)
@@ -304,7 +311,7 @@ impl VmFacts {
     }
 }
 
-/// Whether objects of this reference's type come and go on a host, and the center has one for each.
+/// Whether hosts create and remove objects of this type, and the center has an object for each of them.
 pub(super) fn is_mirrored(remote: &MoRef) -> bool {
     matches!(remote.ty(), VM | SNAPSHOT | DATASTORE) || is_network(remote.ty())
 }

@@ -1,12 +1,14 @@
-//! Which object of the center stands for which object of one host, both ways.
+//! The mapping between the references of one host and those of the center, both ways.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use vim::{ManagedId, MoRef, managed_id};
+use vim::{Fault, ManagedId, MoRef, managed_id};
 
+use crate::estate::show::compute;
+use crate::estate::{Record, Records, datacenter_of, not_found, root};
 use crate::link::names;
 
-/// The center's objects that stand for those which every host has.
+/// The center's objects for the objects that every host has.
 #[derive(Clone)]
 pub(crate) struct Fixed {
     pub host: MoRef,
@@ -19,13 +21,37 @@ pub(crate) struct Fixed {
     pub network_folder: MoRef,
 }
 
+impl Fixed {
+    /// The objects for the host in its present place.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound` if the host is not in the inventory.
+    pub(crate) fn of(records: &Records, host: &MoRef) -> Result<Self, Fault> {
+        let gone = || not_found(host);
+        let Some(Record::Host(record)) = records.get(host) else { return Err(gone()) };
+        let Some(Record::Compute(compute)) = records.get(&record.parent) else { return Err(gone()) };
+        let datacenter = datacenter_of(|at| records.get(at), host).ok_or_else(gone)?;
+        let Some(Record::Datacenter(place)) = records.get(&datacenter) else { return Err(gone()) };
+        Ok(Self {
+            host: host.clone(),
+            compute: record.parent.clone(),
+            pool: compute.root_pool.clone(),
+            datacenter,
+            vm_folder: place.vm_folder.clone(),
+            host_folder: place.host_folder.clone(),
+            datastore_folder: place.datastore_folder.clone(),
+            network_folder: place.network_folder.clone(),
+        })
+    }
+}
+
 pub(crate) struct Refs {
     fixed: Fixed,
     to_center: HashMap<MoRef, MoRef>,
     to_host: HashMap<MoRef, MoRef>,
-    /// The host's own parts (`configManager`), as the host names them.
+    /// The host's systems (`configManager`), by the host's references.
     subsystems: HashSet<MoRef>,
-    /// What was removed last, by the host's reference: an event may still speak of it.
+    /// The last removed objects, by the host's reference: an event may still name them.
     former: VecDeque<(MoRef, MoRef)>,
 }
 
@@ -58,7 +84,7 @@ impl Refs {
             (names::HOST_FOLDER, &fixed.host_folder),
             (names::DATASTORE_FOLDER, &fixed.datastore_folder),
             (names::NETWORK_FOLDER, &fixed.network_folder),
-            (names::ROOT_FOLDER, &crate::inventory::root()),
+            (names::ROOT_FOLDER, &root()),
         ] {
             // On a host the compute resource is never a cluster.
             let ty = if id == names::COMPUTE_RESOURCE { managed_id!(ComputeResource) } else { center.ty() };
@@ -76,8 +102,8 @@ impl Refs {
         self.to_host.insert(center.clone(), remote.clone());
     }
 
-    /// Forgets a reference of the host; what stood for it, if that still was so.
-    pub(crate) fn remove(&mut self, remote: &MoRef) -> Option<MoRef> {
+    /// Forgets a reference of the host; returns the center's object for it, if it was known.
+    pub(super) fn remove(&mut self, remote: &MoRef) -> Option<MoRef> {
         let center = self.to_center.remove(remote)?;
         if self.to_host.get(&center) == Some(remote) {
             self.to_host.remove(&center);
@@ -89,21 +115,22 @@ impl Refs {
         Some(center)
     }
 
-    /// What stands, or stood until a moment ago, for the host's object.
-    pub(crate) fn center_or_former(&self, remote: &MoRef) -> Option<MoRef> {
+    /// The center's object for the host's object, even if that was removed a moment ago.
+    pub(super) fn center_or_former(&self, remote: &MoRef) -> Option<MoRef> {
         self.center(remote).or_else(|| {
             self.former.iter().rev().find(|(at, _)| at == remote).map(|(_, center)| center.clone())
         })
     }
 
+    /// The center's object for the host's object.
     pub(crate) fn center(&self, remote: &MoRef) -> Option<MoRef> {
         if remote.ty() == BROWSER {
-            return Some(crate::objects::compute::browser(&self.fixed.compute));
+            return Some(compute::browser(&self.fixed.compute));
         }
         self.to_center.get(remote).cloned()
     }
 
-    /// The host's reference for an object of the center. Every folder and pool of the center is the host's one.
+    /// The host's reference for an object of the center. All pools and datacenters of the center are one on the host.
     pub(crate) fn host(&self, center: &MoRef) -> Option<MoRef> {
         if let Some(remote) = self.to_host.get(center) {
             return Some(remote.clone());
@@ -115,25 +142,29 @@ impl Refs {
         }
     }
 
-    pub(crate) fn add_subsystem(&mut self, remote: &MoRef) {
-        if self.subsystems.insert(remote.clone()) {
-            let number = self.fixed.host.id().trim_start_matches("host-");
-            let center = MoRef::new(remote.ty(), format!("{}-{number}", remote.id()));
-            self.add(remote, &center);
+    /// Adds one of the host's systems; returns the center's reference for it, if it is new. Its id is the host's own
+    /// with the number of the center's reference for the host.
+    pub(super) fn add_subsystem(&mut self, remote: &MoRef) -> Option<MoRef> {
+        if !self.subsystems.insert(remote.clone()) {
+            return None;
         }
+        let number = self.fixed.host.id().trim_start_matches("host-");
+        let center = MoRef::new(remote.ty(), format!("{}-{number}", remote.id()));
+        self.add(remote, &center);
+        Some(center)
     }
 
-    pub(crate) fn is_subsystem(&self, remote: &MoRef) -> bool {
+    pub(super) fn is_subsystem(&self, remote: &MoRef) -> bool {
         self.subsystems.contains(remote)
     }
 
-    /// What stands for the host's own parts.
-    pub(crate) fn subsystem_centers(&self) -> impl Iterator<Item = MoRef> {
+    /// The center's references for the host's systems.
+    pub(super) fn subsystem_centers(&self) -> impl Iterator<Item = MoRef> {
         self.subsystems.iter().filter_map(|remote| self.center(remote))
     }
 
-    /// The host's references that stand for something, apart from those that every host has.
-    pub(crate) fn remotes(&self) -> impl Iterator<Item = (&MoRef, &MoRef)> {
+    /// All references of the host, each with the center's.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = (&MoRef, &MoRef)> {
         self.to_center.iter()
     }
 }

@@ -1,15 +1,16 @@
-//! The host's tasks as its stream tells of them, for those who wait for one.
+//! The tasks of a host as its stream reports them, for callers that wait for one.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use vim::{Fault, MoRef, Object, Value, field, vim_enum};
 
-/// Ended tasks that are kept for somebody who asks a moment later.
+/// Ended tasks that are kept for a caller that asks a moment later.
 const MAX_ENDED: usize = 512;
 
-/// What is known of a task; none before the first word of it.
+/// The `TaskInfo` of a task; none before the host's first report of it.
 pub(crate) type Info = Option<Arc<Object>>;
 
 #[derive(Default)]
@@ -19,17 +20,17 @@ pub(crate) struct TaskBook {
 
 #[derive(Default)]
 struct State {
-    /// Whether the host is followed: only then will there be word of its tasks.
+    /// Whether the host is followed: only then will it report its tasks.
     open: bool,
     tasks: HashMap<MoRef, Entry>,
-    /// Rises each time that the host is asked what is new.
+    /// Rises with each request to the host for changes.
     turn: u64,
     ended: VecDeque<MoRef>,
 }
 
 struct Entry {
     info: watch::Sender<Info>,
-    /// When there was last word of it, or somebody began to wait for it.
+    /// The turn of the last report of it, or of the first wait for it.
     turn: u64,
 }
 
@@ -44,9 +45,9 @@ impl Entry {
 }
 
 impl TaskBook {
-    /// Notes what the host says of a task (`TaskInfo`).
+    /// Notes the host's report of a task (`TaskInfo`).
     pub(crate) fn publish(&self, task: &MoRef, info: &Arc<Object>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let turn = state.turn;
         let entry = state.tasks.entry(task.clone()).or_insert_with(|| Entry::new(turn));
         let was_over = entry.is_over();
@@ -64,19 +65,19 @@ impl TaskBook {
 
     /// The host is followed from now on.
     pub(crate) fn open(&self) {
-        self.state().open = true;
+        self.state.lock().open = true;
     }
 
-    /// The host is asked what is new: gives the number of this turn, for [`TaskBook::forget_unlisted`].
+    /// The center asks the host for changes; returns the number of this turn, for [`TaskBook::forget_unlisted`].
     pub(crate) fn next_turn(&self) -> u64 {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.turn += 1;
         state.turn
     }
 
-    /// Follows a task; the receiver's sender goes when the host is lost or the host forgets the task.
+    /// Follows a task; the receiver's sender is dropped when the host is lost or forgets the task.
     pub(crate) fn follow(&self, task: &MoRef) -> watch::Receiver<Info> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !state.open {
             return watch::channel(None).1;
         }
@@ -85,31 +86,27 @@ impl TaskBook {
     }
 
     pub(crate) fn forget(&self, task: &MoRef) {
-        let mut state = self.state();
-        // One that has ended stays for whoever asks for it a moment later.
+        let mut state = self.state.lock();
+        // An ended task stays for a caller that asks for it a moment later.
         if state.tasks.get(task).is_some_and(|entry| !entry.is_over()) {
             state.tasks.remove(task);
         }
     }
 
-    /// The host has said anew what is there: what was known before it was asked, in this turn, and was not named since
-    /// is there no more.
+    /// The host has listed all its tasks. A task that was known before the request of this turn, and that the host has not
+    /// named since, no longer exists.
     pub(crate) fn forget_unlisted(&self, turn: u64) {
-        self.state().tasks.retain(|_, entry| entry.turn >= turn || entry.is_over());
+        self.state.lock().tasks.retain(|_, entry| entry.turn >= turn || entry.is_over());
     }
 
-    /// The host is lost: whoever waits learns that the fate of his task is unknown.
+    /// The host is lost: every waiting caller learns that the outcome of its task is unknown.
     pub(crate) fn clear(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         *state = State { turn: state.turn, ..State::default() };
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How a task ended; none while it has not.
+/// The outcome of a task; none until it ends.
 pub(crate) fn outcome(info: &Object) -> Option<Result<Option<Value>, Fault>> {
     let state = info.get(field!(TaskInfo.state))?;
     if state == vim_enum!(TaskInfoState.success) {
@@ -119,9 +116,9 @@ pub(crate) fn outcome(info: &Object) -> Option<Result<Option<Value>, Fault>> {
         return None;
     }
     let fault = info.get(field!(TaskInfo.error)).and_then(|fault| Fault::from_localized(fault));
-    Some(
-        Err(fault.unwrap_or_else(|| vim::fault!(RuntimeFault {}, "The host's task failed without a reason"))),
-    )
+    Some(Err(
+        fault.unwrap_or_else(|| vim::fault!(RuntimeFault {}, "The host's task failed and gave no reason"))
+    ))
 }
 
 #[cfg(test)]
@@ -131,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_for_a_task_that_the_host_does_not_know_any_more_is_told() {
+    fn a_caller_that_waits_for_a_task_that_the_host_has_forgotten_is_told() {
         let task = |n: u32| MoRef::new(managed_id!(Task), format!("task-{n}"));
         let running = |n: u32| {
             let info = vim!(TaskInfo {
@@ -154,11 +151,11 @@ mod tests {
         book.publish(&task(2), &running(2));
         let (gone, still) = (book.follow(&task(1)), book.follow(&task(2)));
         let turn = book.next_turn();
-        // Begun after the host was asked, so that its answer need not name it.
+        // It began after the request to the host, whose answer need not name it.
         let new = book.follow(&task(3));
         book.publish(&task(2), &running(2));
         book.forget_unlisted(turn);
-        assert!(gone.has_changed().is_err(), "nobody will speak of it again");
+        assert!(gone.has_changed().is_err(), "the host will not report it again");
         assert!(still.has_changed().is_ok() && new.has_changed().is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! A toy host (a tree and some methods, no machines), a link to it that can be cut, and a client of the center.
+//! A toy host (a tree and some methods, without QEMU), a link to it that can be cut, and a client of the center.
 
 #![allow(dead_code)]
 
@@ -47,7 +47,7 @@ impl Client {
         made.and_then(|made| made.as_ref().cloned()).expect("a reference")
     }
 
-    /// Calls a `_Task` method and waits for what comes of it, at once or later.
+    /// Calls a `_Task` method and waits for its outcome.
     pub async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
         let task = self.call(this, args).await?.and_then(|task| task.as_ref().cloned()).expect("a task");
         self.end(&task).await
@@ -71,7 +71,7 @@ impl Client {
         }
     }
 
-    /// The property as it is now.
+    /// The present value of the property.
     pub fn get(&self, object: &MoRef, property: u16) -> Option<Value> {
         let state = self.service.core.tree.snapshot();
         let object = self.service.find(object, Some(&self.session), &state).ok()?;

@@ -20,9 +20,9 @@ pub struct Toy {
     pub service: Arc<Service>,
     pub name: String,
     pub cut: Cut,
-    /// A task that powers a VM on, or makes one, waits for one of these.
+    /// A task that powers on or creates a VM waits for one of these.
     pub gate: Arc<Semaphore>,
-    /// Where the host lives: not with the center, which may end.
+    /// The runtime of the host, which is not that of the center, since that may end.
     home: tokio::runtime::Handle,
 }
 
@@ -88,12 +88,12 @@ impl Toy {
         &self.service.core
     }
 
-    /// A VM that appears on the host without anybody having asked the center.
+    /// Adds a VM on the host without the center.
     pub fn add_vm(&self, id: &str, name: &str, instance_uuid: &str) {
         add_vm(self.core(), id, name, instance_uuid);
     }
 
-    /// Gives the datastore that only this host has another name.
+    /// Renames the datastore that only this host has.
     pub fn rename_own_datastore(&self, new: &str) {
         let own = datastore(&format!("own-{}", self.name));
         self.core().tree.write(|w| {
@@ -104,7 +104,7 @@ impl Toy {
         });
     }
 
-    /// Waits until the host has begun a task.
+    /// Waits until the host has started a task.
     pub async fn until_task_runs(&self) {
         let mut versions = self.core().tree.versions();
         while !self.core().tree.snapshot().iter().any(|node| node.me().is_a(managed_id!(Task))) {
@@ -112,7 +112,7 @@ impl Toy {
         }
     }
 
-    /// Says that something has happened to a VM.
+    /// Posts an event about a VM.
     pub fn say(&self, key: i32, vm: &str) {
         let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
         let event = vim!(VmRemovedEvent {
@@ -312,18 +312,14 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     methods.on(managed_id!(HostSystem), method!(RetrieveManagedMethodExecuter), |_| async {
         Ok(Some(names::method_executer().into()))
     });
-    // A command here takes the privilege that its object is named after.
-    methods.guarded(
-        managed_id!(ReflectManagedMethodExecuter),
-        method!(ExecuteSoap),
-        Guard::Asks(&[]),
-        |call| async move {
-            call.check(&names::host(), call.required(arg!(ExecuteSoap.moid))?)?;
-            let user = call.user().to_owned();
-            let done = vim!(ReflectManagedMethodExecuterSoapResult { response: user });
-            Ok(Some(vim::Object::from(done).into()))
-        },
-    );
+    // A command takes the privilege that its object is named after.
+    let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
+    methods.guarded(executer, method!(ExecuteSoap), guard, |call| async move {
+        call.check(&names::host(), call.required(arg!(ExecuteSoap.moid))?)?;
+        let user = call.user().to_owned();
+        let done = vim!(ReflectManagedMethodExecuterSoapResult { response: user });
+        Ok(Some(vim::Object::from(done).into()))
+    });
     methods.on(managed_id!(Folder), method!(CreateVM_Task), move |call| {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let gate = making.clone();
@@ -346,7 +342,7 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
             .await
         }
     });
-    // What is registered here has a disk on the datastore that only this host has.
+    // A registered VM has a disk on the datastore that only this host has.
     methods.on(managed_id!(Folder), method!(RegisterVM_Task), |call: Call| async move {
         let state = call.state();
         let named = |node: &&Arc<api::Node>| {

@@ -1,15 +1,77 @@
-//! `esfera host ls|add|…`
+//! `esfera host`: the daemon without a verb, and managing hosts with one.
 
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use serde_json::json;
 use vim::{MoRef, Object, Value, call, data_id, field, managed_id, vim};
 
-use super::args::{HostVerb, Target};
-use super::failure::{Failure, Reason};
-use super::inventory::Inventory;
-use super::output::Table;
-use super::session;
+use crate::client::failure::{Failure, Reason};
+use crate::client::inventory::Inventory;
+use crate::client::output::Table;
+use crate::client::session;
+use crate::client::target::Target;
+use crate::daemon;
+use crate::daemon::host::HostArgs;
 
-pub async fn run(verb: HostVerb) -> Result<(), Failure> {
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct HostCommand {
+    #[command(subcommand)]
+    pub verb: Option<HostVerb>,
+    #[command(flatten)]
+    pub run: HostArgs,
+}
+
+#[derive(Subcommand)]
+pub enum HostVerb {
+    /// List hosts
+    Ls(Target),
+    /// Add a host to the inventory
+    Add {
+        /// Name or address of the host
+        address: String,
+        /// Datacenter or cluster to add it to, by name; needed if there are several
+        #[arg(long)]
+        to: Option<String>,
+        #[arg(long, default_value_t = 443)]
+        port: u16,
+        #[arg(long, short, default_value = "root")]
+        user: String,
+        /// File that holds the password; otherwise $ESFERA_HOST_PASSWORD, or it is asked for
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+        /// Thumbprint of the host's certificate; without it the certificate must be accepted at the terminal
+        #[arg(long)]
+        thumbprint: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Stop managing a host for a while
+    Disconnect {
+        host: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Manage a disconnected host again
+    Reconnect {
+        host: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove a disconnected host from the inventory; its VMs run on
+    Remove {
+        host: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+pub async fn run(command: HostCommand) -> Result<(), Failure> {
+    let Some(verb) = command.verb else {
+        daemon::start_log("info");
+        return Ok(daemon::host::run(command.run).await?);
+    };
     match verb {
         HostVerb::Ls(target) => list(&target).await,
         HostVerb::Add { address, to, port, user, password_file, thumbprint, target } => {
@@ -62,7 +124,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a host is added: a cluster, or the host folder of a datacenter.
+/// The parent of a new host: a cluster, or the host folder of a datacenter.
 async fn parent_for(inventory: &Inventory<'_>, to: Option<&str>) -> Result<MoRef, Failure> {
     let datacenters = inventory.all(managed_id!(Datacenter), &["name", "hostFolder"]).await?;
     let clusters = inventory.all(managed_id!(ClusterComputeResource), &["name"]).await?;
@@ -79,7 +141,7 @@ async fn parent_for(inventory: &Inventory<'_>, to: Option<&str>) -> Result<MoRef
     folder.ok_or_else(|| match to {
         Some(name) => Failure::not_found("datacenter or cluster", name),
         None => Failure::new(Reason::Usage, format!("there are {} datacenters", datacenters.len()))
-            .hint("say where the host goes with --to"),
+            .hint("name the one for the host with --to"),
     })
 }
 
@@ -109,7 +171,7 @@ async fn add(
                 "{address} shows a certificate with thumbprint {thumbprint}. Trust it?"
             ))
         {
-            let hint = format!("if this is the right one, give --thumbprint {thumbprint}");
+            let hint = format!("if it is the right one, give --thumbprint {thumbprint}");
             return Err(Failure::new(Reason::Unreachable, failure.message).hint(hint));
         }
         spec.set(field!(HostConnectSpec.sslThumbprint), thumbprint);
@@ -123,7 +185,7 @@ async fn on_host(name: &str, target: &Target, call: vim::Args) -> Result<(), Fai
     inventory.task(&host, call).await.map(drop)
 }
 
-/// A host of its own goes with the compute resource that was made for it.
+/// Removes a host; a standalone one goes with its compute resource.
 async fn remove(name: &str, target: &Target) -> Result<(), Failure> {
     let client = session::open(target).await?;
     let inventory = Inventory::of(&client).await?;

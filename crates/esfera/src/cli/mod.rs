@@ -1,52 +1,110 @@
-//! The command line: what users say, and what they get to read.
+//! The command line. A noun is a folder or a file, a verb a file (of a small noun: a function) that holds its arguments and what it
+//! does, and a row in the enum of its noun. [`Command`] has a row for each noun.
 
-pub mod args;
-mod console;
+mod datacenter;
 mod datastore;
-mod devices;
 mod esxcli;
-mod esxcli_show;
-pub mod failure;
+mod events;
 mod host;
-pub mod inventory;
+mod login;
+mod logout;
 mod net;
-pub mod net_args;
-mod net_ports;
-mod net_vmk;
-pub mod net_vmk_args;
-mod output;
-mod progress;
-mod session;
-mod snapshot;
 mod task;
 mod vm;
-mod vm_create;
 
-use args::Command;
-use clap::CommandFactory;
-use failure::Failure;
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// Runs a command that is a client of a server.
+use crate::client::failure::Failure;
+use crate::client::target::Target;
+use crate::daemon::center::CenterArgs;
+use crate::lab::LabArgs;
+use crate::sim::SimArgs;
+use crate::{daemon, lab, sim};
+
+/// A free virtualization platform that speaks the vSphere API.
+#[derive(Parser)]
+#[command(name = "esfera", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Manage hosts; without a verb, run this machine as a virtualization host
+    Host(Box<host::HostCommand>),
+    /// Run a control center
+    Center(CenterArgs),
+    /// Run a whole data center on this machine: a center, two hosts, a shared datastore, a Linux VM
+    Lab(LabArgs),
+    /// Run a control center over simulated hosts, for tests of automation
+    Sim(SimArgs),
+    /// Log in to a center or host; later commands use the session
+    Login(login::Login),
+    /// End the session
+    Logout(Target),
+    /// Virtual machines
+    #[command(subcommand)]
+    Vm(vm::VmCommand),
+    /// Datacenters
+    #[command(subcommand)]
+    Datacenter(datacenter::DatacenterCommand),
+    /// Datastores and their files
+    #[command(subcommand)]
+    Datastore(datastore::DatastoreCommand),
+    /// Switches, port groups and network cards of a host
+    #[command(subcommand)]
+    Net(net::NetCommand),
+    /// Run an esxcli command on a host; an incomplete one lists its completions
+    Esxcli(esxcli::Esxcli),
+    /// Tasks
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Events, newest last
+    Events(events::Events),
+    /// Print the completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Runs the command, which for a daemon ends with the daemon.
 pub async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Login(args) => session::login(args).await,
-        Command::Logout(target) => session::logout(&target).await,
+        Command::Host(command) => host::run(*command).await,
+        Command::Center(args) => {
+            daemon::start_log("info");
+            Ok(daemon::center::run(args).await?)
+        }
+        Command::Lab(args) => {
+            daemon::start_log("info");
+            Ok(lab::run(args).await?)
+        }
+        Command::Sim(args) => {
+            // A simulator is a tool of tests: it logs only problems.
+            daemon::start_log("warn");
+            Ok(sim::run(args).await?)
+        }
+        Command::Login(args) => login::run(args).await,
+        Command::Logout(target) => logout::run(&target).await,
         Command::Vm(command) => vm::run(command).await,
-        Command::Host(command) => match command.verb {
-            Some(verb) => host::run(verb).await,
-            None => unreachable!("daemons are started by main"),
-        },
+        Command::Datacenter(command) => datacenter::run(command).await,
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,
         Command::Task(command) => task::run(command).await,
-        Command::Events(args) => task::events(args).await,
+        Command::Events(args) => events::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut args::Cli::command(), "esfera", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut Cli::command(), "esfera", &mut std::io::stdout());
             Ok(())
         }
-        Command::Center(_) | Command::Lab(_) | Command::Sim(_) => {
-            unreachable!("daemons are started by main")
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -1,13 +1,20 @@
-//! `esfera task …` and `esfera events`
+//! `esfera task`
 
+use clap::Subcommand;
 use serde_json::json;
-use vim::{MoRef, Object, Value, call, field, managed_id, vim};
+use vim::{MoRef, Object, Value, field};
 
-use super::args::{EventsArgs, TaskCommand};
-use super::failure::Failure;
-use super::inventory::Inventory;
-use super::output::Table;
-use super::session;
+use crate::client::failure::Failure;
+use crate::client::inventory::Inventory;
+use crate::client::output::Table;
+use crate::client::session;
+use crate::client::target::Target;
+
+#[derive(Subcommand)]
+pub enum TaskCommand {
+    /// List recent tasks
+    Ls(Target),
+}
 
 pub async fn run(TaskCommand::Ls(target): TaskCommand) -> Result<(), Failure> {
     let client = session::open(&target).await?;
@@ -38,33 +45,4 @@ fn row(task: &MoRef, info: &Object) -> Vec<serde_json::Value> {
         json!(info.get(field!(TaskInfo.startTime)).map(|time| time.to_string())),
         json!(error.map(|fault| fault.to_string())),
     ]
-}
-
-pub async fn events(args: EventsArgs) -> Result<(), Failure> {
-    let client = session::open(&args.target).await?;
-    let inventory = Inventory::of(&client).await?;
-    let manager = inventory.manager(field!(ServiceContent.eventManager))?;
-    let entity = match &args.vm {
-        Some(name) => {
-            let vm = inventory.named(managed_id!(VirtualMachine), "virtual machine", name).await?;
-            Some(vim!(EventFilterSpecByEntity { entity: vm, recursion: "self" }))
-        }
-        None => None,
-    };
-    let filter = vim!(EventFilterSpec { entity: entity, maxCount: args.max });
-    let answer = client.invoke(&manager, &call!(QueryEvents { filter: filter })).await?;
-    let mut events: Vec<&Object> =
-        answer.iter().flat_map(Value::items).filter_map(Value::as_object).map(|event| &**event).collect();
-    events.sort_by_key(|event| event.get(field!(Event.key)));
-    let mut table = Table::new(&["time", "type", "user", "message"]);
-    for event in events {
-        table.row(vec![
-            json!(event.get(field!(Event.createdTime)).map(|time| time.to_string())),
-            event.type_name().into(),
-            json!(event.get(field!(Event.userName))),
-            json!(event.get(field!(Event.fullFormattedMessage))),
-        ]);
-    }
-    table.print(args.target.json);
-    Ok(())
 }

@@ -1,13 +1,27 @@
-//! `esfera center`
+//! `esfera center`: the daemon of the center.
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use center::{Center, Network, Options};
+use clap::Args;
 use store::Store;
 
-use super::{Ready, authority, certificate, listeners, password_for, serve_all, shutdown_signal};
-use crate::cli::args::CenterArgs;
+use super::{ListenArgs, Ready, authority, certificate, listeners, password_for, serve_all, shutdown_signal};
 
 const ADMINISTRATOR: &str = "administrator@vsphere.local";
+
+#[derive(Args)]
+pub struct CenterArgs {
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Directory of the center's state: inventory, accounts, certificates
+    #[arg(long, default_value = "/var/lib/esfera/center")]
+    pub data: PathBuf,
+    /// File that holds the administrator's password, set at first start [default: a new one in DATA/initial-password]
+    #[arg(long)]
+    pub password_file: Option<PathBuf>,
+}
 
 pub async fn run(args: CenterArgs) -> Result<()> {
     let listeners = listeners(&args.listen)?;

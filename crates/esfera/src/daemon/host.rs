@@ -1,21 +1,73 @@
-//! `esfera host`
+//! `esfera host`: the daemon of a host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use api::server::Site;
+use clap::{Args, ValueEnum};
 use host::engine::QemuOptions;
 use host::{ADMINISTRATOR, DEFAULT_NETWORK, Host, HostOptions};
 use hostnet::{NetworkOptions, Switched};
 
-use super::{Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
-use crate::cli::args::{Accelerator, HostArgs};
+use super::{ListenArgs, Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
 
-/// Each virtual machine runs as a user of its own, from this number on.
+/// Number of the first user: each VM runs as its own.
 const FIRST_USER: u32 = 200_000;
 const CGROUP: &str = "/sys/fs/cgroup/esfera";
 const TAP_PREFIX: &str = "vm";
+
+#[derive(Args)]
+pub struct HostArgs {
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Directory of the host's state: VM register, accounts, certificates
+    #[arg(long, default_value = "/var/lib/esfera/host")]
+    pub data: PathBuf,
+    /// Sockets and records of running VMs; must be the same after a restart of the daemon
+    #[arg(long, default_value = "/run/esfera")]
+    pub runtime: PathBuf,
+    /// A datastore: NAME=DIRECTORY; may be repeated
+    #[arg(long, value_parser = name_and_directory)]
+    pub datastore: Vec<(String, PathBuf)>,
+    /// Network card, by its interface or its name vmnicN, that becomes an uplink of vSwitch0 at first start; may be repeated
+    #[arg(long, value_name = "NIC")]
+    pub uplink: Vec<String>,
+    /// Virtual interface, by its name or as vmnicN, that counts as a network card; may be repeated
+    #[arg(long, value_name = "NIC")]
+    pub nic: Vec<String>,
+    /// The resolver's file, which the host writes once a client has set its DNS configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
+    pub resolv_conf: PathBuf,
+    /// Directory of the settings of time; a host with another one does not set the clock of its machine
+    #[arg(long, value_name = "DIRECTORY", default_value = "/etc")]
+    pub etc: PathBuf,
+    /// Directory in which the virtual switch outlives the daemon; a BPF file system is mounted on it if needed
+    #[arg(long, value_name = "DIRECTORY", default_value = "/run/esfera/bpf")]
+    pub bpf: PathBuf,
+    /// File that holds root's password, set at first start [default: a new one in DATA/initial-password]
+    #[arg(long)]
+    pub password_file: Option<PathBuf>,
+    /// Virtualization of guests; auto uses KVM if it works
+    #[arg(long, value_enum, default_value_t = Accelerator::Auto)]
+    pub accel: Accelerator,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Accelerator {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+fn name_and_directory(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, directory)) if !name.is_empty() && directory.starts_with('/') => {
+            Ok((name.to_owned(), directory.into()))
+        }
+        _ => Err("expected NAME=/DIRECTORY".into()),
+    }
+}
 
 pub async fn run(args: HostArgs) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
@@ -43,7 +95,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
     let first_start = !args.data.join("host.db").exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
     let host = Host::open(options).await?;
-    // Its own addresses may be adapters' of the virtual switch, which stands now.
+    // The host's own addresses may belong to VMkernel adapters, which exist since the host was opened.
     let listeners = listeners(&args.listen)?;
     let accounts = host.accounts().await?;
     if let Some(password) = &password {
@@ -88,5 +140,16 @@ impl From<Accelerator> for host::engine::AccelPolicy {
             Accelerator::Kvm => Self::Kvm,
             Accelerator::Tcg => Self::Tcg,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datastore_is_a_name_and_a_directory() {
+        assert!(name_and_directory("ds=/srv").is_ok());
+        assert!(name_and_directory("ds=srv").is_err() && name_and_directory("/srv").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that were opened by whoever started this process.
+//! Sockets that the parent process has opened.
 
 use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -10,7 +10,7 @@ use rustix::net::sockopt::socket_acceptconn;
 /// Descriptors below are the standard streams.
 const FIRST_FD: i32 = 3;
 
-/// The listening socket with this number. No child of this process inherits it further.
+/// The listening socket with this number. Children of this process do not inherit it.
 #[allow(unsafe_code)]
 pub fn listener(fd: i32) -> Result<TcpListener> {
     if fd < FIRST_FD {
@@ -18,7 +18,7 @@ pub fn listener(fd: i32) -> Result<TcpListener> {
     }
     // SAFETY: the descriptor is only looked at; if it is not open, the call says so.
     let looked_at = unsafe { BorrowedFd::borrow_raw(fd) };
-    let listens = socket_acceptconn(looked_at).with_context(|| format!("descriptor {fd} is no socket"))?;
+    let listens = socket_acceptconn(looked_at).with_context(|| format!("descriptor {fd} is not a socket"))?;
     if !listens {
         bail!("descriptor {fd} is a socket that does not listen");
     }

@@ -1,4 +1,4 @@
-//! What the daemons have in common: a log, sockets, the first password, and an orderly end.
+//! Common parts of the daemons: the log, sockets, the first password, and an orderly end.
 
 pub mod allocator;
 pub mod center;
@@ -9,12 +9,13 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use api::server::{Site, serve};
 use api::tls::{CertificateAuthority, Renewing};
+use clap::Args;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde_json::{Value as Json, json};
@@ -23,11 +24,26 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::args::ListenArgs;
-
-/// Where a daemon listens if it is not told otherwise.
+/// The default address.
 const DEFAULT_LISTEN: &str = "0.0.0.0:443";
 const INITIAL_PASSWORD_LENGTH: usize = 16;
+
+/// The addresses at which a daemon serves.
+#[derive(Args)]
+pub struct ListenArgs {
+    /// Address and port to serve the API on; may be repeated. Without any, and without --listen-fd: 0.0.0.0:443
+    #[arg(long)]
+    pub listen: Vec<SocketAddr>,
+    /// Number of an open listening socket that was inherited; may be repeated
+    #[arg(long)]
+    pub listen_fd: Vec<i32>,
+    /// Name or address that clients use for this machine, put into its certificate; may be repeated
+    #[arg(long)]
+    pub name: Vec<String>,
+    /// Write URL, user and password into this file when the daemon answers
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
 
 /// Writes the log to standard error, in colour on a terminal. `ESFERA_LOG` filters it, as `info,api=debug`.
 pub fn start_log(default: &str) {
@@ -36,7 +52,7 @@ pub fn start_log(default: &str) {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
 }
 
-/// The daemon's end: cancelled when it is asked to stop.
+/// A token that is cancelled when a signal asks the daemon to stop.
 pub fn shutdown_signal() -> Result<CancellationToken> {
     let token = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -46,13 +62,13 @@ pub fn shutdown_signal() -> Result<CancellationToken> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("asked to stop");
+        tracing::info!("a signal asks the daemon to stop");
         stop.cancel();
     });
     Ok(token)
 }
 
-/// The sockets that the command line names.
+/// Opens the sockets that the command line names.
 pub fn listeners(args: &ListenArgs) -> Result<Vec<TcpListener>> {
     let mut addresses = args.listen.clone();
     if addresses.is_empty() && args.listen_fd.is_empty() {
@@ -86,7 +102,7 @@ pub fn certificate(data: &Path, role: &str, names: &[String]) -> Result<Arc<Rene
     Ok(Renewing::new(authority, "server", names)?)
 }
 
-/// Serves on every listener until the end, saying in the ready file when it begins.
+/// Serves on every listener until the end, and writes the ready file when it begins.
 pub async fn serve_all(
     site: Site,
     listeners: Vec<TcpListener>,
@@ -111,11 +127,11 @@ pub async fn serve_all(
     Ok(())
 }
 
-/// What a waiting program is told when the daemon answers.
+/// The content of the ready file, by which a waiting program learns that the daemon answers.
 pub struct Ready<'a> {
     pub file: Option<&'a Path>,
     pub user: &'a str,
-    /// None if the daemon does not know it any more.
+    /// `None` if the daemon does not know it any longer.
     pub password: Option<&'a str>,
 }
 
@@ -130,9 +146,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The administrator's first password, to be asked for before the daemon's state is made: from the file that was named,
-/// or at the first start a new one, which is written to `DATA/initial-password` for the administrator to read and
-/// remove. None if the daemon has started before and that file is gone.
+/// The administrator's first password: from `file`, or at the first start a new one, which is written to `DATA/initial-password` for
+/// the administrator to read and remove. `None` if the daemon has started before and that file is gone. To be called before the
+/// daemon's state is made.
 pub fn password_for(first_start: bool, data: &Path, file: Option<&Path>) -> Result<Option<String>> {
     let initial = data.join("initial-password");
     let read = |path: &Path| -> Result<Option<String>> {
@@ -153,12 +169,11 @@ pub fn password_for(first_start: bool, data: &Path, file: Option<&Path>) -> Resu
         rand::rng().sample_iter(Alphanumeric).take(INITIAL_PASSWORD_LENGTH).map(char::from).collect();
     let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&initial)?;
     writeln!(made, "{password}").with_context(|| format!("cannot write {}", initial.display()))?;
-    tracing::info!(file = %initial.display(), "a first password was made; change it and remove the file");
+    tracing::info!(file = %initial.display(), "the daemon has made a first password; change it and remove the file");
     Ok(Some(password))
 }
 
-/// Writes a file that tells a waiting program that the daemon answers. It appears whole, and only its owner can read
-/// it: it holds a password.
+/// Writes the ready file. It appears whole, and only its owner can read it, since it holds a password.
 pub fn write_ready_file(path: &Path, ready: &Json) -> Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();

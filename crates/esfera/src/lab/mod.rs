@@ -1,7 +1,7 @@
-//! `esfera lab`: a whole data center on one machine.
+//! `esfera lab`: a whole data center on one computer.
 //!
 //! The lab is the init system of its processes: DHCP, two hosts and a center, each in its network namespace. Their public
-//! sockets are opened here, on the loopback interface, and inherited. What it fills the data center with is in `seed`.
+//! sockets are opened here, on the loopback interface, and inherited. `seed` fills the data center.
 
 mod credentials;
 mod net;
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::args::LabArgs;
 use credentials::Credentials;
 use net::{LabNet, SPARE_NIC, UPLINK, as_host, host_address, in_namespace};
 use pins::Pins;
@@ -26,9 +26,31 @@ use process::InheritedListener;
 use supervise::Supervised;
 
 const HOSTS: usize = 2;
-/// Where running VMs' sockets are; below it a directory for each lab.
+/// Sockets of running VMs, in a directory for each lab.
 const RUNTIME: &str = "/run/esfera";
 const CENTER_USER: &str = "administrator@vsphere.local";
+
+#[derive(Args)]
+pub struct LabArgs {
+    /// Directory of everything that the lab keeps
+    #[arg(long, default_value = "/var/lib/esfera/lab")]
+    data: PathBuf,
+    /// Address of the center; the hosts follow on the next two ports
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Name of the lab: its network namespaces begin with esf-NAME-
+    #[arg(long, default_value = "lab")]
+    name: String,
+    /// Disk image of the guest
+    #[arg(long, env = "ESFERA_GUEST_IMAGE")]
+    guest_image: Option<PathBuf>,
+    /// Write URL, user and password of each server into this file when everything is up
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+    /// Do not make a VM
+    #[arg(long)]
+    no_vm: bool,
+}
 
 /// Runs the lab until it is told to stop.
 pub async fn run(args: LabArgs) -> Result<()> {
@@ -45,7 +67,7 @@ pub async fn run(args: LabArgs) -> Result<()> {
     };
     let running = match started {
         Ok(Some(running)) => running,
-        // Whatever has been started is in the namespaces, and goes with them.
+        // Removing the namespaces ends everything that was started in them.
         stopped_or_failed => return stopped_or_failed.map(drop).and(lab.net.remove()),
     };
     tokio::select! {
@@ -56,16 +78,15 @@ pub async fn run(args: LabArgs) -> Result<()> {
     if let Err(error) =
         seed::power_off_all(&lab.url(&running.center), CENTER_USER, &lab.credentials.center).await
     {
-        tracing::warn!("not every virtual machine could be turned off: {error:#}");
+        tracing::warn!("cannot turn off every virtual machine: {}", crate::client::failure::chain(&error));
     }
     for process in running.processes {
         process.stop().await;
     }
     lab.net.remove()?;
     lab.pins.remove();
-    // Nothing runs any more.
     if let Err(error) = std::fs::remove_dir_all(&lab.runtime) {
-        tracing::warn!("{} stays behind: {error}", lab.runtime.display());
+        tracing::warn!("cannot remove {}: {error}", lab.runtime.display());
     }
     Ok(())
 }
@@ -94,7 +115,7 @@ impl Lab {
         let credentials = Credentials::load_or_make(&args.data)?;
         let runtime = Path::new(RUNTIME).join(&args.name);
         let net = LabNet::create(&args.name, HOSTS)?;
-        // What ran in the namespaces is gone, so what it left is stale.
+        // The processes in the namespaces are gone, so their files are stale.
         if runtime.exists() {
             std::fs::remove_dir_all(&runtime)
                 .with_context(|| format!("cannot clear {}", runtime.display()))?;

@@ -16,12 +16,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The network card of a host, `vmnic0` to its administrator, that has its address, which goes over to the host's first VMkernel adapter.
+/// A host's first network card, `vmnic0`, whose address the host's first VMkernel adapter takes over.
 pub const UPLINK: &str = "uplink0";
-/// One that no switch has yet, `vmnic1`: a second uplink, or that of a second switch.
+/// A host's second network card, `vmnic1`, which is free for use as an uplink.
 pub const SPARE_NIC: &str = "uplink1";
 const SEGMENT_BRIDGE: &str = "br-lab";
-/// Said, since a bridge otherwise takes another one whenever something is plugged in, which its neighbours notice late.
+/// Fixed, since a bridge otherwise changes its MAC whenever a port is added, which its neighbours notice late.
 const SEGMENT_MAC: &str = "02:00:0a:4d:00:01";
 const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
@@ -34,10 +34,10 @@ pub struct LabNet {
 }
 
 impl LabNet {
-    /// Makes the namespaces, after removing what an earlier lab of this name left.
+    /// Makes the namespaces, after removing the remains of an earlier lab of this name.
     pub fn create(name: &str, hosts: usize) -> Result<Self> {
         let net = Self { name: name.into(), hosts };
-        net.remove().context("cannot remove what an earlier lab left")?;
+        net.remove().context("cannot remove the remains of an earlier lab")?;
         let segment = net.segment();
         add_namespace(&segment)?;
         ip_in(&segment, &["link", "add", SEGMENT_BRIDGE, "address", SEGMENT_MAC, "type", "bridge"])?;
@@ -119,10 +119,9 @@ pub fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command
     command
 }
 
-/// A command that will run in a namespace and whose own namespaces stay, as on a host of its own. `ip netns exec` gives a
-/// program mounts of its own, all of them, so what it mounts below `/run/netns` nobody else sees, and it ends with it.
-/// Here only `/sys` is its own, which has to show the interfaces of the namespace, and the name of the machine, which a host
-/// may change.
+/// A command that runs in a namespace like a host daemon on its own computer. `ip netns exec` would give it a private copy of all
+/// mounts, so namespaces that it makes below `/run/netns` would be invisible to others and end with it. Here only `/sys` is private,
+/// which has to show the interfaces of the namespace, and the host name, which a host may change.
 pub fn as_host(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     const SYS: &str = "mount --make-rprivate /sys && mount -t sysfs sysfs /sys && exec \"$@\"";
     let mut command = Command::new("nsenter");

@@ -1,5 +1,5 @@
-//! Where the hosts' virtual switches outlive their daemons. Each daemon runs in a mount namespace that ends with it (so does `ip
-//! netns exec`), so the BPF file system is mounted here, in the lab's own, which the daemons inherit.
+//! The BPF file system in which the hosts' virtual switches outlive their daemons. Each daemon runs in a mount namespace that ends
+//! with it, so the lab mounts the file system in its own, which the daemons inherit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 pub struct Pins(PathBuf);
 
 impl Pins {
-    /// Mounts it, in the place of what an earlier lab left.
+    /// Mounts it, replacing that of an earlier lab.
     pub fn mount(at: &Path) -> Result<Self> {
         let pins = Self(at.to_owned());
         pins.remove();

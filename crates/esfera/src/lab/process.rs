@@ -1,4 +1,4 @@
-//! The lab's processes: started in their namespaces, their output shown under their names, ended in order.
+//! The lab's processes: starting them in their namespaces, showing their output under their names, ending them in order.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -11,7 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// How long a process may take to end by itself.
+/// Longest time that a process may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A process of the lab.
@@ -21,7 +21,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it in a process group of its own, so that a Ctrl-C at the terminal reaches only the lab.
+    /// Starts it in a new process group, so that a Ctrl-C at the terminal reaches only the lab.
     pub fn start(name: &str, mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let program = format!("{command:?}");
@@ -37,7 +37,7 @@ impl Process {
         Ok(Self { name: name.into(), child })
     }
 
-    /// Its pid, unless it has been waited for.
+    /// Its pid, until it has been waited for.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
@@ -53,9 +53,9 @@ impl Process {
         // It may have ended by itself meanwhile.
         let _ = kill_process(pid, Signal::TERM);
         if tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await.is_err() {
-            tracing::warn!(process = self.name, "did not end in time and is killed");
+            tracing::warn!(process = self.name, "the process did not end in time and is killed");
             if let Err(error) = self.child.kill().await {
-                tracing::warn!(process = self.name, "cannot be killed: {error}");
+                tracing::warn!(process = self.name, "cannot kill the process: {error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Fills a new lab: a datacenter, its hosts, the guest's disk image and a VM that runs. What is there already is left.
+//! Fills a new lab: a datacenter, its hosts, the guest's disk image and a VM that runs. Existing objects stay as they are.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use api::tls::{Trust, thumbprint_of};
 use vim::{MoRef, Value, call, field, managed_id, vim};
 
 use super::credentials::Credentials;
-use crate::cli::inventory::{Found, Inventory};
+use crate::client::inventory::{Found, Inventory};
 
 const DATACENTER: &str = "Lab";
 const VM: &str = "demo";
@@ -21,7 +21,7 @@ const ADDRESS_TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 const DEMO_MEMORY_MIB: i64 = 192;
 
-/// What is wanted.
+/// The wanted content of the data center.
 pub struct Seed {
     pub center: String,
     pub user: String,
@@ -34,7 +34,7 @@ pub struct Seed {
     pub vm: bool,
 }
 
-/// Makes what is missing.
+/// Makes the missing objects.
 pub async fn fill(seed: &Seed) -> Result<()> {
     for url in seed.hosts.iter().map(|(url, _)| url).chain([&seed.center]) {
         wait_until_it_answers(url).await?;
@@ -53,7 +53,7 @@ pub async fn fill(seed: &Seed) -> Result<()> {
     Ok(())
 }
 
-/// Turns every running VM off; one whose guest listens is asked first.
+/// Turns every running VM off.
 pub async fn power_off_all(center: &str, user: &str, password: &str) -> Result<()> {
     let client = log_in(center, user, password).await?;
     let inventory = Inventory::of(&client).await?;
@@ -98,7 +98,7 @@ async fn datacenter(inventory: &Inventory<'_>) -> Result<Found> {
         return Ok(found);
     }
     inventory.client.invoke(&inventory.root()?, &call!(CreateDatacenter { name: DATACENTER })).await?;
-    find().await?.context("the datacenter that was made is not there")
+    find().await?.context("the new datacenter is missing")
 }
 
 async fn add_host(
@@ -160,7 +160,7 @@ fn image(given: Option<&Path>) -> Result<PathBuf> {
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let path = cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("esfera/guest.qcow2");
     if !path.exists() {
-        bail!("there is no guest image {}; make it with: cargo xtask guest", path.display());
+        bail!("the guest image {} is missing; make it with: cargo xtask guest", path.display());
     }
     Ok(path)
 }
@@ -185,7 +185,7 @@ async fn demo_vm(inventory: &Inventory<'_>, datacenter: &Found) -> Result<()> {
     };
     match tokio::time::timeout(ADDRESS_TIMEOUT, has_address).await {
         Ok(address) => tracing::info!(vm = VM, address = address?, "the guest answers"),
-        Err(_) => tracing::warn!(vm = VM, "the guest has told no address yet"),
+        Err(_) => tracing::warn!(vm = VM, "the guest has not reported an address yet"),
     }
     Ok(())
 }
@@ -260,5 +260,5 @@ async fn make_vm(inventory: &Inventory<'_>, datacenter: &Found) -> Result<MoRef>
     let folder = datacenter.reference(2).context("the datacenter has no VM folder")?;
     let call = call!(CreateVM_Task { config: spec, pool: pool, host: &host.me });
     let made = inventory.task(folder, call).await?;
-    made.as_ref().and_then(Value::as_ref).cloned().context("the center did not say which VM it made")
+    made.as_ref().and_then(Value::as_ref).cloned().context("the center did not name the new VM")
 }

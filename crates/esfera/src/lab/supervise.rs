@@ -1,4 +1,4 @@
-//! Keeps a process of the lab running: one that dies is started again, as an init system would.
+//! Keeps a process of the lab running: it is started again when it dies, as by an init system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
 
-/// How long to wait before a process that died is started again.
+/// Delay before a process that died is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(500);
 
 /// A process that is kept running until it is stopped.
@@ -54,8 +54,8 @@ async fn keep(
         tokio::select! {
             () = stop.cancelled() => return process.stop().await,
             status = process.ended() => match status {
-                Ok(status) => tracing::warn!(process = name, "ended by itself ({status}) and is started again"),
-                Err(error) => tracing::warn!(process = name, "cannot be waited for: {error}"),
+                Ok(status) => tracing::warn!(process = name, "the process ended by itself ({status}) and is started again"),
+                Err(error) => tracing::warn!(process = name, "cannot wait for the process: {error}"),
             },
         }
         process = loop {
@@ -65,7 +65,7 @@ async fn keep(
             }
             match start(&name, &pid_file, &command) {
                 Ok(process) => break process,
-                Err(error) => tracing::error!(process = name, "{error:#}"),
+                Err(error) => tracing::error!(process = name, "{}", crate::client::failure::chain(&error)),
             }
         };
     }

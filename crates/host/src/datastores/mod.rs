@@ -1,9 +1,8 @@
 //! The datastores that this host has mounted, by name and by identity, and paths in the form of the API.
 //!
-//! [`Datastores`] is the register. `remembered` keeps it over restarts, [`disk_image`] reads the headers of disks. Slice
-//! `storage` changes the register for clients.
+//! [`Datastores`] is the register. `remembered` keeps it over restarts. Slice `storage` changes the register for
+//! clients.
 
-pub mod disk_image;
 mod model;
 mod mounted;
 pub(crate) mod remembered;

@@ -1,10 +1,11 @@
 //! The host's datastores as the model of a VM asks for them.
 
+use datastore::disk_image;
 use uuid::Uuid;
 use vim::{Fault, MoRef};
 use vm::{FileRef, Storage};
 
-use super::{Datastores, disk_image};
+use super::Datastores;
 
 impl Storage for Datastores {
     fn parse(&self, text: &str) -> Result<FileRef, Fault> {

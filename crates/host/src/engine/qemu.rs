@@ -24,8 +24,8 @@ use vm::config::VmConfig;
 use super::simulated::{image_error, not_mounted};
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
-use crate::disk_image;
 use cgroup::Cgroups;
+use datastore::disk_image;
 use machine::QemuMachine;
 
 /// Mode of a file that is one machine's: all machines have their group in common.

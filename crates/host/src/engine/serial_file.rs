@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use datastore::{Error, FileKind, FilePath};
+use datastore::{Error, FileKind, FilePath, disk_image};
 
-use crate::datastores::{Mounted, disk_image};
+use crate::datastores::Mounted;
 
 /// Bytes of an image that QEMU locks while it has it open (`block/file-posix.c`).
 const IMAGE_LOCKS: Range<u64> = 100..300;

@@ -1,6 +1,7 @@
 //! Disks on datastores that no VM runs on: looking at them, copying them, their identities, and the faults of work on them.
 
 use api::Running;
+use datastore::disk_image::{self, Facts};
 use uuid::Uuid;
 use vim::{Fault, data_id, fault};
 use vm::limits::MAX_DISK_BYTES;
@@ -9,7 +10,6 @@ use super::Storage;
 use super::in_use::locked;
 use super::place::{Percents, Place};
 use crate::blocking::blocking;
-use crate::datastores::disk_image::{self, Facts};
 use crate::engine::{self, CopyError, CopyOptions, Room};
 use crate::error::about_file;
 

@@ -13,7 +13,7 @@ use store::{Batch, Store};
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns, MirrorDestination, MirrorSource, MirrorVia};
 use vswitch::discovery::OtherEnd;
-use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::layout::{Counters, Mirrored};
 use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::Takeover;
 use vswitch::{FlowCounters, Learned, State};

@@ -117,7 +117,7 @@ impl NetworkConfig {
         match self.group(name) {
             Some((switch, _)) => Err(fault!(
                 AlreadyExists { name: name },
-                "There is a port group {name} already, on {}",
+                "The host already has a port group {name}, on {}",
                 switch.declared.name
             )),
             None => Ok(()),

@@ -15,7 +15,7 @@ use futures_util::stream::BoxStream;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::OtherEnd;
-use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::layout::{Counters, Mirrored};
 use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::Takeover;
 use vswitch::{FlowCounters, Learned, State};

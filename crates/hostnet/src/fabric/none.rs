@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use vswitch::State;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::Declaration;
-use vswitch::kernel::layout::Counters;
+use vswitch::layout::Counters;
 
 use super::{Fabric, FabricError, Nic};
 

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use vswitch::capture::{Captured, Filter};
 use vswitch::declare::{Declaration, Dns};
 use vswitch::discovery::{OtherEnd, System};
-use vswitch::kernel::layout::{Counters, Mirrored};
+use vswitch::layout::{Counters, Mirrored};
 use vswitch::observed::ObservedRange;
 use vswitch::vmkernel::{self, Takeover};
 use vswitch::{Engine, FlowCounters, Learned, Options, State, Timing, link};

@@ -1,9 +1,10 @@
-//! Beacon probing, as vSphere does it: every uplink of a switch sends a frame each second that the other uplinks of this host
-//! hear if the physical network between them is whole. Beacons find failures behind the next switch, which leave the link up.
+//! Beacon probing, as vSphere does it: every uplink of a switch sends a frame each second that the other uplinks of
+//! this host receive if the physical network between them is whole. Beacons find failures behind the next switch, which
+//! leave the link up.
 //!
-//! This module is the frame; [`Probe`] judges uplinks by what they heard. A beacon carries a check under a key of this host
-//! alone, so that neither a guest nor a stranger can make one; one that was recorded is of use to nobody for longer than
-//! [`crate::limits::BEACON_LOST`], since [`Probe`] takes only those that were sent lately.
+//! This module is the frame; [`Probe`] judges uplinks by the beacons that they received. A beacon carries a check under
+//! a key of this host alone, so that neither a guest nor a stranger can forge one. A recorded beacon is useless after
+//! [`crate::limits::BEACON_LOST`], since [`Probe`] accepts only recently sent ones.
 //!
 //! ```text
 //! Ethernet: to broadcast, from the uplink's own beacon MAC, EtherType 0x8922; then, in network byte order
@@ -27,10 +28,10 @@ use crate::frame::{self, ETHER_BEACON, Ethernet, Reader};
 pub use probe::{Health, Probe};
 
 const VERSION: u8 = 1;
-/// What the check covers of the payload, and how long it is, in bytes.
+/// Bytes of the payload that the check covers, and the length of the check.
 const CHECKED: usize = 32;
 const CHECK: usize = 16;
-/// First byte of a MAC: a group, or not given by the IEEE (IEEE 802, 8.4).
+/// First byte of a MAC: the group bit and the locally administered bit (IEEE 802, 8.4).
 const GROUP: u8 = 1;
 const LOCAL: u8 = 2;
 
@@ -41,7 +42,7 @@ pub type Host = [u8; 16];
 #[derive(Clone)]
 pub struct Key(pub [u8; 32]);
 
-/// What a beacon says.
+/// The content of a beacon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beacon {
     pub host: Host,
@@ -52,19 +53,19 @@ pub struct Beacon {
     pub sequence: u64,
 }
 
-/// Why a frame is no beacon of ours.
+/// Why a frame is not a beacon of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is none at all, or one of another make.
+    /// It is not a beacon, or one of another vendor.
     Malformed,
-    /// Another host's.
+    /// Another host sent it.
     Stranger,
-    /// It says that it is ours, and is not.
+    /// It claims to be this host's, but the check is wrong.
     Forged,
 }
 
 impl Beacon {
-    /// The frame, in a VLAN or with 0 in none.
+    /// The frame, in a VLAN (0 for none).
     pub fn build(&self, key: &Key, vlan: u16) -> Vec<u8> {
         let source = self.source();
         let payload = self.payload();
@@ -75,7 +76,7 @@ impl Beacon {
         frame::pad(frame)
     }
 
-    /// From a frame without a tag.
+    /// Reads a frame without a tag.
     ///
     /// # Errors
     /// If `host` did not send it.
@@ -110,7 +111,7 @@ impl Beacon {
         payload
     }
 
-    /// The MAC that this uplink's beacons come from: locally administered, always the same, and no guest's.
+    /// The source MAC of this uplink's beacons: locally administered, constant, and never a guest's.
     pub fn source(&self) -> Mac {
         let hash = Sha256::new().chain_update(self.host).chain_update(self.switch.to_be_bytes());
         let [first, b, c, d, e, f, ..]: [u8; 32] = hash.chain_update([self.uplink]).finalize().into();
@@ -152,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_send_ours() {
+    fn no_other_host_can_send_our_beacons() {
         let good = BEACON.build(&KEY, 0);
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             let refusal = match at {
-                // Anyone may be the destination.
+                // Any destination will do.
                 0..=5 => continue,
                 12..=14 | 16..=17 => Refusal::Malformed,
                 30..=45 => Refusal::Stranger,

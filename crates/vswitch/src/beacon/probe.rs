@@ -1,8 +1,9 @@
-//! Which uplinks of one switch are well, by the beacons that they heard of each other: a pure state machine.
+//! The health of a switch's uplinks, by the beacons that they received from each other: a pure state machine.
 //!
-//! Two uplinks are *paired* while each hears the other. One that is paired with none for [`BEACON_LOST`] while others are
-//! paired with each other has failed, and stays so until it is paired again. Where it cannot be known who is at fault (two
-//! uplinks that do not hear each other, all alone, or two islands) nobody is.
+//! Two uplinks are *paired* while each receives the other's beacons. An uplink that is paired with none for
+//! [`BEACON_LOST`], while others are paired with each other, has failed, and stays so until it is paired again. Where
+//! the fault cannot be located (two uplinks that do not hear each other, all alone, or two islands) no uplink has
+//! failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +11,13 @@ use std::time::Duration;
 use super::Beacon;
 use crate::limits::{BEACON_INTERVAL, BEACON_LOST, UPLINKS};
 
-/// How an uplink is.
+/// The health of an uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     Well,
     /// Its link is down.
     Down,
-    /// Its link is up, yet the others do not hear it or it does not hear them.
+    /// Its link is up, yet beacons between it and the others are lost.
     Isolated,
 }
 
@@ -27,20 +28,20 @@ impl Health {
     }
 }
 
-/// Fewer say nothing about who is at fault.
+/// Fewer uplinks cannot locate a fault.
 const ENOUGH: usize = 3;
 
-/// The uplinks of one switch. Times count from any one moment that stays the same, and never go back.
+/// The uplinks of one switch. Times count from a fixed moment and never go back.
 #[derive(Debug, Clone)]
 pub struct Probe {
     switch: u32,
     uplinks: BTreeMap<u8, Uplink>,
-    /// That of the last beacons sent.
+    /// The sequence of the last beacons sent.
     sequence: u64,
-    /// When those that are kept in mind were sent, the newest last.
+    /// When recent sequences were sent, the newest last.
     sent: BTreeMap<u64, Duration>,
     next: Duration,
-    /// Since when without a break some uplinks are paired.
+    /// Since when, without a break, some uplinks are paired.
     paired_since: Option<Duration>,
 }
 
@@ -48,12 +49,12 @@ pub struct Probe {
 struct Uplink {
     is_up: bool,
     is_failed: bool,
-    /// When it last heard each other one.
+    /// When it last received a beacon from each other uplink.
     heard: BTreeMap<u8, Duration>,
 }
 
 impl Probe {
-    /// Of the switch with this number; beacons are due at once.
+    /// For the switch with this number; beacons are due at once.
     pub fn new(switch: u32) -> Self {
         Self {
             switch,
@@ -65,7 +66,7 @@ impl Probe {
         }
     }
 
-    /// Says what uplinks there are, by position, and whether their links are up. Those beyond [`UPLINKS`] are left out.
+    /// Sets the uplinks, by position, and whether their links are up. Uplinks beyond [`UPLINKS`] are left out.
     pub fn set_links(&mut self, links: &BTreeMap<u8, bool>) {
         let links: BTreeMap<u8, bool> =
             links.iter().take(UPLINKS).map(|(uplink, up)| (*uplink, *up)).collect();
@@ -77,7 +78,7 @@ impl Probe {
         }
     }
 
-    /// If beacons are due: the sequence that all uplinks whose link is up are to send now.
+    /// If beacons are due, the sequence for all uplinks whose link is up to send now.
     pub fn send(&mut self, now: Duration) -> Option<u64> {
         if now < self.next {
             return None;
@@ -94,8 +95,8 @@ impl Probe {
         self.next
     }
 
-    /// Takes note of a beacon of this host that came in at an uplink. False if it says nothing: another switch's, the uplink's
-    /// own, or one that was not sent lately.
+    /// Records a beacon of this host that arrived at an uplink. False if it does not count: from another switch or from
+    /// the uplink itself, or not sent recently.
     pub fn hear(&mut self, now: Duration, receiver: u8, beacon: &Beacon) -> bool {
         let lately = self.sent.get(&beacon.sequence).is_some_and(|at| now.saturating_sub(*at) < BEACON_LOST);
         let is_up = |uplink: &u8| self.uplinks.get(uplink).is_some_and(|uplink| uplink.is_up);
@@ -109,8 +110,8 @@ impl Probe {
         true
     }
 
-    /// How all uplinks are now. To be asked after every change and at least once per [`BEACON_INTERVAL`], since what is known
-    /// about the past is only what was asked then.
+    /// The present health of all uplinks. The caller must ask after every change and at least once per
+    /// [`BEACON_INTERVAL`], since each call sees only the present.
     pub fn judge(&mut self, now: Duration) -> BTreeMap<u8, Health> {
         for uplink in self.uplinks.values_mut() {
             uplink.heard.retain(|_, at| now.saturating_sub(*at) < BEACON_LOST);
@@ -126,7 +127,7 @@ impl Probe {
                 uplink.is_failed = true;
             }
         }
-        // What is left over is better than nothing, and about it nothing is known.
+        // If all remaining uplinks have failed, none is declared failed: a doubtful uplink is better than none.
         if self.uplinks.values().all(|uplink| !uplink.is_up || uplink.is_failed) {
             self.uplinks
                 .values_mut()
@@ -136,7 +137,7 @@ impl Probe {
         self.uplinks.iter().map(|(number, uplink)| (*number, uplink.health())).collect()
     }
 
-    /// Uplinks that hear another one by which they are heard.
+    /// Uplinks that receive beacons of an uplink that receives theirs.
     fn paired(&self) -> BTreeSet<u8> {
         let hears =
             |one: &u8, other: &u8| self.uplinks.get(one).is_some_and(|one| one.heard.contains_key(other));

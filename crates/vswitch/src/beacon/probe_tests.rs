@@ -3,9 +3,9 @@ use super::*;
 /// From a second on, the islands of the network.
 type Phase<'a> = (u64, &'a str);
 
-/// A physical network that changes: from a second on, its islands, in words; what is in no island has its link down. A beacon
-/// takes 10 ms, to each uplink one more than to the one before. The answer is the health of all at the end of each second,
-/// a letter per uplink: `w`ell, `d`own or `i`solated.
+/// A changing physical network: from a second on, its islands, in words; an uplink in no island has its link down. A
+/// beacon takes 10 ms, plus one for each uplink before. The answer is the health of all uplinks at the end of each
+/// second, a letter per uplink: `w`ell, `d`own or `i`solated.
 fn play(phases: &[Phase<'_>], seconds: u64, uplinks: &str) -> Vec<String> {
     let mut probe = Probe::new(9);
     let positions: BTreeMap<char, u8> = uplinks.chars().zip(0..).collect();
@@ -23,7 +23,7 @@ fn play(phases: &[Phase<'_>], seconds: u64, uplinks: &str) -> Vec<String> {
                 let now = start + Duration::from_millis(10 + u64::from(receiver));
                 let beacon = Beacon { host: [0; 16], switch: 9, uplink: positions[&sender], sequence };
                 assert_eq!(probe.hear(now, receiver, &beacon), receiver != beacon.uplink);
-                // Asked in between, it must not be hasty.
+                // A call in between must not judge hastily.
                 probe.judge(now);
             }
         }
@@ -89,7 +89,8 @@ fn one_that_comes_up_carries_nothing_before_it_is_heard() {
     assert_eq!(play(&blocked, 7, "abc"), ["wwd", "wwd", "wwd", "wwd", "wwi", "wwi", "www"]);
 }
 
-/// What each of three uplinks hears, as pairs of receiver and sender, for long enough; the last may be deaf or mute.
+/// The result when three uplinks receive each other's beacons as in these pairs of receiver and sender, for long
+/// enough.
 fn hearing(pairs: &[(u8, u8)]) -> BTreeMap<u8, Health> {
     let mut probe = Probe::new(1);
     probe.set_links(&[(0, true), (1, true), (2, true)].into());
@@ -106,7 +107,7 @@ fn hearing(pairs: &[(u8, u8)]) -> BTreeMap<u8, Health> {
 }
 
 #[test]
-fn who_is_only_deaf_or_only_mute_is_of_no_use_either() {
+fn an_uplink_that_is_only_deaf_or_only_mute_has_failed_too() {
     let others = [(0, 1), (1, 0)];
     for last in [[(0, 2), (1, 2)], [(2, 0), (2, 1)]] {
         let health = hearing(&[others, last].concat());

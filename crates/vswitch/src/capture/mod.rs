@@ -1,4 +1,4 @@
-//! Captures of what passes ports, at any point of its way through the switch as with `pktcap-uw`, for people and for Wireshark.
+//! Captures of frames at any point of their way through the switch, as with `pktcap-uw`, for people and for Wireshark.
 //! [`crate::Engine::capture`] starts one.
 
 pub mod pcapng;

@@ -1,5 +1,5 @@
-//! A writer of pcapng files (draft-ietf-opsawg-pcapng): one section, an interface per port, packets with direction and the
-//! reason why they were dropped. Every block is written by one call, so what a crash leaves is readable up to its last block.
+//! A writer of pcapng files (draft-ietf-opsawg-pcapng): one section, an interface per port, packets with direction and
+//! drop reason. Every block is written by one call, so a file that a crash cuts off is readable up to its last block.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const VERSION: [u16; 2] = [1, 0];
-/// Length of the section: not known while it is written.
+/// Length of the section: unknown while the file is written.
 const LENGTH_UNKNOWN: u64 = u64::MAX;
 const LINK_ETHERNET: u16 = 1;
 
@@ -32,7 +32,7 @@ const PACKET_LOST: u16 = 4;
 /// Ten to the power of minus nine: nanoseconds.
 const NANOSECONDS: u8 = 9;
 
-/// Who captures. Empty texts are left out.
+/// The capturing host and program. Empty texts are left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Section<'a> {
     pub hardware: &'a str,
@@ -44,11 +44,11 @@ pub struct Section<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interface {
     number: u32,
-    /// Bytes of a frame that are kept.
+    /// Bytes that are kept of a frame.
     snap: u32,
 }
 
-/// The way of a frame, seen from the port's other end: a guest or a network.
+/// The direction of a frame, seen from the port's other end: a guest or a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the port into the switch.
@@ -57,19 +57,19 @@ pub enum Direction {
     Out,
 }
 
-/// A frame that was seen.
+/// A captured frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
     /// Since 1970-01-01 00:00 UTC.
     pub time: Duration,
-    /// What was captured of it, header first; what is more than the interface's snap length is cut off.
+    /// The captured bytes, header first; the writer cuts them to the interface's snap length.
     pub bytes: &'a [u8],
-    /// How long it was on the wire, in bytes.
+    /// Its length on the wire, in bytes.
     pub original_bytes: u32,
     pub direction: Option<Direction>,
-    /// Such as why it was dropped.
+    /// Such as the reason why it was dropped.
     pub comment: Option<&'a str>,
-    /// Frames that could not be captured since the one before, on the same interface.
+    /// Frames on the same interface that could not be captured since the one before.
     pub lost: u64,
 }
 
@@ -84,7 +84,7 @@ impl<W: Write> Writer<W> {
     /// Begins a file.
     ///
     /// # Errors
-    /// Those of `out`, like those of all methods.
+    /// Those of `out`, as for all methods.
     pub fn new(out: W, section: Section<'_>) -> io::Result<Self> {
         let mut block = Block::new(SECTION_HEADER);
         block.u32(BYTE_ORDER);
@@ -99,8 +99,8 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Declares a port, at any time before its first packet. `snap_bytes` is how much of a frame is kept, 0 for all; never more
-    /// than [`CAPTURE_SNAP`].
+    /// Declares a port, at any time before its first packet. `snap_bytes` is how much of a frame is kept, 0 for all;
+    /// never more than [`CAPTURE_SNAP`].
     ///
     /// # Errors
     /// `QuotaExceeded` beyond [`PORTS`] interfaces.
@@ -127,7 +127,10 @@ impl<W: Write> Writer<W> {
     /// `InvalidInput` for an interface of another writer.
     pub fn packet(&mut self, interface: Interface, packet: &Packet<'_>) -> io::Result<()> {
         if interface.number >= self.interfaces {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an interface of another capture"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the interface belongs to another capture",
+            ));
         }
         let most = usize::try_from(interface.snap).unwrap_or(usize::MAX);
         let bytes = &packet.bytes[..packet.bytes.len().min(most)];
@@ -155,10 +158,10 @@ impl<W: Write> Writer<W> {
         self.write(block)
     }
 
-    /// The file, everything written.
+    /// Flushes and returns the file.
     ///
     /// # Errors
-    /// Of `flush`.
+    /// Those of `flush`.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)

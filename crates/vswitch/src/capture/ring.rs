@@ -1,5 +1,5 @@
-//! Captures: what is asked for, the stream of frames, and the engine's part, which hands out what the kernel's ring holds. Nothing
-//! waits for a reader: what finds no room is lost, and the reader is told how much.
+//! Captures: the filter, the stream of frames, and the engine's side, which hands out the entries of the kernel's ring.
+//! Nothing waits for a reader: frames that find no room are lost, and the reader learns how many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -10,48 +10,48 @@ use futures_util::Stream;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::kernel::layout::{
+use crate::layout::{
     self, CAPTURED_TAG, Capture, Drop, POINT_DROPPED, POINT_FROM, POINT_TO, PORT_UPLINK, PointKey, Port,
 };
 use crate::limits::{CAPTURE_FRAMES, CAPTURE_LENGTH, CAPTURES};
 use crate::plan::{Link, Links, Looks, Numbers};
 use crate::{Error, Result};
 
-/// Where a frame is seen.
+/// A point where frames are captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Point {
-    /// As a port sends it, before anything is decided.
+    /// Sent by a port, before any decision.
     FromPort,
-    /// As it leaves for a port.
+    /// Leaving for a port.
     ToPort,
-    /// As it comes from an uplink, before anything is decided.
+    /// Arriving at an uplink, before any decision.
     UplinkIn,
-    /// As it leaves by an uplink.
+    /// Leaving by an uplink.
     UplinkOut,
-    /// Where it is dropped. It is the port or uplink that it came from whose frame is dropped, or the port whose inbound shaping
-    /// it is too much for.
+    /// Dropped. The frame counts for the port or uplink that it came from, or for the port whose inbound shaping
+    /// dropped it.
     Dropped,
 }
 
-/// What to look at.
+/// The selection of frames: points, interfaces and length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// Ports and uplinks; one that is not there yet is looked at when it is.
+    /// Ports and uplinks; one that does not exist yet is captured as soon as it does.
     pub interfaces: Vec<String>,
     pub points: BTreeSet<Point>,
-    /// Most bytes that are taken of a frame, up to [`CAPTURE_LENGTH`].
+    /// Most bytes to keep of a frame, up to [`CAPTURE_LENGTH`].
     pub length: u32,
 }
 
 impl Default for Filter {
-    /// Nothing, at every point, 256 bytes of each frame.
+    /// No interfaces, every point, 256 bytes of each frame.
     fn default() -> Self {
         let points = [Point::FromPort, Point::ToPort, Point::UplinkIn, Point::UplinkOut, Point::Dropped];
         Self { interfaces: Vec::new(), points: points.into(), length: 256 }
     }
 }
 
-/// A frame that was seen.
+/// A captured frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
     pub time: SystemTime,
@@ -60,13 +60,13 @@ pub struct Captured {
     pub point: Point,
     /// Why it was dropped, if it was.
     pub reason: Option<Drop>,
-    /// Of the whole frame in bytes, without its tag.
+    /// Length of the whole frame in bytes, without its tag.
     pub length: u32,
     /// Its 802.1Q tag (priority and VLAN), which is not in the bytes.
     pub tag: Option<u16>,
-    /// The frame from its Ethernet header on, as far as it was taken.
+    /// The frame from its Ethernet header on, as far as it was captured.
     pub bytes: Vec<u8>,
-    /// How many frames were lost since the one before.
+    /// Frames lost since the one before.
     pub lost: u64,
 }
 
@@ -85,22 +85,22 @@ impl Stream for Captures {
 }
 
 impl Captures {
-    /// The next frame; none when the engine has ended.
+    /// The next frame; `None` when the engine has ended.
     pub async fn next(&mut self) -> Option<Captured> {
         self.frames.recv().await
     }
 }
 
-/// A capture as the engine knows it.
+/// A capture, as the engine knows it.
 #[derive(Debug)]
 struct Active {
     filter: Filter,
     frames: mpsc::Sender<Captured>,
-    /// Since when it sees frames, on the monotonic clock: what was seen before under its bit was for a capture that has ended.
+    /// Since when it captures, on the monotonic clock: earlier frames under its bit belong to a capture that has ended.
     since: Option<Duration>,
-    /// Not told yet.
+    /// Lost, but not reported yet.
     lost: u64,
-    /// How many the kernel has lost, as far as was told.
+    /// Frames lost by the kernel, as far as reported.
     lost_in_ring: u64,
 }
 
@@ -119,33 +119,34 @@ pub(crate) fn interfaces<'a>(ports: &BTreeMap<u32, Port>, links: &'a Links) -> I
 #[derive(Debug, Default)]
 pub(crate) struct Capturing {
     active: BTreeMap<u32, Active>,
-    /// The ring was empty after the last one had ended; not so at first, for it outlives the daemon.
+    /// The ring was empty after the last capture had ended; false at first, since the ring outlives the daemon.
     is_empty: bool,
 }
 
 impl Capturing {
-    /// Whether the ring is to be read: somebody looks, or frames may be left of those who did.
+    /// Whether the ring must be read: a capture runs, or frames of ended ones may be left.
     pub fn is_active(&self) -> bool {
         !(self.active.is_empty() && self.is_empty)
     }
 
-    /// The ring holds nothing more.
+    /// The ring is now empty.
     pub fn emptied(&mut self) {
         self.is_empty = true;
     }
 
-    /// Adds another one, which sees nothing until it is started.
+    /// Adds a capture, which captures nothing until it is started.
     pub fn add(&mut self, filter: Filter) -> Result<Captures> {
         let most = u32::try_from(CAPTURES).expect("is small");
         let free = (0..most).find(|bit| !self.active.contains_key(bit));
-        let full = || Error::Limit { what: "captures at one time", asked: CAPTURES + 1, most: CAPTURES };
+        let full = || Error::Limit { what: "captures", asked: CAPTURES + 1, most: CAPTURES };
         let bit = free.ok_or_else(full)?;
         let (sender, frames) = mpsc::channel(CAPTURE_FRAMES);
         self.active.insert(bit, Active { filter, frames: sender, since: None, lost: 0, lost_in_ring: 0 });
         Ok(Captures { frames })
     }
 
-    /// Starts those that were added, once the kernel knows of them. It has lost so many frames for each bit before.
+    /// Starts the captures that were added, once the kernel knows of them. `lost` tells how many frames the kernel had
+    /// lost for each bit.
     pub fn start(&mut self, now: Duration, lost: impl Fn(u32) -> Result<u64>) -> Result<()> {
         for (bit, active) in self.active.iter_mut().filter(|(_, active)| active.since.is_none()) {
             (active.since, active.lost_in_ring) = (Some(now), lost(*bit)?);
@@ -153,7 +154,7 @@ impl Capturing {
         Ok(())
     }
 
-    /// Forgets those that nobody reads any more; whether there were any.
+    /// Forgets captures without a reader; true if there were any.
     pub fn forget_ended(&mut self) -> bool {
         let before = self.active.len();
         self.active.retain(|_, active| !active.frames.is_closed());
@@ -162,7 +163,7 @@ impl Capturing {
         any
     }
 
-    /// What is to be looked at.
+    /// The points to capture at.
     pub fn looks(&self, links: &Links, numbers: &Numbers, is_uplink: impl Fn(&str) -> bool) -> Looks {
         let mut looks = Looks::new();
         for (bit, active) in &self.active {
@@ -180,7 +181,7 @@ impl Capturing {
         looks
     }
 
-    /// Hands a frame to those who look at it.
+    /// Hands a frame to the captures that want it.
     pub fn hand_out(&mut self, entry: &[u8], interfaces: &Interfaces<'_>, lost: impl Fn(u32) -> u64) {
         let Some((head, bytes)) = layout::Captured::read(entry) else { return };
         let Some((interface, is_uplink)) = interfaces.get(&head.number) else { return };
@@ -214,7 +215,7 @@ impl Capturing {
 }
 
 impl Point {
-    /// Its number in the maps, if a port or an uplink has it.
+    /// Its number in the maps, if ports (or uplinks) have this point.
     fn number(self, is_uplink: bool) -> Option<u32> {
         match (self, is_uplink) {
             (Self::FromPort, false) | (Self::UplinkIn, true) => Some(POINT_FROM),
@@ -230,7 +231,7 @@ impl Point {
     }
 }
 
-/// The time of day at which the monotonic clock showed this.
+/// The time of day at this moment of the monotonic clock.
 fn wall_clock(monotonic_ns: u64) -> SystemTime {
     let now = clock_gettime(ClockId::Monotonic);
     let now_ns =

@@ -3,7 +3,7 @@ use super::*;
 /// When captures are started.
 const START: Duration = Duration::from_secs(3);
 
-/// Adds a capture and starts it; the kernel has lost so many frames before.
+/// Adds a capture and starts it; `lost` frames were lost before.
 fn begin(all: &mut Capturing, filter: Filter, lost: u64) -> Captures {
     let captures = all.add(filter).unwrap();
     all.start(START, |_| Ok(lost)).unwrap();
@@ -32,7 +32,7 @@ fn filter(interfaces: &[&str], points: &[Point], length: u32) -> Filter {
     Filter { interfaces, points: points.iter().copied().collect(), length }
 }
 
-/// Seen at a time that is well after [`START`].
+/// An entry stamped well after [`START`].
 fn entry(number: u32, point: u32, captures: u32, bytes: &[u8]) -> Vec<u8> {
     entry_at(2 * START, number, point, captures, bytes)
 }
@@ -107,7 +107,7 @@ fn there_are_only_so_many() {
 }
 
 #[test]
-fn what_is_left_of_a_capture_that_has_ended_does_not_reach_one_that_gets_its_bit() {
+fn frames_of_an_ended_capture_do_not_reach_the_next_with_its_bit() {
     let mut all = Capturing::default();
     let mut other = begin(&mut all, filter(&["t1"], &[Point::FromPort], 64), 0);
     let first = begin(&mut all, filter(&["t1"], &[Point::FromPort], 64), 0);

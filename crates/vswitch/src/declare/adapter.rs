@@ -18,16 +18,16 @@ pub struct Adapter {
     /// Number of the port group.
     pub port_group: u32,
     pub mac: Mac,
-    /// Largest payload of a frame, in bytes. A DHCP server may ask for less.
+    /// Largest payload of a frame, in bytes. A DHCP server may lower it.
     pub mtu: u32,
     pub stack: StackName,
     pub ipv4: Ipv4Config,
-    /// None if the adapter speaks no IPv6 at all.
+    /// `None` turns IPv6 off on the adapter.
     pub ipv6: Option<Ipv6Config>,
-    /// Instead of its stack's, for what is sent from this adapter's addresses.
+    /// Gateways for packets from this adapter's addresses, instead of the stack's.
     #[serde(default)]
     pub gateways: Gateways,
-    /// What it carries.
+    /// The services that it carries.
     #[serde(default)]
     pub services: BTreeSet<Service>,
 }
@@ -35,16 +35,16 @@ pub struct Adapter {
 /// Where an adapter's IPv4 address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Ipv4Config {
-    /// It has none.
+    /// No address.
     #[default]
     None,
-    /// It is declared.
+    /// A declared address.
     Static {
         address: Ipv4Addr,
         /// Length of the network's prefix, at most 32.
         prefix: u8,
     },
-    /// A DHCP server gives it.
+    /// An address from a DHCP server.
     Dhcp,
 }
 
@@ -55,7 +55,7 @@ pub struct Ipv6Config {
     pub addresses: Vec<(Ipv6Addr, u8)>,
     /// Whether router advertisements give it addresses and routes.
     pub autoconf: bool,
-    /// Whether a DHCPv6 server gives it an address. Routes are advertised by routers, which are heard then too.
+    /// Whether a DHCPv6 server gives it an address. Routes then come from router advertisements.
     #[serde(default)]
     pub dhcp: bool,
 }
@@ -64,26 +64,26 @@ pub struct Ipv6Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Gateways {
     pub ipv4: Option<Ipv4Addr>,
-    /// A link-local one is looked for on the stack's first adapter that speaks IPv6.
+    /// A link-local gateway is reached through the stack's first adapter that has IPv6.
     pub ipv6: Option<Ipv6Addr>,
 }
 
-/// A TCP/IP stack: a set of addresses and routes of its own. One that no adapter is in need not be declared.
+/// A TCP/IP stack: a set of addresses and routes of its own. An empty one need not be declared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stack {
     pub name: StackName,
-    /// An IPv4 gateway that is none may come from a DHCP server.
+    /// Without an IPv4 gateway here, a DHCP server may provide it.
     pub gateways: Gateways,
     #[serde(default)]
     pub routes: Vec<Route>,
     #[serde(default)]
     pub dns: Dns,
-    /// vSphere's name of a congestion control algorithm (`newreno`, `cubic`); none leaves the kernel's.
+    /// vSphere's name of a congestion control algorithm (`newreno`, `cubic`); `None` keeps the kernel's default.
     #[serde(default)]
     pub congestion_control: Option<String>,
 }
 
-/// A route besides those to connected networks and to the default gateway.
+/// A static route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Route {
     pub network: IpAddr,
@@ -92,7 +92,7 @@ pub struct Route {
     pub gateway: IpAddr,
 }
 
-/// How a stack resolves names. The switch tells a DHCP server the host's name; resolving is for others.
+/// How a stack resolves names. The switch sends the host's name to DHCP servers; it resolves nothing itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Dns {
     #[serde(default)]
@@ -111,19 +111,19 @@ pub struct Dns {
 pub struct StackName(String);
 
 impl StackName {
-    /// The stack that is the host's own network namespace.
+    /// The stack in the host's own network namespace.
     pub const DEFAULT: &'static str = "defaultTcpipStack";
-    /// The stack for moving VMs.
+    /// The stack for vMotion.
     pub const VMOTION: &'static str = "vmotion";
-    /// The stack for moving VMs that are off, and for clones.
+    /// The stack for cold migration and clones.
     pub const PROVISIONING: &'static str = "vSphereProvisioning";
 
-    /// Whether it is the host's own network namespace.
+    /// Whether the stack is in the host's own network namespace.
     pub fn is_default(&self) -> bool {
         self.0 == Self::DEFAULT
     }
 
-    /// As it is written.
+    /// The text of the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -141,9 +141,9 @@ impl fmt::Display for StackName {
     }
 }
 
-/// A text that is no name of a stack. It becomes part of a file's name.
+/// A text that cannot name a stack. The name becomes part of a file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name of a TCP/IP stack; use up to {STACK_NAME} letters, digits, `-` and `_`")]
+#[error("{0:?} cannot name a TCP/IP stack; use up to {STACK_NAME} letters, digits, `-` and `_`")]
 pub struct BadStackName(String);
 
 impl TryFrom<String> for StackName {

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is spoken, and in which direction.
+/// Protocol and direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discovery {
     pub protocol: DiscoveryProtocol,
     pub operation: DiscoveryOperation,
 }
 
-/// Written as vSphere's words.
+/// Serialized as vSphere's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiscoveryProtocol {
@@ -17,7 +17,7 @@ pub enum DiscoveryProtocol {
     Lldp,
 }
 
-/// Written as vSphere's words.
+/// Serialized as vSphere's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiscoveryOperation {
@@ -28,12 +28,12 @@ pub enum DiscoveryOperation {
 }
 
 impl DiscoveryOperation {
-    /// Whether neighbours are remembered.
+    /// Whether the switch listens for neighbours.
     pub fn listens(self) -> bool {
         matches!(self, Self::Listen | Self::Both)
     }
 
-    /// Whether neighbours are told of this host.
+    /// Whether the switch announces the host to neighbours.
     pub fn advertises(self) -> bool {
         matches!(self, Self::Advertise | Self::Both)
     }

@@ -1,10 +1,10 @@
-//! Where a switch tells of flows.
+//! Where a switch exports flows to.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// As vSphere's `VMwareIpfixConfig`. Which ports are watched is a policy.
+/// As vSphere's `VMwareIpfixConfig`. A policy selects the ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ipfix {
     /// `collectorIpAddress` and `collectorPort`.
@@ -12,11 +12,11 @@ pub struct Ipfix {
     /// `observationDomainId`.
     #[serde(default)]
     pub domain: u32,
-    /// `activeFlowTimeout`: a flow that goes on gets a record after so many seconds.
+    /// `activeFlowTimeout`: seconds after which a flow in progress gets a record.
     pub active_s: u32,
-    /// `idleFlowTimeout`: a flow has ended after so many seconds without a packet.
+    /// `idleFlowTimeout`: seconds without a packet after which a flow has ended.
     pub idle_s: u32,
-    /// `samplingRate`: one packet of so many is looked at; 0 and 1 are all.
+    /// `samplingRate`: one packet in this many is counted; 0 and 1 count all.
     #[serde(default)]
     pub one_of: u32,
     /// `internalFlowsOnly`: only flows whose both ends are ports of this host.

@@ -13,27 +13,27 @@ pub struct MirrorSession {
     pub number: u32,
     pub source: MirrorSource,
     pub destination: MirrorDestination,
-    /// One of so many frames is mirrored (`samplingRate`); 0 and 1 are all.
+    /// One frame in this many is mirrored (`samplingRate`); 0 and 1 mirror all.
     pub every: u32,
     /// Bytes that are kept of a frame, at least 60 (`mirroredPacketLength`).
     pub length: Option<u32>,
-    /// A copy loses the tag of its VLAN (`stripOriginalVlan`).
+    /// Copies lose their VLAN tag (`stripOriginalVlan`).
     pub strip_vlan: bool,
-    /// Ports that it goes to send and get frames of their own, too (`normalTrafficAllowed`).
+    /// Destination ports may also send and receive frames of their own (`normalTrafficAllowed`).
     pub normal_traffic: bool,
 }
 
-/// What is mirrored.
+/// The source of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MirrorSource {
     /// Ports, by interface.
     Ports {
-        /// What these send (`sourcePortTransmitted`): *ingress*, seen from the switch.
+        /// Ports whose sent frames are mirrored (`sourcePortTransmitted`): *ingress*, seen from the switch.
         transmitted: Vec<String>,
-        /// What is for these (`sourcePortReceived`): *egress*, seen from the switch.
+        /// Ports whose received frames are mirrored (`sourcePortReceived`): *egress*, seen from the switch.
         received: Vec<String>,
     },
-    /// What uplinks bring in these VLANs (`remoteMirrorDest`).
+    /// Frames that arrive at uplinks in these VLANs (`remoteMirrorDest`).
     Vlans {
         /// Number of the switch.
         switch: u32,
@@ -41,25 +41,26 @@ pub enum MirrorSource {
     },
 }
 
-/// Where copies go.
+/// The destination of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MirrorDestination {
     /// Ports (`dvPortMirror`, `remoteMirrorDest`), by interface.
     Ports {
         interfaces: Vec<String>,
-        /// The tag that a copy gets (`encapsulationVlanId`).
+        /// The tag that copies get (`encapsulationVlanId`).
         vlan: Option<VlanId>,
     },
-    /// A VLAN, by the first of these uplinks that has a link (`remoteMirrorSource`).
+    /// A VLAN, through the first of these uplinks that has a link (`remoteMirrorSource`).
     Uplink { interfaces: Vec<String>, vlan: VlanId },
-    /// An address (`encapsulatedRemoteMirrorSource`), on a way that whoever declares it knows.
+    /// An address (`encapsulatedRemoteMirrorSource`), along a way that the declaration states.
     Address(Box<Encapsulated>),
-    /// An address, as if the VMkernel adapter had sent the copies through which the default TCP/IP stack reaches it: the stack's
-    /// routes and neighbours are followed as they change. Nothing is mirrored while it is not reached.
+    /// An address, as if sent by the VMkernel adapter through which the default TCP/IP stack reaches it: the switch
+    /// follows the stack's routes and neighbours as they change. Nothing is mirrored while the address cannot be
+    /// reached.
     Routed { encapsulation: Encapsulation, destination_ip: Ipv4Addr },
 }
 
-/// Where encapsulated copies go, and what they are like. They are not fragmented: what is longer than the MTU allows is cut.
+/// Destination and format of encapsulated copies. They are not fragmented: a copy longer than the MTU allows is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encapsulated {
     pub encapsulation: Encapsulation,
@@ -99,6 +100,6 @@ pub enum Encapsulation {
 pub enum MirrorVia {
     /// By an uplink, with this tag.
     Uplink { interface: String, vlan: Option<VlanId> },
-    /// As if this port had sent it, a VMkernel adapter's for instance: in its VLAN, by its team.
+    /// As if this port had sent it, such as a VMkernel adapter's: in its VLAN, through its team.
     Port { interface: String },
 }

@@ -1,4 +1,4 @@
-//! What a host's network is to be: plain data, from whoever declares it. Nothing here knows how it is applied.
+//! The desired state of a host's network: plain data, which says nothing about how it is applied.
 
 mod adapter;
 mod discovery;
@@ -30,9 +30,9 @@ use crate::{Mac, Vlan};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declaration {
     pub switches: Vec<Switch>,
-    /// Ports by interface; those whose port group is not there stay unconnected.
+    /// Ports by interface; a port whose port group does not exist stays unconnected.
     pub ports: Vec<Port>,
-    /// VMkernel adapters. Each has a port without being among [`Self::ports`].
+    /// VMkernel adapters. Each has a port that is not listed in [`Self::ports`].
     #[serde(default)]
     pub adapters: Vec<Adapter>,
     /// TCP/IP stacks.
@@ -41,11 +41,12 @@ pub struct Declaration {
     /// Port mirroring.
     #[serde(default)]
     pub mirrors: Vec<MirrorSession>,
-    /// How long the link of an uplink has to be up without a break until the uplink is used again (`Net.TeamPolicyUpDelay`), unless it is
-    /// the only one that works.
+    /// How long the link of an uplink must be up without a break before the uplink is used again
+    /// (`Net.TeamPolicyUpDelay`), unless it is the only one that works.
     #[serde(default = "up_delay")]
     pub up_delay: Duration,
-    /// What neighbours are told that uplinks are called, by interface; those that are not here, as their interfaces.
+    /// Names under which uplinks are announced to neighbours, by interface; other uplinks are announced under their
+    /// interface's name.
     #[serde(default)]
     pub names: BTreeMap<String, String>,
 }
@@ -71,20 +72,21 @@ impl Default for Declaration {
 /// A switch, standard or distributed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
-    /// Tells its frames from those of others; unique on the host, and the same for as long as the switch lives.
+    /// Distinguishes its frames from those of other switches; unique on the host, and constant for the life of the
+    /// switch.
     pub number: u32,
     pub name: String,
     /// Largest payload of a frame, in bytes.
     pub mtu: u32,
-    /// Interfaces of the physical network cards. One belongs to one switch.
+    /// Interfaces of the physical NICs. Each belongs to one switch.
     pub uplinks: Vec<String>,
     pub policy: Policy,
-    /// None is silence.
+    /// `None`: the switch neither listens nor announces.
     #[serde(default)]
     pub discovery: Option<Discovery>,
     #[serde(default)]
     pub multicast: MulticastFiltering,
-    /// None tells nobody of flows.
+    /// `None`: the switch exports no flows.
     #[serde(default)]
     pub ipfix: Option<Ipfix>,
     pub port_groups: Vec<PortGroup>,
@@ -93,26 +95,26 @@ pub struct Switch {
 /// A port group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortGroup {
-    /// Unique on the host, the same for as long as the port group lives, less than [`crate::limits::PORT_GROUPS`].
+    /// Unique on the host, constant for the life of the port group, less than [`crate::limits::PORT_GROUPS`].
     pub number: u32,
     pub name: String,
     pub vlan: Vlan,
-    /// Where it differs from its switch.
+    /// The settings that override its switch's.
     pub policy: Override,
 }
 
-/// What is connected: a VM's tap. (The switch's end of a VMkernel adapter becomes one when it is planned.)
+/// A connected interface: a VM's tap. (Planning adds the switch's end of each VMkernel adapter.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
-    /// The interface in the host's network namespace. One that is not there (yet) is left out.
+    /// The interface in the host's network namespace. One that does not exist (yet) is skipped.
     pub interface: String,
     /// Number of the port group.
     pub port_group: u32,
-    /// The MAC that it was given.
+    /// The assigned MAC.
     pub mac: Mac,
-    /// The MAC that its guest has set instead, if it has.
+    /// The MAC that the guest has set instead, if any.
     pub guest_mac: Option<Mac>,
-    /// Neither sends nor receives.
+    /// The port neither sends nor receives.
     pub blocked: bool,
 }
 
@@ -129,7 +131,7 @@ impl Switch {
         self.port_groups.iter().find(|group| group.number == number)
     }
 
-    /// The policy of one of its port groups: the switch's, with what the port group overrides.
+    /// The effective policy of one of its port groups: the switch's, with the overrides.
     pub fn policy_of(&self, group: &PortGroup) -> Policy {
         self.policy.overridden(&group.policy)
     }

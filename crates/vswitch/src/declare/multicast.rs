@@ -1,15 +1,15 @@
-//! Who gets frames to multicast groups.
+//! Which ports receive frames to multicast groups.
 
 use serde::{Deserialize, Serialize};
 
-/// The words are those of `VMwareDvsMulticastFilteringMode`.
+/// Serialized as the words of `VMwareDvsMulticastFilteringMode`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MulticastFiltering {
-    /// All ports of a VLAN; guests filter for themselves. What vSphere calls *basic*.
+    /// All ports of a VLAN; guests filter for themselves. vSphere's *basic*.
     #[default]
     #[serde(rename = "legacyFiltering")]
     Legacy,
-    /// Those that say by IGMP or MLD that they are members, where a router or a switch asks for them.
+    /// Ports that report membership by IGMP or MLD, where a querier asks for it.
     #[serde(rename = "snooping")]
     Snooping,
 }

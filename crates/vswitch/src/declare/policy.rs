@@ -1,4 +1,4 @@
-//! Policies of switches, and what port groups override of them, item by item as in vSphere.
+//! Policies of switches, and the overrides of port groups, item by item as in vSphere.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use crate::limits::LEARNED_BY_PORT;
 pub struct Policy {
     pub security: Security,
     pub teaming: Teaming,
-    /// What a port sends: shaping of a standard switch, *ingress* of a distributed one.
+    /// Frames that a port sends: shaping of a standard switch, *ingress* of a distributed one.
     pub outbound: Shaping,
-    /// What a port gets: *egress* of a distributed switch.
+    /// Frames that a port receives: *egress* of a distributed switch.
     pub inbound: Shaping,
-    /// Its flows are watched, if the switch tells somebody of flows (`ipfixEnabled`).
+    /// The port's flows are exported, if its switch has a collector (`ipfixEnabled`).
     pub ipfix: bool,
 }
 
@@ -24,9 +24,9 @@ pub struct Shaping {
     pub enabled: bool,
     /// In bits per second.
     pub average: u64,
-    /// In bits per second: the most while a burst lasts.
+    /// In bits per second, while a burst lasts.
     pub peak: u64,
-    /// In bytes: how much may pass beyond the average.
+    /// In bytes: how much may pass above the average.
     pub burst: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Shaping {
     }
 }
 
-/// What a port group says differently about shaping.
+/// A port group's override of shaping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShapingOverride {
@@ -58,14 +58,14 @@ impl Shaping {
     }
 }
 
-/// What a guest may do with addresses.
+/// The use of MACs by guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Security {
-    /// Its ports see what passes on their VLAN.
+    /// Ports see all traffic of their VLAN.
     pub promiscuous: bool,
-    /// A guest may set another MAC; otherwise it stops receiving when it does.
+    /// Guests may change their MAC; otherwise a guest that does stops receiving.
     pub mac_changes: bool,
-    /// A guest may send from a MAC that is not its own.
+    /// Guests may send from other MACs than their own.
     pub forged_transmits: bool,
     /// MAC learning, which needs forged transmits.
     #[serde(default)]
@@ -85,39 +85,40 @@ impl Security {
         self.learning.enabled && self.forged_transmits
     }
 
-    /// Whether ports get what nobody is known to have.
+    /// Whether ports receive frames to unknown destinations.
     pub fn is_flooded(&self) -> bool {
         self.learns() && self.learning.unicast_flooding
     }
 }
 
-/// MAC learning of a port: what its guest sends from is reached by it (`DVSMacLearningPolicy`).
+/// MAC learning of a port: the port also receives frames to the MACs that its guest sends from
+/// (`DVSMacLearningPolicy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Learning {
     pub enabled: bool,
-    /// Unicast to a MAC that nobody is known to have is delivered here, too (`allowUnicastFlooding`).
+    /// The port receives unicast frames to unknown destinations (`allowUnicastFlooding`).
     pub unicast_flooding: bool,
-    /// Most MACs of a port, at most [`crate::limits::LEARNED_BY_PORT`]. Where limits of all ports together are more than a host
-    /// can hold, the largest are lowered.
+    /// Most MACs of a port, at most [`crate::limits::LEARNED_BY_PORT`]. If the limits of all ports together exceed the
+    /// host's, the largest are lowered.
     pub limit: u32,
     /// `limitPolicy`.
     pub at_limit: AtLimit,
 }
 
 impl Default for Learning {
-    /// Off, and vSphere's defaults for when it is on.
+    /// Off, with vSphere's defaults for the rest.
     fn default() -> Self {
         Self { enabled: false, unicast_flooding: true, limit: LEARNED_BY_PORT, at_limit: AtLimit::Drop }
     }
 }
 
-/// What happens to frames from further MACs; written as vSphere's words.
+/// The treatment of frames from further MACs; serialized as vSphere's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AtLimit {
     Drop,
-    /// They pass, and what is for those MACs is for nobody.
+    /// They pass, but the port does not receive frames to those MACs.
     Allow,
 }
 
@@ -125,15 +126,15 @@ pub enum AtLimit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Teaming {
     pub balancing: Balancing,
-    /// Besides the state of its link, an uplink is judged by whether beacons reach it.
+    /// Beacons, in addition to the state of the link, decide whether an uplink works.
     pub beacons: bool,
-    /// Physical switches are told by RARP where MACs have moved to.
+    /// The switch announces moved MACs to physical switches by RARP.
     pub notify_switches: bool,
-    /// An uplink that is well again takes its place back.
+    /// A recovered uplink takes its place back.
     pub failback: bool,
     /// Interfaces that carry traffic, in order.
     pub active: Vec<String>,
-    /// Interfaces that take the place of active ones that fail, in order. The others are unused.
+    /// Interfaces that replace failed active ones, in order. All others are unused.
     pub standby: Vec<String>,
 }
 
@@ -150,7 +151,7 @@ impl Default for Teaming {
     }
 }
 
-/// What chooses the uplink.
+/// The criterion that selects a port's uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Balancing {
     /// The originating virtual port (`loadbalance_srcid`).
@@ -165,14 +166,14 @@ pub enum Balancing {
     Explicit,
 }
 
-/// What a port group says differently; what is none is the switch's.
+/// A port group's overrides; `None` inherits from the switch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Override {
     pub promiscuous: Option<bool>,
     pub mac_changes: Option<bool>,
     pub forged_transmits: Option<bool>,
-    /// As a whole.
+    /// Overridden as a whole.
     pub learning: Option<Learning>,
     pub balancing: Option<Balancing>,
     pub beacons: Option<bool>,
@@ -186,7 +187,7 @@ pub struct Override {
 }
 
 impl Policy {
-    /// This policy with what is overridden.
+    /// This policy with the overrides applied.
     pub fn overridden(&self, by: &Override) -> Self {
         let (security, teaming) = (&self.security, &self.teaming);
         let (active, standby) = match &by.order {

@@ -1,4 +1,4 @@
-//! What a VMkernel adapter carries.
+//! The services that VMkernel adapters carry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! services {
     ($($variant:ident $text:literal),* $(,)?) => {
-        /// Traffic that an adapter carries: the values of vSphere's `HostVirtualNicManagerNicType`, and storage that is bound
-        /// to adapters by other means.
+        /// Traffic that an adapter carries: the values of vSphere's `HostVirtualNicManagerNicType`, plus storage that
+        /// is bound to adapters by other means.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Service {
             $(
@@ -22,7 +22,7 @@ macro_rules! services {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// vSphere's nicType; of iSCSI and NFS, which have none, our own word.
+            /// vSphere's nicType; Esfera's own words for iSCSI and NFS, for which vSphere has none.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -58,9 +58,9 @@ impl fmt::Display for Service {
     }
 }
 
-/// A text that is no service.
+/// A text that does not name a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is nothing that a VMkernel adapter can carry; vSphere's nicTypes are, such as `vmotion`")]
+#[error("VMkernel adapters cannot carry {0:?}; use one of vSphere's nicTypes, such as `vmotion`")]
 pub struct BadService(String);
 
 impl FromStr for Service {

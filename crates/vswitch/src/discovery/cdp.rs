@@ -1,6 +1,6 @@
-//! CDP, Cisco's discovery protocol, version 2: a frame that announces this host, and what a neighbour's frame says. Cisco
-//! published the types of fields (*Catalyst Token Ring Switching Implementation Guide*, appendix); the rest is as
-//! Wireshark's dissector reads it.
+//! CDP, Cisco's discovery protocol, version 2: building the frame that announces this host, and reading a neighbour's.
+//! Cisco published the types of fields (*Catalyst Token Ring Switching Implementation Guide*, appendix); the rest
+//! follows Wireshark's dissector.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,7 +9,7 @@ use crate::Mac;
 use crate::frame::{self, ETHER_FIRST, Ethernet, Reader, Sum};
 use crate::limits::{DISCOVERY_ADDRESSES, DISCOVERY_TEXT, DISCOVERY_TLVS};
 
-/// Where Cisco's switches listen, and do not forward.
+/// Cisco's switches receive this address and do not forward it.
 pub const DESTINATION: Mac = Mac([0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcc]);
 
 /// LLC and SNAP headers (IEEE 802.2): organization Cisco, protocol CDP.
@@ -41,7 +41,7 @@ const LONGEST_TEXT: usize = 255;
 const PROTOCOL_IPV4: [u8; 3] = [1, 1, 0xcc];
 const PROTOCOL_IPV6: [u8; 10] = [2, 8, 0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd];
 
-/// What a device does: `PhysicalNicCdpDeviceCapability`.
+/// The functions of a device: `PhysicalNicCdpDeviceCapability`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capabilities(pub u32);
 
@@ -54,26 +54,26 @@ impl Capabilities {
     pub const IGMP_ENABLED: u32 = 1 << 5;
     pub const REPEATER: u32 = 1 << 6;
 
-    /// Whether it does what one of the constants says.
+    /// Whether the device has one of these functions.
     pub fn has(self, capability: u32) -> bool {
         self.0 & capability != 0
     }
 }
 
-/// What a neighbour said: `PhysicalNicCdpInfo`, of which `timeout` and `samples` are the listener's.
+/// A neighbour's announcement: `PhysicalNicCdpInfo`, of which the listener adds `timeout` and `samples`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
     pub version: u8,
-    /// 0 says that the neighbour is about to leave.
+    /// 0 means that the neighbour is about to leave.
     pub ttl_s: u8,
     pub device_id: Option<String>,
-    /// The first one that is IP.
+    /// The first IP address.
     pub address: Option<IpAddr>,
     pub port_id: Option<String>,
     pub capabilities: Option<Capabilities>,
     pub software_version: Option<String>,
     pub platform: Option<String>,
-    /// The first one: address and length in bits.
+    /// The first prefix: address and length in bits.
     pub ip_prefix: Option<(Ipv4Addr, u8)>,
     pub native_vlan: Option<u16>,
     pub full_duplex: Option<bool>,
@@ -85,7 +85,7 @@ pub struct Info {
     pub location: Option<String>,
 }
 
-/// The frame that announces the host. A time to live above 255 s is 255 s.
+/// The frame that announces the host. A time to live above 255 s becomes 255 s.
 pub fn build(announcement: &Announcement) -> Vec<u8> {
     let mut body = vec![VERSION, u8::try_from(announcement.ttl_s).unwrap_or(u8::MAX), 0, 0];
     let text = |text| frame::cut(text, LONGEST_TEXT).as_bytes().to_vec();
@@ -128,7 +128,7 @@ fn address_list(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The Internet checksum, except that a last odd byte is the low half of a word, and sign-extended, less one if negative.
+/// The Internet checksum, except that a last odd byte is the low half of a word, sign-extended, less one if negative.
 fn cisco_checksum(bytes: &[u8]) -> u16 {
     let (even, odd) = bytes.split_at(bytes.len() & !1);
     let last = match odd {
@@ -139,12 +139,12 @@ fn cisco_checksum(bytes: &[u8]) -> u16 {
     Sum::default().with(even).with(&last).checksum()
 }
 
-/// Cisco's way or RFC 1071's: others that speak CDP differ.
+/// Accepts both Cisco's checksum and RFC 1071's: other implementations differ.
 fn is_intact(body: &[u8]) -> bool {
     Sum::default().with(body).checksum() == 0 || cisco_checksum(body) == 0
 }
 
-/// What a CDP frame without a tag says. None if it is none or is damaged; a field that is broken is left out.
+/// The content of a CDP frame without a tag. `None` if it is damaged or not CDP; a broken field is left out.
 pub fn parse(frame: &[u8]) -> Option<Info> {
     let ethernet = Ethernet::read(frame).filter(|ethernet| ethernet.ether_type < ETHER_FIRST)?;
     let mut payload = Reader::new(ethernet.payload).part(ethernet.ether_type.into())?;

@@ -3,7 +3,7 @@ use crate::capture::pcapng;
 use crate::discovery::tests::announcement;
 use crate::frame::tests::tshark;
 
-/// A frame of a neighbour.
+/// A neighbour's frame.
 fn frame(fields: &[(u16, &[u8])], checksum: fn(&[u8]) -> u16) -> Vec<u8> {
     let mut body = vec![VERSION, 180, 0, 0];
     for (kind, value) in fields {

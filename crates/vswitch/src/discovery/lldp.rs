@@ -1,4 +1,4 @@
-//! LLDP (IEEE 802.1AB-2016, clauses 8 and 9): a frame that announces this host, and what a neighbour's frame says.
+//! LLDP (IEEE 802.1AB-2016, clauses 8 and 9): building the frame that announces this host, and reading a neighbour's.
 
 use std::net::IpAddr;
 
@@ -22,14 +22,14 @@ const CAPABILITIES: u8 = 7;
 const MANAGEMENT_ADDRESS: u8 = 8;
 const ORGANIZATION: u8 = 127;
 
-/// Subtypes of chassis (8.5.2) and port (8.5.3); what is not here is a text.
+/// Subtypes of chassis (8.5.2) and port (8.5.3); all others are texts.
 const CHASSIS_MAC: u8 = 4;
 const CHASSIS_ADDRESS: u8 = 5;
 const PORT_MAC: u8 = 3;
 const PORT_ADDRESS: u8 = 4;
 const PORT_INTERFACE_NAME: u8 = 5;
 
-/// Address families (IANA), and the one of an interface number that is not known (8.5.9).
+/// Address families (IANA), and the subtype of an unknown interface number (8.5.9).
 const FAMILY_IPV4: u8 = 1;
 const FAMILY_IPV6: u8 = 2;
 const FAMILY_802: u8 = 6;
@@ -60,15 +60,15 @@ const CAPABILITY_NAMES: [&str; 11] = [
 /// Longest value of a TLV whose length has nine bits, and longest text in one (8.5.5-8.5.7).
 const LONGEST: usize = 511;
 const LONGEST_TEXT: usize = 255;
-/// What a frame has besides its payload: header and checksum.
+/// Bytes of a frame besides its payload: header and checksum.
 const FRAME_OVERHEAD: u32 = 18;
 
-/// What a neighbour said: `LinkLayerDiscoveryProtocolInfo`.
+/// A neighbour's announcement: `LinkLayerDiscoveryProtocolInfo`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Info {
     pub chassis_id: String,
     pub port_id: String,
-    /// 0 says that the neighbour is about to leave.
+    /// 0 means that the neighbour is about to leave.
     pub ttl_s: u16,
     /// Under vSphere's keys, such as `System Name`; each key once, at most [`DISCOVERY_TLVS`].
     pub parameters: Vec<(&'static str, String)>,
@@ -91,7 +91,7 @@ pub fn build(announcement: &Announcement) -> Vec<u8> {
     }
     put(&mut frame, CAPABILITIES, &[&BRIDGE.to_be_bytes(), &BRIDGE.to_be_bytes()]);
     if let Some(address) = announcement.management {
-        // Interface number and object identifier are not known: zeroes.
+        // Interface number and object identifier are unknown: zeroes.
         let end = [INTERFACE_UNKNOWN, 0, 0, 0, 0, 0];
         match address {
             IpAddr::V4(ip) => put(&mut frame, MANAGEMENT_ADDRESS, &[&[5, FAMILY_IPV4], &ip.octets(), &end]),
@@ -115,7 +115,8 @@ fn put(frame: &mut Vec<u8>, kind: u8, value: &[&[u8]]) {
     frame.extend(&value[..length.into()]);
 }
 
-/// What an LLDP frame without a tag says. None if it is none, or lacks what must be in it, in order (9.2.7.7).
+/// The content of an LLDP frame without a tag. `None` if it is not LLDP, or if mandatory TLVs are missing or out of
+/// order (9.2.7.7).
 pub fn parse(frame: &[u8]) -> Option<Info> {
     let ethernet = Ethernet::read(frame).filter(|ethernet| ethernet.ether_type == ETHER_LLDP)?;
     let mut tlvs = Reader::new(ethernet.payload);
@@ -126,14 +127,14 @@ pub fn parse(frame: &[u8]) -> Option<Info> {
         parameters: Vec::new(),
     };
     for _ in 0..DISCOVERY_TLVS {
-        // Without an end the frame is its end.
+        // Without an End TLV, the end of the frame ends it.
         if tlvs.is_empty() {
             return Some(info);
         }
         match next(&mut tlvs)? {
             (END, _) => return Some(info),
             (CHASSIS_ID | PORT_ID | TIME_TO_LIVE, _) => return None,
-            // One that is not understood is skipped.
+            // An unknown TLV is skipped.
             (kind, value) => _ = optional(&mut info, kind, value),
         }
     }

@@ -55,7 +55,7 @@ fn identities_are_shown_by_their_subtype() {
         (&[5, 2, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "fe80::1"),
         (b"\x07switch 1", "switch 1"),
         (b"\x06ge-0/0/1", "ge-0/0/1"),
-        // An address of a length that is none is shown as what it may be.
+        // An address of an impossible length is shown as what it may be.
         (b"\x04abc", "abc"),
         (b"\x05\x01ab", "ab"),
     ];

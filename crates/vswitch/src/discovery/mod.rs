@@ -1,5 +1,6 @@
-//! Discovery protocols on uplinks: telling the neighbour who this host is, and reading who the neighbour is, as vSphere shows it
-//! (`HostNetworkSystem.QueryNetworkHint`). [`lldp`] and [`cdp`] build and parse frames, [`Neighbours`] remembers.
+//! Discovery protocols on uplinks: announcing this host to the neighbour, and learning about the neighbour, as vSphere
+//! shows it (`HostNetworkSystem.QueryNetworkHint`). [`lldp`] and [`cdp`] build and parse frames, [`Neighbours`]
+//! remembers.
 
 pub mod cdp;
 pub mod lldp;
@@ -11,7 +12,7 @@ use crate::{Mac, VlanId};
 
 pub use table::{Heard, Neighbours};
 
-/// What a host says of itself on all uplinks.
+/// The announcement that is the same on all uplinks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct System {
     /// The host's name.
@@ -22,22 +23,22 @@ pub struct System {
     pub platform: String,
 }
 
-/// Who is at the other end of an uplink's cable, by each protocol.
+/// The neighbour at the other end of an uplink's cable, by each protocol.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherEnd {
     pub lldp: Option<lldp::Info>,
-    /// With how many frames it has sent.
+    /// With the number of frames that it has sent.
     pub cdp: Option<(cdp::Info, u32)>,
 }
 
-/// What a host says of itself on one uplink.
+/// The announcement on one uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    /// The uplink's own.
+    /// The uplink's MAC.
     pub mac: Mac,
     /// The uplink, such as `vmnic0`.
     pub interface: String,
-    /// What the uplink is for, such as the switch that it belongs to.
+    /// The purpose of the uplink, such as its switch.
     pub port_description: String,
     /// The host's name.
     pub system_name: String,
@@ -45,17 +46,17 @@ pub struct Announcement {
     pub system_description: String,
     /// Kind of hardware.
     pub platform: String,
-    /// Where the host is managed.
+    /// The management address of the host.
     pub management: Option<IpAddr>,
-    /// The VLAN of frames without a tag.
+    /// The VLAN of untagged frames.
     pub native_vlan: Option<VlanId>,
     /// Largest payload of a frame, in bytes.
     pub mtu: u32,
-    /// How long the neighbour shall remember it; 0 tells it to forget at once.
+    /// How long the neighbour shall remember it; 0 makes it forget at once.
     pub ttl_s: u16,
 }
 
-/// What a neighbour said.
+/// A neighbour's announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Neighbour {
     Lldp(lldp::Info),
@@ -63,13 +64,13 @@ pub enum Neighbour {
 }
 
 impl Neighbour {
-    /// From a frame without a tag; none if it is neither protocol or is broken.
+    /// Reads a frame without a tag; `None` if it is neither protocol or is broken.
     pub fn read(frame: &[u8]) -> Option<Self> {
         let lldp = || lldp::parse(frame).map(Self::Lldp);
         lldp().or_else(|| cdp::parse(frame).map(Self::Cdp))
     }
 
-    /// How long it holds, in seconds.
+    /// How long it is valid, in seconds.
     pub fn ttl_s(&self) -> u16 {
         match self {
             Self::Lldp(info) => info.ttl_s,

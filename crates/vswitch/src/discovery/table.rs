@@ -1,4 +1,4 @@
-//! Who is at the other end of each uplink, for as long as it said that it would be.
+//! The neighbours at the other end of each uplink, for as long as they announced.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use super::{Neighbour, OtherEnd, cdp, lldp};
 use crate::limits::{NEIGHBOURS, PORTS};
 
-/// A neighbour and when it was heard.
+/// A neighbour, and when its frames arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     pub neighbour: Neighbour,
-    /// Last heard then.
+    /// When its last frame arrived.
     pub at: Duration,
-    /// Forgotten then.
+    /// When it is forgotten.
     pub until: Duration,
-    /// How many frames it has sent.
+    /// The number of its frames.
     pub samples: u32,
 }
 
-/// The neighbours of all uplinks. Times count from any one moment that stays the same.
+/// The neighbours of all uplinks. Times count from a fixed moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Neighbours(BTreeMap<String, Vec<Heard>>);
 
 impl Neighbours {
-    /// Remembers what a neighbour of `uplink` said, or forgets it if that is what it said. One more than [`NEIGHBOURS`] takes
-    /// the place of that which was not heard for longest.
+    /// Remembers a neighbour of `uplink`, or forgets it if it announced its leaving. One more than [`NEIGHBOURS`]
+    /// replaces the one that has been silent for longest.
     pub fn hear(&mut self, now: Duration, uplink: &str, neighbour: Neighbour) {
         if !self.0.contains_key(uplink) && self.0.len() >= PORTS {
             return;
@@ -52,7 +52,7 @@ impl Neighbours {
         self.0.remove(uplink);
     }
 
-    /// Forgets those whose time is over.
+    /// Forgets expired neighbours.
     pub fn expire(&mut self, now: Duration) {
         self.0.retain(|_, known| {
             known.retain(|heard| heard.until > now);
@@ -60,12 +60,12 @@ impl Neighbours {
         });
     }
 
-    /// When the next one is to be forgotten.
+    /// When the next neighbour expires.
     pub fn next_expiry(&self) -> Option<Duration> {
         self.0.values().flatten().map(|heard| heard.until).min()
     }
 
-    /// What to show as `lldpInfo` of an uplink: the neighbour heard last.
+    /// The value of `lldpInfo` to show for an uplink: the neighbour heard last.
     pub fn lldp(&self, now: Duration, uplink: &str) -> Option<(&lldp::Info, &Heard)> {
         self.latest(now, uplink, |neighbour| match neighbour {
             Neighbour::Lldp(info) => Some(info),
@@ -73,7 +73,7 @@ impl Neighbours {
         })
     }
 
-    /// What to show as `connectedSwitchPort` of an uplink: the neighbour heard last.
+    /// The value of `connectedSwitchPort` to show for an uplink: the neighbour heard last.
     pub fn cdp(&self, now: Duration, uplink: &str) -> Option<(&cdp::Info, &Heard)> {
         self.latest(now, uplink, |neighbour| match neighbour {
             Neighbour::Cdp(info) => Some(info),
@@ -81,7 +81,7 @@ impl Neighbours {
         })
     }
 
-    /// Who is at the other end of an uplink's cable.
+    /// The neighbour at the other end of an uplink's cable.
     pub fn other_end(&self, now: Duration, uplink: &str) -> OtherEnd {
         let lldp = self.lldp(now, uplink).map(|(info, _)| info.clone());
         let cdp = self.cdp(now, uplink).map(|(info, heard)| (info.clone(), heard.samples));

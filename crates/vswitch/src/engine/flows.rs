@@ -1,5 +1,5 @@
-//! IPFIX: a thread of its own reads what the programs have counted, about once a second, and tells collectors, so that neither a flood of
-//! flows nor a slow collector holds the engine up.
+//! IPFIX: a separate thread reads the programs' counts about once a second and exports them to collectors, so that
+//! neither a flood of flows nor a slow collector holds up the engine.
 
 use std::collections::BTreeMap;
 use std::thread::{self, JoinHandle};
@@ -9,31 +9,35 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
-use super::{FlowCounters, monotonic};
+use super::clock::monotonic;
+use super::state::{FlowCounters, State};
 use crate::declare::{Declaration, Ipfix, Service};
 use crate::ipfix::{Addresses, Cache, Datagram, Direction, Exporter, Key, Observation, Record, Timeouts};
 use crate::kernel::Flows;
-use crate::kernel::layout::{FAMILY_V4, FLOW_ENDS, Flow, FlowKey, WAY_FROM};
+use crate::layout::{FAMILY_V4, FLOW_ENDS, Flow, FlowKey, WAY_FROM};
 use crate::limits::{BEAT, IPFIX_FLOWS, IPFIX_GRACE, IPFIX_MESSAGE, IPFIX_SEND};
 use crate::plan::{Links, Numbers};
 use crate::vmkernel::Source;
-use crate::{Error, Result, State};
+use crate::{Error, Result};
 
-/// What the engine tells the thread.
+/// The name of the thread.
+const THREAD: &str = "vswitch-flows";
+
+/// The flows to export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// By number of the switch.
     switches: BTreeMap<u32, Telling>,
-    /// Numbers of ports, and that of their switch.
+    /// Numbers of ports, each with that of its switch.
     ports: BTreeMap<u32, u32>,
 }
 
-/// Whom a switch tells of flows.
+/// The collector of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Telling {
     name: String,
     ipfix: Ipfix,
-    /// The adapter that it speaks from; none for what the host's own routes say.
+    /// The adapter to send from; `None` follows the host's own routes.
     source: Option<Source>,
 }
 
@@ -55,14 +59,14 @@ impl Wanted {
     }
 }
 
-/// The thread, which ends with this.
+/// A handle of the thread, which ends when it is dropped.
 pub(super) struct Watching {
     wanted: Option<watch::Sender<Wanted>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watching {
-    /// In the network namespace of the calling thread.
+    /// The thread works in the network namespace of the calling thread.
     pub(super) fn start(
         flows: Flows,
         publish: watch::Sender<BTreeMap<String, FlowCounters>>,
@@ -72,12 +76,11 @@ impl Watching {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(Watcher::new(flows, publish).run(changes)),
-                Err(error) => tracing::error!(%error, "nobody is told of flows"),
+                Err(error) => tracing::error!(%error, "flows are not exported"),
             }
         };
-        let thread = thread::Builder::new().name("vswitch-flows".into()).spawn(body);
-        let thread =
-            thread.map_err(|error| Error::Kernel { what: format!("cannot start a thread: {error}") })?;
+        let thread = thread::Builder::new().name(THREAD.into()).spawn(body);
+        let thread = thread.map_err(|source| Error::Thread { name: THREAD, source })?;
         Ok(Self { wanted: Some(wanted), thread: Some(thread) })
     }
 
@@ -93,7 +96,7 @@ impl Watching {
 }
 
 impl Drop for Watching {
-    /// Waits until collectors are told of what there is, which takes no longer than [`IPFIX_SEND`] for each.
+    /// Waits until collectors have received the present flows, which takes at most [`IPFIX_SEND`] for each.
     fn drop(&mut self) {
         self.wanted = None;
         if let Some(thread) = self.thread.take() {
@@ -106,21 +109,21 @@ struct Watcher {
     flows: Flows,
     publish: watch::Sender<BTreeMap<String, FlowCounters>>,
     streams: BTreeMap<u32, Stream>,
-    /// Those that were, too, for what was counted of them before they went.
+    /// Includes removed ports, for packets that were counted before their removal.
     ports: BTreeMap<u32, u32>,
-    /// Packets that found no room, by port, as far as is known.
+    /// Known numbers of packets for which there was no room, by port.
     lost: BTreeMap<u32, u64>,
     trouble: bool,
 }
 
-/// Flows of one switch.
+/// The flows of one switch.
 struct Stream {
     telling: Telling,
     cache: Cache,
     exporter: Exporter,
     socket: Option<UdpSocket>,
     counters: FlowCounters,
-    /// What was wrong at last; said once.
+    /// The last error, so that it is logged once.
     trouble: Option<String>,
 }
 
@@ -148,7 +151,7 @@ impl Watcher {
         self.change(Wanted::default()).await;
     }
 
-    /// Goes on with what is wanted now. What has been counted before is told as it was wanted before.
+    /// Switches to what is wanted now. Packets counted so far are exported as wanted before.
     async fn change(&mut self, wanted: Wanted) {
         if !self.streams.is_empty() {
             self.beat().await;
@@ -178,7 +181,7 @@ impl Watcher {
             self.streams.entry(number).or_insert_with(|| Stream::new(telling, counters));
         }
         if self.streams.is_empty() {
-            // What an earlier daemon left that nobody is to be told of.
+            // Discards what an earlier daemon left and no collector wants.
             for _ in 0..2 {
                 let _ = self.flows.change_turns().and_then(|turn| self.flows.drain(turn, |_, _| ()));
             }
@@ -186,7 +189,7 @@ impl Watcher {
         self.tell_counters();
     }
 
-    /// Reads what was counted, and tells of what is due.
+    /// Reads the counts, and exports due records.
     async fn beat(&mut self) {
         let trouble = match self.flows.change_turns() {
             Ok(turn) => {
@@ -207,7 +210,7 @@ impl Watcher {
     }
 
     fn read(&mut self, turn: u8) -> Result<()> {
-        // The programs have the monotonic clock.
+        // The programs use the monotonic clock.
         let booted = since_1970().saturating_sub(monotonic());
         let (ports, streams) = (&self.ports, &mut self.streams);
         let mut seen: Vec<(u32, Duration, Observation)> = Vec::new();
@@ -249,22 +252,22 @@ impl Stream {
             active: Duration::from_secs(active_s.into()),
             idle: Duration::from_secs(idle_s.into()),
         };
-        // The programs have chosen the packets already.
+        // The programs have sampled the packets already.
         let cache = Cache::new(timeouts, IPFIX_FLOWS, 1);
         let exporter = Exporter::new(domain, IPFIX_MESSAGE, one_of);
         Self { telling, cache, exporter, socket: None, counters, trouble: None }
     }
 
-    /// Packets found no room in the kernel.
+    /// Records packets for which the kernel had no room.
     fn lose(&mut self, packets: u64) {
         if self.counters.packets_lost == 0 {
             let switch = &self.telling.name;
-            tracing::warn!(switch, "there are more new flows than can be watched; some are not told of");
+            tracing::warn!(switch, "more new flows than can be counted; some are not exported");
         }
         self.counters.packets_lost += packets;
     }
 
-    /// Tells the collector of flows, for no longer than [`IPFIX_SEND`].
+    /// Exports records, for at most [`IPFIX_SEND`].
     async fn tell(&mut self, records: &[Record]) {
         let until = Instant::now() + IPFIX_SEND;
         let mut trouble = None;
@@ -280,7 +283,7 @@ impl Stream {
             if self.trouble != trouble {
                 if let Some(error) = &trouble {
                     let (switch, collector) = (&self.telling.name, self.telling.ipfix.collector);
-                    tracing::warn!(switch, %collector, error, "the collector cannot be told of flows");
+                    tracing::warn!(switch, %collector, error, "cannot export flows to the collector");
                 }
                 self.trouble.clone_from(&trouble);
             }
@@ -294,10 +297,10 @@ impl Stream {
         };
         let mut sent = timeout_at(until, socket.send(bytes)).await?;
         if sent.is_err() {
-            // The error is about a datagram before, such as that nobody listened; it counts as lost.
+            // The error concerns an earlier datagram, such as that nobody listened; it counts as lost.
             sent = timeout_at(until, socket.send(bytes)).await?.and(sent);
         }
-        // Otherwise a new one: its address may not be there any more.
+        // On an error the next attempt opens a new socket, since the source address may be gone.
         sent?;
         self.socket = Some(socket);
         Ok(())
@@ -315,7 +318,7 @@ async fn open(telling: &Telling) -> std::io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Flows of a port are seen from the switch: what its owner sends comes in.
+/// A port's flows, seen from the switch: frames that its owner sends enter.
 fn observation(key: &FlowKey, flow: &Flow, booted: Duration) -> Observation {
     let v4 = |address: [u8; 16]| {
         let [a, b, c, d, ..] = address;

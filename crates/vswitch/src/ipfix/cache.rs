@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::{End, Key, Record};
 use crate::limits::{IPFIX_FLOWS, IPFIX_PENDING};
 
-/// When a record is made of a flow that does not say that it ends; vSphere's defaults are 60 s and 15 s.
+/// When a flow that does not end by itself gets a record; vSphere's defaults are 60 s and 15 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// After this long a flow that goes on gets a record.
+    /// A flow in progress gets a record after this long.
     pub active: Duration,
-    /// After this long without a packet a flow has ended.
+    /// A flow has ended after this long without a packet.
     pub idle: Duration,
 }
 
@@ -21,32 +21,32 @@ impl Default for Timeouts {
     }
 }
 
-/// A packet that was seen, or several of one flow that were counted together.
+/// A packet, or several of one flow that were counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observation {
     pub key: Key,
     /// From the IP header on.
     pub octets: u64,
     pub packets: u64,
-    /// When the first of them came.
+    /// When the first packet came.
     pub first: Duration,
-    /// The flow ends with it, such as by FIN or RST.
+    /// The packet ends the flow, such as by FIN or RST.
     pub ends: bool,
 }
 
-/// The flows that go on. Times count since 1970-01-01 00:00 UTC.
+/// The flows in progress. Times count from 1970-01-01 00:00 UTC.
 #[derive(Debug)]
 pub struct Cache {
     timeouts: Timeouts,
     most: usize,
     one_of: u32,
-    /// Observations to leave out before the next one that counts.
+    /// Observations to skip before the next one that counts.
     skip: u32,
     flows: HashMap<Key, Flow>,
-    /// The same flows, that which was quiet for longest first.
+    /// The same flows, the longest silent first.
     quiet: BTreeMap<(Duration, u64), Key>,
     next: u64,
-    /// Records that nobody has fetched yet.
+    /// Records that have not been fetched yet.
     pending: Vec<Record>,
     lost: u64,
 }
@@ -56,7 +56,7 @@ struct Flow {
     octets: u64,
     packets: u64,
     start: Duration,
-    /// Its key in `quiet`, of which the first part is when its last packet came.
+    /// Its key in `quiet`, which begins with the time of its last packet.
     order: (Duration, u64),
 }
 
@@ -76,7 +76,8 @@ impl Cache {
         }
     }
 
-    /// Counts what was seen, the last of it now. If it is a new flow and there is no room, that which was quiet for longest gets its record.
+    /// Counts an observation, its last packet at `now`. If a new flow finds no room, the flow that was silent for
+    /// longest gets its record.
     pub fn observe(&mut self, now: Duration, seen: &Observation) {
         if self.skip > 0 {
             self.skip -= 1;
@@ -107,7 +108,7 @@ impl Cache {
         }
     }
 
-    /// Makes records of what is due, and hands out all that there are. To be called about once a second.
+    /// Makes the records that are due, and returns all. The caller calls it about once a second.
     pub fn take(&mut self, now: Duration) -> Vec<Record> {
         while let Some(((last, _), key)) = self.quiet.first_key_value() {
             if now.saturating_sub(*last) < self.timeouts.idle {
@@ -134,12 +135,12 @@ impl Cache {
         std::mem::take(&mut self.pending)
     }
 
-    /// How many flows go on.
+    /// The number of flows in progress.
     pub fn len(&self) -> usize {
         self.flows.len()
     }
 
-    /// Whether no flow goes on.
+    /// Whether no flow is in progress.
     pub fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
@@ -186,7 +187,7 @@ mod tests {
         Observation { key, octets: 100, packets: 1, first: Duration::MAX, ends: false }
     }
 
-    /// Port, packets, first and last second, and why.
+    /// Port, packets, first and last second, and reason.
     fn short(records: &[Record]) -> Vec<(u16, u64, u64, u64, End)> {
         let second = |time: Duration| (time - s(0)).as_secs();
         let mut short: Vec<_> = records

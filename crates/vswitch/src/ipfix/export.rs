@@ -10,7 +10,7 @@ const VERSION: u16 = 10;
 const HEADER: usize = 16;
 const SET_HEADER: usize = 4;
 
-/// A message, and how many flows it tells of.
+/// A message, and the number of flows in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
     pub bytes: Vec<u8>,
@@ -30,17 +30,17 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// `domain` tells this switch's flows from those of others that the host exports. A message is at most `most_bytes` long (that
-    /// is the MTU less the headers of IP and UDP), within [`IPFIX_SMALLEST`] and [`IPFIX_LARGEST`]. One packet of every `one_of` is
-    /// counted; the collector is told.
+    /// `domain` distinguishes this switch's flows from others that the host exports. A message has at most `most_bytes`
+    /// (the MTU less the headers of IP and UDP), within [`IPFIX_SMALLEST`] and [`IPFIX_LARGEST`]. One packet in every
+    /// `one_of` is counted; the collector is told so.
     pub fn new(domain: u32, most_bytes: usize, one_of: u32) -> Self {
         let most_bytes = most_bytes.clamp(IPFIX_SMALLEST, IPFIX_LARGEST);
         Self { domain, most_bytes, one_of: one_of.max(1), sequence: 0, templates: None }
     }
 
-    /// The messages, each a datagram, that say these flows. Begins with the templates if they are due (RFC 7011, 8.1: UDP loses
-    /// them); to be called at least every [`IPFIX_TEMPLATES`], with no records if there are none. `now` counts since
-    /// 1970-01-01 00:00 UTC.
+    /// The messages for these flows, each a datagram. They begin with the templates if those are due (RFC 7011, 8.1:
+    /// UDP loses them), so the caller must call at least every [`IPFIX_TEMPLATES`], without records if there are none.
+    /// `now` counts from 1970-01-01 00:00 UTC.
     pub fn export(&mut self, now: Duration, records: &[Record]) -> Vec<Datagram> {
         let mut messages = Vec::new();
         if self.templates.is_none_or(|sent| now < sent || now - sent >= IPFIX_TEMPLATES) {
@@ -88,7 +88,7 @@ impl Exporter {
     }
 }
 
-/// Records of one template that are being put together.
+/// Records of one template, being collected.
 #[derive(Default)]
 struct OpenSet {
     template: u16,

@@ -90,7 +90,7 @@ fn wireshark_reads_every_field() {
          4000000,4000000|5,5|9,9|30,30|2,2|1,1||",
     ];
     assert_eq!(lines, wanted);
-    // How dates are written differs between versions.
+    // Versions of Wireshark write dates differently.
     let times = tshark(&capture(&messages), &[], &["cflow.abstimestart", "cflow.abstimeend"]);
     let (start, end) = times[1].split_once('|').unwrap();
     assert_eq!(start.matches("22:13:07.655000000").count(), 2, "{start}");

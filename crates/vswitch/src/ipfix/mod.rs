@@ -1,5 +1,5 @@
-//! IPFIX (RFC 7011): telling a collector what flows pass the switch. [`Cache`] makes flows of packets, [`Exporter`] datagrams of
-//! flows; both are pure, whoever runs them has the clock and the socket.
+//! IPFIX (RFC 7011): exporting the flows that pass the switch to a collector. [`Cache`] makes flows of packets,
+//! [`Exporter`] datagrams of flows; both are pure, their caller has the clock and the socket.
 
 mod cache;
 mod export;
@@ -19,7 +19,7 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// None if one is IPv4 and the other IPv6.
+    /// `None` if one is IPv4 and the other IPv6.
     pub fn new(source: IpAddr, destination: IpAddr) -> Option<Self> {
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Self::V4 { source, destination }),
@@ -38,7 +38,7 @@ pub enum Direction {
     Egress = 1,
 }
 
-/// What packets of one flow have in common.
+/// The fields that all packets of a flow share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub addresses: Addresses,
@@ -51,7 +51,7 @@ pub struct Key {
     pub class: u8,
     /// 0 for none.
     pub vlan: u16,
-    /// Number of the port that it came in by, and that it leaves by; 0 if that is not known.
+    /// Number of the port by which it entered, and of the one by which it leaves; 0 if unknown.
     pub ingress: u32,
     pub egress: u32,
     pub direction: Direction,
@@ -62,9 +62,9 @@ pub struct Key {
 pub enum End {
     /// No packet came for a while.
     Idle = 1,
-    /// The flow goes on, but it was time for a record.
+    /// The flow goes on, but a record was due.
     Active = 2,
-    /// The flow said that it ends, such as by FIN.
+    /// The flow ended itself, such as by FIN.
     Detected = 3,
     /// By force, such as when the export is turned off.
     Forced = 4,

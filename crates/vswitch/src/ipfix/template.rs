@@ -1,4 +1,5 @@
-//! What records look like: templates (RFC 7011, 3.4) of elements (IANA, *IPFIX Information Elements*), and records after them.
+//! The form of records: templates (RFC 7011, 3.4) of elements (IANA, *IPFIX Information Elements*), and records after
+//! them.
 
 use super::{Addresses, Record, milliseconds};
 
@@ -64,13 +65,13 @@ fn described(fields: &[Field]) -> impl Iterator<Item = u8> {
     fields.iter().flat_map(|(element, length)| [element.to_be_bytes(), length.to_be_bytes()]).flatten()
 }
 
-/// How many packets there are to one that is counted.
+/// The sampling rate: one packet in `one_of`.
 pub(super) fn sampling(domain: u32, one_of: u32) -> Vec<u8> {
     let record = [&domain.to_be_bytes()[..], &one_of.to_be_bytes(), &[DETERMINISTIC]].concat();
     set(SAMPLING, &record)
 }
 
-/// A set with its header; none of ours needs padding.
+/// A set with its header; these sets need no padding.
 pub(super) fn set(number: u16, contents: &[u8]) -> Vec<u8> {
     let length = u16::try_from(4 + contents.len()).expect("is bounded by the message");
     [&number.to_be_bytes()[..], &length.to_be_bytes(), contents].concat()

@@ -1,6 +1,6 @@
-//! Programs on interfaces, by links that are pinned under the interface's number and the program's name. Where the kernel has no tcx
-//! (before 6.6) a filter on the clsact queueing discipline does the same; it lives with its interface, and what is pinned in the
-//! link's place is the program, to be found again.
+//! Attaching programs to interfaces by links, pinned under the interface's index and the program's name. Where the
+//! kernel has no tcx (before 6.6), a filter on the clsact queueing discipline does the same. The filter lives with its
+//! interface, and the program is pinned in the link's place, so that it is found again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,11 +25,11 @@ use crate::{Error, Result};
 pub enum Program {
     FromPort,
     FromUplink,
-    /// At the far end of the switch's own queues.
+    /// At the far end of the queue pair.
     FromQueue,
-    /// Where copies of mirrors come out.
+    /// At the far end of the mirror pair.
     FromMirror,
-    /// Is attached nowhere, but run.
+    /// Is never attached, but run directly.
     ForgetLearned,
 }
 
@@ -38,7 +38,7 @@ impl Program {
         [Self::FromPort, Self::FromUplink, Self::FromQueue, Self::FromMirror, Self::ForgetLearned];
 
     /// Its name in the object, and in the names of pins.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::FromPort => "from_port",
             Self::FromUplink => "from_uplink",
@@ -51,9 +51,11 @@ impl Program {
 
 /// The loaded program, by name.
 pub(super) fn program(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier> {
-    let missing = || Error::Kernel { what: format!("the data plane has no program {}", program.name()) };
-    let found = ebpf.program_mut(program.name()).ok_or_else(missing)?;
-    found.try_into().map_err(|_| missing())
+    let name = program.name();
+    let found = ebpf.program_mut(name);
+    let found =
+        found.ok_or_else(|| Error::Program { program: name, reason: "the object lacks it".into() })?;
+    found.try_into().map_err(|error| Error::Program { program: name, reason: in_words(&error) })
 }
 
 /// Whether the kernel has tcx: since 6.6.
@@ -61,11 +63,11 @@ pub(super) fn has_tcx() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
-/// The only filter of ours at the ingress of an interface.
+/// The only Esfera filter at the ingress of an interface.
 const FILTER_PRIORITY: u16 = 1;
 const FILTER_HANDLE: TcHandle = TcHandle::new(0, 1);
 
-/// Attaches a program as a filter. That of an earlier daemon is replaced in place.
+/// Attaches a program as a filter, replacing that of an earlier daemon in place.
 fn filter(program: &mut SchedClassifier, interface: &str) -> Result<(), ProgramError> {
     let known =
         SchedClassifierLink::attached(interface, TcAttachType::Ingress, FILTER_PRIORITY, FILTER_HANDLE, None);
@@ -73,7 +75,7 @@ fn filter(program: &mut SchedClassifier, interface: &str) -> Result<(), ProgramE
     let link = match replaced {
         Ok(link) => link,
         Err(_) => {
-            // It may be there.
+            // The discipline may already exist.
             let _ = tc::qdisc_add_clsact(interface);
             let options = NlOptions { priority: FILTER_PRIORITY, handle: FILTER_HANDLE, classid: None };
             program.attach_with_options(
@@ -83,17 +85,17 @@ fn filter(program: &mut SchedClassifier, interface: &str) -> Result<(), ProgramE
             )?
         }
     };
-    // It lives with the interface: dropping the link would end it.
+    // The filter lives with the interface: dropping the link would remove it.
     std::mem::forget(program.take_link(link)?);
     Ok(())
 }
 
-/// The kernel ends a link some time after its last pin and descriptor went. Until then the same program cannot be attached anew, as
-/// where an uplink is taken from a switch and given back at once.
+/// The kernel ends a link some time after its last pin and descriptor are gone, and until then refuses to attach the
+/// same program again, as when an uplink leaves a switch and returns at once.
 const ENDING: Duration = Duration::from_millis(5);
 const ENDING_TRIES: u32 = 100;
 
-/// Attaches a program where no link of ours is.
+/// Attaches a program to an interface without a pinned link.
 fn afresh(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
     for _ in 0..ENDING_TRIES {
         let order = TcAttachOptions::TcxOrder(LinkOrder::default());
@@ -109,7 +111,8 @@ fn afresh(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassif
 }
 
 impl Kernel {
-    /// Puts a program to work at the ingress of an interface. One of an earlier daemon is replaced in place: no frame is lost.
+    /// Puts a program to work at the ingress of an interface. One of an earlier daemon is replaced in place: no frame
+    /// is lost.
     ///
     /// # Errors
     /// `Attach`.
@@ -132,7 +135,7 @@ impl Kernel {
             drop(program.take_link(link).map_err(|error| failed(&error))?);
             return Ok(());
         }
-        // The link of an interface that had this number before.
+        // The pinned link belongs to an earlier interface with this index.
         let _ = fs::remove_file(&pin);
         let link = afresh(program, interface).map_err(|error| failed(&error))?;
         let link = program.take_link(link).map_err(|error| failed(&error))?;
@@ -142,7 +145,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes a program off an interface that is no port any more.
+    /// Takes a program off an interface that is not a port any more.
     pub fn detach(&mut self, interface: &str, index: u32, program: Program) {
         if !self.tcx {
             let _ = tc::qdisc_detach_program(interface, TcAttachType::Ingress, program.name());
@@ -155,7 +158,7 @@ impl Kernel {
         }
     }
 
-    /// Every link that is pinned, by the ifindex that it was made for, and uplinks that have lost theirs but are still marked.
+    /// Every pinned link, by its ifindex, and uplinks that have lost theirs but are still marked.
     pub fn attached(&self) -> BTreeSet<(u32, Program)> {
         let entries = fs::read_dir(&self.links).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

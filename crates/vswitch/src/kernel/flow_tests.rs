@@ -1,9 +1,9 @@
-//! Flows as the programs count them.
+//! Flows, as the programs count them.
 
-use super::layout::*;
 use super::tests::{Bench, LOOPBACK, OTHER, OUTSIDE, OWN, REDIRECT, frame};
 use super::*;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6};
+use crate::layout::*;
 use crate::plan::{Extra, Step};
 
 const UDP: u8 = 17;
@@ -11,7 +11,7 @@ const TCP: u8 = 6;
 const ICMP: u8 = 1;
 const FIN: u8 = 0x11;
 const ACK: u8 = 0x10;
-/// Packets of one port begin no more flows than this in a second.
+/// Most new flows of one port in a second.
 const LIMIT: u64 = 4096;
 
 fn bench(flags: u32, every: u32, watch: u32) -> Bench {
@@ -23,7 +23,7 @@ fn bench(flags: u32, every: u32, watch: u32) -> Bench {
     bench
 }
 
-/// `length` is what the packet says of itself.
+/// `length` is the length that the packet states.
 fn v4(
     to: [u8; 6],
     protocol: u8,
@@ -64,7 +64,7 @@ fn v6(next: u8, extensions: &[(u8, usize)], above: &[u8]) -> Vec<u8> {
     sent
 }
 
-/// Ports 1000 and 2000, and so many bytes in all.
+/// Ports 1000 and 2000, in this many bytes.
 fn above(bytes: usize) -> Vec<u8> {
     let mut above = vec![3, 232, 7, 208];
     above.resize(bytes, 0);
@@ -87,7 +87,7 @@ fn all(flows: &mut Flows) -> Vec<(FlowKey, Flow)> {
 
 #[test]
 fn packets_are_counted_by_what_they_have_in_common() {
-    /// Name, frame, protocol, class, ports, octets and whether the flow ends; none if it is not counted.
+    /// Name, frame, protocol, class, ports, octets and whether the flow ends; `None` if it is not counted.
     type Case = (&'static str, Vec<u8>, Option<(u8, u8, (u16, u16), u64, bool)>);
     let ports = (1000, 2000);
     let cases: Vec<Case> = vec![
@@ -167,7 +167,7 @@ fn both_ends_of_a_frame_see_it_if_they_are_watched() {
         let all: Vec<_> = all(&mut flows).iter().map(|(key, _)| (key.number, key.other, key.way)).collect();
         assert_eq!(all, seen, "number, other end and one, way");
     }
-    // What enters by a copy of a mirror is not the port's.
+    // A mirror's copy that enters a port is not the port's traffic.
     let mut bench = bench(PORT_WATCHED, 1, 0);
     let mut flows = bench.kernel.take_flows().unwrap();
     bench.run_marked(Program::FromPort, &sent, MARK_COPY | 9);
@@ -182,7 +182,7 @@ fn only_flows_inside_of_the_host_if_they_are_wanted() {
         bench.run(Program::FromPort, &v4(to, UDP, 0, 0, &above(100), None));
         assert_eq!(all(&mut flows).len(), expected, "{to:?}");
     }
-    // What comes by an uplink is from outside.
+    // Frames from an uplink come from outside.
     for (watch, expected) in [(0, 1), (WATCH_INTERNAL, 0)] {
         let mut bench = bench(PORT_UPLINK, 1, watch);
         let uplink = Port {
@@ -208,7 +208,7 @@ fn one_packet_of_so_many_is_counted() {
     let mut flows = bench.kernel.take_flows().unwrap();
     for _ in 0..95 {
         bench.run(Program::FromPort, &v4(OTHER, UDP, 0, 0, &above(100), None));
-        // These do not count.
+        // These are not counted.
         bench.run(Program::FromPort, &frame(OTHER, OWN, 0x0806));
     }
     let seen = all(&mut flows);

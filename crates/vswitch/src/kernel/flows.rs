@@ -1,24 +1,21 @@
-//! Reading the flows that the programs have counted. They fill one turn while the other is read and removed.
+//! Reading the flows that the programs count. The programs fill one turn while the other is read and removed.
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
-use super::layout::{Flow, FlowKey, Watched};
-use super::{Kernel, in_words};
-use crate::{Error, Result};
+use super::Kernel;
+use super::maps::{failed, missing};
+use crate::Result;
+use crate::layout::{Flow, FlowKey, Watched};
 
-/// The maps of flows, for a thread of its own.
+/// The maps of flows, for another thread.
 pub(crate) struct Flows {
     flows: HashMap<MapData, FlowKey, Flow>,
     turn: Array<MapData, u32>,
     watched: Array<MapData, Watched>,
 }
 
-fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
-    move |error| Error::Map { map, reason: in_words(&error) }
-}
-
 impl Kernel {
-    /// The maps of flows. They are given out once.
+    /// The maps of flows; available once.
     ///
     /// # Errors
     /// `Map`.
@@ -31,12 +28,13 @@ impl Kernel {
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map> {
-        self.ebpf.take_map(name).ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })
+        self.ebpf.take_map(name).ok_or_else(missing(name))
     }
 }
 
 impl Flows {
-    /// Has the programs fill the other turn; which one they have filled until now. Some may still be at it for a moment.
+    /// Makes the programs fill the other turn, and returns the one that they filled so far. Running programs may still
+    /// write to it for a moment.
     ///
     /// # Errors
     /// `Map`.
@@ -46,12 +44,12 @@ impl Flows {
         Ok(u8::try_from(turn).expect("is a bit"))
     }
 
-    /// Takes all flows of a turn that is not filled.
+    /// Takes all flows of a turn that is not being filled.
     ///
     /// # Errors
     /// `Map`.
     pub(crate) fn drain(&mut self, turn: u8, mut take: impl FnMut(&FlowKey, &Flow)) -> Result<()> {
-        // An entry that is removed would lose the place of who walks over them.
+        // Removing an entry would make an iteration lose its place.
         let keys: Vec<FlowKey> =
             self.flows.keys().filter_map(|key| key.ok()).filter(|key| key.turn == turn).collect();
         for key in keys {
@@ -66,7 +64,7 @@ impl Flows {
         Ok(())
     }
 
-    /// How many packets of a port were not counted for want of room.
+    /// How many packets of a port were not counted because there was no room.
     ///
     /// # Errors
     /// `Map`.

@@ -1,4 +1,4 @@
-//! What ports have learned. The programs write it; the control half has what is old forgotten, and reads.
+//! Learned MACs. The programs write them; the control plane reads them and removes old ones.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -7,31 +7,32 @@ use aya::maps::{Array, HashMap, Map, MapData};
 use aya::programs::{TestRun, TestRunOptions};
 
 use super::attach::{Program, program};
-use super::layout::{Learned, StationKey};
 use super::maps::failed;
 use super::{Kernel, in_words};
+use crate::layout::{Learned, StationKey};
 use crate::limits::{LEARNED, LEARNED_BATCH, LEARNED_LOOK};
 use crate::{Error, Result};
 
-/// `struct __sk_buff`, and where its mark is in it.
+/// The size of `struct __sk_buff`, and the place of its mark.
 const CONTEXT: usize = 192;
 const MARK: std::ops::Range<usize> = 8..12;
-/// An Ethernet header, without which no program is run. Keys follow.
+/// An Ethernet header, without which the kernel runs no program. Keys follow.
 const HEADER: [u8; 14] = [0; 14];
 
-/// The keys of what was learned, for a thread of its own: reading all of a full map takes a second or so.
+/// The keys of learned MACs, for another thread: reading a full map takes about a second.
 pub(crate) struct LearnedKeys(HashMap<MapData, StationKey, Learned>);
 
 impl LearnedKeys {
-    /// Gives all keys in portions of up to [`LEARNED_BATCH`], while they are taken. One that is removed meanwhile may make others come
-    /// twice, but not without end.
+    /// Passes all keys to `take` in portions of up to [`LEARNED_BATCH`], until it returns false. An entry that is
+    /// removed meanwhile may make others come twice, but not without end.
     ///
     /// # Errors
     /// `Map`.
     pub(crate) fn read(&self, mut take: impl FnMut(Vec<StationKey>) -> bool) -> Result<()> {
         let mut portion = Vec::with_capacity(LEARNED_BATCH);
         for key in self.0.keys().take(2 * LEARNED) {
-            // The key from which reading goes on is never among those that may be forgotten now: all would come again.
+            // The key from which reading continues must not be among those that may be removed now, or reading would
+            // begin again.
             if portion.len() == LEARNED_BATCH && !take(std::mem::take(&mut portion)) {
                 return Ok(());
             }
@@ -45,11 +46,11 @@ impl LearnedKeys {
 }
 
 impl Kernel {
-    /// Of these, up to [`LEARNED_BATCH`], forgets what has not been seen for this long, and what belongs to ports that may not have it
-    /// any more. One call to the kernel.
+    /// Removes those of these MACs, at most [`LEARNED_BATCH`], that have not been seen for `age` or that their ports
+    /// may no longer have. One call to the kernel.
     ///
     /// # Errors
-    /// `Kernel`.
+    /// `Program`.
     pub fn forget_learned(&mut self, age: Duration, keys: &[StationKey]) -> Result<()> {
         let mut data = HEADER.to_vec();
         for StationKey { network, vlan, mac } in keys {
@@ -61,17 +62,18 @@ impl Kernel {
         let options =
             TestRunOptions { data_in: Some(&data), ctx_in: Some(&context), ..TestRunOptions::default() };
         let run = program(&mut self.ebpf, Program::ForgetLearned)?.test_run(options);
-        let refused = |error| Error::Kernel { what: format!("forget learned MACs: {}", in_words(&error)) };
-        run.map(|_| ()).map_err(refused)
+        let failed =
+            |error| Error::Program { program: Program::ForgetLearned.name(), reason: in_words(&error) };
+        run.map(|_| ()).map_err(failed)
     }
 
-    /// The keys of what was learned.
+    /// The keys of learned MACs.
     ///
     /// # Errors
     /// `Map`.
     pub(crate) fn learned_keys(&self) -> Result<LearnedKeys> {
         let failed = |reason: String| Error::Map { map: "learned", reason };
-        let Map::HashMap(map) = self.map("learned")? else { return Err(failed("is no hash".into())) };
+        let Map::HashMap(map) = self.map("learned")? else { return Err(failed("is not a hash map".into())) };
         let fd = map.fd().as_fd().try_clone_to_owned().map_err(|error| failed(error.to_string()))?;
         let map = MapData::from_fd(fd).map_err(|error| failed(in_words(&error)))?;
         Ok(LearnedKeys(Map::HashMap(map).try_into().map_err(|error| failed(in_words(&error)))?))
@@ -86,7 +88,7 @@ impl Kernel {
         map.get(&number, 0).map_err(failed("learned_by"))
     }
 
-    /// What was learned: up to [`LEARNED_LOOK`] entries, in no order. One that is removed meanwhile may make others come twice.
+    /// Up to [`LEARNED_LOOK`] learned MACs, in no order. An entry that is removed meanwhile may make others come twice.
     ///
     /// # Errors
     /// `Map`.

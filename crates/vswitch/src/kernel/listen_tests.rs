@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
 
-use super::layout::*;
 use super::tests::{BROADCAST, Bench, LOOPBACK, OUTSIDE, OWN, SHOT, frame};
 use super::*;
 use crate::frame::{ETHER_IPV4, ETHER_IPV6, Sum};
+use crate::layout::*;
 use crate::plan::Step;
 use crate::snoop::{self, mac_of};
 
 const GROUP: [u8; 4] = [239, 1, 1, 1];
 const GROUP_6: &str = "ff3e::1234:5";
-/// Numbers of members: of all, of the group, of who gets what nobody wants, and of promiscuous ports.
+/// Numbers of members: of all, of the group, of frames to groups without members, and of promiscuous ports.
 const ALL: u32 = 4;
 const MEMBER: u32 = 5;
 const OTHERS: u32 = 6;
@@ -73,7 +73,7 @@ fn igmp(source: [u8; 6], kind: u8, to: [u8; 4]) -> Vec<u8> {
     v4(source, to, 2, &[&[kind, 0, 0, 0][..], &GROUP].concat())
 }
 
-/// ICMPv6 behind options of so many words of eight bytes.
+/// ICMPv6 behind options of this many words of eight bytes.
 fn icmp6(source: [u8; 6], kind: u8, to: &str, words: u8) -> Vec<u8> {
     let to: std::net::Ipv6Addr = to.parse().unwrap();
     let mut sent = frame(mac_of(to.into()).0, source, ETHER_IPV6);
@@ -89,7 +89,7 @@ fn icmp6(source: [u8; 6], kind: u8, to: &str, words: u8) -> Vec<u8> {
     sent
 }
 
-/// Who got a copy, and what was told: the number, and the bytes.
+/// The receivers of copies, and the reports: the number, and the bytes.
 fn run(
     bench: &mut Bench,
     program: Program,
@@ -120,7 +120,7 @@ fn ring(bench: &mut Bench) -> RingBuf<MapData> {
 fn frames_to_groups_reach_who_wants_them_and_messages_are_told() {
     let data = |to| v4(OWN, to, 17, &[0; 8]);
     let data_6 = |to: &str| icmp6(OWN, 128, to, 0);
-    // Name, frame, who gets it, whether it is told.
+    // Name, frame, receivers, whether it is reported.
     let cases: Vec<(&str, Vec<u8>, u32, bool)> = vec![
         ("to a group", data(GROUP), MEMBER, false),
         ("to one that nobody wants", data([239, 9, 9, 9]), OTHERS, false),
@@ -171,13 +171,13 @@ fn frames_to_groups_reach_who_wants_them_and_messages_are_told() {
     }
 }
 
-/// Lets an uplink bring queries of both protocols there; how many of them are told.
+/// Sends queries of both protocols through an uplink; the number of reports.
 fn ask(bench: &mut Bench, ring: &mut RingBuf<MapData>) -> usize {
     let queries = [igmp(OUTSIDE, QUERY, [224, 0, 0, 1]), icmp6(OUTSIDE, MLD_QUERY, "ff02::1", 0)];
     queries.iter().map(|query| uplink_brings(bench, query, ring)).sum()
 }
 
-/// Lets it be an uplink that brings a frame; how many are told.
+/// Sends a frame through an uplink; the number of reports.
 fn uplink_brings(bench: &mut Bench, sent: &[u8], ring: &mut RingBuf<MapData>) -> usize {
     let port = bench.kernel.read().unwrap().ports[&LOOPBACK];
     bench.apply(Step::Port(LOOPBACK, Port { flags: PORT_UPLINK | PORT_LISTENED, vlan: VLAN_TRUNK, ..port }));
@@ -232,7 +232,7 @@ fn without_the_flag_or_without_word_all_is_flooded() {
 }
 
 #[test]
-fn what_one_port_says_and_what_finds_no_room_is_bounded() {
+fn messages_of_one_port_and_lost_ones_are_bounded() {
     let mut bench = bench(PORT_LISTENED, 10);
     let mut ring = ring(&mut bench);
     let sent = igmp(OWN, REPORT, GROUP);

@@ -6,21 +6,27 @@ use std::time::Duration;
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 
-use super::layout::{
+use super::{Kernel, in_words};
+use crate::layout::{
     Bucket, Counters, Group, Listening, MemberKey, Mirrored, Port, StationKey, Storm, Target, Team, WAY_FROM,
     WAY_TO,
 };
-use super::{Kernel, in_words};
 use crate::plan::{Actual, Extras, Key, Step, Store};
 use crate::{Error, Result};
 
+/// The error of a map that the object lacks, or that was taken out of it.
+pub(super) fn missing(map: &'static str) -> impl Fn() -> Error {
+    move || Error::Map { map, reason: "the virtual switch has lost it".into() }
+}
+
+/// The error of an access to a map.
 pub(super) fn failed(map: &'static str) -> impl Fn(MapError) -> Error {
     move |error| Error::Map { map, reason: in_words(&error) }
 }
 
 impl Kernel {
     pub(super) fn map(&self, name: &'static str) -> Result<&Map> {
-        self.ebpf.map(name).ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })
+        self.ebpf.map(name).ok_or_else(missing(name))
     }
 
     pub(super) fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<HashMap<&MapData, K, V>> {
@@ -29,9 +35,7 @@ impl Kernel {
 
     fn hash_mut<K: Pod, V: Pod>(&mut self, name: &'static str) -> Result<HashMap<&mut MapData, K, V>> {
         let map = self.ebpf.map_mut(name);
-        map.ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })?
-            .try_into()
-            .map_err(failed(name))
+        map.ok_or_else(missing(name))?.try_into().map_err(failed(name))
     }
 
     pub(super) fn put<K: Pod, V: Pod>(&mut self, name: &'static str, key: K, value: V) -> Result<()> {
@@ -50,12 +54,10 @@ impl Kernel {
 
     pub(super) fn array_mut<V: Pod>(&mut self, name: &'static str) -> Result<Array<&mut MapData, V>> {
         let map = self.ebpf.map_mut(name);
-        map.ok_or_else(|| Error::Map { map: name, reason: "is not there".into() })?
-            .try_into()
-            .map_err(failed(name))
+        map.ok_or_else(missing(name))?.try_into().map_err(failed(name))
     }
 
-    /// What the maps hold.
+    /// The content of the maps.
     ///
     /// # Errors
     /// `Map`.
@@ -73,7 +75,7 @@ impl Kernel {
     /// Changes one entry.
     ///
     /// # Errors
-    /// `Map`, where the map is full for instance.
+    /// `Map`, for instance if the map is full.
     pub fn apply(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::Extra(change) => change.write(self),
@@ -90,7 +92,7 @@ impl Kernel {
         }
     }
 
-    /// What has passed a port, by its number.
+    /// The counters of a port, by its number.
     ///
     /// # Errors
     /// `Map`.
@@ -101,7 +103,7 @@ impl Kernel {
         Ok(sum)
     }
 
-    /// What a mirror has done.
+    /// The counters of a mirror.
     ///
     /// # Errors
     /// `Map`.
@@ -110,7 +112,7 @@ impl Kernel {
         map.get(&mirror, 0).map_err(failed("mirrored_by"))
     }
 
-    /// Begins to count anew at a mirror that was not there.
+    /// Resets the counters of a new mirror.
     ///
     /// # Errors
     /// `Map`.
@@ -118,7 +120,7 @@ impl Kernel {
         self.array_mut("mirrored_by")?.set(mirror, Mirrored::default(), 0).map_err(failed("mirrored_by"))
     }
 
-    /// Frames that found no room in the ring, by the bit of a capture.
+    /// Frames for which the ring had no room, by the bit of a capture.
     ///
     /// # Errors
     /// `Map`.
@@ -127,7 +129,7 @@ impl Kernel {
         map.get(&capture, 0).map_err(failed("captures_lost"))
     }
 
-    /// What listening has missed.
+    /// The messages about groups that were lost.
     ///
     /// # Errors
     /// `Map`.
@@ -136,7 +138,7 @@ impl Kernel {
         map.get(&0, 0).map_err(failed("listening"))
     }
 
-    /// When a port last said more than was told, on the monotonic clock; zero if it never has.
+    /// When a port last exceeded its limit of messages, on the monotonic clock; zero if never.
     ///
     /// # Errors
     /// `Map`.
@@ -145,7 +147,7 @@ impl Kernel {
         map.get(&number, 0).map(Duration::from_nanos).map_err(failed("muted"))
     }
 
-    /// Lets filters hold until then on the monotonic clock.
+    /// Makes filters hold until a moment of the monotonic clock.
     ///
     /// # Errors
     /// `Map`.
@@ -154,7 +156,8 @@ impl Kernel {
         self.array_mut("filters_hold")?.set(0, until_ns, 0).map_err(failed("filters_hold"))
     }
 
-    /// Takes the queue of a bucket to be empty: what was in it may have been lost. What has passed still takes up its rate.
+    /// Marks the queue of a bucket as empty: its frames may have been lost. Frames that have passed still use up the
+    /// rate.
     ///
     /// # Errors
     /// `Map`.
@@ -167,7 +170,7 @@ impl Kernel {
         buckets.set(place, Bucket { queued: 0, ..bucket }, 0).map_err(failed("buckets"))
     }
 
-    /// Begins to count anew at a number that another port had.
+    /// Resets the counters of a number that another port had.
     ///
     /// # Errors
     /// `Map`.
@@ -175,8 +178,7 @@ impl Kernel {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| failed("counters")(MapError::IoError(error)))?;
         let zeroes = aya::maps::PerCpuValues::try_from(vec![Counters::default(); cpus]);
         let zeroes = zeroes.map_err(|error| failed("counters")(MapError::IoError(error)))?;
-        let missing = || Error::Map { map: "counters", reason: "is not there".into() };
-        let map = self.ebpf.map_mut("counters").ok_or_else(missing)?;
+        let map = self.ebpf.map_mut("counters").ok_or_else(missing("counters"))?;
         let mut map: PerCpuArray<_, Counters> = map.try_into().map_err(failed("counters"))?;
         map.set(number, zeroes, 0).map_err(failed("counters"))?;
         self.array_mut("storms")?.set(number, Storm::default(), 0).map_err(failed("storms"))?;

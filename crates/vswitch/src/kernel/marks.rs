@@ -1,5 +1,5 @@
-//! How uplinks were before they were ones, kept beside their links and as durably: a daemon that starts again puts it back, too. A
-//! mark is a directory, since a BPF file system has no other files than programs, maps and links.
+//! The earlier state of interfaces that became uplinks, kept beside their links and as durably, so that a restarted
+//! daemon can restore it. A mark is a directory, since a BPF file system holds no files but programs, maps and links.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -10,43 +10,44 @@ use super::Kernel;
 /// The MTU of an uplink, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LentMtu {
-    /// What it is to have again.
+    /// The MTU to restore.
     pub before: u32,
-    /// What the switch gives it. Whoever has set another one since wants it so.
+    /// The MTU that the switch gives it. A different present MTU was set by an administrator and stays.
     pub given: u32,
-    /// What it gave it before, for as long as it is not known whether the interface has taken the other one; else the same.
+    /// The MTU that the switch gave it before, until the interface has taken the new one; afterwards the same as
+    /// `given`.
     pub former: u32,
 }
 
 impl Kernel {
-    /// Keeps whether the host's own IPv6 was off an interface before it became an uplink.
+    /// Keeps whether IPv6 was off on an interface before it became an uplink.
     pub fn note_silent(&self, index: u32, silent: bool) {
         let mark = self.links.join(silent_name(index));
         noted(&mark, if silent { fs::create_dir(&mark) } else { fs::remove_dir(&mark) });
     }
 
-    /// What [`Self::note_silent`] kept.
+    /// The value that [`Self::note_silent`] kept.
     pub fn was_silent(&self, index: u32) -> bool {
         self.links.join(silent_name(index)).exists()
     }
 
-    /// Keeps the MTU of an uplink, in the place of what was kept.
+    /// Keeps the MTU of an uplink, replacing an earlier mark.
     pub fn note_mtu(&self, index: u32, mtu: LentMtu) {
         let mark = self.links.join(mtu_name(index, mtu));
         match self.mtu_marks(index).first() {
             Some((known, _)) if *known == mtu => {}
-            // In one step, so that there is never none.
+            // In one step, so that a mark always exists.
             Some((_, old)) => noted(&mark, fs::rename(self.links.join(old), &mark)),
             None => noted(&mark, fs::create_dir(&mark)),
         }
     }
 
-    /// What [`Self::note_mtu`] kept.
+    /// The value that [`Self::note_mtu`] kept.
     pub fn lent_mtu(&self, index: u32) -> Option<LentMtu> {
         self.mtu_marks(index).first().map(|(mtu, _)| *mtu)
     }
 
-    /// Keeps nothing of the MTU of an interface.
+    /// Forgets the MTU of an interface.
     pub fn forget_mtu(&self, index: u32) {
         for (_, name) in self.mtu_marks(index) {
             let mark = self.links.join(name);
@@ -64,7 +65,9 @@ impl Kernel {
 fn noted(mark: &Path, done: io::Result<()>) {
     match done.map_err(|error| error.kind()) {
         Ok(()) | Err(ErrorKind::NotFound | ErrorKind::AlreadyExists) => {}
-        Err(error) => tracing::warn!(mark = %mark.display(), %error, "cannot keep how an uplink was before"),
+        Err(error) => {
+            tracing::warn!(mark = %mark.display(), %error, "cannot keep the earlier state of an uplink")
+        }
     }
 }
 
@@ -77,7 +80,7 @@ fn mtu_name(index: u32, mtu: LentMtu) -> String {
     format!("{index}-mtu-{}-{}-{}", mtu.before, mtu.given, mtu.former)
 }
 
-/// The uplink whose MTU a mark keeps, as all have it; none if it is no mark of that.
+/// The uplink whose MTU a mark keeps; `None` if it is another kind of mark.
 pub(super) fn marked_uplink(name: &str) -> Option<u32> {
     name.split_once("-mtu-")?.0.parse().ok()
 }

@@ -1,8 +1,7 @@
-//! The kernel's half: maps and links that are pinned, so that they go on without us. It knows tables, no switches.
+//! The kernel's side: pinned maps and links, which go on without the daemon. It knows tables, not switches.
 
 mod attach;
 mod flows;
-pub mod layout;
 mod learned;
 mod maps;
 mod marks;
@@ -34,14 +33,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Opens the maps that are pinned below `pins`, making what is missing, and loads the programs, which
-    /// [`Self::attach`] puts to work. `pins` is a directory of a BPF file system, or where one can be mounted.
+    /// Opens the maps that are pinned below `pins`, makes missing ones, and loads the programs, which [`Self::attach`]
+    /// puts to work. `pins` is a directory on a BPF file system, or where one can be mounted.
     ///
     /// # Errors
-    /// `Pins` if there is no BPF file system, `Kernel` if the kernel refuses the programs.
+    /// `Pins` if `pins` is not on a BPF file system, `Kernel` if the kernel refuses the programs.
     pub fn open(pins: &Path, without_tcx: bool) -> Result<Self> {
         let (maps, links) = pins::prepare(pins)?;
-        let refused = |error: &dyn std::error::Error| Error::Kernel { what: in_words(error) };
+        let refused = |error: &dyn std::error::Error| Error::Kernel { reason: in_words(error) };
         let mut ebpf = EbpfLoader::new()
             .default_map_pin_directory(&maps)
             .load(OBJECT)
@@ -58,7 +57,7 @@ impl Kernel {
     }
 }
 
-/// An error with its causes, without repeating one that is in its effect's words already.
+/// An error with its causes, leaving out causes that its text already contains.
 pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Where maps and links are pinned: `<pins>/v<layout>` and `<pins>/links`.
+//! The pins of maps and links: `<pins>/v<layout>` and `<pins>/links`.
 
 use std::fs;
 use std::io;
@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, mount};
 
-use super::layout::LAYOUT;
+use crate::layout::LAYOUT;
 use crate::{Error, Result};
 
 /// `BPF_FS_MAGIC` (linux/magic.h).
 const BPF_FS: i64 = 0xcafe_4a11;
 
-/// Makes the directories, and mounts a BPF file system at `pins` if none is there. Maps, then links.
+/// Makes the directories of maps and links, and mounts a BPF file system at `pins` if necessary. Returns them in this
+/// order.
 pub(super) fn prepare(pins: &Path) -> Result<(PathBuf, PathBuf)> {
-    let error = |source: io::Error| Error::Pins { path: pins.to_owned(), reason: source.to_string() };
+    let error = |source: io::Error| Error::Pins { path: pins.to_owned(), source };
     fs::create_dir_all(pins).map_err(error)?;
     if !is_bpf(pins).map_err(error)? {
         mount("bpf", pins, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"mode=0700")

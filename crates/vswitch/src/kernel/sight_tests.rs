@@ -1,14 +1,14 @@
-//! What the programs tell of the ARP that uplinks bring.
+//! The programs' reports of ARP frames that arrive at uplinks.
 
 use std::net::Ipv4Addr;
 
 use aya::maps::{MapData, RingBuf};
 
-use super::layout::*;
 use super::tests::{BROADCAST, Bench, LOOPBACK, OTHER, OUTSIDE, OWN, frame};
 use super::*;
 use crate::Mac;
 use crate::frame::{ETHER_ARP, ETHER_IPV4};
+use crate::layout::*;
 use crate::plan::Step;
 use crate::vmkernel::Arp;
 
@@ -22,7 +22,7 @@ fn ring(bench: &mut Bench) -> RingBuf<MapData> {
     RingBuf::try_from(bench.kernel.ebpf.take_map("sightings").unwrap()).unwrap()
 }
 
-/// What is told when a program gets a frame.
+/// The reports after a program gets a frame.
 fn told(bench: &mut Bench, program: Program, sent: &[u8], ring: &mut RingBuf<MapData>) -> Vec<Sighted> {
     bench.run(program, sent);
     std::iter::from_fn(|| ring.next().map(|entry| Sighted::read(&entry).unwrap())).collect()
@@ -48,7 +48,7 @@ fn the_arp_that_an_uplink_brings_to_all_is_told_and_nothing_else() {
     ] {
         assert_eq!(told(&mut bench, program, &sent, &mut ring), [], "{name}");
     }
-    // It is no matter what it says; who reads it looks.
+    // The content does not matter here; the reader checks it.
     let empty = frame(BROADCAST, OUTSIDE, ETHER_ARP);
     assert_eq!(told(&mut bench, Program::FromUplink, &empty, &mut ring).len(), 1);
 }
@@ -62,10 +62,10 @@ fn of_a_storm_no_more_is_told_than_so_much() {
     let told: usize =
         (0..20_000).map(|_| told(&mut bench, Program::FromUplink, &sent, &mut ring).len()).sum();
     assert!((32..10_000).contains(&told), "{told}");
-    // A ring that nobody reads fills, and nothing else happens.
+    // A full ring has no other effect.
     let counted = bench.kernel.counters(1).unwrap().from_packets;
     for vlan in 0..MAX_UNREAD {
-        // Another uplink each time, for it to be in no other's window.
+        // Another uplink each time, each with its own window.
         let port = Port { number: vlan + 2, network: 7, flags: PORT_UPLINK, mtu: 1500, ..Port::default() };
         bench.apply(Step::Port(LOOPBACK, port));
         bench.run(Program::FromUplink, &sent);

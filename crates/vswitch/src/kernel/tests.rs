@@ -1,5 +1,5 @@
-//! The programs, run by the kernel over crafted frames: a table of frame and verdict. The port under test is the loopback
-//! interface, which is where the kernel says that such frames come from.
+//! The programs, run by the kernel over crafted frames: a table of frame and verdict. The port under test is the
+//! loopback interface, from which the kernel says that such frames come.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use aya::programs::TestRunOptions;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::layout::*;
 use super::*;
+use crate::layout::*;
 use crate::plan::{Extra, Step};
 
 mod learning;
@@ -27,13 +27,13 @@ pub(super) const OUTSIDE: [u8; 6] = [0, 0x11, 0x22, 0, 0, 3];
 pub(super) const BROADCAST: [u8; 6] = [0xff; 6];
 const MTU: u32 = 1500;
 
-/// A kernel half in a BPF file system of its own.
+/// A kernel side in a separate BPF file system.
 pub(super) struct Bench {
     pub(super) kernel: Kernel,
     room: Room,
 }
 
-/// Where its file system is mounted; also one whose programs the kernel refuses goes.
+/// The mount point of its file system, which is unmounted even if the kernel refuses the programs.
 struct Room(tempfile::TempDir);
 
 impl Room {
@@ -80,9 +80,9 @@ impl Bench {
         self.run_out(program, frame, mark).0
     }
 
-    /// The verdict, and what has become of the frame.
+    /// The verdict, and the frame afterwards.
     fn run_out(&mut self, program: Program, frame: &[u8], mark: u32) -> (u32, Vec<u8>) {
-        // `struct __sk_buff`, in which only the mark is set: its third word.
+        // `struct __sk_buff`, in which only the mark, its third word, is set.
         let mut context = vec![0; 192];
         context[8..12].copy_from_slice(&mark.to_ne_bytes());
         self.run_with(program, frame, &context)
@@ -119,11 +119,11 @@ pub(super) fn frame(destination: [u8; 6], source: [u8; 6], protocol: u16) -> Vec
 
 pub(super) const IPV4: u16 = 0x0800;
 
-/// Its name, flags and VLAN of the port, the frame, and the number of whom it goes to or why it is dropped.
+/// Name, flags and VLAN of the port, the frame, and the number of its receiver or the reason why it is dropped.
 type Case = (&'static str, u32, u16, Vec<u8>, Result<u32, Drop>);
 
 #[test]
-fn what_a_port_sends_meets_its_rules() {
+fn frames_from_a_port_meet_its_rules() {
     let long = |bytes: usize| {
         let mut frame = frame(OTHER, OWN, IPV4);
         frame.resize(bytes, 0);
@@ -142,7 +142,7 @@ fn what_a_port_sends_meets_its_rules() {
         ("from a blocked port", PORT_BLOCKED, 10, frame(OTHER, OWN, IPV4), Err(Drop::Blocked)),
         ("with a tag", 0, 10, tagged, Err(Drop::Tagged)),
         ("with a service tag", 0, 10, service_tagged, Err(Drop::Tagged)),
-        // The kernel runs it without tags in their metadata: it is as if one with a priority only had been before this.
+        // The kernel runs the program without tags in the metadata, as after a frame that had only a priority.
         ("a priority, then a tag", 0, VLAN_TRUNK, frame(OUTSIDE, OWN, 0x8100), Err(Drop::Tagged)),
         ("a priority, then a service tag", 0, VLAN_TRUNK, frame(OUTSIDE, OWN, 0x88a8), Err(Drop::Tagged)),
         ("spanning tree", 0, 10, frame([1, 0x80, 0xc2, 0, 0, 0], OWN, 0x0026), Err(Drop::Control)),
@@ -174,7 +174,7 @@ fn what_a_port_sends_meets_its_rules() {
 }
 
 #[test]
-fn what_an_uplink_brings_is_for_local_ports_only() {
+fn frames_from_an_uplink_are_for_local_ports_only() {
     let lldp = frame([1, 0x80, 0xc2, 0, 0, 0x0e], OUTSIDE, 0x88cc);
     let beacon = frame(BROADCAST, OUTSIDE, 0x8922);
     let cases: Vec<(&str, Vec<u8>, u32, Option<Drop>)> = vec![
@@ -182,14 +182,14 @@ fn what_an_uplink_brings_is_for_local_ports_only() {
         ("for nobody", frame(OUTSIDE, [2, 0, 0, 0, 0, 9], IPV4), SHOT, Some(Drop::Unknown)),
         ("our own broadcast", frame(BROADCAST, OTHER, IPV4), SHOT, Some(Drop::Reflection)),
         ("from a group", frame(OTHER, [3, 0, 0, 0, 0, 1], IPV4), SHOT, Some(Drop::Malformed)),
-        ("LLDP, for the control half", lldp, OK, None),
+        ("LLDP, for the control plane", lldp, OK, None),
         (
             "IP to CDP's address",
             frame([1, 0, 0x0c, 0xcc, 0xcc, 0xcc], OUTSIDE, IPV4),
             SHOT,
             Some(Drop::Control),
         ),
-        ("a beacon, for the control half", beacon, OK, None),
+        ("a beacon, for the control plane", beacon, OK, None),
         ("a priority, then a tag", frame(OTHER, OUTSIDE, 0x8100), SHOT, Some(Drop::Tagged)),
     ];
     for (name, frame, verdict, reason) in cases {
@@ -245,14 +245,14 @@ fn a_storm_of_broadcasts_ends_at_its_limit() {
     for _ in 0..50 {
         bench.run(Program::FromPort, &frame(BROADCAST, OWN, IPV4));
     }
-    // Windows may change in between, on a machine that stands still for a moment.
+    // Windows may change in between, if the test is stopped for a moment.
     let (sent, dropped) = (bench.kernel.counters(1).unwrap().from_broadcast, bench.drops(Drop::Storm));
     assert_eq!(sent + dropped, 50);
     assert!((5..45).contains(&sent), "{sent} of 50 came through");
     assert_eq!(bench.run(Program::FromPort, &frame(OTHER, OWN, IPV4)), REDIRECT, "unicast goes on");
 }
 
-/// Uplinks that frames of different kinds choose, as the planner expects it.
+/// The uplinks that frames of different kinds choose agree with the planner.
 #[test]
 fn hashes_choose_a_slot() {
     let uplinks = Team {
@@ -310,7 +310,7 @@ fn another_layout_leaves_running_maps_alone_and_its_own_are_found_again() {
     assert_eq!(before.ports.len(), 1);
 }
 
-/// A mirror 9 over an interface 80, which is not there: copies go nowhere, but are counted.
+/// Mirror 9 over interface 80, which does not exist: copies go nowhere, but are counted.
 fn with_mirror(flags: u32, mirror: Mirror, source: SourceKey) -> Bench {
     let mut bench = Bench::with_port(flags, 10);
     let copies = Copies { ifindex: 80, count: 1, mirror: [9, 0, 0, 0, 0, 0, 0, 0] };
@@ -320,7 +320,7 @@ fn with_mirror(flags: u32, mirror: Mirror, source: SourceKey) -> Bench {
 }
 
 #[test]
-fn what_a_mirrored_port_sends_is_copied_once_in_so_many_frames() {
+fn a_mirrored_port_has_one_in_so_many_frames_copied() {
     let mirror = Mirror { ifindex: 70, every: 3, ..Mirror::default() };
     let from = SourceKey { of: 1, vlan: 0, way: 0 };
     let mut bench = with_mirror(PORT_MIRRORED, mirror, from);
@@ -344,7 +344,7 @@ fn what_a_mirrored_port_sends_is_copied_once_in_so_many_frames() {
 }
 
 #[test]
-fn what_a_mirrored_target_gets_and_what_an_uplink_brings_is_copied() {
+fn frames_to_a_mirrored_target_and_from_an_uplink_are_copied() {
     let mut bench = with_mirror(0, Mirror::default(), SourceKey { of: 2, vlan: 0, way: 1 });
     let target = Target { ifindex: 50, number: 2, flags: PORT_MIRRORED, vlan: 10, ..Target::default() };
     bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
@@ -454,7 +454,7 @@ fn every_point_tells_what_passes_it() {
     let forged = frame(OTHER, OUTSIDE, IPV4);
     let reason = Drop::Forged as u32;
     assert_eq!(seen(&mut bench, &forged), [(1, POINT_FROM, 0, 32, 0), (1, POINT_DROPPED, reason, 60, 0)]);
-    // A reader that does not come: the ring fills, and what finds no room is counted.
+    // Without a reader the ring fills, and the kernel counts the lost frames.
     for _ in 0..4000 {
         bench.run(Program::FromPort, &forged);
     }
@@ -474,7 +474,7 @@ fn a_port_that_takes_some_vlans_neither_sends_nor_gets_others() {
         trunk.vlans[0] = 1 << bit;
         Step::Extra(Extra::Trunk(number, Some(Box::new(trunk))))
     };
-    // The kernel runs it without tags in their metadata, so 0 stands for the others.
+    // The kernel runs the program without tags in the metadata, so 0 stands for the others.
     let mut bench = Bench::with_port(PORT_RANGES, VLAN_TRUNK);
     let sent = frame(OUTSIDE, OWN, IPV4);
     assert_eq!(bench.run(Program::FromPort, &sent), SHOT, "it takes nothing yet");

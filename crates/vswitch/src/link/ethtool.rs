@@ -1,4 +1,4 @@
-//! What ethtool(8) asks and sets: what an interface may leave to whoever gets its frames, the MAC that it was made with, its speed.
+//! The ethtool(8) requests that the switch needs: offloads of an interface, its permanent MAC, its speed.
 //!
 //! Unsafe for one ioctl (`SIOCETHTOOL`), which no safe interface covers.
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ use crate::Mac;
 const OFFLOADS: [u32; 4] = [0x1f, 0x24, 0x17, 0x19];
 /// `ETHTOOL_GPERMADDR`.
 const PERMANENT: u32 = 0x20;
-/// The bit of a MAC's first byte that says that no manufacturer has given it (IEEE 802).
+/// The bit of a MAC's first byte that marks it as locally administered (IEEE 802).
 const LOCAL: u8 = 2;
 /// `MAX_ADDR_LEN`.
 const MAX_ADDRESS: usize = 32;
@@ -27,7 +27,8 @@ const UNKNOWN: u32 = u32::MAX;
 /// A structure that the ioctl takes.
 ///
 /// # Safety
-/// It is `repr(C)`, made of integers without holes, begins with a command, and is as large as the kernel takes it to be by that.
+/// The type is `repr(C)`, made of integers without padding, begins with a command, and has the size that the kernel
+/// expects for it.
 unsafe trait Request {}
 
 /// `struct ethtool_value`.
@@ -37,7 +38,7 @@ struct Value {
     data: u32,
 }
 
-// SAFETY: so it is, for the commands that set a value.
+// SAFETY: it is, for the commands that set a value.
 unsafe impl Request for Value {}
 
 /// `struct ethtool_cmd`.
@@ -54,7 +55,7 @@ struct Settings {
     more: [u32; 3],
 }
 
-// SAFETY: so it is, for `ETHTOOL_GSET`.
+// SAFETY: it is, for `ETHTOOL_GSET`.
 unsafe impl Request for Settings {}
 
 /// `struct ethtool_perm_addr`, with room for every address.
@@ -65,12 +66,12 @@ struct Permanent {
     address: [u8; MAX_ADDRESS],
 }
 
-// SAFETY: so it is, for `ETHTOOL_GPERMADDR`: no more than `size` bytes of an address are written.
+// SAFETY: it is, for `ETHTOOL_GPERMADDR`: the kernel writes at most `size` bytes of an address.
 unsafe impl Request for Permanent {}
 
 fn ask<R: Request>(interface: &str, asked: &mut R) -> io::Result<()> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    // SAFETY: all zeroes is an `ifreq`.
+    // SAFETY: all zeroes is a valid `ifreq`.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     if interface.len() >= request.ifr_name.len() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -79,23 +80,23 @@ fn ask<R: Request>(interface: &str, asked: &mut R) -> io::Result<()> {
         *to = from.cast_signed();
     }
     request.ifr_ifru.ifru_data = (&raw mut *asked).cast();
-    // SAFETY: the request and what it points to outlive the call, which reads and writes what a `Request` says that it does.
+    // SAFETY: the request and its data outlive the call, which reads and writes as `Request` promises.
     if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
 }
 
-/// Lets an interface leave nothing to others: what it sends is cut into segments and has its checksums.
+/// Turns the offloads of an interface off: the kernel itself segments and checksums the frames that it sends.
 ///
 /// # Errors
-/// What the kernel says.
+/// Those of the ioctl.
 pub(super) fn leave_nothing(interface: &str) -> io::Result<()> {
     OFFLOADS.iter().try_for_each(|command| ask(interface, &mut Value { command: *command, data: 0 }))
 }
 
-/// The MAC that an interface was made with, in the calling thread's network namespace; none if it has none of its own, as
-/// most virtual ones. One that is locally administered counts as none: virtual functions may have another after each boot.
+/// The permanent MAC of an interface in the calling thread's network namespace; `None` if it has none, as most virtual
+/// ones. A locally administered one does not count: virtual functions may have another after each boot.
 pub fn permanent_mac(interface: &str) -> Option<Mac> {
     let mut data = Permanent { command: PERMANENT, size: 32, address: [0; MAX_ADDRESS] };
     ask(interface, &mut data).ok()?;
@@ -103,7 +104,7 @@ pub fn permanent_mac(interface: &str) -> Option<Mac> {
     (data.size == 6 && mac != Mac([0; 6]) && mac.0[0] & LOCAL == 0).then_some(mac)
 }
 
-/// The speed of a link in bits per second; none if it is down or does not say.
+/// The speed of a link in bits per second; `None` if it is down or does not report one.
 pub fn speed(interface: &str) -> Option<u64> {
     let mut settings = Settings { command: GET, ..Settings::default() };
     ask(interface, &mut settings).ok()?;
@@ -122,7 +123,7 @@ mod tests {
         assert_eq!(speed("lo"), None, "it has none");
     }
     #[test]
-    fn what_was_not_made_with_a_mac_has_none() {
+    fn an_interface_without_a_permanent_mac_has_none() {
         assert_eq!(permanent_mac("lo"), None);
         assert_eq!(permanent_mac("no-such-if"), None);
         assert_eq!(permanent_mac("a name that is too long"), None);

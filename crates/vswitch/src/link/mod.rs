@@ -1,5 +1,5 @@
-//! Network interfaces of the namespace that the calling thread is in: what there are, changes of them, and the settings that a
-//! port needs.
+//! Network interfaces of the calling thread's namespace: listing them, following their changes, and the settings that
+//! ports need.
 
 mod ethtool;
 mod pair;
@@ -31,14 +31,14 @@ pub struct Netlink {
     handle: Handle,
 }
 
-/// What happened to interfaces.
+/// A change of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It is there, like this.
+    /// It exists, in this state.
     Is(String, Link),
-    /// It is gone.
+    /// It was removed.
     Gone(String),
-    /// There were more than the socket holds: anything may have happened.
+    /// The socket overflowed: anything may have happened.
     Lost,
 }
 
@@ -52,26 +52,30 @@ fn failed(interface: &str, what: &'static str) -> impl FnOnce(&dyn Display) -> E
     move |reason| Error::Link { interface, what, reason: reason.to_string() }
 }
 
-/// Asks again while there is an error, but not for ever.
+fn unlisted(reason: &dyn Display) -> Error {
+    Error::Links { reason: reason.to_string() }
+}
+
+/// Repeats a failing request a limited number of times.
 async fn again<T>(mut ask: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     for _ in 1..NETLINK_TRIES {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(error) => tracing::warn!(%error, "the kernel is asked again"),
+            Err(error) => tracing::warn!(%error, "asking the kernel again"),
         }
     }
     ask().await
 }
 
 impl Netlink {
-    /// Opens a socket in the thread's network namespace; its work is done by the runtime that this is called in.
+    /// Opens a socket in the thread's network namespace; the current runtime drives it.
     ///
     /// # Errors
-    /// `Link` if there is no netlink.
+    /// `Socket`.
     pub fn open() -> Result<(Self, Events)> {
         let opened = new_multicast_connection(&[MulticastGroup::Link]);
         let (connection, handle, messages): (Connection<RouteNetlinkMessage>, _, _) =
-            opened.map_err(|error| failed("*", "listen to netlink")(&error))?;
+            opened.map_err(|source| Error::Socket { kind: "netlink", source })?;
         tokio::spawn(connection);
         Ok((Self { handle }, Events { messages: messages.map(|(message, _)| message).boxed() }))
     }
@@ -79,23 +83,22 @@ impl Netlink {
     /// All interfaces.
     ///
     /// # Errors
-    /// `Link`.
+    /// `Links`.
     pub async fn all(&self) -> Result<Links> {
         let found = timeout(NETLINK, self.handle.link().get().execute().try_collect::<Vec<_>>()).await;
-        let found =
-            found.map_err(|late| failed("*", "list")(&late))?.map_err(|error| failed("*", "list")(&error))?;
+        let found = found.map_err(|late| unlisted(&late))?.map_err(|error| unlisted(&error))?;
         Ok(found.iter().filter_map(read).collect())
     }
 
-    /// The same for whom nothing goes on without: a kernel that does not answer in time is asked again.
+    /// As [`Self::all`], for a starting engine: repeats the request if the kernel does not answer in time.
     ///
     /// # Errors
-    /// `Link`.
+    /// `Links`.
     pub async fn all_at_start(&self) -> Result<Links> {
         again(async || self.all().await).await
     }
 
-    /// Makes an interface ready to be a port: up, of this MTU, and for an uplink open to frames for others.
+    /// Makes an interface ready to be a port: up, with this MTU, and promiscuous if it is an uplink.
     ///
     /// # Errors
     /// `Link`.
@@ -105,7 +108,7 @@ impl Netlink {
         self.set(name, "set it up with its MTU", message).await
     }
 
-    /// Lets an interface that is no uplink any more be as it was.
+    /// Ends the promiscuous mode of a former uplink.
     ///
     /// # Errors
     /// `Link`.
@@ -126,7 +129,7 @@ impl Netlink {
             LinkAttribute::Mtu(mtu) => Some(*mtu),
             _ => None,
         });
-        mtu.ok_or_else(|| failed(name, "read its MTU")(&"the kernel does not say it"))
+        mtu.ok_or_else(|| failed(name, "read its MTU")(&"the kernel does not report it"))
     }
 
     /// Gives an interface another MTU.
@@ -159,7 +162,7 @@ impl Netlink {
 }
 
 impl Events {
-    /// The next change; none when the socket is closed.
+    /// The next change; `None` when the socket is closed.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             let message = self.messages.next().await?;
@@ -197,7 +200,7 @@ mod tests {
     use rtnetlink::packet_core::NetlinkHeader;
 
     #[tokio::test]
-    async fn who_loses_events_is_told() {
+    async fn lost_events_are_reported() {
         let message = |payload| NetlinkMessage::new(NetlinkHeader::default(), payload);
         let mut link = LinkMessage::default();
         link.attributes.push(LinkAttribute::IfName("up0".into()));
@@ -222,7 +225,7 @@ mod tests {
             let mut count = 0;
             let answer = again(async || {
                 count += 1;
-                if count > late { Ok(count) } else { Err(failed("*", "list")(&"too late")) }
+                if count > late { Ok(count) } else { Err(unlisted(&"too late")) }
             });
             assert_eq!(answer.await.is_ok(), is_answered);
             assert_eq!(count, asked);

@@ -1,5 +1,5 @@
-//! Interfaces of the switch's own: veth pairs whose near end takes frames that need something before they go on, and at whose far
-//! end a program of the data plane sends them on.
+//! The switch's internal interfaces: veth pairs whose near end takes frames that need more work, and at whose far end a
+//! program of the data plane sends them on.
 
 use rtnetlink::{LinkUnspec, LinkVeth};
 
@@ -15,22 +15,22 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// For traffic shaping: queues delay what enters. `host` tells hosts of one network namespace from each other.
+    /// For traffic shaping: queues delay entering frames. `host` tells hosts of one network namespace apart.
     pub fn queue(host: &str) -> Self {
         Self::named(&format!("esf-q{:08x}", digest(host)), "-o")
     }
 
-    /// For mirroring: copies leave as they would be on a wire.
+    /// For mirroring: copies leave it as they would look on a wire.
     pub fn mirror(host: &str) -> Self {
         Self::named(&format!("esf-m{:08x}", digest(host)), "-o")
     }
 
-    /// What versions before named the first, whatever the host.
+    /// The name that earlier versions gave the first, whatever the host.
     pub fn former_queue() -> Self {
         Self::named("esf-queue", "-out")
     }
 
-    /// And the second.
+    /// The name that earlier versions gave the second.
     pub fn former_mirror() -> Self {
         Self::named("esf-mirror", "-out")
     }
@@ -40,18 +40,17 @@ impl Pair {
     }
 }
 
-/// A name of an interface has room for 15 bytes, so the host's is a number in it (FNV-1a).
+/// A number for the host's name (FNV-1a), since names of interfaces have only 15 bytes.
 fn digest(host: &str) -> u32 {
     host.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Lets what enters a pair be cut into segments and get its checksums.
+/// Makes the kernel segment and checksum the frames that enter a pair.
 ///
 /// # Errors
 /// `Link`.
 pub fn leave_nothing(pair: &Pair) -> Result<()> {
-    ethtool::leave_nothing(&pair.near)
-        .map_err(|error| failed(&pair.near, "let it leave no work to others")(&error))
+    ethtool::leave_nothing(&pair.near).map_err(|error| failed(&pair.near, "turn its offloads off")(&error))
 }
 
 impl Netlink {
@@ -65,7 +64,7 @@ impl Netlink {
         self.set_pair_up(pair).await
     }
 
-    /// Sets both ends of a pair up as [`Self::make_pair`] does: whoever made it may have been killed before it did.
+    /// Sets up both ends of a pair, as [`Self::make_pair`] does: the daemon that made it may have been killed first.
     ///
     /// # Errors
     /// `Link`.
@@ -83,7 +82,7 @@ impl Netlink {
         Ok(())
     }
 
-    /// Removes a pair, by the number of its near end.
+    /// Removes a pair, by the index of its near end.
     ///
     /// # Errors
     /// `Link`.
@@ -91,12 +90,12 @@ impl Netlink {
         self.answer(&pair.near, "remove it", self.handle.link().del(near).execute()).await
     }
 
-    /// Gives an interface that is up another name, which kernels before 6.2 refuse.
+    /// Renames an interface that is up, which kernels before 6.2 refuse.
     ///
     /// # Errors
     /// `Link`.
     pub async fn rename(&self, name: &str, index: u32, new: &str) -> Result<()> {
-        self.set(name, "give it another name", LinkUnspec::new_with_index(index).name(new)).await
+        self.set(name, "rename it", LinkUnspec::new_with_index(index).name(new)).await
     }
 }
 

@@ -1,7 +1,7 @@
-//! Queues of an interface (tc-htb(8)): a class for each port and direction that is shaped, which delays what is early.
+//! Queues of an interface (tc-htb(8)): a class for each shaped port and direction, which delays early frames.
 //!
-//! A class of its own without a parent to borrow from sends while it has tokens of both its rates. So *rate* with its burst is the
-//! average of vSphere's, and *ceil* with next to no burst is the peak.
+//! A class without a parent to borrow from sends while it has tokens of both its rates. So *rate* with its burst is
+//! vSphere's average, and *ceil* with next to no burst is the peak.
 
 use futures_util::StreamExt;
 use rtnetlink::packet_core::{
@@ -13,26 +13,26 @@ use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 
 use super::Netlink;
 use crate::Result;
-use crate::kernel::layout::{QUEUE_FIRST, QUEUE_MAJOR};
+use crate::layout::{QUEUE_FIRST, QUEUE_MAJOR};
 use crate::plan::Queue;
 
-/// `TCA_OPTIONS`, and what is in it for HTB (linux/rtnetlink.h, linux/pkt_sched.h).
+/// `TCA_OPTIONS`, and the attributes of HTB in it (linux/rtnetlink.h, linux/pkt_sched.h).
 const OPTIONS: u16 = 2;
 const HTB_PARMS: u16 = 1;
 const HTB_INIT: u16 = 2;
 const HTB_RATE64: u16 = 6;
 const HTB_CEIL64: u16 = 7;
 const HTB_VERSION: u32 = 3;
-/// `TC_LINKLAYER_ETHERNET`: no table of rates is needed.
+/// `TC_LINKLAYER_ETHERNET`: HTB then needs no table of rates.
 const ETHERNET: u8 = 1;
 /// A tick of the scheduler's clock (`PSCHED_SHIFT`).
 const TICK_NS: u128 = 64;
-/// The most that HTB may send at once beyond the peak: so many nanoseconds, so that the timer need not be exact.
+/// The time for which HTB may exceed the peak at once, so that the timer need not be exact.
 const SLACK_NS: u64 = 2_000_000;
-/// Bytes that a class sends before another has its turn: a frame of 64 kB.
+/// Bytes that a class sends before it yields to the next: a frame of 64 kB.
 const QUANTUM: u32 = 65_536;
 
-/// Answers that say that it is as was asked.
+/// Answers that mean that the interface is already as requested.
 const THERE: i32 = -libc::EEXIST;
 const GONE: i32 = -libc::ENOENT;
 
@@ -48,7 +48,7 @@ impl Netlink {
         }
         let message =
             self.tc(index, TcHandle::from(QUEUE_MAJOR), TcHandle::ROOT, "htb", &nla(HTB_INIT, &init));
-        self.change(name, "queue its frames", RouteNetlinkMessage::NewQueueDiscipline(message), NLM_F_EXCL)
+        self.change(name, "set up its queues", RouteNetlinkMessage::NewQueueDiscipline(message), NLM_F_EXCL)
             .await
     }
 
@@ -62,7 +62,7 @@ impl Netlink {
         let message = self.tc(index, TcHandle::from(handle), parent, "htb", &class(queue));
         self.change(name, "make a queue", RouteNetlinkMessage::NewTrafficClass(message), 0).await?;
         let most = u32::try_from(queue.most).unwrap_or(u32::MAX);
-        // With a handle of its own it is changed where it is there, and keeps what waits in it.
+        // A child with a handle of its own is changed in place, and keeps the frames that wait in it.
         let own = TcHandle::from((QUEUE_FIRST + place + 1) << 16);
         let fifo = self.tc(index, own, TcHandle::from(handle), "bfifo", &most.to_ne_bytes());
         self.change(name, "bound a queue", RouteNetlinkMessage::NewQueueDiscipline(fifo), NLM_F_REPLACE).await
@@ -137,7 +137,7 @@ fn class(queue: &Queue) -> Vec<u8> {
     options
 }
 
-/// What bytes take at a rate, and the slack.
+/// The time of this many bytes at a rate plus the slack, in ticks.
 fn ticks(bytes: u64, rate: u64) -> u32 {
     let ns = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1)) + u128::from(SLACK_NS);
     u32::try_from(ns / TICK_NS).unwrap_or(u32::MAX)

@@ -1,22 +1,22 @@
-//! A port's interface belongs to the switch: the host's own network stack must neither speak nor listen on it.
+//! A port's interface belongs to the switch: the host's own network stack must neither send nor receive on it.
 
 use std::fs;
 use std::io;
 
-/// Keeps IPv6 of the host off an interface. Without it every tap announces an address of the host to its guest.
+/// Turns the host's IPv6 off on an interface. Otherwise every tap would announce an address of the host to its guest.
 ///
 /// # Errors
-/// If the setting cannot be written. A kernel without IPv6 has none, which is as good.
+/// If the setting cannot be written. A kernel without IPv6 does not have it, which is fine.
 pub fn silence(interface: &str) -> io::Result<()> {
     set(interface, "1")
 }
 
-/// Whether IPv6 is off already.
+/// Whether IPv6 is off.
 pub fn is_silent(interface: &str) -> bool {
     fs::read_to_string(path(interface)).is_ok_and(|value| value.trim() != "0")
 }
 
-/// Gives an interface that is no port any more IPv6 as a new one of the namespace has it.
+/// Gives a former port the IPv6 setting of a new interface in the namespace.
 ///
 /// # Errors
 /// If the setting cannot be read or written.

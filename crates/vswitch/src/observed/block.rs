@@ -1,4 +1,4 @@
-//! Blocks of addresses: a power of two in size, and at a multiple of that.
+//! Blocks of addresses: a power of two in size, aligned to their size.
 
 use std::net::Ipv4Addr;
 
@@ -9,12 +9,12 @@ use crate::vmkernel::Arp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     first: u32,
-    /// Bits that all of its addresses have in common, [`WIDEST`] to 32.
+    /// Bits that all addresses share, [`WIDEST`] to 32.
     prefix: u32,
 }
 
 impl Block {
-    /// What a packet says is one network; none if it says nothing.
+    /// The block that a packet shows to be one network; `None` if it shows none.
     pub(super) fn of(packet: &Arp) -> Option<Self> {
         let sender = station(packet.sender.1)?;
         let both = station(packet.target).map(|target| (sender ^ target).leading_zeros());
@@ -26,8 +26,8 @@ impl Block {
         self.prefix <= other.prefix && other.first & mask(self.prefix) == self.first
     }
 
-    /// Its addresses. One that ends in 0 at the beginning, or in 255 at the end, is left out where there are others, for in most networks
-    /// no station has it.
+    /// Its addresses. A first address that ends in 0 and a last one that ends in 255 are left out of larger blocks,
+    /// since in most networks no station has them.
     pub(super) fn range(self, vlan: Option<VlanId>) -> ObservedRange {
         let (mut first, mut last) = (self.first, self.first | !mask(self.prefix));
         if first != last {
@@ -42,7 +42,7 @@ fn mask(prefix: u32) -> u32 {
     u32::MAX.checked_shl(u32::BITS - prefix).unwrap_or(0)
 }
 
-/// The address, if a station can have it: neither *this network*, loopback, a group nor reserved (RFC 6890).
+/// The address, if a station can have it: not *this network*, loopback, a group or reserved (RFC 6890).
 fn station(address: Ipv4Addr) -> Option<u32> {
     let [first, ..] = address.octets();
     (!matches!(first, 0 | 127 | 224..)).then_some(address.to_bits())

@@ -1,14 +1,15 @@
-//! The IP ranges that are observed behind uplinks, by VLAN, as vSphere shows them (`PhysicalNicIpHint`), learned from the ARP that
-//! uplinks bring. Pure: packets and times in, ranges out.
+//! The IP ranges observed behind uplinks, by VLAN, as vSphere shows them (`PhysicalNicIpHint`), learned from the ARP
+//! frames that arrive at uplinks. Pure: packets and times in, ranges out.
 //!
-//! **How packets become ranges.** Who asks for a neighbour takes it to be in its own subnet, so the asking and the asked address are in
-//! one: the smallest block that is a power of two in size, and at a multiple of that, and has both. A packet that names one station only
-//! (an announcement, or whoever asks for what is farther away than [`WIDEST`]) says that this one address is there. What is
-//! shown are the blocks that are in no other one. No two are made one because they are neighbours, so what is shown may be less
-//! than a subnet until somebody asks across it, and is never more than one packet has said.
+//! **How packets become ranges.** A station asks by ARP only for addresses in its own subnet, so the asking and the
+//! asked address are in one: the smallest aligned power-of-two block that holds both. A packet that names only one
+//! station (an announcement, or a request across more than [`WIDEST`]) shows that this one address exists. The blocks
+//! that lie in no other block are shown. Adjacent blocks are not merged, so the shown range may be smaller than the
+//! subnet until a request crosses it, and is never larger than one packet has shown.
 //!
-//! **Who lies** on a segment is believed, for nothing tells a forged packet from another; it is a hint. But nobody makes a lie of more
-//! than its own VLAN, nor of more than [`OBSERVED_BLOCKS`] ranges in it; a range that was heard of twice is not pushed out by others, and one that is not heard any more ends, whatever else there is.
+//! **Forged packets** are believed, since nothing distinguishes them; the result is a hint. But a forger reaches only
+//! its own VLAN, and no more than [`OBSERVED_BLOCKS`] ranges in it; others cannot displace a range that was observed
+//! twice, and every range that is no longer observed ends.
 
 mod block;
 
@@ -22,37 +23,37 @@ use crate::limits::{OBSERVED_AGE, OBSERVED_BLOCKS, OBSERVED_VLANS};
 use crate::vmkernel::Arp;
 use block::Block;
 
-/// Prefix of the widest block that is believed, as long as that of the widest subnet that one would make.
+/// Prefix of the widest block that is believed: the widest subnet that an administrator would make.
 pub const WIDEST: u32 = 16;
 
-/// Addresses that are there, from the first to the last.
+/// Addresses that exist, from the first to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObservedRange {
-    /// None without a tag.
+    /// `None` for untagged frames.
     pub vlan: Option<VlanId>,
     pub first: Ipv4Addr,
     pub last: Ipv4Addr,
 }
 
-/// As the API writes it: `10.27.49.1-10.27.49.254`.
+/// In the API's form: `10.27.49.1-10.27.49.254`.
 impl Display for ObservedRange {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first, self.last)
     }
 }
 
-/// A block that was heard of.
+/// An observed block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Heard {
     block: Block,
-    /// Last heard of then.
+    /// When it was last observed.
     at: Duration,
     times: u32,
 }
 
 type Vlans = BTreeMap<Option<VlanId>, Vec<Heard>>;
 
-/// What was observed at the uplinks of a host. Times count from any one moment that stays the same.
+/// Observations at the uplinks of a host. Times count from a fixed moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// By ifindex.
@@ -60,8 +61,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The uplinks that there are and that have a link. What was observed at others is forgotten: the cable may be in another place
-    /// when they come back. True if something was forgotten.
+    /// Sets the uplinks that have a link. Observations at others are forgotten, since the cable may end elsewhere when
+    /// they come back. True if anything was forgotten.
     pub fn know_uplinks(&mut self, uplinks: &BTreeSet<u32>) -> bool {
         let before: usize = self.uplinks.values().map(BTreeMap::len).sum();
         self.uplinks.retain(|uplink, _| uplinks.contains(uplink));
@@ -71,7 +72,7 @@ impl Observed {
         before != self.uplinks.values().map(BTreeMap::len).sum()
     }
 
-    /// Takes note of what an uplink has brought.
+    /// Records a packet that arrived at an uplink.
     pub fn observe(&mut self, now: Duration, uplink: u32, vlan: Option<VlanId>, packet: &Arp) {
         let (Some(vlans), Some(block)) = (self.uplinks.get_mut(&uplink), Block::of(packet)) else { return };
         if !vlans.contains_key(&vlan) && vlans.len() >= OBSERVED_VLANS {
@@ -83,7 +84,7 @@ impl Observed {
         note(vlans.entry(vlan).or_default(), now, block);
     }
 
-    /// What to show as `subnet` of an uplink, VLAN by VLAN.
+    /// The value of `subnet` to show for an uplink, VLAN by VLAN.
     pub fn ranges(&self, now: Duration, uplink: u32) -> Vec<ObservedRange> {
         let mut ranges = Vec::new();
         for (vlan, blocks) in self.uplinks.get(&uplink).into_iter().flatten() {
@@ -102,13 +103,13 @@ fn is_current(heard: &Heard, now: Duration) -> bool {
     now < heard.at + OBSERVED_AGE
 }
 
-/// Whether it is in another one.
+/// Whether a block lies in another one.
 fn is_inside(block: Block, others: &[Block]) -> bool {
     others.iter().any(|other| *other != block && other.contains(block))
 }
 
-/// Takes note of a block of a VLAN. Where there is no room it takes the place of one that is in another and so not shown, or of one that
-/// was heard of once, longest ago.
+/// Records a block of a VLAN. In a full VLAN it replaces a block that lies in another one and is not shown, or
+/// the oldest one that was observed once.
 fn note(blocks: &mut Vec<Heard>, now: Duration, block: Block) {
     if let Some(known) = blocks.iter_mut().find(|heard| heard.block == block) {
         (known.at, known.times) =

@@ -32,7 +32,7 @@ fn shown(table: &Observed, now: u64) -> Vec<(u16, String)> {
 }
 
 #[test]
-fn who_asks_and_who_is_asked_are_in_one_range() {
+fn the_asking_and_the_asked_address_are_in_one_range() {
     for (packets, expected) in [
         (&[("10.27.49.7", "10.27.49.200")][..], &["10.27.49.1-10.27.49.254"][..]),
         (&[("10.0.0.3", "10.0.0.100")], &["10.0.0.1-10.0.0.127"]),
@@ -43,16 +43,16 @@ fn who_asks_and_who_is_asked_are_in_one_range() {
         (&[("10.0.0.3", "10.0.0.3")], &["10.0.0.3-10.0.0.3"]),
         (&[("0.0.0.0", "10.0.0.3")], &[]),
         (&[("10.0.0.3", "0.0.0.0")], &["10.0.0.3-10.0.0.3"]),
-        // In a network of more than 256 addresses a station may have such a one.
+        // In a network of more than 256 addresses, a station may have such an address.
         (&[("10.0.1.0", "10.0.1.0")], &["10.0.1.0-10.0.1.0"]),
         (&[("10.0.1.254", "10.0.1.255")], &["10.0.1.254-10.0.1.254"]),
-        // Wider than a subnet is.
+        // Wider than any subnet.
         (&[("10.0.0.3", "10.1.0.3")], &["10.0.0.3-10.0.0.3"]),
         (&[("10.0.0.3", "200.1.0.3")], &["10.0.0.3-10.0.0.3"]),
-        // No stations.
+        // Not stations.
         (&[("127.0.0.1", "10.0.0.1"), ("224.0.0.1", "10.0.0.1"), ("255.255.255.255", "10.0.0.1")], &[]),
         (&[("10.0.0.1", "10.0.0.2"), ("0.1.2.3", "10.0.0.1")], &["10.0.0.1-10.0.0.3"]),
-        // What is in another is not shown, in whatever order; neighbours are two.
+        // A block inside another is not shown, in either order; adjacent blocks stay two.
         (&[("10.0.0.1", "10.0.0.9"), ("10.0.0.1", "10.0.0.200")], &["10.0.0.1-10.0.0.254"]),
         (&[("10.0.0.1", "10.0.0.200"), ("10.0.0.1", "10.0.0.9")], &["10.0.0.1-10.0.0.254"]),
         (
@@ -76,18 +76,18 @@ fn each_vlan_of_each_uplink_has_its_own() {
     table.observe(s(0), UPLINK, vlan(20), &says("10.20.0.1", "10.20.0.100"));
     table.observe(s(0), UPLINK, NONE, &says("10.0.0.1", "10.0.0.100"));
     table.observe(s(0), 8, vlan(30), &says("10.30.0.1", "10.30.0.100"));
-    // One that is none.
+    // An unknown uplink.
     table.observe(s(0), 9, NONE, &says("10.40.0.1", "10.40.0.100"));
     assert_eq!(shown(&table, 0), [(0, "10.0.0.1-10.0.0.127".into()), (20, "10.20.0.1-10.20.0.127".into())]);
     assert_eq!((table.ranges(s(0), 8).len(), table.ranges(s(0), 9).len()), (1, 0));
-    // A link that is lost is another one when it comes back.
+    // A link that was lost counts as new when it comes back.
     assert!(table.know_uplinks(&[8].into()));
     assert!(!table.know_uplinks(&[UPLINK, 8].into()));
     assert_eq!((shown(&table, 0), table.ranges(s(0), 8).len()), (vec![], 1));
 }
 
 #[test]
-fn what_is_not_heard_any_more_ends_also_a_wide_range_around_what_is() {
+fn a_range_that_is_not_observed_any_more_ends_even_around_others() {
     let mut table = table();
     let age = OBSERVED_AGE.as_secs();
     table.observe(s(0), UPLINK, NONE, &says("10.0.0.1", "10.0.255.1"));
@@ -111,13 +111,13 @@ fn strangers_fill_nothing_and_push_out_nobody_who_is_heard_again() {
     let ranges = table.ranges(s(3), UPLINK);
     assert_eq!(ranges.len(), OBSERVED_BLOCKS);
     assert!(shown(&table, 3).contains(&(5, range.clone())), "{ranges:?}");
-    // In all VLANs that there are.
+    // In every VLAN.
     for number in 1..=4094 {
         table.observe(s(4), UPLINK, vlan(number), &says("10.0.0.1", "10.0.0.9"));
     }
     assert_eq!(table.uplinks[&UPLINK].len(), OBSERVED_VLANS);
     assert!(shown(&table, 5).contains(&(5, range)));
-    // Their time ends, and there is room again.
+    // They expire, and there is room again.
     let later = 5 + OBSERVED_AGE.as_secs();
     table.observe(s(later), UPLINK, vlan(4000), &known);
     assert_eq!(shown(&table, later), [(4000, "192.168.1.1-192.168.1.254".into())]);
@@ -128,7 +128,7 @@ fn strangers_fill_nothing_and_push_out_nobody_who_is_heard_again() {
 fn a_full_vlan_keeps_what_is_shown() {
     let mut table = table();
     let wide = says("10.0.0.1", "10.0.0.200");
-    // Addresses, and then one range around all of them.
+    // Single addresses, and then one range around all of them.
     for host in 2..2 + u32::try_from(OBSERVED_BLOCKS).unwrap() {
         let address = Ipv4Addr::from_bits(0x0a00_0000 + host);
         table.observe(s(0), UPLINK, NONE, &asks(address, address));
@@ -144,7 +144,7 @@ fn a_full_vlan_keeps_what_is_shown() {
         table.observe(s(1), UPLINK, NONE, &asks(address, address));
     }
     assert_eq!(shown(&table, 1), [(0, "10.0.0.1-10.0.0.254".into())]);
-    // What is inside gives way to another.
+    // An inner block gives way to another.
     table.observe(s(2), UPLINK, NONE, &says("10.9.0.1", "10.9.0.200"));
     assert_eq!(shown(&table, 2).len(), 2);
 }

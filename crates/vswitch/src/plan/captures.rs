@@ -1,11 +1,11 @@
-//! Captures, which are no part of a declaration: they are put on top of what it means.
+//! Captures, which are not part of a declaration: they are added to the planned tables.
 
 use std::collections::BTreeMap;
 
 use super::{Numbers, Tables};
-use crate::kernel::layout::{Capture, PORT_CAPTURED, PointKey, Team};
+use crate::layout::{Capture, PORT_CAPTURED, PointKey, Team};
 
-/// What is looked at.
+/// The points that captures look at.
 pub type Looks = BTreeMap<PointKey, Capture>;
 
 fn flag(looks: &Looks, number: u32) -> u32 {
@@ -13,7 +13,7 @@ fn flag(looks: &Looks, number: u32) -> u32 {
     if of.next().is_some() { PORT_CAPTURED } else { 0 }
 }
 
-/// Has the uplinks of teams looked at.
+/// Marks the uplinks of teams that captures look at.
 pub fn look_at_teams(teams: &mut BTreeMap<u32, Team>, looks: &Looks) {
     if !looks.is_empty() {
         for uplink in teams.values_mut().flat_map(|team| &mut team.slot) {
@@ -22,7 +22,7 @@ pub fn look_at_teams(teams: &mut BTreeMap<u32, Team>, looks: &Looks) {
     }
 }
 
-/// Has ports looked at: what they send, and what they get.
+/// Marks the ports that captures look at, in both directions.
 pub fn look_at_ports(tables: &mut Tables, numbers: &Numbers, looks: &Looks) {
     if looks.is_empty() {
         return;
@@ -43,9 +43,7 @@ pub fn look_at_ports(tables: &mut Tables, numbers: &Numbers, looks: &Looks) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::layout::{
-        Learner, POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink,
-    };
+    use crate::layout::{Learner, POINT_DROPPED, POINT_TO, Port, StationKey, TEAM_SLOTS, Target, Uplink};
     use crate::plan::Members;
 
     #[test]

@@ -1,13 +1,14 @@
-//! From what the maps hold to what they are to hold, in an order in which nothing points at what is not there: what others point
-//! to is written first and removed last.
+//! The steps from what the maps hold to what they should hold, in an order in which nothing refers to a missing entry:
+//! referenced entries are written first and removed last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compare::{changed, gone};
 use super::extras::{Extra, Extras};
 use super::{Members, Tables};
-use crate::kernel::layout::{Group, MemberKey, Port, StationKey, Target, Team};
+use crate::layout::{Group, MemberKey, Port, StationKey, Target, Team};
 
-/// What the maps hold.
+/// The present content of the maps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Actual {
     pub ports: BTreeMap<u32, Port>,
@@ -54,27 +55,8 @@ pub fn difference(actual: &Actual, wanted: &Tables) -> Vec<Step> {
     steps
 }
 
-pub(super) fn changed<K: Ord + Copy, V: PartialEq + Copy>(
-    actual: &BTreeMap<K, V>,
-    wanted: &BTreeMap<K, V>,
-    mut step: impl FnMut(K, V),
-) {
-    for (key, value) in wanted {
-        if actual.get(key) != Some(value) {
-            step(*key, *value);
-        }
-    }
-}
-
-pub(super) fn gone<K: Ord + Copy, A, W>(
-    actual: &BTreeMap<K, A>,
-    wanted: &BTreeMap<K, W>,
-    step: impl FnMut(K),
-) {
-    actual.keys().filter(|key| !wanted.contains_key(key)).copied().for_each(step);
-}
-
-/// A list that changes is written anew under another number, and the group goes over to it at once; which members stay.
+/// Writes a changed list anew under another number, to which the group then switches at once. Returns the members that
+/// stay.
 fn lists(actual: &Actual, wanted: &Tables, steps: &mut Vec<Step>) -> BTreeSet<MemberKey> {
     let mut kept = BTreeSet::new();
     let in_groups = actual.groups.values().map(|group| group.list);
@@ -123,7 +105,7 @@ impl Members {
 }
 
 impl Actual {
-    /// Carries a step out, as the kernel does.
+    /// Applies a step, as the kernel does.
     pub fn apply(&mut self, step: &Step) {
         match step {
             Step::Extra(change) => self.extras.apply(change),

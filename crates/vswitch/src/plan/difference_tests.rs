@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernel::layout::{Shaper, Uplink, WayKey};
+use crate::layout::{Shaper, Uplink, WayKey};
 use proptest::prelude::*;
 
 fn target(ifindex: u32) -> Target {
@@ -31,7 +31,7 @@ fn any_tables() -> impl Strategy<Value = Tables> {
         })
 }
 
-/// What a reader of the maps makes of them, or what it stumbles over.
+/// The content as a reader of the maps sees it, or the inconsistency that it meets.
 fn seen(actual: &Actual) -> Result<Tables, String> {
     let mut groups = BTreeMap::new();
     for (key, group) in &actual.groups {
@@ -48,8 +48,8 @@ fn seen(actual: &Actual) -> Result<Tables, String> {
 }
 
 proptest! {
-    /// From any state to any other, also from one that was left in the middle; and at every step in between each group
-    /// has its old list or its new one, whole.
+    /// From any state to any other, including one that was left halfway; at every step in between each group has its
+    /// old list or its new one, whole.
     #[test]
     fn steps_lead_to_what_is_wanted_and_no_list_is_ever_torn(
         before in any_tables(), wanted in any_tables(), cut in 0usize..60, again in any_tables(),

@@ -1,26 +1,26 @@
-//! Tables whose entries are independent of each other: what ports have beside the plain switch. They are listed once, at
-//! the end of this file; reading, comparing and writing them is the same for all.
+//! Tables whose entries are independent of each other: features beyond plain forwarding. They are listed once, at the
+//! end of this file; reading, comparing and writing is the same for all.
 
 use std::collections::BTreeMap;
 
 use aya::Pod;
 
-use super::difference::{changed, gone};
+use super::compare::{changed, gone};
 use super::shaping::place;
 use crate::Result;
-use crate::kernel::layout::{
+use crate::layout::{
     Capture, Copies, Learner, MemberKey, Mirror, PointKey, Shaper, SourceKey, StationKey, Trunk, Watch,
     WayKey,
 };
 
-/// What entries of a table are found by.
+/// The key of a table.
 pub trait Key: Pod + Ord {
-    /// Its place, where the table is an array. All zeroes are no entry there.
+    /// Its index, if the table is an array. An all-zero value there means no entry.
     fn place(&self) -> Option<u32> {
         None
     }
 
-    /// The key of a place.
+    /// The key of an index.
     fn at(_place: u32) -> Option<Self> {
         None
     }
@@ -42,7 +42,7 @@ impl Key for WayKey {
     }
 }
 
-/// Where such tables are kept, by the names of the maps.
+/// A store of such tables, by the names of the maps.
 pub trait Store {
     /// Everything that a map holds.
     ///
@@ -65,14 +65,14 @@ macro_rules! tables {
             $($(#[$doc])* pub $map: BTreeMap<$key, $value>,)+
         }
 
-        /// A change of one entry; no value removes it.
+        /// A change of one entry; `None` removes it.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Extra {
             $($variant($key, Option<Box<$value>>),)+
         }
 
         impl Extras {
-            /// What is to be written, first to last, and what is to be removed, last to first.
+            /// Entries to write, first to last, and entries to remove, last to first.
             pub(super) fn difference(&self, wanted: &Self) -> (Vec<Extra>, Vec<Extra>) {
                 let (mut written, mut removed) = (Vec::new(), Vec::new());
                 $(
@@ -85,7 +85,7 @@ macro_rules! tables {
                 (written, removed)
             }
 
-            /// Carries a change out, as the kernel does.
+            /// Applies a change, as the kernel does.
             pub(super) fn apply(&mut self, change: &Extra) {
                 match change {
                     $(
@@ -95,7 +95,7 @@ macro_rules! tables {
                 }
             }
 
-            /// What a store holds.
+            /// Reads the content of a store.
             ///
             /// # Errors
             /// `Map`.
@@ -118,20 +118,20 @@ macro_rules! tables {
     };
 }
 
-// What others point to comes first.
+// Referenced tables come first.
 tables! {
     /// Traffic shaping.
     Shaper shapers: WayKey => Shaper;
     /// Destinations of mirrors.
     Mirror mirrors: u32 => Mirror;
-    /// What is mirrored.
+    /// Sources of mirrors.
     Source sources: SourceKey => Copies;
-    /// VLANs of ports that take some only, by number.
+    /// VLANs of ports that accept only some, by number.
     Trunk trunks: u32 => Trunk;
-    /// How flows are watched, by number.
+    /// How flows are counted, by number.
     Watch watches: u32 => Watch;
     /// Ports that learn MACs, by number.
     Learner learners: u32 => Learner;
-    /// What is looked at.
+    /// Points that captures look at.
     Capture captures: PointKey => Capture;
 }

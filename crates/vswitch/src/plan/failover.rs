@@ -10,12 +10,12 @@ pub(super) fn positions(teaming: &Teaming) -> usize {
     }
 }
 
-/// The uplinks that serve, by their position in the team; none where nothing is left to serve.
+/// The serving uplinks, by their position in the team; `None` where no uplink is left to serve.
 pub type Serving = Vec<Option<String>>;
 
-/// Who serves now, after `before`. An active uplink that fails is replaced at its position by the first standby that works and
-/// does not serve elsewhere. With failback it takes its position back as soon as it works again; without, only when
-/// whoever replaces it fails.
+/// The uplinks that serve now, given those before. The first standby that works and does not serve elsewhere replaces a
+/// failed active uplink at its position. With failback the active uplink takes its position back as soon as it works
+/// again; without, only when its replacement fails.
 pub fn serving(teaming: &Teaming, before: Option<&Serving>, works: impl Fn(&str) -> bool) -> Serving {
     let order: Vec<&String> = teaming.active.iter().chain(&teaming.standby).collect();
     let positions = positions(teaming);

@@ -1,9 +1,9 @@
-//! How much each port may learn.
+//! How many MACs each port may learn.
 
 use std::collections::BTreeMap;
 
-/// The limits of ports, by number, of which all together are no more than there is room for: who asks for least gets what it asks
-/// for, and what is left is shared out among the others.
+/// The limits of ports, by number, which together do not exceed the room: the smallest requests are met, and the others
+/// share what is left.
 pub(super) fn limits(asked: &BTreeMap<u32, u32>, room: usize) -> BTreeMap<u32, u32> {
     let mut by_size: Vec<(u32, u32)> = asked.iter().map(|(number, limit)| (*limit, *number)).collect();
     by_size.sort_unstable();

@@ -1,10 +1,10 @@
-//! How much a host can have.
+//! The limits of a host.
 
 use crate::declare::Declaration;
 use crate::limits::{LEARNED_BY_PORT, PORT_GROUPS, PORTS, UPLINKS};
 use crate::{Error, Result};
 
-/// Checks what is declared against the limits of the maps.
+/// Checks a declaration against the limits of the maps.
 ///
 /// # Errors
 /// `Limit`.

@@ -1,17 +1,17 @@
-//! Balancing by load (`loadbalance_loadbased`): which ports leave an uplink that has too much to do, and for which. A pure function
-//! of what passed in a window of time.
+//! Load balancing (`loadbalance_loadbased`): which ports leave an overloaded uplink, and for which other one. A pure
+//! function of the traffic in a window of time.
 
 use std::collections::BTreeMap;
 
 use crate::limits::LOAD_MOVES;
 
-/// Parts of a link's speed that are one whole.
+/// The whole of a link's speed, in the parts that thresholds use.
 pub const WHOLE: u64 = 1_000_000;
 
 /// In bits per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// Of an uplink: to the physical network. Of a port: what its owner sends.
+    /// Of an uplink: to the physical network. Of a port: sent by its owner.
     pub out: u64,
     pub back: u64,
 }
@@ -21,7 +21,7 @@ pub struct Rate {
 pub struct UplinkLoad {
     /// In bits per second in either direction.
     pub speed: u64,
-    /// What passed, whosoever it was.
+    /// All traffic of the uplink, whichever port it belongs to.
     pub rate: Rate,
 }
 
@@ -32,19 +32,20 @@ pub struct PortLoad {
     pub port: u32,
     /// The uplink that it uses.
     pub uplink: u32,
-    /// Those that serve in its team.
+    /// The uplinks that serve in its team.
     pub team: Vec<u32>,
     pub rate: Rate,
 }
 
-/// A port and the uplink that it is to use.
+/// A port and its new uplink.
 pub type Move = (u32, u32);
 
-/// The ports to be moved, at most [`LOAD_MOVES`]. An uplink has too much to do where more than `threshold` of its speed passes in either
-/// direction (in parts of [`WHOLE`]).
+/// The ports to move, at most [`LOAD_MOVES`]. An uplink is overloaded if more than `threshold` of its speed (in parts
+/// of [`WHOLE`]) passes in either direction.
 ///
-/// A move is made only if afterwards neither of its two uplinks is as loaded as the first was, by a fifteenth of the threshold (5 of 75
-/// points). So every move makes the worst better, nothing swings to and fro, and a port that is too much for any uplink stays.
+/// A port moves only if afterwards both uplinks are less loaded than the first was, by a fifteenth of the threshold (5
+/// of 75 points). So every move lowers the worst load, nothing oscillates, and a port that is too much for any uplink
+/// stays.
 pub fn rebalance(uplinks: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad], threshold: u64) -> Vec<Move> {
     let mut loads = uplinks.clone();
     let mut ports = shared(uplinks, ports);
@@ -64,8 +65,8 @@ pub fn rebalance(uplinks: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad], thresh
     moves
 }
 
-/// Most of what a port sends and gets may be for neighbours and pass no uplink. So what passed an uplink is shared out among its
-/// ports if they have more together.
+/// Most of a port's traffic may be local and pass no uplink. If the ports of an uplink carry more than the uplink did,
+/// its traffic is shared out among them.
 fn shared(uplinks: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad]) -> Vec<PortLoad> {
     let mut sums: BTreeMap<u32, Rate> = BTreeMap::new();
     for port in ports {
@@ -91,8 +92,8 @@ fn shared(uplinks: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad]) -> Vec<PortLo
     ports.iter().filter_map(scaled).collect()
 }
 
-/// The best move off the most loaded uplink that has one: what brings it below the threshold with the least moved, or else what makes the
-/// worse of the two uplinks best.
+/// The best move off the most loaded uplink that has one: the smallest port that brings it below the threshold, or else
+/// the one that leaves the worse of the two uplinks best.
 fn best(loads: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad], threshold: u64) -> Option<(usize, u32)> {
     let mut overloaded: Vec<(u64, u32)> = loads
         .iter()
@@ -120,7 +121,7 @@ fn best(loads: &BTreeMap<u32, UplinkLoad>, ports: &[PortLoad], threshold: u64) -
 }
 
 impl UplinkLoad {
-    /// How much of it is used in the direction in which there is more, in parts of [`WHOLE`].
+    /// The load in the busier direction, in parts of [`WHOLE`].
     fn used(&self) -> u64 {
         let used = u128::from(self.rate.out.max(self.rate.back)) * u128::from(WHOLE);
         u64::try_from(used / u128::from(self.speed.max(1))).unwrap_or(u64::MAX)
@@ -148,14 +149,14 @@ mod tests {
     const MEGABIT: u64 = 1_000_000;
     const THRESHOLD: u64 = 750_000;
 
-    /// Uplinks of 1 Gbit/s with what passes out, in Mbit/s, from number 90 on.
+    /// Uplinks of 1 Gbit/s with their outgoing traffic in Mbit/s, numbered from 90.
     fn uplinks(out: &[u64]) -> BTreeMap<u32, UplinkLoad> {
         let load =
             |out: &u64| UplinkLoad { speed: 1000 * MEGABIT, rate: Rate { out: out * MEGABIT, back: 0 } };
         (90..).zip(out.iter().map(load)).collect()
     }
 
-    /// Ports from number 1 on, each with its uplink and what it sends, of a team of all uplinks.
+    /// Ports numbered from 1, each with its uplink and its sent traffic, in a team of all uplinks.
     fn ports(all: &[(u32, u64)]) -> Vec<PortLoad> {
         let port = |(port, (uplink, out)): (u32, &(u32, u64))| PortLoad {
             port,
@@ -215,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn what_neighbours_say_to_each_other_is_no_load() {
+    fn traffic_between_neighbours_does_not_count_as_load() {
         let moves = |out: u64| rebalance(&uplinks(&[out, 0]), &ports(&[(90, 4000), (90, 4000)]), THRESHOLD);
         assert_eq!(moves(700), []);
         assert_eq!(moves(900), [(1, 91)], "each has half of what passed");
     }
 
-    /// Whatever the loads are: rounds end, each uplink that is left is no worse than the worst before, and a second round that sees what
-    /// the first has made moves less and less.
+    /// For any loads: rounds end, no uplink that is left ends up worse than the worst before, and each further round,
+    /// given the effects of the one before, moves fewer ports.
     #[test]
     fn rounds_come_to_rest() {
         proptest::proptest!(|(loads in proptest::collection::vec((90..93u32, 1..900u64), 1..40))| {

@@ -1,14 +1,14 @@
-//! What mirroring sessions mean: mirrors, each one destination of a session, and what is copied to them. A destination that is
-//! not there makes no mirror, so nothing is copied to it.
+//! From mirroring sessions to mirrors, each one destination of a session, and their sources. A destination that does
+//! not exist gets no mirror, so nothing is copied for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tables::Connected;
+use super::connected::Connected;
 use super::{Links, Numbers, Own};
 use crate::declare::{
     Declaration, Encapsulated, Encapsulation, MirrorDestination, MirrorSession, MirrorSource, MirrorVia,
 };
-use crate::kernel::layout::{
+use crate::layout::{
     Copies, ENCAPSULATE_ERSPAN2, ENCAPSULATE_ERSPAN3, ENCAPSULATE_GRE, MAX_COPIES, MIRROR_ENTER,
     MIRROR_FINE_TIME, MIRROR_STRIP, MIRROR_TEAMED, Mirror, SourceKey, WAY_FROM, WAY_TO, WAY_VLAN,
 };
@@ -22,22 +22,22 @@ const ERSPAN3_BYTES: u32 = GRE_BYTES + 16;
 /// The tag that a copy may keep inside.
 const TAG_BYTES: u32 = 4;
 
-/// What they mean for the maps.
+/// The entries of the maps.
 #[derive(Debug, Default)]
 pub(super) struct Mirroring {
     pub mirrors: BTreeMap<u32, Mirror>,
     pub sources: BTreeMap<SourceKey, Copies>,
-    /// Ports that get copies and nothing else, by ifindex.
+    /// Ports that receive copies and nothing else, by ifindex.
     pub mute: BTreeSet<u32>,
 }
 
 impl Mirroring {
-    /// Whether what passes a port in a direction is mirrored.
+    /// Whether a port's traffic in a direction is mirrored.
     pub fn has(&self, number: u32, way: u32) -> bool {
         self.sources.contains_key(&key(number, 0, way))
     }
 
-    /// Whether what uplinks of a network bring is mirrored in some VLAN.
+    /// Whether frames that arrive at a network's uplinks are mirrored in some VLAN.
     pub fn has_vlan(&self, network: u32) -> bool {
         self.sources.keys().any(|key| u32::from(key.way) == WAY_VLAN && key.of == network)
     }
@@ -47,7 +47,7 @@ fn key(of: u32, vlan: u16, way: u32) -> SourceKey {
     SourceKey { of, vlan, way: u16::try_from(way).expect("there are three ways") }
 }
 
-/// What a session is planned from.
+/// The inputs of planning a session.
 struct Scene<'a> {
     declared: &'a Declaration,
     ports: &'a [Connected<'a>],
@@ -81,7 +81,7 @@ pub(super) fn mirroring(
             for source in &sources {
                 let copies = all.sources.entry(*source).or_default();
                 copies.ifindex = near;
-                // A source that has too many was refused when it was declared.
+                // Validation has refused sources with too many mirrors.
                 if let Some(free) = copies.mirror.get_mut(copies.count as usize) {
                     *free = number;
                     copies.count += 1;
@@ -118,7 +118,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Those that are there.
+    /// The destinations that exist.
     fn destinations(&self, session: &MirrorSession) -> Vec<Mirror> {
         let plain = Mirror {
             flags: if session.strip_vlan { MIRROR_STRIP } else { 0 },
@@ -140,13 +140,13 @@ impl Scene<'_> {
                     .collect()
             }
             MirrorDestination::Address(to) => self.to_address(to, plain).into_iter().collect(),
-            // The engine has put what it found in its place, if it found something.
+            // The engine replaces a routed destination once it knows the way.
             MirrorDestination::Routed { .. } => Vec::new(),
         }
     }
 
     fn to_port(&self, port: &Connected<'_>, source: &MirrorSource, plain: Mirror) -> Mirror {
-        // What is flooded on a segment comes by each uplink that reaches it.
+        // A frame that is flooded on a segment arrives at each uplink that reaches it.
         let teamed = matches!(source, MirrorSource::Vlans { .. }) && port.switch.uplinks.len() > 1;
         Mirror {
             ifindex: port.index,
@@ -157,7 +157,7 @@ impl Scene<'_> {
         }
     }
 
-    /// An uplink that has a link: its number, and the MTU of its switch.
+    /// The number of an uplink that has a link, and the MTU of its switch.
     fn uplink(&self, interface: &str) -> Option<(u32, u32)> {
         let link = self.links.get(interface).filter(|link| link.running)?;
         self.numbers.get(&link.index)?;
@@ -210,7 +210,7 @@ fn tag(vlan: Option<VlanId>) -> u16 {
     vlan.map_or(0, u16::from)
 }
 
-/// Refuses more than there is room for.
+/// Refuses more than the maps can hold.
 ///
 /// # Errors
 /// `Limit`.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::Mac;
 use crate::declare::{Override, Policy, Port, PortGroup, Switch};
-use crate::kernel::layout::{PORT_BLOCKED, PORT_MIRRORED, StationKey};
+use crate::layout::{PORT_BLOCKED, PORT_MIRRORED, StationKey};
 use crate::plan::{Link, tables};
 
 fn vlan(number: u16) -> VlanId {
@@ -32,7 +32,8 @@ fn to_ports(interfaces: &[&str]) -> MirrorDestination {
     MirrorDestination::Ports { interfaces: names(interfaces), vlan: None }
 }
 
-/// Ports `t1` … `t4` with ifindexes 1 … 4 and numbers ten times that, uplinks `up0`, without a link, and `up1`: 90 and 91.
+/// Ports `t1` … `t4` with ifindexes 1 … 4 and numbers ten times that, uplinks `up0`, without a link, and `up1`: 90 and
+/// 91.
 fn plan(sessions: Vec<MirrorSession>) -> crate::plan::Tables {
     let policy = Override::default();
     let group = PortGroup { number: 3, name: "pg".into(), vlan: crate::Vlan::None, policy };

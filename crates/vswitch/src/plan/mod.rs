@@ -1,6 +1,8 @@
-//! What a declaration means for the kernel: pure functions from what is declared and seen to the exact content of the maps.
+//! From a declaration and the observed links to the exact content of the maps: pure functions.
 
 mod captures;
+mod compare;
+mod connected;
 mod difference;
 mod extras;
 mod failover;
@@ -15,6 +17,7 @@ mod tables;
 mod teams;
 
 pub use captures::{Looks, look_at_ports, look_at_teams};
+pub(crate) use connected::slot_of_mac;
 pub use difference::{Actual, Step, difference};
 pub use extras::{Extra, Extras, Key, Store};
 pub use failover::Serving;
@@ -23,15 +26,14 @@ pub use mirrors::check_mirrors;
 pub use multicast::filter_multicast;
 pub use shaping::{Queue, Queues, place};
 pub use steady::Steady;
-pub(crate) use tables::slot_of_mac;
 pub use tables::{queues, tables};
 pub use teams::{Fitness, Seats, remembered, teams};
 
 use std::collections::BTreeMap;
 
-use crate::kernel::layout::{Port, StationKey, Target, Team};
+use crate::layout::{Port, StationKey, Target, Team};
 
-/// The exact content that the maps are to have.
+/// The exact content that the maps should have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tables {
     /// By ifindex.
@@ -43,26 +45,26 @@ pub struct Tables {
     pub extras: Extras,
 }
 
-/// Who gets a copy: those without tags, then those that take tags.
+/// Receivers of copies: ports without tags first, then ports that take tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
     pub untagged: Vec<Target>,
     pub tagged: Vec<Target>,
 }
 
-/// The interfaces that the kernel has, by name.
+/// The interfaces of the host's network namespace, by name.
 pub type Links = BTreeMap<String, Link>;
 
-/// The interfaces of the switch's own that are there, by ifindex.
+/// The switch's internal interfaces that exist, by ifindex.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Own {
-    /// Takes what is to be delayed.
+    /// Takes frames to be delayed.
     pub queue: Option<u32>,
-    /// Takes copies.
+    /// Takes copies of mirrors.
     pub mirror: Option<u32>,
 }
 
-/// What is known of an interface.
+/// The state of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     pub index: u32,
@@ -70,8 +72,8 @@ pub struct Link {
     pub running: bool,
 }
 
-/// Slots of ports that are balanced by load and have been moved, by ifindex.
+/// Slots of ports that load balancing has moved, by ifindex.
 pub type Placements = BTreeMap<u32, u8>;
 
-/// Places of ports in the maps of counters, by ifindex. A port keeps its place as long as its interface lives.
+/// Indexes of ports in the maps of counters, by ifindex. A port keeps its index as long as its interface lives.
 pub type Numbers = BTreeMap<u32, u32>;

@@ -1,23 +1,23 @@
-//! Multicast filtering, which is no part of a declaration either: what is known of members is put on top of what it means.
+//! Multicast filtering, which is not part of a declaration: known memberships are added to the planned tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Members, Tables};
 use crate::Mac;
-use crate::kernel::layout::{PORT_LISTENED, StationKey, VLAN_ANY};
+use crate::layout::{PORT_LISTENED, StationKey, VLAN_ANY};
 use crate::limits::{GROUPS, MEMBERS};
 use crate::snoop::{Family, Memberships, Place, is_always_flooded};
 
-/// Keys under which frames to groups that nobody has asked for are found, as in `bpf/deliver.h`.
+/// Keys for frames to groups without members, as in `bpf/deliver.h`.
 const OTHERS_V4: Mac = Mac([0x01, 0x00, 0x5e, 0, 0, 0]);
 const OTHERS_V6: Mac = Mac([0x33, 0x33, 0, 0, 0, 0]);
 
-/// A group, and the ports that want it.
+/// A group, and the ports that joined it.
 type Wanted = (Mac, BTreeSet<u32>);
 
-/// Adds the groups that are filtered. There are none where nobody asks for members (RFC 4541, 2.1.2) or not all have had the time to
-/// answer. A port whose memberships are not certain gets all, and so do promiscuous ones. The places that there was no room for,
-/// where all is flooded as well.
+/// Adds the filtered groups. A place has none if nobody queries for members there (RFC 4541, 2.1.2) or not all members
+/// have had time to answer. Promiscuous ports, and ports whose memberships are uncertain, receive all groups. Returns
+/// the places for which there was no room, where all groups are flooded too.
 pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTreeSet<Place> {
     let listens = tables.ports.values().filter(|port| port.flags & PORT_LISTENED != 0);
     let networks: BTreeSet<u32> = listens.map(|port| port.network).collect();
@@ -27,7 +27,7 @@ pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTree
             wanted.entry((place, family(mac))).or_default().push((mac, ports));
         }
     }
-    // A list that changes is there twice for a moment.
+    // A changing list exists twice for a moment.
     let members: usize = tables.groups.values().map(Members::len).sum();
     let mut room = (GROUPS.saturating_sub(tables.groups.len()) / 2, MEMBERS.saturating_sub(members) / 2);
     let mut crowded = BTreeSet::new();
@@ -57,8 +57,8 @@ pub fn filter_multicast(tables: &mut Tables, memberships: &Memberships) -> BTree
     crowded
 }
 
-/// The lists of a place, and how many members they have together; none as soon as it is known that there is no room for them, so that
-/// a place with too many groups takes no more time than one that fits.
+/// The lists of a place, and how many members they have together. `None` as soon as they exceed the room, so that a
+/// place with too many groups costs no more time than one that fits.
 fn lists(
     everyone: &Members,
     family: Family,
@@ -67,7 +67,7 @@ fn lists(
     room: (usize, usize),
 ) -> Option<(Vec<(Mac, Members)>, usize)> {
     let others = everyone.only(|number| get_all.contains(&number));
-    // Each list has at least those who get all.
+    // Each list has at least the ports that receive all groups.
     if wanted.len() >= room.0 || others.len().saturating_mul(wanted.len() + 1) > room.1 {
         return None;
     }
@@ -95,7 +95,7 @@ fn others(family: Family) -> Mac {
     }
 }
 
-/// A list as the programs find it: that of the VLAN, or of the ports that take all.
+/// A list as the programs find it: that of the VLAN, or that of the trunk ports.
 fn find(tables: &Tables, place: Place, mac: Mac) -> Option<&Members> {
     let key = |vlan| StationKey { network: place.network, vlan, mac: mac.0 };
     tables.groups.get(&key(place.vlan)).or_else(|| tables.groups.get(&key(VLAN_ANY)))
@@ -110,7 +110,7 @@ impl Members {
         self.untagged.iter().chain(&self.tagged).map(|target| target.number)
     }
 
-    /// Those whose number is wanted.
+    /// Only the members whose number is wanted.
     fn only(&self, is_wanted: impl Fn(u32) -> bool) -> Self {
         let only = |targets: &[_]| {
             targets.iter().copied().filter(|target: &super::Target| is_wanted(target.number)).collect()

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::kernel::layout::{Port, Target, VLAN_TRUNK};
+use crate::layout::{Port, Target, VLAN_TRUNK};
 use crate::snoop::{Membership, Message, Origin, mac_of};
 
 const NETWORK: u32 = 7;
 const PLACE: Place = Place { network: NETWORK, vlan: 10 };
-/// A VLAN that only the port with all VLANs has.
+/// A VLAN that only the trunk port has.
 const TRUNKED: Place = Place { network: NETWORK, vlan: 30 };
 const UPLINK: u32 = 90;
 
@@ -18,7 +18,7 @@ fn target(number: u32, vlan: u16) -> Target {
     Target { ifindex: number + 100, number, vlan, ..Target::default() }
 }
 
-/// Ports 1, 2 and 3 in VLAN 10, of which 3 is promiscuous, 4 with all VLANs, and 5 in VLAN 20.
+/// Ports 1, 2 and 3 in VLAN 10, of which 3 is promiscuous, 4 a trunk, and 5 in VLAN 20.
 fn tables(flags: u32) -> Tables {
     let mut tables = Tables::default();
     for number in [1, 2, 3, 4, 5, UPLINK] {
@@ -47,7 +47,7 @@ fn join(group: &str) -> Message {
     Message::Report(vec![Membership { group: group.parse().unwrap(), is_member: true }])
 }
 
-/// What is known at 200 s: all ports since 0 s, a query of each family and place at 100 s.
+/// Memberships at 200 s: all ports since 0 s, a query of each family and place at 100 s.
 fn known(asked: &[(Place, Family)], members: &[(u32, Place, &str)]) -> Memberships {
     let mut known = Memberships::default();
     let ports = [1, 2, 3].map(|number| (number, PLACE)).into_iter();
@@ -63,7 +63,7 @@ fn known(asked: &[(Place, Family)], members: &[(u32, Place, &str)]) -> Membershi
     known
 }
 
-/// Numbers of those who get what is sent to a MAC in a VLAN, found as the programs do.
+/// Numbers of the ports that receive frames to a MAC in a VLAN, found as the programs do.
 fn audience(tables: &Tables, vlan: u16, mac: Mac) -> Vec<u32> {
     let key = |vlan, mac: Mac| tables.groups.get(&StationKey { network: NETWORK, vlan, mac: mac.0 });
     let filtered = || key(vlan, mac).or_else(|| key(vlan, others(family(mac))));
@@ -78,7 +78,7 @@ fn groups_reach_members_where_somebody_asks_for_them() {
     let (one, two) = ("239.1.1.1", "239.1.1.2");
     let six = "ff3e::1234:5";
     let at_10 = |number, group| (number, PLACE, group);
-    /// Name, who is asked, who answers, VLAN and group of a frame, and who gets it.
+    /// Name, queriers, members, VLAN and group of a frame, and its receivers.
     type Case<'a> = (&'a str, Vec<(Place, Family)>, Vec<(u32, Place, &'a str)>, u16, &'a str, &'a [u32]);
     let cases: Vec<Case<'_>> = vec![
         ("nobody asks", vec![], vec![at_10(1, one)], 10, one, &[1, 2, 3, 4]),
@@ -109,7 +109,7 @@ fn groups_reach_members_where_somebody_asks_for_them() {
 }
 
 #[test]
-fn who_may_be_a_member_gets_all_until_it_has_answered() {
+fn a_possible_member_gets_all_until_it_has_answered() {
     let mac = mac_of([239, 1, 1, 1].into());
     let get = |known: &Memberships| {
         let mut tables = tables(PORT_LISTENED);
@@ -122,7 +122,7 @@ fn who_may_be_a_member_gets_all_until_it_has_answered() {
     assert_eq!(get(&known), [1, 2, 3, 4], "they have not all had the time to answer");
     known.expire(s(111));
     assert_eq!(get(&known), [3]);
-    // One comes from another host, and is a member already.
+    // One comes from another host, and has joined already.
     let ports = [1, 2, 3].map(|number| (number, PLACE));
     known.know_ports(s(120), &ports[..1].iter().copied().collect());
     known.know_ports(s(121), &ports.into());
@@ -139,7 +139,7 @@ fn who_may_be_a_member_gets_all_until_it_has_answered() {
 #[test]
 fn a_place_without_room_is_flooded() {
     let mut tables = tables(PORT_LISTENED);
-    // Many VLANs are there already.
+    // Many VLANs exist already.
     for vlan in 100..4000 {
         for last in 0..4 {
             let key = StationKey { network: 9, vlan, mac: [1, 0, 0, 0, 0, last] };

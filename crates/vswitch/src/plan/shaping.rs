@@ -1,9 +1,9 @@
-//! What a rate means: in time, which is how the data plane counts, and for the queue that delays what is early.
+//! From rates to the data plane's currency, time, and to the queues that delay early frames.
 
 use std::collections::BTreeMap;
 
 use crate::declare::Shaping;
-use crate::kernel::layout::{COST_SHIFT, Shaper, WAY_FROM, WAY_TO, WayKey};
+use crate::layout::{COST_SHIFT, Shaper, WAY_FROM, WAY_TO, WayKey};
 use crate::limits::{MAX_RATE, MIN_RATE, QUEUE_BYTES, QUEUE_TIME};
 
 /// A queue of one port in one direction.
@@ -14,7 +14,7 @@ pub struct Queue {
     /// In bytes.
     pub burst: u64,
     pub peak: u64,
-    /// Longest that it becomes, in bytes.
+    /// Longest length, in bytes.
     pub most: u64,
 }
 
@@ -33,13 +33,13 @@ fn rates(shaping: &Shaping) -> (u64, u64) {
     (average, shaping.peak.clamp(average, MAX_RATE))
 }
 
-/// How long the queue of a direction may become.
+/// How long the queue of a direction may become, in nanoseconds.
 fn wait_ns(rate: u64) -> u64 {
     let time = u64::try_from(QUEUE_TIME.as_nanos()).expect("is short");
     duration(rate, QUEUE_BYTES).max(time)
 }
 
-/// What decides whether a frame is too much: what the burst allows, and what the queue takes.
+/// The entry that decides whether a frame exceeds its burst, and whether the queue takes it.
 pub(super) fn shaper(shaping: &Shaping, ifindex: u32, queue: u32) -> Shaper {
     let (average, peak) = rates(shaping);
     Shaper {
@@ -52,7 +52,7 @@ pub(super) fn shaper(shaping: &Shaping, ifindex: u32, queue: u32) -> Shaper {
     }
 }
 
-/// The queue of a direction. It is made longer than it should ever become, since who counts drops is the data plane.
+/// The queue of a direction. It is longer than it should ever become, since the data plane counts the drops.
 pub(super) fn queue(shaping: &Shaping) -> Queue {
     let (average, peak) = rates(shaping);
     let wait = u128::from(wait_ns(peak).max(wait_ns(average)));
@@ -61,12 +61,12 @@ pub(super) fn queue(shaping: &Shaping) -> Queue {
     Queue { average: average / 8, burst: shaping.burst, peak: peak / 8, most }
 }
 
-/// What a byte takes at a rate, in nanoseconds times 2 to `COST_SHIFT`.
+/// The time of one byte at a rate, in nanoseconds times 2 to the power of `COST_SHIFT`.
 fn cost(rate: u64) -> u64 {
     (8_000_000_000 << COST_SHIFT) / rate
 }
 
-/// What so many bytes take at a rate, in nanoseconds.
+/// The time of this many bytes at a rate, in nanoseconds.
 fn duration(rate: u64, bytes: u64) -> u64 {
     let longest = u128::from(u64::MAX / 4);
     let exact = (u128::from(bytes) * u128::from(cost(rate))) >> COST_SHIFT;

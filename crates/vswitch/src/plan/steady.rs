@@ -1,5 +1,5 @@
-//! Links that have been up for long enough. A link that flaps would move its ports to and fro, so an uplink that comes back is used only
-//! once it has been up for a while without a break (`Net.TeamPolicyUpDelay`).
+//! Links that have been up for long enough. A flapping link would move its ports to and fro, so a returning uplink is
+//! used only once it has been up for a while without a break (`Net.TeamPolicyUpDelay`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Fitness, Links};
 use crate::declare::Declaration;
 
-/// Since when uplinks are up, by name. Times count from any one moment and never go back.
+/// Since when uplinks are up, by name. Times count from a fixed moment and never go back.
 #[derive(Debug, Clone, Default)]
 pub struct Steady {
     uplinks: BTreeMap<String, Since>,
@@ -16,14 +16,14 @@ pub struct Steady {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Since {
-    /// It was up when it was seen first: nobody knows for how long, and there is nothing to come back to.
+    /// It was up when it was first seen, so there is nothing to wait for.
     Ever,
     Time(Duration),
     Down,
 }
 
 impl Steady {
-    /// Takes note of how links are now.
+    /// Records the present state of links.
     pub fn see(&mut self, now: Duration, declared: &Declaration, links: &Links) {
         self.delay = declared.up_delay;
         let before = std::mem::take(&mut self.uplinks);
@@ -39,7 +39,7 @@ impl Steady {
         }
     }
 
-    /// How an uplink is by its link alone.
+    /// The fitness of an uplink, by its link alone.
     pub fn fitness(&self, now: Duration, name: &str) -> Fitness {
         match self.uplinks.get(name) {
             Some(Since::Time(since)) if now.saturating_sub(*since) < self.delay => Fitness::Fresh(*since),
@@ -68,7 +68,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Sees these uplinks up at this time, out of `a`, `b` and `c`.
+    /// Records these uplinks, out of `a`, `b` and `c`, as up at this time.
     fn see(steady: &mut Steady, now: u64, up: &str) {
         let uplinks = ["a", "b", "c"].map(str::to_owned).to_vec();
         let switch = Switch {
@@ -110,7 +110,7 @@ mod tests {
         see(&mut it, 160, "b");
         see(&mut it, 170, "ab");
         see(&mut it, 200, "ab");
-        assert_eq!(it.next(ms(200)), Some(ms(270)), "seen again is no break");
+        assert_eq!(it.next(ms(200)), Some(ms(270)), "another look is not a break");
         see(&mut it, 260, "b");
         see(&mut it, 261, "abc");
         assert_eq!((steady(&it, 300), it.next(ms(300))), (vec!["b"], Some(ms(361))));

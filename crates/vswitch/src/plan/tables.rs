@@ -2,51 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connected::{Connected, connected, flag, listened, locate};
 use super::learning;
 use super::mirrors::mirroring;
 use super::shaping::{Queues, queue, shaper};
 use super::{Links, Members, Numbers, Own, Placements, Tables};
-use crate::declare::{
-    self, AtLimit, Balancing, Declaration, MulticastFiltering, Policy, PortGroup, Shaping, Switch,
+use crate::declare::{AtLimit, Declaration};
+use crate::layout::{
+    LEARNER_DROPS, Learner, PORT_BLOCKED, PORT_LEARNED, PORT_MIRRORED, PORT_SNOOPED, PORT_TEAMED,
+    PORT_UPLINK, Port, StationKey, Trunk, VLAN_ANY, VLAN_TRUNK, WAY_FROM, WAY_TO, WayKey,
 };
-use crate::kernel::layout::{
-    HASH_IP, HASH_PORT, HASH_SOURCE_MAC, LEARNER_DROPS, Learner, PORT_BLOCKED, PORT_DEAF, PORT_FORGED,
-    PORT_LEARNED, PORT_LEARNS, PORT_LISTENED, PORT_MIRRORED, PORT_RANGES, PORT_SHAPED, PORT_SNOOPED,
-    PORT_TEAMED, PORT_UPLINK, PORT_WATCHED, Port, StationKey, TEAM_SLOTS, Target, Trunk, VLAN_ANY,
-    VLAN_TRUNK, WATCH_INTERNAL, WAY_FROM, WAY_TO, Watch, WayKey,
-};
-use crate::limits::{LEARNED, STORM_FRAMES};
+use crate::limits::LEARNED;
 use crate::{Mac, Vlan, VlanRanges};
-
-/// A port whose interface is there, with what decides about it.
-pub(super) struct Connected<'a> {
-    pub index: u32,
-    pub number: u32,
-    pub declared: &'a declare::Port,
-    pub switch: &'a Switch,
-    pub group: &'a PortGroup,
-    policy: Policy,
-    /// The slot that its load has brought it to.
-    placed: Option<u8>,
-    /// More flags of its entry and of its target, from what is declared of it elsewhere.
-    more: (u32, u32),
-}
-
-/// The declared ports whose interfaces and port groups are there.
-fn connected<'a>(declared: &'a Declaration, links: &Links, numbers: &Numbers) -> Vec<Connected<'a>> {
-    let connect = |port: &'a declare::Port| {
-        let (index, number) = place(&port.interface, links, numbers)?;
-        let (switch, group) = declared.port_group(port.port_group)?;
-        let policy = switch.policy_of(group);
-        Some(Connected { index, number, declared: port, switch, group, policy, placed: None, more: (0, 0) })
-    };
-    declared.ports.iter().filter_map(connect).collect()
-}
-
-fn place(interface: &str, links: &Links, numbers: &Numbers) -> Option<(u32, u32)> {
-    let index = links.get(interface)?.index;
-    Some((index, *numbers.get(&index)?))
-}
 
 /// The queues that traffic shaping needs.
 pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queues {
@@ -57,7 +24,7 @@ pub fn queues(declared: &Declaration, links: &Links, numbers: &Numbers) -> Queue
     connected(declared, links, numbers).iter().flat_map(of).collect()
 }
 
-/// Everything but the teams. `numbers` has a place for each interface that is declared and there.
+/// All tables but the teams. `numbers` has an index for each declared interface that exists.
 pub fn tables(
     declared: &Declaration,
     links: &Links,
@@ -77,7 +44,7 @@ pub fn tables(
     }
     let queue = own.queue.unwrap_or(0);
     let mut tables = Tables::default();
-    // Networks and VLANs that some port listens to in promiscuous mode.
+    // Networks and VLANs with a promiscuous port.
     let snooped: BTreeSet<(u32, u16)> =
         ports.iter().filter(|port| port.policy.security.promiscuous).map(Connected::place).collect();
     let is_snooped = |network: u32, vlan: u16| {
@@ -106,7 +73,7 @@ pub fn tables(
     }
     groups(&mut tables, &ports);
     for switch in &declared.switches {
-        for (index, number) in switch.uplinks.iter().filter_map(|uplink| place(uplink, links, numbers)) {
+        for (index, number) in switch.uplinks.iter().filter_map(|uplink| locate(uplink, links, numbers)) {
             let snooped = if is_snooped(switch.number, VLAN_ANY) { PORT_SNOOPED } else { 0 };
             let teamed = if switch.uplinks.len() > 1 { PORT_TEAMED } else { 0 };
             let mirrored = flag(mirroring.has_vlan(switch.number), PORT_MIRRORED);
@@ -140,14 +107,15 @@ fn learners(ports: &[Connected<'_>]) -> BTreeMap<u32, Learner> {
     ports().map(|port| (port.number, learner(port))).collect()
 }
 
-/// Who gets broadcasts, who listens, and who gets what nobody is known to have, for each VLAN that a port has.
+/// The receivers of broadcasts, of all traffic (promiscuous ports) and of unknown destinations, for each VLAN that a
+/// port has.
 fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
     let mut by_vlan: BTreeMap<(u32, u16), Vec<&Connected<'_>>> = BTreeMap::new();
     for port in ports {
         by_vlan.entry(port.place()).or_default().push(port);
     }
     for (&(network, vlan), own) in &by_vlan {
-        // Ports that take all tags hear every VLAN of their network.
+        // Trunk ports receive every VLAN of their network.
         let trunks = by_vlan.get(&(network, VLAN_ANY)).into_iter().flatten();
         let mut everyone = Members::default();
         let mut listeners = Members::default();
@@ -179,128 +147,12 @@ fn groups(tables: &mut Tables, ports: &[Connected<'_>]) {
     }
 }
 
-impl Connected<'_> {
-    /// Network and VLAN, as keys have them.
-    fn place(&self) -> (u32, u16) {
-        let vlan = self.group.vlan.number();
-        (self.switch.number, if vlan == VLAN_TRUNK { VLAN_ANY } else { vlan })
-    }
-
-    /// The guest has taken another MAC and may not.
-    fn is_deaf(&self) -> bool {
-        !self.policy.security.mac_changes
-            && self.declared.guest_mac.is_some_and(|mac| mac != self.declared.mac)
-    }
-
-    /// The MAC that it is reached by, and sends from.
-    fn station(&self) -> Mac {
-        match self.declared.guest_mac {
-            Some(mac) if self.policy.security.mac_changes && !mac.is_group() => mac,
-            _ => self.declared.mac,
-        }
-    }
-
-    fn flags(&self) -> u32 {
-        flag(self.declared.blocked, PORT_BLOCKED)
-            | flag(self.policy.security.forged_transmits, PORT_FORGED)
-            | flag(self.is_deaf(), PORT_DEAF)
-            | flag(matches!(self.group.vlan, Vlan::Ranges(_)), PORT_RANGES)
-            | flag(self.watch().is_some(), PORT_WATCHED)
-            | flag(self.policy.security.learns(), PORT_LEARNS)
-            | flag(self.policy.security.learns() && self.switch.uplinks.len() > 1, PORT_TEAMED)
-    }
-
-    /// How its flows are watched, if they are.
-    fn watch(&self) -> Option<Watch> {
-        let ipfix = self.switch.ipfix.as_ref().filter(|_| self.policy.ipfix)?;
-        Some(Watch { every: ipfix.one_of.max(1), flags: flag(ipfix.internal_only, WATCH_INTERNAL) })
-    }
-
-    /// The ways that are shaped.
-    fn shaped(&self) -> impl Iterator<Item = (u32, &Shaping)> {
-        let ways = [(WAY_FROM, &self.policy.outbound), (WAY_TO, &self.policy.inbound)];
-        ways.into_iter().filter(|(_, shaping)| shaping.enabled)
-    }
-
-    /// What is about the frames that it gets.
-    fn target_flags(&self) -> u32 {
-        self.flags() & (PORT_BLOCKED | PORT_DEAF | PORT_RANGES | PORT_WATCHED)
-            | flag(self.policy.inbound.enabled, PORT_SHAPED)
-            | self.more.1
-    }
-
-    fn hashing(&self) -> u8 {
-        match self.policy.teaming.balancing {
-            Balancing::Port | Balancing::Load | Balancing::Explicit => HASH_PORT,
-            Balancing::SourceMac => HASH_SOURCE_MAC,
-            Balancing::IpHash => HASH_IP,
-        }
-    }
-
-    /// Its slot in the team: also for a hash of the source MAC, which for a port that may not forge is always the same.
-    pub fn slot(&self) -> u8 {
-        let slot = match (self.policy.teaming.balancing, self.placed) {
-            (Balancing::SourceMac, _) => slot_of_mac(self.station()),
-            (Balancing::Load, Some(slot)) => usize::from(slot) % TEAM_SLOTS,
-            _ => self.number as usize % TEAM_SLOTS,
-        };
-        u8::try_from(slot).expect("there are 32 slots")
-    }
-
-    fn entry(&self, more: u32) -> Port {
-        Port {
-            number: self.number,
-            network: self.switch.number,
-            team: self.group.number,
-            flags: self.flags()
-                | more
-                | self.more.0
-                | flag(self.policy.outbound.enabled, PORT_SHAPED)
-                | listened(self.switch),
-            mtu: self.switch.mtu,
-            vlan: self.group.vlan.number(),
-            mac: self.station().0,
-            hashing: self.hashing(),
-            slot: self.slot(),
-            storm_limit: STORM_FRAMES,
-        }
-    }
-
-    fn target(&self) -> Target {
-        Target {
-            ifindex: self.index,
-            number: self.number,
-            flags: self.target_flags(),
-            team: self.group.number,
-            vlan: self.group.vlan.number(),
-            slot: self.slot(),
-            hashing: self.hashing(),
-        }
-    }
-}
-
-fn listened(switch: &Switch) -> u32 {
-    flag(switch.multicast == MulticastFiltering::Snooping, PORT_LISTENED)
-}
-
 fn trunk(ranges: &VlanRanges) -> Trunk {
     let mut trunk = Trunk::default();
     for vlan in ranges.ranges().iter().flat_map(|(first, last)| *first..=*last) {
         trunk.vlans[usize::from(vlan) / 64] |= 1 << (vlan % 64);
     }
     trunk
-}
-
-fn flag(on: bool, flag: u32) -> u32 {
-    if on { flag } else { 0 }
-}
-
-/// As `hash_mac` in `bpf/team.h`.
-pub(crate) fn slot_of_mac(mac: Mac) -> usize {
-    const GOLDEN: u32 = 0x9e37_79b1;
-    let [a, b, c, d, e, f] = mac.0;
-    let folded = u32::from_ne_bytes([c, d, e, f]) ^ u32::from(u16::from_ne_bytes([a, b]));
-    (folded.wrapping_mul(GOLDEN) >> 27) as usize
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
-use crate::declare;
+use crate::declare::{self, Balancing, Policy, PortGroup, Switch};
+use crate::layout::*;
 use crate::plan::Link;
 
 fn mac(last: u8) -> Mac {
@@ -152,7 +153,7 @@ fn a_port_that_takes_some_vlans_is_a_trunk_with_a_set() {
 }
 
 #[test]
-fn what_is_listened_to_and_watched_has_its_flag() {
+fn snooped_and_watched_ports_have_their_flags() {
     let on = declare::Override { ipfix: Some(true), ..Default::default() };
     let mut switch = switch(vec![group(1, 10, Default::default()), group(2, 10, on)]);
     let ports = vec![port("t1", 1, 1), port("t2", 2, 2)];

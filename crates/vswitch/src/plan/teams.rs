@@ -1,4 +1,4 @@
-//! The slots of teams. This part of a plan needs nothing of ports, so fail-over need not wait for them.
+//! The slots of teams. This part of a plan depends on no port, so fail-over need not wait for ports.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,21 +6,22 @@ use std::time::Duration;
 use super::failover::{self, Serving};
 use super::{Links, Numbers};
 use crate::declare::{Declaration, Teaming};
-use crate::kernel::layout::{TEAM_SLOTS, Team, Uplink};
+use crate::layout::{TEAM_SLOTS, Team, Uplink};
 
-/// Who serves in each team, by the number of its port group: what teams remember from one plan to the next.
+/// The serving uplinks of each team, by the number of its port group: the memory of teams from one plan to the next.
 pub type Seats = BTreeMap<u32, Serving>;
 
-/// How an uplink is by a team's criteria.
+/// The fitness of an uplink by a team's criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitness {
     Broken,
-    /// It came up at this time, which is too short ago: it serves if there is no other, and of several the one that came up first.
+    /// It came up at this time, too recently: it serves only if no other can, and of several the one that came up
+    /// first.
     Fresh(Duration),
     Works,
 }
 
-/// The teams of all port groups, and who serves in them. `fitness` judges an uplink by a team's criteria.
+/// The teams of all port groups, and their serving uplinks. `fitness` judges an uplink by a team's criteria.
 pub fn teams(
     declared: &Declaration,
     links: &Links,
@@ -54,8 +55,8 @@ pub fn teams(
     (teams, seats)
 }
 
-/// Who served when these teams were made, so that an engine that begins anew moves nobody back where that is not wanted. Of a position
-/// that nobody served nothing can be said: its slots were dealt out to others.
+/// The serving uplinks when these teams were made, so that a new engine moves no port back without failback. A position
+/// without a serving uplink cannot be recovered: its slots were dealt out to others.
 pub fn remembered(declared: &Declaration, links: &Links, teams: &BTreeMap<u32, Team>) -> Seats {
     let name = |index: u32| links.iter().find(|(_, link)| link.index == index).map(|(name, _)| name.clone());
     let groups = declared.switches.iter().flat_map(|switch| {
@@ -73,8 +74,8 @@ pub fn remembered(declared: &Declaration, links: &Links, teams: &BTreeMap<u32, T
     seats.collect()
 }
 
-/// Deals the slots out to the positions; those of a position that nobody serves go to the others in turn, so that a failure
-/// moves no more than it must.
+/// Deals the slots out to the positions; those of a position without an uplink go to the others in turn, so that a
+/// failure moves no more slots than it must.
 fn slots(serving: &Serving, links: &Links, numbers: &Numbers) -> Team {
     let uplink = |name: &Option<String>| {
         let index = links.get(name.as_ref()?)?.index;
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn who_served_is_read_from_the_slots() {
+    fn the_serving_uplinks_are_read_from_the_slots() {
         use crate::declare::{Override, PortGroup, Switch};
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let links: Links = ["a", "b", "c"]
@@ -191,7 +192,7 @@ mod tests {
         };
         let declared = Declaration { switches: vec![switch], ..Declaration::default() };
         let serving = |works: &str, fresh: &str| {
-            // Who comes later in the text came up later.
+            // Uplinks later in the text came up later.
             let fitness = |_: &Teaming, name: &str| match (works.contains(name), fresh.find(name)) {
                 (true, _) => Fitness::Works,
                 (_, Some(at)) => Fitness::Fresh(Duration::from_millis(at.try_into().unwrap())),

@@ -13,14 +13,14 @@ const V2_REPORT: u8 = 0x16;
 const V2_LEAVE: u8 = 0x17;
 const V3_REPORT: u8 = 0x22;
 
-/// Shortest query of the third version, in bytes.
+/// Shortest IGMPv3 query, in bytes.
 const V3_QUERY: usize = 12;
 /// Shortest header, in bytes.
 const HEADER: usize = 20;
-/// Everything of flags and offset that a whole packet has not: *more fragments* and the offset.
+/// The bits of flags and offset that only fragments have: *more fragments* and the offset.
 const FRAGMENT: u16 = 0x3fff;
 
-/// What an IPv4 packet says about groups.
+/// The IGMP message in an IPv4 packet.
 pub(super) fn read(packet: &[u8]) -> Option<Message> {
     let header_bytes = usize::from(packet.first()? & 0xf) * 4;
     let mut header = Reader::new(packet.get(..header_bytes.max(HEADER))?);
@@ -34,13 +34,13 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
     if protocol != IP_IGMP || fragment & FRAGMENT != 0 {
         return None;
     }
-    // Options, such as *router alert*, are of no concern; what follows the packet is padding.
+    // Options such as *router alert* do not matter; bytes after the packet are padding.
     let message = packet.get(header_bytes..length.into())?;
     if Sum::default().with(message).checksum() != 0 {
         return None;
     }
     let mut message = Reader::new(message);
-    // The third version's have more, and write longer times as a power of two (RFC 3376, 4.1.1 and 7.1).
+    // IGMPv3 queries are longer, and write longer times as a power of two (RFC 3376, 4.1.1 and 7.1).
     let is_v3 = message.rest().len() >= V3_QUERY;
     let (kind, response, _checksum) = (message.u8()?, message.u8()?, message.u16()?);
     let ipv4 = |reader: &mut Reader<'_>| reader.ipv4().map(IpAddr::V4);
@@ -59,7 +59,7 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
     }
 }
 
-/// The first version has none (RFC 2236, 4).
+/// IGMPv1 states no time (RFC 2236, 4).
 fn response_time(code: u8, is_v3: bool) -> Duration {
     let (exponent, mantissa) = (code >> 4 & 7, code & 0xf);
     let tenths = match code {
@@ -78,7 +78,7 @@ pub(super) mod tests {
     use crate::frame::{self, ETHER_IPV4};
     use crate::snoop::{Membership, mac_of, read};
 
-    /// A frame with an IGMP message, of which the checksum is filled in.
+    /// A frame with an IGMP message, with its checksum filled in.
     pub(in crate::snoop) fn frame(source: [u8; 4], to: [u8; 4], options: &[u8], message: &[u8]) -> Vec<u8> {
         let mut frame = frame::ethernet(mac_of(to.into()), crate::Mac([2; 6]), 0, ETHER_IPV4);
         let length = u16::try_from(HEADER + options.len() + message.len()).unwrap().to_be_bytes();
@@ -215,7 +215,7 @@ pub(super) mod tests {
         for length in 0..14 + 24 + 16 {
             assert_eq!(read(&good[..length]), None, "{length} bytes");
         }
-        // More records than there are.
+        // More records announced than present.
         let message = [V3_REPORT, 0, 0, 0, 0, 0, 0, 2, super::super::TO_EXCLUDE, 0, 0, 0, 239, 1, 1, 1];
         assert_eq!(read(&frame(HOST, [224, 0, 0, 22], &ROUTER_ALERT, &message)), None);
     }

@@ -1,4 +1,4 @@
-//! Which ports want which groups, for as long as they keep saying so.
+//! The groups that each port has joined, for as long as it keeps reporting them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use super::{Family, Membership, Message, is_always_flooded, mac_of};
 use crate::Mac;
 use crate::limits::{SNOOP_GROUPS, SNOOP_GROUPS_PER_PORT, SNOOP_LEAVE, SNOOP_MEMBER};
 
-/// Where a message came from.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A port of a VM or a VMkernel adapter.
@@ -18,17 +18,17 @@ pub enum Origin {
     Uplink(u32),
 }
 
-/// What a message has done.
+/// The effect of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
-    /// Filters are to be others than before, or may have to.
+    /// Filters change, or may change.
     pub changes: bool,
-    /// False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or the host in [`SNOOP_GROUPS`], gets no more
-    /// before others end; until it has answered another query nothing is kept from it.
+    /// False if a membership did not fit: a port in [`SNOOP_GROUPS_PER_PORT`] groups, or a host with [`SNOOP_GROUPS`],
+    /// gets no more until others end. The switch keeps nothing from that port until it has answered another query.
     pub fits: bool,
 }
 
-/// All memberships of a host's ports. Times count from any one moment that stays the same.
+/// All memberships of a host's ports. Times count from a fixed moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memberships {
     /// When each port's membership ends.
@@ -37,15 +37,15 @@ pub struct Memberships {
     per_port: BTreeMap<u32, usize>,
     total: usize,
     queriers: Queriers,
-    /// Ports, their network and VLAN, and since when everything that they said is here.
+    /// Ports, their network and VLAN, and since when their reports are complete.
     ports: BTreeMap<u32, (Place, Duration)>,
 }
 
 impl Memberships {
-    /// Takes note of a message.
+    /// Records a message.
     ///
-    /// What comes from uplinks are only queries: ports behind them are no concern of this host. A query from a port counts for
-    /// nothing, so that a guest cannot make itself the one that all groups are sent to.
+    /// From uplinks only queries count: ports behind them are not on this host. A query from a port is ignored, so that
+    /// a guest cannot make itself the querier to which all groups go.
     pub fn hear(&mut self, now: Duration, place: Place, origin: Origin, message: &Message) -> Effect {
         let mut effect = Effect { changes: false, fits: true };
         match (origin, message) {
@@ -74,7 +74,7 @@ impl Memberships {
         let until = self.members.get_mut(&key).and_then(|ports| ports.get_mut(&port));
         match (until, membership.is_member) {
             (Some(until), true) => *until = now + SNOOP_MEMBER,
-            // Others behind the same port have this long to say that they are still there.
+            // Other members behind the same port have this long to report that they remain.
             (Some(until), false) => *until = (*until).min(now + SNOOP_LEAVE),
             (None, false) => {}
             (None, true) => {
@@ -91,21 +91,21 @@ impl Memberships {
         effect
     }
 
-    /// Whether a member more or less of this group changes who gets what.
+    /// Whether another member of this group changes its receivers.
     fn is_filtered(&self, place: Place, group: IpAddr) -> bool {
         let family = if group.is_ipv4() { Family::V4 } else { Family::V6 };
         !is_always_flooded(mac_of(group)) && self.queriers.is_answered((place, family))
     }
 
-    /// Forgets ports that are not there any more, or not where they were.
+    /// Forgets ports that were removed or have moved.
     pub fn keep_ports(&mut self, ports: &BTreeMap<u32, Place>) {
         self.ports.retain(|port, (place, _)| ports.get(port) == Some(place));
         let known: BTreeSet<u32> = self.ports.keys().copied().collect();
         self.retain(|member, _| known.contains(&member));
     }
 
-    /// Says which ports there are, by number, and in which network and VLAN. Of one that is new or has moved nothing is known from
-    /// before.
+    /// Sets the present ports by number, each with its network and VLAN. Nothing that a new or moved port reported
+    /// earlier counts.
     pub fn know_ports(&mut self, now: Duration, ports: &BTreeMap<u32, Place>) {
         self.keep_ports(ports);
         for (port, place) in ports {
@@ -113,12 +113,12 @@ impl Memberships {
         }
     }
 
-    /// Says which uplinks there are that have a link; who asked through another is forgotten.
+    /// Sets the uplinks that have a link; queriers behind other uplinks are forgotten.
     pub fn know_uplinks(&mut self, uplinks: &BTreeSet<u32>) {
         self.queriers.retain_uplinks(uplinks);
     }
 
-    /// What this port said was not heard in full, until this time. Whether it may get more than before.
+    /// Records that reports of this port before `until` were lost. True if the port may now receive more than before.
     pub fn doubt(&mut self, until: Duration, port: u32) -> bool {
         let Some((_, since)) = self.ports.get_mut(&port) else { return false };
         let was_certain = self.queriers.last_answered().is_some_and(|asked| *since <= asked);
@@ -127,13 +127,13 @@ impl Memberships {
         is_news && was_certain
     }
 
-    /// As [`Self::doubt`], of all ports.
+    /// As [`Self::doubt`], for all ports.
     pub fn doubt_all(&mut self, now: Duration) {
         self.ports.values_mut().for_each(|(_, since)| *since = now);
     }
 
-    /// Forgets what is over; whether there was any. To be called about once a second, so that what a guest sends costs the same
-    /// however many memberships there are.
+    /// Forgets what has ended; true if anything had. The caller calls it about once a second, so that a guest's
+    /// messages cost the same however many memberships there are.
     pub fn expire(&mut self, now: Duration) -> bool {
         let before = self.total;
         self.retain(|_, until| until > now);
@@ -158,24 +158,24 @@ impl Memberships {
         per_port.retain(|_, count| *count > 0);
     }
 
-    /// The uplink behind which somebody asks. If there is none, members do not repeat that they are, so groups of this protocol
-    /// are to be flooded (RFC 4541, 2.1.2).
+    /// The uplink behind which the querier is. Without one, members do not repeat their reports, so groups of this
+    /// protocol must be flooded (RFC 4541, 2.1.2).
     pub fn querier(&self, place: Place, family: Family) -> Option<u32> {
         self.queriers.uplink((place, family))
     }
 
-    /// Where a query was asked that all members have had the time to answer, and when: the last one.
+    /// The places with a query that all members have had time to answer, and the time of the last such query.
     pub fn answered(&self) -> impl Iterator<Item = (Place, Family, Duration)> {
         self.queriers.answered()
     }
 
-    /// Whether all memberships of a port are known, given that members have answered what was asked then. Nothing is to be kept
-    /// from a port of which they are not, such as one that has come from another host in the middle of its life.
+    /// Whether all memberships of a port are known, given that members have answered the query of that time. A port for
+    /// which they are not, such as one that came from another host in mid-life, must receive everything.
     pub fn is_certain(&self, port: u32, asked: Duration) -> bool {
         self.ports.get(&port).is_some_and(|(_, since)| *since <= asked)
     }
 
-    /// The ports that want what goes to each MAC. Those of [`super::is_always_flooded`] may be among them.
+    /// The ports that joined each MAC's groups. MACs of [`super::is_always_flooded`] may be among them.
     pub fn groups(&self) -> BTreeMap<(Place, Mac), BTreeSet<u32>> {
         let mut groups: BTreeMap<(Place, Mac), BTreeSet<u32>> = BTreeMap::new();
         for ((place, group), ports) in &self.members {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_out_unless_another_behind_the_port_stays() {
+    fn a_member_that_leaves_is_out_unless_another_behind_the_port_stays() {
         let mut table = Memberships::default();
         for port in [1, 2] {
             table.hear(s(0), PLACE, Origin::Port(port), &say("239.1.1.1", true));
@@ -257,7 +257,7 @@ mod tests {
         table.hear(s(0), PLACE, Origin::Port(1), &query("10.0.0.66"));
         assert_eq!(table.querier(PLACE, Family::V4), None);
         table.hear(s(0), PLACE, Origin::Uplink(7), &query("10.0.0.1"));
-        // A switch that only asks in a router's place does not displace one.
+        // A switch that queries in a router's stead does not displace a router.
         table.hear(s(1), PLACE, Origin::Uplink(8), &query("0.0.0.0"));
         table.hear(s(1), PLACE, Origin::Uplink(8), &say("239.1.1.1", true));
         assert_eq!(table.querier(PLACE, Family::V4), Some(7));
@@ -283,7 +283,7 @@ mod tests {
         let moved = Place { vlan: 11, ..PLACE };
         table.know_ports(s(20), &[(1, PLACE), (2, moved)].into());
         assert_eq!(certain(&table, 19), [true, false]);
-        // It is in more groups than are counted.
+        // It joins more groups than the limit.
         for number in 0..=u8::MAX {
             let effect = table.hear(s(21), PLACE, Origin::Port(1), &say(&format!("239.1.1.{number}"), true));
             assert!(effect.fits);
@@ -324,7 +324,7 @@ mod tests {
             assert_eq!(changes(&mut table, 21, origin, message), expected, "{name}");
         }
         assert!(table.expire(s(24)), "one has ended");
-        // One that is in doubt from now on was not before.
+        // A doubt that begins now did not exist before.
         assert!(!table.doubt(s(0), 1), "another had its number then");
         assert!(table.doubt(s(33), 1) && !table.doubt(s(33), 1) && !table.doubt(s(33), 9));
         assert!(!table.is_certain(1, s(32)) && table.is_certain(2, s(32)));

@@ -1,5 +1,5 @@
-//! MLD, versions 1 (RFC 2710) and 2 (RFC 3810), from an IPv6 packet. Its messages come from the link itself: hop limit 1, a
-//! source of the link, and the *router alert* option, without which they are ignored (RFC 3810, 5).
+//! MLD, versions 1 (RFC 2710) and 2 (RFC 3810), from an IPv6 packet. Messages come from the link itself: hop limit 1, a
+//! link-local source, and the *router alert* option; others are ignored (RFC 3810, 5).
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const V1_REPORT: u8 = 131;
 const V1_DONE: u8 = 132;
 const V2_REPORT: u8 = 143;
 
-/// Shortest query of the second version, in bytes.
+/// Shortest MLDv2 query, in bytes.
 const V2_QUERY: usize = 28;
 
 const HOP_BY_HOP: u8 = 0;
@@ -21,7 +21,7 @@ const HOP_LIMIT: u8 = 1;
 const PAD_1: u8 = 0;
 const ROUTER_ALERT: u8 = 5;
 
-/// What an IPv6 packet says about groups.
+/// The MLD message in an IPv6 packet.
 pub(super) fn read(packet: &[u8]) -> Option<Message> {
     let mut packet = Reader::new(packet);
     let (first, length) = (packet.u32()?, packet.u16()?);
@@ -46,7 +46,7 @@ pub(super) fn read(packet: &[u8]) -> Option<Message> {
 }
 
 fn message(source: Ipv6Addr, mut message: Reader<'_>) -> Option<Message> {
-    // The second version's have more, and write longer times as a power of two (RFC 3810, 5.1.3 and 8.1).
+    // MLDv2 queries are longer, and write longer times as a power of two (RFC 3810, 5.1.3 and 8.1).
     let is_v2 = message.rest().len() >= V2_QUERY;
     let (kind, _code, _checksum) = (message.u8()?, message.u8()?, message.u16()?);
     let ipv6 = |reader: &mut Reader<'_>| reader.ipv6().map(IpAddr::V6);
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn damaged_packets_say_nothing() {
         let good = frame("fe80::5", "ff02::16", 1, ALERT, &v2());
-        // Addresses and message are covered by the checksum, the options by nothing.
+        // The checksum covers addresses and message, but not the options.
         for at in (22..54).chain(62..good.len()) {
             let mut bad = good.clone();
             bad[at] ^= 0x10;

@@ -1,5 +1,6 @@
-//! Multicast snooping: reading what hosts and routers say about groups ([`read`]: IGMP and MLD), and who is a member of what
-//! ([`Memberships`]), of which only that is used which is certain. Follows RFC 4541 (*Considerations for IGMP and MLD Snooping Switches*).
+//! Multicast snooping: reading the IGMP and MLD messages of hosts and routers ([`read`]), and keeping the memberships
+//! ([`Memberships`]), of which only certain ones are used. Follows RFC 4541 (*Considerations for IGMP and MLD Snooping
+//! Switches*).
 
 mod igmp;
 mod members;
@@ -23,31 +24,31 @@ pub enum Family {
     V6,
 }
 
-/// What was said about groups.
+/// An IGMP or MLD message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A router, or a switch in its place, asks who is a member.
+    /// A querier (a router, or a switch in its stead) asks for members.
     Query {
         family: Family,
-        /// Who asks; unspecified for a switch that does not take part in the election of the querier (RFC 4541, 2.1.1).
+        /// The querier; unspecified for a switch that does not take part in the querier election (RFC 4541, 2.1.1).
         source: IpAddr,
-        /// The group that is asked about, none for all.
+        /// The group asked for; `None` for all.
         group: Option<IpAddr>,
         /// How long hosts may take to answer.
         response: Duration,
     },
-    /// A host says of groups whether it is a member, at most [`SNOOP_RECORDS`].
+    /// A host reports the groups that it joins and leaves, at most [`SNOOP_RECORDS`].
     Report(Vec<Membership>),
 }
 
-/// A host and a group.
+/// A group that a host joins or leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
     pub group: IpAddr,
     pub is_member: bool,
 }
 
-/// What a frame without a tag says about groups. None if it says nothing, is damaged, or breaks a rule of its protocol.
+/// The message in a frame without a tag. `None` if it has none, is damaged, or breaks a rule of its protocol.
 pub fn read(frame: &[u8]) -> Option<Message> {
     let ethernet = Ethernet::read(frame)?;
     match ethernet.ether_type {
@@ -57,7 +58,7 @@ pub fn read(frame: &[u8]) -> Option<Message> {
     }
 }
 
-/// The MAC that a group's frames go to (RFC 1112, 6.4; RFC 2464, 7). Several groups share one.
+/// The MAC of a group's frames (RFC 1112, 6.4; RFC 2464, 7). Several groups share one.
 pub fn mac_of(group: IpAddr) -> Mac {
     match group {
         IpAddr::V4(group) => {
@@ -71,9 +72,9 @@ pub fn mac_of(group: IpAddr) -> Mac {
     }
 }
 
-/// Whether frames to a group's MAC go to all ports, whoever is a member: all groups that share it with 224.0.0.0/24, about which
-/// hosts do not report (RFC 4541, 2.1.2), with ff02::1, likewise (3), with the other well-known ones of ff02::/16, and with
-/// solicited nodes (RFC 4291, 2.7.1), without which neighbours are not found.
+/// Whether frames to a group's MAC go to all ports, regardless of membership: all groups that share a MAC with
+/// 224.0.0.0/24, which hosts do not report (RFC 4541, 2.1.2), ff02::1, likewise (3), the other well-known groups of
+/// ff02::/16, and solicited nodes (RFC 4291, 2.7.1), without which neighbours would not be found.
 pub fn is_always_flooded(mac: Mac) -> bool {
     matches!(
         mac.0,
@@ -84,7 +85,7 @@ pub fn is_always_flooded(mac: Mac) -> bool {
     )
 }
 
-/// Whether it is a group at all, and one that hosts report.
+/// Whether the address is a group that hosts report.
 fn is_reported(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group.is_multicast() && group.octets()[..3] != [224, 0, 0],
@@ -103,8 +104,8 @@ const TO_EXCLUDE: u8 = 4;
 const ALLOW: u8 = 5;
 const BLOCK: u8 = 6;
 
-/// The records of an IGMPv3 or MLDv2 report, from their count on; a switch does not tell sources apart, so a host that wants
-/// any source of a group is a member of it.
+/// The records of an IGMPv3 or MLDv2 report, from their count on. The switch ignores sources: a host that wants any
+/// source of a group is a member of it.
 fn records(
     mut report: Reader<'_>,
     address_bytes: usize,
@@ -120,7 +121,7 @@ fn records(
             (IS_EXCLUDE | TO_EXCLUDE, _) => true,
             (IS_INCLUDE | TO_INCLUDE, sources) => sources > 0,
             (ALLOW, 1..) => true,
-            // Fewer sources, or a kind to be ignored.
+            // Fewer sources, or a kind to ignore.
             (ALLOW | BLOCK, _) | (_, _) => continue,
         };
         if is_reported(group) {
@@ -130,7 +131,7 @@ fn records(
     Some(Message::Report(memberships))
 }
 
-/// The one membership of an older report.
+/// The only membership of an older report.
 fn one(group: IpAddr, is_member: bool) -> Option<Message> {
     let known = if is_reported(group) { vec![Membership { group, is_member }] } else { Vec::new() };
     (group.is_multicast()).then_some(Message::Report(known))

@@ -1,4 +1,4 @@
-//! Who asks for members, and what is known once they have answered.
+//! The queriers, and the queries that all members have answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Family;
 use crate::limits::{SNOOP_LATE, SNOOP_QUERIER, SNOOP_QUERIERS};
 
-/// Number of a switch and VLAN, as the keys of the kernel's maps have them.
+/// Number of a switch and VLAN, as in the keys of the kernel's maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub network: u32,
@@ -17,24 +17,24 @@ pub struct Place {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Queriers {
     known: BTreeMap<(Place, Family), Querier>,
-    /// When the last query was asked that counts in any place.
+    /// The time of the last query anywhere that counts.
     last: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Querier {
-    /// Where it is, and until when it is taken to be there.
+    /// The uplink of the querier, and when it expires.
     uplink: u32,
     until: Duration,
-    /// When the last query was asked that all have had the time to answer.
+    /// The time of the last query that all members have had time to answer.
     answered: Option<Duration>,
-    /// When the next was asked, and when all will have. More of them in between change nothing.
+    /// The time of the next query, and when all will have answered it. Queries in between change nothing.
     asked: Option<(Duration, Duration)>,
 }
 
 impl Queriers {
-    /// Takes note of a query behind an uplink, by a router or by a switch in its place. If all groups are asked for, `answers` is how
-    /// long that may take.
+    /// Records a query behind an uplink, from a router or from a switch in its stead. For a query for all groups,
+    /// `answers` is how long the answers may take.
     pub fn hear(
         &mut self,
         now: Duration,
@@ -48,7 +48,7 @@ impl Queriers {
         }
         let new = Querier { uplink, until: now, answered: None, asked: None };
         let querier = self.known.entry(key).or_insert(new);
-        // A switch that asks in a router's place does not displace one behind another uplink.
+        // A switch that queries in a router's stead does not displace a querier behind another uplink.
         if is_router || querier.uplink == uplink {
             (querier.uplink, querier.until) = (uplink, now + SNOOP_QUERIER);
         }
@@ -62,7 +62,7 @@ impl Queriers {
         self.last = self.known.values().filter_map(|querier| querier.answered).max();
     }
 
-    /// Whether anything has ended, or was answered by now.
+    /// Whether anything has ended, or has been answered by now.
     pub fn expire(&mut self, now: Duration) -> bool {
         let before = self.known.len();
         self.known.retain(|_, querier| querier.until > now);
@@ -87,7 +87,7 @@ impl Queriers {
         self.known.get(&key).is_some_and(|querier| querier.answered.is_some())
     }
 
-    /// When the last query was asked, in any place, that all have had the time to answer.
+    /// The time of the last query, in any place, that all members have had time to answer.
     pub fn last_answered(&self) -> Option<Duration> {
         self.last
     }
@@ -114,7 +114,7 @@ mod tests {
         queriers.hear(s(0), KEY, 9, true, None);
         assert!(!queriers.expire(s(50)), "only one group was asked for");
         queriers.hear(s(100), KEY, 9, true, Some(s(10)));
-        // Somebody asks all the time: the first one counts all the same.
+        // Queries arrive all the time: the first one counts all the same.
         for second in 101..111 {
             queriers.hear(s(second), KEY, 9, true, Some(s(10)));
             assert!(!queriers.expire(s(second)) && answered(&queriers).is_none());

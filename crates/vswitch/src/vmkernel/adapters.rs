@@ -1,4 +1,4 @@
-//! The adapters of a host: reads, has planned, applies.
+//! The adapters of a host: reading their state, planning, and applying the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,31 +31,30 @@ pub(crate) struct Adapters {
     leases6: Leases6,
     changed: Arc<Notify>,
     guards: Guards,
-    /// What was last read of each stack.
+    /// The last read content of each stack.
     views: BTreeMap<StackName, View>,
-    /// What is found to be wrong, and what was when everything was looked at last.
+    /// Errors found in the present pass, and those of the last complete one.
     found: Trouble,
     trouble: Trouble,
 }
 
-/// What is wrong.
+/// Errors by object.
 #[derive(Default)]
 struct Trouble {
     /// By device.
     adapters: BTreeMap<String, String>,
     stacks: BTreeMap<StackName, String>,
-    /// Gateways that no address reaches. Not a refusal: whoever gives an adapter an address in another network gives the gateway
-    /// before or after that.
+    /// Gateways that no address reaches. These are not refused: an administrator who gives an adapter an address in
+    /// another network sets the gateway before or after that.
     unreachable: BTreeMap<StackName, String>,
 }
 
 impl Adapters {
-    /// In the host's network namespace, which the calling thread is in; `namespace` is its file, if it has one.
+    /// In the host's network namespace, which the calling thread has entered; `namespace` is its file, if it has one.
     pub(crate) fn open(prefix: &str, namespace: Option<PathBuf>) -> Result<Self> {
-        let refused = |reason: String| Error::Namespace { name: prefix.into(), reason };
-        let words = "a host's prefix is up to 64 letters, digits, `-`, `_` and `.`";
-        let prefix = Prefix::new(prefix).ok_or_else(|| refused(words.into()))?;
-        let stacks = Stacks::open(prefix.clone(), namespace).map_err(|error| refused(error.to_string()))?;
+        let prefix = Prefix::new(prefix).ok_or_else(|| Error::Prefix { prefix: prefix.into() })?;
+        let stacks = Stacks::open(prefix.clone(), namespace)
+            .map_err(|source| Error::Socket { kind: "netlink", source })?;
         let changed = Arc::<Notify>::default();
         Ok(Self {
             guards: Guards::new(changed.clone()),
@@ -72,19 +71,19 @@ impl Adapters {
         })
     }
 
-    /// Told when a DHCP client has got or lost an address, and everything is to be configured again.
+    /// Notified when a DHCP client has got or lost an address, so that everything must be configured again.
     pub(crate) fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
     }
 
-    /// Takes over what is declared.
+    /// Sets the declared adapters and stacks.
     pub(crate) fn declare(&mut self, declared: &Declaration) {
         self.adapters.clone_from(&declared.adapters);
         self.declared.clone_from(&declared.stacks);
         self.stacks.look_for_strays();
     }
 
-    /// Makes the pairs of adapters, and removes those that are not declared any more. True if interfaces are not as they were.
+    /// Makes the pairs of adapters, and removes those that are not declared any more. True if interfaces changed.
     pub(crate) async fn connect(&mut self) -> bool {
         let mut has_changed = false;
         self.found = Trouble::default();
@@ -144,13 +143,12 @@ impl Adapters {
         let namespace = self.stacks.namespace(&adapter.stack);
         host.add_pair(&port, &adapter.device, (adapter.mac, adapter.mtu), namespace).await?;
         let view = host.read(false).await?;
-        let made = view.links.get(&port).ok_or("it was made and is gone")?;
+        let made = view.links.get(&port).ok_or("the new interface has disappeared")?;
         host.set_alias(made.index, &self.prefix.port_mark(&adapter.device)).await?;
         host.set_up(made.index).await
     }
 
-    /// Gives adapters their addresses and routes. `uplinks` are interfaces whose frames go to the switch: adapters have instead
-    /// what they had.
+    /// Gives adapters their addresses and routes, and takes those of `uplinks`, whose frames now go to the switch.
     pub(crate) async fn configure(&mut self, uplinks: &[String]) {
         self.views = self.read(true).await;
         let names: Vec<StackName> = self.views.keys().cloned().collect();
@@ -193,7 +191,7 @@ impl Adapters {
         self.trouble = std::mem::take(&mut self.found);
     }
 
-    /// The IPv4 address of an adapter that is to be watched over: the one that it has.
+    /// The present IPv4 address of an adapter, to be guarded.
     fn guarded(&self, adapter: &Adapter) -> Option<Guarded> {
         let view = self.views.get(&adapter.stack)?;
         let link = view.links.get(&adapter.device).filter(|link| link.up)?;
@@ -217,7 +215,7 @@ impl Adapters {
         if let Some(algorithm) = algorithm.clone().filter(|_| !name.is_default()) {
             let allow = move || settings::allow_congestion_control(&algorithm);
             if let Ok(Err(error)) = self.stacks.run(&StackName::default(), allow) {
-                tracing::debug!(%error, stack = %name, "its congestion control cannot be allowed");
+                tracing::debug!(%error, stack = %name, "cannot allow the stack's congestion control algorithm");
             }
         }
         let body = move || {
@@ -239,7 +237,8 @@ impl Adapters {
         }
     }
 
-    /// The client that an adapter needs, if it is there and needs one, and an address that is there from before.
+    /// The client that an adapter needs, if the adapter exists and uses DHCP, and the address that the interface still
+    /// has.
     fn need(&self, adapter: &Adapter) -> Option<Need> {
         let view = self.views.get(&adapter.stack)?;
         let link = view.links.get(&adapter.device).filter(|link| link.up)?;
@@ -259,28 +258,28 @@ impl Adapters {
         (adapter.ipv4 == Ipv4Config::Dhcp).then_some((identity, found))
     }
 
-    /// The first that went wrong is kept.
+    /// Keeps the first error of a device.
     fn note(&mut self, device: String, result: Result<(), Refusal>) {
         if let Err(refusal) = result {
             if self.trouble.adapters.get(&device) != Some(&refusal) {
-                tracing::warn!(device, %refusal, "a VMkernel adapter is not as it was declared");
+                tracing::warn!(device, %refusal, "cannot bring a VMkernel adapter to its declared state");
             }
             self.found.adapters.entry(device).or_insert(refusal);
         }
     }
 
-    /// What went wrong first.
+    /// The first error.
     pub(crate) fn result(&self) -> Result<()> {
         if let Some((device, reason)) = self.trouble.adapters.iter().next() {
             return Err(Error::Adapter { device: device.clone(), reason: reason.clone() });
         }
         match self.trouble.stacks.iter().next() {
-            Some((name, reason)) => Err(Error::Namespace { name: name.to_string(), reason: reason.clone() }),
+            Some((name, reason)) => Err(Error::Stack { name: name.to_string(), reason: reason.clone() }),
             None => Ok(()),
         }
     }
 
-    /// What is seen of adapters, by device.
+    /// The observed state of adapters, by device.
     pub(crate) fn adapter_states(&self) -> BTreeMap<String, AdapterState> {
         let state = |adapter: &Adapter| {
             let view = self.views.get(&adapter.stack);
@@ -298,7 +297,7 @@ impl Adapters {
         self.adapters.iter().map(state).collect()
     }
 
-    /// What is seen of stacks.
+    /// The observed state of stacks.
     pub(crate) fn stack_states(&self) -> BTreeMap<StackName, StackState> {
         let mut states: BTreeMap<StackName, StackState> = self
             .views

@@ -1,5 +1,5 @@
-//! ARP as address conflict detection needs it (RFC 826, RFC 5227): probes for an address, announcements of it, and who else
-//! claims it.
+//! ARP for address conflict detection (RFC 826, RFC 5227): probes for an address, announcements of it, and other
+//! stations' claims.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ const KINDS: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
-/// What a packet says of two stations; the sender's address is unspecified in a probe.
+/// The two stations in a packet; the sender's address is unspecified in a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arp {
     pub is_request: bool,
@@ -21,17 +21,17 @@ pub struct Arp {
 }
 
 impl Arp {
-    /// Asks who has an address, without claiming it (RFC 5227, 2.1.1).
+    /// A probe for an address, which does not claim it (RFC 5227, 2.1.1).
     pub(crate) fn probe(mac: Mac, address: Ipv4Addr) -> Self {
         Self { is_request: true, sender: (mac, Ipv4Addr::UNSPECIFIED), target: address }
     }
 
-    /// Claims an address (RFC 5227, 2.3).
+    /// An announcement, which claims an address (RFC 5227, 2.3).
     pub(crate) fn announcement(mac: Mac, address: Ipv4Addr) -> Self {
         Self { is_request: true, sender: (mac, address), target: address }
     }
 
-    /// To all stations.
+    /// The broadcast frame.
     pub(crate) fn frame(&self) -> Vec<u8> {
         let mut frame = frame::ethernet(Mac::BROADCAST, self.sender.0, 0, ETHER_ARP);
         frame.extend(KINDS);
@@ -43,7 +43,7 @@ impl Arp {
         frame::pad(frame)
     }
 
-    /// From a frame without a tag; none if it is another, or of other addresses.
+    /// Reads a frame without a tag; `None` if it is not ARP for IPv4 over Ethernet.
     pub fn read(frame: &[u8]) -> Option<Self> {
         let ethernet = Ethernet::read(frame).filter(|ethernet| ethernet.ether_type == ETHER_ARP)?;
         let mut reader = Reader::new(ethernet.payload);
@@ -60,20 +60,20 @@ impl Arp {
         Some(Self { is_request, sender, target: reader.ipv4()? })
     }
 
-    /// Who else claims an address, by any packet (RFC 5227, 2.1.1 and 2.4). A probe of another station is no claim: switches that
-    /// keep track of devices probe for what a DHCP server has just given.
+    /// The other station that claims an address, by any packet (RFC 5227, 2.1.1 and 2.4). Another station's probe is
+    /// not a claim: switches that track devices probe for addresses that a DHCP server has just given.
     pub(crate) fn claims(&self, address: Ipv4Addr, own: Mac) -> Option<Mac> {
         (self.sender.1 == address && self.sender.0 != own).then_some(self.sender.0)
     }
 }
 
-/// Passes packets that claim an address, so that nobody is woken by the rest of a segment.
+/// A filter that passes only packets that claim an address, so that the rest of a segment wakes nobody.
 pub(crate) fn filter(address: Ipv4Addr) -> Vec<Instruction> {
-    // The sender's address.
+    // Compares the sender's address.
     vec![(0x20, 0, 0, 28), (0x15, 0, 1, address.to_bits()), (0x06, 0, 0, 0x4_0000), (0x06, 0, 0, 0)]
 }
 
-/// Passes nothing.
+/// A filter that passes nothing.
 pub(crate) fn deaf() -> Vec<Instruction> {
     vec![(0x06, 0, 0, 0)]
 }

@@ -1,4 +1,4 @@
-//! What the DHCP clients of both families have in common: each is a task of its own, known by what it has said.
+//! The common parts of the DHCP clients of both families: each client is a task, which reports its status.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -17,26 +17,26 @@ use super::stacks::Stacks;
 use crate::declare::StackName;
 use crate::limits::DHCP_RELEASE;
 
-/// A timer that is set for longer is set again.
+/// Longer timers are set in parts.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
-/// What makes a client the one that an adapter needs; with another, it begins anew.
+/// The properties that identify the client of an adapter; if they change, another client begins.
 pub(crate) trait Identity: Clone + PartialEq {
     fn device(&self) -> &str;
     fn stack(&self) -> &StackName;
 }
 
-/// What a client knows; its lease is an `L`.
+/// The status of a client; its lease is an `L`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status<L> {
-    /// An address that is there may still be ours.
+    /// An address that the interface has may still be leased.
     Unknown,
     Nothing,
-    /// Given at this time.
+    /// Leased at this time.
     Have(L, Instant),
 }
 
-/// A running client. What a server gave it and could not be used is a `T`.
+/// A running client. `T` describes an offered address that cannot be used.
 pub(crate) struct Client<I, L, T> {
     pub(crate) identity: I,
     status: watch::Receiver<Status<L>>,
@@ -45,7 +45,7 @@ pub(crate) struct Client<I, L, T> {
     task: JoinHandle<()>,
 }
 
-/// By which a client says what it knows.
+/// The channel on which a client reports its status.
 pub(super) struct Telling<L, T> {
     status: watch::Sender<Status<L>>,
     taken: watch::Sender<Option<T>>,
@@ -53,8 +53,9 @@ pub(super) struct Telling<L, T> {
 }
 
 impl<I: Identity, L: Clone, T: Copy> Client<I, L, T> {
-    /// Starts one as a task of the runtime that the thread has entered: `run` with what it says things by, and what tells it to end, and
-    /// whether to give its lease back. `is_found` says that there is an address that may be its own, and `changed` is told of every change.
+    /// Starts a client as a task of the runtime that the thread has entered. `run` gets the channel for its reports,
+    /// and a receiver that tells it to end, and whether to release its lease. `is_found` says that the interface has an
+    /// address that may be leased, and `changed` is notified of every change.
     pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
         identity: I,
         is_found: bool,
@@ -72,7 +73,7 @@ impl<I: Identity, L: Clone, T: Copy> Client<I, L, T> {
         self.status.borrow().clone()
     }
 
-    /// Ends it; `release` gives the lease back.
+    /// Ends the client; `release` gives the lease back.
     pub(crate) async fn end(mut self, release: bool) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(release);
@@ -88,37 +89,37 @@ impl<I, L, T> Drop for Client<I, L, T> {
 }
 
 impl<L, T> Telling<L, T> {
-    /// A lease, given at this time.
+    /// Reports a lease, given at this time.
     pub(super) fn have(&self, lease: L, given: Instant) {
         self.taken.send_replace(None);
         self.status.send_replace(Status::Have(lease, given));
         self.changed.notify_one();
     }
 
-    /// The lease is lost, or what was there before is not its own.
+    /// Reports that the lease is lost, or that the earlier address is not the client's any more.
     pub(super) fn nothing(&self) {
         self.status.send_replace(Status::Nothing);
         self.changed.notify_one();
     }
 
-    /// What a server gave cannot be used, until one gives something that can.
+    /// Reports that an offered address cannot be used, until a server gives one that can.
     pub(super) fn is_taken(&self, by: T) {
         self.taken.send_replace(Some(by));
         self.changed.notify_one();
     }
 
-    /// Something else is to be looked at.
+    /// Reports that something else must be looked at.
     pub(super) fn changed(&self) {
         self.changed.notify_one();
     }
 }
 
-/// How many seconds have passed since something was given.
+/// Seconds since a lease was given.
 pub(super) fn seconds_since(given: Instant) -> u32 {
     u32::try_from(given.elapsed().as_secs()).unwrap_or(u32::MAX)
 }
 
-/// What the chance of a client begins with: another one for each, and at each start.
+/// The seed of a client's random numbers: another one for each client, and at each start.
 pub(super) fn seed(device: &str) -> u64 {
     RandomState::new().hash_one(device)
 }
@@ -130,7 +131,7 @@ pub(crate) struct Clients<I, L, T> {
 }
 
 impl<I: Identity, L: Clone, T: Copy> Clients<I, L, T> {
-    /// `changed` is told when a client has got or lost an address.
+    /// `changed` is notified when a client has got or lost an address.
     pub(super) fn new(changed: Arc<Notify>) -> Self {
         Self { by_device: BTreeMap::new(), changed }
     }
@@ -139,7 +140,7 @@ impl<I: Identity, L: Clone, T: Copy> Clients<I, L, T> {
         self.changed.clone()
     }
 
-    /// What the client of an adapter knows; nothing is known without one.
+    /// The status of an adapter's client; without a client it is [`Status::Unknown`].
     pub(super) fn status(&self, device: &str) -> Status<L> {
         self.by_device.get(device).map_or(Status::Unknown, Client::status)
     }
@@ -152,12 +153,12 @@ impl<I: Identity, L: Clone, T: Copy> Clients<I, L, T> {
         }
     }
 
-    /// What a server gave an adapter although another station has it.
+    /// The offered address of an adapter that another station has.
     pub(super) fn taken(&self, device: &str) -> Option<T> {
         *self.by_device.get(device)?.taken.borrow()
     }
 
-    /// Takes out those that are not needed any more.
+    /// Takes out clients that are not needed any more.
     pub(super) fn take_unneeded(
         &mut self,
         is_needed: impl Fn(&str) -> bool,
@@ -167,7 +168,7 @@ impl<I: Identity, L: Clone, T: Copy> Clients<I, L, T> {
         unneeded.into_iter().filter_map(|device| self.by_device.remove_entry(&device)).collect()
     }
 
-    /// Has a client run in its stack, if it does not yet; another one of its device ends, and keeps its lease.
+    /// Starts a client in its stack, unless it runs; another client of the device ends, and keeps its lease.
     pub(super) async fn need(
         &mut self,
         stacks: &Stacks,

@@ -1,6 +1,6 @@
-//! Watches over an IPv4 address of an adapter (RFC 5227), pure: time and packets in, actions out. When the address is new it is
-//! probed for and announced; from then on whoever else claims it is a conflict. The address stays in use, as on ESXi: whoever
-//! administers the host is told, and decides.
+//! Guarding an IPv4 address of an adapter (RFC 5227), pure: time and packets in, actions out. A new address is probed
+//! for and announced; from then on another station's claim is a conflict. The address stays in use, as on ESXi, and the
+//! administrator, who is told, decides.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::arp::Arp;
 use crate::Mac;
 
-/// Probes and announcements at the beginning, and what is between two (`PROBE_NUM`, `ANNOUNCE_NUM`, `ANNOUNCE_INTERVAL`, of
+/// The first probes and announcements, and the times between them (`PROBE_NUM`, `ANNOUNCE_NUM`, `ANNOUNCE_INTERVAL` of
 /// RFC 5227, 1.1).
 const PROBES: u32 = 3;
 const ANNOUNCEMENTS: u32 = 2;
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the other is asked whether it is still there, and after how many questions without an answer it is not.
+/// How often the other station is probed for, and after how many unanswered probes it counts as gone.
 const ASK_INTERVAL: Duration = Duration::from_secs(30);
 const UNANSWERED: u32 = 2;
 
@@ -23,7 +23,7 @@ pub(super) struct Guard {
     address: Ipv4Addr,
     sent: u32,
     next: Duration,
-    /// Who else has it, and how often it was asked since it was heard.
+    /// The other station that has the address, and how many probes it has not answered.
     conflict: Option<(Mac, u32)>,
 }
 
@@ -32,7 +32,7 @@ impl Guard {
         Self { mac, address, sent: 0, next: now, conflict: None }
     }
 
-    /// When [`Self::wake`] is to be called.
+    /// When [`Self::wake`] must be called.
     pub(super) fn due(&self) -> Duration {
         self.next
     }
@@ -41,13 +41,13 @@ impl Guard {
         self.conflict.map(|(mac, _)| mac)
     }
 
-    /// What is to be sent now.
+    /// The packet to send now.
     pub(super) fn wake(&mut self, now: Duration) -> Option<Arp> {
         if now < self.next {
             return None;
         }
         let probe = Arp::probe(self.mac, self.address);
-        // An address that was found to be another's is announced when that one is silent (2.1.1).
+        // An address with a conflict is announced only when the other station is silent (2.1.1).
         let is_anothers = self.sent >= PROBES && self.conflict.is_some();
         if self.sent < PROBES + ANNOUNCEMENTS && !is_anothers {
             self.sent += 1;
@@ -73,11 +73,11 @@ impl Guard {
         }
     }
 
-    /// Somebody has said something.
+    /// Handles a packet.
     pub(super) fn hear(&mut self, now: Duration, packet: &Arp) {
         let Some(other) = packet.claims(self.address, self.mac) else { return };
         match &mut self.conflict {
-            // It is the first that is told of, until it is silent: a flood of claims changes nothing.
+            // The first other station is reported until it is silent: a flood of claims changes nothing.
             Some((known, asked)) if *known == other => *asked = 0,
             Some(_) => {}
             None => {
@@ -96,7 +96,7 @@ mod tests {
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-    /// What is sent until nothing is due, with the second.
+    /// The packets sent until nothing is due, each with its second.
     fn run(guard: &mut Guard, until: u64) -> Vec<(u64, bool)> {
         let mut sent = Vec::new();
         while guard.due() <= Duration::from_secs(until) {
@@ -134,7 +134,7 @@ mod tests {
             );
             assert_eq!((guard.due(), guard.conflict()), (Duration::MAX, None));
         }
-        // Found between the announcements.
+        // A conflict found between the announcements.
         let mut guard = Guard::new(OWN, ADDRESS, Duration::ZERO);
         run(&mut guard, 3);
         guard.hear(Duration::from_secs(4), &Arp::announcement(OTHER, ADDRESS));

@@ -21,10 +21,10 @@ use crate::hearing::Hearing;
 use crate::limits::ARP_FRAME;
 use crate::packet::PacketSocket;
 
-/// A timer that is set for longer is set again.
+/// Longer timers are set in parts.
 const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
-/// What makes a guard the one that is needed.
+/// The properties that identify a guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guarded {
     pub device: String,
@@ -53,19 +53,19 @@ impl Drop for Running {
 }
 
 impl Guards {
-    /// `changed` is told when a conflict begins or ends.
+    /// `changed` is notified when a conflict begins or ends.
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
         Self { running: BTreeMap::new(), changed }
     }
 
-    /// Who else has the address of an adapter.
+    /// The other station that has the address of an adapter.
     pub(crate) fn conflict(&self, device: &str) -> Option<(Ipv4Addr, Mac)> {
         let running = self.running.get(device)?;
         let other = *running.conflict.borrow();
         other.map(|other| (running.of.address, other))
     }
 
-    /// Watches over these addresses and no others.
+    /// Guards these addresses and no others.
     pub(crate) fn keep(&mut self, stacks: &Stacks, needs: Vec<Guarded>) {
         self.running.retain(|_, running| needs.contains(&running.of) && !running.task.is_finished());
         for of in needs {
@@ -79,8 +79,8 @@ impl Guards {
             };
             match stacks.run(&of.stack, open).and_then(|opened| opened) {
                 Ok(socket) => _ = self.running.insert(device, self.start(socket, of)),
-                // The interface has just gone; whoever reconciles sees to that.
-                Err(error) => tracing::debug!(device, %error, "nobody watches over its address"),
+                // The interface has just gone; the next reconciliation handles that.
+                Err(error) => tracing::debug!(device, %error, "its address is not guarded"),
             }
         }
     }
@@ -107,7 +107,7 @@ async fn watch_over(
             heard = hear(&mut socket, &mut room) => match heard {
                 Ok(packet) => guard.hear(began.elapsed(), &packet),
                 Err(error) => {
-                    tracing::debug!(device = of.device, %error, "cannot watch over an address");
+                    tracing::debug!(device = of.device, %error, "cannot guard an address");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             },
@@ -115,7 +115,7 @@ async fn watch_over(
                 if let Some(packet) = guard.wake(began.elapsed())
                     && let Err(error) = socket.send(of.index, &packet.frame())
                 {
-                    tracing::debug!(device = of.device, %error, "cannot ask who has an address");
+                    tracing::debug!(device = of.device, %error, "cannot probe for an address");
                 }
             }
         }
@@ -126,7 +126,9 @@ async fn watch_over(
                 Some(other) => {
                     tracing::warn!(device, %address, mac = %other, "another station has this address too")
                 }
-                None => tracing::info!(device, %address, "nobody else has this address any more"),
+                None => {
+                    tracing::info!(device, %address, "the other station does not have this address any more")
+                }
             }
             publish.send_replace(conflict);
             changed.notify_one();

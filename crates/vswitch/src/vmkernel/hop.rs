@@ -1,4 +1,4 @@
-//! Where a TCP/IP stack would send what is for an address: the interface, and who gets it there.
+//! The next hop of a TCP/IP stack towards an address: interface, source address and MAC.
 
 use std::net::Ipv4Addr;
 
@@ -16,22 +16,23 @@ use crate::Mac;
 /// The first step towards an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hop {
-    /// Interface that it leaves by.
+    /// The outgoing interface.
     pub index: u32,
-    /// Address that it is sent from.
+    /// The source address.
     pub source: Ipv4Addr,
-    /// Of the destination, or of the router towards it; none while that is being asked for.
+    /// MAC of the destination, or of the router towards it; `None` while the stack asks for it.
     pub mac: Option<Mac>,
 }
 
 impl Routing {
-    /// The way to an address as of now, and has the stack ask for the MAC if that is unknown or old. None without a route.
+    /// The present way to an address; makes the stack ask for the MAC if that is unknown or old. `None` without a
+    /// route.
     ///
     /// # Errors
     /// If the kernel does not answer.
     pub(crate) async fn hop(&self, to: Ipv4Addr) -> Result<Option<Hop>, Refusal> {
         let asked = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build();
-        // An address without a route is an error of the kernel's, too; what matters is that there is no way.
+        // The kernel reports a missing route as an error, too; either way no way exists.
         let Ok(routes) = dump(self.handle.route().get(asked).execute()).await else { return Ok(None) };
         let Some((index, source, next)) = routes.first().and_then(|route| first_step(route, to)) else {
             return Ok(None);
@@ -42,7 +43,7 @@ impl Routing {
         Ok(Some(Hop { index, source, mac }))
     }
 
-    /// Has the stack do what it does before it sends to a neighbour: asks for its MAC, or whether it is still there.
+    /// Makes the stack do what it does before it sends to a neighbour: ask for its MAC, or verify it.
     async fn use_neighbour(&self, index: u32, address: Ipv4Addr) -> Result<(), Refusal> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Inet;
@@ -54,7 +55,7 @@ impl Routing {
     }
 }
 
-/// Interface, own address, and who is next; none for what does not leave the machine.
+/// Interface, source address, and next address; `None` for a local destination.
 fn first_step(route: &RouteMessage, to: Ipv4Addr) -> Option<(u32, Ipv4Addr, Ipv4Addr)> {
     if route.header.kind != RouteType::Unicast {
         return None;

@@ -12,7 +12,7 @@ use super::stacks::Stacks;
 use super::wanted::Given;
 use crate::declare::{Adapter, Ipv4Config};
 
-/// A client that is needed, and an address that its interface has from before, with the seconds that are left of it.
+/// A client that is needed, and the address that its interface still has, with its remaining seconds.
 pub(crate) type Need = (Identity, Option<(Ipv4Addr, u32)>);
 
 pub(crate) struct Leases {
@@ -20,12 +20,12 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    /// `changed` is told when a client has got or lost an address.
+    /// `changed` is notified when a client has got or lost an address.
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
         Self { clients: Clients::new(changed) }
     }
 
-    /// What an adapter was given.
+    /// The lease of an adapter, for planning.
     pub(crate) fn given(&self, device: &str) -> Given {
         match self.clients.status(device) {
             Status::Unknown => Given::Unknown,
@@ -45,12 +45,12 @@ impl Leases {
         self.clients.lease(device)
     }
 
-    /// An address that a server gave an adapter although another station has it.
+    /// An offered address of an adapter that another station has.
     pub(crate) fn taken(&self, device: &str) -> Option<Taken> {
         self.clients.taken(device)
     }
 
-    /// Gives leases back that no adapter needs any more, while it still has the address to do it from.
+    /// Releases leases that no adapter needs any more, while it still has the address to do it from.
     pub(crate) async fn end_unneeded(&mut self, adapters: &[Adapter]) {
         let find = |device: &str| adapters.iter().find(|own| own.device == device).map(|own| own.ipv4);
         for (device, client) in self.clients.take_unneeded(|device| find(device) == Some(Ipv4Config::Dhcp)) {
@@ -64,14 +64,14 @@ impl Leases {
         }
     }
 
-    /// Starts the clients that are needed and not there; answers with those that cannot be.
+    /// Starts missing clients; returns those that could not be started.
     pub(crate) async fn start(&mut self, stacks: &Stacks, needs: Vec<Need>) -> Vec<(String, Refusal)> {
         let mut failed = Vec::new();
         for (identity, found) in needs {
             let device = identity.device.clone();
             let start = |identity, changed| dhcp::start(identity, found, changed);
             if let Err(error) = self.clients.need(stacks, identity, start).await {
-                failed.push((device, format!("no DHCP client: {error}")));
+                failed.push((device, format!("cannot start a DHCP client: {error}")));
             }
         }
         failed

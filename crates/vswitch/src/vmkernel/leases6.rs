@@ -17,25 +17,25 @@ use super::view::{LEASED, Lifetime, View};
 use super::wanted::Given6;
 use crate::declare::Adapter;
 
-/// After so long it is looked again whether a link-local address is settled.
+/// How long to wait until checking again whether a link-local address is settled.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
 
-/// A client that is needed, and an address that its interface has from before, with the seconds that are left of it.
+/// A client that is needed, and the address that its interface still has, with its remaining seconds.
 type Need = (Identity, Option<(Ipv6Addr, u32)>);
 
 pub(crate) struct Leases6 {
     clients: Clients<Identity, Lease, Ipv6Addr>,
-    /// An adapter has no link-local address yet.
+    /// Waits until an adapter has a link-local address.
     waiting: Option<JoinHandle<()>>,
 }
 
 impl Leases6 {
-    /// `changed` is told when a client has got or lost an address, and when one may be started.
+    /// `changed` is notified when a client has got or lost an address, and when one can be started.
     pub(crate) fn new(changed: Arc<Notify>) -> Self {
         Self { clients: Clients::new(changed), waiting: None }
     }
 
-    /// What an adapter was given.
+    /// The lease of an adapter, for planning.
     pub(crate) fn given(&self, device: &str) -> Given6 {
         match self.clients.status(device) {
             Status::Unknown => Given6::Unknown,
@@ -54,13 +54,13 @@ impl Leases6 {
         self.clients.lease(device)
     }
 
-    /// An address that a server gave an adapter although another station has it.
+    /// An offered address of an adapter that another station has.
     pub(crate) fn taken(&self, device: &str) -> Option<Ipv6Addr> {
         self.clients.taken(device)
     }
 
-    /// Gives leases back that no adapter needs any more, while it still has an address to do it from. What is given back is not
-    /// used any more before (RFC 8415 section 18.2.7).
+    /// Releases leases that no adapter needs any more, while it still has an address to do it from. A released address
+    /// is removed from the interface first (RFC 8415 section 18.2.7).
     pub(crate) async fn end_unneeded(&mut self, stacks: &Stacks, adapters: &[Adapter]) {
         let find = |device: &str| adapters.iter().find(|own| own.device == device)?.ipv6.as_ref();
         let is_needed = |device: &str| find(device).is_some_and(|ipv6| ipv6.dhcp);
@@ -74,14 +74,14 @@ impl Leases6 {
             if !stays && let Some(routing) = stacks.routing(&client.identity.stack) {
                 let own = (lease.address.into(), LEASED);
                 if let Err(refusal) = routing.remove_address(client.identity.index, own).await {
-                    tracing::debug!(device, refusal, "an address that is given back cannot be removed");
+                    tracing::debug!(device, refusal, "cannot remove a released address");
                 }
             }
             client.end(!stays).await;
         }
     }
 
-    /// Starts the clients that are needed and not there; answers with those that cannot be.
+    /// Starts missing clients; returns those that could not be started.
     pub(crate) async fn start(
         &mut self,
         stacks: &Stacks,
@@ -97,13 +97,13 @@ impl Leases6 {
             };
             let start = |identity, changed| dhcp6::start(identity, found, changed);
             if let Err(error) = self.clients.need(stacks, identity, start).await {
-                failed.push((adapter.device.clone(), format!("no DHCPv6 client: {error}")));
+                failed.push((adapter.device.clone(), format!("cannot start a DHCPv6 client: {error}")));
             }
         }
         failed
     }
 
-    /// A link-local address is settled a second after the link is up; nobody tells it.
+    /// A link-local address settles about a second after the link is up, without an event.
     fn look_again(&mut self, view: &View, device: &str) {
         let runs = view.links.get(device).is_some_and(|link| link.running);
         if !runs || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_finished()) {
@@ -117,7 +117,7 @@ impl Leases6 {
     }
 }
 
-/// The client that an adapter needs, once it has a link-local address, and an address that is there from before.
+/// The client that an adapter needs, once it has a link-local address, and the address that the interface still has.
 fn need(adapter: &Adapter, view: &View) -> Option<Need> {
     let link = view.links.get(&adapter.device).filter(|link| link.up)?;
     let own = || view.addresses.iter().filter(|own| own.index == link.index);

@@ -1,11 +1,12 @@
 //! VMkernel adapters: the host's own interfaces on the switch.
 //!
-//! An adapter is a veth pair. One end, `vmk0-port` in the host's network namespace, is an ordinary port of the switch; the other,
-//! `vmk0`, is in the namespace of its TCP/IP stack and has the MAC, the addresses and the routes. The default stack is the
-//! host's own namespace, the others are namespaces of ours.
+//! An adapter is a veth pair. One end, `vmk0-port` in the host's network namespace, is an ordinary port of the switch;
+//! the other, `vmk0`, is in the namespace of its TCP/IP stack and has the MAC, the addresses and the routes. The
+//! default stack is the host's own namespace; the engine makes the namespaces of the others.
 //!
-//! Like the rest of the switch it reconciles: [`pairs`] and [`plan`] say what differs, [`Adapters`] carries it out. What works
-//! is not touched, so neither a daemon's restart nor a neighbour's change costs an adapter a packet.
+//! Like the rest of the switch, adapters are reconciled: [`pairs`] and [`plan`] compute the difference, [`Adapters`]
+//! applies it. Correct parts stay untouched, so neither a daemon's restart nor a neighbour's change costs an adapter a
+//! packet.
 
 mod adapters;
 mod arp;
@@ -33,6 +34,7 @@ mod wanted;
 pub(crate) use adapters::Adapters;
 pub use arp::Arp;
 pub(crate) use hop::Hop;
+pub(crate) use names::device_number;
 pub use names::port_interface;
 pub(crate) use netlink::Routing;
 pub use source::Source;
@@ -41,12 +43,11 @@ pub use takeover::{Takeover, takeover};
 
 use std::collections::BTreeSet;
 
-use self::names::device_number;
 use crate::declare::{Adapter, Declaration, Ipv4Config, Port};
 use crate::limits::{ADAPTERS, ADDRESSES, MAX_MTU, MIN_MTU, ROUTES, STACKS};
 use crate::{Error, Result};
 
-/// A declaration in which each adapter's end at the switch is a port.
+/// The declaration, with a port added for each adapter.
 pub(crate) fn with_ports(mut declared: Declaration) -> Declaration {
     let ports = declared.adapters.iter().map(|adapter| Port {
         interface: port_interface(&adapter.device),
@@ -59,12 +60,12 @@ pub(crate) fn with_ports(mut declared: Declaration) -> Declaration {
     declared
 }
 
-/// Whether an interface is an end of an adapter, by its name.
+/// Whether an interface's name is that of an end of an adapter.
 pub(crate) fn is_end(interface: &str) -> bool {
     device_number(interface.strip_suffix("-port").unwrap_or(interface)).is_some()
 }
 
-/// Whether adapters and stacks can be as they are declared.
+/// Validates the declared adapters and stacks.
 pub(crate) fn check(declared: &Declaration) -> Result<()> {
     let most = |what, asked, most| {
         if asked > most { Err(Error::Limit { what, asked, most }) } else { Ok(()) }
@@ -81,8 +82,8 @@ pub(crate) fn check(declared: &Declaration) -> Result<()> {
             adapter.ipv6.as_ref().map_or(0, |ipv6| ipv6.addresses.len()),
             ADDRESSES,
         )?;
-        let wrong =
-            wrong(adapter).or((!devices.insert(&adapter.device)).then_some("there are two of that name"));
+        let wrong = wrong(adapter)
+            .or((!devices.insert(&adapter.device)).then_some("another adapter has the same name"));
         if let Some(reason) = wrong {
             return Err(Error::Adapter { device: adapter.device.clone(), reason: reason.into() });
         }
@@ -99,13 +100,16 @@ fn wrong(adapter: &Adapter) -> Option<&'static str> {
         _ => false,
     };
     [
-        (device_number(&adapter.device).is_none(), "a device is named `vmk` and a number from 0 to 255"),
-        (adapter.mac.is_group() || adapter.mac == crate::Mac::ZERO, "its MAC is that of a group, or none"),
-        (!(MIN_MTU..=MAX_MTU).contains(&adapter.mtu), "its MTU is not between 1280 and 9000"),
-        (bad_ipv4, "its IPv4 address is none that an interface can have"),
+        (device_number(&adapter.device).is_none(), "its name must be `vmk` and a number from 0 to 255"),
+        (
+            adapter.mac.is_group() || adapter.mac == crate::Mac::ZERO,
+            "its MAC must be a station's, not a group's or all zeroes",
+        ),
+        (!(MIN_MTU..=MAX_MTU).contains(&adapter.mtu), "its MTU is out of range (1280–9000)"),
+        (bad_ipv4, "its IPv4 address must be a station's, with a prefix of at most 32"),
         (
             adapter.ipv6.iter().flat_map(|ipv6| &ipv6.addresses).any(bad_ipv6),
-            "an IPv6 address is none of an interface",
+            "its IPv6 addresses must be unicast, with prefixes of at most 128",
         ),
     ]
     .into_iter()

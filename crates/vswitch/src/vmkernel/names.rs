@@ -1,4 +1,5 @@
-//! Names of what adapters consist of. Interfaces and namespaces of ours carry a mark, so that we never take a stranger's for ours.
+//! The names of interfaces and namespaces of adapters. Those of Esfera carry a mark, so that no other program's are
+//! mistaken for them.
 
 use crate::declare::StackName;
 use crate::limits::{ADAPTERS, HOST_PREFIX, INTERFACE_NAME};
@@ -18,12 +19,12 @@ pub fn port_interface(device: &str) -> String {
     name
 }
 
-/// Who is meant by `ours`: the host of this name among those of one machine.
+/// The host's prefix, which tells its interfaces and namespaces from those of other hosts on the same Linux system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prefix(String);
 
 impl Prefix {
-    /// None if it cannot be part of a file's name or of an alias.
+    /// `None` if the name cannot be part of a file's name or of an alias.
     pub(crate) fn new(name: &str) -> Option<Self> {
         let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         let good =
@@ -41,18 +42,18 @@ impl Prefix {
         namespace.strip_prefix(&self.0)?.strip_prefix('-')?.to_owned().try_into().ok()
     }
 
-    /// The alias of the switch's ends of our adapters.
+    /// The alias of the switch's end of an adapter.
     pub(crate) fn port_mark(&self, device: &str) -> String {
         format!("esfera:{}:{device}", self.0)
     }
 
-    /// Whether an alias is that of one of our adapters' ports.
+    /// Whether an alias marks the port of one of this host's adapters.
     pub(crate) fn is_port_mark(&self, alias: &str) -> bool {
         let device = alias.strip_prefix("esfera:").and_then(|rest| rest.strip_prefix(&self.0));
         device.and_then(|rest| rest.strip_prefix(':')).is_some_and(|device| device_number(device).is_some())
     }
 
-    /// The alias of the loopback interface in a namespace that we made.
+    /// The alias of the loopback interface in a namespace that the engine made.
     pub(crate) fn stack_mark(&self) -> String {
         format!("esfera:{}:stack", self.0)
     }

@@ -1,6 +1,7 @@
-//! Network namespaces of TCP/IP stacks: files below `/run/netns`, as `ip netns` makes and shows them. They live on without us.
+//! Network namespaces of TCP/IP stacks: files below `/run/netns`, as `ip netns` makes and shows them. They outlive the
+//! daemon.
 //!
-//! A namespace belongs to threads, so what is to happen in one happens in a thread that is made for it.
+//! A namespace belongs to threads, so work inside one runs in a thread made for it.
 //!
 //! Unsafe for `unshare(2)`, which is dangerous only for descriptor tables, and those stay shared here.
 #![allow(unsafe_code)]
@@ -17,7 +18,7 @@ use rustix::mount::{
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-/// Where namespaces have names.
+/// The directory of named namespaces.
 const DIRECTORY: &str = "/run/netns";
 
 /// An open network namespace.
@@ -32,23 +33,23 @@ pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(DIRECTORY).join(name)
 }
 
-/// Names that namespaces have.
+/// The names of all named namespaces.
 pub(crate) fn all() -> Vec<String> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 impl Namespace {
-    /// One that has a file.
+    /// Opens a namespace by its file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { path: path.into(), file: File::open(path)? })
     }
 
-    /// The one with this name, made if it is not there.
+    /// Opens the namespace with this name, and makes it if it does not exist.
     pub(crate) fn ensure(name: &str) -> io::Result<Self> {
         let path = path(name);
         match Self::open(&path) {
-            // A name whose namespace was lost is an ordinary file, in which nothing can be done.
+            // If a namespace was lost, its name is an ordinary file, which no thread can enter.
             Ok(namespace) if namespace.run(|| ()).is_ok() => return Ok(namespace),
             Ok(_) => fs::remove_file(&path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -69,7 +70,7 @@ impl Namespace {
         Self::open(&path)
     }
 
-    /// Takes its name away. It ends when nobody is in it any more.
+    /// Removes its name. The namespace ends when nothing uses it any more.
     pub(crate) fn remove(self) -> io::Result<()> {
         match unmount(&self.path, UnmountFlags::DETACH) {
             Ok(()) | Err(rustix::io::Errno::INVAL) => fs::remove_file(&self.path),
@@ -77,13 +78,13 @@ impl Namespace {
         }
     }
 
-    /// Whether its name still means this one.
+    /// Whether its name still refers to this namespace.
     pub(crate) fn is_current(&self) -> bool {
         let (Ok(mine), Ok(named)) = (self.file.metadata(), fs::metadata(&self.path)) else { return false };
         (mine.dev(), mine.ino()) == (named.dev(), named.ino())
     }
 
-    /// Runs something in a thread that is in the namespace, and waits for it.
+    /// Runs `body` in a thread inside the namespace, and waits for it.
     pub(crate) fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> io::Result<T> {
         in_thread(|| {
             move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
@@ -103,7 +104,7 @@ fn in_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// Makes the directory of names, shared among mount namespaces as `ip netns` does, so that a name that is removed in one is
+/// Makes the directory of names, shared among mount namespaces as `ip netns` does, so that a name removed in one is
 /// free in all.
 fn share_directory() -> io::Result<()> {
     fs::create_dir_all(DIRECTORY)?;
@@ -114,7 +115,7 @@ fn share_directory() -> io::Result<()> {
     Ok(())
 }
 
-/// A directory that is no mount point cannot be shared.
+/// Only a mount point can be shared.
 fn mount_on_itself() -> io::Result<()> {
     Ok(mount(DIRECTORY, DIRECTORY, "none", MountFlags::BIND | MountFlags::REC, None)?)
 }

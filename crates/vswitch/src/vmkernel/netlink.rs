@@ -25,12 +25,13 @@ use super::view::{Address, Interface, Lifetime, Origin, Route, Rule, View};
 use crate::Mac;
 use crate::limits::NETLINK;
 
-/// How our routes and rules are told from others' (`rtm_protocol`; 0-4 are the kernel's, below 200 are routing daemons').
+/// The protocol number of Esfera's routes and rules (`rtm_protocol`; 0-4 are the kernel's, below 200 are routing
+/// daemons').
 const OURS: u8 = 229;
-/// What the kernel says of an address that it keeps for ever.
+/// The lifetime that the kernel reports for a permanent address.
 const FOREVER: u32 = u32::MAX;
 
-/// In words.
+/// The kernel's reason, in words.
 pub(crate) type Refusal = String;
 
 /// A netlink socket, and the namespace that it was opened in.
@@ -40,7 +41,7 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    /// In the namespace of the calling thread, worked by the runtime that the thread has entered.
+    /// In the namespace of the calling thread; the runtime that the thread has entered drives it.
     pub(crate) fn open() -> std::io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
@@ -68,7 +69,7 @@ impl Routing {
         Ok(view)
     }
 
-    /// A veth pair: `port` here, and `device` in this namespace or in another.
+    /// Makes a veth pair: `port` here, and `device` in this namespace or another.
     pub(crate) async fn add_pair(
         &self,
         port: &str,
@@ -110,7 +111,7 @@ impl Routing {
         done(self.handle.link().set(message.build()).execute()).await
     }
 
-    /// Adds an address, or changes how long it is kept.
+    /// Adds an address, or changes its lifetime.
     pub(crate) async fn add_address(
         &self,
         index: u32,
@@ -127,7 +128,7 @@ impl Routing {
     }
 
     pub(crate) async fn remove_address(&self, index: u32, address: (IpAddr, u8)) -> Result<(), Refusal> {
-        // The message that would add it names it.
+        // The message that would add the address identifies it.
         let mut request = self.handle.address().add(index, address.0, address.1);
         let message = request.message_mut().clone();
         removed(self.handle.address().del(message).execute()).await
@@ -183,7 +184,7 @@ async fn done(request: impl Future<Output = Result<(), rtnetlink::Error>>) -> Re
     finish(request, &[]).await
 }
 
-/// What is to be removed may have gone with something else: an address with its interface, a route with its address.
+/// A removal succeeds if the object is already gone: an address goes with its interface, a route with its address.
 async fn removed(request: impl Future<Output = Result<(), rtnetlink::Error>>) -> Result<(), Refusal> {
     finish(request, &[libc::ESRCH, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ENOENT]).await
 }
@@ -234,7 +235,7 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {
         match attribute {
-            // With a point-to-point link, the other end's is `Address`.
+            // On a point-to-point link, `Address` is the other end's.
             AddressAttribute::Local(address) => local = Some(*address),
             AddressAttribute::Address(address) => any = Some(*address),
             AddressAttribute::CacheInfo(cache) => {
@@ -316,7 +317,7 @@ fn route_message(route: &Route) -> Result<RouteMessage, Refusal> {
     }
     builder = match route.origin {
         Origin::Ours => builder.protocol(RouteProtocol::from(OURS)),
-        // What others made is only ever removed, and then nothing is asked of who made it.
+        // Routes of other programs are only ever removed, and then their origin does not matter.
         _ => builder.protocol(RouteProtocol::Unspec),
     };
     if route.origin != Origin::Ours {

@@ -1,4 +1,4 @@
-//! The veth pairs of adapters: which are to be made, and which to be removed. Pure.
+//! The veth pairs of adapters: which to make, and which to remove. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::declare::{Adapter, StackName};
 /// A change of pairs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Both ends, by the number of the switch's.
+    /// Removes both ends, by the index of the switch's.
     Remove(String, u32),
-    /// The adapter at this place of the declaration.
+    /// Makes a pair for the adapter at this place in the declaration.
     Make(usize),
-    /// Marks a switch's end as ours.
+    /// Marks a switch's end.
     Mark(usize, u32),
     /// Brings a switch's end up.
     Up(usize, u32),
 }
 
-/// The steps from what the host's namespace and those of its stacks have to what is declared. A stack that could not be read
-/// is not among `stacks`, and its adapters are left alone.
+/// The steps from the present pairs to the declared ones. A stack that could not be read is not among `stacks`, and its
+/// adapters stay untouched.
 pub(crate) fn plan(
     prefix: &Prefix,
     adapters: &[Adapter],
@@ -43,11 +43,11 @@ pub(crate) fn plan(
         let own = stack.links.get(&adapter.device);
         let is_pair =
             own.is_some_and(|own| own.veth_peer == Some(port.index) && port.veth_peer == Some(own.index));
-        // A pair of the right names was made by a daemon that died before it could mark it.
+        // An unmarked pair with the right names was made by a daemon that died before it could mark it.
         if !is_pair && marked(port) {
             steps.extend([Step::Remove(name, port.index), Step::Make(at)]);
         } else if !is_pair {
-            // A stranger's interface is in the way; making ours says so.
+            // Another program's interface is in the way; the attempt reports that.
             steps.push(Step::Make(at));
         } else {
             if port.alias.as_deref() != Some(&prefix.port_mark(&adapter.device)) {

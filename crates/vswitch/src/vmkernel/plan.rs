@@ -1,5 +1,5 @@
-//! From what a namespace has to what its stack is to have: pure. What works already is not touched, what is new is added before
-//! what is old is removed.
+//! From the content of a namespace to the declared content of its stack: pure. Correct parts stay untouched, and
+//! additions precede removals.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,22 +23,23 @@ pub(crate) enum Step {
     NoAddress(u32, (IpAddr, u8)),
 }
 
-/// The steps, each with the device that it is for, and what is declared but cannot be.
+/// The steps, each with its device, and the declared gateways that cannot be used.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub steps: Vec<(String, Step)>,
     pub problems: Vec<String>,
 }
 
-/// Routing tables of adapters with gateways of their own, and the priorities of their rules, begin here.
+/// First routing table, and first priority of rules, of adapters with gateways of their own.
 const TABLES: u32 = 0xe5_0000;
 const PRIORITIES: u32 = 20_000;
-/// Of our IPv6 routes: before those of router advertisements (1024), which a gateway that is declared overrules.
+/// Metric of Esfera's IPv6 routes: before those of router advertisements (1024), which a declared gateway overrules.
 const METRIC: u32 = 512;
-/// The remaining time of an address may differ by so many seconds from what it is to be: both are read at their own times.
+/// The remaining time of an address may differ from the planned one by this many seconds: they are read at different
+/// times.
 const SLACK: u32 = 5;
 
-/// `uplinks` are interfaces whose frames go to the switch, so that addresses and routes of their own are of no use any more.
+/// `uplinks` are interfaces whose frames go to the switch, so that their own addresses and routes are useless.
 pub(crate) fn plan(wanted: &Wanted, view: &View, uplinks: &[String]) -> Plan {
     let mut plan = Plan::default();
     let mut indexes = BTreeSet::new();
@@ -74,7 +75,7 @@ pub(crate) fn plan(wanted: &Wanted, view: &View, uplinks: &[String]) -> Plan {
     plan
 }
 
-/// The interface itself, and its addresses.
+/// Plans the interface itself, and its addresses.
 fn interface(plan: &mut Plan, adapter: &Adapter, view: &View) {
     let Some(link) = view.links.get(&adapter.device) else { return };
     let mut step = |step| plan.steps.push((adapter.device.clone(), step));
@@ -122,7 +123,7 @@ fn old_addresses(plan: &mut Plan, adapter: &Adapter, index: u32, view: &View) {
     }
 }
 
-/// Default gateways of a stack and its other routes, with a word for what they are.
+/// Default gateways and other routes of a stack, each with a word for messages.
 fn stack_routes(wanted: &Wanted) -> Vec<(Via, &'static str)> {
     let mut routes: Vec<(Via, &str)> = gateways(wanted.gateways).map(|via| (via, "gateway")).collect();
     routes.extend(wanted.routes.iter().map(|route| {
@@ -169,7 +170,7 @@ fn reaches(adapter: &Adapter, router: IpAddr) -> bool {
     adapter.addresses.iter().any(|own| is_in(router, own.address, own.prefix))
 }
 
-/// What is sent from the addresses of an adapter with a gateway of its own goes by a table of its own.
+/// Packets from the addresses of an adapter with its own gateway use a separate routing table.
 fn own_gateways(
     plan: &mut Plan,
     number: u32,
@@ -215,7 +216,7 @@ fn routing(
         found.map(|(_, adapter, _)| adapter.device.clone()).unwrap_or_default()
     };
     let of_rule = |rule: &Rule| format!("vmk{}", rule.table.saturating_sub(TABLES));
-    // Routes to networks first: a gateway must be reachable when it is named.
+    // Routes to networks first: a gateway must be reachable when a route names it.
     let missing = |route: &&Route| !view.routes.contains(route);
     for has_gateway in [false, true] {
         let new = routes.iter().filter(missing).filter(|route| route.gateway.is_some() == has_gateway);
@@ -232,7 +233,7 @@ fn routing(
     plan.steps.extend(old.map(|route| (device(route.index), Step::NoRoute(*route))));
 }
 
-/// Takes from uplinks what adapters have instead.
+/// Removes from uplinks what adapters have instead.
 fn retire(plan: &mut Plan, view: &View, uplinks: &[String], adapters: &BTreeSet<u32>) {
     for uplink in uplinks {
         let Some(link) = view.links.get(uplink).filter(|link| !adapters.contains(&link.index)) else {
@@ -240,7 +241,7 @@ fn retire(plan: &mut Plan, view: &View, uplinks: &[String], adapters: &BTreeSet<
         };
         let addresses = view.addresses.iter().filter(|has| has.index == link.index && !has.link_local);
         let addresses = addresses.map(|has| Step::NoAddress(link.index, (has.address, has.prefix)));
-        // Those of the kernel's go with the addresses.
+        // The kernel's own routes go with the addresses.
         let routes = view.routes.iter().filter(|route| route.index == link.index);
         let routes = routes.filter(|route| route.origin != Origin::Kernel).map(|route| Step::NoRoute(*route));
         plan.steps.extend(addresses.chain(routes).map(|step| (uplink.clone(), step)));

@@ -8,7 +8,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// `10.0.0.1/24`, and for how many seconds.
+/// `10.0.0.1/24`, and its lifetime in seconds.
 type Texts<'a> = &'a [(&'a str, Option<u32>)];
 
 fn addresses(texts: Texts<'_>) -> Vec<(IpAddr, u8, Option<u32>)> {
@@ -84,7 +84,7 @@ fn an_adapter_that_is_right_is_not_touched() {
 }
 
 #[test]
-fn what_is_new_comes_before_what_is_old_goes() {
+fn new_entries_come_before_old_ones_go() {
     let mut wanted = stack(vec![adapter("vmk0", &[("10.0.0.1/24", None)])]);
     wanted.gateways.ipv4 = Some([10, 0, 0, 254].into());
     let mut view = view(&[(10, &[("10.9.0.1/16", None)])]);
@@ -145,7 +145,7 @@ fn addresses_of_advertisements_stay_where_they_may_come() {
     assert_eq!(steps(&wanted, &there), [no("fd00::77", 64), no("fd00::9", 64)]);
     wanted.adapters.get_mut(&0).unwrap().autoconf = true;
     assert_eq!(steps(&wanted, &there), [no("fd00::9", 64)]);
-    // Those of a DHCPv6 server are told from them.
+    // Addresses from a DHCPv6 server are told apart.
     let there =
         view(&[(10, &[("fd00::77/64", Some(900)), ("fd00::88/128", Some(900)), ("fd00::99/128", None)])]);
     assert_eq!(steps(&wanted, &there), [no("fd00::88", 128), no("fd00::99", 128)]);

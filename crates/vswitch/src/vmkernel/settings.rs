@@ -1,11 +1,11 @@
-//! Settings of the kernel (`/proc/sys/net`) that an adapter or a stack needs. They are those of the calling thread's namespace.
+//! Settings of the kernel (`/proc/sys/net`) that an adapter or a stack needs, in the calling thread's namespace.
 
 use std::fs;
 use std::io;
 
 use super::wanted::Adapter;
 
-/// A file below `/proc/sys/net`, and what it is to hold.
+/// A file below `/proc/sys/net`, and its value.
 pub(crate) type Setting = (String, &'static str);
 
 /// Of an adapter.
@@ -15,31 +15,32 @@ pub(crate) fn of_adapter(adapter: &Adapter) -> Vec<Setting> {
     let ipv6 = |name: &str, value| (format!("ipv6/conf/{device}/{name}"), value);
     let choice = |yes: bool, on, off| if yes { on } else { off };
     vec![
-        // Several adapters may be on one segment: each answers for its own addresses, and speaks of no other's.
+        // Several adapters may be on one segment: each answers only for its own addresses, and announces no others.
         ipv4("arp_ignore", "1"),
         ipv4("arp_announce", "2"),
-        // An answer may come in by another adapter than the one that the routes name.
+        // An answer may arrive at another adapter than the one that the routes name.
         ipv4("rp_filter", "2"),
-        // Neighbours hear of a new MAC at once.
+        // The kernel announces a new MAC at once.
         ipv4("arp_notify", "1"),
-        // An address that is replaced takes none of its network with it.
+        // Replacing an address keeps the other addresses of its network.
         ipv4("promote_secondaries", "1"),
         ipv6("disable_ipv6", choice(adapter.speaks_ipv6, "0", "1")),
         ipv6("autoconf", choice(adapter.autoconf, "1", "0")),
-        // Also on a host that forwards.
+        // Even on a host that forwards.
         ipv6("accept_ra", choice(adapter.hears_routers, "2", "0")),
     ]
 }
 
-/// The kernel's name of an algorithm that vSphere names.
+/// The kernel's name of an algorithm, given vSphere's name.
 pub(crate) fn congestion_control(name: &str) -> &str {
     if name == "newreno" { "reno" } else { name }
 }
 
-/// The machine's, not a namespace's: algorithms that namespaces may use.
+/// The algorithms that namespaces may use: a setting of the whole Linux system, not of a namespace.
 const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
 
-/// Lets the stacks that are namespaces use an algorithm. That is for the machine to say: a host in a namespace of its own cannot.
+/// Allows an algorithm in all namespaces. Only the initial namespace can do so: a host in a namespace of its own
+/// cannot.
 pub(crate) fn allow_congestion_control(algorithm: &str) -> io::Result<()> {
     let allowed = match fs::read_to_string(ALLOWED) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -51,25 +52,27 @@ pub(crate) fn allow_congestion_control(algorithm: &str) -> io::Result<()> {
     }
 }
 
-/// The list with the algorithm, if that is not in it.
+/// The list with the algorithm added, unless it is there.
 fn allowed_with(allowed: &str, algorithm: &str) -> Option<String> {
     let is_there = allowed.split_whitespace().any(|known| known == algorithm);
     (!is_there).then(|| format!("{} {algorithm}", allowed.trim()))
 }
 
-/// Makes it the stack's.
+/// Sets the stack's algorithm.
 pub(crate) fn set_congestion_control(algorithm: &str) -> Result<(), String> {
     set("ipv4/tcp_congestion_control", algorithm).map_err(|error| {
-        format!("{error}; the machine has to have {algorithm}, and to allow it in net.ipv4.tcp_allowed_congestion_control")
+        format!(
+            "{error}; load the kernel's {algorithm} and add it to net.ipv4.tcp_allowed_congestion_control"
+        )
     })
 }
 
-/// Writes what differs. A setting that this kernel does not have is passed over: it has no IPv6.
+/// Writes the settings that differ. A setting that the kernel lacks is skipped: it has no IPv6.
 pub(crate) fn apply(settings: &[Setting]) -> Result<(), String> {
     settings.iter().try_for_each(|(name, value)| set(name, value))
 }
 
-/// Sets one.
+/// Writes one setting.
 pub(crate) fn set(name: &str, value: &str) -> Result<(), String> {
     let path = format!("/proc/sys/net/{name}");
     let is = match fs::read_to_string(&path) {

@@ -1,5 +1,6 @@
-//! The network namespaces of TCP/IP stacks, each with a netlink socket in it. The default stack is the host's own namespace; the
-//! others are ours, made when an adapter is to be in them, and marked, so that only ours are ever removed.
+//! The network namespaces of TCP/IP stacks, each with a netlink socket in it. The default stack is the host's own
+//! namespace; the engine makes the others when an adapter needs them, and marks them, so that it never removes another
+//! program's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,7 +20,7 @@ pub(crate) struct Stacks {
     file: Option<PathBuf>,
     host: Routing,
     others: BTreeMap<StackName, Space>,
-    /// There may be namespaces of ours that are not open.
+    /// Whether marked namespaces may exist that are not open.
     look_for_strays: bool,
 }
 
@@ -33,7 +34,7 @@ impl Stacks {
         Ok(Self { prefix, file, host: Routing::open()?, others: BTreeMap::new(), look_for_strays: true })
     }
 
-    /// The next [`Self::remove_all_but`] looks at all namespaces that have names.
+    /// Makes the next [`Self::remove_all_but`] look at all named namespaces.
     pub(crate) fn look_for_strays(&mut self) {
         self.look_for_strays = true;
     }
@@ -55,12 +56,12 @@ impl Stacks {
         [(StackName::default(), self.host.clone())].into_iter().chain(others).collect()
     }
 
-    /// Of a stack other than the default.
+    /// The namespace of a stack other than the default.
     pub(crate) fn namespace(&self, name: &StackName) -> Option<BorrowedFd<'_>> {
         self.others.get(name).map(|space| space.namespace.file().as_fd())
     }
 
-    /// Where its namespace can be opened; none for the daemon's own.
+    /// The file of its namespace; `None` for the daemon's own.
     pub(crate) fn file(&self, name: &StackName) -> Option<PathBuf> {
         if name.is_default() {
             self.file.clone()
@@ -69,19 +70,19 @@ impl Stacks {
         }
     }
 
-    /// Runs something in a stack's namespace. Of none that is not open.
+    /// Runs `body` in a stack's namespace, which must be open.
     pub(crate) fn run<T: Send>(&self, name: &StackName, body: impl FnOnce() -> T + Send) -> io::Result<T> {
         if name.is_default() {
             return Ok(body());
         }
-        let missing = || io::Error::other("its network namespace is not there");
+        let missing = || io::Error::other("its network namespace does not exist");
         self.others.get(name).ok_or_else(missing)?.namespace.run(body)
     }
 
-    /// Makes what is missing of these; answers with those that cannot be.
+    /// Makes the missing ones of these; returns those that failed.
     pub(crate) async fn ensure(&mut self, names: &BTreeSet<StackName>) -> Vec<(StackName, String)> {
         let mut failed = Vec::new();
-        // One that was removed under us is another by now.
+        // A namespace whose name was removed meanwhile must be made again.
         self.others.retain(|_, space| space.namespace.is_current());
         for name in names.iter().filter(|name| !name.is_default()) {
             if self.others.contains_key(name) {
@@ -110,13 +111,13 @@ impl Stacks {
         Ok(space)
     }
 
-    /// Removes those of ours that are not among these; answers with those that cannot be.
+    /// Removes all marked namespaces but these; returns those that failed.
     pub(crate) async fn remove_all_but(&mut self, names: &BTreeSet<StackName>) -> Vec<(StackName, String)> {
         let mut failed = Vec::new();
         let mut remove = |name: &StackName, namespace: Namespace| {
             tracing::info!(stack = %name, "removing a TCP/IP stack");
             if let Err(error) = namespace.remove() {
-                failed.push((name.clone(), format!("its network namespace cannot be removed: {error}")));
+                failed.push((name.clone(), format!("cannot remove its network namespace: {error}")));
             }
         };
         let unused: Vec<StackName> =
@@ -141,7 +142,7 @@ impl Stacks {
         failed
     }
 
-    /// The namespace of this name, if it bears our mark.
+    /// The namespace of this name, if it bears this host's mark.
     async fn stray(&self, name: &str) -> Option<Space> {
         let space = Namespace::open(&namespace::path(name)).and_then(enter).ok()?;
         let view = space.routing.read(false).await.ok()?;

@@ -1,4 +1,4 @@
-//! What is seen of adapters and stacks.
+//! The observed state of adapters and stacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,37 +10,38 @@ use super::view::{Address, View};
 use crate::Mac;
 use crate::declare::{Adapter, Service, StackName};
 
-/// An adapter as it is.
+/// The observed state of an adapter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdapterState {
     pub stack: StackName,
-    /// The network namespace of its stack; none for the daemon's own.
+    /// The file of its stack's network namespace; `None` for the daemon's own.
     pub namespace: Option<PathBuf>,
-    /// Addresses that it has and may use, with the lengths of their prefixes: IPv4 before IPv6, link-local ones last.
+    /// Addresses in use, with the lengths of their prefixes: IPv4 before IPv6, link-local ones last.
     pub addresses: Vec<(IpAddr, u8)>,
     pub mac: Option<Mac>,
     pub mtu: u32,
     /// Up, with a carrier.
     pub carrier: bool,
     pub services: BTreeSet<Service>,
-    /// Those of them that only connections of before are to use: nobody has prolonged what a server or a router said.
+    /// Those addresses that only existing connections should use: the server or router has not extended them.
     pub deprecated: BTreeSet<IpAddr>,
-    /// What a DHCP server gave it.
+    /// The lease from a DHCP server.
     pub lease: Option<Lease>,
-    /// What a DHCPv6 server gave it.
+    /// The lease from a DHCPv6 server.
     pub lease6: Option<dhcp6::Lease>,
-    /// Addresses that other stations have too, with their MACs; the kernel, which looks after IPv6, says no MAC.
+    /// Addresses that other stations have too, with their MACs; for IPv6 the kernel detects conflicts and reports no
+    /// MAC.
     pub conflicts: BTreeMap<IpAddr, Option<Mac>>,
-    /// Why it is not as it was declared.
+    /// Why it differs from its declaration.
     pub error: Option<String>,
 }
 
-/// A stack as it is.
+/// The observed state of a stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StackState {
-    /// Its network namespace; none for the daemon's own.
+    /// The file of its network namespace; `None` for the daemon's own.
     pub namespace: Option<PathBuf>,
-    /// Why it is not as it was declared.
+    /// Why it differs from its declaration.
     pub error: Option<String>,
 }
 

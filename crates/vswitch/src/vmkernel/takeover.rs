@@ -1,7 +1,8 @@
-//! What a physical NIC has before it becomes an uplink, so that an adapter can be declared with it.
+//! The addresses and routes of a physical NIC before it becomes an uplink, so that an adapter can be declared with
+//! them.
 //!
-//! The order that loses connectivity only for a moment: take this over, keep the declaration durably, declare it. The engine
-//! gives the adapter its addresses first and then takes them from the uplink.
+//! The order that loses connectivity only for a moment: read this, store the declaration durably, declare it. The
+//! engine first gives the adapter its addresses, and then takes them from the uplink.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,31 +16,31 @@ use crate::declare::{Adapter, Gateways, Ipv4Config, Ipv6Config, Route, StackName
 use crate::limits::{ADDRESSES, ROUTES};
 use crate::{Error, Mac, Result};
 
-/// What a NIC has.
+/// The configuration of a NIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Takeover {
     pub mac: Mac,
     pub mtu: u32,
     pub ipv4: Ipv4Config,
-    /// None if it has no IPv6 address, not even a link-local one.
+    /// `None` if it has no IPv6 address, not even a link-local one.
     pub ipv6: Option<Ipv6Config>,
     pub gateways: Gateways,
     /// Routes besides the default ones.
     pub routes: Vec<Route>,
 }
 
-/// Reads what a NIC has, in a network namespace or in the calling thread's own.
+/// Reads the configuration of a NIC, in a network namespace or in the calling thread's own.
 ///
 /// # Errors
-/// `Namespace` if it cannot be opened, `Link` if the NIC is not there or nothing can be read.
+/// `Enter` if the namespace cannot be entered, `Link` if the NIC does not exist or cannot be read.
 pub async fn takeover(namespace: Option<&Path>, nic: &str) -> Result<Takeover> {
     let failed = |reason: String| Error::Link { interface: nic.into(), what: "read its addresses", reason };
     let routing = open(namespace).map_err(|error| match namespace {
-        Some(path) => Error::Namespace { name: path.display().to_string(), reason: error.to_string() },
+        Some(path) => Error::Enter { path: path.to_owned(), source: error },
         None => failed(error.to_string()),
     })?;
     let view = routing.read(true).await.map_err(|refusal: Refusal| failed(refusal))?;
-    of(&view, nic).ok_or_else(|| failed("there is no such Ethernet interface".into()))
+    of(&view, nic).ok_or_else(|| failed("no such Ethernet interface exists".into()))
 }
 
 fn open(namespace: Option<&Path>) -> std::io::Result<Routing> {
@@ -55,7 +56,7 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
     let link = view.links.get(nic)?;
     let own: Vec<_> = view.addresses.iter().filter(|address| address.index == link.index).collect();
     let ipv4 = own.iter().find_map(|own| match own.address {
-        // What ends comes from a DHCP server.
+        // An address with a lifetime comes from a DHCP server.
         IpAddr::V4(_) if own.lifetime.is_some() => Some(Ipv4Config::Dhcp),
         IpAddr::V4(address) => Some(Ipv4Config::Static { address, prefix: own.prefix }),
         IpAddr::V6(_) => None,
@@ -100,14 +101,14 @@ fn of(view: &View, nic: &str) -> Option<Takeover> {
 }
 
 impl Takeover {
-    /// Whether there is anything to take over.
+    /// Whether there is an address to take over.
     pub fn has_address(&self) -> bool {
         let some = |ipv6: &Ipv6Config| ipv6.autoconf || ipv6.dhcp || !ipv6.addresses.is_empty();
         self.ipv4 != Ipv4Config::None || self.ipv6.as_ref().is_some_and(some)
     }
 
-    /// An adapter of the default stack that has it, the MAC too, so that neighbours and DHCP servers see no change. Gateways
-    /// and routes are its stack's.
+    /// An adapter of the default stack with this configuration, including the MAC, so that neighbours and DHCP servers
+    /// see no change. Gateways and routes belong to the stack.
     pub fn adapter(&self, device: &str, port_group: u32) -> Adapter {
         Adapter {
             device: device.into(),
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_nic_has_becomes_a_declaration() {
+    fn the_configuration_of_a_nic_becomes_a_declaration() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let link = |index| Interface {
             index,

@@ -1,18 +1,18 @@
-//! What a network namespace has, as far as adapters are concerned.
+//! The content of a network namespace, as far as adapters are concerned.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Mac;
 
-/// All that was read of a namespace.
+/// The content of a namespace at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct View {
     /// By name.
     pub links: BTreeMap<String, Interface>,
     pub addresses: Vec<Address>,
     pub routes: Vec<Route>,
-    /// Rules of ours.
+    /// Only Esfera's rules.
     pub rules: Vec<Rule>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Interface {
     /// Up, with a carrier.
     pub running: bool,
     pub alias: Option<String>,
-    /// The other end, if it is one of a veth pair; a number that may belong to another namespace.
+    /// The other end of a veth pair; an index that may belong to another namespace.
     pub veth_peer: Option<u32>,
 }
 
@@ -36,44 +36,44 @@ pub(crate) struct Address {
     pub index: u32,
     pub address: IpAddr,
     pub prefix: u8,
-    /// None if the kernel keeps it for ever.
+    /// `None` if the kernel keeps it for ever.
     pub lifetime: Option<Lifetime>,
-    /// It is only for this link, and the kernel's own.
+    /// Link-local, made by the kernel.
     pub link_local: bool,
-    /// Nobody else has it (IPv6).
+    /// Duplicate address detection found no other station with it (IPv6).
     pub settled: bool,
-    /// Somebody else has it (IPv6), so that the kernel does not use it.
+    /// Another station has it (IPv6), so the kernel does not use it.
     pub duplicate: bool,
 }
 
-/// For how many more seconds an address is used, and for how many of those new connections use it.
+/// For how many more seconds an address is valid, and for how many of those new connections use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifetime {
     pub valid: u32,
-    /// At most as long.
+    /// At most as long as `valid`.
     pub preferred: u32,
 }
 
 impl Lifetime {
-    /// Preferred as long as it is valid.
+    /// As long preferred as valid.
     pub(crate) fn whole(seconds: u32) -> Self {
         Self { valid: seconds, preferred: seconds }
     }
 
-    /// Whether two that were read at different times end at the same.
+    /// Whether two lifetimes that were read at different times end at the same time.
     pub(crate) fn is_about(&self, other: &Self, slack: u32) -> bool {
         self.valid.abs_diff(other.valid) <= slack && self.preferred.abs_diff(other.preferred) <= slack
     }
 }
 
 impl Address {
-    /// Whether it is of a DHCPv6 server: such an address ends, and is of no network, which is for routers to say.
+    /// Whether a DHCPv6 server gave it: such an address has a lifetime and no network, which routers announce.
     pub(crate) fn is_leased(&self) -> bool {
         self.address.is_ipv6() && self.prefix == LEASED && self.lifetime.is_some()
     }
 }
 
-/// The length of the prefix of an address that a DHCPv6 server gave.
+/// Prefix length of an address from a DHCPv6 server.
 pub(crate) const LEASED: u8 = 128;
 
 /// A unicast route to one interface.
@@ -88,16 +88,16 @@ pub(crate) struct Route {
     pub origin: Origin,
 }
 
-/// Who made a route.
+/// The maker of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     Ours,
-    /// It comes and goes with an address or a router's advertisements.
+    /// The kernel made it with an address or for a router advertisement.
     Kernel,
     Other,
 }
 
-/// What is sent from an address is routed by a table of its own.
+/// A rule that routes packets from an address by a separate table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     pub source: IpAddr,
@@ -105,10 +105,10 @@ pub(crate) struct Rule {
     pub priority: u32,
 }
 
-/// The routing table that all use (`RT_TABLE_MAIN`).
+/// The main routing table (`RT_TABLE_MAIN`).
 pub(crate) const MAIN: u32 = 254;
 
-/// All addresses of a family.
+/// The prefix of all addresses of a family.
 pub(crate) fn everywhere(like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -1,4 +1,4 @@
-//! What a TCP/IP stack is to have: from what is declared, and from what DHCP servers gave.
+//! The desired content of a TCP/IP stack: from the declaration, and from the leases of DHCP servers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ use crate::limits::MIN_MTU;
 /// A stack with its adapters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// By number.
+    /// By index.
     pub adapters: BTreeMap<u32, Adapter>,
     pub gateways: Gateways,
     pub routes: Vec<declare::Route>,
@@ -25,9 +25,9 @@ pub(crate) struct Adapter {
     pub mac: Mac,
     pub mtu: u32,
     pub addresses: Vec<Address>,
-    /// What a DHCP server gave before is kept until it is known whether it is still ours.
+    /// The address of an earlier DHCP lease stays until it is known whether it is still leased.
     pub keeps_lease: bool,
-    /// The same of a DHCPv6 server.
+    /// The same for DHCPv6.
     pub keeps_lease6: bool,
     /// Router advertisements may give it addresses.
     pub autoconf: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Adapter {
     pub gateways: Gateways,
 }
 
-/// An address, and for how long it is to be kept; none is for ever.
+/// An address, and how long it stays; `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub address: IpAddr,
@@ -45,35 +45,35 @@ pub(crate) struct Address {
     pub lifetime: Option<Lifetime>,
 }
 
-/// What a DHCP server gave.
+/// The lease of a DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// Nothing is known yet: what is there may still be ours.
+    /// Not known yet: the interface's address may still be leased.
     Unknown,
-    /// Nothing.
+    /// No lease.
     Nothing,
     Lease {
         address: Ipv4Addr,
         prefix: u8,
-        /// Seconds that are left.
+        /// Remaining seconds.
         valid: u32,
         router: Option<Ipv4Addr>,
         mtu: Option<u32>,
     },
 }
 
-/// What a DHCPv6 server gave.
+/// The lease of a DHCPv6 server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Given6 {
-    /// Nothing is known yet: what is there may still be ours.
+    /// Not known yet: the interface's address may still be leased.
     Unknown,
-    /// Nothing.
+    /// No lease.
     Nothing,
-    /// An address, and what is left of it.
+    /// An address, and its remaining lifetime.
     Lease(Ipv6Addr, Lifetime),
 }
 
-/// The stack of this name.
+/// The desired content of the stack with this name.
 pub(crate) fn wanted(
     name: &StackName,
     adapters: &[declare::Adapter],
@@ -113,7 +113,7 @@ pub(crate) fn wanted(
                 Given::Lease { address, prefix, valid, router, mtu } => {
                     let lifetime = Some(Lifetime::whole(valid));
                     made.addresses.push(Address { address: address.into(), prefix, lifetime });
-                    // A network that carries less than we were told must not become a black hole.
+                    // A network whose server announces a smaller MTU must not become a black hole.
                     made.mtu = mtu.map_or(made.mtu, |mtu| made.mtu.min(mtu.max(MIN_MTU)));
                     routers.extend(router.map(|router| (number, router)));
                 }
@@ -129,7 +129,7 @@ pub(crate) fn wanted(
             match given6(&adapter.device) {
                 Given6::Unknown => made.keeps_lease6 = true,
                 Given6::Nothing => {}
-                // One that is declared too is declared.
+                // A leased address that is also declared counts as declared.
                 Given6::Lease(address, _) if made.addresses.iter().any(|own| own.address == address) => {}
                 Given6::Lease(address, lifetime) => {
                     made.addresses.push(Address {

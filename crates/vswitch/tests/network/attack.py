@@ -1,6 +1,6 @@
-"""What a hostile guest sends: `attack.py KIND COUNT SEED OWN_MAC VICTIM_MAC VICTIM_IP`, from eth0 of its namespace. Says how many frames went out.
+"""A hostile guest: `attack.py KIND COUNT SEED OWN_MAC VICTIM_MAC VICTIM_IP` sends from eth0 of its namespace and prints how many frames went out.
 
-Each frame has `<KIND>` in its payload where it has one, to be found again. The same seed makes the same frames.
+Each frame with a payload has `<KIND>` in it, to be found in captures. The same seed makes the same frames.
 """
 
 import random
@@ -16,7 +16,7 @@ chance = random.Random(seed)
 ALL = b"\xff" * 6
 MARK = f"<{kind}>".encode()
 Q, AD = 0x8100, 0x88A8
-# Frames between two pauses: less than a processor's queue of a veth takes.
+# Frames between two pauses: fewer than a veth's queue per processor holds.
 BURST = 64
 
 
@@ -58,7 +58,7 @@ def spoofed(_):
     )
 
 
-# Lengths beyond which nothing is left, and protocols whose heads are then cut off.
+# Lengths at which headers are cut off, and the protocols that have them.
 def malformed(at):
     if at % 3 == 0:
         return frame(ALL, bytes([1]) + chance.randbytes(5), 0x0800)
@@ -71,7 +71,7 @@ def malformed(at):
     return destination + own + struct.pack("!H", protocol) + (first + chance.randbytes(size))[:size]
 
 
-# Tags without what belongs behind them: the kernel itself may take such a frame away.
+# Truncated tags: the kernel itself may drop such a frame.
 def cut_tags(_):
     tag = struct.pack("!H", chance.choice([Q, AD])) + chance.randbytes(chance.randrange(0, 5))
     return chance.choice([ALL, victim]) + own + tag

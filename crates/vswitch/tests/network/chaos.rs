@@ -1,10 +1,10 @@
-//! Chances: changes of a declaration, and of the kernel's state behind the engine's back. All of it follows from a seed.
+//! Random changes of a declaration, and of the kernel's state behind the engine's back, all from a seed.
 
 use vswitch::declare::{
     Balancing, Declaration, MirrorDestination, MirrorSession, MirrorSource, Port, ShapingOverride,
 };
 use vswitch::kernel::Kernel;
-use vswitch::kernel::layout::{MemberKey, Port as Entry, StationKey, Target};
+use vswitch::layout::{MemberKey, Port as Entry, StationKey, Target};
 use vswitch::plan::Step;
 use vswitch::{Mac, Vlan};
 
@@ -30,7 +30,8 @@ impl Chance {
     }
 }
 
-/// Changes something that the ports of port group 1 and the uplink up0 do not depend on. `guests` may be ports of any other.
+/// Changes something on which the ports of port group 1 and the uplink up0 do not depend. `guests` may be ports of any
+/// other.
 pub fn change(declared: &mut Declaration, guests: &[Port], chance: &mut Chance) {
     let switch = &mut declared.switches[0];
     let kind = chance.below(12);
@@ -112,12 +113,12 @@ pub fn change(declared: &mut Declaration, guests: &[Port], chance: &mut Chance) 
     }
 }
 
-/// Spoils something that those do not depend on. In words, what.
+/// Damages something on which those do not depend, and returns a description.
 pub fn spoil(net: &Network, maps: &mut Kernel, kept: &[u32], guests: &[Port], chance: &mut Chance) -> String {
     let (queue, mirror) = net.own_pairs();
     let guest = chance.one(guests).interface.clone();
     let command = |namespace: &str, command: String| {
-        // What is not there cannot be spoilt.
+        // A missing object cannot be damaged.
         net.run(namespace, &command);
         command
     };
@@ -144,7 +145,7 @@ pub fn spoil(net: &Network, maps: &mut Kernel, kept: &[u32], guests: &[Port], ch
                 let entry = Entry { number: 4000, network: 3, ..Entry::default() };
                 maps.apply(&Step::Port(9999 + u32::from(at), entry)).unwrap();
             }
-            "entries of nobody".into()
+            "foreign entries".into()
         }
         2 => {
             let index = net.links().get(&guest).map_or(0, |link| link.index);

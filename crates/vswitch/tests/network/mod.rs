@@ -1,17 +1,18 @@
-//! A network of the test's own: a namespace for the host, one for the physical segment, one for each guest and station.
+//! A test network: a namespace for the host, one for the physical segment, one for each guest and station.
 //!
 //! ```text
 //!   host                          wire                       station "outside"
 //!   t1 ── eth0 guest "t1"         br0 ── w-up0 ── up0 host   eth0 ── w-outside
 //! ```
 //!
-//! Guests and stations are namespaces at the other end of a veth pair. All of it is gone when the test ends.
+//! Guests and stations are namespaces at the other end of a veth pair. All of it goes when the test ends.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod chaos;
 pub mod ping;
 pub mod process;
 pub mod sniff;
+pub mod wait;
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -30,7 +31,7 @@ use vswitch::discovery::System;
 use vswitch::link::Pair;
 use vswitch::{Engine, Mac, Options, Timing, Vlan};
 
-/// How long something may take that does not depend on a time, on the busiest machine.
+/// How long an untimed operation may take on the busiest Linux system.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -47,7 +48,7 @@ impl Network {
         let name = format!("esf-vs{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let room = tempfile::tempdir().unwrap();
         let mut network = Self { name, namespaces: Vec::new(), room };
-        // Left by a process that was killed and had this number before.
+        // Namespaces of a killed process that had this number before.
         network.remove_namespaces();
         let (host, wire) = (network.add("host"), network.add("wire"));
         ip(&wire, "link add br0 type bridge forward_delay 0 mcast_snooping 0");
@@ -69,7 +70,7 @@ impl Network {
         ip(namespace, &format!("link set {interface} up"));
     }
 
-    /// A station on the segment with this address, in a VLAN if it is not 0.
+    /// A station on the segment with this address.
     pub fn station(&mut self, name: &str, address: &str) -> String {
         let namespace = self.add(name);
         let wire = self.namespace("wire");
@@ -92,7 +93,7 @@ impl Network {
         Port { interface: name.into(), port_group: 0, mac, guest_mac: None, blocked: false }
     }
 
-    /// Makes a guest one that is a host itself: a bridge in it, with its interface.
+    /// Turns a guest into a nested host: a bridge with its interface.
     pub fn make_nested(&self, guest: &str) {
         let namespace = self.namespace(guest);
         ip(&namespace, "addr flush dev eth0");
@@ -101,7 +102,7 @@ impl Network {
         ip(&namespace, "link set eth0 master br0");
     }
 
-    /// A guest of a nested host, with this address; the answer is its MAC.
+    /// Adds a guest to a nested host, with this address; returns its MAC.
     pub fn nested_guest(&mut self, host: &str, name: &str, address: &str) -> Mac {
         let (host, namespace) = (self.namespace(host), self.add(name));
         let mac = Mac([0x52, 0x54, 0, 0, 0, u8::try_from(self.namespaces.len()).unwrap()]);
@@ -119,7 +120,7 @@ impl Network {
         ip(&to, &format!("link set v-{name} master br0 up"));
     }
 
-    /// Sends frames as they are from an interface of a namespace.
+    /// Sends these frames, unchanged, from an interface of a namespace.
     pub fn send(&self, name: &str, interface: &str, frames: &[Vec<u8>]) {
         const SEND: &str = "import socket, sys\n\
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
@@ -133,7 +134,7 @@ impl Network {
         inside(&self.namespace(name), &sent);
     }
 
-    /// Sends a frame with these bytes that comes out at an interface of a namespace, from the other end of its cable.
+    /// Sends a frame with these bytes that arrives at an interface of a namespace, from the other end of its cable.
     pub fn send_to_end(&self, name: &str, interface: &str, bytes: &[u8]) {
         let end = match interface.strip_prefix("w-") {
             Some(uplink) => ("host", uplink.to_owned()),
@@ -146,12 +147,13 @@ impl Network {
         self.send(end.0, &end.1, &[frame]);
     }
 
-    /// Sends a frame from an interface of a namespace, as often as that goes, until it is dropped.
+    /// Sends a frame from an interface of a namespace, as often as possible, until the result is dropped.
     pub fn flood(&self, name: &str, interface: &str, frame: &[u8]) -> Flood {
         self.repeat(name, interface, frame, 0)
     }
 
-    /// Sends a frame from an interface of a namespace again and again, with so many milliseconds in between, until it is dropped.
+    /// Sends a frame from an interface of a namespace repeatedly, with this many milliseconds in between, until the
+    /// result is dropped.
     pub fn repeat(&self, name: &str, interface: &str, frame: &[u8], pause_ms: u32) -> Flood {
         const FLOOD: &str = "import socket, sys, time\n\
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
@@ -167,7 +169,7 @@ impl Network {
         Flood(self.spawn(name, &format!("python3 {} {interface} {hex} {pause_ms}", program.display())))
     }
 
-    /// Those of TCP/IP stacks too, which the engine made.
+    /// Includes those of TCP/IP stacks, which the engine made.
     fn remove_namespaces(&self) {
         let own = format!("{}-", self.name);
         let all = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
@@ -182,7 +184,7 @@ impl Network {
         run(Command::new("ip").args(["netns", "add", &namespace]));
         self.namespaces.push(namespace.clone());
         ip(&namespace, "link set lo up");
-        // Nothing but what the test sends: no router solicitations of idle stacks.
+        // Only the test itself sends: no router solicitations of idle stacks.
         inside(
             &namespace,
             "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
@@ -226,7 +228,7 @@ impl Network {
         .unwrap()
     }
 
-    /// The engine of a host whose kernel has no tcx, if it is to be without.
+    /// The engine of a host, optionally as on a kernel without tcx.
     pub async fn engine_attached(&self, without_tcx: bool) -> Engine {
         self.engine_with(without_tcx, Timing::default()).await
     }
@@ -240,7 +242,7 @@ impl Network {
         Engine::start(Options { without_tcx, timing, ..self.options() }).await.unwrap()
     }
 
-    /// How an engine of the host is started.
+    /// The options of the host's engine.
     pub fn options(&self) -> Options {
         let namespace = Some(Path::new("/run/netns").join(self.namespace("host")));
         let (prefix, system) =
@@ -255,7 +257,7 @@ impl Network {
         }
     }
 
-    /// The interfaces that a host's switch has for shaping and for mirroring.
+    /// The host's internal pairs for shaping and for mirroring.
     pub fn own_pairs(&self) -> (Pair, Pair) {
         let host = self.namespace("host");
         (Pair::queue(&host), Pair::mirror(&host))
@@ -274,7 +276,7 @@ impl Network {
         shown.iter().map(read).collect()
     }
 
-    /// Lets a guest keep the MAC that it has learned for an address, whatever others claim.
+    /// Fixes the MAC that a guest has learned for an address, whatever other stations claim.
     pub fn keep_neighbour(&self, name: &str, address: &str) {
         let learned =
             String::from_utf8(self.run(name, &format!("ip -o neigh show {address}")).stdout).unwrap();
@@ -286,7 +288,7 @@ impl Network {
         ip(&self.namespace(name), &format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"));
     }
 
-    /// Does something in a namespace; a socket that it makes stays there.
+    /// Runs `body` in a namespace; its sockets stay there.
     pub fn within<T: Send + 'static>(&self, name: &str, body: impl FnOnce() -> T + Send + 'static) -> T {
         let path = Path::new("/run/netns").join(self.namespace(name));
         let thread = std::thread::spawn(move || {
@@ -302,12 +304,12 @@ impl Network {
         output(&self.namespace(name), command)
     }
 
-    /// What a command in a namespace prints.
+    /// The output of a command in a namespace.
     pub fn text(&self, name: &str, command: &str) -> String {
         String::from_utf8(self.run(name, command).stdout).unwrap()
     }
 
-    /// The interfaces of the host's namespace whose names begin so.
+    /// The interfaces of the host's namespace with this prefix.
     pub fn interfaces(&self, beginning: &str) -> Vec<String> {
         let all = self.text("host", "ls /sys/class/net");
         all.split_whitespace().filter(|name| name.starts_with(beginning)).map(String::from).collect()
@@ -323,33 +325,30 @@ impl Network {
         Pinging::start(self, from, address, requests)
     }
 
-    /// Whether `from` gets an answer of an address: the first one is enough, and waited for as long as a busy machine may need.
+    /// Whether `from` gets an answer from an address; tries until [`PATIENCE`] has passed.
     pub fn reaches(&self, from: &str, address: &str) -> bool {
         self.succeeds(from, &format!("ping -c 1 -w 2 {address}"))
     }
 
-    /// Whether a command in a namespace succeeds, of which it is tried until then for as long as a busy machine may need.
+    /// Whether a command in a namespace succeeds; tries until [`PATIENCE`] has passed.
     pub fn succeeds(&self, name: &str, command: &str) -> bool {
         let late = Instant::now() + PATIENCE;
-        loop {
-            match self.run(name, command).status.success() {
-                true => return true,
-                false if Instant::now() > late => return false,
-                false => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
+        let look = || {
+            let is_over = self.run(name, command).status.success();
+            (is_over || Instant::now() > late).then_some(is_over)
+        };
+        wait::until_blocking(|| format!("{command} neither succeeds nor fails"), look)
     }
 
-    /// Waits until somebody listens at a TCP port of a namespace.
+    /// Waits until a socket listens at a TCP port of a namespace.
     pub fn listens(&self, name: &str, port: u16) {
         let wanted = format!(":{port:04X} ");
-        let late = Instant::now() + PATIENCE;
-        // The local address, and the state of who listens.
+        // The local address, and the state of a listening socket.
         let is_it = |line: &str| line.contains(&wanted) && line.split_whitespace().nth(3) == Some("0A");
-        while !self.text(name, "cat /proc/net/tcp /proc/net/tcp6").lines().any(is_it) {
-            assert!(Instant::now() < late, "nobody listens at port {port}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait::until_blocking(
+            || format!("no socket listens at port {port}"),
+            || self.text(name, "cat /proc/net/tcp /proc/net/tcp6").lines().any(is_it).then_some(()),
+        );
     }
 
     /// Whether `from` gets no answer, which takes as long as the ping waits.
@@ -358,7 +357,7 @@ impl Network {
     }
 }
 
-/// Someone who sends without end.
+/// A process that sends without end.
 pub struct Flood(Child);
 
 impl Flood {
@@ -405,19 +404,20 @@ pub fn port_group(number: u32, vlan: i32) -> PortGroup {
     PortGroup { number, name: format!("pg{number}"), vlan: Vlan::try_from(vlan).unwrap(), policy }
 }
 
-/// Waits until counters have come to what they are to have, and stay there.
+/// Waits until counters have reached a value, and expects that they stay there.
 pub async fn counts<T: PartialEq + std::fmt::Debug>(
     what: &str,
     wanted: T,
     mut count: impl AsyncFnMut() -> T,
 ) {
     let late = Instant::now() + PATIENCE;
-    while count().await != wanted && Instant::now() < late {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    // What is too much may come a little later.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(count().await, wanted, "{what}");
+    wait::until(
+        || format!("{what} cannot be read"),
+        async || (count().await == wanted || Instant::now() > late).then_some(()),
+    )
+    .await;
+    // Surplus frames may come a little later.
+    assert_eq!(wait::rests(what, count).await, wanted, "{what}");
 }
 
 /// One switch, and the ports in these port groups.

@@ -1,5 +1,5 @@
-//! Echo requests of which every answer is waited for. The command `ping` waits for the last ones no longer than the slowest answer
-//! before them took twice, whatever its `-W` says, so on a machine that stands still for a moment they look lost.
+//! Echo requests that wait for every answer. The command `ping` waits for the last answers only twice as long as the
+//! slowest one before, whatever its `-W` says, so a pause of the whole system looks like loss.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 
+use super::wait::until_so;
 use super::{Network, PATIENCE};
 
-/// What a thread that stood still makes up for, of requests that it should have sent meanwhile.
+/// How many missed requests a paused thread catches up on.
 const LATE: u32 = 20;
 /// In each request, to be found in captures.
 pub const MARK: &[u8] = b"<ping>";
 
 static IDENTIFIERS: AtomicU16 = AtomicU16::new(1);
 
-/// What is sent.
+/// The requests to send.
 #[derive(Debug, Clone, Copy)]
 pub struct Requests {
     pub every: Duration,
@@ -29,7 +30,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// So many requests, of 64 bytes.
+    /// This many requests, of 64 bytes.
     pub fn new(every_ms: u64, count: u32) -> Self {
         Self { every: Duration::from_millis(every_ms), size: 56, count }
     }
@@ -38,7 +39,7 @@ impl Requests {
         Self { size, ..self }
     }
 
-    /// Until they are ended.
+    /// Until they are stopped.
     pub fn without_end(every_ms: u64) -> Self {
         Self::new(every_ms, u32::MAX)
     }
@@ -56,11 +57,11 @@ struct Control {
     sent: AtomicU32,
 }
 
-/// What came of requests.
+/// The results of requests.
 #[derive(Debug)]
 pub struct Answers {
     pub sent: u32,
-    /// The numbers of those that nobody has answered, from 0.
+    /// The numbers of unanswered requests, from 0.
     pub lost: BTreeSet<u32>,
     /// How many were answered more than once.
     pub doubled: usize,
@@ -81,7 +82,7 @@ impl Pinging {
             IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
         };
         let socket = net.within(from, move || {
-            // A socket is a socket: the standard library's for datagrams sends and receives at this one, too.
+            // `UdpSocket` sends and receives on any datagram socket.
             let socket = UdpSocket::from(socket(family, SocketType::RAW, Some(protocol)).unwrap());
             socket.connect(SocketAddr::from((to, 0))).unwrap();
             socket
@@ -97,6 +98,12 @@ impl Pinging {
         self.control.sent.load(Ordering::SeqCst)
     }
 
+    /// Waits until this many more are sent.
+    pub async fn sends(&self, more: u32) {
+        let until = self.sent() + more;
+        until_so(&format!("{more} more requests are sent"), async || self.sent() >= until).await;
+    }
+
     /// Waits until all are sent, and for their answers.
     pub fn end(mut self) -> Answers {
         self.thread.take().expect("it ends once").join().unwrap()
@@ -110,7 +117,7 @@ impl Pinging {
 }
 
 impl Drop for Pinging {
-    /// A test that failed waits for nothing.
+    /// A failed test does not wait.
     fn drop(&mut self) {
         self.control.stop.store(true, Ordering::SeqCst);
     }
@@ -128,7 +135,7 @@ fn ping(socket: &UdpSocket, is_ipv6: bool, requests: Requests, control: &Control
         } else if late.is_none() && now >= due {
             let request = request(is_ipv6, identifier, sent, requests.size);
             open.insert(sent);
-            // One that finds no way is as good as lost.
+            // A request that cannot be sent counts as lost.
             let _ = socket.send(&request);
             sent += 1;
             control.sent.store(sent, Ordering::SeqCst);
@@ -136,7 +143,7 @@ fn ping(socket: &UdpSocket, is_ipv6: bool, requests: Requests, control: &Control
         }
         let pause = due.saturating_duration_since(Instant::now());
         let pause = if late.is_some() { Duration::from_millis(100) } else { pause };
-        // None at all would be for ever.
+        // A zero timeout would mean for ever.
         socket.set_read_timeout(Some(pause.max(Duration::from_micros(1)))).unwrap();
         let mut packet = [0; 10_000];
         let Ok(length) = socket.recv(&mut packet) else { continue };
@@ -167,7 +174,7 @@ fn request(is_ipv6: bool, identifier: u16, number: u32, size: usize) -> Vec<u8> 
 
 /// The number of the request that this answers, if it is one of ours.
 fn answer(is_ipv6: bool, identifier: u16, packet: &[u8]) -> Option<u32> {
-    // IPv4 comes with its header.
+    // IPv4 packets come with their header.
     let head = if is_ipv6 { 0 } else { usize::from(packet.first()? & 0xf) * 4 };
     let message = packet.get(head..)?;
     let kind = if is_ipv6 { 129 } else { 0 };

@@ -1,4 +1,5 @@
-//! An engine in a process of its own, which can be killed and stopped: the test's program again, as its test `engine_of_a_process`.
+//! An engine in a separate process, which can be killed and stopped: the test's program again, running its test
+//! `engine_of_a_process`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -34,7 +35,7 @@ impl Process {
         process
     }
 
-    /// Asks for this, and does not wait.
+    /// Sends a declaration without waiting.
     pub fn ask(&mut self, declared: &Declaration) {
         writeln!(self.stdin, "{}", serde_json::to_string(declared).unwrap()).unwrap();
     }
@@ -67,7 +68,7 @@ impl Drop for Process {
     }
 }
 
-/// The other process, if this is one: ends with its standard input.
+/// The engine's side, if this is such a process; ends with its standard input.
 pub async fn serve() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (namespace, pins, prefix) = serde_json::from_str(&role).unwrap();

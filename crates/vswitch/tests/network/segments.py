@@ -1,7 +1,7 @@
-"""A guest behind a tap that says of its frames what it likes: `segments.py TAP KIND COUNT SEED OWN_MAC DESTINATION_MAC OWN_IP DESTINATION_IP`.
+"""A guest behind a tap that lies about its frames: `segments.py TAP KIND COUNT SEED OWN_MAC DESTINATION_MAC OWN_IP DESTINATION_IP`.
 
-Writes frames with the header that virtio puts before them (virtio 1.2, 5.1.6; as Linux's `virtio_net.h` has it). Says how many the kernel took
-and how many it refused. Each frame has `<KIND>` in its payload. The same seed makes the same frames.
+Writes frames behind a virtio header (virtio 1.2, 5.1.6, as in Linux's `virtio_net.h`), and prints how many the kernel accepted and refused.
+Each frame has `<KIND>` in its payload. The same seed makes the same frames.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ ALL = b"\xff" * 6
 MARK = f"<{kind}>".encode()
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 TAP, NO_HEADER_OF_ITS_OWN, VIRTIO_HEADER = 0x0002, 0x1000, 0x4000
-# Checksums, TCP over IPv4 and IPv6, ECN, UFO, UDP over IPv4 and IPv6: what a guest may be given.
+# Offloads offered to the guest: checksums, TCP over IPv4 and IPv6, ECN, UFO, UDP over IPv4 and IPv6.
 OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40
 HEADER = 12
 NEEDS_CHECKSUM = 1
@@ -95,13 +95,13 @@ def tagged(vlans, size):
 
 
 def rewrites(_):
-    """Has the checksum be written over the addresses, the protocol or a tag."""
+    """Makes the checksum overwrite the addresses, the protocol or a tag."""
     start = chance.randrange(0, 20)
     return plain(100, start, chance.randrange(0, 20 - start))
 
 
 def broken(_):
-    """Segments of what is none, or whose heads say what is not so or are cut off."""
+    """Frames that cannot be segmented, or whose headers are wrong or cut off."""
     of, frame, start, offset = chance.choice(
         [
             (TCP4, ip4(6, tcp(V4, 2000), destination), 34, 16),
@@ -124,7 +124,7 @@ def broken(_):
 
 
 def any_header(_):
-    """Little of it makes sense."""
+    """A header that rarely makes sense."""
     frame = ip4(chance.choice([6, 17]), chance.randbytes(chance.randrange(100, 3000)), chance.choice([destination, ALL]))
     of = chance.choice([NONE, NONE, TCP4, UFO, TCP6, UDP, ECN])
     start = chance.choice([None, chance.randrange(0, len(frame) + 100)])
@@ -161,7 +161,7 @@ device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
 fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", tap.encode(), TAP | NO_HEADER_OF_ITS_OWN | VIRTIO_HEADER))
 fcntl.ioctl(device, TUNSETVNETHDRSZ, struct.pack("i", HEADER))
 fcntl.ioctl(device, TUNSETOFFLOAD, OFFLOADS)
-# Its end is up at once, and what was sent to it before is not there.
+# The tap is up at once, without frames from before.
 taken = refused = 0
 for at in range(count):
     try:
@@ -169,6 +169,6 @@ for at in range(count):
         taken += 1
     except OSError:
         refused += 1
-    # What others are sent has to fit into a processor's queue.
+    # The segments must fit into the receivers' queues.
     time.sleep(0.002)
 print(taken, refused)

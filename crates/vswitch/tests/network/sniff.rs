@@ -1,15 +1,15 @@
-//! What passes an interface of a namespace, with its tags, as tcpdump writes it.
+//! Captures of the frames that arrive at an interface of a namespace, with their tags, by tcpdump.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
-use super::{Network, PATIENCE};
+use super::Network;
+use super::wait::until_blocking;
 
 /// In the last frame of a capture.
-const MARK: &[u8] = b"<end of the capture>";
+pub const MARK: &[u8] = b"<end of the capture>";
 
-/// A capture that goes on.
+/// A running capture.
 pub struct Sniffer<'a> {
     net: &'a Network,
     namespace: String,
@@ -19,7 +19,7 @@ pub struct Sniffer<'a> {
 }
 
 impl<'a> Sniffer<'a> {
-    /// Begins, and returns once it listens. What comes in only.
+    /// Begins, and returns once it listens. Only arriving frames.
     pub fn start(net: &'a Network, namespace: &str, interface: &str) -> Self {
         let file = net.room().join(format!("{namespace}-{interface}.pcap"));
         let _ = std::fs::remove_file(&file);
@@ -28,23 +28,16 @@ impl<'a> Sniffer<'a> {
             file.display()
         );
         let tcpdump = net.spawn(namespace, &command);
-        let late = Instant::now() + PATIENCE;
-        while std::fs::metadata(&file).map_or(0, |file| file.len()) < 24 {
-            assert!(Instant::now() < late, "tcpdump does not begin");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        listens(&file);
         Self { net, namespace: namespace.into(), interface: interface.into(), tcpdump, file }
     }
 
-    /// Ends it. The frames, each cut to 200 bytes, without that by which it was ended.
+    /// Ends it. Returns the frames, each cut to 200 bytes, without the mark.
     pub fn end(mut self) -> Vec<Vec<u8>> {
-        // What came before a mark is in the file once the mark is.
+        // Frames before a mark are in the file once the mark is.
         self.net.send_to_end(&self.namespace, &self.interface, MARK);
-        let late = Instant::now() + PATIENCE;
-        while count(&self.so_far(), MARK) == 0 {
-            assert!(Instant::now() < late, "tcpdump does not see a mark");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let is_seen = || (count(&self.so_far(), MARK) > 0).then_some(());
+        until_blocking(|| "tcpdump has not captured the mark".into(), is_seen);
         let pid = rustix::process::Pid::from_child(&self.tcpdump);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.tcpdump.wait().unwrap();
@@ -58,7 +51,15 @@ impl<'a> Sniffer<'a> {
     }
 }
 
-/// The frames of a file, of which the last may not be whole yet.
+/// Waits until tcpdump listens: it then writes the header of its file.
+pub fn listens(file: &Path) {
+    until_blocking(
+        || format!("tcpdump does not begin {}", file.display()),
+        || (std::fs::metadata(file).map_or(0, |file| file.len()) >= 24).then_some(()),
+    );
+}
+
+/// The frames of a file, of which the last may be incomplete.
 fn frames(mut file: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     file = &file[24..];
@@ -71,7 +72,7 @@ fn frames(mut file: &[u8]) -> Vec<Vec<u8>> {
     frames
 }
 
-/// How many frames have these bytes in them.
+/// How many frames contain these bytes.
 pub fn count(frames: &[Vec<u8>], bytes: &[u8]) -> usize {
     frames.iter().filter(|frame| frame.windows(bytes.len()).any(|window| window == bytes)).count()
 }

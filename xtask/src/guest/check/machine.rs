@@ -20,7 +20,7 @@ pub struct Machine {
     child: Child,
     input: ChildStdin,
     output: Receiver<Vec<u8>>,
-    /// What the serial port said and nobody has waited for yet.
+    /// Output of the serial port that no call has waited for yet.
     unread: String,
     pub qmp: Lines,
     pub agent: Lines,
@@ -70,7 +70,7 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Waits until the serial port says `text`, and returns what it said before.
+    /// Waits for `text` on the serial port, and returns the output before it.
     pub fn expect(&mut self, text: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -107,7 +107,7 @@ impl Machine {
         self.expect(":~# ").map(drop)
     }
 
-    /// Runs a shell command in the guest and returns what it printed, trimmed; a failure is an error.
+    /// Runs a shell command in the guest and returns its output, trimmed; a failure is an error.
     pub fn run(&mut self, command: &str) -> Result<String> {
         // The echo of the command must not look like its result.
         self.send(&format!("{command}; echo \"<$?\"'>end'"))?;
@@ -118,7 +118,7 @@ impl Machine {
         Ok(output.trim().to_owned())
     }
 
-    /// Repeats a shell command until it prints what is wanted.
+    /// Repeats a shell command until its output is the wanted one.
     pub fn run_until(&mut self, command: &str, wanted: impl Fn(&str) -> bool) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -127,7 +127,7 @@ impl Machine {
                 return Ok(output);
             }
             if Instant::now() > deadline {
-                bail!("`{command}` in the guest never gave what was wanted, but: {output}");
+                bail!("`{command}` in the guest never printed the wanted output; last: {output}");
             }
             thread::sleep(Duration::from_millis(200));
         }
@@ -138,7 +138,7 @@ impl Machine {
         self.qmp.call(command, arguments)
     }
 
-    /// Waits until QEMU has ended by itself.
+    /// Waits for QEMU to end.
     pub fn wait_for_end(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().context("cannot wait for QEMU")?.is_none() {
@@ -157,7 +157,7 @@ impl Drop for Machine {
     }
 }
 
-/// Kills a child if it still runs; that it has ended already is fine.
+/// Kills a child if it still runs.
 pub fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
@@ -204,7 +204,7 @@ impl Lines {
         serde_json::from_str(line.trim_start_matches('\u{ff}')).with_context(|| format!("not JSON: {line:?}"))
     }
 
-    /// Sends a command and waits for its answer; events in between are passed over.
+    /// Sends a command and waits for its answer; events in between are skipped.
     pub fn call(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let request = json!({ "execute": command, "arguments": arguments });
         writeln!(self.reader.get_mut(), "{request}").context("the socket is closed")?;

@@ -1,4 +1,4 @@
-//! Shows that the guest image is what tests rely on: it boots from every kind of controller that it has
+//! Checks the behaviour of the guest image that tests rely on: it boots from every kind of controller that it has
 //! drivers for, by BIOS and UEFI, lets an operator log in, gets addresses, answers through its agent,
 //! notices new devices, keeps its data and powers off when told to.
 
@@ -49,7 +49,7 @@ fn run_in(image: &Path, directory: &Path) -> Result<()> {
     }
     check.boots_by_uefi().context("boot by UEFI")?;
     check.lives().context("life of a guest")?;
-    eprintln!("the guest image is fine");
+    eprintln!("the guest image passes");
     Ok(())
 }
 
@@ -169,7 +169,7 @@ impl Check<'_> {
     }
 
     fn agent_is_there(&self, machine: &mut Machine) -> Result<()> {
-        // A byte of 0xff clears whatever the agent's parser holds; a marker tells old answers from new.
+        // A byte of 0xff clears the agent's parser; a marker tells old answers from new.
         let answer = machine.agent.call("guest-sync", json!({ "id": 4711 }))?;
         ensure!(answer == 4711, "the agent answers {answer}");
         Ok(())
@@ -180,7 +180,7 @@ impl Check<'_> {
         let name = machine.agent.call("guest-get-host-name", json!({}))?;
         ensure!(name["host-name"] == "checked", "the agent's host name is {name}");
         let adapters = machine.agent.call("guest-network-get-interfaces", json!({}))?.to_string();
-        ensure!(adapters.contains("10.77.0."), "the agent knows no address: {adapters}");
+        ensure!(adapters.contains("10.77.0."), "the agent reports no address: {adapters}");
         let frozen = machine.agent.call("guest-fsfreeze-freeze", json!({}))?;
         let thawed = machine.agent.call("guest-fsfreeze-thaw", json!({}))?;
         ensure!(frozen == 1 && thawed == 1, "{frozen} file systems were frozen and {thawed} thawed, of one");

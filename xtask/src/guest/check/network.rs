@@ -1,4 +1,4 @@
-//! A network namespace with one tap device and a DHCP server on it. Dropping it removes all of that.
+//! A network namespace with one tap device and a DHCP server on it. Dropping it removes both.
 
 use std::path::Path;
 use std::process::{Child, Command};

@@ -8,11 +8,11 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree, token_stream};
 
 type Tokens = Peekable<token_stream::IntoIter>;
 
-/// Adds every path in `tokens`: `a::b::c` as a whole, a group `a::{b, c}` as its members, and a single name where it
-/// can be a type or a call (names of locals and fields would be mistaken for functions).
+/// Adds every path in `tokens`: `a::b::c` as a whole, a group `a::{b, c}` as its members, and a single name if it can be
+/// a type or a call (other names could be locals).
 pub fn collect(tokens: TokenStream, found: &mut BTreeSet<Vec<String>>) {
     let mut tokens = tokens.into_iter().peekable();
-    // What comes before decides: `x.name` is a field, `::name` belongs to another crate.
+    // The token before decides: `x.name` is a field, `::name` belongs to another crate.
     let mut before = Before::Other;
     while let Some(token) = tokens.next() {
         let now = match token {

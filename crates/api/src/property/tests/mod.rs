@@ -55,7 +55,7 @@ fn to_map(contents: &[Value]) -> Contents {
         .collect()
 }
 
-/// All that the specification is about, in one reply.
+/// All objects that the specification selects, in one reply.
 async fn retrieve(toy: &Toy, spec: vim::ty!(PropertyFilterSpec)) -> Contents {
     let args = call!(RetrievePropertiesEx { specSet: [spec], options: RetrieveOptions {} });
     let Some(result) = toy.call(&toy.ids.property_collector, args).await.unwrap() else {

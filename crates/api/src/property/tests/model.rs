@@ -1,4 +1,4 @@
-//! Whatever happens to the tree: a client that applies the updates knows what a retrieval would tell it.
+//! For random changes of the tree, a client that applies the updates knows the same as a retrieval returns.
 
 use proptest::prelude::*;
 use vim::{call, field, props, vim};
@@ -19,11 +19,11 @@ enum Step {
     Move(u32),
     Detach(u32),
     Attach(u32),
-    /// Removed and made anew in one commit.
+    /// Removed and created again in one commit.
     Replace(u32),
     RemoveFolder,
     MakeFolder,
-    /// The client asks, and takes so many updates.
+    /// The client asks, and takes this many updates.
     Ask(u8),
     AskAnew,
 }
@@ -152,7 +152,7 @@ fn apply(known: &mut Contents, update: &Object) {
     let id = update.get(field!(ObjectUpdate.obj)).unwrap().id().to_owned();
     match update.get(field!(ObjectUpdate.kind)).unwrap().name() {
         "enter" => assert!(known.insert(id.clone(), BTreeMap::new()).is_none(), "{id} enters twice"),
-        "leave" => return assert!(known.remove(&id).is_some(), "{id} leaves and was not there"),
+        "leave" => return assert!(known.remove(&id).is_some(), "{id} leaves without having entered"),
         _ => {}
     }
     let object = known.get_mut(&id).expect("only what has entered is modified");

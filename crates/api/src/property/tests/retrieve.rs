@@ -29,7 +29,7 @@ async fn properties_come_by_the_names_that_were_asked_for() {
         ("runtime.powerState", Value::Enum(off)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(got["vm-2"], expected.into(), "what is unset is left out");
+    assert_eq!(got["vm-2"], expected.into(), "an unset property is left out");
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn all_property_sets_that_fit_an_object_are_united() {
     let got = retrieve(&toy, spec(&vm(1), false, vec![], vec![paths("VirtualMachine", &[])])).await;
     assert!(got["vm-1"].is_empty(), "an object without properties is an answer");
     let got = retrieve(&toy, spec(&vm(1), false, vec![], vec![paths("HostSystem", &["name"])])).await;
-    assert!(got.is_empty(), "no property set is about it");
+    assert!(got.is_empty(), "no property set names its type");
     let all = vim!(PropertySpec { type: "ManagedEntity", all: true });
     let got = retrieve(&toy, spec(&vm(1), false, vec![], vec![all])).await;
     assert!(got["vm-1"].contains_key("config") && got["vm-1"].contains_key("effectiveRole"));
@@ -74,7 +74,7 @@ async fn what_may_not_be_read_is_named_as_missing() {
     let fault = Fault::from_localized(first.get(field!(MissingProperty.fault)).unwrap()).unwrap();
     assert!(fault.is_a(data_id!(NoPermission)));
     let seen = retrieve(&toy, all_vms(paths("VirtualMachine", &["name"]))).await;
-    assert_eq!(ids(&seen), ["vm-2", "vm-3"], "what a traversal leads to and may not be seen is not there");
+    assert_eq!(ids(&seen), ["vm-2", "vm-3"], "a traversal does not reveal hidden objects");
 }
 
 #[tokio::test]

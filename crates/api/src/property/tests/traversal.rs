@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{cluster, host, vm};
 
-/// What oslo.vmware asks with: seven kinds of objects, recursive through each other.
+/// The traversals of oslo.vmware: seven kinds of objects, recursive through each other.
 fn visit_folders() -> Vec<Object> {
     let to_folders = || vec![named("visitFolders")];
     vec![traversal(

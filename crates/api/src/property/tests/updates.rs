@@ -15,7 +15,7 @@ async fn filter(toy: &Toy, spec: vim::ty!(PropertyFilterSpec)) -> MoRef {
         .await
 }
 
-/// Asks for what is there now.
+/// Asks for changes without waiting.
 async fn check(toy: &Toy, version: &str) -> Result<Option<Value>, Fault> {
     let options = vim!(WaitOptions { maxWaitSeconds: 0 });
     toy.call(&toy.ids.property_collector, call!(WaitForUpdatesEx { version: version, options: options }))
@@ -53,7 +53,7 @@ async fn updates_tell_who_came_what_changed_and_who_left() {
     let first = check(&toy, "").await.unwrap().unwrap();
     assert_eq!(told(&first).len(), 3);
     assert_eq!(told(&first)[0], "enter vm-1 name=web1 guest.ipAddress=10.0.0.1");
-    assert!(check(&toy, &version(&first)).await.unwrap().is_none(), "nothing new is no result");
+    assert!(check(&toy, &version(&first)).await.unwrap().is_none(), "without changes the result is unset");
     toy.write(|w| {
         w.set(&vm(1), props!(VirtualMachine { name: "renamed", guest: None::<vim::ty!(GuestInfo)> }));
         w.set(&vm(2), props!(VirtualMachine { overallStatus: "red" }));
@@ -73,10 +73,10 @@ async fn updates_tell_who_came_what_changed_and_who_left() {
     toy.write(|w| w.set(&vm(1), props!(VirtualMachine { name: "renamed" })));
     assert!(check(&toy, &version(&second)).await.unwrap().is_none(), "back to what it was");
     let lost = check(&toy, &version(&first)).await.unwrap().unwrap();
-    assert_eq!(lost, second, "who lost a reply gets it again");
+    assert_eq!(lost, second, "a client that has lost a reply gets it again");
     assert!(check(&toy, "77").await.unwrap_err().is_a(data_id!(InvalidCollectorVersion)));
     assert!(check(&toy, "x").await.unwrap_err().is_a(data_id!(InvalidCollectorVersion)));
-    assert_eq!(told(&check(&toy, "").await.unwrap().unwrap()).len(), 3, "an empty version begins anew");
+    assert_eq!(told(&check(&toy, "").await.unwrap().unwrap()).len(), 3, "an empty version begins again");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn permissions_that_end_show_as_missing_properties() {
     toy.write(|w| w.set(&vm(1), props!(VirtualMachine { name: "hidden" })));
     let second = check(&toy, &version(&first)).await.unwrap().unwrap();
     let text = format!("{second:?}");
-    assert!(!text.contains("hidden"), "the new value is not given away");
+    assert!(!text.contains("hidden"), "the new value stays hidden");
     assert_eq!(told(&second), ["modify vm-1 name=-"]);
     let sets = second.as_object().unwrap().get(field!(UpdateSet.filterSet)).unwrap();
     let update = sets.iter().next().unwrap().get(field!(PropertyFilterUpdate.objectSet)).unwrap();
@@ -188,7 +188,7 @@ async fn a_wait_ends_by_a_change_a_new_filter_its_time_or_the_end_of_the_session
     let wait = begin_wait(&toy, &at).await;
     toy.write(|w| w.set(&vm(2), props!(VirtualMachine { overallStatus: "red" })));
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(!wait.is_finished(), "what the filter does not ask for wakes nobody");
+    assert!(!wait.is_finished(), "other properties than the filter's do not end the wait");
     toy.write(|w| w.set(&vm(2), props!(VirtualMachine { name: "woken" })));
     let second = wait.await.unwrap().unwrap().unwrap();
     assert_eq!(told(&second), ["modify vm-2 name=woken"]);

@@ -1,10 +1,10 @@
 //! `HostDatastoreBrowserSearchResults`: each file that was found, as the type of `FileInfo` that its kind has.
 
-use datastore::{DatastorePath, Entry, FileKind, FilePath, Found};
+use datastore::{DatastorePath, Entry, FileKind, FilePath, Found, disk_image};
 use vim::{DataId, DateTime, Object, Value, data_id, field, vim};
 
 use super::spec::{Disks, Wanted};
-use crate::datastores::{Mounted, disk_image};
+use crate::datastores::Mounted;
 
 /// The results, one for each folder: the first folder, and those below in which something was found.
 pub(super) fn results(on: &Mounted, found: Vec<Found>, wanted: &Wanted) -> Vec<Value> {

@@ -24,7 +24,7 @@ fn learner(number: u32, ifindex: u32, limit: u32, flags: u32) -> Learner {
 }
 
 impl Bench {
-    /// [`Bench::with_port`], and it learns.
+    /// [`Bench::with_port`], with learning.
     fn learning(limit: u32, at_limit: u32) -> Self {
         let mut bench = Self::with_port(LEARNS, 10);
         bench.learner(1, learner(1, LOOPBACK, limit, at_limit));
@@ -35,7 +35,7 @@ impl Bench {
         self.apply(Step::Extra(Extra::Learner(number, Some(Box::new(learner)))));
     }
 
-    /// Lets a port have learned a MAC, so many nanoseconds ago.
+    /// Makes a port have learned a MAC, this many nanoseconds ago.
     fn has_learned(&mut self, vlan: u16, mac: [u8; 6], (ifindex, number): (u32, u32), ago_ns: u64) {
         let learned =
             Learned { owner: u64::from(ifindex) << 32 | u64::from(number), seen_ns: now() - ago_ns };
@@ -50,7 +50,7 @@ impl Bench {
         macs
     }
 
-    /// Looks at all that was learned; how many in each portion.
+    /// Sweeps all learned MACs; returns how many there were in each portion.
     fn forget(&mut self, age: Duration) -> Vec<usize> {
         let (keys, mut portions) = (self.kernel.learned_keys().unwrap(), Vec::new());
         let take = |portion: Vec<StationKey>| {
@@ -138,7 +138,7 @@ fn a_mac_moves_to_the_port_that_sends_from_it_but_a_station_does_not() {
 }
 
 #[test]
-fn what_is_for_a_learned_mac_is_delivered_to_the_port_that_still_is_the_same() {
+fn a_learned_mac_leads_only_to_the_same_port() {
     let there = learner(2, 50, 10, 0);
     let elsewhere = Target { vlan: 20, ..there.target };
     let renumbered = Target { ifindex: 51, ..there.target };
@@ -168,7 +168,7 @@ fn what_is_for_a_learned_mac_is_delivered_to_the_port_that_still_is_the_same() {
     assert_eq!(bench.got(2), 1);
 }
 
-/// An uplink of a switch on which port 2 learns, in no VLAN.
+/// An uplink of a switch on which port 2, untagged, learns.
 fn uplink(flags: u32) -> Bench {
     let mut bench = Bench::with_port(PORT_UPLINK | flags, VLAN_TRUNK);
     let there = learner(2, 50, 10, 0);
@@ -183,7 +183,7 @@ fn unicast_that_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() 
     for (name, flags, ago, is_reflection) in [
         ("just sent, and it may have come back by another uplink", PORT_TEAMED, soon, true),
         ("silent for a while", PORT_TEAMED, late, false),
-        ("there is no other uplink", 0, soon, false),
+        ("without another uplink", 0, soon, false),
     ] {
         let mut bench = uplink(flags | PORT_LEARNED);
         bench.has_learned(0, NESTED, (50, 2), ago);
@@ -198,10 +198,11 @@ fn unicast_that_comes_back_is_a_reflection_only_as_long_as_its_mac_sends_here() 
     }
 }
 
-/// Has a port that learns send a frame in no VLAN, and then an uplink bring another one: whether that is taken for the first, and how many
-/// MACs are learned afterwards. `teamed` says whether the switch has several uplinks.
+/// Makes a learning port send an untagged frame, and then an uplink bring another one. Returns whether the second
+/// counts as a reflection of the first, and how many MACs are learned afterwards. `teamed` says whether the switch has
+/// several uplinks.
 fn comes_back(teamed: u32, sent: &[u8], back: &[u8]) -> (bool, usize) {
-    // On a machine that stands still for a moment it would be late.
+    // A test that is stopped for a moment would be late.
     for _ in 0..100 {
         let mut bench = Bench::with_port(LEARNS | teamed, 0);
         bench.learner(
@@ -221,11 +222,11 @@ fn comes_back(teamed: u32, sent: &[u8], back: &[u8]) -> (bool, usize) {
             return (is_reflection, bench.learned().len());
         }
     }
-    panic!("the machine is too slow");
+    panic!("the test never ran fast enough");
 }
 
 #[test]
-fn what_comes_back_from_a_group_is_what_was_sent_whatever_changes_on_the_way() {
+fn a_reflection_is_recognised_whatever_changes_on_the_way() {
     let long = |protocol, bytes: usize| {
         let mut frame = frame(BROADCAST, NESTED, protocol);
         frame.truncate(14);
@@ -264,15 +265,15 @@ fn what_comes_back_from_a_group_is_what_was_sent_whatever_changes_on_the_way() {
         ("the last byte that is looked at", other.clone(), with(&other, &[255]), false),
         ("as long as may be", other.clone(), other.clone(), true),
     ] {
-        // What is no reflection says that its MAC is elsewhere, if it is its own.
+        // A frame that is not a reflection, from the same MAC, shows that the MAC is elsewhere.
         let learned = usize::from(is_reflection || sent[6..12] != back[6..12]);
         assert_eq!(comes_back(PORT_TEAMED, &sent, &back), (is_reflection, learned), "{name}");
     }
-    assert_eq!(comes_back(0, &arp, &arp), (false, 0), "there is no other uplink");
+    assert_eq!(comes_back(0, &arp, &arp), (false, 0), "without another uplink");
 }
 
 #[test]
-fn what_was_sent_to_a_group_a_while_ago_is_no_reflection() {
+fn a_frame_sent_to_a_group_long_ago_is_not_a_reflection() {
     let mut bench = Bench::with_port(LEARNS | PORT_TEAMED, 0);
     let sent = frame(BROADCAST, NESTED, IPV4);
     assert_eq!(bench.run(Program::FromPort, &sent), REDIRECT);
@@ -284,7 +285,7 @@ fn what_was_sent_to_a_group_a_while_ago_is_no_reflection() {
 }
 
 #[test]
-fn nobody_is_cut_off_by_a_port_that_forges_its_mac() {
+fn a_port_that_forges_a_mac_cuts_off_no_station() {
     for (name, to, is_reflection) in [
         ("to a station", OTHER, false),
         ("to a learned MAC", nested(2), false),
@@ -308,7 +309,7 @@ fn nobody_is_cut_off_by_a_port_that_forges_its_mac() {
 }
 
 #[test]
-fn what_nobody_has_is_copied_to_ports_that_want_it() {
+fn unknown_destinations_are_copied_to_ports_that_want_them() {
     let flooded = |bench: &mut Bench, vlan| {
         let target = Target { ifindex: 50, number: 2, vlan, ..Target::default() };
         bench.apply(Step::Member(MemberKey { list: 4, position: 0 }, target));
@@ -330,7 +331,7 @@ fn what_nobody_has_is_copied_to_ports_that_want_it() {
 }
 
 #[test]
-fn what_is_old_or_belongs_to_nobody_is_forgotten() {
+fn old_and_orphaned_entries_are_removed() {
     let second = 1_000_000_000;
     let mut bench = Bench::with_port(LEARNS, 10);
     bench.learner(2, learner(2, 50, 3, 0));
@@ -357,7 +358,7 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
     bench.apply(Step::Extra(Extra::Learner(2, None)));
     bench.forget(LONG);
     assert_eq!((bench.learned().len(), bench.counts()), (0, [0, 0]), "nobody learns any more");
-    // What could not be removed once has no owner.
+    // An entry that could not be removed once has no owner.
     bench.has_learned(10, nested(1), (0, 0), 10 * second);
     bench.forget(LONG);
     assert_eq!(bench.learned().len(), 1, "it may just be on its way out");
@@ -366,7 +367,7 @@ fn what_is_old_or_belongs_to_nobody_is_forgotten() {
 }
 
 #[test]
-fn what_was_learned_in_a_vlan_that_a_trunk_does_not_take_any_more_goes_up_again() {
+fn macs_learned_in_a_vlan_that_a_trunk_has_lost_go_up_again() {
     for (name, bit, to) in [("it takes it", 10, 2), ("it does not", 20, 3)] {
         let mut bench = Bench::with_port(PORT_LEARNED, 10);
         let there = learner(2, 50, 10, 0);
@@ -384,12 +385,12 @@ fn what_was_learned_in_a_vlan_that_a_trunk_does_not_take_any_more_goes_up_again(
 }
 
 #[test]
-fn what_is_forgotten_is_looked_at_in_portions() {
+fn learned_macs_are_swept_in_portions() {
     let mut bench = Bench::with_port(LEARNS, 10);
     let macs: Vec<[u8; 6]> =
         (0..600_u16).map(|number| [2, 0, 0, 1, number.to_be_bytes()[0], number.to_be_bytes()[1]]).collect();
     macs.iter().for_each(|mac| bench.has_learned(10, *mac, (50, 2), 0));
-    // One call looks at what it is told, and at no more.
+    // One call checks the given keys, and no more.
     let key = |mac: &[u8; 6]| StationKey { network: 7, vlan: 10, mac: *mac };
     bench.kernel.forget_learned(LONG, &[]).unwrap();
     assert_eq!(bench.counts(), [0, 600]);
@@ -400,7 +401,7 @@ fn what_is_forgotten_is_looked_at_in_portions() {
 }
 
 #[test]
-fn who_reads_what_was_learned_goes_on_where_it_was_whatever_is_forgotten_behind_it() {
+fn a_sweep_goes_on_where_it_was_whatever_is_removed_behind_it() {
     const ENTRIES: u16 = 2000;
     let mut bench = Bench::with_port(LEARNS, 10);
     bench.learner(2, learner(2, 50, ENTRIES.into(), 0));
@@ -415,7 +416,7 @@ fn who_reads_what_was_learned_goes_on_where_it_was_whatever_is_forgotten_behind_
     assert_eq!((bench.forget(LONG), bench.counts()), (vec![], [0, 0]));
 }
 
-/// The verifier looks at every way through a program; what it has to look at is what loading takes, at each start.
+/// The verifier follows every path through a program at each start, so its count bounds the loading time.
 #[test]
 fn the_programs_are_cheap_to_verify() {
     let mut bench = Bench::new();

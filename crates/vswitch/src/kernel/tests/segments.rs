@@ -1,11 +1,11 @@
-//! Segments that are still to be cut, of sizes that a guest chooses.
+//! Frames that are still to be segmented, with sizes that a guest chooses.
 
 use super::shaping::slow;
 use super::*;
-use crate::kernel::layout::Flow;
+use crate::layout::Flow;
 
 impl Bench {
-    /// Has a port send a frame that is to be cut into segments with so many bytes of payload; 0 for one that is not.
+    /// Makes a port send a frame to be segmented with this many bytes of payload; 0 for none.
     fn send_segments(&mut self, frame: &[u8], size: u32) -> u32 {
         // `gso_size` is the word at 176 of `struct __sk_buff`.
         let mut context = vec![0; 192];
@@ -14,7 +14,7 @@ impl Bench {
     }
 }
 
-/// IPv4 and TCP, of so many bytes.
+/// IPv4 and TCP, of this many bytes.
 fn tcp(bytes: usize) -> Vec<u8> {
     let mut sent = frame(OTHER, OWN, IPV4);
     sent.truncate(14);
@@ -28,7 +28,7 @@ fn tcp(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_would_be_cut_into_too_much_or_too_large_pieces_goes_nowhere() {
+fn frames_of_too_many_or_too_large_segments_go_nowhere() {
     for (name, bytes, size, expected) in [
         ("as a guest does", 3000, 1448, Ok(())),
         ("as much as a link takes", 3000, MTU, Ok(())),
@@ -54,7 +54,7 @@ fn what_would_be_cut_into_too_much_or_too_large_pieces_goes_nowhere() {
 #[test]
 fn a_rate_pays_for_what_segments_are_on_the_wire_and_not_for_what_they_say() {
     const SECOND: u64 = 1_000_000_000;
-    // A byte takes a second, and what has passed so far lets so many seconds pass.
+    // A byte takes a second, and the frames so far use up this many seconds.
     for (name, size, least, most) in [
         ("one frame", 0, 999, 1001),
         ("two segments", 500, 1100, 1140),

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::*;
 use crate::plan::place;
 
-/// A rate at which a byte takes a second, so that the test is over before one more frame may pass.
+/// A rate at which a byte takes a second, so that the test is over before another frame may pass.
 pub(super) fn slow(queue: u32) -> Shaper {
     let cost = 1_000_000_000 << COST_SHIFT;
     Shaper {
@@ -39,7 +39,7 @@ fn a_shaped_port_sends_no_more_than_its_burst() {
 }
 
 #[test]
-fn what_is_too_much_for_a_target_is_its_drop() {
+fn a_frame_beyond_a_targets_rate_is_the_targets_drop() {
     let mut bench = Bench::with_port(0, 10);
     let target = Target { ifindex: 50, number: 2, flags: PORT_SHAPED, vlan: 10, ..Target::default() };
     bench.apply(Step::Station(StationKey { network: 7, vlan: 10, mac: OTHER }, target));
@@ -51,7 +51,7 @@ fn what_is_too_much_for_a_target_is_its_drop() {
 }
 
 #[test]
-fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
+fn early_frames_wait_in_a_queue_and_are_not_overtaken() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     // A frame takes some 60 ms.
     let shaper = Shaper { average_cost: 1_000_000 << COST_SHIFT, ..slow(70) };
@@ -82,7 +82,7 @@ fn what_is_early_waits_in_a_queue_and_what_follows_does_not_overtake_it() {
 }
 
 #[test]
-fn what_a_queue_has_lost_does_not_keep_its_port_in_it() {
+fn frames_lost_in_a_queue_do_not_keep_a_port_in_it() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     let key = WayKey { number: 1, way: WAY_FROM };
     // A frame takes some 60 ms.
@@ -131,12 +131,12 @@ fn now_ns() -> u64 {
 }
 
 #[test]
-fn whoever_decides_at_once_all_that_passes_is_paid_for() {
+fn frames_that_pass_on_several_processors_are_all_paid_for() {
     const THREADS: u64 = 4;
     const FRAMES: u32 = 500_000;
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     let key = WayKey { number: 1, way: WAY_FROM };
-    // A byte takes a second of one rate and half a second of the other, and none is ever too much.
+    // A byte takes a second at one rate and half a second at the other, and none is ever too much.
     let shaper = Shaper { average_ahead_ns: 1 << 60, ..slow(0) };
     bench.apply(Step::Extra(Extra::Shaper(key, Some(Box::new(shaper)))));
     let sent = frame(OTHER, OWN, IPV4);
@@ -160,7 +160,7 @@ fn whoever_decides_at_once_all_that_passes_is_paid_for() {
 }
 
 #[test]
-fn what_was_counted_out_of_a_queue_is_not_counted_again() {
+fn a_frame_leaves_the_count_of_its_queue_once() {
     let mut bench = Bench::with_port(PORT_SHAPED, 10);
     let key = WayKey { number: 1, way: WAY_FROM };
     bench.apply(shaper(WAY_FROM, 1, 70));

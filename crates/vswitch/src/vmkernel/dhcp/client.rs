@@ -1,5 +1,5 @@
-//! The client's state machine (RFC 2131 section 4.4, figure 5), pure: time and messages in, actions out. Times count from when
-//! the caller likes.
+//! The client's state machine (RFC 2131 section 4.4, figure 5), pure: time and messages in, actions out. Times count
+//! from a fixed moment of the caller's choice.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,36 +7,37 @@ use std::time::Duration;
 use super::message::{Kind, Message, is_station};
 use crate::Mac;
 
-/// First time to wait for an answer; it doubles up to the longest (section 4.1).
+/// First wait for an answer; it doubles up to the longest (section 4.1).
 const FIRST_WAIT: Duration = Duration::from_secs(4);
 const LONGEST_WAIT: Duration = Duration::from_secs(64);
-/// Requests for an address that was had before, until others are looked for.
+/// Requests for an earlier address before the client discovers servers.
 const REBOOTS: u32 = 3;
 /// Requests for an offer (section 3.1.5 suggests four).
 const REQUESTS: u32 = 4;
-/// Between requests that prolong a lease, unless it ends sooner (section 4.4.5).
+/// Longest wait between requests that extend a lease (section 4.4.5).
 const PROLONG_WAIT: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// Probes for an address that was given, what is between two, and what is after the last. RFC 5227 has longer times, for hosts
-/// that choose an address; here a server has chosen it, and looked itself.
+/// Probes for an offered address, the time between two, and the time after the last. RFC 5227 has longer times, for
+/// hosts that choose an address; here a server has chosen it, and has probed itself.
 const PROBES: u32 = 3;
 const PROBE_WAIT: Duration = Duration::from_millis(300);
-/// After an address that is somebody else's (section 3.1.5), and after that many in a row (`MAX_CONFLICTS` and
-/// `RATE_LIMIT_INTERVAL` of RFC 5227, 2.1.1): whoever claims all of them would empty the server's pool.
+/// The wait after an address that another station has (section 3.1.5), and after that many in a row (`MAX_CONFLICTS`
+/// and `RATE_LIMIT_INTERVAL` of RFC 5227, 2.1.1): a station that claims all addresses would otherwise empty the
+/// server's pool.
 const DECLINE_WAIT: Duration = Duration::from_secs(10);
 const DECLINES: u32 = 10;
 const DECLINES_WAIT: Duration = Duration::from_secs(60);
-/// A lease that does not end. The interface is told so many seconds, so that it can be told from an address without a lease.
+/// A lease without end. The interface gets one second less, which distinguishes it from an address without a lease.
 const ENDLESS: u32 = u32::MAX;
 const NEARLY_ENDLESS: u32 = u32::MAX - 1;
 
-/// What a server gave.
+/// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub address: Ipv4Addr,
     pub prefix: u8,
     pub server: Ipv4Addr,
-    /// For how long, from when it was given.
+    /// Its duration, from when it was given.
     pub seconds: u32,
     pub router: Option<Ipv4Addr>,
     pub dns: Vec<Ipv4Addr>,
@@ -44,26 +45,26 @@ pub struct Lease {
     pub mtu: Option<u16>,
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// To all, from an address that the client has or from none.
+    /// Broadcast from the client's address, or from none.
     Broadcast(Ipv4Addr, Message),
-    /// To a server, from the address that the client has.
+    /// Send to a server, from the client's address.
     Unicast(Ipv4Addr, Message),
-    /// Use it; it was given at this time.
+    /// Use the lease, which was given at this time.
     Have(Lease, Duration),
-    /// The address that the client had is not its own any more.
+    /// Stop using the address.
     Lose,
-    /// Ask whether somebody has this address already; the answer goes to [`Machine::conflict`].
+    /// Probe for this address; the answer goes to [`Machine::conflict`].
     Probe(Ipv4Addr),
-    /// This address was given, but that station has it. Said of the first until there is a lease.
+    /// This station has the address that was offered. Reported for the first such station until there is a lease.
     Taken(Ipv4Addr, Mac),
 }
 
 #[derive(Debug)]
 enum State {
-    /// Nothing is under way; begins at `next`.
+    /// Idle until `next`.
     Init,
     Selecting,
     Requesting {
@@ -73,10 +74,10 @@ enum State {
     Rebooting {
         address: Ipv4Addr,
     },
-    /// What was given is used when nobody is found to have it already (section 3.1.5).
+    /// Probing for an offered address before using it (section 3.1.5).
     Probing {
         held: Box<Held>,
-        /// When it was asked for.
+        /// When it was requested.
         asked: Duration,
     },
     Bound,
@@ -84,7 +85,7 @@ enum State {
     Rebinding,
 }
 
-/// A lease, and when its parts end.
+/// A lease, and its times.
 #[derive(Debug)]
 struct Held {
     lease: Lease,
@@ -98,23 +99,23 @@ pub(super) struct Machine {
     host_name: String,
     state: State,
     transaction: u32,
-    /// When the transaction began, and when it last asked.
+    /// When the transaction began, and when it last sent a request.
     began: Duration,
     asked: Duration,
-    /// What was sent in this state.
+    /// Messages sent in this state.
     tries: u32,
-    /// Refusals in a row, and addresses that were somebody else's.
+    /// Refusals in a row, and addresses in a row that other stations had.
     refused: u32,
     declined: u32,
     next: Duration,
     held: Option<Held>,
-    /// An address from before this client, and when it ends; in use until something better is known.
+    /// An address from before this client, and when it ends; in use until a server says otherwise.
     inherited: Option<(Ipv4Addr, Duration)>,
     random: u64,
 }
 
 impl Machine {
-    /// Begins at once: with an address that was found, and for how long it still is ours, by asking for it.
+    /// Begins at once; with an address found on the interface, and its remaining time, by requesting it.
     pub(super) fn new(
         mac: Mac,
         host_name: &str,
@@ -146,12 +147,12 @@ impl Machine {
         machine
     }
 
-    /// When [`Self::wake`] is to be called.
+    /// When [`Self::wake`] must be called.
     pub(super) fn due(&self) -> Duration {
         self.inherited.map_or(self.next, |(_, end)| self.next.min(end))
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub(super) fn wake(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.inherited.is_some_and(|(_, end)| end <= now) {
@@ -198,7 +199,7 @@ impl Machine {
         actions
     }
 
-    /// A server has said something. What is not for this client, or not expected, is not heard.
+    /// Handles a server's message, and ignores it if it is for another client or unexpected.
     pub(super) fn hear(&mut self, now: Duration, message: &Message) -> Vec<Action> {
         if message.mac != self.mac || message.transaction != self.transaction {
             return Vec::new();
@@ -226,7 +227,7 @@ impl Machine {
                 Kind::Nak,
             ) => {
                 let had = self.held.take().is_some() | self.inherited.take().is_some();
-                // A server that offers and refuses must not be asked without end.
+                // A server that offers and refuses must not be asked for ever.
                 let wait = FIRST_WAIT.saturating_mul(1 << self.refused.min(4)).min(LONGEST_WAIT);
                 let wait = if self.refused == 0 { Duration::ZERO } else { wait };
                 self.refused += 1;
@@ -237,7 +238,7 @@ impl Machine {
         }
     }
 
-    /// The next probe, or the lease if there was no answer to any.
+    /// The next probe, or the lease if no probe was answered.
     fn probe(&mut self, now: Duration) -> Option<Action> {
         let State::Probing { held, asked } = &self.state else { return None };
         if self.tries < PROBES {
@@ -253,7 +254,7 @@ impl Machine {
         Some(self.bind(*held, asked))
     }
 
-    /// Another station has an address that was probed for: the server is told, and asked for another one after a while.
+    /// Handles another station's claim of the probed address: declines it, and starts over after a while.
     pub(super) fn conflict(&mut self, now: Duration, address: Ipv4Addr, other: Mac) -> Vec<Action> {
         let State::Probing { held, .. } = &self.state else { return Vec::new() };
         if held.lease.address != address {
@@ -270,7 +271,7 @@ impl Machine {
         actions
     }
 
-    /// The address that is probed for.
+    /// The address being probed for.
     pub(super) fn probed(&self) -> Option<Ipv4Addr> {
         match &self.state {
             State::Probing { held, .. } => Some(held.lease.address),
@@ -278,7 +279,7 @@ impl Machine {
         }
     }
 
-    /// Uses what was given.
+    /// Uses a lease.
     fn bind(&mut self, held: Held, asked: Duration) -> Action {
         let lease = held.lease.clone();
         (self.state, self.inherited, self.next) = (State::Bound, None, held.renew);
@@ -287,7 +288,7 @@ impl Machine {
         Action::Have(lease, asked)
     }
 
-    /// Gives the lease back: the adapter goes.
+    /// Releases the lease, since the adapter is being removed.
     pub(super) fn release(&mut self) -> Option<Action> {
         let held = self.held.take()?;
         let mut message = Message::new(Kind::Release, self.random(), self.mac);
@@ -323,7 +324,7 @@ impl Machine {
             domain: message.domain.clone(),
             mtu: message.mtu,
         };
-        // It counts from when it was asked for (section 4.4.1).
+        // The lease counts from the request (section 4.4.1).
         let after = |seconds: u32| self.asked + Duration::from_secs(seconds.into());
         let (end, renew, rebind) = if seconds == ENDLESS {
             (Duration::MAX, Duration::MAX, Duration::MAX)
@@ -343,14 +344,14 @@ impl Machine {
         vec![self.bind(held, asked)]
     }
 
-    /// Looks for another address, after a while.
+    /// Starts over after a while.
     fn restart(&mut self, now: Duration, wait: Duration) {
         self.state = State::Init;
         self.tries = 0;
         self.next = now + wait;
     }
 
-    /// A new transaction.
+    /// Begins a new transaction.
     fn begin(&mut self, now: Duration) {
         self.transaction = self.random();
         self.began = now;
@@ -358,7 +359,7 @@ impl Machine {
         self.next = now;
     }
 
-    /// What this state sends, and when it is due again.
+    /// Sends this state's message, and sets when it is due again.
     fn send(&mut self, now: Duration) -> Option<Action> {
         let mut message = Message::new(Kind::Request, self.transaction, self.mac);
         message.host_name.clone_from(&self.host_name);
@@ -398,7 +399,7 @@ impl Machine {
         Some(action)
     }
 
-    /// Doubling, up to a second sooner or later, so that hosts that start together do not speak together.
+    /// The doubled wait, varied by up to a second, so that hosts that start together do not send together.
     fn wait(&mut self) -> Duration {
         let wait = FIRST_WAIT.saturating_mul(1 << self.tries.min(4)).min(LONGEST_WAIT);
         wait - SHORTEST_WAIT + Duration::from_millis((self.random() % 2000).into())
@@ -414,13 +415,13 @@ impl Machine {
     }
 }
 
-/// Half of what is left until `end`, but not too soon (section 4.4.5).
+/// Half of the time until `end`, but not too soon (section 4.4.5).
 fn prolong(now: Duration, end: Duration) -> Duration {
     let left = end.saturating_sub(now);
     now.saturating_add((left / 2).max(PROLONG_WAIT).min(left).max(SHORTEST_WAIT))
 }
 
-/// The prefix of the class that an address is of, for servers that send no mask.
+/// The prefix of an address's class, for servers that send no mask.
 fn class(address: Ipv4Addr) -> u8 {
     match address.octets()[0] {
         0..=127 => 8,

@@ -16,7 +16,7 @@ fn found(left: u64) -> Machine {
     Machine::new(MAC, "host-1", Some((OFFER, at(left))), 7, at(0))
 }
 
-/// What a server says in the transaction of the client.
+/// A server's message in the client's transaction.
 fn says(client: &Machine, kind: Kind, change: impl FnOnce(&mut Message)) -> Message {
     let mut message = Message::new(kind, client.transaction, MAC);
     message.server = Some(SERVER);
@@ -27,7 +27,7 @@ fn says(client: &Machine, kind: Kind, change: impl FnOnce(&mut Message)) -> Mess
     message
 }
 
-/// A client that has got a lease of 1000 seconds at time 1, by the usual way.
+/// A client with a lease of 1000 seconds from time 1, obtained in the usual way.
 fn bound() -> Machine {
     let mut client = fresh();
     client.wake(at(0));
@@ -37,7 +37,7 @@ fn bound() -> Machine {
     client
 }
 
-/// What becomes of an address that is given and that nobody has.
+/// The actions for an offered address that no other station has.
 fn gets(client: &mut Machine, now: Duration, change: impl FnOnce(&mut Message)) -> Vec<Action> {
     let message = says(client, Kind::Ack, change);
     let mut actions = client.hear(now, &message);
@@ -47,7 +47,7 @@ fn gets(client: &mut Machine, now: Duration, change: impl FnOnce(&mut Message)) 
     actions
 }
 
-/// What is sent, in a word.
+/// The actions, each in a word.
 fn words(actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Broadcast(from, message) => format!("{:?} from {from}", message.kind),
@@ -78,7 +78,7 @@ fn discover_offer_request_acknowledge() {
 }
 
 #[test]
-fn what_is_not_for_this_client_is_not_heard() {
+fn messages_for_other_clients_are_ignored() {
     for (case, change) in [
         ("another transaction", (|m: &mut Message| m.transaction ^= 1) as fn(&mut Message)),
         ("another client", |m| m.mac = Mac([2; 6])),
@@ -126,7 +126,7 @@ fn lost_messages_are_sent_again_ever_more_rarely() {
     }
     now = client.due();
     assert_eq!(words(&client.wake(now)), ["Discover from 0.0.0.0"], "the server is gone");
-    // After an hour without a server, a lease is as long as it should be.
+    // After an hour without a server, a lease has its full duration.
     client.hear(at(9000), &says(&client, Kind::Offer, |_| ()));
     let actions = gets(&mut client, at(9001), |_| ());
     assert_eq!(words(&actions), ["have 10.0.0.50/24 since 9000"]);
@@ -141,7 +141,7 @@ fn a_lease_is_renewed_rebound_and_lost() {
     let renewed = client.hear(at(502), &says(&client, Kind::Ack, |_| ()));
     assert_eq!(words(&renewed), ["have 10.0.0.50/24 since 501"]);
     assert_eq!(client.due(), at(1001));
-    // Nobody answers any more.
+    // No server answers any more.
     let mut now = client.due();
     let mut said = Vec::new();
     while !said.iter().any(|word| word == "lose") {
@@ -205,7 +205,7 @@ fn a_refusal_ends_the_lease_and_repeated_ones_slow_down() {
     for _ in 0..6 {
         assert_eq!(words(&client.wake(now)), ["Discover from 0.0.0.0"]);
         client.hear(now, &says(&client, Kind::Offer, |_| ()));
-        // One that another server sends is not about this offer.
+        // A refusal of another server does not concern this offer.
         assert_eq!(client.hear(now, &says(&client, Kind::Nak, |m| m.server = Some(OFFER))), []);
         assert!(matches!(client.state, State::Requesting { .. }));
         assert_eq!(client.hear(now, &says(&client, Kind::Nak, |_| ())), []);
@@ -228,7 +228,7 @@ fn an_address_from_before_is_asked_for_and_kept_meanwhile() {
     assert_eq!(words(&refused.hear(at(1), &says(&refused, Kind::Nak, |_| ()))), ["lose"]);
     assert_eq!(words(&refused.wake(at(1))), ["Discover from 0.0.0.0"]);
 
-    // Without an answer: others are looked for, and the address is lost only when its time is over.
+    // Without an answer, the client discovers servers, and loses the address only when its time is over.
     let mut alone = found(300);
     let (mut now, mut said) = (at(0), Vec::new());
     while now <= at(300) {
@@ -285,7 +285,7 @@ fn an_address_that_somebody_has_is_declined_and_another_is_asked_for_later() {
 }
 
 #[test]
-fn whoever_claims_every_address_empties_no_pool_and_is_told_of_once() {
+fn a_station_that_claims_every_address_empties_no_pool_and_is_reported_once() {
     const OTHER: Mac = Mac([2; 6]);
     let mut client = fresh();
     let given = |client: &mut Machine, now, address| {
@@ -305,7 +305,7 @@ fn whoever_claims_every_address_empties_no_pool_and_is_told_of_once() {
         }
         assert_eq!((&waits[..9], &waits[9..]), (&[10; 9][..], &[60; 3][..]), "round {round}");
         assert_eq!(told, [format!("10.0.0.50 is of {OTHER}")]);
-        // A lease holds.
+        // A lease takes effect.
         let now = client.due();
         client.wake(now);
         client.hear(now, &says(&client, Kind::Offer, |_| ()));
@@ -327,7 +327,7 @@ fn an_address_is_probed_for_three_times_unless_it_is_in_use_here() {
     }
     assert_eq!(said[..3], ["probe 10.0.0.50"; 3].map(String::from));
     assert_eq!(said[3..], ["have 10.0.0.50/24 since 0".to_owned()]);
-    // One that a daemon before has used is not ours to contest.
+    // An address that an earlier daemon used is not probed for.
     let mut again = found(300);
     for _ in 0..REBOOTS {
         again.wake(again.due());

@@ -1,4 +1,5 @@
-//! DHCP in whole Ethernet frames: a client without an address can neither use the host's own network stack nor be reached by it.
+//! DHCP in whole Ethernet frames: without an address, a client can neither send nor receive through the host's network
+//! stack.
 
 use std::net::Ipv4Addr;
 
@@ -34,7 +35,7 @@ pub(super) fn write(message: &Message, from: Ipv4Addr) -> Vec<u8> {
     let mut pseudo = packet[12..20].to_vec();
     pseudo.extend([0, UDP_PROTOCOL]);
     pseudo.extend(length(UDP + body.len()));
-    // Zero would say that there is none.
+    // Zero would mean that the datagram has no checksum.
     let sum = match !add(add(0, &pseudo), &packet[udp..]) {
         0 => u16::MAX,
         sum => sum,
@@ -48,8 +49,8 @@ pub(super) fn write(message: &Message, from: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// The message of a server in a frame, and who sent it. Checksums of UDP are not looked at: between machines of one host they
-/// are left to hardware that is never met.
+/// The server's message in a frame, and its sender. UDP checksums are not verified: between interfaces of one host they
+/// are left to hardware that the frame never passes.
 pub fn read(frame: &[u8]) -> Option<(Ipv4Addr, Message)> {
     let packet = frame.get(ETHERNET..)?;
     if frame[12..ETHERNET] != IPV4 {
@@ -62,7 +63,7 @@ pub fn read(frame: &[u8]) -> Option<(Ipv4Addr, Message)> {
     if fixed[0] >> 4 != 4 || fixed[9] != UDP_PROTOCOL || fragment != 0 || add(0, fixed) != u16::MAX {
         return None;
     }
-    // Frames that are short are padded.
+    // Short frames are padded.
     let datagram = packet.get(header..total)?;
     let udp = datagram.get(..UDP)?;
     let field = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
     use crate::vmkernel::dhcp::Kind;
 
-    /// As a server would send it: ports and addresses turned round, which leaves all checksums as they are.
+    /// As a server would send it: ports and addresses swapped, which leaves all checksums as they are.
     fn turned(message: &Message) -> Vec<u8> {
         let mut frame = write(message, Ipv4Addr::new(10, 0, 0, 1));
         let udp = ETHERNET + HEADER;

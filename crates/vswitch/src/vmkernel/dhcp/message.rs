@@ -6,16 +6,16 @@ use std::net::Ipv4Addr;
 use crate::Mac;
 use crate::limits::{DHCP_SERVERS, DOMAIN_NAME};
 
-/// The fields before the options, and the cookie that begins those.
+/// Bytes of the fields before the options, and the cookie that begins those.
 const FIXED: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
-/// Where the fields are that may hold options too (`sname`, `file`).
+/// The fields that may hold options too (`sname`, `file`).
 const SNAME: std::ops::Range<usize> = 44..108;
 const FILE: std::ops::Range<usize> = 108..236;
-/// What relays of BOOTP expect at least.
+/// Least length that BOOTP relays expect.
 const SHORTEST: usize = 300;
 const ETHERNET: u8 = 1;
-/// Largest message that we take, as the option says it: a frame of Ethernet.
+/// Largest message that the client accepts, as the option states it: an Ethernet frame.
 const LARGEST: u16 = 1500;
 
 mod option {
@@ -39,7 +39,7 @@ mod option {
     pub const END: u8 = 255;
 }
 
-/// What a message is.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Discover = 1,
@@ -67,9 +67,9 @@ pub struct Message {
     pub transaction: u32,
     /// Since the client began.
     pub elapsed: u16,
-    /// The address that the client has and uses.
+    /// The address that the client uses.
     pub client: Ipv4Addr,
-    /// The address that it is given.
+    /// The address that the server gives.
     pub yours: Ipv4Addr,
     pub mac: Mac,
     pub server: Option<Ipv4Addr>,
@@ -87,7 +87,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// One with nothing in it.
+    /// An otherwise empty message.
     pub fn new(kind: Kind, transaction: u32, mac: Mac) -> Self {
         let none = Ipv4Addr::UNSPECIFIED;
         Self {
@@ -151,7 +151,7 @@ impl Message {
         bytes
     }
 
-    /// From the bytes of a server's message; none if they are none, or none for Ethernet.
+    /// Reads a server's message; `None` if it is not DHCP, or not for Ethernet.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let fixed = bytes.get(..FIXED)?;
         if fixed[..3] != [2, ETHERNET, 6] || bytes.get(FIXED..FIXED + COOKIE.len())? != COOKIE {
@@ -205,7 +205,7 @@ impl Message {
     }
 }
 
-/// Options by their codes; the parts of one that is split are put together.
+/// Collects options by code; the parts of a split option are joined.
 fn collect(mut bytes: &[u8], options: &mut BTreeMap<u8, Vec<u8>>) {
     while let [code, rest @ ..] = bytes {
         match *code {
@@ -228,18 +228,18 @@ fn single(options: &BTreeMap<u8, Vec<u8>>, code: u8) -> Option<u8> {
     }
 }
 
-/// The length of the prefix that a mask is.
+/// The prefix length of a mask.
 fn prefix(mask: u32) -> Option<u8> {
     let ones = mask.leading_ones();
     (mask.count_ones() == ones).then(|| u8::try_from(ones).expect("is at most 32"))
 }
 
-/// Whether one host can have it.
+/// Whether a single station can have the address.
 pub(super) fn is_station(address: &Ipv4Addr) -> bool {
     !address.is_unspecified() && !address.is_broadcast() && !address.is_multicast() && !address.is_loopback()
 }
 
-/// A name that can go into a file of others without harm. Some servers end it with a zero.
+/// A name that is safe in files of other programs. Some servers end it with a zero.
 fn domain(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     let is_fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_is_refused() {
+    fn only_replies_are_accepted() {
         let good = reply(&[(53, &[5])]);
         assert!(Message::decode(&good).is_some());
         for length in 0..good.len() - 1 {

@@ -25,9 +25,9 @@ use crate::packet::{Instruction, PacketSocket};
 
 const IPV4: u16 = 0x0800;
 
-/// Frames with an unfragmented UDP datagram to the client's port, in whole: as `tcpdump -dd` writes filters.
+/// Passes whole frames with an unfragmented UDP datagram to the client's port; as `tcpdump -dd` prints filters.
 const FILTER: [Instruction; 9] = [
-    // Protocol of the frame, protocol of the packet, and whether it is part of one.
+    // Protocol of the frame, protocol of the packet, and fragment bits.
     (0x28, 0, 0, 12),
     (0x15, 0, 8, IPV4 as u32),
     (0x30, 0, 0, 23),
@@ -42,7 +42,7 @@ const FILTER: [Instruction; 9] = [
 /// Pass all of it; pass nothing.
 const VERDICTS: [Instruction; 2] = [(0x06, 0, 0, 0x4_0000), (0x06, 0, 0, 0)];
 
-/// What an adapter's client is known by.
+/// The properties that identify a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub device: String,
@@ -63,7 +63,7 @@ impl super::super::client::Identity for Identity {
     }
 }
 
-/// An address that was given last, and the station that has it.
+/// An offered address, and the other station that has it.
 pub(crate) type Taken = (Ipv4Addr, Mac);
 
 /// A running client.
@@ -72,15 +72,15 @@ pub(crate) type Client = client::Client<Identity, Lease, Taken>;
 /// The sockets of a client.
 struct Sockets {
     frames: Hearing,
-    /// For what goes to one server. What comes to it comes as a frame too and is not read here; but without it the kernel would
-    /// answer that nobody listens.
+    /// Sends to one server. Answers arrive as frames too and are not read here; but without this socket the kernel
+    /// would answer that the port is unreachable.
     datagrams: UdpSocket,
-    /// Who has an address that was given; it hears nothing unless one is probed for.
+    /// Receives claims of an address; only while the client probes for it.
     arp: Hearing,
 }
 
-/// Starts a client in the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
-/// interface has, and for how many more seconds. `changed` is told of every change.
+/// Starts a client in the namespace of the adapter; the runtime that the thread has entered drives it. `found` is an
+/// address of the interface, with its remaining seconds. `changed` is notified of every change.
 pub(crate) fn start(
     identity: Identity,
     found: Option<(Ipv4Addr, u32)>,
@@ -104,7 +104,7 @@ impl Sockets {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket: OwnedFd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        // Nothing is read of it.
+        // The socket is never read.
         sockopt::set_socket_recv_buffer_size(&socket, 0)?;
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
         let datagrams = UdpSocket::from_std(socket.into())?;
@@ -130,7 +130,7 @@ struct Running {
     began: Instant,
     identity: Identity,
     telling: Telling<Lease, Taken>,
-    /// The address whose claims are heard.
+    /// The address whose claims are received.
     probing: Option<Ipv4Addr>,
 }
 
@@ -150,7 +150,7 @@ impl Running {
                 message = message(&mut self.sockets.frames, &mut room) => match message {
                     Ok(message) => self.machine.hear(self.began.elapsed(), &message),
                     Err(error) => {
-                        // The interface is down or gone; whoever reconciles sees to that.
+                        // The interface is down or gone; the next reconciliation handles that.
                         tracing::debug!(device = self.identity.device, %error, "cannot listen to DHCP servers");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         Vec::new()
@@ -161,10 +161,10 @@ impl Running {
                         Some(other) => self.machine.conflict(self.began.elapsed(), address, other),
                         None => Vec::new(),
                     },
-                    // What came before it was said to be silent.
+                    // The packet arrived before the filter changed.
                     (Ok(_), None) => Vec::new(),
                     (Err(error), _) => {
-                        tracing::debug!(device = self.identity.device, %error, "cannot hear who has an address");
+                        tracing::debug!(device = self.identity.device, %error, "cannot receive answers to probes");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         Vec::new()
                     }
@@ -178,7 +178,7 @@ impl Running {
             if was_probing && self.machine.probed().is_none() {
                 self.probing = None;
                 if let Err(error) = self.sockets.arp.set_filter(&arp::deaf()) {
-                    tracing::debug!(device = self.identity.device, %error, "a socket hears more than it is to");
+                    tracing::debug!(device = self.identity.device, %error, "cannot narrow the filter of a socket");
                 }
             }
         }
@@ -197,7 +197,7 @@ impl Running {
                 self.sockets.datagrams.send_to(&message.encode(), to).await.map(|_| ())
             }
             Action::Probe(address) => {
-                tracing::debug!(device, %address, "asking whether somebody has it");
+                tracing::debug!(device, %address, "probing for the address");
                 let sockets = &self.sockets.arp;
                 let ready = match self.probing.replace(address) == Some(address) {
                     true => Ok(()),
@@ -218,14 +218,14 @@ impl Running {
                 Ok(())
             }
             Action::Lose => {
-                tracing::warn!(device, "the address of a DHCP server is not this host's any more");
+                tracing::warn!(device, "lost the address from a DHCP server");
                 self.telling.nothing();
                 Ok(())
             }
         };
-        // It is sent again in time.
+        // The state machine repeats it.
         if let Err(error) = sent {
-            tracing::debug!(device, %error, "cannot speak to DHCP servers");
+            tracing::debug!(device, %error, "cannot send to DHCP servers");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The client's state machine (RFC 8415 section 18.2), pure: time and messages in, actions out. Times count from when the caller
-//! likes.
+//! The client's state machine (RFC 8415 section 18.2), pure: time and messages in, actions out. Times count from a
+//! fixed moment of the caller's choice.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -13,63 +13,63 @@ const REQUEST: Pace = Pace::new(1, 30);
 const RENEW: Pace = Pace::new(10, 600);
 const REBIND: Pace = Pace::new(10, 600);
 const DECLINE: Pace = Pace::new(1, 60);
-/// How often something is said at most (section 7.6); the rest ends with a time.
+/// Most repetitions (section 7.6); messages not listed here stop after a time.
 const REQUESTS: u32 = 10;
 const DECLINES: u32 = 4;
-/// Requests for an address that was had before, until servers are looked for as if there were none. (It is used until it ends.)
+/// Requests for an earlier address before the client solicits servers. (The address stays in use until it ends.)
 const REBOOTS: u32 = 3;
-/// Hosts that start together do not speak together (SOL_MAX_DELAY).
+/// Random delay, so that hosts that start together do not send together (SOL_MAX_DELAY).
 const SOLICIT_DELAY: Duration = Duration::from_secs(1);
-/// A server may ask for solicitations that are so rare (section 21.24), in seconds.
+/// Bounds of the interval between solicitations that a server may ask for (section 21.24), in seconds.
 const SOLICIT_MOST: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// A server that is to be preferred to all others (section 18.2.1).
+/// The preference of a server that is chosen at once (section 18.2.1).
 const FIRST_CHOICE: u8 = 255;
-/// After an address that is somebody else's.
+/// The wait after an address that another station has.
 const DECLINE_WAIT: Duration = Duration::from_secs(10);
-/// After refusals in a row.
+/// The wait after refusals in a row.
 const REFUSED_WAIT: Duration = Duration::from_secs(4);
 const LONGEST_REFUSED_WAIT: Duration = Duration::from_secs(64);
-/// Time without end. The interface is told so many seconds less one, so that it can be told from an address without a lease.
+/// Time without end. The interface gets one second less, which distinguishes it from an address without a lease.
 const ENDLESS: u32 = u32::MAX;
 const NEARLY_ENDLESS: u32 = u32::MAX - 1;
 
-/// What a server gave.
+/// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     pub address: Ipv6Addr,
     /// DUID of the server.
     pub server: Vec<u8>,
-    /// For how long it is valid, from when it was given.
+    /// How long it is valid, from when it was given.
     pub seconds: u32,
-    /// For how long of that new connections use it.
+    /// How long of that new connections use it.
     pub preferred: u32,
     pub dns: Vec<Ipv6Addr>,
-    /// Domains that names are looked for in.
+    /// The search list for names.
     pub search: Vec<String>,
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// To all servers of the link.
+    /// Send to all servers of the link.
     Send(Message),
-    /// Use it; it was given at this time.
+    /// Use the lease, which was given at this time.
     Have(Lease, Duration),
-    /// The address that the client had is not its own any more.
+    /// Stop using the address.
     Lose,
-    /// This address was given, but another station has it.
+    /// Another station has the address that was given.
     Taken(Ipv6Addr),
 }
 
 #[derive(Debug)]
 enum State {
-    /// Nothing is under way; begins at `next`.
+    /// Idle until `next`.
     Init,
     Soliciting {
         best: Option<Offer>,
     },
     Requesting(Offer),
-    /// Asks for an address that was found. Who gave it, and T1 and T2, are not known any more; that is a rebinding.
+    /// Requests an address that was found. Its server, T1 and T2 are unknown, so this is a rebinding.
     Rebooting(Ipv6Addr),
     Bound,
     Renewing,
@@ -77,7 +77,7 @@ enum State {
     Declining(Offer),
 }
 
-/// What a server would give, or has given.
+/// A server's offer or answer.
 #[derive(Debug, Clone)]
 struct Offer {
     server: Vec<u8>,
@@ -85,7 +85,7 @@ struct Offer {
     address: Ipv6Addr,
 }
 
-/// A lease, and when its parts end.
+/// A lease, and its times.
 #[derive(Debug)]
 struct Held {
     lease: Lease,
@@ -102,21 +102,21 @@ pub(super) struct Machine {
     transaction: u32,
     /// When the transaction began.
     began: Duration,
-    /// What was sent in this state, and the wait after the last of it.
+    /// Messages sent in this state, and the wait after the last one.
     tries: u32,
     wait: Duration,
     /// Refusals in a row.
     refused: u32,
     next: Duration,
     held: Option<Held>,
-    /// An address from before this client, and when it ends; in use until something better is known.
+    /// An address from before this client, and when it ends; in use until a server says otherwise.
     inherited: Option<(Ipv6Addr, Duration)>,
     solicit: Pace,
     random: Random,
 }
 
 impl Machine {
-    /// Begins soon; at once with an address that was found, and for how long it still is ours, by asking for it.
+    /// Begins soon; with an address found on the interface, and its remaining time, at once by requesting it.
     pub(super) fn new(
         mac: Mac,
         id: u32,
@@ -147,7 +147,7 @@ impl Machine {
         machine
     }
 
-    /// When [`Self::wake`] is to be called.
+    /// When [`Self::wake`] must be called.
     pub(super) fn due(&self) -> Duration {
         let mut due = self.inherited.map_or(self.next, |(_, end)| self.next.min(end));
         if let Some(held) = &self.held {
@@ -159,7 +159,7 @@ impl Machine {
         due
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub(super) fn wake(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.inherited.is_some_and(|(_, end)| end <= now) {
@@ -207,7 +207,7 @@ impl Machine {
         actions
     }
 
-    /// A server has said something. What is not for this client, or not expected, is not heard.
+    /// Handles a server's message, and ignores it if it is for another client or unexpected.
     pub(super) fn hear(&mut self, now: Duration, message: &Message) -> Vec<Action> {
         let Some(server) = &message.server else { return Vec::new() };
         if message.client != self.duid || message.transaction != self.transaction {
@@ -228,7 +228,8 @@ impl Machine {
         }
     }
 
-    /// Another station has an address: if it is the client's, its server is told, and asked for another one after a while.
+    /// Handles another station's claim of an address: if it is the client's, declines it, and starts over after a
+    /// while.
     pub(super) fn conflict(&mut self, now: Duration, address: Ipv6Addr) -> Vec<Action> {
         if let Some(held) = self.held.take_if(|held| held.lease.address == address) {
             let offer = Offer { server: held.lease.server, preference: 0, address };
@@ -243,7 +244,7 @@ impl Machine {
         Vec::new()
     }
 
-    /// Gives the lease back: the adapter goes.
+    /// Releases the lease, since the adapter is being removed.
     pub(super) fn release(&mut self, now: Duration) -> Option<Message> {
         let lease = self.held.take()?.lease;
         self.begin(now, State::Init);
@@ -266,7 +267,7 @@ impl Machine {
         let (Some((_, given)), Some(server)) = (given, message.server.clone()) else { return Vec::new() };
         let offer = Offer { server, preference: message.preference, address: given.address };
         let State::Soliciting { best } = &mut self.state else { return Vec::new() };
-        // Those that come while the first wait lasts are compared; after it, the first is taken.
+        // Offers during the first wait are compared; after it, the first is taken.
         if message.preference == FIRST_CHOICE || self.tries > 1 {
             self.begin(now, State::Requesting(offer));
             return self.send(now).into_iter().collect();
@@ -286,7 +287,7 @@ impl Machine {
         let requesting = matches!(self.state, State::Requesting(_));
         match outcome {
             Outcome::Success => {}
-            // Known there are neither the address nor the association: that server is asked to make them.
+            // The server knows neither the address nor the association: request them from it.
             Outcome::NoBinding if !requesting => {
                 let (Some(server), Some(address)) = (message.server.clone(), self.own()) else {
                     return Vec::new();
@@ -296,9 +297,9 @@ impl Machine {
             }
             Outcome::NotOnLink => return self.refused(now),
             Outcome::NoBinding | Outcome::NoAddresses if requesting => return self.refused(now),
-            // It may have ended the address, too.
+            // The server may have ended the address, too.
             Outcome::NoAddresses => {}
-            // It is asked again in time.
+            // The request is repeated in time.
             Outcome::NoBinding | Outcome::Other(_) => return Vec::new(),
         }
         let own = self.own();
@@ -313,7 +314,7 @@ impl Machine {
         }
     }
 
-    /// The address that is asked for or used.
+    /// The address being requested or used.
     fn own(&self) -> Option<Ipv6Addr> {
         match &self.state {
             State::Requesting(offer) => Some(offer.address),
@@ -322,7 +323,7 @@ impl Machine {
         }
     }
 
-    /// What of a message can be used: the address that is the client's own, or else the first.
+    /// The usable part of a message: the client's own address, or else the first.
     fn usable<'a>(&self, message: &'a Message, own: Option<Ipv6Addr>) -> Option<(&'a Association, Given)> {
         let part = message.association.as_ref().filter(|part| part.id == self.id)?;
         let makes_sense = part.renew == 0 || part.rebind == 0 || part.renew <= part.rebind;
@@ -351,7 +352,7 @@ impl Machine {
             dns: message.dns.clone(),
             search: message.domains.clone(),
         };
-        // What the server leaves to the client is what section 21.4 advises servers to say.
+        // Where the server leaves the times to the client, these are the ones that section 21.4 recommends.
         let lasts = if given.preferred == 0 { given.valid } else { given.preferred };
         let parts = |own: u32, of_ten: u32| match (own, lasts) {
             (0, ENDLESS) => ENDLESS,
@@ -375,7 +376,7 @@ impl Machine {
         Action::Have(lease, now)
     }
 
-    /// A server does not give what it was asked for; it must not be asked without end.
+    /// Handles a refusal; a server that refuses must not be asked for ever.
     fn refused(&mut self, now: Duration) -> Vec<Action> {
         let had = self.held.take().is_some() | self.inherited.take().is_some();
         let wait = REFUSED_WAIT.saturating_mul(1 << self.refused.min(4)).min(LONGEST_REFUSED_WAIT);
@@ -385,14 +386,14 @@ impl Machine {
         if had { vec![Action::Lose] } else { Vec::new() }
     }
 
-    /// Looks for servers, after a while.
+    /// Solicits servers after a while.
     fn restart(&mut self, now: Duration, wait: Duration) {
         let more = self.random.up_to(SOLICIT_DELAY);
         self.begin(now, State::Init);
         self.next = now.saturating_add(wait + more);
     }
 
-    /// A new transaction.
+    /// Begins a new transaction.
     fn begin(&mut self, now: Duration, state: State) {
         self.transaction = self.random.number() >> 8;
         (self.state, self.began, self.next) = (state, now, now);
@@ -408,7 +409,7 @@ impl Machine {
         message
     }
 
-    /// What this state sends, and when it is due again.
+    /// Sends this state's message, and sets when it is due again.
     fn send(&mut self, now: Duration) -> Option<Action> {
         let held = self.held.as_ref().map(|held| &held.lease);
         let (kind, pace, server, address) = match &self.state {
@@ -425,7 +426,7 @@ impl Machine {
         let server = server.cloned();
         let mut message = self.message(now, kind, address);
         message.server = server;
-        // The first solicitation is waited for longer, never shorter, so that all servers are heard.
+        // The first wait for solicitations may be longer, never shorter, so that all servers can answer.
         self.wait = match (self.tries, kind) {
             (0, Kind::Solicit) => pace.first + self.random.up_to(pace.first / 10),
             _ => pace.after(self.wait, &mut self.random),

@@ -25,7 +25,7 @@ fn found(left: u64) -> Machine {
     Machine::new(MAC, ID, Some((own(), at(left))), 7, at(0))
 }
 
-/// What a server says in the transaction of the client: for 1000 seconds, 800 of them without hesitation.
+/// A server's message in the client's transaction: valid for 1000 seconds, preferred for 800.
 fn says(client: &Machine, kind: Kind, change: impl FnOnce(&mut Message)) -> Message {
     let mut message = Message::new(kind, client.transaction, duid(MAC));
     message.server = Some(SERVER.to_vec());
@@ -43,7 +43,7 @@ fn given(message: &mut Message) -> &mut Given {
     &mut part(message).addresses[0]
 }
 
-/// A client that has just requested what was offered, and when.
+/// A client that has just requested an offer, and the time.
 fn requesting() -> (Machine, Duration) {
     let mut client = fresh();
     let began = client.due();
@@ -53,7 +53,7 @@ fn requesting() -> (Machine, Duration) {
     (client, began)
 }
 
-/// A client that has got a lease at time 10.
+/// A client with a lease from time 10.
 fn bound() -> Machine {
     let (mut client, _) = requesting();
     let reply = says(&client, Kind::Reply, |_| ());
@@ -61,7 +61,7 @@ fn bound() -> Machine {
     client
 }
 
-/// What is done, in a word.
+/// The actions, each in a word.
 fn words(actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Send(message) => {
@@ -79,7 +79,7 @@ fn words(actions: &[Action]) -> Vec<String> {
     actions.iter().map(word).collect()
 }
 
-/// What is done, one after the other, until a time or a word; nobody answers.
+/// The actions, one after the other, until a time or a word, without any answer.
 fn alone(client: &mut Machine, until: Duration, word: &str) -> (Vec<String>, Duration) {
     let (mut said, mut now) = (Vec::new(), Duration::ZERO);
     let mut left = 1000;
@@ -131,7 +131,7 @@ fn solicit_advertise_request_reply() {
 }
 
 #[test]
-fn what_is_not_for_this_client_or_makes_no_sense_is_not_heard() {
+fn messages_for_other_clients_or_without_sense_are_ignored() {
     type Change = fn(&mut Message);
     let everywhere: [(&str, Change); 10] = [
         ("another transaction", |m| m.transaction ^= 1),
@@ -179,12 +179,12 @@ fn lost_messages_are_sent_again_ever_more_rarely() {
         now = client.due();
     }
     assert!((1..=2).contains(&waits[1]) && waits[9] > 300 && waits[13] <= 3960, "{waits:?}");
-    // The first server that is heard is good enough by now; it is asked ten times.
+    // By now the first server is taken; it is asked ten times.
     let offer = says(&client, Kind::Advertise, |_| ());
     assert_eq!(words(&client.hear(now, &offer)), ["Request fd00::50"]);
     let (said, _) = alone(&mut client, Duration::MAX, "Solicit");
     assert_eq!(said.iter().filter(|word| *word == "Request fd00::50").count(), 9, "{said:?}");
-    // Servers may want to hear from it more rarely, within bounds.
+    // Servers may ask for rarer solicitations, within bounds.
     for (most, seconds) in [(60, 60), (59, 3600), (100_000, 3600)] {
         let mut client = fresh();
         client.wake(client.due());
@@ -214,7 +214,7 @@ fn a_lease_is_renewed_rebound_and_lost() {
     assert_eq!((renew.kind, renew.server.as_deref()), (Kind::Renew, Some(SERVER)));
     let renewed = client.hear(at(412), &says(&client, Kind::Reply, |_| ()));
     assert_eq!(words(&renewed), ["have fd00::50 for 1000 since 412"]);
-    // Nobody answers any more.
+    // No server answers any more.
     let (mut said, now) = alone(&mut client, Duration::MAX, "lose");
     said.dedup();
     assert_eq!(
@@ -280,7 +280,7 @@ fn an_address_that_was_found_is_asked_for_and_kept_until_it_is_known() {
     let reply = says(&client, Kind::Reply, |_| ());
     assert_eq!(words(&client.hear(at(1), &reply)), ["have fd00::50 for 1000 since 1"]);
 
-    // The server has forgotten it, and makes it again.
+    // The server has forgotten the lease, and makes it again.
     let mut client = found(300);
     client.wake(at(0));
     let unknown = says(&client, Kind::Reply, |m| {
@@ -290,7 +290,7 @@ fn an_address_that_was_found_is_asked_for_and_kept_until_it_is_known() {
     let reply = says(&client, Kind::Reply, |_| ());
     assert_eq!(words(&client.hear(at(2), &reply)), ["have fd00::50 for 1000 since 2"]);
 
-    // It is of another network; the last is what dnsmasq says.
+    // The address belongs to another network; the last case is dnsmasq's answer.
     type Change = fn(&mut Message);
     let changes: [Change; 3] = [
         |m| (given(m).preferred, given(m).valid) = (0, 0),
@@ -308,7 +308,7 @@ fn an_address_that_was_found_is_asked_for_and_kept_until_it_is_known() {
         assert_eq!(alone(&mut client, at(3), "Solicit").0, ["Solicit"]);
     }
 
-    // Without an answer: servers are looked for, and the address is lost only when its time is over.
+    // Without an answer, the client solicits servers, and loses the address only when its time is over.
     let mut client = found(300);
     let (mut said, now) = alone(&mut client, Duration::MAX, "lose");
     assert_eq!(said.iter().filter(|word| *word == "Rebind fd00::50").count(), 3, "{said:?}");
@@ -317,7 +317,7 @@ fn an_address_that_was_found_is_asked_for_and_kept_until_it_is_known() {
         (said, now),
         (["Rebind fd00::50", "Solicit fd00::50", "lose"].map(String::from).into(), at(300))
     );
-    // One that ends before.
+    // An address that ends earlier.
     assert_eq!(alone(&mut found(5), at(7), "Solicit").0, ["Rebind fd00::50", "lose", "Solicit"]);
     assert_eq!(found(300).release(at(1)), None, "whom it is of is not known");
 }
@@ -333,7 +333,7 @@ fn an_address_that_is_replaced_is_not_lost_in_between() {
         part(m).addresses.push(new);
     });
     assert_eq!(words(&client.hear(at(411), &reply)), ["have fd00::51 for 1000 since 411"]);
-    // One that says nothing of the address changes nothing.
+    // An answer without the address changes nothing.
     client.wake(client.due());
     let empty = says(&client, Kind::Reply, |m| part(m).addresses.clear());
     assert_eq!(client.hear(at(900), &empty), []);
@@ -378,14 +378,14 @@ fn an_address_that_somebody_has_is_declined_and_another_is_asked_for_later() {
     assert_eq!(client.hear(at(13), &reply), []);
     assert!((at(23)..=at(24)).contains(&client.due()), "{:?}", client.due());
     assert_eq!(words(&client.wake(client.due())), ["Solicit"]);
-    // The server does not hear it.
+    // The server does not receive it.
     let mut client = bound();
     client.conflict(at(12), own());
     assert_eq!(
         alone(&mut client, Duration::MAX, "Solicit").0,
         [&["Decline fd00::50"; 3][..], &["Solicit"]].concat()
     );
-    // An address of before, whose server is not known.
+    // An earlier address, whose server is unknown.
     let mut client = found(300);
     client.wake(at(0));
     assert_eq!(words(&client.conflict(at(1), own())), ["lose", "fd00::50 is taken"]);

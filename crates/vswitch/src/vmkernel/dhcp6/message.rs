@@ -7,12 +7,12 @@ use crate::limits::{DHCP_SERVERS, DHCP6_ADDRESSES, DHCP6_DOMAINS, DOMAIN_NAME};
 
 /// Type and transaction.
 const FIXED: usize = 4;
-/// What an identity association, and an address in it, have before their options.
+/// Bytes of an identity association, and of an address in it, before their options.
 const ASSOCIATION: usize = 12;
 const ADDRESS: usize = 24;
 /// Shortest and longest DHCP unique identifier, in bytes (section 11.1).
 const DUID: std::ops::RangeInclusive<usize> = 3..=130;
-/// A DUID of a link-layer address, and Ethernet (section 11.4).
+/// A DUID from an Ethernet address (section 11.4).
 const LINK_LAYER: [u8; 4] = [0, 3, 0, 1];
 /// Longest part of a name between dots.
 const LABEL: usize = 63;
@@ -33,7 +33,7 @@ mod option {
     pub const SOLICIT_MOST: u16 = 82;
 }
 
-/// What a message is.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Solicit = 1,
@@ -46,7 +46,7 @@ pub enum Kind {
     Decline = 9,
 }
 
-/// What a server says has become of a request (section 21.13).
+/// A server's status of a request (section 21.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outcome {
     #[default]
@@ -54,11 +54,11 @@ pub enum Outcome {
     NoAddresses,
     NoBinding,
     NotOnLink,
-    /// It failed for a reason of the server's own.
+    /// It failed for another reason.
     Other(u16),
 }
 
-/// A message. What is in it once only is taken where it comes first.
+/// A message. If an option may occur once, the first one counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub kind: Kind,
@@ -70,7 +70,7 @@ pub struct Message {
     /// Hundredths of a second since the client began.
     pub elapsed: u16,
     pub association: Option<Association>,
-    /// Servers with more of it come first; 255 ends the choice.
+    /// The highest wins; 255 ends the choice.
     pub preference: u8,
     pub outcome: Outcome,
     pub dns: Vec<Ipv6Addr>,
@@ -100,7 +100,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// A client's, which leaves the times to the server.
+    /// As a client requests it: the server chooses the times.
     pub fn asked(address: Ipv6Addr) -> Self {
         Self { address, preferred: 0, valid: 0, outcome: Outcome::Success }
     }
@@ -112,7 +112,7 @@ pub(super) fn duid(mac: Mac) -> Vec<u8> {
 }
 
 impl Message {
-    /// One with nothing in it.
+    /// An otherwise empty message.
     pub fn new(kind: Kind, transaction: u32, client: Vec<u8>) -> Self {
         Self {
             kind,
@@ -155,7 +155,7 @@ impl Message {
         bytes
     }
 
-    /// From the bytes of a server's message; none if they are none, or do not say both who sent it and for whom it is
+    /// Reads a server's message; `None` if it is not DHCPv6, or does not name both its sender and its receiver
     /// (sections 16.3 and 16.10).
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
@@ -200,7 +200,8 @@ impl Message {
     }
 }
 
-/// Whether one host can have it on a network: it is of neither many nor none, and not only for a host or a link.
+/// Whether a single station can have the address on a network: neither a group nor unspecified, nor loopback or
+/// link-local.
 pub(super) fn is_station(address: &Ipv6Addr) -> bool {
     !is_of_many(address) && !address.is_unicast_link_local()
 }
@@ -216,7 +217,7 @@ fn put(bytes: &mut Vec<u8>, code: u16, value: &[u8]) {
     bytes.extend(value);
 }
 
-/// Codes and values, and none where bytes are no option.
+/// Codes and values; `None` where the bytes are not an option.
 fn options(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
@@ -296,8 +297,8 @@ fn single(value: &[u8]) -> Option<u8> {
     if let [one] = value { Some(*one) } else { None }
 }
 
-/// A list of names (RFC 1035 section 3.1, never compressed: RFC 8415 section 10), up to where it is none. Names that cannot go
-/// into a file of others without harm are left out.
+/// A list of names (RFC 1035 section 3.1, never compressed: RFC 8415 section 10), up to the first error. Names that are
+/// not safe in files of other programs are left out.
 fn names(mut bytes: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     while found.len() < DHCP6_DOMAINS

@@ -77,7 +77,7 @@ fn a_reply_is_read_with_its_options() {
 }
 
 #[test]
-fn what_was_refused_is_said_of_the_whole_or_of_a_part() {
+fn a_refusal_concerns_the_whole_or_a_part() {
     for (code, outcome) in [
         (0, Outcome::Success),
         (1, Outcome::Other(1)),
@@ -95,13 +95,13 @@ fn what_was_refused_is_said_of_the_whole_or_of_a_part() {
 }
 
 #[test]
-fn what_is_no_message_of_a_server_is_refused() {
+fn only_messages_of_servers_are_accepted() {
     let (client, part) = (duid(MAC), association_of(7, &[(5, &address("fd00::5", 1, 2, &[]))]));
     let good = says(7, &[(1, &client), (2, SERVER), (3, &part)]);
     assert!(Message::decode(&good).is_some());
     let ends = [FIXED + 4 + client.len(), FIXED + 8 + client.len() + SERVER.len()];
     for length in 0..good.len() {
-        // Between two options it may end, once both sides are named.
+        // The message may end between two options, once both sides are named.
         assert_eq!(Message::decode(&good[..length]).is_some(), length == ends[1], "{length} bytes");
     }
     let cases: [(&str, Vec<u8>); 10] = [

@@ -30,17 +30,17 @@ const SERVER_PORT: u16 = 547;
 /// All servers and relays of the link (section 7.1).
 const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// What an adapter's client is known by.
+/// The properties that identify a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub device: String,
-    /// Of the device; it names the association.
+    /// The device's number, which identifies the association.
     pub number: u32,
     pub index: u32,
     pub mac: Mac,
     pub stack: StackName,
     pub port_group: u32,
-    /// Its link-local address, which nobody else has.
+    /// Its settled link-local address.
     pub local: Ipv6Addr,
 }
 
@@ -54,11 +54,11 @@ impl super::super::client::Identity for Identity {
     }
 }
 
-/// A running client. What it was given and could not be used is an address.
+/// A running client; it reports an offered address that another station has.
 pub(crate) type Client = client::Client<Identity, Lease, Ipv6Addr>;
 
-/// Starts a client in the namespace of the adapter, worked by the runtime that the thread has entered. `found` is an address that the
-/// interface has, and for how many more seconds. `changed` is told of every change.
+/// Starts a client in the namespace of the adapter; the runtime that the thread has entered drives it. `found` is an
+/// address of the interface, with its remaining seconds. `changed` is notified of every change.
 pub(crate) fn start(
     identity: Identity,
     found: Option<(Ipv6Addr, u32)>,
@@ -88,7 +88,7 @@ fn open(identity: &Identity) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// The next message of a server. What is longer than the room is cut off, and none then.
+/// The next message of a server. A message longer than the buffer is cut, and then ignored.
 async fn message(socket: &UdpSocket, room: &mut [u8]) -> io::Result<Message> {
     loop {
         let length = socket.recv(room).await?;
@@ -100,8 +100,9 @@ async fn message(socket: &UdpSocket, room: &mut [u8]) -> io::Result<Message> {
 
 type Addresses = BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>;
 
-/// The next IPv6 address of an interface that the kernel is done with: it is settled, or somebody else has it. (One that ends and
-/// is somebody else's is removed at once.) Forever if the socket is closed.
+/// The next IPv6 address of an interface for which the kernel's duplicate address detection is over, with either
+/// result. (An address with a lifetime is removed at once if it is a duplicate.) Waits for ever if the socket is
+/// closed.
 async fn settled(addresses: &mut Addresses, index: u32) -> Address {
     while let Some(message) = addresses.next().await {
         let (found, is_there) = match &message.payload {
@@ -121,7 +122,7 @@ struct Running {
     socket: UdpSocket,
     addresses: Addresses,
     machine: Machine,
-    /// What was given and is to be told of once the kernel has settled it.
+    /// The address that was given, until the kernel has settled it.
     unsettled: Option<Ipv6Addr>,
     began: Instant,
     identity: Identity,
@@ -143,7 +144,7 @@ impl Running {
                 message = message(&self.socket, &mut room) => match message {
                     Ok(message) => self.machine.hear(self.began.elapsed(), &message),
                     Err(error) => {
-                        // The interface is down or gone; whoever reconciles sees to that.
+                        // The interface is down or gone; the next reconciliation handles that.
                         tracing::debug!(device = self.identity.device, %error, "cannot listen to DHCPv6 servers");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         Vec::new()
@@ -153,7 +154,7 @@ impl Running {
                     Address { address: IpAddr::V6(address), duplicate: true, .. } => {
                         self.machine.conflict(self.began.elapsed(), address)
                     }
-                    // Others settle too, and with every advertisement of a router anew.
+                    // Other addresses settle too, and do so again with every router advertisement.
                     Address { address: IpAddr::V6(address), .. } if self.unsettled == Some(address) => {
                         self.unsettled = None;
                         self.telling.changed();
@@ -169,8 +170,8 @@ impl Running {
         }
     }
 
-    /// Tells the server, and waits until it knows. Whoever ends the client does not wait for so long that it would have to be
-    /// told again; what is never heard ends by itself.
+    /// Tells the server, and waits until it answers. The caller does not wait long enough for a repetition; an
+    /// unreleased lease ends by itself.
     async fn release(&mut self, room: &mut [u8]) {
         let Some(release) = self.machine.release(self.began.elapsed()) else { return };
         self.send(&release).await;
@@ -196,19 +197,19 @@ impl Running {
                 self.telling.have(lease, self.began + given);
             }
             Action::Lose => {
-                tracing::warn!(device, "the address of a DHCPv6 server is not this host's any more");
+                tracing::warn!(device, "lost the address from a DHCPv6 server");
                 self.telling.nothing();
             }
         }
     }
 
-    /// What cannot be sent is sent again in time.
+    /// Sends a message; the state machine repeats failed ones.
     async fn send(&mut self, message: &Message) {
         let device = &self.identity.device;
         tracing::debug!(device, kind = ?message.kind, "to all DHCPv6 servers");
         let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, self.identity.index);
         if let Err(error) = self.socket.send_to(&message.encode(), to).await {
-            tracing::debug!(device, %error, "cannot speak to DHCPv6 servers");
+            tracing::debug!(device, %error, "cannot send to DHCPv6 servers");
         }
     }
 }

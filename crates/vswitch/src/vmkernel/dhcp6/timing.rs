@@ -1,4 +1,4 @@
-//! Waits between messages that are sent again (RFC 8415 section 15).
+//! Waits between repeated messages (RFC 8415 section 15).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl Pace {
         Self { first: Duration::from_secs(first), most: Duration::from_secs(most) }
     }
 
-    /// The wait after this one, none at first: it doubles up to the longest, and is a tenth longer or shorter by chance.
+    /// The wait after this one, or the first: it doubles up to the longest, varied randomly by a tenth.
     pub(super) fn after(self, before: Duration, random: &mut Random) -> Duration {
         if before.is_zero() {
             return random.around(self.first, self.first);
@@ -37,12 +37,12 @@ impl Random {
         u32::try_from((mixed ^ (mixed >> 31)) >> 32).expect("is 32 bits")
     }
 
-    /// A time up to this one, in steps of a thousandth.
+    /// A random time up to this one, in steps of a thousandth.
     pub(super) fn up_to(&mut self, most: Duration) -> Duration {
         most / 1000 * (self.number() % 1001)
     }
 
-    /// A time, a tenth of another one more or less.
+    /// A time, varied randomly by a tenth of another one.
     fn around(&mut self, time: Duration, of: Duration) -> Duration {
         let less = of / 10;
         (time - less).saturating_add(self.up_to(less * 2))

@@ -1,0 +1,129 @@
+//! Lists of references between objects (a folder's children, a pool's VMs), changed once per list and batch.
+
+use std::collections::{HashMap, HashSet};
+
+use api::Writer;
+use vim::kind::{ListOf, Marker};
+use vim::{Field, List, MoRef, Value, prop, schema};
+
+use super::records::Record;
+
+/// The references to add to and to remove from each list.
+#[derive(Default)]
+pub(crate) struct Edges {
+    lists: HashMap<(MoRef, u16), Delta>,
+    order: Vec<(MoRef, u16)>,
+    /// Compute resources whose sums over hosts have to be computed again.
+    sums: HashSet<MoRef>,
+}
+
+#[derive(Default)]
+struct Delta {
+    add: Vec<MoRef>,
+    remove: HashSet<MoRef>,
+}
+
+impl Edges {
+    pub(crate) fn add<K: Marker>(&mut self, owner: &MoRef, list: Field<ListOf<K>>, item: &MoRef) {
+        self.add_at(owner, list.number(), item);
+    }
+
+    pub(crate) fn remove<K: Marker>(&mut self, owner: &MoRef, list: Field<ListOf<K>>, item: &MoRef) {
+        self.remove_at(owner, list.number(), item);
+    }
+
+    /// Marks the sums of a compute resource for computing again.
+    pub(crate) fn refresh(&mut self, compute: &MoRef) {
+        self.sums.insert(compute.clone());
+    }
+
+    fn add_at(&mut self, owner: &MoRef, number: u16, item: &MoRef) {
+        let delta = self.delta(owner, number);
+        if !delta.remove.remove(item) {
+            delta.add.push(item.clone());
+        }
+    }
+
+    fn remove_at(&mut self, owner: &MoRef, number: u16, item: &MoRef) {
+        let delta = self.delta(owner, number);
+        match delta.add.iter().position(|added| added == item) {
+            Some(at) => drop(delta.add.swap_remove(at)),
+            None => drop(delta.remove.insert(item.clone())),
+        }
+    }
+
+    fn delta(&mut self, owner: &MoRef, number: u16) -> &mut Delta {
+        let key = (owner.clone(), number);
+        if !self.lists.contains_key(&key) {
+            self.order.push(key.clone());
+        }
+        self.lists.entry(key).or_default()
+    }
+
+    /// Moves an object from the lists of its old record to those of its new one.
+    pub(super) fn update(&mut self, me: &MoRef, old: Option<&Record>, new: Option<&Record>) {
+        if let (Some(Record::Host(host)), _) | (_, Some(Record::Host(host))) = (old, new) {
+            self.refresh(&host.parent);
+        }
+        if let Some(Record::Host(host)) = new {
+            self.refresh(&host.parent);
+        }
+        let (old, new) = (old.map(places).unwrap_or_default(), new.map(places).unwrap_or_default());
+        for (owner, number) in old.iter().filter(|place| !new.contains(place)) {
+            self.remove_at(owner, *number, me);
+        }
+        for (owner, number) in new.iter().filter(|place| !old.contains(place)) {
+            self.add_at(owner, *number, me);
+        }
+    }
+
+    /// Writes every list that has changed; returns the compute resources whose sums have to be computed again.
+    pub(super) fn write(mut self, w: &mut Writer) -> HashSet<MoRef> {
+        for key in std::mem::take(&mut self.order) {
+            let Some(delta) = self.lists.remove(&key) else { continue };
+            let (owner, number) = key;
+            let Some(node) = w.find(&owner) else { continue };
+            let old = node.at(number).map(Value::items).unwrap_or_default();
+            let mut items: Vec<Value> = Vec::with_capacity(old.len() + delta.add.len());
+            items.extend(
+                old.iter().filter(|item| item.as_ref().is_none_or(|at| !delta.remove.contains(at))).cloned(),
+            );
+            let known: HashSet<&MoRef> = old.iter().filter_map(Value::as_ref).collect();
+            items.extend(delta.add.iter().filter(|item| !known.contains(item)).map(Value::from));
+            let element = schema().managed(owner.ty()).properties[usize::from(number)].kind;
+            let value = (!items.is_empty()).then(|| Value::List(List::new(element, items)));
+            w.put(&owner, number, value);
+        }
+        self.sums
+    }
+}
+
+/// The lists that the object is in, by owner and property.
+fn places(record: &Record) -> Vec<(MoRef, u16)> {
+    let children = prop!(Folder.childEntity).number();
+    match record {
+        Record::Folder(folder) => match &folder.parent {
+            Some(parent) if !folder.fixed => vec![(parent.clone(), children)],
+            _ => Vec::new(),
+        },
+        Record::Datacenter(datacenter) => vec![(datacenter.parent.clone(), children)],
+        Record::Compute(compute) => vec![(compute.parent.clone(), children)],
+        Record::Pool(pool) if pool.parent == pool.owner => Vec::new(),
+        Record::Pool(pool) => vec![(pool.parent.clone(), prop!(ResourcePool.resourcePool).number())],
+        Record::Host(host) => vec![(host.parent.clone(), prop!(ComputeResource.host).number())],
+        Record::Vm(vm) => vec![
+            (vm.folder.clone(), children),
+            (vm.pool.clone(), prop!(ResourcePool.vm).number()),
+            (vm.host.clone(), prop!(HostSystem.vm).number()),
+        ],
+        Record::Datastore(datastore) => vec![
+            (datastore.folder.clone(), children),
+            (datastore.datacenter.clone(), prop!(Datacenter.datastore).number()),
+        ],
+        Record::Network(network) => vec![
+            (network.folder.clone(), children),
+            (network.datacenter.clone(), prop!(Datacenter.network).number()),
+        ],
+        Record::Snapshot(_) => Vec::new(),
+    }
+}
