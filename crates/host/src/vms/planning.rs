@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use datastore::disk_image;
 use vim::{DateTime, Fault};
 use vm::plan::Surroundings;
 use vm::{FileRef, Power};
 
 use super::service::Vms;
 use super::vm::Vm;
-use datastore::disk_image;
 use crate::engine::serial_file;
 use crate::ids;
 

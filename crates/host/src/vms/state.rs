@@ -84,7 +84,7 @@ impl State {
         Self {
             home,
             config: Arc::new(config),
-            power: if file.suspend_file.is_some() { Power::Suspended } else { Power::Off },
+            power: power_at_rest(&file),
             file,
             text: text.into(),
             machine: None,
@@ -109,6 +109,11 @@ impl State {
             broken: None,
             silent: None,
         }
+    }
+
+    /// The power state of the VM while no QEMU process runs: suspended if its `.vmx` names a saved state.
+    pub(super) fn power_at_rest(&self) -> Power {
+        power_at_rest(&self.file)
     }
 
     /// Refuses a VM whose configuration cannot be read, or whose QEMU process does not answer.
@@ -187,4 +192,8 @@ impl State {
             silent: self.silent.is_some(),
         }
     }
+}
+
+fn power_at_rest(file: &VmxConfig) -> Power {
+    if file.suspend_file.is_some() { Power::Suspended } else { Power::Off }
 }

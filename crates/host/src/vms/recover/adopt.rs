@@ -48,6 +48,7 @@ pub(super) async fn adopt(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine
     lock_running(vms, vm).await;
     vm.change(|state| {
         state.power = Power::On;
+        state.silent = None;
         state.machine = Some(machine.clone());
         state.booted = machine.booted();
         state.config = Arc::new(config.clone());

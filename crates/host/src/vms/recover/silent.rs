@@ -70,15 +70,15 @@ async fn has_answered(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine>) {
         return ask_again(vms, vm);
     };
     tracing::info!(vm = vm.me.id(), "a QEMU process answers again");
-    vm.change(|state| {
-        state.silent = None;
-        // Until it is known whether its start was ever finished.
-        state.power = Power::Off;
-    });
     adopt(vms, vm, machine, record).await;
     if vm.machine().is_none() {
-        vm.change(|state| state.lock = None);
+        // Its start was never finished.
         vms.ports.unplug_all(vm, &vm.config()).await;
+        vm.change(|state| {
+            state.silent = None;
+            state.lock = None;
+            state.power = state.power_at_rest();
+        });
     }
     recover_layers(vms, vm).await;
     vms.files.look(vm).await;
