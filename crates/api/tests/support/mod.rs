@@ -154,6 +154,7 @@ async fn start(tls: bool, waits: bool) -> Daemon {
         files: Some(files.clone()),
         screens: Some(Arc::new(ToyScreens)),
         captures: Some(Arc::new(ToyCaptures(seen.clone()))),
+        protocols: Vec::new(),
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

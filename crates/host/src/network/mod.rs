@@ -20,7 +20,7 @@ use std::sync::Arc;
 use api::{Core, Manager};
 use hostnet::{Around, HostNetwork, NetworkConfig};
 use parking_lot::Mutex;
-use vim::{Fault, MoRef, Object, fault};
+use vim::{Fault, MoRef, fault};
 use vswitch::declare::Dns;
 
 use crate::error::store_fault;
@@ -88,11 +88,6 @@ impl Network {
     /// How many adapters of running VMs are on a port group.
     pub fn running_on(&self, group: &str) -> usize {
         self.vms.adapters_on(group).len()
-    }
-
-    /// The host's names and name servers: a `HostDnsConfig`.
-    pub fn names(&self) -> Object {
-        self.scene(&self.host_network.config(), &|_| Vec::new()).names()
     }
 
     /// The host's own name and name servers; a simulated host has the name that it has in the inventory.
