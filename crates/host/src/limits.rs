@@ -25,8 +25,6 @@ pub const GUEST_MACS: Duration = Duration::from_secs(5);
 pub const GUEST_MACS_FIRST: Duration = Duration::from_secs(2);
 /// How often use of memory, processors and datastores is looked at.
 pub const STATISTICS: Duration = Duration::from_secs(20);
-/// Root ports kept free for disks and adapters added while a machine runs.
-pub const SPARE_PORTS: u8 = 8;
 /// A console ticket is good for so long.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// What a guest says of itself that is shown: bytes of a text, its interfaces, and addresses of each. A guest may say

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Call;
 use vim::{Fault, Kind, List, Object, Value, arg, data_id, field, managed_id, method, ty, vim};
 use vm::config::{HARDWARE_VERSION, VmConfig};
+use vm::device::{self, NIC_TYPES, SCSI_TYPES};
 use vm::guest_os;
 use vm::limits::{MAX_CPUS, MAX_DISK_BYTES, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
 use vm::show::{self, HARDWARE_KEY, Names};
@@ -46,10 +47,6 @@ const OFFERED: [&str; 30] = [
     "windows2019srv_64Guest",
     "windows2019srvNext_64Guest",
 ];
-const SCSI: [&str; 3] =
-    ["ParaVirtualSCSIController", "VirtualLsiLogicController", "VirtualLsiLogicSASController"];
-const NICS: [&str; 3] = ["VirtualVmxnet3", "VirtualE1000e", "VirtualE1000"];
-
 pub(super) fn register(table: &mut Table<'_>) {
     let browser = managed_id!(EnvironmentBrowser);
     table.on(browser, method!(QueryConfigOptionDescriptor), |_, _| async { Ok(Some(descriptors())) });
@@ -103,7 +100,7 @@ fn config_option(host: &Arc<Host>, key: &str, guests: &[&str]) -> Option<Value> 
     let config = VmConfig::new("default", vim::DateTime::now());
     let names = Names { storage: &*host.datastores, vm: "" };
     let defaults: Vec<Object> =
-        config.devices.values().map(|device| show::device::device(&config, device, &names)).collect();
+        config.devices.values().map(|device| show::device(&config, device, &names)).collect();
     let option = vim!(VirtualMachineConfigOption {
         version: HARDWARE_KEY,
         description: "Esfera virtual machine",
@@ -135,7 +132,7 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
     let linux = guest_os::family(id) == "linuxGuest";
     let (memory, disk) = if windows { (4096, 48 * 1024) } else { (2048, 16 * 1024) };
     let mut controllers = vec!["VirtualIDEController"];
-    controllers.extend(SCSI);
+    controllers.extend(SCSI_TYPES);
     controllers.extend(["VirtualAHCIController", "VirtualNVMEController"]);
     vim!(GuestOsDescriptor {
         id: id,
@@ -149,13 +146,13 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
         recommendedMemMB: memory,
         recommendedColorDepth: 32,
         supportedDiskControllerList: controllers,
-        recommendedSCSIController: if windows { "VirtualLsiLogicSASController" } else { SCSI[0] },
-        recommendedDiskController: if windows { "VirtualLsiLogicSASController" } else { SCSI[0] },
+        recommendedSCSIController: if windows { "VirtualLsiLogicSASController" } else { SCSI_TYPES[0] },
+        recommendedDiskController: if windows { "VirtualLsiLogicSASController" } else { SCSI_TYPES[0] },
         supportedNumDisks: 60,
         recommendedDiskSizeMB: disk,
         recommendedCdromController: "VirtualIDEController",
-        supportedEthernetCard: NICS.to_vec(),
-        recommendedEthernetCard: if linux { NICS[0] } else { NICS[1] },
+        supportedEthernetCard: NIC_TYPES.to_vec(),
+        recommendedEthernetCard: if linux { NIC_TYPES[0] } else { NIC_TYPES[1] },
         supportsSlaveDisk: true,
         smcRequired: false,
         supportsWakeOnLan: false,
@@ -184,48 +181,9 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
 }
 
 fn hardware() -> ty!(VirtualHardwareOption) {
-    let device = |ty: &'static str, controller: Option<&'static str>, hot: bool| -> Object {
-        vim!(VirtualDeviceOption {
-            type: ty,
-            controllerType: controller,
-            deprecated: false,
-            plugAndPlay: hot,
-            hotRemoveSupported: hot,
-        })
-        .into()
-    };
-    let mut devices: Vec<Object> =
-        SCSI.iter().map(|ty| device(ty, Some("VirtualPCIController"), false)).collect();
-    for ty in ["VirtualAHCIController", "VirtualNVMEController", "VirtualUSBXHCIController"] {
-        devices.push(device(ty, Some("VirtualPCIController"), false));
-    }
-    devices.extend(NICS.iter().map(|ty| device(ty, Some("VirtualPCIController"), true)));
-    devices.push(device("VirtualIDEController", None, false));
-    devices.push(device("VirtualCdrom", Some("VirtualIDEController"), false));
-    devices.push(device("VirtualSerialPort", Some("VirtualSIOController"), false));
-    devices.push(
-        vim!(VirtualDiskOption {
-            type: "VirtualDisk",
-            controllerType: "VirtualSCSIController",
-            deprecated: false,
-            plugAndPlay: true,
-            hotRemoveSupported: true,
-            capacityInKB: LongOption {
-                valueIsReadonly: false,
-                min: 1i64,
-                max: i64::try_from(MAX_DISK_BYTES / 1024).unwrap_or(i64::MAX),
-                defaultValue: 16i64 << 20,
-            },
-            ioAllocationOption: StorageIOAllocationOption {
-                limitOption: LongOption { valueIsReadonly: true, min: -1i64, max: -1i64, defaultValue: -1i64 },
-                sharesOption: shares(),
-            },
-        })
-        .into(),
-    );
     vim!(VirtualHardwareOption {
         hwVersion: int(u64::from(HARDWARE_VERSION)),
-        virtualDeviceOption: devices,
+        virtualDeviceOption: device::options(),
         deviceListReadonly: false,
         numCPU: (1..=int(u64::from(MAX_CPUS))).collect::<Vec<i32>>(),
         numCoresPerSocket: range(1, int(u64::from(MAX_CPUS)), 1),

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
-use datastore::vmx::{Dictionary, VmxConfig};
-use datastore::{DatastorePath, FilePath};
+use datastore::{DatastorePath, Dictionary, FilePath};
 use store::Batch;
 use vim::{DateTime, Fault, MoRef, Object, fault, field};
 use vm::config::VmConfig;
@@ -102,11 +101,11 @@ impl Host {
             Err(fault) => Err(fault),
         };
         match built {
-            Ok((file, text)) => {
+            Ok(text) => {
                 if new_directory {
                     self.disown(&home).await;
                 }
-                let vm = self.add_vm(number, &record, home, plan.config, file, text, pool);
+                let vm = self.add_vm(number, &record, home, plan.config, text, pool);
                 self.look_at_files(&vm).await;
                 self.publish(&vm);
                 Ok(vm)
@@ -144,12 +143,7 @@ impl Host {
     }
 
     /// Makes the disks and the configuration, and notes in `made` what it has made.
-    async fn build(
-        &self,
-        home: &FileRef,
-        plan: &Plan,
-        made: &mut Vec<FileRef>,
-    ) -> Result<(VmxConfig, Dictionary), Fault> {
+    async fn build(&self, home: &FileRef, plan: &Plan, made: &mut Vec<FileRef>) -> Result<Dictionary, Fault> {
         let on = self.datastores.of(home)?;
         let images = self.engine.images();
         for step in &plan.steps {
@@ -158,7 +152,7 @@ impl Host {
                 made.push(file.clone());
             }
         }
-        let (file, text) = files::render(&plan.config, home, &VmxConfig::new(""), &Dictionary::new())?;
+        let text = files::render(&plan.config, home, None, &Dictionary::new())?;
         let (content, path) = (text.to_string(), home.path.clone());
         blocking(move || {
             let begun = on.store.upload(&path, false, None);
@@ -170,7 +164,7 @@ impl Host {
         })
         .await?;
         made.push(home.clone());
-        Ok((file, text))
+        Ok(text)
     }
 
     /// Makes one disk, with a directory for it if it is missing.
@@ -225,16 +219,16 @@ impl Host {
         record: &Registered,
         home: FileRef,
         config: VmConfig,
-        file: VmxConfig,
         text: Dictionary,
         pool: MoRef,
     ) -> Arc<Vm> {
         let now = DateTime::now();
-        let power = if file.suspend_file.is_some() { Power::Suspended } else { Power::Off };
+        let suspend_file = vm::vmx::suspend_file(&text);
+        let power = if suspend_file.is_some() { Power::Suspended } else { Power::Off };
         let state = State {
             home,
             config: Arc::new(config),
-            file,
+            suspend_file,
             text: (&text).into(),
             power,
             machine: None,

@@ -11,9 +11,7 @@ use vim::DateTime;
 use vm::FileRef;
 use vm::config::VmConfig;
 
-use crate::engine::{
-    DriveSpec, Error, ExitReason, GuestReport, Happening, Layer, Machine, NicSpec, Processors, Result, Usage,
-};
+use crate::engine::{Error, ExitReason, GuestReport, Happening, Layer, Machine, Processors, Result, Usage};
 use crate::events::Who;
 use crate::host::{Registered, VMS};
 use crate::vms::Vm;
@@ -160,8 +158,8 @@ impl Machine for Faulty {
     async fn reboot_guest(&self) -> Result<()> {
         self.inner.reboot_guest().await
     }
-    async fn add_disk(&self, disk: &DriveSpec) -> Result<()> {
-        self.inner.add_disk(disk).await
+    async fn add_disk(&self, config: &VmConfig, key: i32) -> Result<()> {
+        self.inner.add_disk(config, key).await
     }
     async fn remove_disk(&self, key: i32) -> Result<()> {
         self.inner.remove_disk(key).await
@@ -169,8 +167,8 @@ impl Machine for Faulty {
     async fn resize_disk(&self, key: i32, bytes: u64) -> Result<()> {
         self.inner.resize_disk(key, bytes).await
     }
-    async fn add_nic(&self, nic: &NicSpec) -> Result<()> {
-        self.inner.add_nic(nic).await
+    async fn add_nic(&self, config: &VmConfig, key: i32, tap: Option<&hostnet::Tap>) -> Result<()> {
+        self.inner.add_nic(config, key, tap).await
     }
     async fn remove_nic(&self, key: i32) -> Result<()> {
         self.inner.remove_nic(key).await

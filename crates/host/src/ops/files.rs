@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datastore::limits::MAX_DICTIONARY_BYTES;
 use datastore::vmsd::SnapshotList;
-use datastore::vmx::{self, Dictionary, VmxConfig};
+use datastore::{Dictionary, vmx};
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
 use vm::device::{Cdrom, Kind, Medium, Serial, SerialBacking};
@@ -43,7 +43,6 @@ pub(crate) fn owner_says(host: &Host, number: u64) -> String {
 /// What the files of a machine say.
 pub(crate) struct Loaded {
     pub(crate) config: VmConfig,
-    pub(crate) file: VmxConfig,
     pub(crate) text: Dictionary,
     pub(crate) snapshots: SnapshotList,
     pub(crate) frozen: BTreeMap<u32, Arc<VmConfig>>,
@@ -63,8 +62,8 @@ pub(crate) fn sibling(home: &FileRef, name: &str) -> Result<FileRef, Fault> {
 pub(crate) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Result<Loaded, Fault> {
     let on = datastores.of(home)?;
     let text = on.store.read_vmx(&home.path).map_err(|error| on.fault(&error))?;
-    let file = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&home.path), &error))?;
-    let config = text::read(datastores, home, &file, now)?;
+    let config =
+        text::read(datastores, home, &text, now).map_err(|error| unread(&on.show(&home.path), error))?;
     let list = snapshot_list(home)?;
     let snapshots = on.store.read_vmsd(&list.path).map_err(|error| on.fault(&error))?;
     let mut frozen = BTreeMap::new();
@@ -76,7 +75,7 @@ pub(crate) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Re
             }
         }
     }
-    Ok(Loaded { config, file, text, snapshots, frozen })
+    Ok(Loaded { config, text, snapshots, frozen })
 }
 
 /// Reads the configurations that all snapshots of a list froze. Blocking.
@@ -106,8 +105,14 @@ pub(crate) fn load_frozen(
     let on = datastores.of(&file)?;
     let content = on.store.read(&file.path, MAX_DICTIONARY_BYTES as u64).map_err(|error| on.fault(&error))?;
     let text = vmx::parse(&content).map_err(|error| damaged(&on.show(&file.path), &error))?;
-    let config = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&file.path), &error))?;
-    text::read(datastores, home, &config, now)
+    text::read(datastores, home, &text, now).map_err(|error| unread(&on.show(&file.path), error))
+}
+
+fn unread(file: &str, error: text::ReadError) -> Fault {
+    match error {
+        text::ReadError::Text(error) => damaged(file, &error),
+        text::ReadError::Fault(fault) => fault,
+    }
 }
 
 fn damaged(file: &str, error: &dyn std::fmt::Display) -> Fault {
@@ -118,33 +123,29 @@ fn damaged(file: &str, error: &dyn std::fmt::Display) -> Fault {
 pub(crate) fn render(
     config: &VmConfig,
     home: &FileRef,
-    before: &VmxConfig,
-    text: &Dictionary,
-) -> Result<(VmxConfig, Dictionary), Fault> {
-    let file = text::write(config, home, before);
-    let mut text = text.clone();
-    file.write_into(&mut text)
-        .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))?;
-    Ok((file, text))
+    suspend_file: Option<&str>,
+    before: &Dictionary,
+) -> Result<Dictionary, Fault> {
+    text::write(config, home, suspend_file, before)
+        .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))
 }
 
 impl Host {
     /// Writes a machine's configuration, which is then the one that it has. `suspend` names the saved state.
     pub(crate) async fn save(&self, vm: &Vm, config: VmConfig, suspend: Option<&str>) -> Result<(), Fault> {
-        let (home, mut file, text) = {
+        let (home, text) = {
             let state = vm.state();
-            (state.home.clone(), state.file.clone(), state.text.clone())
+            (state.home.clone(), state.text.clone())
         };
-        file.suspend_file = suspend.map(ToOwned::to_owned);
         let on = self.datastores.of(&home)?;
         let text = text.read().map_err(|error| damaged(&on.show(&home.path), &error))?;
-        let (file, text) = render(&config, &home, &file, &text)?;
+        let text = render(&config, &home, suspend, &text)?;
         let content = text.to_string();
         blocking(move || on.store.write(&home.path, content.as_bytes()).map_err(|error| on.fault(&error)))
             .await?;
         let mut state = vm.state();
         state.config = Arc::new(config);
-        state.file = file;
+        state.suspend_file = suspend.map(ToOwned::to_owned);
         state.text = (&text).into();
         Ok(())
     }

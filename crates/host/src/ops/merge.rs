@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datastore::Dictionary;
 use datastore::FilePath;
-use datastore::vmx::Dictionary;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -289,7 +289,7 @@ impl Host {
                 state.config.clone(),
                 state.frozen.clone(),
                 state.snapshots.clone(),
-                state.file.clone(),
+                state.suspend_file.clone(),
             )
         };
         let mut replaced: BTreeMap<u32, Arc<VmConfig>> = BTreeMap::new();
@@ -298,7 +298,7 @@ impl Host {
             let Some(record) = list.snapshots.iter_mut().find(|record| record.uid == *uid) else { continue };
             record.disks = disks_of(&home, &config);
             let file = files::sibling(&home, &record.file_name)?;
-            let (_, text) = files::render(&config, &home, &before, &Dictionary::new())?;
+            let text = files::render(&config, &home, before.as_deref(), &Dictionary::new())?;
             let (on, path, content) = (self.datastores.of(&file)?, file.path, text.to_string());
             blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error)))
                 .await?;
@@ -310,7 +310,7 @@ impl Host {
         }
         // Even if it is so already: the file may say something else.
         let config = without(&current, layer, base).unwrap_or_else(|| VmConfig::clone(&current));
-        self.save(vm, config, before.suspend_file.as_deref()).await
+        self.save(vm, config, before.as_deref()).await
     }
 }
 

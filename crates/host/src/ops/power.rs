@@ -132,7 +132,7 @@ impl Host {
     fn saved_state(&self, vm: &Vm) -> Result<FileRef, Fault> {
         let (home, name) = {
             let state = vm.state();
-            (state.home.clone(), state.file.suspend_file.clone())
+            (state.home.clone(), state.suspend_file.clone())
         };
         let name = name.ok_or_else(|| fault!(InvalidState {}, "The machine's saved state is not known"))?;
         let file = files::sibling(&home, &name)?;
@@ -154,19 +154,14 @@ impl Host {
         taps: Vec<(i32, Tap)>,
         resume_from: Option<FileRef>,
     ) -> Result<Arc<dyn Machine>, Fault> {
-        let (nvram, user) = {
-            let state = vm.state();
-            (state.file.nvram.clone(), state.user)
-        };
-        let nvram = nvram.unwrap_or_else(|| format!("{}.nvram", home.path.stem()));
+        let user = vm.state().user;
         let launch = Launch {
             vm: vm.me.id().to_owned(),
             config: Arc::new(config.clone()),
             home: home.clone(),
             taps,
             resume_from,
-            nvram: files::sibling(home, &nvram)?,
-            log: files::sibling(home, "vmware.log")?,
+            nvram: files::sibling(home, &vm::vmx::nvram(config, home))?,
             user,
         };
         self.engine.start(launch).await.map_err(|error| match &error {
@@ -445,7 +440,7 @@ impl Host {
         let config = VmConfig::clone(&vm.config());
         let saved = self.save(vm, config, Some(name)).await;
         if saved.is_err() {
-            vm.state().file.suspend_file = Some(name.to_owned());
+            vm.state().suspend_file = Some(name.to_owned());
         }
         self.ended_as(vm, &ExitReason::Quit, who, true).await;
         let noted = match saved {

@@ -12,7 +12,7 @@ use vm::{FileRef, Power};
 use super::blocking;
 use super::power::port_spec;
 use crate::Host;
-use crate::engine::{DriveSpec, Machine, NicSpec};
+use crate::engine::Machine;
 use crate::error::machine_fault;
 use crate::events::{self, Who};
 use crate::vms::Vm;
@@ -78,7 +78,7 @@ impl Host {
                     _ => {}
                 }
             }
-            let suspended = vm.state().file.suspend_file.clone();
+            let suspended = vm.state().suspend_file.clone();
             self.save(vm, plan.config.clone(), suspended.as_deref()).await
         };
         if let Err(fault) = changed.await {
@@ -149,14 +149,10 @@ impl Host {
             Step::Plug(key) => {
                 let Some(device) = config.devices.get(key) else { return Ok(()) };
                 match &device.kind {
-                    Kind::Disk(disk) => {
-                        let drive = DriveSpec { device: device.clone(), disk: disk.clone() };
-                        machine.add_disk(&drive).await.map_err(fault)
-                    }
-                    Kind::Nic(nic) => {
+                    Kind::Disk(_) => machine.add_disk(config, *key).await.map_err(fault),
+                    Kind::Nic(_) => {
                         let tap = self.plug_one(vm, config, *key).await?;
-                        let adapter = NicSpec { device: device.clone(), nic: nic.clone(), tap };
-                        let added = machine.add_nic(&adapter).await.map_err(fault);
+                        let added = machine.add_nic(config, *key, tap.as_ref()).await.map_err(fault);
                         if added.is_err()
                             && let Err(error) = self.network.unplug(vm.me.id(), *key).await
                         {
@@ -215,7 +211,7 @@ impl Host {
         let (mut config, suspended) = {
             let state = vm.state();
             usable(&state)?;
-            (VmConfig::clone(&state.config), state.file.suspend_file.clone())
+            (VmConfig::clone(&state.config), state.suspend_file.clone())
         };
         let old = std::mem::replace(&mut config.name, name.to_owned());
         config.touch(vim::DateTime::now());

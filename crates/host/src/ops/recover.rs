@@ -91,7 +91,7 @@ impl Host {
         let loaded = blocking(move || files::load(&datastores, &at, DateTime::now())).await;
         let vm = match loaded {
             Ok(loaded) => {
-                let vm = self.add_vm(number, &record, home, loaded.config, loaded.file, loaded.text, pool);
+                let vm = self.add_vm(number, &record, home, loaded.config, loaded.text, pool);
                 let mut state = vm.state();
                 state.snapshots = loaded.snapshots;
                 state.frozen = loaded.frozen;
@@ -101,9 +101,7 @@ impl Host {
             Err(fault) => {
                 tracing::error!(vm = number, %fault, "the configuration cannot be read");
                 let config = VmConfig::new(home.path.stem(), DateTime::now());
-                let file = datastore::vmx::VmxConfig::new("");
-                let vm =
-                    self.add_vm(number, &record, home, config, file, datastore::vmx::Dictionary::new(), pool);
+                let vm = self.add_vm(number, &record, home, config, datastore::Dictionary::new(), pool);
                 vm.state().broken = Some(fault.to_string());
                 vm
             }
@@ -139,7 +137,7 @@ impl Host {
         number: u64,
         record: Registered,
     ) {
-        let suspended = vm.state().file.suspend_file.is_some();
+        let suspended = vm.state().suspend_file.is_some();
         let mut stopped = false;
         match machine.processors().await {
             // The daemon died while it was being started: nobody was told that it is on, and a saved state that the
@@ -270,7 +268,7 @@ impl Host {
                 vm.state().power = Power::Suspended;
                 if let Err(fault) = saved {
                     tracing::error!(vm = number, %fault, "that a machine is suspended stays in the register");
-                    vm.state().file.suspend_file = Some(name);
+                    vm.state().suspend_file = Some(name);
                     return;
                 }
             }

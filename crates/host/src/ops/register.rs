@@ -61,14 +61,14 @@ impl Host {
         };
         let number = self.begin_registration(&mut record).await?;
         let config = loaded.config.clone();
-        let vm = self.add_vm(number, &record, home, loaded.config, loaded.file, loaded.text, pool);
+        let vm = self.add_vm(number, &record, home, loaded.config, loaded.text, pool);
         {
             let mut state = vm.state();
             state.snapshots = loaded.snapshots;
             state.frozen = loaded.frozen;
         }
         // The identities that the file did not have, and the new name.
-        let suspended = vm.state().file.suspend_file.clone();
+        let suspended = vm.state().suspend_file.clone();
         record.unfinished = None;
         let written = async {
             self.save(&vm, config, suspended.as_deref()).await?;

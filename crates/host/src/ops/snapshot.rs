@@ -10,11 +10,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datastore::Dictionary;
 use datastore::vmsd::{SnapshotDisk, SnapshotList, SnapshotRecord};
-use datastore::vmx::Dictionary;
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
-use vm::{FileRef, Power, place, vmx as text};
+use vm::device::slot;
+use vm::{FileRef, Power, vmx as text};
 
 use super::{blocking, files};
 use crate::Host;
@@ -139,10 +140,10 @@ impl Host {
     async fn write_frozen(&self, vm: &Vm, config: &VmConfig, uid: u32) -> Result<FileRef, Fault> {
         let (home, before) = {
             let state = vm.state();
-            (state.home.clone(), state.file.clone())
+            (state.home.clone(), state.suspend_file.clone())
         };
         let file = files::sibling(&home, &format!("{}-Snapshot{uid}.vmsn", home.path.stem()))?;
-        let (_, text) = files::render(config, &home, &before, &Dictionary::new())?;
+        let text = files::render(config, &home, before.as_deref(), &Dictionary::new())?;
         let (on, path, content) = (self.datastores.of(&file)?, file.path.clone(), text.to_string());
         blocking(move || on.store.write(&path, content.as_bytes()).map_err(|error| on.fault(&error))).await?;
         Ok(file)
@@ -477,7 +478,7 @@ pub(super) fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
     let entry = |device: &vm::device::Device| {
         let disk = device.disk().filter(|disk| !disk.independent)?;
         Some(SnapshotDisk {
-            node: place::slot(config, device)?.to_string(),
+            node: slot(&config.devices, device)?.to_string(),
             file_name: text::file_name(home, &disk.file),
         })
     };

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::datastore::vmsd::SnapshotList;
-use ::datastore::vmx::{Dictionary, VmxConfig};
-use ::datastore::{DictionaryError, VmLock};
+use ::datastore::{Dictionary, DictionaryError, VmLock};
 use vim::{DateTime, Fault, MoRef, fault};
 use vm::config::VmConfig;
 use vm::observed::{GuestReport, OwnFile, Question, Statistics};
@@ -35,8 +34,8 @@ pub(crate) struct State {
     /// The `.vmx`.
     pub(crate) home: FileRef,
     pub(crate) config: Arc<VmConfig>,
-    /// What the `.vmx` says, and its text.
-    pub(crate) file: VmxConfig,
+    /// File with the state of a suspended VM, beside the `.vmx`.
+    pub(crate) suspend_file: Option<String>,
     pub(crate) text: VmxText,
     pub(crate) power: Power,
     pub(crate) machine: Option<Arc<dyn Machine>>,
