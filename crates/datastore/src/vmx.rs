@@ -1,22 +1,11 @@
-//! `.vmx`: the configuration of a virtual machine, in VMware's text format.
-//!
-//! [`parse`] gives the text as a [`Dictionary`] that keeps every line; [`VmxConfig::read`] gives what it means, and
-//! [`VmxConfig::write_into`] changes a dictionary to mean something else while keeping order, comments and unknown
-//! keys.
+//! `.vmx`: the configuration of a VM, in VMware's text format: its lines, its UUIDs and its names of files. Crate `vm` knows
+//! what the keys mean.
 
-mod config;
-mod device;
 mod file_name;
-mod read;
 mod uuids;
-mod write;
 
-pub use crate::dictionary::{Dictionary, DictionaryError};
-pub use config::{Firmware, VmxConfig};
-pub use device::{
-    AddressType, Backing, Bus, Cdrom, Controller, Disk, DiskMode, DvsPort, Floppy, MacAddress, Nic, NicModel,
-    OtherKeys, ScsiModel, Serial, SerialBacking, Slot,
-};
+use crate::dictionary::{Dictionary, DictionaryError};
+
 pub use file_name::FileName;
 pub use uuids::{format_uuid, parse_uuid};
 

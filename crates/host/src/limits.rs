@@ -25,8 +25,6 @@ pub const GUEST_MACS: Duration = Duration::from_secs(5);
 pub const GUEST_MACS_FIRST: Duration = Duration::from_secs(2);
 /// How often the host looks at the use of memory, processors and datastores.
 pub const STATISTICS: Duration = Duration::from_secs(20);
-/// Root ports kept free for disks and adapters that are added while a VM runs.
-pub const SPARE_PORTS: u8 = 8;
 /// A console ticket is good for so long.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// A guest may say anything of itself, and every client that looks gets all that is kept: so a text is kept up to this many

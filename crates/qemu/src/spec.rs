@@ -1,12 +1,12 @@
-//! What a machine is made of, in plain types. A spec is turned into a command line by [`crate::cmdline`] and is kept
-//! in the launch record, so that whoever adopts the machine knows how it was started.
+//! The specification of a QEMU process in plain types. [`crate::cmdline`] turns it into a command line, and the launch
+//! record keeps it, so that a daemon that adopts the process knows how it was started.
 
 use crate::{Error, Result, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// A machine to start.
+/// A QEMU process to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MachineSpec {
     /// Display name; any text without control characters.
@@ -19,7 +19,7 @@ pub struct MachineSpec {
     pub max_memory_mib: Option<u64>,
     /// Processors.
     pub cpu: Cpu,
-    /// What runs the guest's instructions; see [`crate::accel`].
+    /// KVM or emulation; see [`crate::accel`].
     pub accel: Accel,
     /// BIOS or EFI.
     pub firmware: Firmware,
@@ -49,12 +49,12 @@ pub struct MachineSpec {
     pub video: Video,
     /// Root ports kept free for disks and NICs added while running.
     pub spare_ports: u8,
-    /// Whom the process runs as and where it is accounted.
+    /// User and cgroup of the process.
     pub confinement: Confinement,
 }
 
 impl MachineSpec {
-    /// A machine with nothing attached: one processor, BIOS, no display, confined to nothing.
+    /// A process with nothing attached: one processor, BIOS, no display, confined to nothing.
     #[must_use]
     pub fn new(name: impl Into<String>, uuid: impl Into<String>, memory_mib: u64) -> Self {
         MachineSpec {
@@ -149,7 +149,7 @@ impl MachineSpec {
     }
 }
 
-/// Processors of a machine.
+/// Processors of a guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
     /// Processors at power-on.
@@ -193,7 +193,7 @@ impl Cpu {
     }
 }
 
-/// What runs the guest's instructions.
+/// Runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Accel {
     /// The processor itself.
@@ -211,7 +211,7 @@ pub enum Firmware {
     Efi {
         /// Its code, shared and read-only.
         code: PathBuf,
-        /// The machine's own variables, writable.
+        /// The VM's own variables, writable.
         vars: PathBuf,
         /// Whether only signed software may start; needs a code image made for it.
         secure_boot: bool,
@@ -234,7 +234,7 @@ pub struct DirectBoot {
 pub struct Controller {
     /// Number among its family, 0 to 3.
     pub index: u8,
-    /// What it is.
+    /// Its kind.
     pub kind: ControllerKind,
 }
 
@@ -370,11 +370,11 @@ pub struct Cdrom {
 pub struct Nic {
     /// Device id, as for disks.
     pub id: String,
-    /// What the guest sees.
+    /// Its model, as the guest sees it.
     pub model: NicModel,
     /// MAC address, six hexadecimal pairs with colons.
     pub mac: String,
-    /// What it is plugged into.
+    /// The other end of its cable.
     pub backend: NicBackend,
     /// Whether the cable is plugged in.
     pub link_up: bool,
@@ -397,10 +397,10 @@ pub enum NicModel {
     Virtio,
 }
 
-/// What a network adapter is plugged into.
+/// The other end of a network adapter's cable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NicBackend {
-    /// A tap device that exists in the network namespace of the caller, who opens it for the machine.
+    /// A tap device that exists in the network namespace of the caller, who opens it for the process.
     Tap {
         /// Interface name.
         ifname: String,
@@ -436,10 +436,10 @@ pub enum Video {
     Virtio,
 }
 
-/// Whom the process runs as and where it is accounted.
+/// User and cgroup of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Confinement {
-    /// User and group to run as; `None` keeps those of the caller. The machine's files must be theirs.
+    /// User and group to run as; `None` keeps those of the caller. The files of the VM must be theirs.
     pub user: Option<User>,
     /// Directory of a cgroup (version 2) to join, if it is there and writable.
     pub cgroup: Option<PathBuf>,
@@ -491,8 +491,7 @@ pub(crate) fn port_count(spec: &MachineSpec) -> Result<u8> {
     let virtio = spec.disks.iter().filter(|d| d.attach == Attachment::VirtioBlk).count();
     let fixed = spec.nics.iter().filter_map(|n| n.port).max().map_or(0, |highest| usize::from(highest) + 1);
     let wanted = fixed.max(virtio + spec.nics.len()) + usize::from(spec.spare_ports);
-    u8::try_from(wanted)
-        .ok()
-        .filter(|count| *count <= limits::MAX_ROOT_PORTS)
-        .ok_or_else(|| Error::Spec(format!("{wanted} root ports; {} are possible", limits::MAX_ROOT_PORTS)))
+    u8::try_from(wanted).ok().filter(|count| *count <= limits::MAX_ROOT_PORTS).ok_or_else(|| {
+        Error::Spec(format!("{wanted} root ports are out of range (0–{})", limits::MAX_ROOT_PORTS))
+    })
 }

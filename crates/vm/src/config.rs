@@ -1,29 +1,29 @@
-//! Configuration of a virtual machine, typed. [`crate::vmx`] is its text on disk, [`crate::show`] its form in
-//! the API, [`crate::plan`] how it changes.
+//! The configuration of a VM, typed. [`crate::vmx`] is its text on disk, [`crate::show`] its form in the API,
+//! [`crate::plan`] how a specification changes it.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 use vim::DateTime;
 
-use super::device::{Device, Disk, Kind, Nic};
+use crate::device::{self, Device, Devices, Disk, Kind, Nic, Serial};
 
-/// The virtual hardware version that new machines get, and the newest that is known.
+/// The virtual hardware version of new VMs, and the newest that is known.
 pub const HARDWARE_VERSION: u32 = 21;
-/// The oldest that is accepted.
+/// The oldest version that is accepted.
 pub const OLDEST_HARDWARE: u32 = 4;
 
-/// Configuration of a virtual machine.
+/// The configuration of a VM.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VmConfig {
     pub name: String,
-    /// What the guest sees in its SMBIOS.
+    /// UUID in the guest's SMBIOS.
     pub bios_uuid: Uuid,
     /// Unique in an inventory.
     pub instance_uuid: Uuid,
     /// One of `VirtualMachineGuestOsIdentifier`.
     pub guest_id: String,
-    /// Name of a guest system that has no id.
+    /// Name of a guest system without an id.
     pub alternate_guest_name: String,
     /// The number of `vmx-21`.
     pub hardware_version: u32,
@@ -35,17 +35,20 @@ pub struct VmConfig {
     pub firmware: Firmware,
     pub boot: Boot,
     pub annotation: String,
-    /// Keys that no other field stands for.
+    /// Extra configuration: keys that no other field stands for.
     pub extra: BTreeMap<String, String>,
-    /// By key.
-    pub devices: BTreeMap<i32, Device>,
+    pub devices: Devices,
     pub cpu: Allocation,
     pub memory: Allocation,
     pub tools: Tools,
-    /// Whether disks show their UUID to the guest.
+    /// Disks show their UUID to the guest.
     pub disk_uuid: bool,
     pub managed_by: Option<ManagedBy>,
     pub template: bool,
+    /// File of the firmware's variables, if the `.vmx` names it.
+    pub nvram: Option<String>,
+    /// Keys of the `.vmx` that the API does not show and that are only kept: those of floppy drives.
+    pub kept: Vec<(String, String)>,
     /// Changes with every change of the configuration.
     pub change_version: String,
     pub modified: DateTime,
@@ -71,20 +74,20 @@ impl Firmware {
     }
 }
 
-/// How the machine boots.
+/// How the VM boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
-    /// Before the firmware starts, ms.
+    /// Pause before the firmware starts, ms.
     pub delay_ms: i64,
     pub retry: bool,
     pub retry_delay_ms: i64,
     /// Enter the firmware's set-up once.
     pub setup: bool,
-    /// What to try, in this order; empty for the firmware's own order.
+    /// Devices to try, in this order; empty for the firmware's own order.
     pub order: Vec<BootDevice>,
 }
 
-/// Before another try to boot, ms, unless it is said otherwise.
+/// Default pause before another try to boot, ms.
 pub const BOOT_RETRY_DELAY_MS: i64 = 10_000;
 
 impl Default for Boot {
@@ -145,7 +148,7 @@ impl Shares {
     }
 }
 
-/// When scripts of the guest tools run.
+/// When the guest tools run their scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tools {
     pub after_power_on: bool,
@@ -167,7 +170,7 @@ impl Default for Tools {
     }
 }
 
-/// The extension that manages the machine.
+/// The extension that manages the VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagedBy {
     pub extension: String,
@@ -175,9 +178,8 @@ pub struct ManagedBy {
 }
 
 impl VmConfig {
-    /// A machine with nothing but the devices that every one has.
+    /// A VM with nothing but the devices that every VM has.
     pub fn new(name: &str, now: DateTime) -> Self {
-        let devices = super::defaults::devices(HARDWARE_VERSION);
         Self {
             name: name.into(),
             bios_uuid: Uuid::new_v4(),
@@ -194,13 +196,15 @@ impl VmConfig {
             boot: Boot::default(),
             annotation: String::new(),
             extra: BTreeMap::new(),
-            devices: devices.into_iter().map(|device| (device.key, device)).collect(),
+            devices: device::built_in(),
             cpu: Allocation::default(),
             memory: Allocation::default(),
             tools: Tools::default(),
             disk_uuid: false,
             managed_by: None,
             template: false,
+            nvram: None,
+            kept: Vec::new(),
             change_version: change_version(now),
             modified: now,
             created: Some(now),
@@ -212,7 +216,7 @@ impl VmConfig {
         self.cpu.shares.number(self.normal_cpu_shares())
     }
 
-    /// Its shares of processors at the level `normal`.
+    /// Shares of the host's processors at the level `normal`.
     pub fn normal_cpu_shares(&self) -> i32 {
         NORMAL_CPU_SHARES.saturating_mul(i32::try_from(self.cpus).unwrap_or(i32::MAX))
     }
@@ -229,11 +233,11 @@ impl VmConfig {
 
     /// The devices on a controller.
     pub fn attached_to(&self, controller: i32) -> impl Iterator<Item = &Device> {
-        self.devices.values().filter(move |device| device.controller == Some(controller))
+        device::attached_to(&self.devices, controller)
     }
 
-    /// Whether the machine has a serial port.
-    pub fn serial(&self) -> Option<(i32, &super::device::Serial)> {
+    /// The serial port with its key.
+    pub fn serial(&self) -> Option<(i32, &Serial)> {
         self.devices.values().find_map(|device| match &device.kind {
             Kind::Serial(serial) => Some((device.key, serial)),
             _ => None,

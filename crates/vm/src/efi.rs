@@ -1,11 +1,10 @@
-//! What the EFI firmware can boot from. OVMF as distributions build it has drivers for IDE, SATA and NVMe, none for the
-//! SCSI controllers that virtual machines here have; guests see those all the same.
+//! Disks that the EFI firmware can boot from. OVMF as distributions build it has drivers for IDE, SATA and NVMe, but
+//! none for the SCSI controllers that VMs here have; guests see those all the same.
 
-use super::config::{Firmware, VmConfig};
-use super::device::Kind;
+use crate::config::{Firmware, VmConfig};
+use crate::device::Kind;
 
-/// What people are told of a machine that has disks, none of which its firmware can read; none if there is nothing to
-/// tell.
+/// A warning for people if a VM has disks and its firmware can read none of them.
 pub fn warning(config: &VmConfig) -> Option<&'static str> {
     if config.firmware == Firmware::Bios {
         return None;
@@ -13,12 +12,12 @@ pub fn warning(config: &VmConfig) -> Option<&'static str> {
     let on_scsi = |key: &i32| {
         let controller = config.devices.get(key).and_then(|device| device.controller);
         let controller = controller.and_then(|key| config.devices.get(&key));
-        controller.is_some_and(|controller| matches!(controller.kind, Kind::Scsi { .. }))
+        controller.is_some_and(|controller| matches!(controller.kind, Kind::Scsi(_)))
     };
     let mut disks = config.disks().map(|(key, _)| key).peekable();
     let unread = disks.peek().is_some() && disks.all(|key| on_scsi(&key));
     unread.then_some(
-        "The EFI firmware has no driver for SCSI controllers and cannot boot from the disks of this machine. Attach \
+        "The EFI firmware has no driver for SCSI controllers and cannot boot from the disks of this VM. Attach \
          the disk to boot from to an NVMe or SATA controller, or choose the firmware bios.",
     )
 }
@@ -27,10 +26,11 @@ pub fn warning(config: &VmConfig) -> Option<&'static str> {
 mod tests {
     use vim::DateTime;
 
-    use super::super::device::{Device, Disk, FileRef, ScsiModel};
     use super::*;
+    use crate::device::{Device, Disk, Nvme, Scsi, ScsiModel};
+    use crate::file::FileRef;
 
-    fn machine(firmware: Firmware, controllers: &[Kind]) -> VmConfig {
+    fn vm(firmware: Firmware, controllers: &[Kind]) -> VmConfig {
         let mut config = VmConfig::new("vm", DateTime::now());
         config.firmware = firmware;
         for (at, controller) in (1000..).zip(controllers) {
@@ -52,10 +52,10 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_warned_of_whose_firmware_can_read_none_of_its_disks() {
+    fn a_vm_whose_firmware_can_read_none_of_its_disks_is_warned_of() {
         let efi = Firmware::Efi { secure_boot: false };
-        let scsi = Kind::Scsi { bus: 0, model: ScsiModel::ParaVirtual };
-        let nvme = Kind::Nvme { bus: 0 };
+        let scsi = Kind::Scsi(Scsi { bus: 0, model: ScsiModel::ParaVirtual });
+        let nvme = Kind::Nvme(Nvme { bus: 0 });
         for (firmware, controllers, warned) in [
             (Firmware::Bios, vec![scsi.clone()], false),
             (efi, vec![], false),
@@ -63,7 +63,7 @@ mod tests {
             (efi, vec![nvme.clone()], false),
             (efi, vec![scsi, nvme], false),
         ] {
-            assert_eq!(warning(&machine(firmware, &controllers)).is_some(), warned, "{controllers:?}");
+            assert_eq!(warning(&vm(firmware, &controllers)).is_some(), warned, "{controllers:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Faults about a configuration as a whole; those about one device are in [`crate::plan`].
+//! Faults about a configuration as a whole; those about one device are in [`crate::device`].
 
 use vim::{Fault, fault};
 
@@ -10,4 +10,12 @@ pub(crate) fn not_supported(message: &str) -> Fault {
 /// `InvalidVmConfig` for a property of a specification.
 pub(crate) fn invalid_config(property: &str, message: &str) -> Fault {
     fault!(InvalidVmConfig { property: property }, "{message}")
+}
+
+/// `InvalidPowerState` for a change that needs the VM to be off.
+pub(crate) fn powered_on(what: &str) -> Fault {
+    fault!(
+        InvalidPowerState { requestedState: "poweredOff", existingState: "poweredOn" },
+        "{what} cannot be changed while the VM runs; power it off first"
+    )
 }

@@ -24,7 +24,7 @@ pub fn to_vmx(id: &str) -> String {
     }
 }
 
-/// The id that `.vmx` means; `otherGuest64` or `otherGuest` for a word that nobody knows.
+/// The id that `.vmx` means; `otherGuest64` or `otherGuest` for an unknown word.
 pub fn from_vmx(word: &str) -> String {
     let known = IDS.iter().find(|id| to_vmx(id).eq_ignore_ascii_case(word) || id.eq_ignore_ascii_case(word));
     match known {

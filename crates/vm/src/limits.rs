@@ -20,3 +20,9 @@ pub const MAX_EXTRA: usize = 2048;
 pub const MAX_DEVICE_CHANGES: usize = 256;
 /// Longest annotation, bytes.
 pub const MAX_ANNOTATION: usize = 16 << 10;
+/// A VM can grow to this many times the memory and processors that it was started with.
+pub const HOT_ADD_FACTOR: u8 = 4;
+/// Processors that every VM can grow to.
+pub const HOT_ADD_PROCESSORS: u32 = 8;
+/// Root ports kept free for disks and adapters added while a VM runs.
+pub const SPARE_PORTS: u8 = 8;

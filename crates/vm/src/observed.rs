@@ -1,6 +1,6 @@
 //! What a host observes of a VM beside its configuration, as plain values that [`crate::show`] shows.
 
-use crate::device::FileRef;
+use crate::file::FileRef;
 
 /// On, off or asleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use vim::{Fault, MoRef};
 
-use crate::device::FileRef;
+use crate::file::FileRef;
 
 /// Datastores by identity and name, and disk images on them. A datastore is known while it is mounted.
 pub trait Storage {

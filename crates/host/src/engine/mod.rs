@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hostnet::Tap;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
@@ -20,11 +21,12 @@ use vm::config::VmConfig;
 use vswitch::Mac;
 
 pub(crate) use self::faults::{image_fault, machine_fault};
-pub use self::launch::{DriveSpec, Launch, NicSpec, drive_id, nic_id, nic_key};
+pub use self::launch::Launch;
 pub use self::qemu::{QemuEngine, QemuOptions};
 pub use self::simulated::SimulatedEngine;
 pub use ::qemu::accel::AccelPolicy;
 pub use ::qemu::{Error, ExitReason};
+pub use vm::machine::{drive_id, nic_id, nic_key};
 pub use vm::observed::{GuestInterface, GuestReport};
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -152,10 +154,12 @@ pub trait Machine: Send + Sync {
     /// Asks the guest to reboot.
     async fn reboot_guest(&self) -> Result<()>;
 
-    async fn add_disk(&self, disk: &launch::DriveSpec) -> Result<()>;
+    /// Adds the disk with this key of the configuration.
+    async fn add_disk(&self, config: &VmConfig, key: i32) -> Result<()>;
     async fn remove_disk(&self, key: i32) -> Result<()>;
     async fn resize_disk(&self, key: i32, bytes: u64) -> Result<()>;
-    async fn add_nic(&self, nic: &launch::NicSpec) -> Result<()>;
+    /// Adds the network adapter with this key of the configuration, on its tap.
+    async fn add_nic(&self, config: &VmConfig, key: i32, tap: Option<&Tap>) -> Result<()>;
     async fn remove_nic(&self, key: i32) -> Result<()>;
     async fn set_link(&self, key: i32, up: bool) -> Result<()>;
     /// The MACs that adapters have now, by key: the guest may have set others. None where nobody can.

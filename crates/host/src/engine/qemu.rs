@@ -1,8 +1,9 @@
 //! The engine that runs guests: one QEMU process for each machine, under a user of its own.
 
 mod cgroup;
+mod files;
+mod firmware;
 mod machine;
-mod spec;
 
 use std::collections::BTreeSet;
 use std::fs::{OpenOptions, Permissions};
@@ -13,19 +14,21 @@ use std::sync::Arc;
 
 use ::qemu::accel::{self, AccelPolicy, Decision};
 use ::qemu::image::{self, Preallocation};
-use ::qemu::spec::{Accel, ImageFormat, User};
-use ::qemu::{StartOptions, machine as running};
+use ::qemu::spec::{Accel, Confinement, ImageFormat, User};
+use ::qemu::{MachineSpec, StartOptions, machine as running};
 use async_trait::async_trait;
 use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
 use vm::FileRef;
 use vm::config::VmConfig;
+use vm::machine::Given;
 
 use super::simulated::{image_error, not_mounted};
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
 use cgroup::Cgroups;
 use datastore::disk_image;
+use files::Lent;
 use machine::QemuMachine;
 
 /// Mode of a file that is one machine's: all machines have their group in common.
@@ -84,6 +87,24 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl Shared {
+    /// The QEMU process to start. Blocking: looks at files and gives them to the process's user.
+    fn machine(&self, launch: &Launch, accel: Accel, cgroup: Option<PathBuf>) -> Result<MachineSpec> {
+        let user = self.user(launch.user);
+        // The state is saved there, even if no drive is there.
+        self.let_in(&launch.home, user)?;
+        let given = Given {
+            accel,
+            firmware: firmware::of(self, launch, user)?,
+            confinement: Confinement { user, cgroup, oom_score_adj: None },
+            files: &Lent { shared: self, user },
+            tap: &|key| {
+                let tap = launch.taps.iter().find(|(of, _)| *of == key);
+                tap.map(|(_, tap)| tap.name.clone())
+            },
+        };
+        vm::machine::spec(&launch.config, given)
+    }
+
     fn mounted(&self, file: &FileRef) -> Result<Mounted> {
         let missing = || not_mounted(file);
         self.datastores.by_uuid(file.datastore).ok_or_else(missing)
@@ -214,7 +235,7 @@ impl Engine for QemuEngine {
         let planned = launch.clone();
         let prepared = blocking(move || {
             let cgroup = shared.cgroups.allot(&planned.vm, &planned.config, None);
-            spec::machine_spec(&shared, &planned, accel, cgroup)
+            shared.machine(&planned, accel, cgroup)
         });
         let options = StartOptions { incoming, ..StartOptions::default() };
         let started = async { ::qemu::Machine::start(&prepared.await??, &directory, options).await };

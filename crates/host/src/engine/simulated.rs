@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use hostnet::Tap;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
 use vm::FileRef;
 use vm::config::VmConfig;
+use vm::device::Device;
 
-use super::launch::{DriveSpec, NicSpec};
 use super::{
     CopyError, CopyOptions, Engine, EngineInfo, Error, ExitReason, GuestInterface, GuestReport, Happening,
     Images, Launch, Layer, Machine, Processors, Result, Usage,
@@ -244,11 +245,13 @@ impl Machine for SimulatedMachine {
         Ok(())
     }
 
-    async fn add_disk(&self, disk: &DriveSpec) -> Result<()> {
+    async fn add_disk(&self, config: &VmConfig, key: i32) -> Result<()> {
         self.living()?;
-        let chain = std::iter::once(disk.disk.file.clone()).chain(disk.disk.parents.iter().cloned());
+        let disk = config.devices.get(&key).and_then(Device::disk);
+        let disk = disk.ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
+        let chain = std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.chains.insert(disk.device.key, chain.collect());
+        state.chains.insert(key, chain.collect());
         Ok(())
     }
 
@@ -265,7 +268,7 @@ impl Machine for SimulatedMachine {
         self.images.grow(&file, bytes).await
     }
 
-    async fn add_nic(&self, _nic: &NicSpec) -> Result<()> {
+    async fn add_nic(&self, _config: &VmConfig, _key: i32, _tap: Option<&Tap>) -> Result<()> {
         self.living()
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datastore::vmx::{Dictionary, VmxConfig};
+use datastore::Dictionary;
 use vim::{Fault, MoRef, Object, field};
 use vm::FileRef;
 use vm::plan::{self, Plan, Step};
@@ -64,7 +64,7 @@ pub(super) async fn create(
         vms.register.records().write(number, &record).await?;
         Ok(built)
     };
-    let (file, text) = match built.await {
+    let text = match built.await {
         Ok(built) => built,
         Err(fault) => {
             vms.files.clear_away(&made).await;
@@ -75,7 +75,7 @@ pub(super) async fn create(
     if new_directory {
         disown(vms, &home).await;
     }
-    let mut state = State::new(home, decided.config, file, &text, pool);
+    let mut state = State::new(home, decided.config, &text, pool);
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     vms.files.look(&vm).await;
@@ -108,12 +108,7 @@ async fn disown(vms: &Vms, home: &FileRef) {
 }
 
 /// Makes the disks and the configuration, and notes in `made` which files it has made.
-async fn build(
-    vms: &Vms,
-    home: &FileRef,
-    plan: &Plan,
-    made: &mut Vec<FileRef>,
-) -> Result<(VmxConfig, Dictionary), Fault> {
+async fn build(vms: &Vms, home: &FileRef, plan: &Plan, made: &mut Vec<FileRef>) -> Result<Dictionary, Fault> {
     let on = vms.files.datastores.of(home)?;
     let images = vms.engine.images();
     for step in &plan.steps {
@@ -122,7 +117,7 @@ async fn build(
             made.push(file.clone());
         }
     }
-    let (file, text) = render(&plan.config, home, &VmxConfig::new(""), &Dictionary::new())?;
+    let text = render(&plan.config, home, None, &Dictionary::new())?;
     let (content, path) = (text.to_string(), home.path.clone());
     blocking(move || {
         let begun = on.store.upload(&path, false, None);
@@ -134,7 +129,7 @@ async fn build(
     })
     .await?;
     made.push(home.clone());
-    Ok((file, text))
+    Ok(text)
 }
 
 /// Makes one disk, with a directory for it if it is missing.

@@ -48,7 +48,7 @@ pub(super) async fn is_suspended(vms: &Vms, vm: &Arc<Vm>, name: &str, who: &Who)
     let config = VmConfig::clone(&vm.config());
     let saved = vms.files.save(vm, config, Some(name)).await;
     if saved.is_err() {
-        vm.change(|state| state.file.suspend_file = Some(name.to_owned()));
+        vm.change(|state| state.suspend_file = Some(name.to_owned()));
     }
     ended_as(vms, vm, &ExitReason::Quit, who, Power::Suspended).await;
     let noted = match saved {

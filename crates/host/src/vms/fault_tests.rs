@@ -101,7 +101,7 @@ async fn a_machine_that_ended_while_it_was_suspended_is_suspended_if_its_state_i
     let (host, vm) = running(Fault::LosesEnd, || {}).await;
     suspend(&host.vms, &vm, &Who::default(), &|_| {}).await.unwrap();
     assert_eq!(vm.power(), Power::Suspended);
-    assert_eq!(vm.read().file.suspend_file.as_deref(), Some(names(&host, ".vmss")[0].as_str()));
+    assert_eq!(vm.read().suspend_file.as_deref(), Some(names(&host, ".vmss")[0].as_str()));
     assert_eq!(suspending(&host, &vm), None);
     power_on(&host.vms, &vm, &Who::default()).await.unwrap();
     assert_eq!(names(&host, ".vmss"), [""; 0]);

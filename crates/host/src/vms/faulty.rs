@@ -10,9 +10,7 @@ use vim::DateTime;
 use vm::FileRef;
 use vm::config::VmConfig;
 
-use crate::engine::{
-    DriveSpec, Error, ExitReason, GuestReport, Happening, Layer, Machine, NicSpec, Processors, Result, Usage,
-};
+use crate::engine::{Error, ExitReason, GuestReport, Happening, Layer, Machine, Processors, Result, Usage};
 use crate::events::Who;
 use crate::{Host, SimulatedOptions};
 
@@ -91,8 +89,7 @@ pub(super) async fn running(fault: Fault, before: impl Fn() + Send + Sync + 'sta
 pub(super) fn stored(host: &Host, vm: &Vm) -> VmConfig {
     let on = host.datastores.of(&vm.home()).unwrap();
     let text = on.store.read_vmx(&vm.home().path).unwrap();
-    let file = datastore::vmx::VmxConfig::read(&text).unwrap();
-    vm::vmx::read(&*host.datastores, &vm.home(), &file, DateTime::now()).unwrap()
+    vm::vmx::read(&*host.datastores, &vm.home(), &text, DateTime::now()).unwrap()
 }
 
 /// Name of the file that a configuration's disk is in.
@@ -164,8 +161,8 @@ impl Machine for Faulty {
     async fn reboot_guest(&self) -> Result<()> {
         self.inner.reboot_guest().await
     }
-    async fn add_disk(&self, disk: &DriveSpec) -> Result<()> {
-        self.inner.add_disk(disk).await
+    async fn add_disk(&self, config: &VmConfig, key: i32) -> Result<()> {
+        self.inner.add_disk(config, key).await
     }
     async fn remove_disk(&self, key: i32) -> Result<()> {
         self.inner.remove_disk(key).await
@@ -173,8 +170,8 @@ impl Machine for Faulty {
     async fn resize_disk(&self, key: i32, bytes: u64) -> Result<()> {
         self.inner.resize_disk(key, bytes).await
     }
-    async fn add_nic(&self, nic: &NicSpec) -> Result<()> {
-        self.inner.add_nic(nic).await
+    async fn add_nic(&self, config: &VmConfig, key: i32, tap: Option<&hostnet::Tap>) -> Result<()> {
+        self.inner.add_nic(config, key, tap).await
     }
     async fn remove_nic(&self, key: i32) -> Result<()> {
         self.inner.remove_nic(key).await

@@ -9,7 +9,7 @@ use vm::plan::{Plan, Step};
 
 use super::service::Vms;
 use super::vm::Vm;
-use crate::engine::{DriveSpec, Machine, NicSpec, machine_fault};
+use crate::engine::{Machine, machine_fault};
 
 /// Takes the steps of a plan in a running VM. If one fails, devices that were added are removed again.
 ///
@@ -97,10 +97,10 @@ async fn plug(
 ) -> Result<(), Fault> {
     let Some(device) = config.devices.get(&key) else { return Ok(()) };
     let added = match &device.kind {
-        Kind::Disk(disk) => machine.add_disk(&DriveSpec { device: device.clone(), disk: disk.clone() }).await,
-        Kind::Nic(nic) => {
+        Kind::Disk(_) => machine.add_disk(config, key).await,
+        Kind::Nic(_) => {
             let tap = vms.ports.plug(vm, config, key).await?;
-            let added = machine.add_nic(&NicSpec { device: device.clone(), nic: nic.clone(), tap }).await;
+            let added = machine.add_nic(config, key, tap.as_ref()).await;
             if added.is_err() {
                 vms.ports.unplug(vm, key).await;
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datastore::vmsd::{SnapshotDisk, SnapshotList};
 use vm::config::VmConfig;
-use vm::device::Device;
-use vm::{FileRef, place, vmx};
+use vm::device::{Device, slot};
+use vm::{FileRef, vmx};
 
 use super::register::Register;
 use super::state::State;
@@ -119,7 +119,7 @@ pub(super) fn disks_of(home: &FileRef, config: &VmConfig) -> Vec<SnapshotDisk> {
     let entry = |device: &Device| {
         let disk = device.disk().filter(|disk| !disk.independent)?;
         Some(SnapshotDisk {
-            node: place::slot(config, device)?.to_string(),
+            node: slot(&config.devices, device)?.to_string(),
             file_name: vmx::file_name(home, &disk.file),
         })
     };

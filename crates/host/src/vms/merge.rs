@@ -234,7 +234,7 @@ async fn replace_everywhere(vms: &Vms, vm: &Vm, layer: &FileRef, base: &FileRef)
             state.config.clone(),
             state.frozen.clone(),
             state.snapshots.clone(),
-            state.file.suspend_file.clone(),
+            state.suspend_file.clone(),
         )
     };
     let mut replaced: BTreeMap<u32, Arc<VmConfig>> = BTreeMap::new();

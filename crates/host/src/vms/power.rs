@@ -121,19 +121,14 @@ async fn start(
     taps: Vec<(i32, Tap)>,
     resume_from: Option<FileRef>,
 ) -> Result<Arc<dyn Machine>, Fault> {
-    let (nvram, user) = {
-        let state = vm.read();
-        (state.file.nvram.clone(), state.user)
-    };
-    let nvram = nvram.unwrap_or_else(|| format!("{}.nvram", home.path.stem()));
+    let user = vm.read().user;
     let launch = Launch {
         vm: vm.me.id().to_owned(),
         config: Arc::new(config.clone()),
         home: home.clone(),
         taps,
         resume_from,
-        nvram: sibling(home, &nvram)?,
-        log: sibling(home, "vmware.log")?,
+        nvram: sibling(home, &vm::vmx::nvram(config, home))?,
         user,
     };
     vms.engine.start(launch).await.map_err(|error| match &error {

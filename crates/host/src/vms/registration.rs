@@ -63,14 +63,14 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
     let number = vms.register.begin(&mut record).await?;
     let config = loaded.config.clone();
-    let mut state = State::new(home, loaded.config, loaded.file, &loaded.text, pool);
+    let mut state = State::new(home, loaded.config, &loaded.text, pool);
     state.user = record.user;
     state.snapshots = loaded.snapshots;
     state.frozen = loaded.frozen;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     let written = async {
         // The identities that the file did not have, and the new name.
-        let suspended = vm.read().file.suspend_file.clone();
+        let suspended = vm.read().suspend_file.clone();
         vms.files.save(&vm, config, suspended.as_deref()).await?;
         record.unfinished = None;
         vms.register.records().write(number, &record).await

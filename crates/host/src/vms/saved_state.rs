@@ -19,7 +19,7 @@ pub(super) const PARTIAL: &str = ".partial";
 pub(super) fn find(files: &Files, vm: &Vm) -> Result<FileRef, Fault> {
     let (home, name) = {
         let state = vm.read();
-        (state.home.clone(), state.file.suspend_file.clone())
+        (state.home.clone(), state.suspend_file.clone())
     };
     let name =
         name.ok_or_else(|| fault!(InvalidState {}, "The saved state of {} is not known", vm.name()))?;

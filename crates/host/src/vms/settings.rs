@@ -24,7 +24,7 @@ pub(super) async fn rename(vms: &Vms, vm: &Arc<Vm>, name: &str, who: &Who) -> Re
     let (mut config, suspended) = {
         let state = vm.read();
         state.usable()?;
-        (VmConfig::clone(&state.config), state.file.suspend_file.clone())
+        (VmConfig::clone(&state.config), state.suspend_file.clone())
     };
     let old = std::mem::replace(&mut config.name, name.to_owned());
     config.touch(DateTime::now());

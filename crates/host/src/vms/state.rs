@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datastore::vmsd::SnapshotList;
-use datastore::vmx::{Dictionary, VmxConfig};
-use datastore::{DictionaryError, VmLock};
+use datastore::{Dictionary, DictionaryError, VmLock};
 use vim::{DateTime, Fault, MoRef, fault};
 use vm::config::VmConfig;
 use vm::observed::{GuestReport, OwnFile, Question, Statistics};
@@ -35,8 +34,8 @@ pub(crate) struct State {
     /// The `.vmx`.
     pub(crate) home: FileRef,
     pub(crate) config: Arc<VmConfig>,
-    /// The content of the `.vmx`, and its text.
-    pub(crate) file: VmxConfig,
+    /// File with the state of a suspended VM, beside the `.vmx`.
+    pub(crate) suspend_file: Option<String>,
     pub(crate) text: VmxText,
     pub(crate) power: Power,
     /// The QEMU process, while the host has hold of it.
@@ -73,19 +72,15 @@ pub(crate) struct State {
 
 impl State {
     /// The state of a VM that is off, or suspended if its `.vmx` names a saved state.
-    pub(crate) fn new(
-        home: FileRef,
-        config: VmConfig,
-        file: VmxConfig,
-        text: &Dictionary,
-        pool: MoRef,
-    ) -> Self {
+    pub(crate) fn new(home: FileRef, config: VmConfig, text: &Dictionary, pool: MoRef) -> Self {
         let now = DateTime::now();
+        let suspend_file = vm::vmx::suspend_file(text);
+        let power = at_rest(suspend_file.as_deref());
         Self {
             home,
             config: Arc::new(config),
-            power: power_at_rest(&file),
-            file,
+            power,
+            suspend_file,
             text: text.into(),
             machine: None,
             snapshots: SnapshotList::default(),
@@ -113,7 +108,7 @@ impl State {
 
     /// The power state of the VM while no QEMU process runs: suspended if its `.vmx` names a saved state.
     pub(super) fn power_at_rest(&self) -> Power {
-        power_at_rest(&self.file)
+        at_rest(self.suspend_file.as_deref())
     }
 
     /// Refuses a VM whose configuration cannot be read, or whose QEMU process does not answer.
@@ -194,6 +189,6 @@ impl State {
     }
 }
 
-fn power_at_rest(file: &VmxConfig) -> Power {
-    if file.suspend_file.is_some() { Power::Suspended } else { Power::Off }
+fn at_rest(suspend_file: Option<&str>) -> Power {
+    if suspend_file.is_some() { Power::Suspended } else { Power::Off }
 }

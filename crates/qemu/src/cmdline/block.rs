@@ -26,7 +26,7 @@ pub fn image(node_name: &str, path: &Path, format: ImageFormat, read_only: bool)
     Ok(node)
 }
 
-/// The node of a disc image. Other machines may have the same disc.
+/// The node of a disc image. Other VMs may have the same disc.
 pub fn iso(node_name: &str, path: &Path) -> Result<Value> {
     image(node_name, path, ImageFormat::Raw, true)
 }

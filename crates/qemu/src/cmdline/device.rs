@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// Slots for memory added while running.
 pub(crate) const MEMORY_SLOTS: u8 = 16;
 
-/// Id of the IDE controller: a real PIIX4, since many kernels have a driver for it and none for SATA.
+/// Id of the IDE controller: a real PIIX4, since many kernels have a driver for it but not for SATA.
 pub(super) const IDE: &str = "ide0";
 
 /// Id of a root port, which is also the name of its bus.
@@ -51,7 +51,7 @@ pub(super) fn controller(controller: Controller, sata_slot: u8, scsi_slot: u8) -
 /// The device of a disk whose block node is `node_name`. `port` is needed by virtio disks only.
 ///
 /// A write or read that fails, above all for want of space, stops the guest instead of reaching it: nothing is lost
-/// and the machine goes on once the datastore is well again. NVMe has no such policy in QEMU: there the guest sees
+/// and the guest goes on once the datastore has room again. NVMe has no such policy in QEMU: there the guest sees
 /// the error.
 pub fn disk(spec: &MachineSpec, disk: &Disk, node_name: &str, port: Option<u8>) -> Result<Value> {
     let mut device = place(spec, &disk.id, disk.attach, "hd", port)?;
@@ -95,7 +95,7 @@ fn place(spec: &MachineSpec, id: &str, attach: Attachment, kind: &str, port: Opt
         Attachment::Scsi { controller, target } => {
             let model = spec
                 .scsi_model(controller)
-                .ok_or_else(|| Error::Spec(format!("{id}: there is no SCSI controller {controller}")))?;
+                .ok_or_else(|| Error::Spec(format!("{id}: the SCSI controller {controller} is missing")))?;
             let limit = match model {
                 ScsiModel::LsiLogic => 16,
                 ScsiModel::LsiLogicSas => 8,
@@ -146,7 +146,7 @@ pub(crate) fn netdev(nic: &Nic, port: u8, tap: Option<&str>) -> Result<Value> {
             let ok = (1..=15).contains(&ifname.len())
                 && ifname.chars().all(|c| c.is_ascii_graphic() && c != '/' && c != '%');
             if !ok {
-                return Err(Error::Spec(format!("{}: {ifname:?} is no interface name", nic.id)));
+                return Err(Error::Spec(format!("{}: {ifname:?} is not an interface name", nic.id)));
             }
             set("type", "tap");
             match tap {

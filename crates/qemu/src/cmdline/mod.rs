@@ -1,5 +1,5 @@
-//! A pure function from a spec to QEMU's arguments. Devices, block nodes and network backends are given as JSON, so
-//! no name in them can be mistaken for an option; what has no JSON form has its commas doubled.
+//! A pure function from a spec to QEMU's arguments. Devices, block nodes and network backends are JSON, so no name in
+//! them can be mistaken for an option; commas in other arguments are doubled.
 
 pub mod block;
 pub mod device;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Machine type: pinned, so that saved state and device addresses survive an upgrade of QEMU.
 const MACHINE_TYPE: &str = "pc-q35-10.0";
 
-/// What the starter prepared for the process: descriptors by number as the process will see them, and paths.
+/// Channels that the starter prepared for the process: descriptors by their number in the process, and paths.
 #[derive(Debug, Clone, Default)]
 pub struct Channels {
     /// Listening socket of the monitor.
@@ -29,7 +29,7 @@ pub struct Channels {
     pub vnc: Option<PathBuf>,
     /// Open taps by NIC id.
     pub taps: BTreeMap<String, RawFd>,
-    /// Whether the machine waits for saved state instead of starting afresh.
+    /// The process waits for saved state instead of starting afresh.
     pub incoming: bool,
 }
 
@@ -270,7 +270,7 @@ impl Args {
     }
 }
 
-/// Cache for translated code under emulation, MiB: QEMU's default is 1 GiB each, too much for ten small machines.
+/// Cache for translated code under emulation, MiB: QEMU's default is 1 GiB each, too much for ten small VMs.
 fn translation_cache_mib(memory_mib: u64) -> u64 {
     match memory_mib {
         0..=512 => 32,

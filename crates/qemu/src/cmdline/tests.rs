@@ -157,7 +157,7 @@ fn drives_sit_where_their_attachment_says() {
     spec.disks = table.iter().map(|(id, attach, ..)| disk(id, *attach)).collect();
     spec.cdroms =
         vec![Cdrom { id: "cd".into(), attach: Attachment::Ide { port: 0 }, iso: None, boot_index: Some(3) }];
-    // `ide` alone is no reserved id, `ide0` is.
+    // `ide` alone is not reserved, `ide0` is.
     let args = argv(&spec, &channels()).unwrap();
     for (id, attach, driver, bus) in table {
         let device = device_named(&args, id);
@@ -264,7 +264,7 @@ fn specs_that_cannot_be_built_are_refused() {
 }
 
 proptest::proptest! {
-    /// Whatever the text, it is one argument's content and never another option.
+    /// Any text is the content of one argument and never another option.
     #[test]
     fn no_name_becomes_an_option(name in "[^\\p{C}]{1,40}", file in "/[^\\p{C}]{1,40}") {
         let mut spec = spec();

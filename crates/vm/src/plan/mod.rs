@@ -1,70 +1,14 @@
-//! What a `VirtualMachineConfigSpec` makes of a machine, decided before anything is done: the new configuration and
-//! the steps to it, or the fault that names the property that is wrong. Nothing here changes anything.
+//! The change that a `VirtualMachineConfigSpec` makes to a VM, decided before anything is done: the new configuration
+//! and the steps to it, or the fault that names the wrong property. Nothing here changes anything.
 
-mod device_faults;
 mod devices;
-mod drives;
-mod nics;
+mod extra;
 mod settings;
 
-use std::collections::BTreeMap;
-
-use vim::{DateTime, Fault, MoRef, Object, fault, field};
+use vim::{Fault, Object, fault, field};
 
 use crate::config::VmConfig;
-use crate::device::FileRef;
-use crate::storage::Storage;
-
-/// What planning needs to know of the world.
-pub struct Surroundings<'a> {
-    pub storage: &'a dyn Storage,
-    /// The machine's `.vmx`.
-    pub home: FileRef,
-    /// The machine runs.
-    pub running: bool,
-    /// It has snapshots.
-    pub has_snapshots: bool,
-    /// The network with this name or reference, by its name.
-    pub network: &'a dyn Fn(Option<&MoRef>, &str) -> Option<String>,
-    /// Size that a guest sees of a disk image, bytes.
-    pub capacity_bytes: &'a dyn Fn(&FileRef) -> Result<u64, Fault>,
-    /// The images under a disk image.
-    pub parents: &'a dyn Fn(&FileRef) -> Result<Vec<FileRef>, Fault>,
-    /// Whether the file exists.
-    pub exists: &'a dyn Fn(&FileRef) -> Result<bool, Fault>,
-    /// Why a file cannot take the output of a serial port, as a sentence about the file; `None` if it can.
-    pub unfit_for_output: &'a dyn Fn(&FileRef) -> Result<Option<String>, Fault>,
-    /// A MAC address that nothing on this host has.
-    pub new_mac: &'a dyn Fn() -> String,
-    /// Whether another adapter of this host has the address.
-    pub mac_taken: &'a dyn Fn(&str) -> bool,
-    pub now: DateTime,
-}
-
-/// A step from one configuration to the next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Make an empty disk, which the device with this key then has.
-    CreateDisk { key: i32, file: FileRef, bytes: u64, thin: bool, eager: bool },
-    /// Grow the disk with this key.
-    GrowDisk { key: i32, file: FileRef, bytes: u64 },
-    /// Remove the files of a disk that is no longer the machine's.
-    DestroyDisk { files: Vec<FileRef> },
-    /// Add the device with this key to the running machine.
-    Plug(i32),
-    /// Take the device with this key out of the running machine.
-    Unplug(i32),
-    /// Put what the drive with this key now has into it.
-    ChangeMedium(i32),
-    /// Plug the cable of the adapter with this key in or out.
-    SetLink { key: i32, up: bool },
-    /// Move the running adapter with this key to its new network.
-    Reconnect(i32),
-    /// Add memory to the running machine.
-    AddMemory { mib: u64 },
-    /// Add processors to the running machine.
-    AddProcessors { count: u32 },
-}
+pub use crate::device::{Step, Surroundings};
 
 /// A decided change.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +17,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// A new machine. Its name is checked; that its directory is free is not.
+/// Plans a new VM. The name is checked; whether its directory is free is not.
 ///
 /// # Errors
 /// `InvalidVmConfig` and those derived from it, `InvalidName`, `FileNotFound`.
@@ -90,11 +34,11 @@ pub fn create(spec: &Object, around: &Surroundings<'_>) -> Result<Plan, Fault> {
     Ok(Plan { config, steps })
 }
 
-/// A change of a machine.
+/// Plans a change of a VM.
 ///
 /// # Errors
 /// As [`create`]; `ConcurrentAccess` if `changeVersion` is not the current one; `InvalidPowerState`,
-/// `CpuHotPlugNotSupported` and `MemoryHotPlugNotSupported` for what cannot change while the machine runs.
+/// `CpuHotPlugNotSupported` and `MemoryHotPlugNotSupported` for a change that a running VM cannot follow.
 pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>) -> Result<Plan, Fault> {
     if let Some(seen) = spec.get(field!(VirtualMachineConfigSpec.changeVersion))
         && !seen.is_empty()
@@ -119,7 +63,7 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
     Ok(Plan { config, steps })
 }
 
-/// Refuses what cannot be the name of a virtual machine.
+/// Refuses a text that cannot be the name of a VM.
 ///
 /// # Errors
 /// `InvalidName`.
@@ -135,14 +79,4 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
         ));
     }
     Ok(())
-}
-
-/// Merges `extraConfig`: an empty value removes a key.
-pub(crate) fn merge_extra(extra: &mut BTreeMap<String, String>, key: &str, value: &str) {
-    let known = extra.keys().find(|known| known.eq_ignore_ascii_case(key)).cloned();
-    if value.is_empty() {
-        extra.remove(known.as_deref().unwrap_or(key));
-    } else {
-        extra.insert(known.unwrap_or_else(|| key.to_owned()), value.to_owned());
-    }
 }

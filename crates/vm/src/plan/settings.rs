@@ -3,13 +3,14 @@
 use uuid::Uuid;
 use vim::{Fault, Object, data_id, fault, field};
 
-use super::{Step, Surroundings, merge_extra};
+use super::extra::{is_reserved, merge};
 use crate::config::{
     Allocation, BootDevice, Firmware, HARDWARE_VERSION, ManagedBy, OLDEST_HARDWARE, Shares, VmConfig,
 };
-use crate::faults::{invalid_config, not_supported};
+use crate::device::{Step, Surroundings};
+use crate::faults::{invalid_config, not_supported, powered_on};
+use crate::guest_os;
 use crate::limits::{MAX_ANNOTATION, MAX_CPUS, MAX_EXTRA, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
-use crate::{guest_os, vmx};
 
 macro_rules! spec {
     ($field:ident) => {
@@ -17,7 +18,7 @@ macro_rules! spec {
     };
 }
 
-/// Applies everything but devices and boot options. `current` is the configuration before, if the machine exists.
+/// Applies everything but devices and boot options. `current` is the configuration before, if the VM exists.
 pub(super) fn apply(
     spec: &Object,
     config: &mut VmConfig,
@@ -60,7 +61,7 @@ pub(super) fn apply(
         {
             return Err(invalid_config(
                 "flags",
-                "Virtualization-based security needs an IOMMU, which is not there",
+                "Virtualization-based security needs an IOMMU, which VMs of this host do not have",
             ));
         }
     }
@@ -73,7 +74,7 @@ pub(super) fn apply(
     Ok(steps)
 }
 
-/// What would be lost silently is refused.
+/// Refuses the settings that this host would silently lose.
 fn refuse_unsupported(spec: &Object) -> Result<(), Fault> {
     let refused = [
         ("vAppConfig", spec.get(spec!(vAppConfig)).is_some()),
@@ -110,7 +111,7 @@ fn identity(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
     }
     if let Some(guest) = spec.get(spec!(guestId)).filter(|guest| !guest.is_empty()) {
         if !guest_os::is_known(guest) {
-            let message = format!("There is no guest system {guest}");
+            let message = format!("The guest system {guest} is unknown");
             return Err(fault!(
                 UnsupportedGuest { property: "guestId", unsupportedGuestOS: guest },
                 "{message}"
@@ -159,7 +160,7 @@ fn processors(
     if let Some(count) = count {
         config.cpus =
             u32::try_from(count).ok().filter(|count| (1..=MAX_CPUS).contains(count)).ok_or_else(|| {
-                invalid_config("numCPUs", &format!("{count} processors; 1 to {MAX_CPUS} are possible"))
+                invalid_config("numCPUs", &format!("{count} processors are out of range (1–{MAX_CPUS})"))
             })?;
         if cores.is_none() && !config.cpus.is_multiple_of(config.cores_per_socket) {
             config.cores_per_socket = 1;
@@ -183,7 +184,7 @@ fn processors(
             _ => {
                 return Err(fault!(
                     CpuHotPlugNotSupported {},
-                    "Processors can only be added while the machine runs, in whole sockets, and only if \
+                    "Processors can only be added while the VM runs, in whole sockets, and only if \
                      cpuHotAddEnabled was set before it was powered on"
                 ));
             }
@@ -210,7 +211,7 @@ fn memory(
     let wanted = u64::try_from(mib).ok().filter(|mib| bounds.contains(mib) && mib.is_multiple_of(4));
     config.memory_mib = wanted.ok_or_else(|| {
         let message = format!(
-            "{mib} MB of memory; multiples of 4 from {MIN_MEMORY_MIB} to {MAX_MEMORY_MIB} are possible"
+            "{mib} MB of memory is out of range (multiples of 4 in {MIN_MEMORY_MIB}–{MAX_MEMORY_MIB})"
         );
         invalid_config("memoryMB", &message)
     })?;
@@ -224,7 +225,7 @@ fn memory(
             _ => {
                 return Err(fault!(
                     MemoryHotPlugNotSupported {},
-                    "Memory can only grow by multiples of 128 MB while the machine runs, and only if \
+                    "Memory can only grow by multiples of 128 MB while the VM runs, and only if \
                      memoryHotAddEnabled was set before it was powered on"
                 ));
             }
@@ -243,7 +244,7 @@ fn firmware(spec: &Object, config: &mut VmConfig, around: &Surroundings<'_>) -> 
             _ => {
                 return Err(invalid_config(
                     "firmware",
-                    &format!("There is no firmware {firmware}; use bios or efi"),
+                    &format!("The firmware {firmware} is unknown; use bios or efi"),
                 ));
             }
         };
@@ -278,13 +279,13 @@ fn extra(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
                 .and_then(|text| text.as_str().map(ToOwned::to_owned))
                 .unwrap_or_default(),
         });
-        if key.trim().is_empty() || vmx::is_reserved(key) {
+        if key.trim().is_empty() || is_reserved(key) {
             return Err(invalid_config("extraConfig", &format!("The key \"{key}\" cannot be set")));
         }
-        merge_extra(&mut config.extra, key, &value.unwrap_or_default());
+        merge(&mut config.extra, key, &value.unwrap_or_default());
     }
     if config.extra.len() > MAX_EXTRA {
-        return Err(invalid_config("extraConfig", &format!("A machine has at most {MAX_EXTRA} extra keys")));
+        return Err(invalid_config("extraConfig", &format!("A VM has at most {MAX_EXTRA} extra keys")));
     }
     Ok(())
 }
@@ -350,21 +351,13 @@ pub(super) fn apply_boot(spec: &Object, config: &mut VmConfig) -> Result<(), Fau
         } else if device.is_a(data_id!(VirtualMachineBootOptionsBootableCdromDevice)) {
             Some(BootDevice::Cdrom)
         } else {
-            return Err(not_supported(&format!("The machine cannot boot from a {}", device.type_name())));
+            return Err(not_supported(&format!("A VM cannot boot from a {}", device.type_name())));
         };
-        let message = "The boot order names a device that the machine does not have";
+        let message = "The boot order names a device that the VM does not have";
         let entry = entry.ok_or_else(|| invalid_config("bootOptions.bootOrder", message))?;
         if !config.boot.order.contains(&entry) {
             config.boot.order.push(entry);
         }
     }
     Ok(())
-}
-
-/// `InvalidPowerState` for what needs the machine to be off.
-pub(super) fn powered_on(what: &str) -> Fault {
-    fault!(
-        InvalidPowerState { requestedState: "poweredOff", existingState: "poweredOn" },
-        "{what} cannot be changed while the machine runs; power it off first"
-    )
 }

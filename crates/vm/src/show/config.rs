@@ -1,11 +1,12 @@
-//! `VirtualMachineConfigInfo`, and what is derived from the configuration alone.
+//! `VirtualMachineConfigInfo`, and the other values that follow from the configuration alone.
 
 use datastore::DatastorePath;
 use vim::{Object, ty, vim};
 
 use super::{Names, device};
 use crate::config::{Allocation, BootDevice, Firmware, Shares, VmConfig};
-use crate::device::FileRef;
+use crate::device::Medium;
+use crate::file::FileRef;
 use crate::guest_os;
 use crate::ids;
 
@@ -15,8 +16,7 @@ const NORMAL_MEMORY_SHARES: i32 = 10;
 /// A configuration in full. `home` is the `.vmx`.
 pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let devices: Vec<Object> =
-        config.devices.values().map(|each| device::device(config, each, names)).collect();
+    let devices: Vec<Object> = config.devices.values().map(|each| device(config, each, names)).collect();
     let extra: Vec<ty!(OptionValue)> = config
         .extra
         .iter()
@@ -225,12 +225,12 @@ pub fn summary(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> ty!(Virt
     })
 }
 
-/// The datastores and networks that a machine uses.
+/// The datastores and networks that a VM uses.
 pub fn uses(config: &VmConfig, home: &FileRef) -> (Vec<vim::MoRef>, Vec<vim::MoRef>) {
     let mut stores = vec![home.datastore];
     stores.extend(config.disks().map(|(_, disk)| disk.file.datastore));
     for device in config.devices.values() {
-        if let Some(crate::device::Medium::Iso(file)) = device.cdrom().map(|cdrom| &cdrom.medium) {
+        if let Some(Medium::Iso(file)) = device.cdrom().map(|cdrom| &cdrom.medium) {
             stores.push(file.datastore);
         }
     }

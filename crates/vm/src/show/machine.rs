@@ -9,7 +9,7 @@ use vim::{DateTime, MoRef, Object, Props, props, ty, vim, vim_enum};
 
 use super::{Names, config, signed};
 use crate::config::VmConfig;
-use crate::device::FileRef;
+use crate::file::FileRef;
 use crate::ids;
 use crate::observed::{GuestInterface, GuestReport, OwnFile, Power, Question, Statistics};
 use crate::storage::Storage;
@@ -178,7 +178,7 @@ fn runtime(on: &On<'_>, vm: &Shown<'_>) -> Object {
     .into()
 }
 
-/// What is said of the tools: installed and running, installed, or not there.
+/// State of the guest tools: installed and running, installed, or not installed.
 fn tools(vm: &Shown<'_>) -> (ty!(VirtualMachineToolsStatus), &'static str, &'static str) {
     match (vm.guest, vm.tools_seen) {
         (Some(_), _) => {
@@ -250,7 +250,7 @@ fn guest(vm: &Shown<'_>) -> Object {
     .into()
 }
 
-/// An interface of the guest, if it is one of the machine's adapters.
+/// An interface of the guest, if it belongs to one of the VM's adapters.
 fn nic(config: &VmConfig, found: &GuestInterface) -> Option<ty!(GuestNicInfo)> {
     let (key, nic) = config.nics().find(|(_, nic)| nic.mac.eq_ignore_ascii_case(&found.mac))?;
     let connected = config.devices.get(&key)?.connect.is_none_or(|connect| connect.now);
@@ -292,7 +292,7 @@ fn guest_summary(vm: &Shown<'_>) -> ty!(VirtualMachineGuestSummary) {
     })
 }
 
-/// What is known of the use of resources.
+/// Use of the host's resources.
 pub fn quick_stats(vm: &Shown<'_>) -> Object {
     let usage = &vm.statistics;
     let int = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
@@ -316,7 +316,7 @@ pub fn quick_stats(vm: &Shown<'_>) -> Object {
     .into()
 }
 
-/// What machines of this host can do.
+/// Capabilities of the VMs of this host.
 pub fn capability() -> ty!(VirtualMachineCapability) {
     vim!(VirtualMachineCapability {
         snapshotOperationsSupported: true,
@@ -367,7 +367,7 @@ struct Used {
     uncommitted: u64,
 }
 
-/// What a machine takes and could still take of each datastore.
+/// Bytes that the VM takes, and could still take, of each datastore.
 fn usage(vm: &Shown<'_>) -> BTreeMap<uuid::Uuid, Used> {
     let mut used: BTreeMap<uuid::Uuid, Used> = BTreeMap::new();
     for file in vm.files {
@@ -381,7 +381,7 @@ fn usage(vm: &Shown<'_>) -> BTreeMap<uuid::Uuid, Used> {
     used
 }
 
-/// What vSphere calls a file in `layoutEx`.
+/// Type of a file in `layoutEx`, in vSphere's words.
 fn layout_type(name: &str) -> &'static str {
     match FileKind::of_name(name) {
         FileKind::VmConfig | FileKind::TemplateConfig => "config",

@@ -1,30 +1,20 @@
-//! From types to the API's values: one file for each part of what a virtual machine shows.
+//! From the model to the API's values: a file for each part that a `VirtualMachine` shows. Each kind of device shows
+//! itself, in [`crate::device`].
 
 pub mod config;
-pub mod device;
 pub mod machine;
 
-use crate::device::FileRef;
-use crate::storage::Storage;
+use vim::Object;
 
-/// The virtual hardware that new machines get.
+use crate::config::VmConfig;
+use crate::device::{Device, Shown};
+pub use crate::names::Names;
+pub(crate) use crate::names::signed;
+
+/// The virtual hardware of new VMs.
 pub const HARDWARE_KEY: &str = "vmx-21";
 
-/// What names in values are looked up by.
-pub struct Names<'a> {
-    pub storage: &'a dyn Storage,
-    /// Id of the machine's object.
-    pub vm: &'a str,
-}
-
-impl Names<'_> {
-    /// A file as `[datastore] path`.
-    pub fn file(&self, file: &FileRef) -> String {
-        self.storage.show(file)
-    }
-}
-
-/// A number of bytes where the API has a signed one.
-pub(crate) fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+/// The device as a `VirtualDevice` of the right type.
+pub fn device(config: &VmConfig, device: &Device, names: &Names<'_>) -> Object {
+    device.kind.show(&Shown { devices: &config.devices, device, names })
 }

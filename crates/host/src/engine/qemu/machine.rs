@@ -8,13 +8,15 @@ use ::qemu::agent::ShutdownMode;
 use ::qemu::machine::NewLayer;
 use ::qemu::{Error, ExitReason, MachineEvent, RunState};
 use async_trait::async_trait;
+use hostnet::Tap;
 use tokio::sync::broadcast;
 use vim::DateTime;
 use vm::FileRef;
+use vm::config::VmConfig;
 use vswitch::Mac;
 
-use super::{Shared, spec};
-use crate::engine::launch::{DriveSpec, NicSpec};
+use super::Shared;
+use super::files::Lent;
 use crate::engine::{
     EVENTS, GuestInterface, GuestReport, Happening, Layer, Machine, Processors, Result, Usage, drive_id,
     nic_id, nic_key,
@@ -138,8 +140,9 @@ impl Machine for QemuMachine {
         agent.shutdown(ShutdownMode::Reboot).await
     }
 
-    async fn add_disk(&self, disk: &DriveSpec) -> Result<()> {
-        let disk = spec::hot_disk(&self.shared, self.machine.spec(), disk)?;
+    async fn add_disk(&self, config: &VmConfig, key: i32) -> Result<()> {
+        let files = Lent { shared: &self.shared, user: self.machine.spec().confinement.user };
+        let disk = vm::machine::hot_disk(config, key, &files)?;
         self.machine.add_disk(&disk).await
     }
 
@@ -151,8 +154,9 @@ impl Machine for QemuMachine {
         self.machine.resize_disk(&drive_id(key), bytes).await
     }
 
-    async fn add_nic(&self, nic: &NicSpec) -> Result<()> {
-        self.machine.add_nic(&spec::hot_nic(nic), None).await.map(drop)
+    async fn add_nic(&self, config: &VmConfig, key: i32, tap: Option<&Tap>) -> Result<()> {
+        let nic = vm::machine::hot_nic(config, key, tap.map(|tap| tap.name.clone()))?;
+        self.machine.add_nic(&nic, None).await.map(drop)
     }
 
     async fn remove_nic(&self, key: i32) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use vim::{Kind, List, Object, Value, data_id, ty, vim};
 use vm::config::{HARDWARE_VERSION, VmConfig};
-use vm::limits::{MAX_CPUS, MAX_DISK_BYTES, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
+use vm::device::{self, NIC_TYPES, SCSI_TYPES};
+use vm::limits::{MAX_CPUS, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
 use vm::show::{self, HARDWARE_KEY, Names};
 use vm::{Storage, guest_os};
 
@@ -41,10 +42,6 @@ const OFFERED: [&str; 30] = [
     "windows2019srv_64Guest",
     "windows2019srvNext_64Guest",
 ];
-const SCSI: [&str; 3] =
-    ["ParaVirtualSCSIController", "VirtualLsiLogicController", "VirtualLsiLogicSASController"];
-const NICS: [&str; 3] = ["VirtualVmxnet3", "VirtualE1000e", "VirtualE1000"];
-
 /// The hardware versions that VMs can have.
 pub(super) fn descriptors() -> Value {
     let descriptor = vim!(VirtualMachineConfigOptionDescriptor {
@@ -75,7 +72,7 @@ pub(super) fn config_option(storage: &dyn Storage, key: &str, guests: &[&str]) -
     let config = VmConfig::new("default", vim::DateTime::now());
     let names = Names { storage, vm: "" };
     let defaults: Vec<Object> =
-        config.devices.values().map(|device| show::device::device(&config, device, &names)).collect();
+        config.devices.values().map(|device| show::device(&config, device, &names)).collect();
     let option = vim!(VirtualMachineConfigOption {
         version: HARDWARE_KEY,
         description: "Esfera virtual machine",
@@ -107,7 +104,7 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
     let linux = guest_os::family(id) == "linuxGuest";
     let (memory, disk) = if windows { (4096, 48 * 1024) } else { (2048, 16 * 1024) };
     let mut controllers = vec!["VirtualIDEController"];
-    controllers.extend(SCSI);
+    controllers.extend(SCSI_TYPES);
     controllers.extend(["VirtualAHCIController", "VirtualNVMEController"]);
     vim!(GuestOsDescriptor {
         id: id,
@@ -121,13 +118,13 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
         recommendedMemMB: memory,
         recommendedColorDepth: 32,
         supportedDiskControllerList: controllers,
-        recommendedSCSIController: if windows { "VirtualLsiLogicSASController" } else { SCSI[0] },
-        recommendedDiskController: if windows { "VirtualLsiLogicSASController" } else { SCSI[0] },
+        recommendedSCSIController: if windows { "VirtualLsiLogicSASController" } else { SCSI_TYPES[0] },
+        recommendedDiskController: if windows { "VirtualLsiLogicSASController" } else { SCSI_TYPES[0] },
         supportedNumDisks: 60,
         recommendedDiskSizeMB: disk,
         recommendedCdromController: "VirtualIDEController",
-        supportedEthernetCard: NICS.to_vec(),
-        recommendedEthernetCard: if linux { NICS[0] } else { NICS[1] },
+        supportedEthernetCard: NIC_TYPES.to_vec(),
+        recommendedEthernetCard: if linux { NIC_TYPES[0] } else { NIC_TYPES[1] },
         supportsSlaveDisk: true,
         smcRequired: false,
         supportsWakeOnLan: false,
@@ -156,48 +153,9 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
 }
 
 fn hardware() -> ty!(VirtualHardwareOption) {
-    let device = |ty: &'static str, controller: Option<&'static str>, hot: bool| -> Object {
-        vim!(VirtualDeviceOption {
-            type: ty,
-            controllerType: controller,
-            deprecated: false,
-            plugAndPlay: hot,
-            hotRemoveSupported: hot,
-        })
-        .into()
-    };
-    let mut devices: Vec<Object> =
-        SCSI.iter().map(|ty| device(ty, Some("VirtualPCIController"), false)).collect();
-    for ty in ["VirtualAHCIController", "VirtualNVMEController", "VirtualUSBXHCIController"] {
-        devices.push(device(ty, Some("VirtualPCIController"), false));
-    }
-    devices.extend(NICS.iter().map(|ty| device(ty, Some("VirtualPCIController"), true)));
-    devices.push(device("VirtualIDEController", None, false));
-    devices.push(device("VirtualCdrom", Some("VirtualIDEController"), false));
-    devices.push(device("VirtualSerialPort", Some("VirtualSIOController"), false));
-    devices.push(
-        vim!(VirtualDiskOption {
-            type: "VirtualDisk",
-            controllerType: "VirtualSCSIController",
-            deprecated: false,
-            plugAndPlay: true,
-            hotRemoveSupported: true,
-            capacityInKB: LongOption {
-                valueIsReadonly: false,
-                min: 1i64,
-                max: i64::try_from(MAX_DISK_BYTES / 1024).unwrap_or(i64::MAX),
-                defaultValue: 16i64 << 20,
-            },
-            ioAllocationOption: StorageIOAllocationOption {
-                limitOption: LongOption { valueIsReadonly: true, min: -1i64, max: -1i64, defaultValue: -1i64 },
-                sharesOption: shares(),
-            },
-        })
-        .into(),
-    );
     vim!(VirtualHardwareOption {
         hwVersion: int(u64::from(HARDWARE_VERSION)),
-        virtualDeviceOption: devices,
+        virtualDeviceOption: device::options(),
         deviceListReadonly: false,
         numCPU: (1..=int(u64::from(MAX_CPUS))).collect::<Vec<i32>>(),
         numCoresPerSocket: range(1, int(u64::from(MAX_CPUS)), 1),

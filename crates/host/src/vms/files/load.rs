@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datastore::limits::MAX_DICTIONARY_BYTES;
 use datastore::vmsd::{SnapshotList, SnapshotRecord};
-use datastore::vmx::{self, Dictionary, VmxConfig};
+use datastore::{Dictionary, vmx};
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
 use vm::{FileRef, vmx as text};
@@ -16,7 +16,6 @@ use crate::datastores::Datastores;
 /// The content of a VM's files.
 pub(in crate::vms) struct Loaded {
     pub(in crate::vms) config: VmConfig,
-    pub(in crate::vms) file: VmxConfig,
     pub(in crate::vms) text: Dictionary,
     pub(in crate::vms) snapshots: SnapshotList,
     pub(in crate::vms) frozen: BTreeMap<u32, Arc<VmConfig>>,
@@ -31,8 +30,8 @@ pub(super) fn snapshot_list(home: &FileRef) -> Result<FileRef, Fault> {
 pub(super) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Result<Loaded, Fault> {
     let on = datastores.of(home)?;
     let text = on.store.read_vmx(&home.path).map_err(|error| on.fault(&error))?;
-    let file = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&home.path), &error))?;
-    let config = text::read(datastores, home, &file, now)?;
+    let config =
+        text::read(datastores, home, &text, now).map_err(|error| unread(&on.show(&home.path), error))?;
     let list = snapshot_list(home)?;
     let snapshots = on.store.read_vmsd(&list.path).map_err(|error| on.fault(&error))?;
     let mut frozen = BTreeMap::new();
@@ -44,7 +43,7 @@ pub(super) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Re
             }
         }
     }
-    Ok(Loaded { config, file, text, snapshots, frozen })
+    Ok(Loaded { config, text, snapshots, frozen })
 }
 
 /// Reads the configurations that all snapshots of a list froze. Blocking.
@@ -74,8 +73,14 @@ fn load_frozen(
     let on = datastores.of(&file)?;
     let content = on.store.read(&file.path, MAX_DICTIONARY_BYTES as u64).map_err(|error| on.fault(&error))?;
     let text = vmx::parse(&content).map_err(|error| damaged(&on.show(&file.path), &error))?;
-    let config = VmxConfig::read(&text).map_err(|error| damaged(&on.show(&file.path), &error))?;
-    text::read(datastores, home, &config, now)
+    text::read(datastores, home, &text, now).map_err(|error| unread(&on.show(&file.path), error))
+}
+
+fn unread(file: &str, error: text::ReadError) -> Fault {
+    match error {
+        text::ReadError::Text(error) => damaged(file, &error),
+        text::ReadError::Fault(fault) => fault,
+    }
 }
 
 /// `CannotAccessFile` for a file whose text is not that of a configuration.
@@ -90,12 +95,9 @@ pub(super) fn damaged(file: &str, error: &dyn std::fmt::Display) -> Fault {
 pub(in crate::vms) fn render(
     config: &VmConfig,
     home: &FileRef,
-    before: &VmxConfig,
-    text: &Dictionary,
-) -> Result<(VmxConfig, Dictionary), Fault> {
-    let file = text::write(config, home, before);
-    let mut text = text.clone();
-    file.write_into(&mut text)
-        .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))?;
-    Ok((file, text))
+    suspend_file: Option<&str>,
+    before: &Dictionary,
+) -> Result<Dictionary, Fault> {
+    text::write(config, home, suspend_file, before)
+        .map_err(|error| fault!(GenericVmConfigFault { reason: error.to_string() }, "{error}"))
 }

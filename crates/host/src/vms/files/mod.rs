@@ -64,18 +64,17 @@ impl Files {
     /// # Errors
     /// If the `.vmx` cannot be written; the VM keeps its configuration.
     pub(super) async fn save(&self, vm: &Vm, config: VmConfig, suspend: Option<&str>) -> Result<(), Fault> {
-        let (home, mut file, text) = {
+        let (home, text) = {
             let state = vm.read();
-            (state.home.clone(), state.file.clone(), state.text.clone())
+            (state.home.clone(), state.text.clone())
         };
-        file.suspend_file = suspend.map(ToOwned::to_owned);
         let on = self.datastores.of(&home)?;
         let text = text.read().map_err(|error| load::damaged(&on.show(&home.path), &error))?;
-        let (file, text) = render(&config, &home, &file, &text)?;
+        let text = render(&config, &home, suspend, &text)?;
         self.write(&home, text.to_string().into_bytes()).await?;
         vm.change(|state| {
             state.config = Arc::new(config);
-            state.file = file;
+            state.suspend_file = suspend.map(ToOwned::to_owned);
             state.text = (&text).into();
         });
         Ok(())
@@ -88,7 +87,7 @@ impl Files {
     pub(super) async fn write_frozen(&self, vm: &Vm, file: &FileRef, config: &VmConfig) -> Result<(), Fault> {
         let text = {
             let state = vm.read();
-            render(config, &state.home, &state.file, &datastore::vmx::Dictionary::new())?.1
+            render(config, &state.home, state.suspend_file.as_deref(), &datastore::Dictionary::new())?
         };
         self.write(file, text.to_string().into_bytes()).await
     }

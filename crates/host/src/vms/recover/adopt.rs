@@ -18,7 +18,7 @@ use crate::vms::{layers, merge};
 
 /// Takes hold of a QEMU process that runs.
 pub(super) async fn adopt(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine>, record: Registered) {
-    let suspended = vm.read().file.suspend_file.is_some();
+    let suspended = vm.read().suspend_file.is_some();
     let mut stopped = false;
     match machine.processors().await {
         // The daemon died while the process was being started: no client was told that the VM is on, and a saved state
@@ -159,7 +159,7 @@ pub(super) async fn find_saved_state(vms: &Vms, vm: &Arc<Vm>, mut record: Regist
             vm.change(|state| state.power = Power::Suspended);
             if let Err(fault) = saved {
                 tracing::error!(vm = vm.me.id(), %fault, "that the VM is suspended stays in its record");
-                vm.change(|state| state.file.suspend_file = Some(name));
+                vm.change(|state| state.suspend_file = Some(name));
                 return;
             }
         }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::task::UnfinishedTask;
+use datastore::Dictionary;
 use datastore::FilePath;
-use datastore::vmx::{Dictionary, VmxConfig};
 use futures_util::future::join_all;
 use vim::{DateTime, Fault, MoRef, Value, fault, method};
 use vm::config::VmConfig;
@@ -96,7 +96,7 @@ async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
     let pool = ids::root_pool();
     match vms.files.load(&home).await {
         Ok(loaded) => {
-            let mut state = State::new(home, loaded.config, loaded.file, &loaded.text, pool);
+            let mut state = State::new(home, loaded.config, &loaded.text, pool);
             state.snapshots = loaded.snapshots;
             state.frozen = loaded.frozen;
             state
@@ -104,7 +104,7 @@ async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
         Err(fault) => {
             tracing::error!(vm = number, %fault, "the configuration of a VM cannot be read");
             let config = VmConfig::new(home.path.stem(), DateTime::now());
-            let mut state = State::new(home, config, VmxConfig::new(""), &Dictionary::new(), pool);
+            let mut state = State::new(home, config, &Dictionary::new(), pool);
             state.broken = Some(fault.to_string());
             state
         }

@@ -3,7 +3,7 @@
 use vim::{DataId, Fault, Object, data_id, field};
 
 /// A fault of type `ty` (`InvalidDeviceSpec` or derived from it) about a member of the device at `index`.
-pub(super) fn device_fault(ty: DataId, index: usize, member: &str, message: &str) -> Fault {
+pub(crate) fn device_fault(ty: DataId, index: usize, member: &str, message: &str) -> Fault {
     let mut object = Object::new(ty);
     let property = if member.is_empty() {
         format!("deviceChange[{index}]")
@@ -16,7 +16,7 @@ pub(super) fn device_fault(ty: DataId, index: usize, member: &str, message: &str
 }
 
 /// `InvalidDeviceSpec`.
-pub(super) fn invalid(index: usize, member: &str, message: &str) -> Fault {
+pub(crate) fn invalid(index: usize, member: &str, message: &str) -> Fault {
     device_fault(data_id!(InvalidDeviceSpec), index, member, message)
 }
 
@@ -26,7 +26,7 @@ pub(super) fn backing(index: usize, member: &str, message: &str) -> Fault {
 }
 
 /// `DeviceUnsupportedForVmVersion`.
-pub(super) fn unsupported(index: usize, ty: &str, version: u32) -> Fault {
+pub(crate) fn unsupported(index: usize, ty: &str, version: u32) -> Fault {
     let mut object = Object::new(data_id!(DeviceUnsupportedForVmVersion));
     object.set(field!(InvalidVmConfig.property), format!("deviceChange[{index}].device"));
     object.set(field!(InvalidDeviceSpec.deviceIndex), i32::try_from(index).unwrap_or(i32::MAX));
@@ -36,13 +36,13 @@ pub(super) fn unsupported(index: usize, ty: &str, version: u32) -> Fault {
 }
 
 /// `InvalidDeviceOperation`.
-pub(super) fn operation(index: usize, message: &str) -> Fault {
+pub(crate) fn operation(index: usize, message: &str) -> Fault {
     device_fault(data_id!(InvalidDeviceOperation), index, "operation", message)
 }
 
 /// `MissingController`.
 pub(super) fn missing_controller(index: usize) -> Fault {
-    let message = "The device needs a controller: add one, or name one that the machine has";
+    let message = "The device needs a controller: add one, or name one that the VM has";
     device_fault(data_id!(MissingController), index, "device.controllerKey", message)
 }
 
@@ -52,5 +52,5 @@ pub(super) fn invalid_controller(index: usize, key: i32) -> Fault {
     object.set(field!(InvalidVmConfig.property), format!("deviceChange[{index}].device.controllerKey"));
     object.set(field!(InvalidDeviceSpec.deviceIndex), i32::try_from(index).unwrap_or(i32::MAX));
     object.set(field!(InvalidController.controllerKey), key);
-    Fault::new(object, format!("The device {key} is no controller that could take this device"))
+    Fault::new(object, format!("The device {key} is not a controller that can take this device"))
 }

@@ -1,0 +1,62 @@
+//! The two IDE channels, which every VM has.
+
+use vim::{Fault, Object, field};
+
+use super::draft::{Change, Draft};
+use super::kind::{DeviceKind, Reading, Shown, option, shown};
+use super::{Bus, Device, controller, key};
+use crate::text::ReadError;
+
+/// IDE channel 0 or 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ide {
+    pub bus: i32,
+}
+
+impl DeviceKind for Ide {
+    const BUILT_IN: bool = true;
+
+    fn built_in() -> Vec<Device> {
+        (0..2).map(|bus| Device::new(key::IDE + bus, None, Self { bus })).collect()
+    }
+
+    fn is(asked: &Object) -> bool {
+        asked.type_name() == "VirtualIDEController"
+    }
+
+    fn add(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
+        let bus = change.device.get(field!(VirtualController.busNumber)).unwrap_or_default();
+        draft.stands_for(change, key::IDE + bus.clamp(0, 1));
+        Ok(())
+    }
+
+    fn edit(_draft: &mut Draft<'_>, _change: &Change<'_>, _device: Device) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn bus(&self) -> Option<i32> {
+        Some(self.bus)
+    }
+
+    fn units(&self) -> Option<(Bus, i32)> {
+        Some((Bus::Ide, 2))
+    }
+
+    fn label(&self, _at: &Shown<'_>) -> (String, String) {
+        (format!("IDE {}", self.bus), format!("IDE {}", self.bus))
+    }
+
+    fn show(&self, at: &Shown<'_>) -> Object {
+        shown!(at, VirtualIDEController { busNumber: self.bus, device: at.attached() })
+    }
+
+    fn options() -> Vec<Object> {
+        vec![option("VirtualIDEController", None, false)]
+    }
+
+    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
+        // Both channels exist whatever the file says.
+        controller::present(from, Bus::Ide)?;
+        Ok(())
+    }
+}

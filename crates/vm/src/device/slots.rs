@@ -1,0 +1,63 @@
+//! Drives in a `.vmx`: disks and CD-ROM drives share the keys of their places.
+
+use super::kind::{Kind, Reading};
+use super::place::{controller_key, drive_key, is_usable};
+use super::{Connect, Device, Slot};
+use crate::faults::invalid_config;
+use crate::text::ReadError;
+
+/// What a drive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Disk,
+    /// A CD-ROM drive; `image` if its type says that the disc in it is a file.
+    Cdrom {
+        image: bool,
+    },
+}
+
+impl Content {
+    fn parse(device_type: &str) -> Option<Self> {
+        match device_type.to_ascii_lowercase().as_str() {
+            "cdrom-image" => Some(Self::Cdrom { image: true }),
+            "atapi-cdrom" | "cdrom-raw" | "scsi-cdrom" => Some(Self::Cdrom { image: false }),
+            "" | "disk" | "scsi-harddisk" | "ata-harddisk" | "nvme-harddisk" => Some(Self::Disk),
+            _ => None,
+        }
+    }
+}
+
+/// The drives that are present, with their content.
+pub(super) fn all(from: &mut Reading<'_>) -> Result<Vec<(Slot, Content)>, ReadError> {
+    let slots: Vec<Slot> = from.source.devices(|prefix| prefix.parse().ok())?;
+    let mut found = Vec::new();
+    for slot in slots {
+        let key = format!("{slot}.deviceType");
+        let content = Content::parse(from.source.take(&key).unwrap_or_default());
+        found.push((slot, content.ok_or_else(|| from.source.bad(&key, "a disk or CD-ROM drive"))?));
+    }
+    Ok(found)
+}
+
+/// Adds a drive that was read.
+///
+/// # Errors
+/// `InvalidVmConfig` if this host has no such place.
+pub(super) fn insert(
+    from: &mut Reading<'_>,
+    slot: Slot,
+    connect: Option<Connect>,
+    kind: impl Into<Kind>,
+) -> Result<(), ReadError> {
+    let (number, unit) = (i32::from(slot.controller), i32::from(slot.unit));
+    let controller = controller_key(slot.bus, number);
+    if !from.devices.get(&controller).is_some_and(|device| is_usable(device, unit)) {
+        let message =
+            format!("{slot} is not a place for a drive on this host; its controller is missing or smaller");
+        return Err(invalid_config("config", &message).into());
+    }
+    let mut device = Device::new(drive_key(slot.bus, number, unit), Some((controller, unit)), kind);
+    device.connect = connect;
+    from.insert(device);
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Why a `.vmx` cannot be read.
+
+use datastore::DictionaryError;
+use vim::Fault;
+
+/// Why a `.vmx` cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A key has a value that it does not allow.
+    #[error(transparent)]
+    Text(#[from] DictionaryError),
+    /// The text is in order, but this host cannot have such a VM.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
