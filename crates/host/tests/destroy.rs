@@ -1,4 +1,4 @@
-//! What goes with a machine and what stays: other machines' files are never removed with it.
+//! Destroying a VM removes its own files and never those of other VMs.
 
 #![allow(clippy::unwrap_used)]
 

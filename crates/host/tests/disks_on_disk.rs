@@ -50,7 +50,7 @@ async fn on_disks(c: &Client, args: Args) -> Result<Option<Value>, Fault> {
     c.task(&managers::virtual_disk_manager(), args).await
 }
 
-/// What transfers that are under way, or died, have left.
+/// The number of files that transfers have left, under way or dead.
 fn leftovers(site: &Site) -> usize {
     std::fs::read_dir(site.datastore().join(".esfera-tmp")).map_or(0, Iterator::count)
 }

@@ -1,4 +1,4 @@
-//! What happens when something goes wrong: two at once, a daemon that died half-way, a full datastore, a process that
+//! Faults of all kinds: two operations at once, a daemon that died half-way, a full datastore, a process that
 //! was killed.
 
 #![allow(clippy::unwrap_used)]

@@ -193,7 +193,10 @@ async fn a_file_that_a_machine_has_open_is_not_replaced() {
     c.power_on(&vm).await.unwrap();
     assert!(matches!(put(&*files, "web/web.vmx", b"x").await, Err(FileError::Conflict)));
     assert!(matches!(files.delete(&who(), &target("web")).await, Err(FileError::Conflict)));
-    assert!(get(&*files, "web/web.vmx", None).await.unwrap().starts_with(b".encoding"), "reading is no harm");
+    assert!(
+        get(&*files, "web/web.vmx", None).await.unwrap().starts_with(b".encoding"),
+        "reading harms nothing"
+    );
     c.power_off(&vm).await.unwrap();
     files.delete(&who(), &target("web")).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What machines may take of their host: the settings of their cgroups, and that these come and go with them.
+//! Limits of VMs on their host: the settings of their cgroups, which come and go with the VMs.
 
 #![allow(clippy::unwrap_used)]
 

@@ -87,7 +87,7 @@ async fn left_running(site: &Site) -> (MoRef, i32) {
     let vm = c.create(small_with("deaf", vec![added(adapter)])).await.unwrap();
     c.power_on(&vm).await.unwrap();
     let pid = c.host.vm(&vm).unwrap().machine().unwrap().pid();
-    // Whom it asks something is about to be stopped, and would keep it waiting.
+    // The test is about to stop the QEMU process, which would keep an asking daemon waiting.
     c.close().await;
     (vm, pid)
 }

@@ -255,7 +255,7 @@ async fn inside_a_neighbour_speaks() {
         .arg(&socket)
         .spawn()
         .unwrap();
-    // Who asks for a neighbour by ARP shows which network it takes to be there.
+    // A host that asks for a neighbour by ARP shows which network it believes in.
     let mut asks = Command::new("ping").args(["-q", "-I", "wire", "10.91.0.77"]).spawn().unwrap();
     let (mut shown, mut subnets) = (None, Vec::new());
     for _ in 0..240 {

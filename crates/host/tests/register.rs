@@ -1,4 +1,4 @@
-//! Who registers a machine must be allowed to use every datastore that its configuration names.
+//! Registering a VM takes the privilege to use every datastore that its configuration names.
 #![allow(clippy::unwrap_used)]
 
 mod common;

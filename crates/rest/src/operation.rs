@@ -87,7 +87,7 @@ impl Operations {
     /// Does the operation.
     ///
     /// # Errors
-    /// What it raises; `unauthenticated` without a session; `unsupported` if no family does it.
+    /// Those of the operation; `unauthenticated` without a session; `unsupported` if no family does it.
     pub(crate) async fn answer(&self, id: OperationId, ask: Ask<'_>) -> Reply {
         let row = self.rows.get(&id);
         if !row.is_some_and(|row| row.open) {

@@ -110,7 +110,7 @@ impl Automation {
     async fn rpc(&self, door: &Door, body: &[u8]) -> Response<Vec<u8>> {
         let invocation = match rpc::decode(body) {
             Ok(invocation) => invocation,
-            Err(Refused::Protocol(response)) => return response,
+            Err(Refused::Protocol(response)) => return *response,
             Err(Refused::Raised(id, error)) => return rpc::answer(&id, Err(&error)),
         };
         let operation = schema().at(invocation.operation);

@@ -98,7 +98,7 @@ impl Routes {
                 continue;
             }
             missing = Missing::Query;
-            // Whatever chooses the operation must be there; the one that is chosen by most is meant.
+            // Every part that chooses the operation must be there; the operation with most such parts is meant.
             let chosen = operation.query.iter().try_fold(0, |chosen, part| match part {
                 Query::Fixed(name, value) => {
                     query.iter().any(|(key, given)| key == name && given == value).then_some(chosen + 1)

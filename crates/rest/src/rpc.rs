@@ -24,7 +24,7 @@ pub(crate) struct Invocation {
 /// Why a request is not an invocation.
 pub(crate) enum Refused {
     /// JSON-RPC's own error.
-    Protocol(Response<Vec<u8>>),
+    Protocol(Box<Response<Vec<u8>>>),
     /// An error of the automation API, with the request's id.
     Raised(Json, Error),
 }
@@ -103,7 +103,7 @@ pub(crate) fn answer(id: &Json, outcome: Result<(&Operation, &Value), &Error>) -
     web::answer(StatusCode::OK, Some(&json!({ "jsonrpc": "2.0", "id": id, "result": result })))
 }
 
-fn protocol_error(id: &Json, code: i64, message: &str) -> Response<Vec<u8>> {
+fn protocol_error(id: &Json, code: i64, message: &str) -> Box<Response<Vec<u8>>> {
     let error = json!({ "code": code, "message": message });
-    web::answer(StatusCode::OK, Some(&json!({ "jsonrpc": "2.0", "id": id, "error": error })))
+    Box::new(web::answer(StatusCode::OK, Some(&json!({ "jsonrpc": "2.0", "id": id, "error": error }))))
 }

@@ -1,4 +1,4 @@
-//! What HTTP adds: texts of paths and queries, and answers as JSON.
+//! The HTTP side: texts of paths and queries, and answers as JSON.
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value as Json;

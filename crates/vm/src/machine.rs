@@ -9,7 +9,7 @@ pub use crate::device::{Files, drive_id, nic_id, nic_key};
 use crate::device::{Kind, Parts};
 use crate::limits::{HOT_ADD_FACTOR, HOT_ADD_PROCESSORS, MAX_CPUS, SPARE_PORTS};
 
-/// What the host adds to the configuration.
+/// The host's additions to the configuration.
 pub struct Given<'a> {
     pub accel: Accel,
     pub firmware: Firmware,

@@ -1,4 +1,4 @@
-//! What a host observes of a VM beside its configuration, as plain values that [`crate::show`] shows.
+//! The observations that a host makes of a VM beside its configuration, as plain values that [`crate::show`] shows.
 
 use crate::file::FileRef;
 

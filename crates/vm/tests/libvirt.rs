@@ -23,7 +23,7 @@ fn script(directory: &Path, name: &str, line: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What libvirt understands of a configuration, as its XML without line breaks.
+/// The XML that libvirt makes of a configuration, without line breaks.
 fn understood(config: &VmConfig) -> String {
     let directory = tempfile::tempdir().unwrap();
     script(directory.path(), "vmplayer", "VMware Player 16.2.4 build-20089737");

@@ -196,8 +196,8 @@ proptest! {
     fn the_memory_of_decisions_never_changes_an_answer(steps in steps(), below in prop::collection::vec(0..ENTITIES, ENTITIES)) {
         let mut subject = Subject::new();
         let (tree, mut model, mut parents) = (Tree::new(), Model::default(), Parents::default());
-        for what in 0..ENTITIES {
-            make(&tree, &mut parents, what, (what > 0).then(|| below[what] % what.max(1)));
+        for (what, parent) in below.iter().enumerate() {
+            make(&tree, &mut parents, what, (what > 0).then(|| parent % what.max(1)));
         }
         let mut kept = Vec::new();
         subject.set(&model);

@@ -26,7 +26,7 @@ pub trait Protocol: Send + Sync {
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>>;
 }
 
-/// What a protocol may do for the client of a request.
+/// The means that a protocol has to serve the client of a request.
 pub struct Door {
     app: Arc<App>,
     remote: Remote,

@@ -1,4 +1,4 @@
-//! What a file name in a `.vmx` or `.vmsd` file refers to: a file of the machine's own directory, or one on any
+//! File names in `.vmx` and `.vmsd` files: each refers to a file of the VM's own directory, or to one on any
 //! datastore by its path under `/vmfs/volumes`.
 
 use crate::path::{DatastorePath, FilePath, PathError, PathFault};

@@ -178,8 +178,9 @@ impl Lab {
     fn public_address(&self, number: usize) -> Result<SocketAddr> {
         let mut address = self.args.listen;
         if address.port() != 0 {
-            let port = u16::try_from(usize::from(address.port()) + number)
-                .context("there is no port for the hosts")?;
+            let port = u16::try_from(usize::from(address.port()) + number).context(
+                "the lab needs a port for each host above the center's, and none is left below 65536",
+            )?;
             address.set_port(port);
         }
         Ok(address)

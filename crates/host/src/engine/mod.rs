@@ -1,4 +1,4 @@
-//! What runs virtual machines: QEMU, or pure memory for simulated hosts. Everything above this trait is the same for
+//! The engine that runs VMs: QEMU, or pure memory for simulated hosts. Everything above this trait is the same for
 //! both, so that there is one definition of what each operation of the API means.
 
 mod faults;
@@ -34,7 +34,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Events kept for a slow listener before it is told that it lost some.
 pub(crate) const EVENTS: usize = 256;
 
-/// What an engine is, for people and for `HostSystem`.
+/// Describes an engine, for people and for `HostSystem`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
     /// No guest really runs.
@@ -48,7 +48,7 @@ pub struct EngineInfo {
 /// Runs machines.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// What it is.
+    /// Describes the engine.
     fn info(&self) -> EngineInfo;
 
     /// Works on disk images that no machine has open.
@@ -61,7 +61,7 @@ pub trait Engine: Send + Sync {
     /// not certain, but that it does not answer.
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>>;
 
-    /// Ends the machine that runs but does not answer; none running is no error.
+    /// Ends the QEMU process that runs but does not answer; succeeds if none runs.
     async fn end(&self, vm: &str) -> Result<()>;
 
     /// Kills the machines that run but are not wanted, and clears up after those that have ended.
@@ -77,11 +77,11 @@ pub trait Engine: Send + Sync {
     /// The user that the machine with this number runs as; none for the daemon's own.
     fn user(&self, number: u32) -> Option<u32>;
 
-    /// What the machinery of a machine said, until it is forgotten.
+    /// The log of a QEMU process, until it is forgotten.
     fn log(&self, vm: &str) -> Option<Vec<u8>>;
 }
 
-/// What happens to a machine.
+/// An event of a running VM.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     /// The processors run, or were stopped, or the guest started anew: look at the state.
@@ -98,7 +98,7 @@ pub enum Happening {
     Ended(ExitReason),
 }
 
-/// What a machine uses.
+/// The resources that a running VM uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     pub resident_bytes: u64,
@@ -106,7 +106,7 @@ pub struct Usage {
     pub cpu_ms: u64,
 }
 
-/// What the processors do.
+/// The state of the virtual processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Processors {
     Running,
@@ -129,13 +129,13 @@ pub struct Layer {
 /// One machine that runs.
 #[async_trait]
 pub trait Machine: Send + Sync {
-    /// What happens from now on.
+    /// The events from now on.
     fn events(&self) -> broadcast::Receiver<Happening>;
     /// How it ended, if it has.
     fn ended(&self) -> Option<ExitReason>;
-    /// What it uses; none if it has ended.
+    /// The resources in use; none if it has ended.
     fn usage(&self) -> Option<Usage>;
-    /// Process id of what runs it; 0 if there is no process.
+    /// Id of the QEMU process; 0 without a process.
     fn pid(&self) -> i32;
     /// When it was started.
     fn booted(&self) -> Option<DateTime>;
@@ -205,7 +205,7 @@ pub trait Machine: Send + Sync {
     fn serial(&self) -> Option<PathBuf>;
 }
 
-/// What a copy of a disk is to be like.
+/// The form of a copy of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyOptions {
     pub room: Room,

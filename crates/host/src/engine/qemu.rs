@@ -132,7 +132,7 @@ impl Shared {
         })
     }
 
-    /// What a file's header says that it is.
+    /// Reads the header of a disk image.
     pub(super) fn format(&self, file: &FileRef) -> Result<ImageFormat> {
         Ok(format_of(&self.facts(file)?))
     }
@@ -362,7 +362,7 @@ impl Images for Shared {
     async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {
         self.parents(base)?;
         let facts = self.facts(base)?;
-        // What is known of the disk may be from before it grew; a layer must not cut it.
+        // The given size may be from before the disk grew; a layer must not cut it.
         let bytes = bytes.max(facts.capacity_bytes);
         image::create_overlay(&self.path(file)?, &self.path(base)?, format_of(&facts), bytes).await
     }

@@ -19,7 +19,7 @@ impl Serial {
     pub async fn login(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.unwrap();
         let mut serial = Self { stream, seen: String::new(), next: 0, length: 0 };
-        // Whoever is logged in already gets a prompt, else the login asks.
+        // A shell that is logged in already gives a prompt, else the login asks.
         let mut at_prompt = false;
         for _ in 0..40 {
             serial.send("\n").await;

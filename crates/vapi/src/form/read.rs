@@ -123,7 +123,7 @@ impl Reader {
         }
     }
 
-    /// What stands under the tag, if nothing stands beside it.
+    /// The value under the tag, if nothing stands beside it.
     fn tagged<'a>(&self, json: &'a Json, tag: &str) -> Option<&'a Json> {
         json.as_object().filter(|object| object.len() == 1)?.get(tag)
     }

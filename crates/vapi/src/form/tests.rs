@@ -14,12 +14,12 @@ fn sample(schema: &Schema, ty: &Type, depth: usize, seed: &mut u64) -> Value {
     let dice = *seed >> 33;
     match ty {
         Type::Void => Value::Unset,
-        Type::Boolean => Value::Boolean(dice % 2 == 0),
+        Type::Boolean => Value::Boolean(dice.is_multiple_of(2)),
         Type::Long => Value::Long(i64::try_from(dice).unwrap() - (1 << 30)),
         Type::Double => Value::Double(f64::from(u32::try_from(dice % 4096).unwrap()) / 8.0),
         Type::Binary => Value::Binary(dice.to_le_bytes().to_vec()),
         Type::Enum(id) => schema.enums[id.index()].values.first().copied().unwrap_or("X").into(),
-        Type::Optional(_) if depth == 0 || dice % 3 == 0 => Value::Unset,
+        Type::Optional(_) if depth == 0 || dice.is_multiple_of(3) => Value::Unset,
         Type::Optional(inner) => sample(schema, inner, depth, seed),
         Type::List(_) | Type::Set(_) | Type::Map(_) if depth == 0 => match ty {
             Type::Map(_) => Value::Map(Vec::new()),

@@ -18,11 +18,11 @@ use crate::text::{ReadError, file_name as name_in, resolve};
 /// A CD-ROM drive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cdrom {
-    /// What is in it.
+    /// Its content.
     pub medium: Medium,
 }
 
-/// What is in a CD-ROM drive.
+/// The content of a CD-ROM drive.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Medium {
     /// An image on a datastore.

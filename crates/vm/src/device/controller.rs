@@ -1,4 +1,4 @@
-//! What the controllers for drives have in common.
+//! The common parts of the controllers for drives.
 
 use datastore::DictionaryError;
 use vim::{Fault, data_id, field};

@@ -12,7 +12,7 @@ use crate::faults::powered_on;
 use crate::file::FileRef;
 use crate::storage::Storage;
 
-/// What planning needs to know of the host and the VM.
+/// The facts of the host and the VM that planning needs.
 pub struct Surroundings<'a> {
     pub storage: &'a dyn Storage,
     /// The VM's `.vmx`.

@@ -134,7 +134,7 @@ pub(super) fn option(ty: &'static str, controller: Option<&'static str>, hot: bo
     .into()
 }
 
-/// What a kind of device says of itself.
+/// The row of a kind of device.
 pub(crate) trait DeviceKind: Sized {
     /// Every VM has the devices of this kind; nobody can add or remove one.
     const BUILT_IN: bool = false;

@@ -84,7 +84,7 @@ impl NicModel {
     }
 }
 
-/// Who chose a MAC address.
+/// The origin of a MAC address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressType {
     /// The user.

@@ -6,7 +6,7 @@ use super::{Connect, Device, Slot};
 use crate::faults::invalid_config;
 use crate::text::ReadError;
 
-/// What a drive is.
+/// The kind of a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Disk,

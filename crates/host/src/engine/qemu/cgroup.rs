@@ -1,9 +1,9 @@
-//! What a machine may take of the host, as a cgroup (version 2) of its process.
+//! The share of the host that a VM may take, as a cgroup (version 2) of its QEMU process.
 //!
 //! Shares of processors become `cpu.weight`, their limit `cpu.max`. Nothing here counts what is reserved in all, so a
 //! reservation of memory is `memory.low`, which the kernel keeps as long as it can, and not `memory.min`, for which it
 //! would kill others. A limit of memory never kills a guest either: it is `memory.high`, and only where there is swap,
-//! since a guest over it would otherwise stand still for ever. What QEMU needs beside the guest's memory comes on top.
+//! since a guest over it would otherwise stand still for ever. QEMU's own need beside the guest's memory comes on top.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ const MAX_WEIGHT: i64 = 10_000;
 const PERIOD_US: i64 = 100_000;
 /// The kernel takes no smaller quota.
 const MIN_QUOTA_US: i64 = 1000;
-/// What QEMU needs beside the guest's memory: its own, the display's, and the cache for translated code.
+/// QEMU's own need beside the guest's memory: its heap, the display's, and the cache for translated code.
 const OVERHEAD_MIB: i64 = 384;
 const CONTROLLERS: [&str; 2] = ["cpu", "memory"];
 /// How often and with which pause a group is removed whose process has just ended.
@@ -32,7 +32,7 @@ const REMOVALS: (u32, Duration) = (50, Duration::from_millis(20));
 pub(super) struct Cgroups {
     /// None where cgroups cannot be used.
     root: Option<PathBuf>,
-    /// What names of this host's groups begin with.
+    /// The beginning of the names of this host's groups.
     prefix: String,
     mhz: i64,
     swap: bool,
@@ -211,7 +211,7 @@ mod tests {
                     ((512 + extra) * mib).to_string(),
                 ],
             ),
-            // Without swap a limit would stop the guest; more than the guest has is no limit.
+            // Without swap a limit would stop the guest; a limit above the guest's memory has no effect.
             (
                 of(Shares::Low, 0, 4000),
                 of(Shares::Normal, 0, 512),
