@@ -161,3 +161,24 @@ async fn execute(carrier: Arc<Carrier>, call: Call) -> Reply {
     let by = missing.fold(By::caller(&call), |by, privilege| by.limited(privilege, []));
     carrier.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_of_every_system_of_a_host_are_carried_but_not_those_of_the_centers_managers() {
+        let systems: Vec<ManagedId> = systems().collect();
+        for system in [
+            managed_id!(HostNetworkSystem),
+            managed_id!(HostDateTimeSystem),
+            managed_id!(IscsiManager),
+            managed_id!(ReflectManagedMethodExecuter),
+        ] {
+            assert!(systems.contains(&system), "{}", schema().managed(system).name);
+        }
+        for manager in ALSO_OF_CENTER {
+            assert!(!systems.contains(&manager), "{}", schema().managed(manager).name);
+        }
+    }
+}

@@ -135,3 +135,69 @@ fn files(config: &Object) -> Box<[(i32, DataId, Box<str>)]> {
     });
     files.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use vim::{Kind, List, data_id, managed_id, vim};
+
+    use super::*;
+
+    fn datastore(id: &str) -> MoRef {
+        MoRef::new(managed_id!(Datastore), id)
+    }
+
+    fn listed(ids: &[&str]) -> Properties {
+        let items = ids.iter().map(|id| Value::from(&datastore(id))).collect();
+        let list = Value::List(List::new(Kind::Ref(managed_id!(Datastore)), items));
+        vec![(prop!(HostSystem.datastore).number(), Some(list))]
+    }
+
+    #[test]
+    fn a_datastore_is_reached_while_the_host_is_connected_and_lists_it() {
+        let (a, b) = (datastore("a"), datastore("b"));
+        let mut reported = Reported::default();
+        reported.host(&listed(&["a", "b"]));
+        reported.mount(&a, true);
+        reported.mount(&b, false);
+        assert!(reported.reaches(&a) && !reported.reaches(&b) && reported.has(&b));
+        reported.host(&listed(&["a"]));
+        assert!(!reported.has(&b), "the host no longer mounts it");
+        reported.lose();
+        assert!(!reported.reaches(&a) && reported.has(&a), "the mount of a lost host stays");
+        assert_eq!(reported.datastores(), [a]);
+    }
+
+    #[test]
+    fn a_vm_keeps_the_facts_that_a_change_does_not_name() {
+        let me = MoRef::new(managed_id!(VirtualMachine), "vm-1");
+        let runtime = |state: &str| {
+            let mut runtime = Object::new(data_id!(VirtualMachineRuntimeInfo));
+            let state = vim::EnumOf::parse(state).expect("a power state");
+            runtime.set(field!(VirtualMachineRuntimeInfo.powerState), state);
+            vec![(prop!(VirtualMachine.runtime).number(), Some(Value::from(runtime)))]
+        };
+        let disk = vim!(VirtualDisk {
+            key: 2_000,
+            capacityInKB: 1i64,
+            backing: VirtualDiskFlatVer2BackingInfo { fileName: "[ds] a.vmdk", diskMode: "persistent" },
+        });
+        let mut config = Object::new(data_id!(VirtualMachineConfigInfo));
+        config.set(
+            field!(VirtualMachineConfigInfo.hardware),
+            vim!(VirtualHardware { numCPU: 1, memoryMB: 64, device: [disk] }),
+        );
+        let mut reported = Reported::default();
+        assert!(reported.is_powered_off(&me), "nothing is known of it");
+        reported.vm(&me, &runtime("poweredOn"));
+        reported.vm(&me, &vec![(prop!(VirtualMachine.config).number(), Some(Value::from(config)))]);
+        assert!(!reported.is_powered_off(&me) && !reported.is_idle());
+        let backing = data_id!(VirtualDiskFlatVer2BackingInfo);
+        assert!(reported.has_file(&me, 2_000, backing, "[ds] a.vmdk"));
+        assert!(!reported.has_file(&me, 2_000, backing, "[ds] b.vmdk"));
+        assert!(!reported.has_file(&me, 2_001, backing, "[ds] a.vmdk"));
+        reported.vm(&me, &runtime("suspended"));
+        assert!(!reported.is_powered_off(&me), "a suspended VM is not off");
+        reported.remove_vm(&me);
+        assert_eq!((reported.vm_count(), reported.is_idle()), (0, true));
+    }
+}
