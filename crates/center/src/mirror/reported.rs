@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn listed(ids: &[&str]) -> Properties {
-        let items = ids.iter().map(|id| Value::from(&datastore(id))).collect();
+        let items: Vec<Value> = ids.iter().map(|id| Value::from(&datastore(id))).collect();
         let list = Value::List(List::new(Kind::Ref(managed_id!(Datastore)), items));
         vec![(prop!(HostSystem.datastore).number(), Some(list))]
     }

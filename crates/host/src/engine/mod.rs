@@ -45,36 +45,36 @@ pub struct EngineInfo {
     pub reason: String,
 }
 
-/// Runs machines.
+/// Runs VMs.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Describes the engine.
     fn info(&self) -> EngineInfo;
 
-    /// Works on disk images that no machine has open.
+    /// Works on disk images that no QEMU process has open.
     fn images(&self) -> Arc<dyn Images>;
 
-    /// Starts a machine, whose processors do not run yet. If it fails nothing is left.
+    /// Starts a VM, whose processors do not run yet. A start that fails leaves nothing.
     async fn start(&self, launch: Launch) -> Result<Arc<dyn Machine>>;
 
-    /// Takes hold of the machine that runs already; none if it does not. An error says that it runs, or that this is
-    /// not certain, but that it does not answer.
+    /// Takes hold of the QEMU process of a VM that runs already; none if none runs. An error says that one runs, or
+    /// may run, but does not answer.
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>>;
 
     /// Ends the QEMU process that runs but does not answer; succeeds if none runs.
     async fn end(&self, vm: &str) -> Result<()>;
 
-    /// Kills the machines that run but are not wanted, and clears up after those that have ended.
+    /// Kills the QEMU processes that are not wanted, and clears up after those that have ended.
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()>;
 
-    /// Gives the running machine with this process the share of the host that its configuration says, as far as the
+    /// Gives the running VM with this process the share of the host that its configuration says, as far as the
     /// host can.
     async fn allot(&self, vm: &str, config: &VmConfig, pid: i32);
 
-    /// Clears away what an ended machine left in the runtime directory.
+    /// Clears away the files that an ended QEMU process left in the runtime directory.
     async fn forget(&self, vm: &str) -> Result<()>;
 
-    /// The user that the machine with this number runs as; none for the daemon's own.
+    /// The user that the QEMU process with this number runs as; none for the daemon's own.
     fn user(&self, number: u32) -> Option<u32>;
 
     /// The log of a QEMU process, until it is forgotten.
@@ -88,7 +88,7 @@ pub enum Happening {
     Changed,
     /// The guest started anew.
     Reset { by_guest: bool },
-    /// A disk could not be written; the machine may have been stopped for it.
+    /// A disk could not be written; QEMU may have stopped the VM for it.
     DiskError { drive: String, no_space: bool, stopped: bool, reason: String },
     /// A tray was moved by the guest or from here.
     Tray { drive: String, open: bool },
@@ -126,7 +126,7 @@ pub struct Layer {
     pub file: FileRef,
 }
 
-/// One machine that runs.
+/// One VM that runs.
 #[async_trait]
 pub trait Machine: Send + Sync {
     /// The events from now on.
@@ -235,7 +235,7 @@ pub enum CopyError {
     Cancelled,
 }
 
-/// Works on disk images that no machine has open.
+/// Works on disk images that no QEMU process has open.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Copies a disk with everything under it into one new file, which appears whole or not at all. Onto itself, with

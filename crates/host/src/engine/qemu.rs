@@ -1,4 +1,4 @@
-//! The engine that runs guests: one QEMU process for each machine, under a user of its own.
+//! The engine that runs guests: one QEMU process for each VM, under a user of its own.
 
 mod cgroup;
 mod files;
@@ -31,23 +31,23 @@ use datastore::disk_image;
 use files::Lent;
 use machine::QemuMachine;
 
-/// Mode of a file that is one machine's: all machines have their group in common.
+/// Mode of a file that is one VM's: all QEMU processes have their group in common.
 const PRIVATE: u32 = 0o600;
 
-/// How machines are run.
+/// How VMs run.
 #[derive(Debug, Clone)]
 pub struct QemuOptions {
-    /// Directory of the machines' runtime directories; its path must be short.
+    /// Directory of the VMs' runtime directories; its path must be short.
     pub runtime: PathBuf,
     /// KVM, emulation, or what works.
     pub accel: AccelPolicy,
-    /// First of the users that machines run as; none to run them as the daemon's own user.
+    /// First of the users that QEMU processes run as; none to run them as the daemon's own user.
     pub first_user: Option<u32>,
-    /// Directory of the cgroup that machines are put under.
+    /// Directory of the cgroup above those of VMs.
     pub cgroup: Option<PathBuf>,
 }
 
-/// Runs machines with QEMU.
+/// Runs VMs with QEMU.
 pub struct QemuEngine {
     shared: Arc<Shared>,
     decision: Decision,
@@ -110,7 +110,7 @@ impl Shared {
         self.datastores.by_uuid(file.datastore).ok_or_else(missing)
     }
 
-    /// The runtime directory of a machine.
+    /// The runtime directory of a VM.
     fn directory(&self, vm: &str) -> PathBuf {
         self.options.runtime.join(vm)
     }
@@ -162,13 +162,13 @@ impl Shared {
         disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))
     }
 
-    /// The user of a machine and the group of all of them.
+    /// The user of a QEMU process and the group of all of them.
     pub(super) fn user(&self, number: u32) -> Option<User> {
         let first = self.options.first_user?;
         Some(User { uid: first.saturating_add(1).saturating_add(number), gid: first })
     }
 
-    /// Lets the group of all machines into the directory of a file.
+    /// Lets the group of all VMs into the directory of a file.
     pub(super) fn let_in(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
         let path = self.path(file)?;
         let directory = path.parent().filter(|_| !file.directory().path.is_root());
@@ -180,7 +180,7 @@ impl Shared {
         Ok(path)
     }
 
-    /// Makes a file the machine's own, which no other machine may read, and lets the group of all into the directory.
+    /// Makes a file the VM's own, which no other VM may read, and lets the group of all into the directory.
     pub(super) fn give(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
         let path = self.let_in(file, user)?;
         if let Some(user) = user {
@@ -198,7 +198,7 @@ impl Shared {
         Ok(path)
     }
 
-    /// Lets the group of all machines read a file that several may use.
+    /// Lets the group of all VMs read a file that several may use.
     pub(super) fn share(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
         let path = self.let_in(file, user)?;
         if let Some(user) = user {
@@ -242,7 +242,7 @@ impl Engine for QemuEngine {
         match started.await {
             Ok(machine) => Ok(Arc::new(QemuMachine::new(machine, self.shared.clone()))),
             Err(error) => {
-                // Not that of a machine that runs already.
+                // Not the group of a VM that runs already.
                 if !matches!(error, Error::AlreadyRunning(_)) {
                     self.leave_cgroup(&launch.vm).await;
                 }
@@ -274,7 +274,7 @@ impl Engine for QemuEngine {
 
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
         let root = &self.shared.options.runtime;
-        // The directory is named by the machine's id; the record inside tells which directory it is.
+        // The directory is named by the VM's id; the record inside tells which directory it is.
         let mut keep = Vec::new();
         for found in running::scan(root)? {
             let name = found.dir.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -1,14 +1,15 @@
-//! An engine in pure memory: machines that are on or off and whose guests say what they are told to say. It is honest
+//! An engine in pure memory: VMs that are on or off and whose guests say what a test tells them to say. It is honest
 //! about itself in [`EngineInfo::simulated`], which the host shows as its hardware's vendor and model.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use hostnet::Tap;
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use vim::DateTime;
@@ -22,10 +23,10 @@ use super::{
 };
 use crate::datastores::Datastores;
 
-/// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of machines.
+/// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of VMs.
 const EVENTS: usize = 8;
 
-/// Runs machines in memory.
+/// Runs VMs in memory.
 pub struct SimulatedEngine {
     images: Arc<MemoryImages>,
     running: Mutex<HashMap<String, Arc<SimulatedMachine>>>,
@@ -56,7 +57,7 @@ impl Engine for SimulatedEngine {
                 .ok_or_else(|| Error::StartFailed { reason: "the saved state is missing".into() })?;
         }
         let machine = Arc::new(SimulatedMachine::new(&launch, self.images.clone()));
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         if running.get(&launch.vm).is_some_and(|other| other.ended().is_none()) {
             return Err(Error::AlreadyRunning(launch.vm.into()));
         }
@@ -65,13 +66,13 @@ impl Engine for SimulatedEngine {
     }
 
     async fn adopt(&self, vm: &str) -> Result<Option<Arc<dyn Machine>>> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.lock();
         let found = running.get(vm).filter(|machine| machine.ended().is_none());
         Ok(found.map(|machine| machine.clone() as Arc<dyn Machine>))
     }
 
     async fn end(&self, vm: &str) -> Result<()> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.lock();
         if let Some(machine) = running.get(vm) {
             machine.end(ExitReason::Terminated);
         }
@@ -79,7 +80,7 @@ impl Engine for SimulatedEngine {
     }
 
     async fn reap(&self, wanted: &BTreeSet<String>) -> Result<()> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         running.retain(|vm, machine| {
             let keep = wanted.contains(vm) && machine.ended().is_none();
             if !keep {
@@ -93,7 +94,7 @@ impl Engine for SimulatedEngine {
     async fn allot(&self, _vm: &str, _config: &VmConfig, _pid: i32) {}
 
     async fn forget(&self, vm: &str) -> Result<()> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(vm);
+        self.running.lock().remove(vm);
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl Engine for SimulatedEngine {
     }
 }
 
-/// A machine in memory.
+/// A VM in memory.
 pub struct SimulatedMachine {
     images: Arc<MemoryImages>,
     started: DateTime,
@@ -156,7 +157,7 @@ impl SimulatedMachine {
     }
 
     fn end(&self, reason: ExitReason) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.ended.is_none() {
             state.ended = Some(reason.clone());
             drop(state);
@@ -169,7 +170,7 @@ impl SimulatedMachine {
     }
 }
 
-/// An address that is always the same for the same adapter of the same machine.
+/// An address that is always the same for the same adapter of the same VM.
 fn address(vm: &str, key: i32) -> IpAddr {
     let mut hash: u32 = 0x811c_9dc5;
     for byte in vm.bytes().chain(key.to_le_bytes()) {
@@ -186,7 +187,7 @@ impl Machine for SimulatedMachine {
     }
 
     fn ended(&self) -> Option<ExitReason> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).ended.clone()
+        self.state.lock().ended.clone()
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -250,14 +251,14 @@ impl Machine for SimulatedMachine {
         let disk = config.devices.get(&key).and_then(Device::disk);
         let disk = disk.ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
         let chain = std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.chains.insert(key, chain.collect());
         Ok(())
     }
 
     async fn remove_disk(&self, key: i32) -> Result<()> {
         self.living()?;
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).chains.remove(&key);
+        self.state.lock().chains.remove(&key);
         Ok(())
     }
 
@@ -316,7 +317,7 @@ impl Machine for SimulatedMachine {
 
     async fn snapshot(&self, layers: &[Layer]) -> Result<()> {
         self.living()?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         for layer in layers {
             if let Some(chain) = state.chains.get_mut(&layer.disk) {
                 chain.insert(0, layer.file.clone());
@@ -327,7 +328,7 @@ impl Machine for SimulatedMachine {
 
     async fn chain(&self, key: i32) -> Result<Vec<FileRef>> {
         self.living()?;
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.chains.get(&key).cloned().ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))
     }
 
@@ -339,7 +340,7 @@ impl Machine for SimulatedMachine {
         progress: &(dyn Fn(u8) + Sync),
     ) -> Result<bool> {
         self.living()?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let chain = state.chains.get_mut(&key).ok_or_else(|| Error::NoSuchDevice(super::drive_id(key)))?;
         let from = top.map_or(Some(0), |top| chain.iter().position(|file| file == top));
         let to = chain.iter().position(|file| file == base);

@@ -27,7 +27,7 @@ const CONTROLLERS: [&str; 2] = ["cpu", "memory"];
 /// How often and with which pause a group is removed whose process has just ended.
 const REMOVALS: (u32, Duration) = (50, Duration::from_millis(20));
 
-/// The cgroups of a host's machines; they stand side by side, those of several hosts on one computer as well.
+/// The cgroups of a host's VMs; they stand side by side, those of several hosts on one computer as well.
 #[derive(Debug)]
 pub(super) struct Cgroups {
     /// None where cgroups cannot be used.
@@ -39,7 +39,7 @@ pub(super) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes the group of all machines. Where that is impossible the log says so once, and nothing else happens.
+    /// Makes the group of all VMs. Where that is impossible the log says so once, and nothing else happens.
     pub(super) fn prepare(root: Option<&Path>, runtime: &Path, mhz: u32) -> Self {
         let root = root.and_then(|root| match make_root(root) {
             Ok(()) => Some(root.to_owned()),
@@ -58,7 +58,7 @@ impl Cgroups {
         self.root.as_ref().map(|root| root.join(format!("{}{vm}", self.prefix)))
     }
 
-    /// Gives a machine what its configuration says; `pid` is its process if it runs already. The directory of its group.
+    /// Gives a VM what its configuration says; `pid` is its process if it runs already. The directory of its group.
     pub(super) fn allot(&self, vm: &str, config: &VmConfig, pid: Option<i32>) -> Option<PathBuf> {
         let directory = self.directory(vm)?;
         let told = |file: &str, error: &io::Error| {
@@ -88,7 +88,7 @@ impl Cgroups {
         Some(directory)
     }
 
-    /// Removes the groups of machines that are not wanted; one that somebody is in stays. Blocking.
+    /// Removes the groups of VMs that are not wanted; one that somebody is in stays. Blocking.
     pub(super) fn sweep(&self, wanted: &BTreeSet<String>) {
         let entries = self.root.as_ref().and_then(|root| fs::read_dir(root).ok());
         for entry in entries.into_iter().flatten().flatten() {
@@ -102,7 +102,7 @@ impl Cgroups {
         }
     }
 
-    /// Removes the group of a machine that has ended. Blocking.
+    /// Removes the group of a VM that has ended. Blocking.
     pub(super) fn remove(&self, vm: &str) {
         let Some(directory) = self.directory(vm) else { return };
         let (attempts, pause) = REMOVALS;

@@ -32,7 +32,7 @@ impl QemuMachine {
     pub(super) fn new(machine: ::qemu::Machine, shared: Arc<Shared>) -> Self {
         let events = broadcast::Sender::new(EVENTS);
         let (told, mut source) = (events.clone(), machine.events());
-        // Holds no handle: a daemon that lets go of the machine lets go of its monitor too.
+        // Holds no handle: a daemon that lets go of the process lets go of its monitor too.
         tokio::spawn(async move {
             while let Some(event) = source.next().await {
                 let Some(happening) = translate(event) else { continue };
