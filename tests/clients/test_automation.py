@@ -25,6 +25,7 @@ def rest(sim):
 def sdk(sim, user=None, password=None):
     session = requests.Session()
     session.verify = False
+    session.trust_env = False
     return create_vsphere_client(f"{sim.address}:{sim.port}", user or sim.user, password or sim.password, session=session)
 
 
