@@ -80,7 +80,9 @@ def test_datacenters_are_listed_by_filters_and_shown(sim, rest):
     assert status == 200 and info["name"] == "DC0" and info["vm_folder"] == datacenter.vmFolder._GetMoId()
     status, error = rest("GET", "/api/vcenter/datacenter/datacenter-999", key)
     assert status == 404 and error["error_type"] == "NOT_FOUND"
-    listed = sdk(sim).vcenter.Datacenter.list()
+    # A client that is collected ends its session, so it is kept.
+    client = sdk(sim)
+    listed = client.vcenter.Datacenter.list()
     assert [(one.datacenter, one.name) for one in listed] == [(datacenter._GetMoId(), "DC0")]
 
 
@@ -115,8 +117,9 @@ def test_whatever_is_not_there_says_so(sim, rest):
         assert error["messages"][0]["default_message"]
     # Nobody learns before login which operations are supported.
     assert rest("GET", "/api/cis/tagging/tag")[0] == 401
+    client = sdk(sim)
     with pytest.raises(Unsupported):
-        sdk(sim).tagging.Tag.list()
+        client.tagging.Tag.list()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[]", b'{"jsonrpc": "2.0"}', b'{"jsonrpc": "2.0", "method": "invoke"}'])
