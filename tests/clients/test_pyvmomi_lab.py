@@ -98,6 +98,37 @@ def test_the_guest_sees_the_hardware_that_was_asked_for(lab, guest_vm):
     assert address in net.ipAddress
 
 
+def test_a_sound_card_comes_and_goes_with_the_vm_off(lab, guest_vm):
+    si, vm = guest_vm
+    card = vim.vm.device.VirtualHdAudioCard
+
+    def change(operation, device):
+        spec = vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)
+        wait(si, vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[spec])))
+
+    def cards():
+        return [device for device in vm.config.hardware.device if isinstance(device, card)]
+
+    def classes():
+        with open_guest(lab, vm) as guest:
+            return guest.run("cat /sys/bus/pci/devices/*/class").split()
+
+    with pytest.raises(vim.fault.InvalidPowerState):
+        change("add", card(key=-1))
+    wait(si, vm.PowerOffVM_Task())
+    with pytest.raises(vim.fault.InvalidDeviceBacking):
+        change("add", card(key=-1, backing=card.DeviceBackingInfo(deviceName="/dev/dsp", useAutoDetect=False)))
+    change("add", card(key=-1))
+    wait(si, vm.PowerOnVM_Task())
+    assert cards()[0].connectable.connected
+    assert "0x040300" in classes()
+    wait(si, vm.PowerOffVM_Task())
+    change("remove", cards()[0])
+    assert not cards()
+    wait(si, vm.PowerOnVM_Task())
+    assert "0x040300" not in classes()
+
+
 def test_what_was_written_before_a_snapshot_is_back_after_a_revert(lab, guest_vm):
     si, vm = guest_vm
     with open_guest(lab, vm) as guest:

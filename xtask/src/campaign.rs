@@ -53,7 +53,7 @@ pub enum Campaign {
 pub fn run(campaign: &Campaign) -> Result<()> {
     setup::run()?;
     match campaign {
-        Campaign::Fuzz { seconds, targets } => fuzz::run(&fuzz::Options::new(*seconds, targets.clone())),
+        Campaign::Fuzz { seconds, targets } => fuzz::run(*seconds, targets),
         Campaign::Repeat { times, filter } => repeat(*times, filter),
         Campaign::Mutants { files, base, rest } => mutants(files, base, rest),
     }

@@ -1,72 +1,41 @@
-//! Runs the fuzz targets in `fuzz/`. cargo-fuzz needs the compiler's unstable coverage flags; with `RUSTC_BOOTSTRAP=1` and
-//! without a sanitizer (the crates forbid unsafe code) the stable compiler accepts them. A run keeps its corpus in the
-//! cache, so the tree stays unchanged.
+//! Runs the fuzzer of `fuzz/` on the targets of `crates/fuzz`. cargo-fuzz needs the compiler's unstable coverage flags;
+//! with `RUSTC_BOOTSTRAP=1` and without a sanitizer (the crates forbid unsafe code) the stable compiler accepts them. A
+//! run keeps its corpus in the cache, so the tree stays unchanged.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 
 use crate::{paths, process, setup};
 
+/// The program that has all targets, and the variable that chooses one.
+const PROGRAM: &str = "any";
+const TARGET_VARIABLE: &str = "ESFERA_FUZZ_TARGET";
 /// A target that needs more than this leaks or loads without a limit.
 const MEMORY_MIB: u32 = 1024;
 /// Time limit of one input.
 const INPUT_SECONDS: u32 = 10;
 
-const DEFAULT_SECONDS: u32 = 10;
-
-#[derive(Args)]
-pub struct Options {
-    /// How long each target runs
-    #[arg(long, default_value_t = DEFAULT_SECONDS)]
-    seconds: u32,
-    /// Only these targets
-    targets: Vec<String>,
-}
-
-impl Options {
-    /// So many seconds for each of these targets; without any, for all.
-    pub fn new(seconds: u32, targets: Vec<String>) -> Self {
-        Self { seconds, targets }
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { seconds: DEFAULT_SECONDS, targets: Vec::new() }
-    }
-}
-
-/// Runs the targets one after the other, including those behind one with a finding.
-pub fn run(options: &Options) -> Result<()> {
-    let directory = paths::repository().join("fuzz");
-    if !directory.join("Cargo.toml").is_file() {
-        eprintln!("the tree has no fuzz targets");
-        return Ok(());
-    }
+/// Fuzzes these targets, or without any all of them, one after the other and so many seconds each, including those
+/// behind one with a finding.
+pub fn run(seconds: u32, only: &[String]) -> Result<()> {
     setup::install_cargo_tool("cargo-fuzz")?;
-    let listing = process::read(cargo_fuzz("list")?.env_remove("RUSTC_BOOTSTRAP"))?;
-    let known: Vec<&str> = listing.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
-    if let Some(unknown) = options.targets.iter().find(|name| !known.contains(&name.as_str())) {
+    let known = targets()?;
+    if let Some(unknown) = only.iter().find(|name| !known.contains(name)) {
         bail!("the fuzz target {unknown} does not exist; choose from {}", known.join(", "));
     }
-    let targets: Vec<&str> = match options.targets.as_slice() {
-        [] => known,
-        some => some.iter().map(String::as_str).collect(),
-    };
-    let seconds = options.seconds;
-    process::step("build the fuzz targets", || {
-        process::quiet(cargo_fuzz("build")?.args(["--sanitizer", "none"]))
+    let targets = if only.is_empty() { known.as_slice() } else { only };
+    process::step("build the fuzzer", || {
+        process::quiet(cargo_fuzz("build")?.args(["--sanitizer", "none", PROGRAM]))
     })?;
     let mut failed = Vec::new();
     for target in targets {
         let title = format!("fuzz {target} for {seconds} s");
-        if let Err(error) = process::step(&title, || run_target(&directory, target, seconds)) {
+        if let Err(error) = process::step(&title, || run_target(target, seconds)) {
             eprintln!("{error:#}");
-            failed.push(target);
+            failed.push(target.as_str());
         }
     }
     if !failed.is_empty() {
@@ -75,22 +44,42 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Names of all targets: each has a file.
+fn targets() -> Result<Vec<String>> {
+    let directory = crate_directory().join("src/targets");
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).context("a target's name is text")?;
+        if name != "mod" {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn crate_directory() -> PathBuf {
+    paths::repository().join("crates/fuzz")
+}
+
 fn cargo_fuzz(subcommand: &str) -> Result<Command> {
     let mut command = process::cargo()?;
     command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", subcommand]);
     Ok(command)
 }
 
-fn run_target(directory: &Path, target: &str, seconds: u32) -> Result<()> {
+fn run_target(target: &str, seconds: u32) -> Result<()> {
     let corpus = paths::cache()?.join("fuzz-corpus").join(target);
     let artifacts = paths::cache()?.join("fuzz-artifacts").join(target);
     for directory in [&corpus, &artifacts] {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
     let mut fuzz = cargo_fuzz("run")?;
-    fuzz.args(["--sanitizer", "none", target]).arg(&corpus);
+    fuzz.args(["--sanitizer", "none", PROGRAM]).arg(&corpus).env(TARGET_VARIABLE, target);
     // The examples of the tree are read, not written.
-    let seeds = directory.join("seeds").join(target);
+    let seeds = crate_directory().join("seeds").join(target);
     if seeds.is_dir() {
         fuzz.arg(seeds);
     }

@@ -42,8 +42,6 @@ enum Command {
     Run(run::Options),
     /// Set up, build and run every test
     Test(test::Options),
-    /// Run the fuzz targets for a while
-    Fuzz(fuzz::Options),
     /// Run tests that take longer than a change should wait for
     #[command(subcommand)]
     Campaign(campaign::Campaign),
@@ -71,10 +69,6 @@ fn run(command: Command) -> Result<()> {
         Command::Guest { check } => make_guest(check),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::run(&options),
-        Command::Fuzz(options) => {
-            setup::packages()?;
-            fuzz::run(&options)
-        }
         Command::Campaign(campaign) => campaign::run(&campaign),
         Command::Bench(options) => bench::run(&options),
         Command::Dist => dist::run(),

@@ -1,5 +1,5 @@
 //! Runs all tests, the quickest to fail first: unit and integration tests, doc tests, the guest, whole-system tests with
-//! other people's clients, a short run of the fuzz targets. A failed phase does not stop the next one.
+//! other people's clients. A failed phase does not stop the next one.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::environment::Environment;
 use crate::phases::Phases;
-use crate::{fuzz, guest, paths, process, setup};
+use crate::{guest, paths, process, setup};
 
 #[derive(Args)]
 pub struct Options {
@@ -30,12 +30,10 @@ enum Phase {
     Guest,
     /// Whole-system tests with pyVmomi, virsh, Ansible and others
     Clients,
-    /// Fuzz targets
-    Fuzz,
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [Self::Crates, Self::Docs, Self::Guest, Self::Clients, Self::Fuzz];
+    const ALL: [Self; 4] = [Self::Crates, Self::Docs, Self::Guest, Self::Clients];
 
     /// Whether the phase needs the binary and the guest.
     fn needs_environment(self) -> bool {
@@ -48,7 +46,6 @@ impl Phase {
             Self::Docs => "examples in the documentation",
             Self::Guest => "the test guest",
             Self::Clients => "whole-system tests",
-            Self::Fuzz => "fuzz targets",
         }
     }
 }
@@ -72,7 +69,6 @@ pub fn run(options: &Options) -> Result<()> {
             Phase::Docs => docs(),
             Phase::Guest => guest::check::run(&guest::image()?),
             Phase::Clients => clients(environment()?, &options.rest),
-            Phase::Fuzz => fuzz::run(&fuzz::Options::default()),
         });
     }
     phases.finish()
@@ -98,6 +94,8 @@ fn clients(environment: &Environment, rest: &[String]) -> Result<()> {
     let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(process::search_path()))?;
     let mut pytest = Command::new(&python);
     pytest.current_dir(&directory).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"]).args(rest);
+    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=10"]);
+    // Two files at a time, each with a lab of its own: a guest takes a core, and much of the rest is waiting.
+    pytest.args(["--numprocesses", "2", "--dist", "loadfile"]).args(rest);
     process::run(environment.apply(&mut pytest))
 }

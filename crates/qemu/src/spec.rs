@@ -47,6 +47,9 @@ pub struct MachineSpec {
     pub rng: bool,
     /// The display adapter.
     pub video: Video,
+    /// The sound card.
+    #[serde(default)]
+    pub sound: Option<Sound>,
     /// Root ports kept free for disks and NICs added while running.
     pub spare_ports: u8,
     /// User and cgroup of the process.
@@ -77,6 +80,7 @@ impl MachineSpec {
             balloon: false,
             rng: false,
             video: Video::None,
+            sound: None,
             spare_ports: 4,
             confinement: Confinement::default(),
         }
@@ -420,6 +424,13 @@ pub struct SerialPort {
     pub log: Option<PathBuf>,
 }
 
+/// A sound card of Intel HD audio. Nobody hears it: QEMU discards the sound at the pace at which a card would play it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Whether the card has an output.
+    pub connected: bool,
+}
+
 /// The display adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Video {
@@ -464,7 +475,7 @@ pub(crate) fn check_id(id: &str) -> Result<()> {
     let numbered = ["rp", "ide", "sata", "scsi", "nvme", "dimm"].iter().any(|own| {
         id.strip_prefix(own).is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()))
     });
-    let taken = numbered || ["usb", "vserial", "balloon0"].contains(&id);
+    let taken = numbered || ["usb", "vserial", "balloon0", "sound"].contains(&id);
     if ok && !taken { Ok(()) } else { Err(Error::Spec(format!("{id:?} cannot be a device id"))) }
 }
 

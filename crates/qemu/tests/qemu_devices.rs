@@ -5,7 +5,7 @@ mod common;
 
 use common::{Room, disk, empty_machine, nic, uuid};
 use qemu::spec::{
-    Attachment, Cdrom, Controller, ControllerKind, ImageFormat, NicBackend, NicModel, ScsiModel, Video,
+    Attachment, Cdrom, Controller, ControllerKind, ImageFormat, NicBackend, NicModel, ScsiModel, Sound, Video,
 };
 use qemu::{Error, Machine, MachineSpec, StartOptions, image};
 
@@ -51,6 +51,7 @@ async fn full_machine(room: &Room) -> MachineSpec {
     spec.serial = Some(qemu::spec::SerialPort { log: Some(room.path("serial, log")) });
     (spec.guest_agent, spec.vnc, spec.tablet, spec.balloon, spec.rng) = (true, true, true, true, true);
     spec.video = Video::Vga { memory_mib: 16 };
+    spec.sound = Some(Sound { connected: true });
     spec.max_memory_mib = Some(1024);
     spec
 }

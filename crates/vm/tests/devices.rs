@@ -11,7 +11,7 @@ use vim::{Object, data_id, field, vim};
 use vm::config::VmConfig;
 use vm::device::{
     AddressType, Cdrom, Connect, Device, Disk, Kind, Medium, Nic, NicModel, Nvme, Sata, Scsi, ScsiModel,
-    Serial, SerialBacking, Xhci, drive_key, key,
+    Serial, SerialBacking, Sound, Xhci, drive_key, key,
 };
 use vm::show::{self, Names};
 
@@ -125,6 +125,7 @@ prop_compose! {
         ),
         drives in prop::collection::btree_map(0..4i32, (medium(), any::<bool>()), 0..3),
         serial in prop::option::of((backing(), any::<(bool, bool)>())),
+        sound in prop::option::of(any::<bool>()),
         others in any::<(bool, bool, bool)>(),
     ) -> Vec<Device> {
         let mut all = vec![scsi(model)];
@@ -143,6 +144,9 @@ prop_compose! {
         if let Some((backing, (yield_on_poll, on))) = serial {
             let port = Serial { backing, yield_on_poll };
             all.push(at(key::SERIAL, (key::SIO, 0), off(on), port));
+        }
+        if let Some(on) = sound {
+            all.push(at(key::SOUND, (key::PCI, 18), off(on), Sound));
         }
         if others.0 {
             all.push(at(key::SATA + 1, (key::PCI, 25), None, Sata { bus: 1 }));

@@ -44,6 +44,7 @@ mod slot {
     pub(super) const SCSI: u8 = 0xa;
     pub(super) const IDE: u8 = 0xf;
     pub(super) const ROOT_PORTS: u8 = 0x10;
+    pub(super) const SOUND: u8 = 0x1d;
 }
 
 /// QEMU's arguments for a spec, without the program name.
@@ -190,6 +191,16 @@ impl Args {
             }
             Video::Vmware => self.json("-device", &device::on_root("vmware-svga", slot::VIDEO, json!({}))),
             Video::Virtio => self.json("-device", &device::on_root("virtio-vga", slot::VIDEO, json!({}))),
+        }
+        if let Some(sound) = spec.sound {
+            self.json("-device", &device::on_root("ich9-intel-hda", slot::SOUND, json!({"id": "sound"})));
+            if sound.connected {
+                self.json("-audiodev", &json!({"driver": "none", "id": "speaker"}));
+                self.json(
+                    "-device",
+                    &json!({"driver": "hda-output", "bus": "sound.0", "audiodev": "speaker"}),
+                );
+            }
         }
         if spec.tablet {
             self.json("-device", &device::on_root("qemu-xhci", slot::USB, json!({"id": "usb"})));

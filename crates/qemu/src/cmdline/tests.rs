@@ -3,7 +3,7 @@
 use super::*;
 use crate::spec::{
     Cdrom, Controller, ControllerKind, DirectBoot, Disk, ImageFormat, Nic, NicBackend, NicModel, ScsiModel,
-    SerialPort,
+    SerialPort, Sound,
 };
 
 const UUID: &str = "0e5fe7a0-0000-4000-8000-000000000001";
@@ -48,7 +48,7 @@ fn device_named(args: &[String], id: &str) -> Value {
 #[test]
 fn each_part_of_a_spec_becomes_its_option() {
     type Change = fn(&mut MachineSpec);
-    let table: [(Change, &str, &str); 24] = [
+    let table: [(Change, &str, &str); 26] = [
         (|_| {}, "-machine", "pc-q35-10.0,dump-guest-core=off,vmport=off,hpet=off"),
         (|_| {}, "-accel", "tcg,tb-size=32"),
         (|s| s.memory_mib = 2048, "-accel", "tcg,tb-size=64"),
@@ -87,6 +87,16 @@ fn each_part_of_a_spec_becomes_its_option() {
             "socket,id=serial0,fd=9,server=on,wait=off,logfile=/l,,g,logappend=on",
         ),
         (|s| s.vnc = true, "-vnc", "unix:/run/v,,1/vnc"),
+        (
+            |s| s.sound = Some(Sound { connected: false }),
+            "-device",
+            r#"{"addr":"0x1d","bus":"pcie.0","driver":"ich9-intel-hda","id":"sound"}"#,
+        ),
+        (
+            |s| s.sound = Some(Sound { connected: true }),
+            "-device",
+            r#"{"audiodev":"speaker","bus":"sound.0","driver":"hda-output"}"#,
+        ),
         (|s| s.rng = true, "-object", r#"{"filename":"/dev/urandom","id":"rng0","qom-type":"rng-random"}"#),
         (
             |s| {

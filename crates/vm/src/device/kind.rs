@@ -7,7 +7,7 @@ use super::draft::{Change, Draft};
 use super::parts::Parts;
 use super::{
     Bus, Cdrom, Connect, Device, Devices, Disk, Ide, Keyboard, Nic, Nvme, Pci, Pointer, Ps2, Sata, Scsi,
-    Serial, Sio, Video, Vmci, Xhci,
+    Serial, Sio, Sound, Video, Vmci, Xhci,
 };
 use crate::file::FileRef;
 use crate::names::Names;
@@ -306,4 +306,6 @@ kinds! {
     Nic,
     /// Serial port.
     Serial,
+    /// HD audio card.
+    Sound,
 }

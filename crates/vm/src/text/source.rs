@@ -28,6 +28,11 @@ impl<'a> Source<'a> {
         Some(value)
     }
 
+    /// A value, which stays for others to take.
+    pub(crate) fn peek(&self, key: &str) -> Option<&'a str> {
+        self.file.get(key)
+    }
+
     /// Takes a value that is not empty.
     pub(crate) fn text(&mut self, key: &str) -> Option<&'a str> {
         self.take(key).filter(|value| !value.is_empty())

@@ -31,7 +31,10 @@ const OVMF: [[&str; 4]; 2] = [
 pub(super) fn of(shared: &Shared, launch: &Launch, user: Option<User>) -> Result<Firmware> {
     let vm::config::Firmware::Efi { secure_boot } = launch.config.firmware else { return Ok(Firmware::Bios) };
     let found = OVMF.iter().find(|files| files.iter().all(|file| Path::new(file).exists()));
-    let files = found.ok_or_else(|| Error::Spec("the EFI firmware OVMF is not installed".into()))?;
+    let files = found.ok_or_else(|| Error::Unavailable {
+        file: OVMF[0][0].into(),
+        reason: "the EFI firmware OVMF is not installed; install the package ovmf".into(),
+    })?;
     let (code, template) = if secure_boot { (files[1], files[3]) } else { (files[0], files[2]) };
     let vars = shared.path(&launch.nvram)?;
     if !vars.exists() {

@@ -1,8 +1,6 @@
 //! A `.vmx` file that a user put on a datastore.
-#![no_main]
 
 use datastore::{FilePath, vmx};
-use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 use vim::{DateTime, Fault, MoRef, fault};
 use vm::{FileRef, Storage};
@@ -46,7 +44,7 @@ impl Storage for OneDatastore {
     }
 }
 
-fuzz_target!(|text: &[u8]| {
+pub(crate) fn run(text: &[u8]) {
     let Ok(file) = vmx::parse(text) else { return };
     if let Ok(written) = file.to_text() {
         let again = vmx::parse(written.as_bytes()).expect("our own file");
@@ -59,4 +57,4 @@ fuzz_target!(|text: &[u8]| {
     let again = vm::vmx::read(&OneDatastore, &home, &written, now).expect("our own configuration");
     let rewritten = vm::vmx::write(&again, &home, None, &written).expect("it was written before");
     assert_eq!(rewritten, written);
-});
+}

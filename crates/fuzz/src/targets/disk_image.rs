@@ -1,11 +1,9 @@
 //! The header of a disk image that a client uploaded: the reader never fails other than with an error, and no chain of
 //! backing files leaves the directory or goes on for ever.
-#![no_main]
 
 use datastore::{Datastore, FilePath, disk_image};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|image: &[u8]| {
+pub(crate) fn run(image: &[u8]) {
     let store = Datastore::memory(uuid::Uuid::nil(), 1 << 30);
     let path = |name: &str| FilePath::parse(name).expect("a path");
     store.make_directory(&path("vm"), false).expect("an empty datastore");
@@ -22,4 +20,4 @@ fuzz_target!(|image: &[u8]| {
             assert!(parent.as_str().starts_with("vm/"), "{parent} is outside of the directory");
         }
     }
-});
+}

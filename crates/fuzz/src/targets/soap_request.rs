@@ -1,8 +1,6 @@
 //! A body posted to `/sdk`, by any client: the reader refuses it with a fault, or it is a call that means the same when
 //! written again.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vim::soap::{self, Call};
 use vim::{Args, MoRef, Release, schema};
 
@@ -13,7 +11,7 @@ fn write(this: &MoRef, args: &Args) -> Vec<u8> {
     out
 }
 
-fuzz_target!(|body: &[u8]| {
+pub(crate) fn run(body: &[u8]) {
     let request = match soap::read_request(body) {
         Ok(request) => request,
         Err(error) => {
@@ -29,4 +27,4 @@ fuzz_target!(|body: &[u8]| {
     let Call::Method(args) = again.call else { panic!("a method became a Fetch") };
     // Compared as text: a NaN is not equal to itself.
     assert_eq!(written, write(&again.this, &args));
-});
+}

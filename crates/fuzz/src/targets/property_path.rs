@@ -1,9 +1,7 @@
 //! A property path that a client names, compiled and followed.
-#![no_main]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use vim::path::PropertyPath;
 use vim::{ManagedId, Value, managed_id, schema, vim};
 
@@ -25,7 +23,8 @@ static CONFIG: LazyLock<Value> = LazyLock::new(|| {
     .into()
 });
 
-fuzz_target!(|text: &str| {
+pub(crate) fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     for ty in [managed_id!(VirtualMachine), ManagedId(text.len() as u16 % schema().managed.len() as u16)] {
         match PropertyPath::compile(ty, text) {
             Ok(path) => {
@@ -36,4 +35,4 @@ fuzz_target!(|text: &str| {
             Err(error) => assert_eq!(error.to_fault().type_name(), "InvalidProperty"),
         }
     }
-});
+}

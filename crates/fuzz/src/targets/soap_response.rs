@@ -1,10 +1,8 @@
 //! A server's answer to our own client. The first two bytes choose the method.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vim::{MethodId, Release, schema, soap};
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((choice, body)) = input.split_first_chunk::<2>() else { return };
     let method = MethodId(u16::from_be_bytes(*choice) % schema().methods.len() as u16);
     let newest = Release((schema().releases.len() - 1) as u8);
@@ -32,4 +30,4 @@ fuzz_target!(|input: &[u8]| {
         }
         Err(_) => {}
     }
-});
+}

@@ -1,10 +1,8 @@
 //! A value of any type as JSON, as the hosts' link and the store carry it.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vim::{Kind, Release, json, schema};
 
-fuzz_target!(|body: &[u8]| {
+pub(crate) fn run(body: &[u8]) {
     let newest = Release((schema().releases.len() - 1) as u8);
     let write = |value: &vim::Value| {
         let mut out = Vec::new();
@@ -17,4 +15,4 @@ fuzz_target!(|body: &[u8]| {
         assert_eq!(written, write(&again));
     }
     let _ = json::read_fault(body);
-});
+}

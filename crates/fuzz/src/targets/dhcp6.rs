@@ -1,11 +1,9 @@
 //! A message to the DHCPv6 client of a VMkernel adapter; any station on its segment can send one.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vswitch::limits::{DHCP_SERVERS, DHCP6_ADDRESSES, DHCP6_DOMAINS, DOMAIN_NAME};
 use vswitch::vmkernel::dhcp6::Message;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some(message) = Message::decode(bytes) else { return };
     assert!(message.dns.len() <= DHCP_SERVERS && message.domains.len() <= DHCP6_DOMAINS);
     assert!(message.domains.iter().all(|domain| (1..=DOMAIN_NAME).contains(&domain.len())));
@@ -19,4 +17,4 @@ fuzz_target!(|bytes: &[u8]| {
         part.addresses.iter().map(|given| (given.address, given.preferred, given.valid)).collect::<Vec<_>>()
     };
     assert_eq!(again.association.as_ref().map(addresses), message.association.as_ref().map(addresses));
-});
+}

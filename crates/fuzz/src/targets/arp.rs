@@ -1,14 +1,12 @@
 //! A frame to the guard of a VMkernel adapter's address, or from an uplink; any station on a segment can send one.
-#![no_main]
 
 use std::time::Duration;
 
-use libfuzzer_sys::fuzz_target;
 use vswitch::limits::OBSERVED_BLOCKS;
 use vswitch::observed::Observed;
 use vswitch::vmkernel::Arp;
 
-fuzz_target!(|frames: &[u8]| {
+pub(crate) fn run(frames: &[u8]) {
     let mut observed = Observed::default();
     observed.know_uplinks(&[1].into());
     for frame in frames.chunks(42) {
@@ -20,4 +18,4 @@ fuzz_target!(|frames: &[u8]| {
         assert!(ranges.is_sorted_by(|one, next| one.last < next.first));
         assert!(ranges.iter().all(|range| range.first <= range.last));
     }
-});
+}

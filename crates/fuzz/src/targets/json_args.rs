@@ -1,10 +1,8 @@
 //! The body of a VI-JSON call, from any client. The first two bytes choose the method.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vim::{MethodId, Release, json, schema};
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((choice, body)) = input.split_first_chunk::<2>() else { return };
     let method = MethodId(u16::from_be_bytes(*choice) % schema().methods.len() as u16);
     let newest = Release((schema().releases.len() - 1) as u8);
@@ -25,4 +23,4 @@ fuzz_target!(|input: &[u8]| {
             json::read_fault(&out).expect("our own fault");
         }
     }
-});
+}

@@ -1,11 +1,9 @@
 //! An LLDP frame from a stranger on an uplink's segment.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use vswitch::discovery::lldp;
 use vswitch::limits::{DISCOVERY_TEXT, DISCOVERY_TLVS};
 
-fuzz_target!(|frame: &[u8]| {
+pub(crate) fn run(frame: &[u8]) {
     let Some(info) = lldp::parse(frame) else { return };
     assert!(info.parameters.len() <= DISCOVERY_TLVS);
     // An invalid byte becomes a space, so a text is never longer than its bytes.
@@ -13,4 +11,4 @@ fuzz_target!(|frame: &[u8]| {
     for text in texts {
         assert!(text.len() <= DISCOVERY_TEXT && !text.contains('\0'));
     }
-});
+}
