@@ -57,7 +57,19 @@ pub fn quiet(command: &mut Command) -> Result<()> {
 pub fn cargo() -> Result<Command> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(paths::repository()).env("PATH", path_with_tools()?);
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_about_this_program)) {
+        command.env_remove(name);
+    }
     Ok(command)
+}
+
+/// Whether cargo set the variable for this program alone. Build scripts that read it would run again, with everything
+/// above them, whenever `cargo xtask` and `cargo` itself take turns.
+fn is_about_this_program(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        || name == "OUT_DIR"
 }
 
 fn path_with_tools() -> Result<OsString> {
