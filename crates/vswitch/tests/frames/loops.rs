@@ -1,11 +1,8 @@
 //! Two uplinks on one segment without spanning tree: no frame loops, whichever load balancing is used.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
-use network::ping::Requests;
-use network::sniff::{Sniffer, count};
-use network::{Network, PATIENCE, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::sniff::{Sniffer, count};
+use crate::network::{Network, PATIENCE, declaration, ip, port_group, switch};
 use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup};
 use vswitch::layout::Drop;
 use vswitch::{Mac, State};
@@ -18,7 +15,7 @@ async fn a_broadcast_arrives_once_and_never_comes_back() {
     let ports = [("t1", 1), ("t2", 2)].map(|(name, at)| net.guest(name, &format!("10.1.0.{at}/24")));
     net.station("outside", "10.1.0.9/24");
     let engine = net.engine().await;
-    let script = format!("{}/tests/network/attack.py", env!("CARGO_MANIFEST_DIR"));
+    let script = format!("{}/tests/frames/network/attack.py", env!("CARGO_MANIFEST_DIR"));
     let mac = ports[0].mac;
     let attack = format!("python3 {script} plain {FRAMES} 1 {mac} {mac} 10.1.0.2");
     let wire = net.namespace("wire");
@@ -74,7 +71,7 @@ async fn a_broadcast_of_a_guest_of_a_guest_arrives_once_too() {
     let ports = [("t1", 1), ("t2", 2)].map(|(name, at)| net.guest(name, &format!("10.1.0.{at}/24")));
     net.station("outside", "10.1.0.9/24");
     let engine = net.engine().await;
-    let script = format!("{}/tests/network/attack.py", env!("CARGO_MANIFEST_DIR"));
+    let script = format!("{}/tests/frames/network/attack.py", env!("CARGO_MANIFEST_DIR"));
     let mut known = 0;
     // A MAC that is learned, and one beyond the limit.
     for (limit, last) in [(10, 1), (10, 1), (1, 2)] {

@@ -1,7 +1,4 @@
 //! DHCP clients of adapters, against dnsmasq.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,9 +6,9 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use network::ping::Requests;
-use network::wait;
-use network::{Network, adapter, counts, ip, port_group, stack, switch};
+use crate::network::ping::Requests;
+use crate::network::wait;
+use crate::network::{Network, adapter, counts, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Dns, Ipv4Config, Stack, StackName};
 use vswitch::vmkernel::AdapterState;
 use vswitch::{Engine, State};

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Guests and stations are namespaces at the other end of a veth pair. All of it goes when the test ends.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 pub mod chaos;
 pub mod ping;

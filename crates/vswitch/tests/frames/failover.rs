@@ -1,12 +1,9 @@
 //! Uplinks that fail and come back.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::time::{Duration, Instant};
 
-use network::ping::Requests;
-use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
 use vswitch::declare::Balancing;
 
 /// Waits until a port uses an uplink.

@@ -1,10 +1,7 @@
 //! Traffic shaping, measured with TCP.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
-use network::ping::Requests;
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{PortGroup, ShapingOverride};
 use vswitch::layout::Drop;
 

@@ -1,5 +1,5 @@
 //! An engine in a separate process, which can be killed and stopped: the test's program again, running its test
-//! `engine_of_a_process`.
+//! `reconcile::engine_of_a_process`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -23,7 +23,7 @@ impl Process {
         let options = net.options();
         let role = serde_json::json!([options.namespace, options.pins, options.prefix]).to_string();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "engine_of_a_process", "--nocapture"])
+            .args(["--exact", "reconcile::engine_of_a_process", "--nocapture"])
             .env(ROLE, role)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

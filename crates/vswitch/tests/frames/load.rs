@@ -1,12 +1,10 @@
 //! Ports that leave an overloaded uplink.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
+use crate::network;
 use std::time::Duration;
 
-use network::ping::Requests;
-use network::{Network, PATIENCE, declaration, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::{Network, PATIENCE, declaration, port_group, switch};
 use tokio::time::Instant;
 use vswitch::declare::{Balancing, Declaration};
 use vswitch::{Engine, Timing};

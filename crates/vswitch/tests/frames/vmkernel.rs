@@ -1,13 +1,10 @@
 //! VMkernel adapters: addresses, routes and stacks, over restarts and changes by hand.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::collections::BTreeMap;
 
-use network::ping::Requests;
-use network::wait;
-use network::{Network, PATIENCE, adapter, ip, port_group, stack, switch};
+use crate::network::ping::Requests;
+use crate::network::wait;
+use crate::network::{Network, PATIENCE, adapter, ip, port_group, stack, switch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vswitch::declare::{
     Adapter, Declaration, Gateways, Ipv4Config, Ipv6Config, Route, Service, Stack, StackName,

@@ -1,16 +1,13 @@
 //! IPFIX with real collectors: `nfcapd` and `tshark`.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command};
 
-use network::ping::Requests;
-use network::wait::until_so;
-use network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::wait::until_so;
+use crate::network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{Declaration, Ipfix, Service};
 use vswitch::{Engine, Error, FlowCounters};
 

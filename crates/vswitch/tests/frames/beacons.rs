@@ -1,12 +1,9 @@
 //! Failures behind the next switch, which leave the link up: beacons find them.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::time::Duration;
 
-use network::wait::until_so;
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::wait::until_so;
+use crate::network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{Balancing, Override, PortGroup};
 use vswitch::{Engine, State};
 

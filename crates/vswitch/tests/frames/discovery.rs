@@ -1,13 +1,10 @@
 //! Discovery protocols, with `lldpd` at the other end of the cable.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::process::Child;
 use std::time::Duration;
 
-use network::wait;
-use network::{Network, adapter, declaration, port_group, switch};
+use crate::network::wait;
+use crate::network::{Network, adapter, declaration, port_group, switch};
 use vswitch::declare::{Discovery, DiscoveryOperation, DiscoveryProtocol, Service};
 use vswitch::{Engine, discovery::OtherEnd};
 

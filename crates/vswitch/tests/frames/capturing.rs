@@ -1,14 +1,12 @@
 //! Capturing frames on their way through the switch.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
+use crate::network;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use network::ping::Requests;
-use network::wait::until_so;
-use network::{Network, PATIENCE, declaration, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::wait::until_so;
+use crate::network::{Network, PATIENCE, declaration, port_group, switch};
 use tokio::time::timeout;
 use vswitch::capture::{Captured, Captures, Filter, Point};
 use vswitch::kernel::Kernel;

@@ -1,12 +1,9 @@
 //! Addresses of adapters that other stations have too.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use network::{Network, adapter, ip, port_group, stack, switch};
+use crate::network::{Network, adapter, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Ipv6Config, StackName};
 use vswitch::vmkernel::AdapterState;
 use vswitch::{Engine, Mac};

@@ -1,13 +1,10 @@
 //! A guest behind a tap that lies about its frames: their segmentation, and the place of their checksum.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::collections::BTreeSet;
 
-use network::ping::Requests;
-use network::sniff::{Sniffer, count};
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::sniff::{Sniffer, count};
+use crate::network::{Network, declaration, ip, port_group, switch};
 use vswitch::capture::Filter;
 use vswitch::declare::{
     Encapsulated, Encapsulation, Ipfix, MirrorDestination, MirrorSession, MirrorSource, MirrorVia, Port,
@@ -111,7 +108,7 @@ impl Scene {
     /// Makes a guest send this many frames of a kind. Returns how many the kernel accepted and refused, and the port's
     /// counters: how many passed, and how many were dropped, for this reason and in all.
     async fn sends(&self, from: &str, kind: &str, to: Mac, frames: u64, reason: Drop) -> Sent {
-        let script = format!("{}/tests/network/segments.py", env!("CARGO_MANIFEST_DIR"));
+        let script = format!("{}/tests/frames/network/segments.py", env!("CARGO_MANIFEST_DIR"));
         let own = if from == "tap0" { OWN } else { TRUNK };
         let before = self.counters(from).await;
         let ping = self.net.pinging("t1", "10.1.0.2", Requests::new(20, 30));

@@ -1,7 +1,4 @@
 //! Multicast filtering with real kernels as members, and a querier on the physical segment.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -9,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use network::wait::{until, until_so};
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::wait::{until, until_so};
+use crate::network::{Network, declaration, ip, port_group, switch};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use vswitch::declare::{Declaration, MulticastFiltering};
 use vswitch::frame::{self, ETHER_IPV4, ETHER_IPV6, Sum};

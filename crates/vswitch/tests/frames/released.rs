@@ -1,9 +1,6 @@
 //! The settings of an interface after it leaves its switch.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
-use network::{Network, counts, declaration, ip, port_group, switch};
+use crate::network::{Network, counts, declaration, ip, port_group, switch};
 
 fn ipv6_is_off(net: &Network, interface: &str) -> bool {
     net.text("host", &format!("sysctl -n net.ipv6.conf.{interface}.disable_ipv6")).trim() == "1"

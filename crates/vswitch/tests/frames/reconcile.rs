@@ -1,17 +1,14 @@
 //! Engines that are killed, stopped and deceived: the kernel ends in the declared state, and unaffected ports notice
 //! nothing. A failure prints the seed; `ESFERA_SEED` repeats it, except for the moments at which engines die.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use network::chaos::{Chance, change, spoil};
-use network::ping::Requests;
-use network::process::{Process, serve};
-use network::wait::until_blocking;
-use network::{Network, counts, declaration, ip, port_group, switch};
+use crate::network::chaos::{Chance, change, spoil};
+use crate::network::ping::Requests;
+use crate::network::process::{Process, serve};
+use crate::network::wait::until_blocking;
+use crate::network::{Network, counts, declaration, ip, port_group, switch};
 use rustix::process::Signal;
 use vswitch::declare::{Declaration, Port, PortGroup};
 use vswitch::kernel::Kernel;

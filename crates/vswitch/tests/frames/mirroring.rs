@@ -1,15 +1,12 @@
 //! Port mirroring, with captures of the copies at the destination.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Instant;
 
-use network::sniff::{MARK, listens};
-use network::wait::{until_blocking, until_so};
-use network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
+use crate::network::sniff::{MARK, listens};
+use crate::network::wait::{until_blocking, until_so};
+use crate::network::{Network, PATIENCE, adapter, declaration, ip, port_group, switch};
 use vswitch::declare::{
     Adapter, Declaration, Encapsulated, Encapsulation, Ipv4Config, MirrorDestination, MirrorSession,
     MirrorSource, MirrorVia, Port,

@@ -1,10 +1,7 @@
 //! The IP ranges observed behind uplinks, from the ARP of real kernels at the other end of the cable.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
-use network::wait;
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::wait;
+use crate::network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::Declaration;
 use vswitch::layout::Drop;
 use vswitch::{Engine, Mac};

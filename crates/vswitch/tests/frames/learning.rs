@@ -1,14 +1,11 @@
 //! Guests that are hosts themselves, on ports that learn MACs.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::time::Duration;
 
-use network::ping::Requests;
-use network::sniff::{Sniffer, count};
-use network::wait::until_so;
-use network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::sniff::{Sniffer, count};
+use crate::network::wait::until_so;
+use crate::network::{Network, PATIENCE, counts, declaration, ip, port_group, switch};
 use vswitch::declare::{AtLimit, Balancing, Learning, Override, PortGroup, Switch};
 use vswitch::layout::Drop;
 use vswitch::{Engine, Mac, Timing};

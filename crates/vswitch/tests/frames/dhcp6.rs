@@ -1,8 +1,5 @@
 //! DHCPv6 clients of adapters, against dnsmasq and, for short times, ISC's server: dnsmasq's shortest lease is two
 //! minutes.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,9 +7,9 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use network::ping::Requests;
-use network::wait;
-use network::{Network, adapter, ip, port_group, stack, switch};
+use crate::network::ping::Requests;
+use crate::network::wait;
+use crate::network::{Network, adapter, ip, port_group, stack, switch};
 use vswitch::declare::{Adapter, Declaration, Ipv6Config, StackName};
 use vswitch::vmkernel::AdapterState;
 use vswitch::{Engine, State};

@@ -1,15 +1,12 @@
 //! Guests that send what they must not, while their neighbours go on. A failure prints the seed; `ESFERA_SEED` repeats
 //! it.
-#![allow(clippy::unwrap_used)]
-
-mod network;
 
 use std::time::Instant;
 
-use network::ping::{MARK, Requests};
-use network::sniff::{Sniffer, count};
-use network::wait::rests;
-use network::{Network, declaration, ip, port_group, switch};
+use crate::network::ping::{MARK, Requests};
+use crate::network::sniff::{Sniffer, count};
+use crate::network::wait::rests;
+use crate::network::{Network, declaration, ip, port_group, switch};
 use vswitch::declare::{Balancing, Port, PortGroup, Switch};
 use vswitch::kernel::Kernel;
 use vswitch::layout::{Counters, Drop};
@@ -69,7 +66,7 @@ impl Scene {
         }
         let maps = Kernel::open(&net.pins(), false).unwrap();
         let seed = std::env::var("ESFERA_SEED").map_or(20_261, |seed| seed.parse().unwrap());
-        let script = format!("{}/tests/network/attack.py", env!("CARGO_MANIFEST_DIR"));
+        let script = format!("{}/tests/frames/network/attack.py", env!("CARGO_MANIFEST_DIR"));
         Self { net, engine, maps, ports, seed, script }
     }
 

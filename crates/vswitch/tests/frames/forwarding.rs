@@ -1,11 +1,8 @@
 //! Frames between guests and a physical segment, in network namespaces.
-#![allow(clippy::unwrap_used)]
 
-mod network;
-
-use network::ping::Requests;
-use network::sniff::{Sniffer, count};
-use network::{Network, counts, declaration, ip, port_group, switch};
+use crate::network::ping::Requests;
+use crate::network::sniff::{Sniffer, count};
+use crate::network::{Network, counts, declaration, ip, port_group, switch};
 use vswitch::Mac;
 use vswitch::layout::Drop;
 
