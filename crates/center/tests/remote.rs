@@ -404,6 +404,30 @@ async fn a_host_reports_the_operations_of_a_user_under_the_users_name() {
     host.stop.cancel();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_system_that_a_host_names_is_there_and_carries_its_methods_to_the_host() {
+    let Pair { directory: _directory, host, center: _center, client, .. } = Pair::new().await.joined().await;
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    let manager = client.get(&host_ref, prop!(HostSystem.configManager).number()).unwrap();
+    let manager = manager.as_object().unwrap().clone();
+    let systems: Vec<&MoRef> = manager.fields().iter().filter_map(|(_, value)| value.as_ref()).collect();
+    assert_eq!(systems.len(), 4);
+    for system in systems {
+        assert!(client.exists(system), "{system}");
+    }
+    let clock = manager.get(field!(HostConfigManager.dateTimeSystem)).unwrap();
+    let zone = || {
+        let info = client.get(clock, prop!(HostDateTimeSystem.dateTimeInfo).number())?;
+        let zone = info.as_object()?.get(field!(HostDateTimeInfo.timeZone))?.clone();
+        zone.get(field!(HostDateTimeSystemTimeZone.key)).map(str::to_owned)
+    };
+    assert_eq!(zone().as_deref(), Some("UTC"));
+    let tokyo = vim!(HostDateTimeConfig { timeZone: "Asia/Tokyo" });
+    client.call(clock, call!(UpdateDateTimeConfig { config: tokyo })).await.unwrap();
+    assert_eq!(zone().as_deref(), Some("Asia/Tokyo"), "shown when the call returns");
+    host.stop.cancel();
+}
+
 async fn listen_at(port: u16) -> TcpListener {
     loop {
         match TcpListener::bind(("127.0.0.1", port)) {

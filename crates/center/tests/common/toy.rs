@@ -154,9 +154,13 @@ pub fn create_objects(core: &Core, name: &str) {
     let own = format!("own-{name}");
     let system = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem");
     let options = MoRef::new(managed_id!(OptionManager), "ha-adv-options");
+    let clock = MoRef::new(managed_id!(HostDateTimeSystem), "dateTimeSystem");
+    let datastores = MoRef::new(managed_id!(HostDatastoreSystem), "ha-datastoresystem");
     core.tree.write(|w| {
         w.create(&names::vm_folder(), props!(Folder { name: "vm" }));
         w.create(&options, props!(OptionManager {}));
+        w.create(&clock, props!(HostDateTimeSystem { dateTimeInfo: date_time_info("UTC") }));
+        w.create(&datastores, props!(HostDatastoreSystem {}));
         w.create(&names::root_pool(), props!(ResourcePool { name: "Resources" }));
         w.create(
             &names::datacenter(),
@@ -251,12 +255,23 @@ pub fn create_objects(core: &Core, name: &str) {
                     overallStatus: "green",
                     rebootRequired: false,
                 },
-                configManager: HostConfigManager { networkSystem: &system, advancedOption: &options },
+                configManager: HostConfigManager {
+                    networkSystem: &system,
+                    advancedOption: &options,
+                    dateTimeSystem: &clock,
+                    datastoreSystem: &datastores,
+                },
                 datastore: [datastore(DATASTORE), datastore(&own)],
                 network: [network()],
             }),
         );
     });
+}
+
+fn date_time_info(zone: &str) -> ty!(HostDateTimeInfo) {
+    vim!(HostDateTimeInfo {
+        timeZone: HostDateTimeSystemTimeZone { key: zone, name: zone, description: zone, gmtOffset: 0 }
+    })
 }
 
 pub fn add_vm(core: &Core, id: &str, name: &str, instance_uuid: &str) {
@@ -311,6 +326,16 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     let making = gate.clone();
     methods.on(managed_id!(HostSystem), method!(RetrieveManagedMethodExecuter), |_| async {
         Ok(Some(names::method_executer().into()))
+    });
+    methods.on(managed_id!(HostDateTimeSystem), method!(UpdateDateTimeConfig), |call| async move {
+        let config = call.required(arg!(UpdateDateTimeConfig.config))?;
+        let zone = config.get(field!(HostDateTimeConfig.timeZone)).unwrap_or_default();
+        let info = date_time_info(zone);
+        call.service
+            .core
+            .tree
+            .write(|w| w.set(&call.this, props!(HostDateTimeSystem { dateTimeInfo: info })));
+        Ok(None)
     });
     // A command takes the privilege that its object is named after.
     let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
