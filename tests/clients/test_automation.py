@@ -106,10 +106,16 @@ def test_whatever_is_not_there_says_so(sim, rest):
     for method, path, more, status, kind in [
         ("GET", "/api/no/such/path", {}, 404, "OPERATION_NOT_FOUND"),
         ("PUT", "/api/session", {}, 404, "OPERATION_NOT_FOUND"),
-        ("GET", "/api/cis/tagging/tag/%ff", {}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"data": b"{"}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"data": b"[" * 100_000}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"json": {"name": 1}}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/api/vcenter/datacenter/%ff", {}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"{"}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"[" * 100_000}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"[" + b"1," * 400_000 + b"1]"}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"json": {"name": 1}}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/api/vcenter/datacenter?nams=DC0", {}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/rest/vcenter/datacenter?filter.name.1=DC0", {}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/rest/com/vmware/cis/session?~action=delete", {}, 404, "OPERATION_NOT_FOUND"),
+        # The parameters of what is not supported are not read.
+        ("POST", "/api/cis/tagging/tag", {"data": b"{"}, 400, "UNSUPPORTED"),
         ("GET", "/api/cis/tagging/tag", {}, 400, "UNSUPPORTED"),
     ]:
         found, error = rest(method, path, key, **more)
@@ -117,6 +123,8 @@ def test_whatever_is_not_there_says_so(sim, rest):
         assert error["messages"][0]["default_message"]
     # Nobody learns before login which operations are supported.
     assert rest("GET", "/api/cis/tagging/tag")[0] == 401
+    # Nor does anybody send much before it.
+    assert requests.post(sim.url.rstrip("/") + "/api/session", data=b" " * 70_000, verify=False, timeout=60).status_code == 413
     client = sdk(sim)
     with pytest.raises(Unsupported):
         client.tagging.Tag.list()
