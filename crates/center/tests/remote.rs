@@ -7,9 +7,10 @@ mod common;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use api::accounts::{self, Accounts, Realm};
+use api::files::{FileError, Target};
 use api::managers::{self, Common, Facts, Singletons};
 use api::server::{Site, serve};
 use api::tls::{CertificateAuthority, Renewing};
@@ -425,6 +426,21 @@ async fn every_system_that_a_host_names_is_there_and_carries_its_methods_to_the_
     let tokyo = vim!(HostDateTimeConfig { timeZone: "Asia/Tokyo" });
     client.call(clock, call!(UpdateDateTimeConfig { config: tokyo })).await.unwrap();
     assert_eq!(zone().as_deref(), Some("Asia/Tokyo"), "shown when the call returns");
+    host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_of_a_host_on_the_network_is_listed() {
+    let Pair { directory: _directory, host, center, .. } = Pair::new().await.joined().await;
+    let files = center.site().files.unwrap();
+    let who = center.accounts().find("administrator").unwrap();
+    let at = |path: &str| Target { datacenter: Some("DC".into()), datastore: "ds".into(), path: path.into() };
+    let entries = files.list(&who, &at("dir/sub/")).await.unwrap();
+    let [file, below] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((file.name.as_str(), file.facts.size, file.facts.directory), ("a.iso", 5, false));
+    assert_eq!(file.facts.modified, Some(UNIX_EPOCH + Duration::from_secs(1)));
+    assert_eq!((below.name.as_str(), below.facts.directory), ("below", true));
+    assert!(matches!(files.list(&who, &at("other/")).await, Err(FileError::NotFound)));
     host.stop.cancel();
 }
 

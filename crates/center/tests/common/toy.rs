@@ -64,6 +64,11 @@ impl Toy {
         let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         let mut methods = Methods::default();
         register(&mut methods, gate.clone());
+        core.tree.write(|w| w.create(&names::session_manager(), props!(SessionManager {})));
+        methods.on(managed_id!(SessionManager), method!(AcquireGenericServiceTicket), |call| async move {
+            let id = format!("of {}", call.user());
+            Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id }).into()))
+        });
         let service = Arc::new(Service::new(core, Arc::new(Anyone), methods));
         Arc::new(Self {
             service,
@@ -262,6 +267,10 @@ pub fn create_objects(core: &Core, name: &str) {
                     datastoreSystem: &datastores,
                 },
                 datastore: [datastore(DATASTORE), datastore(&own)],
+                datastoreBrowser: MoRef::new(
+                    managed_id!(HostDatastoreBrowser),
+                    format!("browser-{DATASTORE}")
+                ),
                 network: [network()],
             }),
         );
@@ -336,6 +345,28 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
             .tree
             .write(|w| w.set(&call.this, props!(HostDateTimeSystem { dateTimeInfo: info })));
         Ok(None)
+    });
+    let searched = Guard::Asks(&["Datastore.Browse"]);
+    let browser = managed_id!(HostDatastoreBrowser);
+    methods.guarded(browser, method!(SearchDatastore_Task), searched, |call| async move {
+        let path = call.required(arg!(SearchDatastore_Task.datastorePath))?.to_owned();
+        call.task(TaskOptions::default(), move |_| async move {
+            if path != "[ds] dir/sub" {
+                return Err(fault!(FileNotFound { file: &path }, "{path} does not exist"));
+            }
+            let at = vim::DateTime::from_micros(1_000_000);
+            Ok(Some(
+                vim!(HostDatastoreBrowserSearchResults {
+                    folderPath: path,
+                    file: [
+                        FileInfo { path: "a.iso", fileSize: 5_i64, modification: at },
+                        FolderFileInfo { path: "below" },
+                    ],
+                })
+                .into(),
+            ))
+        })
+        .await
     });
     // A command takes the privilege that its object is named after.
     let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
