@@ -110,9 +110,9 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
         table.methods.guard(managed_id!(HostNetworkSystem), method, guard);
     }
     // The host checks the privilege of the command.
-    let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
-    table.guarded(executer, method!(ExecuteSoap), guard, execute);
-    table.methods.guard(executer, method!(FetchSoap), guard);
+    let executer = managed_id!(ReflectManagedMethodExecuter);
+    table.guarded(executer, method!(ExecuteSoap), Guard::Asks(&[]), execute);
+    table.methods.guard(executer, method!(FetchSoap), Guard::Privilege("System.Read"));
     let own = Singletons::center().setting;
     let carrier = carrier.clone();
     own_options(methods, move |manager| *manager != own, move |call| options(carrier.clone(), call));

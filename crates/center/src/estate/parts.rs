@@ -1,7 +1,7 @@
 //! The owners of objects that are not entities: a host's systems, the browser of a datastore, the snapshots of a VM.
 //!
 //! A permission on the owner holds for its parts, and a method of a part is carried to the host of its owner. [`Parts`] knows the
-//! owner of each part; [`systems`] says which types are the systems of hosts.
+//! owner of each part; [`systems`] and [`is_part`] say which types are parts.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,10 @@ const ALSO_OF_CENTER: [ManagedId; 4] = [
 const UNNAMED: [ManagedId; 2] =
     [managed_id!(InternalDynamicTypeManager), managed_id!(ReflectManagedMethodExecuter)];
 
+/// Parts that are not systems of a host.
+const OTHERS: [ManagedId; 3] =
+    [managed_id!(HostDatastoreBrowser), managed_id!(EnvironmentBrowser), managed_id!(VirtualMachineSnapshot)];
+
 /// The members of `HostConfigManager`: the name of each, and the type that it refers to.
 pub(crate) fn of_config_manager() -> impl Iterator<Item = (&'static str, ManagedId)> {
     let fields = schema().data(data_id!(HostConfigManager)).fields.iter();
@@ -33,6 +37,12 @@ pub(crate) fn of_config_manager() -> impl Iterator<Item = (&'static str, Managed
 pub(crate) fn systems() -> impl Iterator<Item = ManagedId> {
     let named = of_config_manager().map(|(_, ty)| ty).filter(|ty| !ALSO_OF_CENTER.contains(ty));
     named.chain(UNNAMED)
+}
+
+/// Whether every object of this type is a part of an entity, and none is the center's own.
+pub(crate) fn is_part(ty: ManagedId) -> bool {
+    let is_a = |base: ManagedId| schema().managed(ty).is_a(schema().managed(base));
+    systems().chain(OTHERS).any(is_a)
 }
 
 /// The owning entity of each part, both by the center's references.
@@ -68,10 +78,12 @@ mod tests {
             managed_id!(ReflectManagedMethodExecuter),
         ] {
             assert!(systems().any(|system| system == part), "{}", schema().managed(part).name);
+            assert!(is_part(part), "{}", schema().managed(part).name);
         }
         for manager in ALSO_OF_CENTER {
-            assert!(!systems().any(|system| system == manager), "{}", schema().managed(manager).name);
+            assert!(!is_part(manager), "{}", schema().managed(manager).name);
         }
+        assert!(is_part(managed_id!(HostDatastoreBrowser)) && !is_part(managed_id!(Task)));
     }
 
     #[test]
