@@ -444,6 +444,19 @@ async fn a_directory_of_a_host_on_the_network_is_listed() {
     host.stop.cancel();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_center_that_starts_without_its_host_names_nothing_that_is_not_there() {
+    let Pair { directory, host, center, client, .. } = Pair::new().await.joined().await;
+    assert_eq!(client.dangling(), Vec::<String>::new());
+    host.stop.cancel();
+    host.task.await.unwrap();
+    drop((client, center));
+    let center = center_at(&directory.path().join("center")).await;
+    let client = Client::of(&center);
+    client.find(managed_id!(VirtualMachine), "web");
+    assert_eq!(client.dangling(), Vec::<String>::new());
+}
+
 async fn listen_at(port: u16) -> TcpListener {
     loop {
         match TcpListener::bind(("127.0.0.1", port)) {
