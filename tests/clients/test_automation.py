@@ -134,3 +134,15 @@ def test_whatever_is_not_there_says_so(sim, rest):
 def test_json_rpc_refuses_what_is_not_an_invocation(rest, body):
     status, answer = rest("POST", "/api", data=body, headers={"Content-Type": "application/json"})
     assert status == 200 and answer["error"]["code"] < 0 and "result" not in answer
+
+
+def test_json_rpc_reads_little_of_a_client_without_a_session(rest):
+    def list_datacenters(padding):
+        params = {"serviceId": "com.vmware.vcenter.datacenter", "operationId": "list",
+                  "input": {"STRUCTURE": {"operation-input": {"padding": "a" * padding}}}}
+        _, answer = rest("POST", "/api", json={"jsonrpc": "2.0", "method": "invoke", "id": "1", "params": params})
+        assert answer["id"] == "1"
+        return set(answer["result"]["error"]["ERROR"])
+
+    assert list_datacenters(1_000) == {"com.vmware.vapi.std.errors.unauthenticated"}
+    assert list_datacenters(70_000) == {"com.vmware.vapi.std.errors.invalid_request"}
