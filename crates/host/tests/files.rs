@@ -160,7 +160,7 @@ async fn a_search_says_what_is_not_there() {
     let c = two_datastores().await;
     assert_eq!(search(&c, "[ds] nowhere", None).await.unwrap_err().type_name(), "FileNotFound");
     assert_eq!(search(&c, "[none] x", None).await.unwrap_err().type_name(), "InvalidDatastorePath");
-    assert_eq!(search(&c, "[other]", None).await.unwrap_err().type_name(), "InvalidDatastorePath");
+    assert_eq!(search(&c, "[other]", None).await.unwrap_err().type_name(), "InvalidDatastore");
     let args = call!(SearchDatastore_Task { datastorePath: "[other]" });
     c.task(&ids::datastore_browser(), args).await.expect("the host's browser is for all");
     let long = "*".repeat(1 << 12);
