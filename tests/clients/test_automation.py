@@ -1,4 +1,8 @@
 """The automation API: REST below both of its roots, JSON-RPC by the official SDK, sessions shared with the vSphere API."""
+import contextlib
+import ssl
+from http.client import HTTPSConnection
+
 import pytest
 import requests
 import urllib3
@@ -106,17 +110,34 @@ def test_whatever_is_not_there_says_so(sim, rest):
     for method, path, more, status, kind in [
         ("GET", "/api/no/such/path", {}, 404, "OPERATION_NOT_FOUND"),
         ("PUT", "/api/session", {}, 404, "OPERATION_NOT_FOUND"),
-        ("GET", "/api/cis/tagging/tag/%ff", {}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"data": b"{"}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"data": b"[" * 100_000}, 400, "INVALID_REQUEST"),
-        ("POST", "/api/cis/tagging/tag", {"json": {"name": 1}}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/api/vcenter/datacenter/%ff", {}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"{"}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"[" * 100_000}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"data": b"[" + b"1," * 400_000 + b"1]"}, 400, "INVALID_REQUEST"),
+        ("POST", "/api/session", {"json": {"name": 1}}, 400, "INVALID_ARGUMENT"),
+        ("GET", "/api/vcenter/datacenter?nams=DC0", {}, 400, "INVALID_ARGUMENT"),
+        # The parameters of what is not supported are not read.
+        ("POST", "/api/cis/tagging/tag", {"data": b"{"}, 400, "UNSUPPORTED"),
         ("GET", "/api/cis/tagging/tag", {}, 400, "UNSUPPORTED"),
     ]:
         found, error = rest(method, path, key, **more)
         assert (found, error["error_type"]) == (status, kind), (method, path, error)
         assert error["messages"][0]["default_message"]
+    for path, status, kind in [
+        ("/rest/vcenter/datacenter?filter.name.1=DC0", 400, "invalid_argument"),
+        ("/rest/com/vmware/cis/session?~action=delete", 404, "operation_not_found"),
+    ]:
+        found, error = rest("GET", path, key)
+        assert (found, error["type"]) == (status, f"com.vmware.vapi.std.errors.{kind}"), path
+    assert rest("GET", "/api/session", key)[0] == 200
     # Nobody learns before login which operations are supported.
     assert rest("GET", "/api/cis/tagging/tag")[0] == 401
+    # Nor does anybody send much before it.
+    with contextlib.closing(HTTPSConnection(sim.address, sim.port, context=ssl._create_unverified_context(), timeout=60)) as raw:
+        raw.putrequest("POST", "/api/session")
+        raw.putheader("Content-Length", "70000")
+        raw.endheaders()
+        assert raw.getresponse().status == 413
     client = sdk(sim)
     with pytest.raises(Unsupported):
         client.tagging.Tag.list()
@@ -126,3 +147,15 @@ def test_whatever_is_not_there_says_so(sim, rest):
 def test_json_rpc_refuses_what_is_not_an_invocation(rest, body):
     status, answer = rest("POST", "/api", data=body, headers={"Content-Type": "application/json"})
     assert status == 200 and answer["error"]["code"] < 0 and "result" not in answer
+
+
+def test_json_rpc_reads_little_of_a_client_without_a_session(rest):
+    def list_datacenters(padding):
+        params = {"serviceId": "com.vmware.vcenter.datacenter", "operationId": "list",
+                  "input": {"STRUCTURE": {"operation-input": {"padding": "a" * padding}}}}
+        _, answer = rest("POST", "/api", json={"jsonrpc": "2.0", "method": "invoke", "id": "1", "params": params})
+        assert answer["id"] == "1"
+        return set(answer["result"]["error"]["ERROR"])
+
+    assert list_datacenters(1_000) == {"com.vmware.vapi.std.errors.unauthenticated"}
+    assert list_datacenters(70_000) == {"com.vmware.vapi.std.errors.invalid_request"}

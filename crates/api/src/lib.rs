@@ -41,4 +41,4 @@ pub use service::{
 };
 pub use session::{Session, Sessions};
 pub use task::{Running, TaskOptions, Tasks};
-pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer};
+pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer, not_found};

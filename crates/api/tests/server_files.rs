@@ -120,6 +120,11 @@ async fn directories_are_shown_as_pages() {
     assert!(dir.text().contains("&lt;b&gt;&amp;.vmx"), "{}", dir.text());
     assert!(!dir.text().contains("<b>"));
     assert!(dir.text().contains("/folder/dir/%3Cb%3E%26.vmx?dsName=ds%201"), "{}", dir.text());
+    let bare = daemon.ask("GET", "/folder/dir?dsName=ds%201", &key).await;
+    assert_eq!((bare.status, bare.text()), (200, dir.text()), "with or without the slash");
+    assert_eq!(daemon.ask("GET", "/folder/other?dsName=ds%201", &key).await.status, 404);
+    let head = daemon.ask("HEAD", "/folder/dir?dsName=ds%201", &key).await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
 }
 
 #[tokio::test]

@@ -230,7 +230,7 @@ async fn a_new_vm_is_made_on_the_host_and_appears_where_it_was_asked_for() {
     });
     let fault =
         client.call(&folder, call!(CreateVM_Task { config: elsewhere, pool: &pool })).await.unwrap_err();
-    assert_eq!(fault.type_name(), "HostNotConnected");
+    assert_eq!(fault.type_name(), "InvalidDatastorePath");
 
     client.task(&vm, call!(PowerOnVM_Task {})).await.unwrap();
     assert_eq!(power(&client, &vm), "poweredOn", "the effect of a task is shown when it has ended");

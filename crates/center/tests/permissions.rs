@@ -304,3 +304,50 @@ async fn a_command_takes_the_privilege_of_the_centers_user_that_the_host_asks_fo
     stage.grant(&host, &["Host.Config.Network"]).await;
     stage.user.call(&executer, execute("Host.Config.Network")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_property_of_a_command_takes_the_privilege_to_read_its_host() {
+    let stage = Stage::new().await;
+    let host = stage.admin.find(managed_id!(HostSystem), "h1");
+    let executer = stage.admin.make(&host, call!(RetrieveManagedMethodExecuter {})).await;
+    let fetch = || call!(FetchSoap { moid: "a", version: "urn:vim25/5.0", prop: "b" });
+    // The role that only sees that objects are there.
+    let view = vim!(Permission { principal: stage.user_name(), group: false, roleId: -3, propagate: true });
+    let set = call!(SetEntityPermissions { entity: root(), permission: [view] });
+    stage.admin.call(&authorization(), set).await.unwrap();
+    assert_eq!(stage.missing(&executer, fetch()).await, (executer.clone(), "System.Read".to_owned()));
+    stage.grant(&host, &["System.Read"]).await;
+    let fault = stage.user.call(&executer, fetch()).await.unwrap_err();
+    assert_eq!(fault.type_name(), "NotSupported", "the answer of this host");
+}
+
+#[tokio::test]
+async fn a_ticket_for_a_file_of_a_host_comes_from_that_host_and_takes_the_privilege_on_the_datastore() {
+    let stage = Stage::new().await;
+    stage.grant(&root(), &["System.View"]).await;
+    let sessions = Singletons::center().session_manager;
+    let acquire = async |client: &Client, url: &str, method: &str| {
+        let spec = vim!(SessionManagerHttpServiceRequestSpec { url: url, method: method });
+        let ticket = client.call(&sessions, call!(AcquireGenericServiceTicket { spec: spec })).await?;
+        let ticket = ticket.as_ref().and_then(Value::as_object).unwrap().clone();
+        Ok::<_, vim::Fault>(ticket.get(field!(SessionManagerGenericServiceTicket.id)).unwrap().to_owned())
+    };
+    let (of_host, own) =
+        ("https://H1/folder/a.iso?dcPath=DC&dsName=own-h1", "https://center/folder/a.iso?dsName=ds");
+    let missing = async |method: &str| {
+        let fault = acquire(&stage.user, of_host, method).await.unwrap_err();
+        fault.object().get(field!(NoPermission.privilegeId)).unwrap().to_owned()
+    };
+    assert_eq!(missing("httpGet").await, "Datastore.Browse");
+    assert_eq!(missing("httpPut").await, "Datastore.FileManagement");
+    let datastore = stage.admin.find(managed_id!(Datastore), "own-h1");
+    stage.grant(&datastore, &["Datastore.Browse"]).await;
+    let got = acquire(&stage.user, of_host, "httpGet").await.unwrap();
+    assert_eq!(got, format!("of vpxuser:{}", stage.user_name()));
+    assert_eq!(missing("httpPut").await, "Datastore.FileManagement");
+    assert!(!acquire(&stage.user, own, "httpGet").await.unwrap().starts_with("of "), "the center's own");
+    for url in ["https://h1/screen?id=1", "https://h1/folder/a?dsName=elsewhere", "https://h1/folder/a"] {
+        let fault = acquire(&stage.admin, url, "httpGet").await.unwrap_err();
+        assert_eq!(fault.type_name(), "InvalidArgument", "{url}");
+    }
+}

@@ -7,9 +7,10 @@ mod common;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use api::accounts::{self, Accounts, Realm};
+use api::files::{FileError, Target};
 use api::managers::{self, Common, Facts, Singletons};
 use api::server::{Site, serve};
 use api::tls::{CertificateAuthority, Renewing};
@@ -402,6 +403,58 @@ async fn a_host_reports_the_operations_of_a_user_under_the_users_name() {
     let reason = info.unwrap().get(field!(TaskInfo.reason)).cloned().unwrap();
     assert_eq!(reason.get(field!(TaskReasonUser.userName)), Some("root"));
     host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_system_that_a_host_names_is_there_and_carries_its_methods_to_the_host() {
+    let Pair { directory: _directory, host, center: _center, client, .. } = Pair::new().await.joined().await;
+    let host_ref = client.find(managed_id!(HostSystem), "127.0.0.1");
+    let manager = client.get(&host_ref, prop!(HostSystem.configManager).number()).unwrap();
+    let manager = manager.as_object().unwrap().clone();
+    let systems: Vec<&MoRef> = manager.fields().iter().filter_map(|(_, value)| value.as_ref()).collect();
+    assert_eq!(systems.len(), 4);
+    for system in systems {
+        assert!(client.exists(system), "{system}");
+    }
+    let clock = manager.get(field!(HostConfigManager.dateTimeSystem)).unwrap();
+    let zone = || {
+        let info = client.get(clock, prop!(HostDateTimeSystem.dateTimeInfo).number())?;
+        let zone = info.as_object()?.get(field!(HostDateTimeInfo.timeZone))?.clone();
+        zone.get(field!(HostDateTimeSystemTimeZone.key)).map(str::to_owned)
+    };
+    assert_eq!(zone().as_deref(), Some("UTC"));
+    let tokyo = vim!(HostDateTimeConfig { timeZone: "Asia/Tokyo" });
+    client.call(clock, call!(UpdateDateTimeConfig { config: tokyo })).await.unwrap();
+    assert_eq!(zone().as_deref(), Some("Asia/Tokyo"), "shown when the call returns");
+    host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_of_a_host_on_the_network_is_listed() {
+    let Pair { directory: _directory, host, center, .. } = Pair::new().await.joined().await;
+    let files = center.site().files.unwrap();
+    let who = center.accounts().find("administrator").unwrap();
+    let at = |path: &str| Target { datacenter: Some("DC".into()), datastore: "ds".into(), path: path.into() };
+    let entries = files.list(&who, &at("dir/sub/")).await.unwrap();
+    let [file, below] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!((file.name.as_str(), file.facts.size, file.facts.directory), ("a.iso", 5, false));
+    assert_eq!(file.facts.modified, Some(UNIX_EPOCH + Duration::from_secs(1)));
+    assert_eq!((below.name.as_str(), below.facts.directory), ("below", true));
+    assert!(matches!(files.list(&who, &at("other/")).await, Err(FileError::NotFound)));
+    host.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_center_that_starts_without_its_host_names_nothing_that_is_not_there() {
+    let Pair { directory, host, center, client, .. } = Pair::new().await.joined().await;
+    assert_eq!(client.dangling(), Vec::<String>::new());
+    host.stop.cancel();
+    host.task.await.unwrap();
+    drop((client, center));
+    let center = center_at(&directory.path().join("center")).await;
+    let client = Client::of(&center);
+    client.find(managed_id!(VirtualMachine), "web");
+    assert_eq!(client.dangling(), Vec::<String>::new());
 }
 
 async fn listen_at(port: u16) -> TcpListener {

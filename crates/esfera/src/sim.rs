@@ -17,9 +17,12 @@ use clap::Args as Arguments;
 use datastore::Datastore;
 use host::{ADMINISTRATOR, Host, SimulatedOptions, ids};
 use store::Store;
-use vim::{Args, MoRef, Value, call, field, prop};
+use vim::{Args, Fault, MoRef, Value, call, field, prop};
 
 use crate::daemon::{Ready, serve_all, shutdown_signal};
+
+#[cfg(test)]
+mod tests;
 
 const CENTER_USER: &str = "administrator@vsphere.local";
 const DATASTORE_BYTES: u64 = 10 << 40;
@@ -217,17 +220,24 @@ struct Insider {
 impl Insider {
     fn new(service: &Arc<Service>) -> Result<Self> {
         let account = Account { name: CENTER_ACCOUNT.into(), full_name: "Simulator".into(), extension: true };
+        Self::of(service, account)
+    }
+
+    fn of(service: &Arc<Service>, account: Account) -> Result<Self> {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         let peer = Arc::new(Peer { address, user_agent: "esfera sim".into(), certificate: None });
         let session = service.core.sessions.open(account, &peer, "en")?;
         Ok(Self { service: service.clone(), session, peer })
     }
 
+    async fn call(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
+        let (session, peer) = (Some(self.session.clone()), self.peer.clone());
+        self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await
+    }
+
     async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>> {
         let mut versions = self.service.core.tree.versions();
-        let (session, peer) = (Some(self.session.clone()), self.peer.clone());
-        let task =
-            self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await?;
+        let task = self.call(this, args).await?;
         let task = task.as_ref().and_then(Value::as_ref).context("the method returned no task")?;
         loop {
             let state = self.service.core.tree.snapshot();
@@ -237,7 +247,7 @@ impl Insider {
                 Some("success") => return Ok(info.get(field!(TaskInfo.result)).cloned()),
                 Some("error") => {
                     let error =
-                        info.get(field!(TaskInfo.error)).and_then(|error| vim::Fault::from_localized(error));
+                        info.get(field!(TaskInfo.error)).and_then(|error| Fault::from_localized(error));
                     return Err(error.map_or_else(|| anyhow::anyhow!("the task failed"), Into::into));
                 }
                 _ => versions.changed().await?,

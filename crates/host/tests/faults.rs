@@ -55,7 +55,7 @@ async fn names_and_paths_that_lead_elsewhere_are_refused() {
     for (path, ty) in [
         ("", "InvalidVmConfig"),
         ("[ds] ../out/x.vmx", "InvalidDatastorePath"),
-        ("[elsewhere]", "InvalidDatastore"),
+        ("[elsewhere]", "InvalidDatastorePath"),
         ("ds/x.vmx", "InvalidDatastorePath"),
     ] {
         let spec = vim!(VirtualMachineConfigSpec {

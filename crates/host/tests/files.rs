@@ -159,7 +159,7 @@ async fn a_search_finds_what_fits_its_queries_and_patterns() {
 async fn a_search_says_what_is_not_there() {
     let c = two_datastores().await;
     assert_eq!(search(&c, "[ds] nowhere", None).await.unwrap_err().type_name(), "FileNotFound");
-    assert_eq!(search(&c, "[none] x", None).await.unwrap_err().type_name(), "InvalidDatastore");
+    assert_eq!(search(&c, "[none] x", None).await.unwrap_err().type_name(), "InvalidDatastorePath");
     assert_eq!(search(&c, "[other]", None).await.unwrap_err().type_name(), "InvalidDatastore");
     let args = call!(SearchDatastore_Task { datastorePath: "[other]" });
     c.task(&ids::datastore_browser(), args).await.expect("the host's browser is for all");
@@ -401,5 +401,5 @@ async fn a_datastore_goes_when_no_machine_is_on_it() {
     }
     let args = call!(SearchDatastore_Task { datastorePath: "[ds]" });
     let gone = c.task(&ids::datastore_browser(), args).await.unwrap_err();
-    assert_eq!(gone.type_name(), "InvalidDatastore");
+    assert_eq!(gone.type_name(), "InvalidDatastorePath");
 }

@@ -1,8 +1,12 @@
 //! The parameters of an operation, gathered from path, query, headers and body, and read by their types.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 use serde_json::{Map, Value as Json};
-use vapi::{Error, ErrorKind, Form, Operation, Parameter, Problem, Query, Record, Type, Value, Verb};
+use vapi::{
+    Error, ErrorKind, Form, Operation, Parameter, Problem, Query, Record, TaskUse, Type, Value, Verb,
+};
 use vapi::{read, read_text, schema};
 
 /// A request below `/api` or `/rest`, decoded.
@@ -16,26 +20,38 @@ pub(crate) struct Given<'a> {
     pub(crate) body: Option<Json>,
 }
 
-fn invalid(problem: &Problem) -> Error {
-    Error::new(ErrorKind::InvalidArgument, "com.vmware.vapi.data.invalid", problem.to_string())
+fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, "com.vmware.vapi.data.invalid", text)
+}
+
+/// The query's pairs, of which each is taken at most once.
+struct Left<'a> {
+    form: Form,
+    query: &'a [(String, String)],
+    /// Positions of the pairs that a parameter has taken.
+    taken: HashSet<usize>,
 }
 
 /// Reads the parameters, in the order of the table.
 ///
 /// # Errors
-/// `invalid_argument` that names the parameter and the field.
+/// `invalid_argument` that names the parameter and the field, or the part of the query that is no parameter.
 pub(crate) fn gather(operation: &Operation, given: &Given<'_>) -> Result<Vec<Value>, Error> {
     let body = body_parts(operation, given)?;
+    let mut left = Left { form: given.form, query: given.query, taken: HashSet::new() };
     let mut values = Vec::with_capacity(operation.parameters.len());
     for (number, parameter) in (0..).zip(&operation.parameters) {
         let value = match (text_of(operation, number, given), body.get(parameter.name)) {
             (Some(text), _) => read_text(&parameter.ty, text, parameter.name),
             (None, Some(json)) => read(given.form, &parameter.ty, json, parameter.name),
-            (None, None) => from_query(operation, number, parameter, given),
+            (None, None) => from_query(operation, number, parameter, &mut left),
         };
-        values.push(value.map_err(|problem| invalid(&problem))?);
+        values.push(value.map_err(|problem| invalid(problem.to_string()))?);
     }
-    Ok(values)
+    match left.surplus(operation) {
+        Some(key) => Err(invalid(format!("{} has no parameter {key:?} in its query", operation.name))),
+        None => Ok(values),
+    }
 }
 
 /// The text of a parameter that stands in the path or a header.
@@ -69,14 +85,9 @@ fn body_parts(operation: &Operation, given: &Given<'_>) -> Result<Map<String, Js
         }
         (Json::Object(parts), _) => {
             let unknown = parts.keys().find(|name| !open.contains(&name.as_str())).map_or("", String::as_str);
-            let text = format!("{} has no parameter {unknown:?}", operation.name);
-            Err(Error::new(ErrorKind::InvalidArgument, "com.vmware.vapi.data.invalid", text))
+            Err(invalid(format!("{} has no parameter {unknown:?}", operation.name)))
         }
-        _ => Err(Error::new(
-            ErrorKind::InvalidArgument,
-            "com.vmware.vapi.data.invalid",
-            format!("the body of {} is an object", operation.name),
-        )),
+        _ => Err(invalid(format!("the body of {} must be an object", operation.name))),
     }
 }
 
@@ -85,7 +96,7 @@ fn from_query(
     operation: &Operation,
     number: u16,
     parameter: &Parameter,
-    given: &Given<'_>,
+    left: &mut Left<'_>,
 ) -> Result<Value, Problem> {
     let key = operation.query.iter().find_map(|part| match part {
         Query::Parameter(key, at) if *at == number => Some(*key),
@@ -93,7 +104,7 @@ fn from_query(
     });
     let name = key.unwrap_or(parameter.name);
     let in_query = key.is_some() || matches!(operation.verb, Some(Verb::Get | Verb::Delete));
-    let found = if in_query { named(&parameter.ty, name, given)? } else { None };
+    let found = if in_query { left.named(&parameter.ty, name)? } else { None };
     match (found, &parameter.ty) {
         (Some(value), _) => Ok(value),
         (None, Type::Optional(_)) => Ok(Value::Unset),
@@ -102,41 +113,69 @@ fn from_query(
     }
 }
 
-/// The value of this name in the query: all of its texts for a list, its fields for a structure.
-fn named(ty: &Type, name: &str, given: &Given<'_>) -> Result<Option<Value>, Problem> {
-    match ty {
-        Type::Optional(inner) => named(inner, name, given),
-        Type::List(inner) | Type::Set(inner) => {
-            // `/rest` numbers them: `filter.names.1=a`.
-            let numbered = |key: &str| {
-                let digits = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
-                digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-            };
-            let texts = given.query.iter().filter(|(key, _)| key == name || numbered(key));
-            let items = texts.map(|(_, text)| read_text(inner, text, name)).collect::<Result<Vec<_>, _>>()?;
-            Ok((!items.is_empty()).then_some(Value::List(items)))
-        }
-        Type::Structure(id) => {
-            let fields = &schema().structures[id.index()].fields;
-            let mut any = false;
-            let mut values = Vec::with_capacity(fields.len());
-            for field in fields {
-                let key = match given.form {
-                    Form::Rest => format!("{name}.{}", field.name),
-                    _ => field.name.to_owned(),
+impl<'a> Left<'a> {
+    /// The value of this name in the query: all of its texts for a list, its fields for a structure.
+    fn named(&mut self, ty: &Type, name: &str) -> Result<Option<Value>, Problem> {
+        match ty {
+            Type::Optional(inner) => self.named(inner, name),
+            Type::List(inner) | Type::Set(inner) => {
+                // `/rest` numbers them: `filter.names.1=a`.
+                let numbered = |key: &str| {
+                    let digits = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+                    let digits = digits.filter(|digits| !digits.is_empty());
+                    digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
                 };
-                let value = named(&field.ty, &key, given)?;
-                any |= value.is_some();
-                values.push(value.unwrap_or(Value::Unset));
+                let texts = self.take(|key| key == name || numbered(key));
+                let items = texts.into_iter().map(|text| read_text(inner, text, name));
+                let items = items.collect::<Result<Vec<_>, _>>()?;
+                Ok((!items.is_empty()).then_some(Value::List(items)))
             }
-            Ok(any.then_some(Value::Record(Record { ty: *id, fields: values })))
+            Type::Structure(id) => {
+                let fields = &schema().structures[id.index()].fields;
+                let mut any = false;
+                let mut values = Vec::with_capacity(fields.len());
+                for field in fields {
+                    let key = match self.form {
+                        Form::Rest => format!("{name}.{}", field.name),
+                        _ => field.name.to_owned(),
+                    };
+                    let value = self.named(&field.ty, &key)?;
+                    any |= value.is_some();
+                    values.push(value.unwrap_or(Value::Unset));
+                }
+                Ok(any.then_some(Value::Record(Record { ty: *id, fields: values })))
+            }
+            _ => match self.take(|key| key == name).as_slice() {
+                [] => Ok(None),
+                [text] => read_text(ty, text, name).map(Some),
+                _ => Err(Problem { path: name.into(), text: "the parameter must stand once".into() }),
+            },
         }
-        _ => given
-            .query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, text)| read_text(ty, text, name))
-            .transpose(),
+    }
+
+    /// The texts of the pairs with such a name.
+    fn take(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<&'a str> {
+        let found = self.query.iter().enumerate().filter(|(_, (key, _))| wanted(key));
+        let found = found.map(|(at, (_, text))| {
+            self.taken.insert(at);
+            text.as_str()
+        });
+        found.collect()
+    }
+
+    /// The name of a pair that is neither a parameter nor chooses the operation.
+    fn surplus(&self, operation: &Operation) -> Option<&'a str> {
+        let chooses = |key: &str| {
+            let fixed = operation.query.iter().any(|part| match part {
+                Query::Fixed(name, _) | Query::Present(name) => *name == key,
+                Query::Parameter(..) => false,
+            });
+            fixed
+                || (self.form == Form::Rest && key == "~action")
+                || (operation.task != TaskUse::Never && key == "vmw-task")
+        };
+        let left = self.query.iter().enumerate().filter(|(at, _)| !self.taken.contains(at));
+        left.map(|(_, (key, _))| key.as_str()).find(|key| !chooses(key))
     }
 }
 
@@ -196,5 +235,35 @@ mod tests {
         let given = Given { path: vec![(0, "datacenter-1".into())], ..given(Form::Api, &force, &headers) };
         let values = gathered("vcenter.datacenter", "delete", &given).unwrap();
         assert_eq!(values, ["datacenter-1".into(), Value::Boolean(true)]);
+    }
+    #[test]
+    fn whatever_the_query_has_beyond_the_parameters_is_refused() {
+        let headers = HeaderMap::new();
+        for (form, name, pairs, expected) in [
+            (Form::Api, "list", &[("nams", "a")][..], "list has no parameter \"nams\" in its query"),
+            (
+                Form::Api,
+                "list",
+                &[("names", "a"), ("~action", "delete")],
+                "list has no parameter \"~action\" in its query",
+            ),
+            (Form::Rest, "list", &[("names", "a")], "list has no parameter \"names\" in its query"),
+            (
+                Form::Rest,
+                "list",
+                &[("filter.names.x", "a")],
+                "list has no parameter \"filter.names.x\" in its query",
+            ),
+        ] {
+            let query = query(pairs);
+            let error = gathered("vcenter.datacenter", name, &given(form, &query, &headers)).unwrap_err();
+            assert_eq!(error, expected);
+        }
+        let twice = query(&[("force", "true"), ("force", "false")]);
+        let twice = Given { path: vec![(0, "datacenter-1".into())], ..given(Form::Api, &twice, &headers) };
+        let error = gathered("vcenter.datacenter", "delete", &twice).unwrap_err();
+        assert_eq!(error, "force: the parameter must stand once");
+        let action = query(&[("~action", "get")]);
+        gathered("cis.session", "get", &given(Form::Rest, &action, &headers)).unwrap();
     }
 }

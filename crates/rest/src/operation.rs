@@ -9,6 +9,17 @@ use api::server::Door;
 use futures_util::future::BoxFuture;
 use vapi::{Error, ErrorKind, OperationId, Value, schema};
 
+/// A request for an operation, before its parameters are read.
+pub(crate) struct Asker<'a> {
+    pub(crate) door: &'a Door,
+    /// The managers of the vSphere API.
+    pub(crate) ids: &'a Singletons,
+    /// None before login.
+    pub(crate) session: Option<Arc<Session>>,
+    /// User and password, where the request brings them.
+    pub(crate) credentials: Option<(String, String)>,
+}
+
 /// One call of an operation.
 pub(crate) struct Ask<'a> {
     pub(crate) door: &'a Door,
@@ -84,22 +95,55 @@ impl Operations {
         Self { rows }
     }
 
-    /// Does the operation.
+    /// Does the operation. `input` reads the parameters, in the order of the table, once the client is admitted: a client without
+    /// a session learns nothing of what its parameters lack, and costs no memory for them.
     ///
     /// # Errors
-    /// Those of the operation; `unauthenticated` without a session; `unsupported` if no family does it.
-    pub(crate) async fn answer(&self, id: OperationId, ask: Ask<'_>) -> Reply {
-        let row = self.rows.get(&id);
-        if !row.is_some_and(|row| row.open) {
-            ask.session()?;
+    /// Those of the operation and of `input`; `unauthenticated` without a session; `unsupported` if no family does it.
+    pub(crate) async fn answer(
+        &self,
+        id: OperationId,
+        asker: Asker<'_>,
+        input: impl FnOnce() -> Result<Vec<Value>, Error>,
+    ) -> Reply {
+        let row = self.admit(id, asker.session.is_some())?;
+        let Asker { door, ids, session, credentials } = asker;
+        // The session counts as in use until the answer is there.
+        let _active = session.as_ref().map(Session::begin);
+        let ask = Ask { door, ids, input: input()?, session: session.clone(), credentials };
+        (row.handler)(ask).await
+    }
+
+    /// The row of an operation that a client with or without a session may call.
+    fn admit(&self, id: OperationId, session: bool) -> Result<&'static Row, Error> {
+        let row = self.rows.get(&id).copied();
+        if !session && !row.is_some_and(|row| row.open) {
+            return Err(unauthenticated());
         }
-        let Some(row) = row else {
+        row.ok_or_else(|| {
             let name = schema().at(id).name;
             let text = format!("Esfera does not support the operation {name}");
-            return Err(Error::new(ErrorKind::Unsupported, "esfera.unsupported", text));
+            Error::new(ErrorKind::Unsupported, "esfera.unsupported", text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families;
+
+    #[test]
+    fn a_client_without_a_session_is_admitted_only_to_what_is_done_without_one() {
+        let operations = Operations::new(families::ALL);
+        let admitted = |service: &str, name: &str, session| {
+            let id = schema().operation(service, name).unwrap();
+            operations.admit(id, session).map(|row| row.name).map_err(|error| error.kind)
         };
-        // The session counts as in use until the answer is there.
-        let _active = ask.session.as_ref().map(Session::begin);
-        (row.handler)(ask).await
+        assert_eq!(admitted("cis.session", "create", false), Ok("create"));
+        assert_eq!(admitted("cis.session", "get", false), Err(ErrorKind::Unauthenticated));
+        assert_eq!(admitted("cis.session", "get", true), Ok("get"));
+        assert_eq!(admitted("appliance.access.ssh", "get", false), Err(ErrorKind::Unauthenticated));
+        assert_eq!(admitted("appliance.access.ssh", "get", true), Err(ErrorKind::Unsupported));
     }
 }

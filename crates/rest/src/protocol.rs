@@ -1,48 +1,63 @@
 //! The automation API as a protocol of the server: from requests to operations and back.
 
+use std::sync::LazyLock;
+
+use api::files::unescape;
 use api::managers::Singletons;
 use api::server::{Door, Protocol};
 use async_trait::async_trait;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use serde_json::Value as Json;
 use vapi::{Error, ErrorKind, Form, OperationId, Value, Verb, schema, write};
 
 use crate::families;
 use crate::input::{Given, gather};
-use crate::operation::{Ask, Operations};
-use crate::route::{Found, Missing, Routes};
+use crate::operation::{Asker, Operations};
+use crate::route::{Found, Missing, routes};
 use crate::rpc::{self, Refused};
-use crate::web::{answer, decode, failed, invalid, pairs};
+use crate::web::{MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
 
 /// Serves the automation API.
 pub struct Automation {
     ids: Singletons,
-    routes: Routes,
-    operations: Operations,
+}
+
+/// What the families do, found in the table at first use.
+fn operations() -> &'static Operations {
+    static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| Operations::new(families::ALL));
+    &OPERATIONS
+}
+
+/// Whether a request is one of JSON-RPC.
+fn is_rpc(request: &Parts) -> bool {
+    root(request.uri.path()) == Some((Form::Api, "")) && request.method == Method::POST
 }
 
 impl Automation {
     /// The automation API beside a vSphere API that has these managers.
     pub fn new(ids: Singletons) -> Self {
-        Self { ids, routes: Routes::new(), operations: Operations::new(families::ALL) }
+        Self { ids }
     }
 }
 
 #[async_trait]
 impl Protocol for Automation {
     fn serves(&self, path: &str) -> bool {
-        ["/api", "/rest"]
-            .iter()
-            .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        root(path).is_some()
+    }
+
+    /// A request of JSON-RPC may name its session in the body, so its size is checked when that is known.
+    fn most_bytes(&self, door: &Door, request: &Parts) -> usize {
+        if is_rpc(request) || door.session().is_some() { usize::MAX } else { MAX_LOGIN_BYTES }
     }
 
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>> {
-        if request.uri.path() == "/api" && request.method == http::Method::POST {
+        if is_rpc(request) {
             return self.rpc(door, body).await;
         }
-        let form = if request.uri.path().starts_with("/rest") { Form::Rest } else { Form::Api };
-        match self.rest(form, door, request, body).await {
+        let (form, below) = root(request.uri.path()).unwrap_or((Form::Api, ""));
+        match self.rest((form, below), door, request, body).await {
             Ok((id, value)) => shown(form, id, &value),
             Err(error) => failed(form, &error),
         }
@@ -65,46 +80,29 @@ fn shown(form: Form, id: OperationId, value: &Value) -> Response<Vec<u8>> {
 impl Automation {
     async fn rest(
         &self,
-        form: Form,
+        (form, below): (Form, &str),
         door: &Door,
         request: &Parts,
         body: &[u8],
     ) -> Result<(OperationId, Value), Error> {
-        let path = request.uri.path();
-        let below =
-            path.split_once('/').and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, below)| below);
         let segments: Vec<&str> = below.split('/').filter(|segment| !segment.is_empty()).collect();
         let query = pairs(request.uri.query().unwrap_or_default())?;
         let method = Verb::read(request.method.as_str());
         let found = method.ok_or(Missing::Method).and_then(|verb| match form {
-            Form::Rest => self
-                .routes
-                .rest(verb, &segments, &query)
-                .or_else(|_| self.routes.api(verb, &segments, &query)),
-            Form::Api | Form::Rpc => self.routes.api(verb, &segments, &query),
+            Form::Rest => {
+                routes().rest(verb, &segments, &query).or_else(|_| routes().api(verb, &segments, &query))
+            }
+            Form::Api | Form::Rpc => routes().api(verb, &segments, &query),
         });
         let Found { operation: id, parameters } = found.map_err(|missing| not_served(&missing, request))?;
-        let parameters = parameters.into_iter().map(|(number, text)| Some((number, decode(text, false)?)));
-        let Some(path) = parameters.collect::<Option<Vec<_>>>() else {
-            return Err(invalid("the path is not UTF-8"));
+        let input = || {
+            let texts = parameters.into_iter().map(|(number, text)| Some((number, unescape(text)?)));
+            let path = texts.collect::<Option<_>>().ok_or_else(|| invalid("the path is not UTF-8"))?;
+            let given = Given { form, path, query: &query, headers: &request.headers, body: json(body)? };
+            gather(schema().at(id), &given)
         };
-        let body: Option<Json> = match body {
-            [] => None,
-            body => Some(
-                serde_json::from_slice(body)
-                    .map_err(|error| invalid(format!("the body is not JSON: {error}")))?,
-            ),
-        };
-        let session = door.session();
-        let credentials = door.credentials();
-        let given = Given { form, path, query: &query, headers: &request.headers, body };
-        // A client without a session learns nothing of what its parameters lack.
-        let input = match (&session, &credentials) {
-            (None, None) => Vec::new(),
-            _ => gather(schema().at(id), &given)?,
-        };
-        let ask = Ask { door, ids: &self.ids, input, session, credentials };
-        Ok((id, self.operations.answer(id, ask).await?))
+        let asker = Asker { door, ids: &self.ids, session: door.session(), credentials: door.credentials() };
+        Ok((id, operations().answer(id, asker, input).await?))
     }
 
     async fn rpc(&self, door: &Door, body: &[u8]) -> Response<Vec<u8>> {
@@ -118,21 +116,27 @@ impl Automation {
             Some(key) => door.session_of(key),
             None => door.session(),
         };
+        if session.is_none() && body.len() > MAX_LOGIN_BYTES {
+            let most = format!("a request without a session has at most {MAX_LOGIN_BYTES} bytes");
+            return rpc::answer(&invocation.id, Err(&invalid(most)));
+        }
         let credentials = invocation.credentials;
-        let outcome = async {
-            let input = match (&session, &credentials) {
-                (None, None) => Vec::new(),
-                _ => rpc::input(operation, &invocation.input)?,
-            };
-            self.operations
-                .answer(invocation.operation, Ask { door, ids: &self.ids, input, session, credentials })
-                .await
-        };
-        match outcome.await {
+        let asker = Asker { door, ids: &self.ids, session, credentials };
+        let input = || rpc::input(operation, invocation.input);
+        match operations().answer(invocation.operation, asker, input).await {
             Ok(value) => rpc::answer(&invocation.id, Ok((operation, &value))),
             Err(error) => rpc::answer(&invocation.id, Err(&error)),
         }
     }
+}
+
+/// The body as JSON; none if it is empty.
+fn json(body: &[u8]) -> Result<Option<Json>, Error> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    bound(body)?;
+    serde_json::from_slice(body).map(Some).map_err(|error| invalid(format!("the body must be JSON: {error}")))
 }
 
 fn not_served(missing: &Missing, request: &Parts) -> Error {

@@ -1,6 +1,7 @@
 //! From a method, a path and a query to an operation of the table.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use vapi::{OperationId, Query, Segment, Verb, schema};
 
@@ -56,8 +57,14 @@ impl Node {
     }
 }
 
+/// The routes of the built-in table, made at first use.
+pub(crate) fn routes() -> &'static Routes {
+    static ROUTES: LazyLock<Routes> = LazyLock::new(Routes::new);
+    &ROUTES
+}
+
 impl Routes {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let mut routes = Self::default();
         for service in &schema().services {
             let name = format!("com/vmware/{}", service.name.replace('.', "/").replace('_', "-"));
@@ -123,7 +130,8 @@ impl Routes {
     }
 
     /// The operation for a path below `/rest`, where the service's name is the path: `com/vmware/cis/session`, then `id:ID`
-    /// for the first parameter, and `~action=get` for an operation that the method does not say.
+    /// for the first parameter, and `POST` with `~action=get` for an operation that the method does not say. No other method takes an
+    /// action: a browser that is led to a link sends a `GET` with the user's cookie.
     pub(crate) fn rest<'a>(
         &self,
         verb: Verb,
@@ -138,7 +146,8 @@ impl Routes {
         let action =
             query.iter().find(|(key, _)| key == "~action").map(|(_, action)| action.replace('-', "_"));
         let names: &[&str] = match (verb, &action) {
-            (_, Some(action)) => &[action],
+            (Verb::Post, Some(action)) => &[action],
+            (_, Some(_)) => return Err(Missing::Method),
             (Verb::Get, None) if id.is_some() => &["get"],
             (Verb::Get, None) => &["list", "get"],
             (Verb::Post, None) => &["create"],
@@ -162,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_path_a_method_and_a_query_choose_the_operation() {
-        let routes = Routes::new();
+        let routes = routes();
         let find = |verb, path: &str, query: &[(&str, &str)]| {
             let query: Vec<_> = query.iter().map(|(k, v)| (String::from(*k), String::from(*v))).collect();
             let path: Vec<&str> = path.split('/').collect();
@@ -183,12 +192,16 @@ mod tests {
 
     #[test]
     fn the_older_paths_name_the_service() {
-        let routes = Routes::new();
+        let routes = routes();
         let action = |action: &str| vec![("~action".to_owned(), action.to_owned())];
         let session = ["com", "vmware", "cis", "session"];
         assert_eq!(name(routes.rest(Verb::Post, &session, &[])), Ok("create"));
         assert_eq!(name(routes.rest(Verb::Post, &session, &action("get"))), Ok("get"));
         assert_eq!(name(routes.rest(Verb::Get, &session, &[])), Ok("get"));
+        for verb in [Verb::Get, Verb::Put, Verb::Patch, Verb::Delete] {
+            let found = name(routes.rest(verb, &session, &action("delete")));
+            assert_eq!(found, Err(Missing::Method), "{verb:?} does not act");
+        }
         assert_eq!(name(routes.rest(Verb::Delete, &session, &[])), Ok("delete"));
         let tag = ["com", "vmware", "cis", "tagging", "tag", "id:urn:1"];
         let found = routes.rest(Verb::Get, &tag, &[]).unwrap();

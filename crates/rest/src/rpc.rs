@@ -1,27 +1,31 @@
 //! JSON-RPC 2.0 at `POST /api`, as the automation SDKs speak it.
 
 use http::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use vapi::{Error, ErrorKind, Form, Operation, OperationId, Value, read, schema, write, write_error};
 
-use crate::web;
+use crate::web::{self, bound};
 
 /// JSON-RPC's own errors.
 const INVALID_REQUEST: i64 = -32_600;
 const METHOD_NOT_FOUND: i64 = -32_601;
 
-/// An `invoke`, decoded.
-pub(crate) struct Invocation {
+/// An `invoke`, of which only the input is still text.
+#[derive(Debug)]
+pub(crate) struct Invocation<'a> {
     /// As the client gave it, to be given back.
     pub(crate) id: Json,
     pub(crate) operation: OperationId,
-    pub(crate) input: Map<String, Json>,
+    pub(crate) input: Option<&'a RawValue>,
     pub(crate) credentials: Option<(String, String)>,
     /// The key of a session.
     pub(crate) session: Option<String>,
 }
 
 /// Why a request is not an invocation.
+#[derive(Debug)]
 pub(crate) enum Refused {
     /// JSON-RPC's own error.
     Protocol(Box<Response<Vec<u8>>>),
@@ -29,56 +33,125 @@ pub(crate) enum Refused {
     Raised(Json, Error),
 }
 
-/// Reads a request.
+/// What every request of JSON-RPC has.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+/// The parameters of `invoke`.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Params<'a> {
+    service_id: String,
+    operation_id: String,
+    #[serde(borrow)]
+    input: Option<Input<'a>>,
+    ctx: Option<Context>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Input<'a> {
+    #[serde(borrow, rename = "STRUCTURE")]
+    structure: Option<Structure<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Structure<'a> {
+    #[serde(borrow, rename = "operation-input")]
+    input: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Context {
+    #[serde(rename = "securityCtx")]
+    security: Option<Security>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Security {
+    user_name: Option<String>,
+    password: Option<String>,
+    session_id: Option<String>,
+}
+
+/// Reads a request, and makes no values of the operation's input yet.
 ///
 /// # Errors
 /// [`Refused`], which says what to answer.
-pub(crate) fn decode(body: &[u8]) -> Result<Invocation, Refused> {
-    let request: Json = serde_json::from_slice(body).unwrap_or_default();
-    let id = request.get("id").cloned().unwrap_or_default();
-    let text = |json: Option<&Json>| json.and_then(Json::as_str).map(str::to_owned);
-    if request.get("jsonrpc").and_then(Json::as_str) != Some("2.0") {
-        return Err(Refused::Protocol(protocol_error(&id, INVALID_REQUEST, "a JSON-RPC 2.0 request is due")));
-    }
-    if request.get("method").and_then(Json::as_str) != Some("invoke") {
-        return Err(Refused::Protocol(protocol_error(&id, METHOD_NOT_FOUND, "the only method is invoke")));
-    }
-    let params = request.get("params").unwrap_or(&Json::Null);
-    let (service, name) = (text(params.get("serviceId")), text(params.get("operationId")));
-    let (Some(service), Some(name)) = (service, name) else {
-        return Err(Refused::Protocol(protocol_error(
-            &id,
-            INVALID_REQUEST,
-            "serviceId and operationId are due",
-        )));
+pub(crate) fn decode(body: &[u8]) -> Result<Invocation<'_>, Refused> {
+    let request: Request<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let id = request.id.and_then(plain).unwrap_or_default();
+    let refuse = |code, message| Err(Refused::Protocol(protocol_error(&id, code, message)));
+    let is = |part: Option<&RawValue>, wanted: &str| {
+        part.and_then(|part| serde_json::from_str::<String>(part.get()).ok())
+            .is_some_and(|text| text == wanted)
     };
-    let Some(operation) = schema().operation(&service, &name) else {
+    if !is(request.jsonrpc, "2.0") {
+        return refuse(INVALID_REQUEST, "the request must be one of JSON-RPC 2.0");
+    }
+    if !is(request.method, "invoke") {
+        return refuse(METHOD_NOT_FOUND, "the method must be invoke");
+    }
+    let params = request.params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
+    let Some(params) =
+        params.filter(|params| !params.service_id.is_empty() && !params.operation_id.is_empty())
+    else {
+        return refuse(INVALID_REQUEST, "params must name serviceId and operationId");
+    };
+    if let Err(error) = bound(body) {
+        return Err(Refused::Raised(id, error));
+    }
+    let (service, name) = (&params.service_id, &params.operation_id);
+    let Some(operation) = schema().operation(service, name) else {
         let text = format!("The service {service} has no operation {name}");
         return Err(Refused::Raised(
             id,
             Error::new(ErrorKind::OperationNotFound, "vapi.method.input.invalid.interface", text),
         ));
     };
-    let input =
-        params.get("input").and_then(|input| input.get("STRUCTURE")?.get("operation-input")?.as_object());
-    let security = params.get("ctx").and_then(|context| context.get("securityCtx")).unwrap_or(&Json::Null);
-    let user = text(security.get("userName"));
+    let security = params.ctx.and_then(|context| context.security).unwrap_or_default();
     Ok(Invocation {
         operation,
-        input: input.cloned().unwrap_or_default(),
-        credentials: user.zip(text(security.get("password"))),
-        session: text(security.get("sessionId")),
+        input: params.input.and_then(|input| input.structure?.input),
+        credentials: security.user_name.zip(security.password),
+        session: security.session_id,
         id,
     })
+}
+
+/// The id of a request: a text, a number or null, as JSON-RPC has them.
+fn plain(id: &RawValue) -> Option<Json> {
+    if id.get().starts_with(['{', '[']) {
+        return None;
+    }
+    serde_json::from_str(id.get()).ok()
 }
 
 /// Reads the parameters, in the order of the table.
 ///
 /// # Errors
 /// `invalid_argument` that names the parameter.
-pub(crate) fn input(operation: &Operation, given: &Map<String, Json>) -> Result<Vec<Value>, Error> {
+pub(crate) fn input(operation: &Operation, given: Option<&RawValue>) -> Result<Vec<Value>, Error> {
     let invalid =
         |text: String| Error::new(ErrorKind::InvalidArgument, "vapi.data.structure.field.invalid", text);
+    let given: Map<String, Json> = match given {
+        Some(given) => serde_json::from_str(given.get())
+            .map_err(|error| invalid(format!("the input must be an object: {error}")))?,
+        None => Map::new(),
+    };
     if let Some(name) =
         given.keys().find(|name| operation.parameters.iter().all(|known| known.name != **name))
     {
@@ -106,4 +179,53 @@ pub(crate) fn answer(id: &Json, outcome: Result<(&Operation, &Value), &Error>) -
 fn protocol_error(id: &Json, code: i64, message: &str) -> Box<Response<Vec<u8>>> {
     let error = json!({ "code": code, "message": message });
     Box::new(web::answer(StatusCode::OK, Some(&json!({ "jsonrpc": "2.0", "id": id, "error": error }))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(service: &str, name: &str, input: &Json) -> String {
+        let params = json!({
+            "serviceId": service,
+            "operationId": name,
+            "ctx": { "securityCtx": { "schemeId": "x", "userName": "a", "password": "b" }, "appCtx": {} },
+            "input": { "STRUCTURE": { "operation-input": input } },
+        });
+        json!({ "jsonrpc": "2.0", "method": "invoke", "id": "1", "params": params }).to_string()
+    }
+
+    fn code(body: &str) -> i64 {
+        let Err(Refused::Protocol(answer)) = decode(body.as_bytes()) else { panic!("{body} is refused") };
+        let answer: Json = serde_json::from_slice(answer.body()).unwrap();
+        answer["error"]["code"].as_i64().unwrap()
+    }
+
+    #[test]
+    fn the_input_stays_text_until_it_is_asked_for() {
+        let body = request("com.vmware.vcenter.datacenter", "get", &json!({ "datacenter": "datacenter-1" }));
+        let invocation = decode(body.as_bytes()).unwrap();
+        assert_eq!(invocation.id, json!("1"));
+        assert_eq!(invocation.credentials, Some(("a".to_owned(), "b".to_owned())));
+        assert_eq!(invocation.session, None);
+        let given = invocation.input.unwrap();
+        assert!(body.as_bytes().as_ptr_range().contains(&given.get().as_ptr()), "a part of the request");
+        let operation = schema().at(invocation.operation);
+        assert_eq!(input(operation, Some(given)).unwrap(), ["datacenter-1".into()]);
+        let missing = input(operation, None).unwrap_err();
+        assert_eq!(missing.messages[0].text, "datacenter: the parameter is missing");
+    }
+
+    #[test]
+    fn whatever_is_not_an_invocation_is_refused() {
+        let unnamed = json!({ "jsonrpc": "2.0", "method": "invoke" }).to_string();
+        for body in ["", "{}", "null", "[]", "{\"jsonrpc\": 2}", &unnamed] {
+            assert_eq!(code(body), INVALID_REQUEST, "{body}");
+        }
+        assert_eq!(code(&json!({ "jsonrpc": "2.0", "method": "list" }).to_string()), METHOD_NOT_FOUND);
+        let many = vec!["a"; vim::limits::REQUEST.elements + 1];
+        let body = request("vcenter.datacenter", "get", &json!({ "datacenter": many }));
+        let Err(Refused::Raised(id, error)) = decode(body.as_bytes()) else { panic!("too many values") };
+        assert_eq!((id, error.kind), (json!("1"), ErrorKind::InvalidRequest));
+    }
 }

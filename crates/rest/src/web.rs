@@ -1,37 +1,15 @@
 //! The HTTP side: texts of paths and queries, and answers as JSON.
 
+use api::files::unescape;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value as Json;
 use vapi::{Error, ErrorKind, Form, write_error};
+use vim::limits;
 
 /// Pairs of a query that are read; a request with more is refused.
 const MAX_QUERY_PAIRS: usize = 10_000;
-
-/// Decodes `%20` and, in a query, `+`. None if what comes out is not UTF-8.
-pub(crate) fn decode(text: &str, query: bool) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let coded = match (first, after) {
-            (b'%', [high, low, ..]) => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                digit(*high).zip(digit(*low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
-            }
-            _ => None,
-        };
-        match coded {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(if query && *first == b'+' { b' ' } else { *first });
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
+/// The largest body of a client without a session: a login has none, or the few texts of JSON-RPC.
+pub(crate) const MAX_LOGIN_BYTES: usize = 64 << 10;
 
 /// The pairs of a query; a name without `=` has an empty value.
 ///
@@ -45,9 +23,44 @@ pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Error> {
     }
     let pair = |part: &&str| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        Some((decode(name, true)?, decode(value, true)?))
+        Some((unescape(&name.replace('+', " "))?, unescape(&value.replace('+', " "))?))
     };
     parts.iter().map(pair).collect::<Option<_>>().ok_or_else(|| invalid("the query is not UTF-8"))
+}
+
+/// Whether a path is below one of the two roots: the root's encoding, and what follows the root.
+pub(crate) fn root(path: &str) -> Option<(Form, &str)> {
+    [(Form::Api, "/api"), (Form::Rest, "/rest")].into_iter().find_map(|(form, root)| {
+        let below = path.strip_prefix(root)?;
+        (below.is_empty() || below.starts_with('/')).then_some((form, below))
+    })
+}
+
+/// Refuses a body with more values than the server takes of a client, before memory is spent on them.
+///
+/// # Errors
+/// `invalid_request`.
+pub(crate) fn bound(body: &[u8]) -> Result<(), Error> {
+    let most = limits::REQUEST.elements;
+    if separators(body) >= most {
+        return Err(invalid(format!("the body may have at most {most} values")));
+    }
+    Ok(())
+}
+
+/// The commas of a JSON text outside of its strings: one less than its values, beside those that only nest.
+fn separators(body: &[u8]) -> usize {
+    let (mut commas, mut quoted, mut escaped) = (0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => commas += 1,
+            _ => {}
+        }
+    }
+    commas
 }
 
 /// `invalid_request` with this message.
@@ -83,12 +96,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_decoded_once() {
-        assert_eq!(decode("a%20b+c%2525", true).as_deref(), Some("a b c%25"));
-        assert_eq!(decode("a+b%2Fc%", false).as_deref(), Some("a+b/c%"));
-        assert_eq!(decode("%ff", false), None);
-        let expected = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())];
-        assert_eq!(pairs("a=1&&b").unwrap(), expected);
+    fn a_query_is_decoded_once() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(pairs("a=1&&b").unwrap(), [pair("a", "1"), pair("b", "")]);
+        assert_eq!(pairs("a+b=c%2525%2B").unwrap(), [pair("a b", "c%25+")]);
+        assert!(pairs("a=%ff").is_err());
         assert!(pairs(&"a&".repeat(MAX_QUERY_PAIRS + 1)).is_err());
+    }
+
+    #[test]
+    fn a_root_is_a_whole_segment() {
+        assert_eq!(root("/api"), Some((Form::Api, "")));
+        assert_eq!(root("/rest/com/vmware"), Some((Form::Rest, "/com/vmware")));
+        for other in ["/apis", "/restful/api", "/", "", "api", "/sdk/api"] {
+            assert_eq!(root(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_a_bounded_number_of_values() {
+        assert_eq!(separators(br#"[1, "a,b", "\",", {"c": [2, 3]}]"#), 4);
+        let most = limits::REQUEST.elements;
+        assert!(bound("1,".repeat(most - 1).as_bytes()).is_ok());
+        assert!(bound("1,".repeat(most).as_bytes()).is_err());
+        assert!(bound(format!("\"{}\"", ",".repeat(most)).as_bytes()).is_ok(), "the text of one value");
     }
 }

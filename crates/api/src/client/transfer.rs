@@ -94,7 +94,7 @@ impl Client {
         Ok(Received { length, size, body: Box::pin(body) })
     }
 
-    /// Size and age of a file.
+    /// Size and age of a file; a directory has the size 0.
     ///
     /// # Errors
     /// As [`Client::download`].
@@ -102,6 +102,11 @@ impl Client {
         let request = self.file_request(&Method::HEAD, file, empty())?;
         let answer = self.0.wire.stream(request, Some(self.0.wire.timeouts.call)).await?;
         let answer = self.good(answer).await?;
+        // A directory is a page, a file is not: it is octets, whatever it holds.
+        let ty = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if ty.is_some_and(|ty| ty.starts_with("text/html")) {
+            return Ok(Facts { size: 0, modified: None, directory: true });
+        }
         let size = number(answer.headers(), header::CONTENT_LENGTH)
             .ok_or_else(|| self.unreadable("a file without a length"))?;
         let modified = answer.headers().get(header::LAST_MODIFIED).and_then(|value| value.to_str().ok());

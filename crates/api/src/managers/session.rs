@@ -202,7 +202,11 @@ async fn update_message(call: Call) -> Reply {
     Ok(None)
 }
 
-fn service_ticket(call: &Call) -> Reply {
+/// Does `AcquireGenericServiceTicket` for a request to this server.
+///
+/// # Errors
+/// `NotSupported` for a ticket of another kind, `InvalidArgument` without a URL, `OutOfBounds` if too many are unused.
+pub fn service_ticket(call: &Call) -> Reply {
     let session = call.session()?;
     let spec = call.required(arg!(AcquireGenericServiceTicket.spec))?;
     if !spec.is_a(data_id!(SessionManagerHttpServiceRequestSpec)) {

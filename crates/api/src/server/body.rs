@@ -27,28 +27,31 @@ fn refused<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refused> 
 
 /// Reads a whole body and inflates it if it is compressed.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    read_at_most(headers, body, MAX_BODY_BYTES).await
+}
+
+/// The same for a client of which fewer bytes are taken, as sent and when inflated.
+pub(super) async fn read_at_most(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refused> {
+    let most = most.min(MAX_BODY_BYTES);
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if length
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|length| length > MAX_BODY_BYTES as u64)
-    {
-        return too_large();
+    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most as u64) {
+        return too_large(most);
     }
-    let body = tokio::time::timeout(BODY_TIME, collect(body, STALL_TIME))
+    let body = tokio::time::timeout(BODY_TIME, collect(body, most, STALL_TIME))
         .await
         .unwrap_or_else(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
     match encoding.map(str::trim) {
         None | Some("" | "identity") => Ok(body),
-        Some(coding) => inflate(coding, &body),
+        Some(coding) => inflate(coding, &body, most),
     }
 }
 
-fn too_large<T>() -> Result<T, Refused> {
-    refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body of a call has at most {MAX_BODY_BYTES} bytes"))
+fn too_large<T>(most: usize) -> Result<T, Refused> {
+    refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body of this call has at most {most} bytes"))
 }
 
-async fn collect(mut body: Body, stall: Duration) -> Result<Bytes, Refused> {
+async fn collect(mut body: Body, most: usize, stall: Duration) -> Result<Bytes, Refused> {
     let mut whole = BytesMut::new();
     loop {
         let frame = match tokio::time::timeout(stall, body.frame()).await {
@@ -58,16 +61,16 @@ async fn collect(mut body: Body, stall: Duration) -> Result<Bytes, Refused> {
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(chunk) = frame.into_data() else { continue };
-        if whole.len() + chunk.len() > MAX_BODY_BYTES {
-            return too_large();
+        if whole.len() + chunk.len() > most {
+            return too_large(most);
         }
         whole.extend_from_slice(&chunk);
     }
 }
 
-fn inflate(coding: &str, body: &[u8]) -> Result<Bytes, Refused> {
+fn inflate(coding: &str, body: &[u8], most: usize) -> Result<Bytes, Refused> {
     let mut whole = Vec::new();
-    let limit = MAX_BODY_BYTES as u64 + 1;
+    let limit = most as u64 + 1;
     let read = match coding.to_ascii_lowercase().as_str() {
         "gzip" | "x-gzip" => GzDecoder::new(body).take(limit).read_to_end(&mut whole),
         // Some clients send the bare format, most the one with a zlib header.
@@ -77,8 +80,8 @@ fn inflate(coding: &str, body: &[u8]) -> Result<Bytes, Refused> {
         "deflate" => DeflateDecoder::new(body).take(limit).read_to_end(&mut whole),
         _ => return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "use gzip, deflate or no compression"),
     };
-    if whole.len() > MAX_BODY_BYTES {
-        return too_large();
+    if whole.len() > most {
+        return too_large(most);
     }
     match read {
         Ok(_) => Ok(whole.into()),
@@ -154,9 +157,9 @@ mod tests {
     fn a_small_body_that_inflates_without_end_is_refused() {
         let bomb = gzip(&vec![0; MAX_BODY_BYTES + 1]);
         assert!(bomb.len() < 100_000);
-        assert_eq!(inflate("gzip", &bomb).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(inflate("gzip", b"not gzip").unwrap_err().status, StatusCode::BAD_REQUEST);
-        assert_eq!(inflate("br", b"").unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(inflate("gzip", &bomb, MAX_BODY_BYTES).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(inflate("gzip", b"not gzip", 99).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(inflate("br", b"", 99).unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 
     #[test]
@@ -164,9 +167,19 @@ mod tests {
         let text = b"<Envelope/>".repeat(10);
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
         zlib.write_all(&text).unwrap();
-        assert_eq!(inflate("deflate", &zlib.finish().unwrap()).unwrap(), text);
+        assert_eq!(inflate("deflate", &zlib.finish().unwrap(), text.len()).unwrap(), text);
         let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), Compression::fast());
         bare.write_all(&text).unwrap();
-        assert_eq!(inflate("deflate", &bare.finish().unwrap()).unwrap(), text);
+        assert_eq!(inflate("deflate", &bare.finish().unwrap(), text.len()).unwrap(), text);
+    }
+    #[tokio::test]
+    async fn fewer_bytes_are_taken_of_some_clients() {
+        let plain = HeaderMap::new();
+        assert_eq!(read_at_most(&plain, Body::from("12345"), 5).await.unwrap(), "12345");
+        let refused = read_at_most(&plain, Body::from("123456"), 5).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let coding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
+        let refused = read_at_most(&coding, Body::from(gzip(&[0; 1000])), 999).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -99,14 +99,17 @@ async fn read(
     headers: &HeaderMap,
 ) -> Result<Response, FileError> {
     if target.path.is_empty() || target.path.ends_with('/') {
-        let entries = files.list(account, target).await?;
-        let datacenter = target.datacenter.as_deref();
-        return Ok(
-            Html(listing::directory(&target.path, datacenter, &target.datastore, &entries)).into_response()
-        );
+        return list(files, account, target).await;
     }
     let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok()).and_then(read_range);
-    let Download { size, modified, range, body } = files.read(account, target, asked).await?;
+    let Download { size, modified, range, body } = match files.read(account, target, asked).await {
+        Ok(download) => download,
+        Err(error) if is_directory(files, account, target, &error).await => {
+            let path = format!("{}/", target.path);
+            return list(files, account, &Target { path, ..target.clone() }).await;
+        }
+        Err(error) => return Err(error),
+    };
     let length = range.end - range.start;
     let stream = ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(body, length), CHUNK_BYTES);
     let mut response = Response::new(Body::from_stream(stream));
@@ -117,6 +120,20 @@ async fn read(
     }
     describe(&mut response, length, modified);
     Ok(response)
+}
+
+/// The page of a directory, whose path ends in `/`.
+async fn list(files: &dyn Files, account: &Account, target: &Target) -> Result<Response, FileError> {
+    let entries = files.list(account, target).await?;
+    let datacenter = target.datacenter.as_deref();
+    Ok(Html(listing::directory(&target.path, datacenter, &target.datastore, &entries)).into_response())
+}
+
+/// Whether a file could not be read because it is a directory.
+async fn is_directory(files: &dyn Files, account: &Account, target: &Target, error: &FileError) -> bool {
+    let unlike =
+        matches!(error, FileError::NoPermission(_) | FileError::BadRange { .. } | FileError::Unavailable);
+    !unlike && files.facts(account, target).await.is_ok_and(|facts| facts.directory)
 }
 
 async fn facts(files: &dyn Files, account: &Account, target: &Target) -> Result<Response, FileError> {

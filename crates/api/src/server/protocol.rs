@@ -22,7 +22,12 @@ pub trait Protocol: Send + Sync {
     /// Whether requests for the path are the protocol's.
     fn serves(&self, path: &str) -> bool;
 
-    /// Answers a request, whose body has been read within the server's limits.
+    /// The most bytes of the request's body that are read for its client; the server's own limit holds beside it.
+    fn most_bytes(&self, _door: &Door, _request: &Parts) -> usize {
+        usize::MAX
+    }
+
+    /// Answers a request, whose body has been read within the limits.
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>>;
 }
 
@@ -88,10 +93,11 @@ pub(super) async fn handle(
     else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let body = match body::read(&parts.headers, body).await {
+    let door = Door { app, remote, headers: parts.headers.clone() };
+    let most = protocol.most_bytes(&door, &parts);
+    let body = match body::read_at_most(&parts.headers, body, most).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };
-    let door = Door { app, remote, headers: parts.headers.clone() };
     protocol.answer(&door, &parts, &body).await.map(Body::from)
 }

@@ -84,6 +84,19 @@ impl Call {
         }
     }
 
+    /// Checks that every object exists that a parameter itself names; those inside of data objects are not looked at.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound` for the first that does not.
+    pub fn require_references(&self) -> Result<(), Fault> {
+        let state = self.state();
+        let named = self.args.values().iter().flat_map(|(_, value)| value.items()).filter_map(Value::as_ref);
+        for reference in named {
+            self.service.find(reference, self.session.as_deref(), &state)?;
+        }
+        Ok(())
+    }
+
     /// The tree as it is now.
     pub fn state(&self) -> Arc<Snapshot> {
         self.service.core.tree.snapshot()

@@ -16,7 +16,7 @@ use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
 use crate::session::SessionObject;
 use crate::ticket::Tickets;
-use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree};
+use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree, not_found};
 
 /// The state that a daemon's parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -98,12 +98,8 @@ impl Service {
         if let Some(node) = state.find(reference) {
             return Ok(Object::Shared(node.clone()));
         }
-        session.and_then(|session| session.object(reference)).map(Object::Own).ok_or_else(|| {
-            fault!(
-                ManagedObjectNotFound { obj: reference },
-                "{reference} does not exist; it may have been deleted"
-            )
-        })
+        let own = session.and_then(|session| session.object(reference)).map(Object::Own);
+        own.ok_or_else(|| not_found(reference))
     }
 
     /// The property with this number. Whether the session may read it is [`Service::may_read`].

@@ -12,8 +12,7 @@ mod writer;
 
 pub use node::Node;
 pub use shared::Shared;
-pub(crate) use snapshot::not_found;
-pub use snapshot::{Change, Commit, Snapshot, TooOld, What};
+pub use snapshot::{Change, Commit, Snapshot, TooOld, What, not_found};
 pub use walk::ancestors;
 pub(crate) use walk::root_folder;
 pub use writer::Writer;

@@ -32,7 +32,7 @@ impl Borrow<str> for ById {
 }
 
 /// `ManagedObjectNotFound` for this object.
-pub(crate) fn not_found(reference: &MoRef) -> Fault {
+pub fn not_found(reference: &MoRef) -> Fault {
     fault!(ManagedObjectNotFound { obj: reference }, "{reference} does not exist; it may have been deleted")
 }
 

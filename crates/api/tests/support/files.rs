@@ -24,6 +24,11 @@ impl ToyFiles {
         self.files.lock().unwrap().get(path).cloned()
     }
 
+    fn is_directory(&self, path: &str) -> bool {
+        let inside = format!("{}/", path.trim_end_matches('/'));
+        self.files.lock().unwrap().keys().any(|name| name.starts_with(&inside))
+    }
+
     fn path(&self, target: &Target) -> Result<String, FileError> {
         self.asked.lock().unwrap().push(target.clone());
         if target.datastore != "ds 1" {
@@ -39,7 +44,11 @@ impl ToyFiles {
 #[async_trait::async_trait]
 impl Files for ToyFiles {
     async fn facts(&self, _who: &Account, target: &Target) -> Result<Facts, FileError> {
-        let content = self.get(&self.path(target)?).ok_or(FileError::NotFound)?;
+        let path = self.path(target)?;
+        if self.is_directory(&path) {
+            return Ok(Facts { size: 0, modified: None, directory: true });
+        }
+        let content = self.get(&path).ok_or(FileError::NotFound)?;
         Ok(Facts { size: content.len() as u64, modified: None, directory: false })
     }
 
@@ -49,7 +58,11 @@ impl Files for ToyFiles {
         target: &Target,
         range: Option<ByteRange>,
     ) -> Result<Download, FileError> {
-        let content = self.get(&self.path(target)?).ok_or(FileError::NotFound)?;
+        let path = self.path(target)?;
+        if self.is_directory(&path) {
+            return Err(FileError::Conflict);
+        }
+        let content = self.get(&path).ok_or(FileError::NotFound)?;
         let size = content.len() as u64;
         let range = match range {
             Some(range) => range.of(size).ok_or(FileError::BadRange { size })?,

@@ -3,12 +3,15 @@
 use api::Snapshot;
 use vim::MoRef;
 
-use crate::estate::Inventory;
+use crate::estate::{Inventory, is_part, root};
 
-/// The owner of a part, such as the host of one of its systems; none for the center's own managers, and for an owner
-/// that has been removed.
+/// The owner of a part, such as the host of one of its systems. The root folder stands in for an owner that has been removed or is
+/// not known, so that a part is never taken for the center's own; none for the center's own managers.
 pub(crate) fn owner(inventory: &Inventory, object: &MoRef, state: &Snapshot) -> Option<MoRef> {
-    inventory.parts.owner(object).filter(|owner| state.find(owner).is_some())
+    match inventory.parts.owner(object) {
+        Some(owner) => Some(if state.find(&owner).is_some() { owner } else { root() }),
+        None => is_part(object.ty()).then(root),
+    }
 }
 
 #[cfg(test)]
@@ -28,10 +31,14 @@ mod tests {
         let host = MoRef::new(managed_id!(HostSystem), "host-7");
         let part = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem-7");
         inventory.parts.add(&part, &host);
-        assert_eq!(owner(&inventory, &part, &tree.snapshot()), None, "the host has been removed");
+        assert_eq!(owner(&inventory, &part, &tree.snapshot()), Some(root()), "the host has been removed");
         tree.write(|w| w.create(&host, props!(HostSystem { name: "h" })));
         let state = tree.snapshot();
         assert_eq!(owner(&inventory, &part, &state), Some(host));
+        let stray = MoRef::new(managed_id!(HostDateTimeSystem), "dateTimeSystem-8");
+        assert_eq!(owner(&inventory, &stray, &state), Some(root()), "a part of an unknown host");
         assert_eq!(owner(&inventory, &MoRef::new(managed_id!(Task), "task-7"), &state), None);
+        let options = api::managers::Singletons::center().setting;
+        assert_eq!(owner(&inventory, &options, &state), None, "the center's own, although hosts have such");
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
 }
 
 async fn carry(carrier: Arc<Carrier>, call: Call, host: Option<MoRef>) -> Reply {
+    call.require_references()?;
     let host = match host {
         Some(host) => carrier.hosts.get(&carrier.inventory.resolve(&host)?)?,
         None => carrier.any_host(&call.this)?,

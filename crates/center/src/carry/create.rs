@@ -21,6 +21,7 @@ pub(super) fn register(methods: &mut Methods, new_vms: &Arc<NewVms>) {
 }
 
 async fn create(new_vms: Arc<NewVms>, call: Call) -> Reply {
+    call.require_references()?;
     let spec = call.required(arg!(CreateVM_Task.config))?.clone();
     let pool = new_vms.carrier.inventory.resolve(call.required(arg!(CreateVM_Task.pool))?)?;
     let host = call.arg(arg!(CreateVM_Task.host)).cloned();
@@ -29,6 +30,7 @@ async fn create(new_vms: Arc<NewVms>, call: Call) -> Reply {
 }
 
 async fn create_in_pool(new_vms: Arc<NewVms>, call: Call) -> Reply {
+    call.require_references()?;
     let spec = call.required(arg!(CreateChildVM_Task.config))?.clone();
     let host = call.arg(arg!(CreateChildVM_Task.host)).cloned();
     let pool = call.this.clone();

@@ -90,6 +90,7 @@ async fn browse(carrier: Arc<Carrier>, call: Call, privilege: &'static str) -> R
 }
 
 async fn on_paths(carrier: Arc<Carrier>, call: Call, manager: MoRef) -> Reply {
+    call.require_references()?;
     let method = schema().method(call.args.method);
     let needed = named_datastores(&call)?;
     for (name, datacenter) in &needed {

@@ -20,6 +20,7 @@ mod recover;
 mod register;
 mod screens;
 mod table;
+mod tickets;
 mod vms;
 
 pub(crate) use carried::CarriedTasks;
@@ -44,6 +45,7 @@ pub(crate) fn register(methods: &mut Methods, carrier: &Arc<Carrier>, new_vms: &
     managers::register(methods, carrier);
     browse::register(methods, carrier);
     console::register(methods, carrier);
+    tickets::register(methods, carrier);
     create::register(methods, new_vms);
     register::register(methods, new_vms);
 }

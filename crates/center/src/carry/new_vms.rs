@@ -64,8 +64,8 @@ impl NewVms {
     /// with the fewest VMs.
     ///
     /// # Errors
-    /// `InvalidArgument` for a host outside of the pool, `HostNotConnected`, or `InvalidState` for a host in maintenance
-    /// mode.
+    /// `InvalidArgument` for a host outside of the pool, `InvalidDatastorePath` for a datastore that the datacenter does not have,
+    /// `HostNotConnected`, or `InvalidState` for a host in maintenance mode.
     pub(super) fn choose(
         &self,
         pool: &MoRef,
@@ -74,7 +74,8 @@ impl NewVms {
         spec: Option<&Object>,
     ) -> Result<Arc<ManagedHost>, Fault> {
         let Carrier { inventory, hosts, .. } = &*self.carrier;
-        let Some(Record::Pool(pool)) = inventory.record(pool) else { return Err(not_found(pool)) };
+        let at = pool;
+        let Some(Record::Pool(pool)) = inventory.record(at) else { return Err(not_found(at)) };
         if let Some(wanted) = wanted {
             let wanted = inventory.resolve(wanted)?;
             let host = hosts.get(&wanted)?;
@@ -89,6 +90,15 @@ impl NewVms {
             inventory.refuse_maintenance(&wanted)?;
             return Ok(host);
         }
+        let mut needed: Vec<&str> = datastore.into_iter().collect();
+        needed.extend(spec.into_iter().flat_map(disk_datastores));
+        if let Some(name) = needed.iter().find(|name| !self.is_known(at, name)) {
+            let path = format!("[{name}]");
+            return Err(fault!(
+                InvalidDatastorePath { name: *name, datastorePath: path },
+                "No datastore in the datacenter is called '{name}'"
+            ));
+        }
         let mut able = hosts.connected_of(&pool.owner);
         able.retain(|host| !inventory.in_maintenance(&host.me));
         if able.is_empty() {
@@ -97,11 +107,19 @@ impl NewVms {
                 "No host of the resource pool is connected and outside of maintenance mode"
             ));
         }
-        let mut needed: Vec<&str> = datastore.into_iter().collect();
-        needed.extend(spec.into_iter().flat_map(disk_datastores));
         able.retain(|host| needed.iter().all(|name| self.has_datastore(host, name)));
         let first = able.into_iter().next();
         first.ok_or_else(|| nobody_reaches(needed.first().copied().unwrap_or_default()))
+    }
+
+    /// Whether the datacenter of the pool has a datastore of this name, be it reached or not.
+    fn is_known(&self, pool: &MoRef, name: &str) -> bool {
+        let inventory = &self.carrier.inventory;
+        let datacenter = {
+            let records = inventory.records();
+            datacenter_of(|at| records.get(at), pool)
+        };
+        datacenter.is_some_and(|at| inventory.datastores_of(&at).iter().any(|(_, known)| known == name))
     }
 
     /// Whether the host has a datastore of this name.

@@ -20,6 +20,7 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
 }
 
 async fn power_on(carrier: Arc<Carrier>, call: Call) -> Reply {
+    call.require_references()?;
     carrier.may_power_on(&call.this, call.arg(arg!(PowerOnVM_Task.host)))?;
     let options = carrier.inventory.alone(&call);
     carrier.carry(call, options).await
@@ -27,6 +28,7 @@ async fn power_on(carrier: Arc<Carrier>, call: Call) -> Reply {
 
 /// The center gives the template a resource pool again.
 async fn mark_as_vm(carrier: Arc<Carrier>, call: Call) -> Reply {
+    call.require_references()?;
     let pool = carrier.inventory.resolve(call.required(arg!(MarkAsVirtualMachine.pool))?)?;
     carrier.may_power_on(&call.this, call.arg(arg!(MarkAsVirtualMachine.host)))?;
     let vm = call.this.clone();

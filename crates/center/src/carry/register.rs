@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{Call, Methods, Table};
-use vim::{Args, MoRef, arg, call, fault, managed_id, method};
+use vim::{Args, Fault, MoRef, arg, call, fault, managed_id, method};
 
 use super::by::By;
 use super::new_vms::NewVms;
@@ -20,7 +20,9 @@ pub(super) fn register(methods: &mut Methods, new_vms: &Arc<NewVms>) {
 }
 
 async fn register_vm(new_vms: Arc<NewVms>, call: Call) -> Reply {
+    call.require_references()?;
     let path = call.required(arg!(RegisterVM_Task.path))?.to_owned();
+    datastore_of(&path)?;
     let name = call.arg(arg!(RegisterVM_Task.name)).map(str::to_owned);
     let template = call.required(arg!(RegisterVM_Task.asTemplate))?;
     let host = call.arg(arg!(RegisterVM_Task.host)).cloned();
@@ -42,7 +44,15 @@ async fn register_vm(new_vms: Arc<NewVms>, call: Call) -> Reply {
     register_at(new_vms, call, path, name, template, place, host).await
 }
 
+/// The datastore that the path of a configuration names.
+fn datastore_of(path: &str) -> Result<&str, Fault> {
+    datastore_name(path).ok_or_else(|| {
+        fault!(InvalidDatastorePath { datastorePath: path }, "{path:?} is not a datastore path")
+    })
+}
+
 async fn register_in_pool(new_vms: Arc<NewVms>, call: Call) -> Reply {
+    call.require_references()?;
     let path = call.required(arg!(RegisterChildVM_Task.path))?.to_owned();
     let name = call.arg(arg!(RegisterChildVM_Task.name)).map(str::to_owned);
     let host = call.arg(arg!(RegisterChildVM_Task.host)).cloned();
@@ -60,6 +70,7 @@ async fn register_at(
     place: Placement,
     wanted: Option<MoRef>,
 ) -> Reply {
+    let datastore = datastore_of(&path)?;
     let name = name.filter(|name| !name.is_empty()).map(|name| names::parse(&name, None)).transpose()?;
     new_vms.check_place(&place, name.as_deref().unwrap_or_default())?;
     let inventory = &new_vms.carrier.inventory;
@@ -67,9 +78,6 @@ async fn register_at(
         Record::Vm(vm) if vm.path == path => Some(vm.name.clone()),
         _ => None,
     });
-    let datastore = datastore_name(&path).ok_or_else(|| {
-        fault!(InvalidDatastorePath { datastorePath: &path }, "{path:?} is not a datastore path")
-    })?;
     let host = new_vms.choose(&place.pool, wanted.as_ref(), Some(datastore), None)?;
     let storage = StorageCheck::new(inventory, &call, &host);
     storage.may_register(&path)?;

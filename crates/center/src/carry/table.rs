@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use api::managers::{Singletons, own_options};
 use api::{Call, Guard, Methods, Table};
-use vim::{Kind, ManagedId, MethodId, data_id, managed_id, method, schema};
+use vim::{ManagedId, MethodId, managed_id, method, schema};
 
 use super::by::By;
 use super::carrier::Carrier;
+use crate::estate::systems;
 use crate::link::LinkError;
 use crate::reply::Reply;
 
@@ -78,14 +79,6 @@ const CARRIED: &[(ManagedId, MethodId, How)] = &[
     (DATASTORE, method!(RefreshDatastoreStorageInfo), Shared),
 ];
 
-/// Types of `HostConfigManager` of which the center has a manager with methods of its own.
-const ALSO_OF_CENTER: [ManagedId; 4] = [
-    managed_id!(OptionManager),
-    managed_id!(LicenseManager),
-    managed_id!(UserDirectory),
-    managed_id!(CryptoManager),
-];
-
 /// Methods that change a host's network although the schema names no privilege for them.
 const NETWORK_CHANGES: [MethodId; 5] = [
     method!(UpdateNetworkConfig),
@@ -97,16 +90,6 @@ const NETWORK_CHANGES: [MethodId; 5] = [
 
 /// The privilege for changing the settings of a host.
 const ADVANCED_SETTINGS: &str = "Host.Config.AdvancedConfig";
-
-/// The types of a host's systems: those of `HostConfigManager`, and two that no property names.
-fn systems() -> impl Iterator<Item = ManagedId> {
-    let fields = schema().data(data_id!(HostConfigManager)).fields.iter();
-    let named = fields.filter_map(|field| match field.kind {
-        Kind::Ref(ty) if !ALSO_OF_CENTER.contains(&ty) => Some(ty),
-        _ => None,
-    });
-    named.chain([managed_id!(InternalDynamicTypeManager), managed_id!(ReflectManagedMethodExecuter)])
-}
 
 pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
     let mut table = Table { methods, daemon: carrier };
@@ -127,9 +110,9 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
         table.methods.guard(managed_id!(HostNetworkSystem), method, guard);
     }
     // The host checks the privilege of the command.
-    let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));
-    table.guarded(executer, method!(ExecuteSoap), guard, execute);
-    table.methods.guard(executer, method!(FetchSoap), guard);
+    let executer = managed_id!(ReflectManagedMethodExecuter);
+    table.guarded(executer, method!(ExecuteSoap), Guard::Asks(&[]), execute);
+    table.methods.guard(executer, method!(FetchSoap), Guard::Privilege("System.Read"));
     let own = Singletons::center().setting;
     let carrier = carrier.clone();
     own_options(methods, move |manager| *manager != own, move |call| options(carrier.clone(), call));
@@ -160,25 +143,4 @@ async fn execute(carrier: Arc<Carrier>, call: Call) -> Reply {
     let missing = api::host_privileges().filter(lacks);
     let by = missing.fold(By::caller(&call), |by, privilege| by.limited(privilege, []));
     carrier.carry_out(&call.this, &call.args, &by).await.map_err(LinkError::into_fault)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_methods_of_every_system_of_a_host_are_carried_but_not_those_of_the_centers_managers() {
-        let systems: Vec<ManagedId> = systems().collect();
-        for system in [
-            managed_id!(HostNetworkSystem),
-            managed_id!(HostDateTimeSystem),
-            managed_id!(IscsiManager),
-            managed_id!(ReflectManagedMethodExecuter),
-        ] {
-            assert!(systems.contains(&system), "{}", schema().managed(system).name);
-        }
-        for manager in ALSO_OF_CENTER {
-            assert!(!systems.contains(&manager), "{}", schema().managed(manager).name);
-        }
-    }
 }

@@ -1,10 +1,7 @@
 //! Faults that several operations on the inventory answer with.
 
+pub(crate) use api::not_found;
 use vim::{Fault, MoRef, fault};
-
-pub(crate) fn not_found(reference: &MoRef) -> Fault {
-    fault!(ManagedObjectNotFound { obj: reference }, "{reference} does not exist; it may have been deleted")
-}
 
 pub(crate) fn not_supported(message: &str) -> Fault {
     fault!(NotSupported {}, "{message}")

@@ -37,7 +37,7 @@ pub(crate) use inventory::Inventory;
 pub(crate) use kinds::MOVE;
 pub(crate) use load::root;
 pub(crate) use moving::{compute_of, leave_cluster, move_entity, move_into_cluster, remove_compute};
-pub(crate) use parts::Parts;
+pub(crate) use parts::{Parts, is_part, of_config_manager, systems};
 pub(crate) use plan::Plan;
 pub(crate) use records::{
     Compute, Datacenter, Datastore, Holds, Host, Network, Record, Records, Snapshot, Vm,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use api::Core;
-use vim::{DataId, MoRef, Object, data_id, field, managed_id, vim};
+use vim::{DataId, Object, data_id};
 
-use crate::estate::{Inventory, datacenter_of};
+use crate::estate::Inventory;
+use crate::mirror::{ManagedHost, set_place};
 
 /// An occurrence that the center announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Announcer {
         Self { core, inventory }
     }
 
-    pub(super) async fn tell(&self, host: &MoRef, occurrence: Occurrence) {
+    pub(super) async fn tell(&self, host: &ManagedHost, occurrence: Occurrence) {
         self.post(self.event(host, occurrence)).await;
     }
 
@@ -48,22 +49,10 @@ impl Announcer {
         self.core.events.post(event).await;
     }
 
-    /// The event about a host that is still in the inventory.
-    pub(super) fn event(&self, host: &MoRef, occurrence: Occurrence) -> Object {
-        let records = self.inventory.records();
-        let name = |object: &MoRef| records.get(object).map(|record| record.name()).unwrap_or_default();
+    /// The event about a host, which may have been removed.
+    pub(super) fn event(&self, host: &ManagedHost, occurrence: Occurrence) -> Object {
         let mut event = Object::new(occurrence.event());
-        event.set(field!(Event.host), vim!(HostEventArgument { name: name(host), host: host }));
-        let parent = records.get(host).and_then(|record| record.parent());
-        if let Some(compute) = parent.filter(|parent| parent.is_a(managed_id!(ComputeResource))) {
-            let argument =
-                vim!(ComputeResourceEventArgument { name: name(compute), computeResource: compute });
-            event.set(field!(Event.computeResource), argument);
-        }
-        if let Some(datacenter) = datacenter_of(|at| records.get(at), host) {
-            let argument = vim!(DatacenterEventArgument { name: name(&datacenter), datacenter: &datacenter });
-            event.set(field!(Event.datacenter), argument);
-        }
+        set_place(&self.inventory, host, &mut event);
         event
     }
 }

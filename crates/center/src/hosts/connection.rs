@@ -58,7 +58,7 @@ impl Membership {
         if let Some(link) = host.any_link() {
             ManagedHost::close(link);
         }
-        self.announcer.tell(me, Occurrence::Disconnected).await;
+        self.announcer.tell(&host, Occurrence::Disconnected).await;
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Membership {
             }
             fault
         })?;
-        self.announcer.tell(me, Occurrence::Connected).await;
+        self.announcer.tell(&host, Occurrence::Connected).await;
         Ok(())
     }
 

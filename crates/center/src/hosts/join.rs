@@ -88,7 +88,7 @@ impl Membership {
         let entered = self.enroll(place, &wanted, &certificate, compute_config, connect, &visit).await;
         visit.close().await;
         let host = entered?;
-        self.announcer.tell(&host.me, Occurrence::Added).await;
+        self.announcer.tell(&host, Occurrence::Added).await;
         if connect {
             // The host stays in the inventory in any case; if its state cannot be read now, it is read later.
             if let Err(fault) = self.supervisor.bring_in(&host).await {

@@ -49,7 +49,7 @@ impl Membership {
                 record.name
             ));
         }
-        let event = self.announcer.event(me, Occurrence::Removed);
+        let event = self.announcer.event(&host, Occurrence::Removed);
         if let Some(link) = self.mirror.remove(&host).await? {
             self.connector.release(&link).await;
         }

@@ -172,7 +172,7 @@ impl Supervisor {
             }
             said.send_if_modified(|said| said.is_none() && said.replace(Err(error.into())).is_none());
             if reached {
-                self.announcer.tell(&host.me, Occurrence::Lost).await;
+                self.announcer.tell(host, Occurrence::Lost).await;
             }
             if !again {
                 return;

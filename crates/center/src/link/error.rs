@@ -40,8 +40,8 @@ impl LinkError {
             Self::Unreachable { .. }
             | Self::NotTrusted { .. }
             | Self::SessionEnded { .. }
-            | Self::Lost { .. } => fault!(HostNotConnected {}, "{message}"),
-            Self::NotSent { .. } => fault!(SystemError { reason: &message }, "{message}"),
+            | Self::Lost { .. }
+            | Self::NotSent { .. } => fault!(HostNotConnected {}, "{message}"),
             Self::Unknown { .. } => fault!(HostCommunication {}, "{message}"),
         }
     }
@@ -56,5 +56,19 @@ impl From<Fault> for LinkError {
 impl From<LinkError> for Fault {
     fn from(error: LinkError) -> Self {
         error.into_fault()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_did_not_reach_the_host_says_that_the_host_is_not_connected() {
+        let (host, reason) = ("h".to_owned(), "a test".to_owned());
+        let sent = LinkError::Unknown { host: host.clone(), reason: reason.clone() };
+        let not_sent = LinkError::NotSent { host, reason };
+        assert_eq!(not_sent.into_fault().type_name(), "HostNotConnected");
+        assert_eq!(sent.into_fault().type_name(), "HostCommunication");
     }
 }

@@ -1,15 +1,15 @@
 //! The filter that the center gives a host's property collector: everything that it mirrors.
 
-use vim::{Kind, MoRef, data_id, managed_id, schema, ty, vim};
+use vim::{MoRef, managed_id, schema, ty, vim};
 
 use super::names;
+use crate::estate::of_config_manager;
 
 /// The host with its parts, VMs with their snapshots, datastores, networks, tasks, and the latest event.
 pub(super) fn everything() -> ty!(PropertyFilterSpec) {
-    let parts = schema().data(data_id!(HostConfigManager)).fields.iter();
-    let parts = parts.filter(|field| matches!(field.kind, Kind::Ref(_)));
+    let parts = of_config_manager();
     let mut from_host: Vec<ty!(TraversalSpec)> =
-        parts.map(|part| leaf("HostSystem", &format!("configManager.{}", part.name))).collect();
+        parts.map(|(name, _)| leaf("HostSystem", &format!("configManager.{name}"))).collect();
     from_host.push(leaf("HostSystem", "datastoreBrowser"));
     from_host.push(leaf("HostSystem", "network"));
     from_host.push(vim!(TraversalSpec {
@@ -20,16 +20,14 @@ pub(super) fn everything() -> ty!(PropertyFilterSpec) {
     from_host.push(vim!(TraversalSpec { type: "HostSystem", path: "vm", selectSet: [snapshots()] }));
     let info = MoRef::new(managed_id!(TaskManager), "ha-taskmgr");
     let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+    let whole = |ty: &str| vim!(PropertySpec { type: ty, all: true });
+    let mut properties: Vec<ty!(PropertySpec)> =
+        of_config_manager().map(|(_, ty)| whole(schema().managed(ty).name)).collect();
+    properties.extend(["ManagedEntity", "VirtualMachineSnapshot", "HostDatastoreBrowser"].map(whole));
+    properties.push(vim!(PropertySpec { type: "Task", pathSet: ["info"] }));
+    properties.push(vim!(PropertySpec { type: "EventManager", pathSet: ["latestEvent"] }));
     vim!(PropertyFilterSpec {
-        propSet: [
-            PropertySpec { type: "ManagedEntity", all: true },
-            PropertySpec { type: "VirtualMachineSnapshot", all: true },
-            PropertySpec { type: "HostDatastoreBrowser", all: true },
-            PropertySpec { type: "Task", pathSet: ["info"] },
-            PropertySpec { type: "EventManager", pathSet: ["latestEvent"] },
-            PropertySpec { type: "OptionManager", all: true },
-            PropertySpec { type: "ExtensibleManagedObject", all: true },
-        ],
+        propSet: properties,
         objectSet: [
             ObjectSpec { obj: names::host(), selectSet: from_host },
             ObjectSpec {

@@ -11,8 +11,10 @@ use vim::{DateTime, MoRef, Object, Value, call, field, managed_id, prop, vim};
 
 use super::facts::{self, Sorted};
 use super::host::ManagedHost;
+use super::refs::Fixed;
 use super::service::Mirror;
-use crate::estate::Inventory;
+use crate::estate::show::compute::is_cluster;
+use crate::estate::{Inventory, Record};
 
 /// By host: the key of its last event that was taken over, and its time (microseconds since 1970).
 const TAKEN: Collection<(i32, i64)> = Collection::new("host_events");
@@ -111,7 +113,6 @@ async fn missed(host: &ManagedHost, manager: &MoRef, taken: i32, since: i64) -> 
 fn translate(inventory: &Inventory, host: &ManagedHost, event: &Arc<Object>) -> Object {
     let refs = host.refs();
     let mapped = Value::Object(event.clone()).map_refs(&|reference| refs.center_or_former(reference));
-    let fixed = refs.fixed().clone();
     drop(refs);
     let mut event = mapped.as_object().map_or_else(|| Object::clone(event), |event| Object::clone(event));
     if let Some(user) = event.get(field!(Event.userName)).and_then(Acting::user_in).map(str::to_owned) {
@@ -119,18 +120,62 @@ fn translate(inventory: &Inventory, host: &ManagedHost, event: &Arc<Object>) -> 
     }
     // The number of a chain is that of a task on the host.
     event.put(field!(Event.chainId).number(), None);
-    let name = |object: &MoRef| inventory.name_of(object);
-    let (datacenter, compute, me) = (&fixed.datacenter, &fixed.compute, &fixed.host);
-    event.set(
-        field!(Event.datacenter),
-        vim!(DatacenterEventArgument { name: name(datacenter), datacenter: datacenter }),
-    );
-    event.set(
-        field!(Event.computeResource),
-        vim!(ComputeResourceEventArgument { name: name(compute), computeResource: compute }),
-    );
-    if event.get(field!(Event.host)).is_some() {
-        event.set(field!(Event.host), vim!(HostEventArgument { name: name(me), host: me }));
+    let names_host = event.get(field!(Event.host)).is_some();
+    set_place(inventory, host, &mut event);
+    if !names_host {
+        event.put(field!(Event.host).number(), None);
     }
     event
+}
+
+/// Names the host in an event, with its compute resource and its datacenter. A host that has been removed has the name that it was
+/// managed by; a place that is no longer known is left out.
+pub(crate) fn set_place(inventory: &Inventory, host: &ManagedHost, event: &mut Object) {
+    let Fixed { host: me, compute, datacenter, .. } = host.refs().fixed().clone();
+    let records = inventory.records();
+    let name = |object: &MoRef| records.get(object).map(Record::name).filter(|name| !name.is_empty());
+    // A standalone host's compute resource has its name.
+    let compute_name = name(&compute).or_else(|| (!is_cluster(&compute)).then_some(host.name.as_str()));
+    let argument = |name: &str| vim!(HostEventArgument { name: name, host: &me });
+    event.set(field!(Event.host), argument(name(&me).unwrap_or(&host.name)));
+    let argument = |name: &str| vim!(ComputeResourceEventArgument { name: name, computeResource: &compute });
+    event.set(field!(Event.computeResource), compute_name.map(argument));
+    let argument = |name: &str| vim!(DatacenterEventArgument { name: name, datacenter: &datacenter });
+    event.set(field!(Event.datacenter), name(&datacenter).map(argument));
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Store;
+
+    use super::*;
+    use crate::estate::root;
+    use crate::mirror::Refs;
+
+    #[tokio::test]
+    async fn an_event_about_a_removed_host_still_names_it() {
+        let tree = Arc::new(api::Tree::new());
+        let store = Store::in_memory().expect("a store");
+        let inventory = Inventory::open(tree, store, false).await.expect("the inventory opens");
+        let me = MoRef::new(managed_id!(HostSystem), "host-7");
+        let fixed = Fixed {
+            host: me.clone(),
+            compute: MoRef::new(managed_id!(ComputeResource), "domain-s8"),
+            pool: root(),
+            datacenter: MoRef::new(managed_id!(Datacenter), "datacenter-9"),
+            vm_folder: root(),
+            host_folder: root(),
+            datastore_folder: root(),
+            network_folder: root(),
+        };
+        let host = ManagedHost::new(me.clone(), "esx1", Refs::new(fixed));
+        let mut event = Object::new(vim::data_id!(HostConnectionLostEvent));
+        set_place(&inventory, &host, &mut event);
+        let named = event.get(field!(Event.host)).expect("the host");
+        assert_eq!(named.get(field!(EntityEventArgument.name)), Some("esx1"));
+        assert_eq!(named.get(field!(HostEventArgument.host)), Some(&me));
+        let compute = event.get(field!(Event.computeResource)).expect("the compute resource");
+        assert_eq!(compute.get(field!(EntityEventArgument.name)), Some("esx1"));
+        assert!(event.get(field!(Event.datacenter)).is_none(), "its name is not known");
+    }
 }

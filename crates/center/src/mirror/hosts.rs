@@ -50,15 +50,17 @@ impl Hosts {
         self.by_load(|host| host.is_connected() && host.refs().fixed().compute == *compute)
     }
 
+    /// What is asked of a host takes locks of its own, so the list's is released before.
     fn by_load(&self, wanted: impl Fn(&ManagedHost) -> bool) -> Vec<Arc<ManagedHost>> {
-        let mut hosts: Vec<_> = self.by_ref.read().values().filter(|host| wanted(host)).cloned().collect();
+        let mut hosts = self.all();
+        hosts.retain(|host| wanted(host));
         hosts.sort_by_cached_key(|host| (host.reported().vm_count(), host.me.clone()));
         hosts
     }
 
     /// Whether a host other than this one has the datastore or network.
     pub(super) fn others_have(&self, object: &MoRef, host: &MoRef) -> bool {
-        self.by_ref.read().values().any(|other| other.me != *host && other.reported().has(object))
+        self.all().iter().any(|other| other.me != *host && other.reported().has(object))
     }
 
     /// Whether a VM is powered off, as far as its host has reported.

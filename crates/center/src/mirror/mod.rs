@@ -24,6 +24,7 @@ mod tasks;
 mod write;
 
 pub(crate) use error::FollowError;
+pub(crate) use events::set_place;
 pub(crate) use host::ManagedHost;
 pub(crate) use hosts::Hosts;
 pub(crate) use refs::{Fixed, Refs};

@@ -110,6 +110,23 @@ impl Client {
         found.unwrap_or_else(|| panic!("there is a {name}")).1
     }
 
+    /// The references that objects show although nothing is there, as `object: reference`.
+    pub fn dangling(&self) -> Vec<String> {
+        let state = self.service.core.tree.snapshot();
+        let lost = std::cell::RefCell::new(Vec::new());
+        for node in state.iter() {
+            for (_, value) in node.properties() {
+                value.map_refs(&|reference| {
+                    if self.service.find(reference, Some(&self.session), &state).is_err() {
+                        lost.borrow_mut().push(format!("{}: {reference}", node.me()));
+                    }
+                    None
+                });
+            }
+        }
+        lost.into_inner()
+    }
+
     /// Waits until the condition holds of the center's tree.
     pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
         let mut versions = self.service.core.tree.versions();

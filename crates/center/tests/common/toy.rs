@@ -64,6 +64,11 @@ impl Toy {
         let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         let mut methods = Methods::default();
         register(&mut methods, gate.clone());
+        core.tree.write(|w| w.create(&names::session_manager(), props!(SessionManager {})));
+        methods.on(managed_id!(SessionManager), method!(AcquireGenericServiceTicket), |call| async move {
+            let id = format!("of {}", call.user());
+            Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id }).into()))
+        });
         let service = Arc::new(Service::new(core, Arc::new(Anyone), methods));
         Arc::new(Self {
             service,
@@ -154,9 +159,13 @@ pub fn create_objects(core: &Core, name: &str) {
     let own = format!("own-{name}");
     let system = MoRef::new(managed_id!(HostNetworkSystem), "networkSystem");
     let options = MoRef::new(managed_id!(OptionManager), "ha-adv-options");
+    let clock = MoRef::new(managed_id!(HostDateTimeSystem), "dateTimeSystem");
+    let datastores = MoRef::new(managed_id!(HostDatastoreSystem), "ha-datastoresystem");
     core.tree.write(|w| {
         w.create(&names::vm_folder(), props!(Folder { name: "vm" }));
         w.create(&options, props!(OptionManager {}));
+        w.create(&clock, props!(HostDateTimeSystem { dateTimeInfo: date_time_info("UTC") }));
+        w.create(&datastores, props!(HostDatastoreSystem {}));
         w.create(&names::root_pool(), props!(ResourcePool { name: "Resources" }));
         w.create(
             &names::datacenter(),
@@ -251,12 +260,27 @@ pub fn create_objects(core: &Core, name: &str) {
                     overallStatus: "green",
                     rebootRequired: false,
                 },
-                configManager: HostConfigManager { networkSystem: &system, advancedOption: &options },
+                configManager: HostConfigManager {
+                    networkSystem: &system,
+                    advancedOption: &options,
+                    dateTimeSystem: &clock,
+                    datastoreSystem: &datastores,
+                },
                 datastore: [datastore(DATASTORE), datastore(&own)],
+                datastoreBrowser: MoRef::new(
+                    managed_id!(HostDatastoreBrowser),
+                    format!("browser-{DATASTORE}")
+                ),
                 network: [network()],
             }),
         );
     });
+}
+
+fn date_time_info(zone: &str) -> ty!(HostDateTimeInfo) {
+    vim!(HostDateTimeInfo {
+        timeZone: HostDateTimeSystemTimeZone { key: zone, name: zone, description: zone, gmtOffset: 0 }
+    })
 }
 
 pub fn add_vm(core: &Core, id: &str, name: &str, instance_uuid: &str) {
@@ -311,6 +335,38 @@ pub fn register(methods: &mut Methods, gate: Arc<Semaphore>) {
     let making = gate.clone();
     methods.on(managed_id!(HostSystem), method!(RetrieveManagedMethodExecuter), |_| async {
         Ok(Some(names::method_executer().into()))
+    });
+    methods.on(managed_id!(HostDateTimeSystem), method!(UpdateDateTimeConfig), |call| async move {
+        let config = call.required(arg!(UpdateDateTimeConfig.config))?;
+        let zone = config.get(field!(HostDateTimeConfig.timeZone)).unwrap_or_default();
+        let info = date_time_info(zone);
+        call.service
+            .core
+            .tree
+            .write(|w| w.set(&call.this, props!(HostDateTimeSystem { dateTimeInfo: info })));
+        Ok(None)
+    });
+    let searched = Guard::Asks(&["Datastore.Browse"]);
+    let browser = managed_id!(HostDatastoreBrowser);
+    methods.guarded(browser, method!(SearchDatastore_Task), searched, |call| async move {
+        let path = call.required(arg!(SearchDatastore_Task.datastorePath))?.to_owned();
+        call.task(TaskOptions::default(), move |_| async move {
+            if path != "[ds] dir/sub" {
+                return Err(fault!(FileNotFound { file: &path }, "{path} does not exist"));
+            }
+            let at = vim::DateTime::from_micros(1_000_000);
+            Ok(Some(
+                vim!(HostDatastoreBrowserSearchResults {
+                    folderPath: path,
+                    file: [
+                        FileInfo { path: "a.iso", fileSize: 5_i64, modification: at },
+                        FolderFileInfo { path: "below" },
+                    ],
+                })
+                .into(),
+            ))
+        })
+        .await
     });
     // A command takes the privilege that its object is named after.
     let (executer, guard) = (managed_id!(ReflectManagedMethodExecuter), Guard::Asks(&[]));

@@ -25,7 +25,7 @@ pub fn register(host: &Arc<Host>, methods: &mut Methods) {
         let host = host.clone();
         async move { Ok(Some(Object::from(execute(host, &call).await?).into())) }
     });
-    methods.guarded(executer, method!(FetchSoap), Guard::Open, |call| async move {
+    methods.guarded(executer, method!(FetchSoap), Guard::Privilege("System.Read"), |call| async move {
         Ok(Some(Object::from(fetch(&call)?).into()))
     });
     methods.on(manager, method!(DynamicTypeMgrQueryMoInstances), |call| async move {

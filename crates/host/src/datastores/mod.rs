@@ -98,14 +98,14 @@ impl Datastores {
     /// Reads `[datastore] dir/file`.
     ///
     /// # Errors
-    /// `InvalidDatastorePath`, `InvalidDatastore`.
+    /// `InvalidDatastorePath`, also for a datastore that is not here.
     pub fn parse(&self, text: &str) -> Result<FileRef, Fault> {
         let path = DatastorePath::parse(text)
             .map_err(|error| fault!(InvalidDatastorePath { datastorePath: text }, "{error}"))?;
         match self.by_name(path.datastore()) {
             Some(mounted) => Ok(FileRef { datastore: mounted.store.uuid(), path: path.into_path() }),
             None => Err(fault!(
-                InvalidDatastore { name: path.datastore() },
+                InvalidDatastorePath { name: path.datastore(), datastorePath: text },
                 "This host has no datastore {}",
                 path.datastore()
             )),

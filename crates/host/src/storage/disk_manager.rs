@@ -71,8 +71,8 @@ fn register(table: &mut Table<'_, Arc<Storage>>) {
         Ok(Some(Value::from(show_uuid(uuid))))
     });
     table.on(MANAGER, method!(SetVirtualDiskUuid), |storage, call| async move {
-        let uuid = read_uuid(call.required(arg!(SetVirtualDiskUuid.uuid))?)?;
         let place = Place::of(&storage, &call, call.required(arg!(SetVirtualDiskUuid.name))?, MANAGE)?;
+        let uuid = read_uuid(call.required(arg!(SetVirtualDiskUuid.uuid))?)?;
         must_be_disk(&place)?;
         blocking(move || {
             storage.in_use.refuse_open(&place)?;

@@ -27,11 +27,12 @@ pub(super) struct Place {
 
 impl Place {
     /// The place that a client's text names: `[datastore] dir/file` or `ds:///vmfs/volumes/<uuid>/dir/file`. The caller
-    /// must have the privilege on the datastore.
+    /// must have the privilege on the datastore, and a datacenter that the call names must exist.
     ///
     /// # Errors
-    /// `InvalidDatastorePath`, `InvalidDatastore`, `NoPermission`.
+    /// `ManagedObjectNotFound`, `InvalidDatastorePath`, `InvalidDatastore`, `NoPermission`.
     pub(super) fn of(storage: &Storage, call: &Call, text: &str, privilege: &str) -> Result<Self, Fault> {
+        call.require_references()?;
         let file = parse(storage.datastores(), text)?;
         let on = storage.datastores().of(&file)?;
         call.service.check(call.session()?, &on.me(), privilege, &call.state())?;

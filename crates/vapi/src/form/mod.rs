@@ -25,7 +25,7 @@ pub enum Form {
     Rpc,
 }
 
-/// Why a value cannot be read: `spec.name: a string is due`.
+/// Why a value cannot be read: `spec.name: must be a string`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {text}")]
 pub struct Problem {

@@ -1,11 +1,13 @@
 //! From JSON to values.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json};
 
-use super::{BINARY, Form, MAP_ENTRY, OPTIONAL, Problem, SECRET, STRUCTURE};
-use crate::schema::{PREFIX, Parameter, StructureId, Type, schema};
+use super::{BINARY, Form, MAP_ENTRY, OPTIONAL, Problem, SECRET, STRUCTURE, write};
+use crate::schema::{EnumId, PREFIX, Parameter, StructureId, Type, schema};
 use crate::value::{Record, Value};
 
 type Result<T> = std::result::Result<T, Problem>;
@@ -29,15 +31,31 @@ pub fn read_text(ty: &Type, text: &str, name: &str) -> Result<Value> {
         Type::Boolean => match text {
             "true" => Ok(Value::Boolean(true)),
             "false" => Ok(Value::Boolean(false)),
-            _ => path.error("true or false is due"),
+            _ => path.error("must be true or false"),
         },
-        Type::Long => text.parse().map(Value::Long).or_else(|_| path.error("a whole number is due")),
-        Type::Double => text.parse().map(Value::Double).or_else(|_| path.error("a number is due")),
-        Type::String | Type::Uri | Type::Secret | Type::DateTime | Type::Id(_) | Type::Enum(_) => {
-            Ok(text.into())
-        }
-        _ => path.error("a text cannot hold this parameter"),
+        Type::Long => text.parse().map(Value::Long).or_else(|_| path.error("must be a whole number")),
+        Type::Double => text.parse().map(Value::Double).or_else(|_| path.error("must be a number")),
+        Type::String | Type::Uri | Type::Secret | Type::DateTime | Type::Id(_) => Ok(text.into()),
+        Type::Enum(id) => enumerated(*id, Some(text), &path),
+        _ => path.error("must stand in the body, since a text cannot hold it"),
     }
+}
+
+/// A value of an enumeration, which must be one of the table's. Of a few enumerations the table knows no values.
+fn enumerated(id: EnumId, text: Option<&str>, path: &Path<'_>) -> Result<Value> {
+    let row = &schema().enums[id.index()];
+    match text {
+        Some(text) if row.values.is_empty() || row.values.contains(&text) => Ok(text.into()),
+        _ => path.error(format!("must be a value of {PREFIX}{}: {}", row.name, listed(&row.values))),
+    }
+}
+
+/// Values of an enumeration in a message.
+const MAX_LISTED: usize = 20;
+
+fn listed(values: &[&str]) -> String {
+    let more = if values.len() > MAX_LISTED { ", …" } else { "" };
+    format!("{}{more}", values[..values.len().min(MAX_LISTED)].join(", "))
 }
 
 /// A field and the structures that it stands in.
@@ -71,50 +89,50 @@ impl Reader {
     fn value(&self, ty: &Type, json: &Json, path: &Path<'_>) -> Result<Value> {
         let text = |kind: &str| match json {
             Json::String(text) => Ok(text.as_str().into()),
-            _ => path.error(format!("{kind} is due")),
+            _ => path.error(format!("must be {kind}")),
         };
         match ty {
             Type::Void => match json {
                 Json::Null => Ok(Value::Unset),
-                _ => path.error("no value is due"),
+                _ => path.error("must be null"),
             },
             Type::Boolean => match json {
                 Json::Bool(value) => Ok(Value::Boolean(*value)),
-                _ => path.error("a boolean is due"),
+                _ => path.error("must be a boolean"),
             },
             Type::Long => match json.as_i64() {
                 Some(value) => Ok(Value::Long(value)),
-                None => path.error("a whole number of 64 bits is due"),
+                None => path.error("must be a whole number of 64 bits"),
             },
             Type::Double => match json.as_f64() {
                 Some(value) => Ok(Value::Double(value)),
-                None => path.error("a number is due"),
+                None => path.error("must be a number"),
             },
             Type::String => text("a string"),
             Type::Uri => text("a URI"),
             Type::DateTime => text("a date"),
             Type::Id(_) => text("an identifier"),
-            Type::Enum(id) => match json {
-                Json::String(value) => Ok(value.as_str().into()),
-                _ => path.error(format!("a value of {PREFIX}{} is due", schema().enums[id.index()].name)),
-            },
+            Type::Enum(id) => enumerated(*id, json.as_str(), path),
             Type::Secret => match (self.form, self.tagged(json, SECRET)) {
                 (Form::Rpc, Some(Json::String(secret))) => Ok(secret.as_str().into()),
-                (Form::Rpc, _) => path.error("a secret is due"),
+                (Form::Rpc, _) => path.error("must be a secret"),
                 _ => text("a string"),
             },
             Type::Binary => {
                 let inner = if self.form == Form::Rpc { self.tagged(json, BINARY) } else { Some(json) };
                 let bytes = inner.and_then(Json::as_str).and_then(|text| STANDARD.decode(text).ok());
-                bytes.map_or_else(|| path.error("text in base64 is due"), |bytes| Ok(Value::Binary(bytes)))
+                bytes.map_or_else(|| path.error("must be text in base64"), |bytes| Ok(Value::Binary(bytes)))
             }
             Type::Optional(inner) => self.optional(inner, json, path),
             Type::List(inner) => self.list(inner, json, path).map(Value::List),
             Type::Set(inner) => {
                 let items = self.list(inner, json, path)?;
-                match items.iter().enumerate().find(|(at, item)| items[..*at].contains(item)) {
-                    Some(_) => path.error("a set holds no value twice"),
-                    None => Ok(Value::List(items)),
+                // Equal values are equal texts in one encoding.
+                let mut seen = HashSet::with_capacity(items.len());
+                if items.iter().all(|item| seen.insert(write(Form::Api, inner, item).to_string())) {
+                    Ok(Value::List(items))
+                } else {
+                    path.error("must hold no value twice")
                 }
             }
             Type::Map(types) => self.map(&types.0, &types.1, json, path),
@@ -132,7 +150,7 @@ impl Reader {
         let json = match self.form {
             Form::Rpc => match self.tagged(json, OPTIONAL) {
                 Some(json) => json,
-                None => return path.error("an optional is due"),
+                None => return path.error("must be an optional"),
             },
             Form::Api | Form::Rest => json,
         };
@@ -142,7 +160,7 @@ impl Reader {
     fn list(&self, inner: &Type, json: &Json, path: &Path<'_>) -> Result<Vec<Value>> {
         match json {
             Json::Array(items) => items.iter().map(|item| self.value(inner, item, path)).collect(),
-            _ => path.error("a list is due"),
+            _ => path.error("must be a list"),
         }
     }
 
@@ -158,7 +176,7 @@ impl Reader {
                 }
             }
             (Form::Rest | Form::Rpc, Json::Array(items)) => {
-                let mut keys = std::collections::HashSet::new();
+                let mut keys = HashSet::new();
                 for item in items {
                     let entry = match self.form {
                         Form::Rpc => {
@@ -169,15 +187,15 @@ impl Reader {
                     let entry = entry.and_then(Json::as_object);
                     let pair = entry.and_then(|entry| Some((entry.get("key")?, entry.get("value")?)));
                     let Some((name, item)) = pair else {
-                        return path.error("an entry has a key and a value");
+                        return path.error("must hold entries with a key and a value");
                     };
                     if !keys.insert(name.to_string()) {
-                        return path.error(format!("the key {name} stands twice"));
+                        return path.error(format!("must hold the key {name} only once"));
                     }
                     entries.push((self.value(key, name, path)?, self.value(value, item, path)?));
                 }
             }
-            _ => return path.error("a map is due"),
+            _ => return path.error("must be a map"),
         }
         Ok(Value::Map(entries))
     }
@@ -197,7 +215,7 @@ impl Reader {
             Some(object) => {
                 self.fields(&row.fields, object, path).map(|fields| Value::Record(Record { ty: id, fields }))
             }
-            None => path.error(format!("a {PREFIX}{} is due", row.name)),
+            None => path.error(format!("must be a {PREFIX}{}", row.name)),
         }
     }
 

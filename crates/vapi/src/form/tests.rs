@@ -74,12 +74,12 @@ fn what_the_type_does_not_allow_is_refused_by_name() {
         json[name] = value;
         read(Form::Api, &ty, &json, "info").unwrap_err().to_string()
     };
-    assert_eq!(with("user", json!(1)), "info.user: a string is due");
+    assert_eq!(with("user", json!(1)), "info.user: must be a string");
     assert_eq!(with("users", json!("a")), "info.users: the structure has no such field");
     let missing = read(Form::Api, &ty, &json!({ "user": "a" }), "info").unwrap_err();
     assert_eq!(missing.to_string(), "info.created_time: the field is missing");
     let number = read(Form::Api, &Type::Long, &json!(9_223_372_036_854_775_808_u64), "n").unwrap_err();
-    assert_eq!(number.to_string(), "n: a whole number of 64 bits is due");
+    assert_eq!(number.to_string(), "n: must be a whole number of 64 bits");
 }
 
 #[test]
@@ -94,4 +94,34 @@ fn errors_name_their_kind_in_every_encoding() {
     let rpc = write_error(Form::Rpc, &error);
     let raised = &rpc["ERROR"]["com.vmware.vapi.std.errors.not_found"];
     assert_eq!(raised["error_type"], json!({ "OPTIONAL": "NOT_FOUND" }));
+}
+
+#[test]
+fn a_value_of_an_enumeration_is_one_of_the_table() {
+    let schema = schema();
+    let named = |name: &str| (0..).zip(&schema.enums).find(|(_, row)| row.name == name).unwrap().0;
+    let ty = Type::Enum(crate::EnumId(named("vcenter.vm.power.state")));
+    for form in FORMS {
+        assert_eq!(read(form, &ty, &json!("POWERED_ON"), "state"), Ok("POWERED_ON".into()));
+        for wrong in [json!("on"), json!("powered_on"), json!(1), json!(null)] {
+            let problem = read(form, &ty, &wrong, "state").unwrap_err().to_string();
+            let expected = "state: must be a value of com.vmware.vcenter.vm.power.state: POWERED_OFF, POWERED_ON, SUSPENDED";
+            assert_eq!(problem, expected);
+        }
+    }
+    assert!(read_text(&ty, "SUSPENDED", "state").is_ok() && read_text(&ty, "X", "state").is_err());
+    let open = schema.enums.iter().position(|row| row.values.is_empty()).unwrap();
+    let open = Type::Enum(crate::EnumId(u16::try_from(open).unwrap()));
+    assert!(read_text(&open, "ANY", "state").is_ok(), "the table does not know its values");
+}
+
+#[test]
+fn a_set_holds_no_value_twice_however_large_it_is() {
+    let ty = Type::Set(Box::new(Type::String));
+    let many: Vec<String> = (0..100_000).map(|at| format!("tag-{at}")).collect();
+    assert!(read(Form::Api, &ty, &json!(many), "tags").is_ok());
+    let twice = read(Form::Rpc, &ty, &json!(["a", "b", "a"]), "tags").unwrap_err();
+    assert_eq!(twice.to_string(), "tags: must hold no value twice");
+    let numbers = Type::Set(Box::new(Type::Double));
+    assert!(read(Form::Api, &numbers, &json!([1, 1.0]), "n").is_err());
 }

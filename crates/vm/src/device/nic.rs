@@ -353,7 +353,8 @@ fn network(change: &Change<'_>, draft: &Draft<'_>) -> Result<Option<String>, Fau
     match (draft.around.network)(me.filter(|_| name.is_empty()), name) {
         Some(network) => Ok(Some(network)),
         None => {
-            let message = format!("This host has no network {}", me.map_or(name, |me| me.id()));
+            let asked = me.filter(|_| name.is_empty()).map_or(name, |me| me.id());
+            let message = format!("This host has no network {asked:?}");
             Err(backing(change.index, ".deviceName", &message))
         }
     }

@@ -27,12 +27,10 @@ pub(crate) fn config_type(me: &MoRef) -> DataId {
 }
 
 pub(crate) fn show(w: &mut Writer, me: &MoRef, compute: &Compute, new: bool) {
-    let browser = browser(me);
     let (name, parent, pool) = (&compute.name, &compute.parent, &compute.root_pool);
     w.set(me, props!(ComputeResource { name: name, parent: parent, resourcePool: pool }));
     if new {
-        w.create(&browser, props!(EnvironmentBrowser {}));
-        w.set(me, props!(ComputeResource { environmentBrowser: browser }));
+        w.set(me, props!(ComputeResource { environmentBrowser: browser(me) }));
         refresh(w, me);
     }
     let config = stored::decode(config_type(me), &compute.config);

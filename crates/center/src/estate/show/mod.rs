@@ -31,6 +31,10 @@ pub(super) fn changes(
             Some(record) => {
                 if let Some(part) = own_part(me) {
                     parts.add(&part, me);
+                    // Its owner names it from the start, also while no host has reported it.
+                    if w.find(&part).is_none() {
+                        w.create(&part, Props { ty: part.ty(), values: Vec::new() });
+                    }
                 }
                 show(w, me, record);
             }

@@ -3,29 +3,26 @@
 use api::Writer;
 use vim::{MoRef, Object, Props, Value, field, prop, vim_enum};
 
-use super::{Batch, Map, custom_values, is_centers, refs_of};
+use super::{Batch, custom_values, is_centers, refs_of};
 use crate::estate::Edges;
 use crate::estate::show;
-use crate::link::names;
 use crate::mirror::facts::Properties;
 
 impl Batch {
-    /// Writes the host's properties, which are in the center's references.
+    /// Writes the host's properties and `systems`, which are in the center's references.
     pub(super) fn host(
         &self,
         w: &mut Writer,
         edges: &mut Edges,
         me: &MoRef,
         properties: Properties,
-        map: Map,
+        systems: impl Iterator<Item = MoRef>,
     ) {
         let before = w.find(me).cloned();
-        for part in [names::method_executer(), names::dynamic_type_manager()] {
-            // The host does not report these, since they have no properties.
-            if let Some(part) = map(&part)
-                && w.find(&part).is_none()
-            {
-                w.create(&part, Props { ty: part.ty(), values: Vec::new() });
+        // Whatever `configManager` names is there at once; the host does not report a system without properties.
+        for system in systems {
+            if w.find(&system).is_none() {
+                w.create(&system, Props { ty: system.ty(), values: Vec::new() });
             }
         }
         for (number, mut value) in properties {

@@ -48,7 +48,7 @@ impl Batch {
                 managed_id!(HostSystem) => {
                     let properties = translated(properties, &map);
                     reported.host(&properties);
-                    self.host(w, edges, &me, properties, &map);
+                    self.host(w, edges, &me, properties, refs.subsystem_centers());
                 }
                 managed_id!(VirtualMachine) => {
                     let properties = translated(properties, &map);

@@ -19,22 +19,28 @@ pub(crate) fn register(table: &mut Table<'_>) {
     table
         .on(browser, method!(QueryConfigOptionDescriptor), |_, _| async { Ok(Some(options::descriptors())) });
     table.on(browser, method!(QueryConfigOption), |environment, call| async move {
+        call.require_references()?;
         let key = call.arg(arg!(QueryConfigOption.key)).unwrap_or_default();
         Ok(options::config_option(&*environment.datastores, key, &[]))
     });
     table.on(browser, method!(QueryConfigOptionEx), |environment, call| async move {
         option_ex(&environment, &call)
     });
-    table.on(browser, method!(QueryConfigTarget), |environment, _| async move {
+    table.on(browser, method!(QueryConfigTarget), |environment, call| async move {
+        call.require_references()?;
         Ok(Some(environment.target().into()))
     });
-    table.on(browser, method!(QueryTargetCapabilities), |environment, _| async move {
+    table.on(browser, method!(QueryTargetCapabilities), |environment, call| async move {
+        call.require_references()?;
         Ok(Some(environment.system.capability().into()))
     });
 }
 
 fn option_ex(environment: &Environment, call: &Call) -> Result<Option<Value>, Fault> {
     let spec = call.arg(arg!(QueryConfigOptionEx.spec));
+    if let Some(host) = spec.and_then(|spec| spec.get(field!(EnvironmentBrowserConfigOptionQuerySpec.host))) {
+        call.state().require(host)?;
+    }
     let key = spec.and_then(|spec| spec.get(field!(EnvironmentBrowserConfigOptionQuerySpec.key)));
     let guests: Vec<&str> = spec
         .and_then(|spec| spec.get(field!(EnvironmentBrowserConfigOptionQuerySpec.guestId)))

@@ -41,8 +41,9 @@ pub(super) fn register(table: &mut Table<'_>) {
     });
 }
 
-/// Refuses folders that VMs cannot be in.
+/// Refuses folders that VMs cannot be in, and a host or pool that is not there.
 fn check_folder(call: &Call) -> Result<(), Fault> {
+    call.require_references()?;
     if call.this.is_a(managed_id!(Folder)) && call.this != ids::vm_folder() {
         return Err(fault!(
             InvalidFolder { target: &call.this },

@@ -44,6 +44,7 @@ pub(super) fn register(table: &mut Table<'_>) {
         settings::mark_as_template(&vms, &vm, true, None).await.map(|()| None)
     });
     table.on(VM, method!(MarkAsVirtualMachine), |vms, call| async move {
+        call.require_references()?;
         let vm = vms.register.find(&call.this)?;
         let pool = call.required(arg!(MarkAsVirtualMachine.pool))?.clone();
         settings::mark_as_template(&vms, &vm, false, Some(pool)).await.map(|()| None)
@@ -67,6 +68,7 @@ pub(super) fn register(table: &mut Table<'_>) {
 
 fn power_methods(table: &mut Table<'_>) {
     table.on(VM, method!(PowerOnVM_Task), |vms, call| async move {
+        call.require_references()?;
         vms.register.find(&call.this)?.can_power_on()?;
         task(vms, call, |vms, vm, who, _| async move { power::power_on(&vms, &vm, &who).await }).await
     });
