@@ -36,12 +36,12 @@ pub struct Door {
 impl Door {
     /// The session that the request's header or cookie names.
     pub fn session(&self) -> Option<Arc<Session>> {
-        self.app.session(&self.headers)
+        self.app.session(&self.remote, &self.headers)
     }
 
     /// The session with this key.
     pub fn session_of(&self, key: &str) -> Option<Arc<Session>> {
-        self.app.site.service.core.sessions.find(key)
+        self.app.session_of(&self.remote, key)
     }
 
     /// User and password of the request's `Authorization`.
@@ -88,7 +88,8 @@ pub(super) async fn handle(
     else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let body = match body::read(&parts.headers, body).await {
+    let session = app.session(&remote, &parts.headers);
+    let body = match body::read(&parts.headers, body, session.as_ref(), None).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };
