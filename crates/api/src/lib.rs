@@ -8,6 +8,7 @@
 pub mod accounts;
 mod acting;
 mod authority;
+mod budget;
 pub mod client;
 mod collectors;
 mod common;

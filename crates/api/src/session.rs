@@ -11,11 +11,17 @@ use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef, Value, fault, vim};
 
+pub use crate::budget::MAX_SESSION_BYTES;
+
+use crate::budget::Budget;
 use crate::tls::Chain;
 use crate::{Account, Snapshot};
 
-/// Sessions at the same time; a login beyond that is refused.
+/// Sessions at the same time. When there are as many, the one of the account with the most sessions that was idle for the longest time
+/// ends in favour of a new one.
 pub const MAX_SESSIONS: usize = 2_000;
+/// Sessions of one account; its longest idle one ends in favour of a new one.
+pub const MAX_ACCOUNT_SESSIONS: usize = 1_000;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
 /// A session ends after this time without use.
@@ -43,6 +49,8 @@ pub struct Session {
     objects: Mutex<HashMap<String, Arc<dyn SessionObject>>>,
     locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     ended: CancellationToken,
+    /// The memory that its requests and answers may take.
+    pub(crate) budget: Budget,
 }
 
 /// The client that logs in.
@@ -70,6 +78,7 @@ impl Session {
             objects: Mutex::default(),
             locals: Mutex::default(),
             ended: CancellationToken::new(),
+            budget: Budget::default(),
         }
     }
 
@@ -92,6 +101,11 @@ impl Session {
     /// Cancelled when the session has ended: waits on its behalf stop then.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// The bytes of the session's large answers that the client has not read; at most [`MAX_SESSION_BYTES`].
+    pub fn unread_bytes(&self) -> usize {
+        self.budget.unread_bytes()
     }
 
     /// The session's object with this reference.
@@ -180,18 +194,31 @@ impl Sessions {
     /// Begins a session.
     ///
     /// # Errors
-    /// `RuntimeFault` when there are too many.
+    /// `RuntimeFault` when there are too many that have requests under way.
     pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
         let session = Arc::new(Session::new(account, peer, locale));
         let mut sessions = self.by_key.write();
-        if sessions.len() >= MAX_SESSIONS {
-            return Err(fault!(
-                RuntimeFault {},
-                "{MAX_SESSIONS} sessions are open, which is the limit; end some or wait"
-            ));
-        }
+        let gives_way = one_too_many(&sessions, &session.account.name)?;
         sessions.insert(session.key.clone(), session.clone());
+        drop(sessions);
+        if let Some(idle) = gives_way {
+            tracing::warn!(
+                user = idle.account.name,
+                session = idle.public_id(),
+                "too many sessions are open; the longest idle one ended"
+            );
+            self.close(&idle.key);
+        }
         Ok(session)
+    }
+
+    /// Ends the sessions of an account, except the one with the key `but`, if given.
+    pub fn close_of(&self, account: &str, but: Option<&str>) {
+        for session in self.all() {
+            if session.account.name == account && but != Some(session.key.as_str()) {
+                self.close(&session.key);
+            }
+        }
     }
 
     pub fn find(&self, key: &str) -> Option<Arc<Session>> {
@@ -231,6 +258,37 @@ impl Sessions {
             }
         }
     }
+}
+
+/// The session that has to end before this account begins another; none while there is room.
+fn one_too_many(
+    sessions: &HashMap<String, Arc<Session>>,
+    account: &str,
+) -> Result<Option<Arc<Session>>, Fault> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for session in sessions.values() {
+        *counts.entry(&session.account.name).or_default() += 1;
+    }
+    let full = sessions.len() >= MAX_SESSIONS;
+    if !full && counts.get(account).is_none_or(|count| *count < MAX_ACCOUNT_SESSIONS) {
+        return Ok(None);
+    }
+    let heaviest = if full { counts.values().copied().max() } else { None };
+    let idle = sessions.values().filter(|session| {
+        let of_account = match heaviest {
+            Some(most) => counts[session.account.name.as_str()] == most,
+            None => session.account.name == account,
+        };
+        of_account && session.under_way.load(Ordering::Relaxed) == 0
+    });
+    let longest = idle.min_by_key(|session| session.last_active_us.load(Ordering::Relaxed)).cloned();
+    longest.map(Some).ok_or_else(|| {
+        fault!(
+            RuntimeFault {},
+            "Too many sessions are open ({}), and all of them are at work; end some or wait",
+            sessions.len()
+        )
+    })
 }
 
 /// 72 hexadecimal digits and dashes: twice a random UUID. The first half may be shown, the second is the secret.

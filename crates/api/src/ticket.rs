@@ -1,6 +1,6 @@
 //! Tickets: secrets that stand for one HTTP request (`AcquireGenericServiceTicket`) or one console (`AcquireTicket`).
 //!
-//! Each works once and only for a short time; its holder needs no session.
+//! Each works once, only for a short time, and only while the session lasts that was given it; its holder needs no session.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use vim::{Fault, fault};
 
 use crate::Account;
+use crate::Session;
 use crate::session::random_uuid;
 
 /// How long a ticket works after it was issued.
@@ -55,61 +56,70 @@ pub struct Tickets {
 
 struct Ticket {
     ends: Instant,
+    /// The session that was given the ticket, which ends with it.
+    session: Arc<Session>,
     stands_for: StandsFor,
 }
 
 enum StandsFor {
-    Request { account: Account, method: String, target: String },
+    Request { method: String, target: String },
     Console(Arc<dyn Console>),
 }
 
 impl Tickets {
-    /// A ticket for one request by this account. `method` is `httpGet` (the default) or `GET`; `url` may be whole or begin with the
+    /// A ticket for one request by this session's account. `method` is `httpGet` (the default) or `GET`; `url` may be whole or begin with the
     /// path.
     ///
     /// # Errors
     /// `OutOfBounds` when there are [`MAX_TICKETS`] unused ones.
-    pub fn for_request(&self, account: &Account, url: &str, method: Option<&str>) -> Result<String, Fault> {
-        let stands_for = StandsFor::Request {
-            account: account.clone(),
-            method: plain_method(method.unwrap_or("httpGet")),
-            target: target_of(url),
-        };
-        self.issue(stands_for, Instant::now())
+    pub fn for_request(
+        &self,
+        session: &Arc<Session>,
+        url: &str,
+        method: Option<&str>,
+    ) -> Result<String, Fault> {
+        let stands_for =
+            StandsFor::Request { method: plain_method(method.unwrap_or("httpGet")), target: target_of(url) };
+        self.issue(session, stands_for, Instant::now())
     }
 
     /// A ticket for one connection to a console, at `/ticket/{id}`.
     ///
     /// # Errors
     /// `OutOfBounds` when there are [`MAX_TICKETS`] unused ones.
-    pub fn for_console(&self, console: Arc<dyn Console>) -> Result<String, Fault> {
-        self.issue(StandsFor::Console(console), Instant::now())
+    pub fn for_console(&self, session: &Arc<Session>, console: Arc<dyn Console>) -> Result<String, Fault> {
+        self.issue(session, StandsFor::Console(console), Instant::now())
     }
 
-    /// Uses up the ticket if it is for this request, and returns the account that it stands for. `target` is path and query.
-    pub(crate) fn redeem_request(&self, id: &str, method: &str, target: &str) -> Option<Account> {
+    /// Uses up the ticket if it is for this request, and returns the account that it stands for, with the session that was given it.
+    /// `target` is path and query.
+    pub(crate) fn redeem_request(
+        &self,
+        id: &str,
+        method: &str,
+        target: &str,
+    ) -> Option<(Account, Arc<Session>)> {
         let method = plain_method(method);
         let target = target_of(target);
         let fits = |stands_for: &StandsFor| matches!(stands_for, StandsFor::Request { method: m, target: t, .. } if *m == method && *t == target);
-        match self.take(id, fits, Instant::now())? {
-            StandsFor::Request { account, .. } => Some(account),
-            StandsFor::Console(_) => None,
-        }
+        let session = self.take(id, fits, Instant::now())?.session;
+        Some((session.account.clone(), session))
     }
 
-    /// Uses up the ticket and returns its console.
-    pub(crate) fn redeem_console(&self, id: &str) -> Option<Arc<dyn Console>> {
+    /// Uses up the ticket and returns its console, with the session that was given the ticket.
+    pub(crate) fn redeem_console(&self, id: &str) -> Option<(Arc<dyn Console>, Arc<Session>)> {
         let fits = |stands_for: &StandsFor| matches!(stands_for, StandsFor::Console(_));
-        match self.take(id, fits, Instant::now())? {
-            StandsFor::Console(console) => Some(console),
+        let ticket = self.take(id, fits, Instant::now())?;
+        match ticket.stands_for {
+            StandsFor::Console(console) => Some((console, ticket.session)),
             StandsFor::Request { .. } => None,
         }
     }
 
-    fn issue(&self, stands_for: StandsFor, now: Instant) -> Result<String, Fault> {
+    fn issue(&self, session: &Arc<Session>, stands_for: StandsFor, now: Instant) -> Result<String, Fault> {
         let mut waiting = self.waiting.lock();
         if waiting.len() >= MAX_TICKETS {
-            waiting.retain(|_, ticket| ticket.ends > now);
+            waiting.retain(|_, ticket| ticket.works(now));
         }
         if waiting.len() >= MAX_TICKETS {
             return Err(fault!(
@@ -118,16 +128,23 @@ impl Tickets {
             ));
         }
         let id = random_uuid();
-        waiting.insert(id.clone(), Ticket { ends: now + LIFETIME, stands_for });
+        waiting.insert(id.clone(), Ticket { ends: now + LIFETIME, session: session.clone(), stands_for });
         Ok(id)
     }
 
-    fn take(&self, id: &str, fits: impl Fn(&StandsFor) -> bool, now: Instant) -> Option<StandsFor> {
+    fn take(&self, id: &str, fits: impl Fn(&StandsFor) -> bool, now: Instant) -> Option<Ticket> {
         let mut waiting = self.waiting.lock();
         if !fits(&waiting.get(id)?.stands_for) {
             return None;
         }
-        waiting.remove(id).filter(|ticket| ticket.ends > now).map(|ticket| ticket.stands_for)
+        waiting.remove(id).filter(|ticket| ticket.works(now))
+    }
+}
+
+impl Ticket {
+    /// Whether neither the ticket nor its session has ended.
+    fn works(&self, now: Instant) -> bool {
+        self.ends > now && !self.session.ended().is_cancelled()
     }
 }
 
@@ -149,30 +166,41 @@ fn target_of(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sessions;
 
-    fn root() -> Account {
-        Account { name: "root".into(), full_name: String::new(), extension: false }
+    fn session() -> (Sessions, Arc<Session>) {
+        let account = Account { name: "root".into(), full_name: String::new(), extension: false };
+        let sessions = Sessions::default();
+        let session = sessions.open(account, &crate::testing::peer(None), "en").unwrap();
+        (sessions, session)
     }
 
     #[test]
     fn a_ticket_works_once_and_only_for_its_request() {
         let tickets = Tickets::default();
+        let (_sessions, root) = session();
         let url = "https://host:443/folder/a%20b.iso?dcPath=ha-datacenter&dsName=ds%201";
-        let id = tickets.for_request(&root(), url, Some("httpPut")).unwrap();
+        let id = tickets.for_request(&root, url, Some("httpPut")).unwrap();
         let target = "/folder/a b.iso?dcPath=ha-datacenter&dsName=ds+1";
         assert!(tickets.redeem_request(&id, "GET", target).is_none(), "another method");
         assert!(tickets.redeem_request(&id, "PUT", "/folder/c.iso?dsName=ds%201").is_none(), "another file");
         assert!(tickets.redeem_console(&id).is_none(), "another use");
-        assert_eq!(tickets.redeem_request(&id, "PUT", target), Some(root()));
+        let redeemed = tickets.redeem_request(&id, "PUT", target);
+        assert_eq!(redeemed.map(|(account, _)| account), Some(root.account.clone()));
         assert!(tickets.redeem_request(&id, "PUT", target).is_none(), "a second time");
     }
 
     #[test]
-    fn a_ticket_ends() {
+    fn a_ticket_ends_by_itself_and_with_its_session() {
         let tickets = Tickets::default();
-        let console = StandsFor::Console(Arc::new(UnixConsole("/nowhere".into())));
+        let (sessions, root) = session();
+        let console = || StandsFor::Console(Arc::new(UnixConsole("/nowhere".into())));
         let now = Instant::now();
-        let id = tickets.issue(console, now).unwrap();
+        let id = tickets.issue(&root, console(), now).unwrap();
         assert!(tickets.take(&id, |_| true, now + LIFETIME).is_none());
+        let ids = [(); 2].map(|()| tickets.issue(&root, console(), now).unwrap());
+        assert!(tickets.take(&ids[0], |_| true, now).is_some());
+        sessions.close(&root.key);
+        assert!(tickets.take(&ids[1], |_| true, now).is_none());
     }
 }

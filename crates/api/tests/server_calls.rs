@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::atomic::Ordering;
 
-use api::session::MAX_SESSIONS;
+use api::session::MAX_ACCOUNT_SESSIONS;
 use support::{PASSWORD, cookie, envelope, plain, plain_that_waits, until, vm, vm_folder};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -197,12 +197,14 @@ async fn sessions_have_a_number_and_an_end() {
     let session = daemon.core.sessions.find(&key).unwrap();
     let peer =
         api::session::Peer { address: [127, 0, 0, 1].into(), user_agent: String::new(), certificate: None };
-    for _ in 1..MAX_SESSIONS {
-        daemon.core.sessions.open(account.clone(), &peer, "en").unwrap();
-    }
+    let wait = session.begin();
+    let busy: Vec<_> = (1..MAX_ACCOUNT_SESSIONS)
+        .map(|_| daemon.core.sessions.open(account.clone(), &peer, "en").unwrap().begin())
+        .collect();
     let refused = daemon.try_login("root", PASSWORD).await;
     assert_eq!(refused.status, 500);
     assert!(refused.text().contains("sessions are open"), "{}", refused.text());
+    drop((wait, busy));
 
     let later =
         |seconds: i64| vim::DateTime::from_micros(session.last_active().as_micros() + seconds * 1_000_000);

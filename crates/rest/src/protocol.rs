@@ -47,9 +47,8 @@ impl Protocol for Automation {
         root(path).is_some()
     }
 
-    /// A request of JSON-RPC may name its session in the body, so its size is checked when that is known.
-    fn most_bytes(&self, door: &Door, request: &Parts) -> usize {
-        if is_rpc(request) || door.session().is_some() { usize::MAX } else { MAX_LOGIN_BYTES }
+    fn session_key(&self, request: &Parts, beginning: &[u8]) -> Option<String> {
+        is_rpc(request).then(|| rpc::session_key(beginning))?
     }
 
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>> {

@@ -132,6 +132,15 @@ pub(crate) fn decode(body: &[u8]) -> Result<Invocation<'_>, Refused> {
     })
 }
 
+/// The key of the session that the beginning of a request names.
+pub(crate) fn session_key(beginning: &[u8]) -> Option<String> {
+    const NAME: &str = "\"sessionId\"";
+    let text = String::from_utf8_lossy(beginning);
+    let (_, after) = text.split_once(NAME)?;
+    let value = after.trim_start().strip_prefix(':')?;
+    serde_json::Deserializer::from_str(value).into_iter::<String>().next()?.ok()
+}
+
 /// The id of a request: a text, a number or null, as JSON-RPC has them.
 fn plain(id: &RawValue) -> Option<Json> {
     if id.get().starts_with(['{', '[']) {
@@ -214,6 +223,15 @@ mod tests {
         assert_eq!(input(operation, Some(given)).unwrap(), ["datacenter-1".into()]);
         let missing = input(operation, None).unwrap_err();
         assert_eq!(missing.messages[0].text, "datacenter: the parameter is missing");
+    }
+
+    #[test]
+    fn the_session_of_a_large_request_is_found_in_its_beginning() {
+        let body = br#"{"params": {"ctx": {"securityCtx": {"schemeId": "s", "sessionId" : "k1\"2"}}, "input": "ab"#;
+        assert_eq!(session_key(body).as_deref(), Some("k1\"2"));
+        for without in [&b"{}"[..], b"\"sessionId\"", b"\"sessionId\": 7", b"\"sessionId\": \"cut", b"\xff"] {
+            assert_eq!(session_key(without), None);
+        }
     }
 
     #[test]

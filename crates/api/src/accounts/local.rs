@@ -41,6 +41,7 @@ async fn update(accounts: Arc<Accounts>, call: Call) -> Reply {
     }
     if let Some(password) = spec.get(field!(HostAccountSpec.password)) {
         accounts.set_password(name, password).await?;
+        end_sessions(&accounts, &call, name);
     }
     tracing::info!(user = call.user(), account = name, "an account was changed");
     Ok(None)
@@ -51,19 +52,26 @@ async fn remove(accounts: Arc<Accounts>, call: Call) -> Reply {
     let account = accounts.find(name);
     accounts.remove(name).await?;
     tracing::info!(user = call.user(), account = name, "an account was removed");
-    let sessions = &call.service.core.sessions;
-    for session in sessions.all() {
-        if account.as_ref().is_some_and(|gone| gone.name == session.account.name) {
-            sessions.close(&session.key);
-        }
+    if let Some(gone) = account {
+        call.service.core.sessions.close_of(&gone.name, None);
     }
     Ok(None)
+}
+
+/// Ends what was granted for an account's former password: its sessions with their tickets and consoles, but for the session that has
+/// changed the password.
+fn end_sessions(accounts: &Accounts, call: &Call, name: &str) {
+    if let Some(account) = accounts.find(name) {
+        let mine = call.session.as_ref().map(|session| session.key.as_str());
+        call.service.core.sessions.close_of(&account.name, mine);
+    }
 }
 
 async fn change_password(accounts: Arc<Accounts>, call: Call) -> Reply {
     let name = call.required(arg!(ChangePassword.user))?;
     accounts.login(name, call.required(arg!(ChangePassword.oldPassword))?).await?;
     accounts.set_password(name, call.required(arg!(ChangePassword.newPassword))?).await?;
+    end_sessions(&accounts, &call, name);
     tracing::info!(account = name, "a password was changed");
     Ok(None)
 }

@@ -54,49 +54,52 @@ impl Events {
     ///
     /// An event that cannot be written is logged and lost (key 0): that must not make the operation fail which it reports.
     pub async fn post(&self, event: impl Into<Object>) -> i32 {
-        let mut event: Object = event.into();
-        debug_assert!(event.is_a(EVENT), "{} is not an event", event.type_name());
-        let now = DateTime::now();
-        event.set(field!(Event.key), 0);
-        if event.get(field!(Event.createdTime)).is_none() {
-            event.set(field!(Event.createdTime), now);
-        }
-        if event.get(field!(Event.userName)).is_none() {
-            event.set(field!(Event.userName), "");
-        }
-        let chained = event.get(field!(Event.chainId)).is_some();
-        if !chained {
-            event.set(field!(Event.chainId), 0);
-        }
-        if event.get(field!(Event.fullFormattedMessage)).is_none_or(str::is_empty) {
-            event.set(field!(Event.fullFormattedMessage), catalog::message(&event));
-        }
-        let event = Arc::new(event);
-        let time_ms = now.as_micros() / 1000;
-        let mut batch = store::Batch::new();
-        batch.append(LOG, time_ms, stored::encode(EVENT, &event));
-        if self.posted.fetch_add(1, Ordering::Relaxed) % TRIM_EVERY == TRIM_EVERY - 1 {
-            batch.trim(LOG, Some(MAX_EVENTS), Some(time_ms - MAX_AGE_DAYS * DAY_MS));
-        }
-        match self.store.commit(batch).await {
-            Ok(committed) => {
-                let sequence = committed.appended.first().copied().unwrap_or_default();
-                let event = numbered(&event, sequence);
-                tracing::info!(
-                    event = event.type_name(),
-                    key = sequence,
-                    "{}",
-                    event.get(field!(Event.fullFormattedMessage)).unwrap_or_default()
-                );
-                let key = event.get(field!(Event.key)).unwrap_or_default();
-                self.show(event);
-                key
-            }
+        let event: Object = event.into();
+        let ty = event.type_name();
+        match self.post_all(vec![event], store::Batch::new()).await {
+            Ok(key) => key,
             Err(error) => {
-                tracing::error!(%error, event = event.type_name(), "an event could not be written and is lost");
+                tracing::error!(%error, event = ty, "an event could not be written and is lost");
                 0
             }
         }
+    }
+
+    /// Writes events like [`Events::post`], in this order, and `with` in the same batch: both are durable, or neither. Returns the
+    /// last event's key; 0 without an event.
+    ///
+    /// # Errors
+    /// Those of [`store::Store::commit`]; no event is shown then.
+    pub async fn post_all(&self, events: Vec<Object>, with: store::Batch) -> Result<i32, store::Error> {
+        let now = DateTime::now();
+        let events: Vec<Arc<Object>> =
+            events.into_iter().map(|event| Arc::new(complete(event, now))).collect();
+        let time_ms = now.as_micros() / 1000;
+        let mut batch = with;
+        for event in &events {
+            batch.append(LOG, time_ms, stored::encode(EVENT, event));
+            if self.posted.fetch_add(1, Ordering::Relaxed) % TRIM_EVERY == TRIM_EVERY - 1 {
+                batch.trim(LOG, Some(MAX_EVENTS), Some(time_ms - MAX_AGE_DAYS * DAY_MS));
+            }
+        }
+        let committed = self.store.commit(batch).await?;
+        let mut last = None;
+        // Appends of the caller's own come first.
+        let ours = committed.appended.len().saturating_sub(events.len());
+        for (event, sequence) in events.iter().zip(&committed.appended[ours..]) {
+            let event = numbered(event, *sequence);
+            tracing::info!(
+                event = event.type_name(),
+                key = sequence,
+                "{}",
+                event.get(field!(Event.fullFormattedMessage)).unwrap_or_default()
+            );
+            last = Some(event);
+        }
+        let Some(last) = last else { return Ok(0) };
+        let key = last.get(field!(Event.key)).unwrap_or_default();
+        self.show(last);
+        Ok(key)
     }
 
     /// Shows the event as the latest one, unless a later one is shown already.
@@ -125,6 +128,25 @@ impl Events {
     pub(crate) fn source(&self) -> EventLog {
         EventLog(self.store.clone())
     }
+}
+
+/// The event with everything that its type requires; its key is given with its place in the log.
+fn complete(mut event: Object, now: DateTime) -> Object {
+    debug_assert!(event.is_a(EVENT), "{} is not an event", event.type_name());
+    event.set(field!(Event.key), 0);
+    if event.get(field!(Event.createdTime)).is_none() {
+        event.set(field!(Event.createdTime), now);
+    }
+    if event.get(field!(Event.userName)).is_none() {
+        event.set(field!(Event.userName), "");
+    }
+    if event.get(field!(Event.chainId)).is_none() {
+        event.set(field!(Event.chainId), 0);
+    }
+    if event.get(field!(Event.fullFormattedMessage)).is_none_or(str::is_empty) {
+        event.set(field!(Event.fullFormattedMessage), catalog::message(&event));
+    }
+    event
 }
 
 /// The log as a history to be read in pages.

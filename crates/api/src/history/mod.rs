@@ -23,10 +23,8 @@ pub const MAX_SCANNED: u64 = 200_000;
 pub const MAX_SCANNED_LATEST: u64 = 4_096;
 /// History collectors of one session, as `maxCollector` says.
 pub const MAX_COLLECTORS: usize = 32;
-/// Items that are read from the store at a time.
+/// Items that are read from the store at a time, at most.
 const CHUNK: u64 = 512;
-/// The same for a shorter page.
-const SMALL_CHUNK: u64 = 64;
 
 /// Numbered items; numbers rise with time and are not reused. Some may be missing.
 pub(crate) trait Source: Send + Sync {
@@ -78,7 +76,8 @@ pub(crate) fn forward(
     Ok(page)
 }
 
-/// The last `count` items below number `before` that match, looking at no more than `scan` numbers.
+/// The last `count` items below number `before` that match, looking at no more than `scan` numbers. Where all match, it reads no
+/// item that it does not return.
 pub(crate) fn backward(
     source: &dyn Source,
     before: u64,
@@ -89,9 +88,12 @@ pub(crate) fn backward(
     let (first, end) = source.bounds()?;
     let mut page = Page { items: Vec::new(), next: before.min(end) };
     let stop = page.next.saturating_sub(scan).max(first);
+    // Steps grow with the items that do not match.
+    let mut longer = 1;
     while page.items.len() < count && page.next > stop {
         let wanted = u64::try_from(count - page.items.len()).unwrap_or(CHUNK);
-        let from = page.next.saturating_sub(wanted.clamp(SMALL_CHUNK, CHUNK)).max(stop);
+        let step = wanted.clamp(longer, CHUNK);
+        let from = page.next.saturating_sub(step).max(stop);
         let limit = usize::try_from(page.next - from).unwrap_or(usize::MAX);
         let chunk = source.read(from, limit)?;
         let before = page.next;
@@ -103,6 +105,8 @@ pub(crate) fn backward(
                     page.next = number;
                     break;
                 }
+            } else {
+                longer = (step * 2).min(CHUNK);
             }
         }
     }

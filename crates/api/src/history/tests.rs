@@ -1,7 +1,12 @@
 //! Users read the history only of objects that they may view.
 
-use vim::{MoRef, Value, call, field, method, prop, vim};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use vim::{MoRef, Object, Value, call, field, method, prop, vim};
+
+use super::{MAX_SCANNED, Source, backward};
 use crate::TaskOptions;
 use crate::testing::{Toy, host, remove_vm, vm};
 
@@ -94,4 +99,42 @@ async fn tasks_are_shown_to_who_began_them_and_who_views_their_entity() {
     let recent = toy.fetch(&manager, "recentTask").unwrap();
     assert!(!recent.items().contains(&Value::Ref(tasks[1].clone())));
     assert_eq!(recent.items().len(), 4);
+}
+
+/// A million events, which counts those that are read.
+#[derive(Default)]
+struct Long(AtomicUsize);
+
+impl Source for Long {
+    fn bounds(&self) -> Result<(u64, u64), store::Error> {
+        Ok((1, 1_000_001))
+    }
+
+    fn stamp(&self) -> Result<u64, store::Error> {
+        Ok(0)
+    }
+
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<(u64, Arc<Object>)>, store::Error> {
+        self.0.fetch_add(limit, Ordering::Relaxed);
+        let event: Arc<Object> = Arc::new(powered_on(1, "root").into());
+        Ok((from..from + limit as u64).map(|number| (number, event.clone())).collect())
+    }
+}
+
+#[test]
+fn the_newest_items_cost_the_same_however_long_the_history_is() {
+    for count in [1, 3, 10, 700] {
+        let long = Long::default();
+        let page = backward(&long, u64::MAX, count, MAX_SCANNED, &|_| true).unwrap();
+        assert_eq!(page.items.len(), count);
+        assert_eq!(page.items.last().map(|(number, _)| *number), Some(1_000_000));
+        assert_eq!(long.0.load(Ordering::Relaxed), count);
+    }
+    let (long, looked_at) = (Long::default(), Cell::new(0));
+    let third = |_: &Object| {
+        looked_at.set(looked_at.get() + 1);
+        looked_at.get() % 3 == 0
+    };
+    assert_eq!(backward(&long, u64::MAX, 5, MAX_SCANNED, &third).unwrap().items.len(), 5);
+    assert!(long.0.load(Ordering::Relaxed) < 40);
 }

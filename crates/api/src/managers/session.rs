@@ -220,7 +220,7 @@ pub fn service_ticket(call: &Call) -> Reply {
         .get(field!(SessionManagerHttpServiceRequestSpec.url))
         .ok_or_else(|| crate::service::invalid_argument("spec.url", "The URL of the request is missing"))?;
     let method = spec.get(field!(SessionManagerHttpServiceRequestSpec.method));
-    let id = call.service.core.tickets.for_request(&session.account, url, method)?;
+    let id = call.service.core.tickets.for_request(session, url, method)?;
     Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id, ticketType: "HttpServiceTicket" }).into()))
 }
 

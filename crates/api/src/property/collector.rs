@@ -1,7 +1,8 @@
 //! Property collectors with their filters, on which a session waits for changes.
 //!
 //! A collector's version counts its replies. The collector keeps the last reply, so a client that has lost it asks again with the
-//! previous version and gets the same reply again.
+//! previous version and gets the same reply again. Once a client has said that it has a large reply, the collector drops it: a client
+//! that waits costs no more than what it has not been sent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
@@ -29,6 +30,8 @@ type Reply = Result<Option<Value>, Fault>;
 
 const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
 const FILTER: ManagedId = managed_id!(PropertyFilter);
+/// A reply about no more objects is kept even when the client has it.
+const MAX_KEPT_UPDATES: usize = 100;
 /// The longest wait with a limit; a longer one never times out.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -108,6 +111,8 @@ struct Active {
 /// The last reply, and the version that the client sent for it.
 struct Last {
     asked: Option<u64>,
+    /// The objects in it.
+    updates: usize,
     reply: Value,
 }
 
@@ -278,10 +283,17 @@ impl Collector {
         loop {
             versions.mark_unchanged();
             own.mark_unchanged();
+            tokio::select! {
+                biased;
+                () = session.ended().cancelled() => return Err(not_authenticated(&self.me, "System.View")),
+                () = turn.ended.cancelled() => return Err(cancelled()),
+                () = call.take_turn() => {}
+            }
             let state = tree.snapshot();
             if let Some(reply) = self.inner().updates(call.reader(&state), ask, most)? {
                 return Ok(Some(reply));
             }
+            call.give_turn();
             ask = Ask::Again;
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(None);
@@ -295,16 +307,17 @@ impl Collector {
             tokio::select! {
                 biased;
                 () = session.ended().cancelled() => return Err(not_authenticated(&self.me, "System.View")),
-                () = turn.ended.cancelled() => return Err(fault!(
-                    RequestCanceled {},
-                    "The wait was cancelled, or another one began on the same collector"
-                )),
+                () = turn.ended.cancelled() => return Err(cancelled()),
                 _ = versions.changed() => {}
                 _ = own.changed() => {}
                 () = timeout => {}
             }
         }
     }
+}
+
+fn cancelled() -> Fault {
+    fault!(RequestCanceled {}, "The wait was cancelled, or another one began on the same collector")
 }
 
 /// The reply that a client has.
@@ -349,12 +362,14 @@ impl Inner {
                 if version == 0 || version != self.version {
                     return Err(unknown_version(&version.to_string()));
                 }
+                // The client has the last reply; a small one may stay for a client that asks strangely.
+                self.last.take_if(|last| last.updates > MAX_KEPT_UPDATES);
                 Some(version)
             }
             Ask::Again => (self.version > 0).then_some(self.version),
         };
         let mut sets: Vec<Value> = Vec::new();
-        let mut left = most;
+        let (mut left, mut updates) = (most, 0);
         for active in &mut self.filters {
             let filter = &active.filter;
             match active.known.refresh(&filter.spec, reader) {
@@ -369,6 +384,7 @@ impl Inner {
             }
             let objects = active.known.take(left, reader)?;
             left -= objects.len();
+            updates += objects.len();
             let missing = active.known.take_missing();
             if !objects.is_empty() || !missing.is_empty() {
                 let objects = List::new(Kind::Data(data_id!(ObjectUpdate)), objects);
@@ -390,7 +406,7 @@ impl Inner {
         let reply =
             vim!(UpdateSet { version: self.version.to_string(), filterSet: sets, truncated: truncated });
         let reply = Value::from(reply);
-        self.last = Some(Last { asked, reply: reply.clone() });
+        self.last = Some(Last { asked, updates, reply: reply.clone() });
         Ok(Some(reply))
     }
 
@@ -400,4 +416,18 @@ impl Inner {
             active.known = Known::default();
         }
     }
+}
+
+/// The objects in the kept replies of the session's own collector.
+#[cfg(test)]
+pub(super) fn kept_updates(session: &Session, me: &MoRef) -> usize {
+    session.local::<SessionCollector>().of(me).inner().last.as_ref().map_or(0, |last| last.updates)
+}
+
+/// The nodes that the session's own collector keeps though the tree has newer ones.
+#[cfg(test)]
+pub(super) fn outdated_nodes(session: &Session, me: &MoRef, state: &Snapshot) -> usize {
+    let collector = session.local::<SessionCollector>().of(me);
+    let inner = collector.inner();
+    inner.filters.iter().map(|active| active.known.outdated_nodes(state)).sum()
 }

@@ -1,7 +1,7 @@
 //! The objects of one filter as the client knows them, and the changes since.
 //!
-//! The filter keeps the last node that it has sent for each object (shared with old states of the tree, not copied). The change log says
-//! which objects and properties to compare. The walk is repeated only when a property changed that it had read, or an object that it had
+//! The filter keeps the last node that it has sent for each object (shared with states of the tree, not copied; a newer one that is the
+//! same to the client takes its place). The change log says which objects and properties to compare. The walk is repeated only when a property changed that it had read, or an object that it had
 //! met was created or removed.
 
 use std::collections::{HashSet, VecDeque};
@@ -114,11 +114,17 @@ impl Known {
     /// Considers all changes up to the reader's state.
     pub fn refresh(&mut self, spec: &Spec, reader: Reader<'_>) -> Result<(), Lost> {
         let mut walk_again = self.seen.is_none();
+        let mut replaced = Vec::new();
         if let Some(seen) = self.seen {
             for commit in reader.state.since(seen)? {
                 for change in &commit.changes {
-                    walk_again |= self.consider(spec, change);
+                    walk_again |= self.consider(spec, change, &mut replaced);
                 }
+            }
+        }
+        for me in replaced {
+            if let Some(entry) = self.entries.get_mut(&me) {
+                entry.renew(reader);
             }
         }
         walk_again |= self.own.iter().any(|own| {
@@ -139,8 +145,9 @@ impl Known {
         Ok(())
     }
 
-    /// Notes a change, and returns whether it may change the result of the walk.
-    fn consider(&mut self, spec: &Spec, change: &Change) -> bool {
+    /// Notes a change, and returns whether it may change the result of the walk. `replaced` gets the objects that have a new node which is
+    /// the same to the client.
+    fn consider(&mut self, spec: &Spec, change: &Change, replaced: &mut Vec<MoRef>) -> bool {
         let me = &change.object;
         match &change.what {
             What::Created => {
@@ -159,6 +166,8 @@ impl Known {
                     if numbers.iter().any(planned) {
                         entry.changed.add(numbers.iter().copied().filter(planned));
                         queue(&mut self.pending, me, entry);
+                    } else if matches!(entry.changed, Changed::None) {
+                        replaced.push(me.clone());
                     }
                 }
                 let read = |number: &u16| {
@@ -234,6 +243,9 @@ impl Known {
                 Some(update) if updates.len() < limit => updates.push(update),
                 over => {
                     self.left_over = over;
+                    if self.pending.is_empty() {
+                        self.pending = VecDeque::new();
+                    }
                     return Ok(updates);
                 }
             }
@@ -270,6 +282,15 @@ impl Known {
         missing.map(|me| vim!(MissingObject { obj: &me, fault: not_found(&me).localized() }).into()).collect()
     }
 
+    #[cfg(test)]
+    pub fn outdated_nodes(&self, state: &crate::Snapshot) -> usize {
+        let kept = self.entries.values().filter_map(|entry| match &entry.sent.as_ref()?.state {
+            SentState::Node(node) => Some(node),
+            SentState::Values(_) => None,
+        });
+        kept.filter(|node| state.find(node.me()).is_none_or(|now| !Arc::ptr_eq(now, node))).count()
+    }
+
     /// Whether updates remain.
     pub fn has_more(&self) -> bool {
         self.left_over.is_some()
@@ -292,6 +313,17 @@ fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
 }
 
 impl Entry {
+    /// Keeps the present node in place of an older one with the same values, so that this filter does not keep the old one alive.
+    fn renew(&mut self, reader: Reader<'_>) {
+        let Some(Sent { state: SentState::Node(kept), .. }) = &mut self.sent else { return };
+        // A later change in the same round may have come: what was sent is in the old node.
+        if matches!(self.changed, Changed::None)
+            && let Some(node) = reader.state.find(kept.me())
+        {
+            *kept = node.clone();
+        }
+    }
+
     /// The update that brings the client up to date; none if it is up to date.
     fn tell(&mut self, object: &Object, reader: Reader<'_>) -> Result<Option<Value>, Fault> {
         let denied = reader.denied(object, &self.plan)?;

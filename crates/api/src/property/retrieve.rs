@@ -22,9 +22,16 @@ type Reply = Result<Option<Answer>, Fault>;
 const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
 
 pub(super) fn register(methods: &mut Methods) {
-    methods.answer(COLLECTOR, method!(RetrieveProperties), |call| async move { retrieve(&call) });
-    methods.answer(COLLECTOR, method!(RetrievePropertiesEx), |call| async move { retrieve_ex(&call) });
+    methods.answer(COLLECTOR, method!(RetrieveProperties), |call| async move {
+        call.take_turn().await;
+        retrieve(&call)
+    });
+    methods.answer(COLLECTOR, method!(RetrievePropertiesEx), |call| async move {
+        call.take_turn().await;
+        retrieve_ex(&call)
+    });
     methods.answer(COLLECTOR, method!(ContinueRetrievePropertiesEx), |call| async move {
+        call.take_turn().await;
         proceed(&call).map(Some)
     });
     methods.on(COLLECTOR, method!(CancelRetrievePropertiesEx), |call| async move {

@@ -196,13 +196,15 @@ fn managed_type(name: Option<&str>, argument: &str) -> Result<ManagedId, Fault> 
 
 fn property_set(set: &Object) -> Result<PropertySet, Fault> {
     let ty = managed_type(set.get(field!(PropertySpec.type)), "propSet.type")?;
+    let all = set.get(field!(PropertySpec.all)).unwrap_or_default();
     let mut paths: Vec<Arc<Path>> = Vec::new();
-    for text in set.get(field!(PropertySpec.pathSet)).into_iter().flatten() {
+    // With `all`, the paths are ignored, as the reference of `PropertySpec.all` says.
+    for text in set.get(field!(PropertySpec.pathSet)).into_iter().flatten().filter(|_| !all) {
         if !paths.iter().any(|known| known.compiled.text() == text) {
             paths.push(Arc::new(path(ty, text)?));
         }
     }
-    Ok(PropertySet { ty, all: set.get(field!(PropertySpec.all)).unwrap_or_default(), paths })
+    Ok(PropertySet { ty, all, paths })
 }
 
 impl Collected {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Place;
 use super::throttle::Throttle;
 use super::{Site, limits};
 use crate::tls::Chain;
@@ -30,6 +31,8 @@ impl App {
 #[derive(Clone, Debug)]
 pub(super) struct Remote {
     pub address: IpAddr,
+    /// The connection's place.
+    pub place: Arc<Place>,
     /// The certificate chain (DER) whose key the client has proved to hold.
     pub certificate: Option<Arc<Chain>>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
-use vim::{Fault, MoRef, data_id};
+use vim::{Fault, MoRef, data_id, fault};
 
 use super::app::{App, Remote};
 use super::{SESSION_COOKIE, SESSION_HEADER};
@@ -19,7 +19,7 @@ const MAX_USER_AGENT_BYTES: usize = 256;
 /// The sender of a request for a file, a screenshot or a capture.
 pub(super) struct Admitted {
     pub account: Account,
-    /// None for a ticket or a password.
+    /// That of the ticket, if one is used; none for a password.
     session: Option<Arc<Session>>,
     /// Keeps the session in use until the answer has been sent: it is not idle during a long transfer.
     pub active: Option<Active>,
@@ -99,15 +99,21 @@ impl App {
     }
 
     /// The session that a request's cookie or header names, if it has not ended.
-    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        let sessions = &self.site.service.core.sessions;
+    pub(super) fn session(&self, remote: &Remote, headers: &HeaderMap) -> Option<Arc<Session>> {
         if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
-            return sessions.find(unquoted(key));
+            return self.session_of(remote, unquoted(key));
         }
         if is_foreign(headers) {
             return None;
         }
-        cookie(headers, SESSION_COOKIE).and_then(|key| sessions.find(key))
+        cookie(headers, SESSION_COOKIE).and_then(|key| self.session_of(remote, key))
+    }
+
+    /// The session with this key, to whose account the connection belongs from now on.
+    pub(super) fn session_of(&self, remote: &Remote, key: &str) -> Option<Arc<Session>> {
+        let session = self.site.service.core.sessions.find(key)?;
+        remote.place.admit(&session.account.name);
+        Some(session)
     }
 
     /// The account behind a request that needs no session.
@@ -118,31 +124,42 @@ impl App {
         method: &Method,
         target: &str,
     ) -> Option<(Account, Option<Arc<Session>>)> {
-        if let Some(session) = self.session(headers) {
+        if let Some(session) = self.session(remote, headers) {
             return Some((session.account.clone(), Some(session)));
         }
         if let Some(ticket) = cookie(headers, TICKET_COOKIE) {
             let tickets = &self.site.service.core.tickets;
-            return tickets.redeem_request(ticket, method.as_str(), target).map(|account| (account, None));
+            let (account, session) = tickets.redeem_request(ticket, method.as_str(), target)?;
+            remote.place.admit(&account.name);
+            return Some((account, Some(session)));
         }
         let (user, password) = basic(headers)?;
-        let account = self.guard_login(remote, self.site.service.authority.login(&user, &password)).await;
-        account.ok().map(|account| (account, None))
+        let login = self.site.service.authority.login(&user, &password);
+        let account = self.guard_login(remote, &user, login).await.ok()?;
+        remote.place.admit(&account.name);
+        Some((account, None))
     }
 
-    /// Runs a login, after a delay if this address has sent wrong passwords.
+    /// Runs a login to the account, after a delay if wrong passwords came before.
     pub(super) async fn guard_login<T>(
         &self,
         remote: &Remote,
+        account: &str,
         login: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        self.throttle.wait(remote.address).await;
+        let Ok(attempt) = self.throttle.begin(remote.address, account).await else {
+            tracing::info!(address = %remote.address, "too many logins wait after failed ones; refused one");
+            return Err(fault!(
+                ResourceInUse { type: "login", name: "login" },
+                "Too many logins are waiting after failed ones; try again later"
+            ));
+        };
         let result = login.await;
         match &result {
-            Ok(_) => self.throttle.note(remote.address, true),
+            Ok(_) => attempt.end(true),
             Err(fault) if fault.is_a(data_id!(InvalidLogin)) => {
                 tracing::info!(address = %remote.address, "a login failed");
-                self.throttle.note(remote.address, false);
+                attempt.end(false);
             }
             Err(_) => {}
         }

@@ -1,6 +1,9 @@
 //! Bodies of calls and their answers: read with limits, inflated, compressed.
 
 use std::io::{Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,8 +14,19 @@ use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 
-use super::limits::{BLOCKING_GZIP_BYTES, BODY_TIME, MAX_BODY_BYTES, MIN_GZIP_BYTES, STALL_TIME};
+use super::limits::{
+    BLOCKING_GZIP_BYTES, BODY_TIME, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, MIN_GZIP_BYTES, STALL_TIME,
+    STRANGE_TIME,
+};
+use crate::Session;
+use crate::budget::Share;
+
+/// Answers up to this size need no share of a budget.
+const MAX_FREE_BYTES: usize = 64 << 10;
+/// The pieces in which a large answer is sent.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,46 +39,114 @@ fn refused<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refused> 
     Err(Refused { status, why: why.into() })
 }
 
-/// Reads a whole body and inflates it if it is compressed.
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
-    read_at_most(headers, body, MAX_BODY_BYTES).await
+/// Finds the session that the beginning of a message names.
+pub(super) type Known<'a> = &'a (dyn Fn(&[u8]) -> Option<Arc<Session>> + Send + Sync);
+
+/// A whole body, with its share of its session's budget.
+pub(super) struct Whole {
+    bytes: Bytes,
+    _share: Option<Share>,
 }
 
-/// The same for a client of which fewer bytes are taken, as sent and when inflated.
-pub(super) async fn read_at_most(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Refused> {
-    let most = most.min(MAX_BODY_BYTES);
+impl std::ops::Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a whole body and inflates it if it is compressed. Without a session the body must be small; `known` finds the session that the
+/// beginning of a larger one names.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    session: Option<&Arc<Session>>,
+    known: Option<Known<'_>>,
+) -> Result<Whole, Refused> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if length.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most as u64) {
-        return too_large(most);
+    let length = length.and_then(|length| length.parse::<u64>().ok());
+    let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
+    let encoding = encoding.filter(|coding| !matches!(*coding, "" | "identity"));
+    if length.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return too_large(MAX_BODY_BYTES);
     }
-    let body = tokio::time::timeout(BODY_TIME, collect(body, most, STALL_TIME))
-        .await
-        .unwrap_or_else(|_| refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
-    match encoding.map(str::trim) {
-        None | Some("" | "identity") => Ok(body),
-        Some(coding) => inflate(coding, &body, most),
-    }
-}
-
-fn too_large<T>(most: usize) -> Result<T, Refused> {
-    refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body of this call has at most {most} bytes"))
-}
-
-async fn collect(mut body: Body, most: usize, stall: Duration) -> Result<Bytes, Refused> {
-    let mut whole = BytesMut::new();
-    loop {
-        let frame = match tokio::time::timeout(stall, body.frame()).await {
-            Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-            Ok(None) => return Ok(whole.freeze()),
-            Ok(Some(Err(_))) => return refused(StatusCode::BAD_REQUEST, "the body is incomplete"),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(chunk) = frame.into_data() else { continue };
-        if whole.len() + chunk.len() > most {
-            return too_large(most);
+    let mut reading = Reading { body, whole: BytesMut::new() };
+    let mut session = session.cloned();
+    if session.is_none() {
+        let small = length.is_none_or(|length| length <= MAX_STRANGE_BODY_BYTES);
+        if !small && known.is_none() {
+            return too_large(MAX_STRANGE_BODY_BYTES);
         }
-        whole.extend_from_slice(&chunk);
+        let begun = tokio::time::timeout(STRANGE_TIME, reading.up_to(MAX_STRANGE_BODY_BYTES, STRANGE_TIME));
+        let ended = begun.await.unwrap_or_else(|_| late())?;
+        if !ended || !small {
+            session = known.filter(|_| encoding.is_none()).and_then(|known| known(&reading.whole));
+            if session.is_none() {
+                return too_large(MAX_STRANGE_BODY_BYTES);
+            }
+        }
+    }
+    // The size of a compressed body is unknown before it is inflated.
+    let most = match (&session, encoding) {
+        (None, _) => MAX_STRANGE_BODY_BYTES,
+        (Some(_), Some(_)) => MAX_BODY_BYTES,
+        (Some(_), None) => length.unwrap_or(MAX_BODY_BYTES),
+    };
+    let share = match &session {
+        Some(session) => Some(session.budget.receive(most).await),
+        None => None,
+    };
+    if session.is_some() {
+        let rest = tokio::time::timeout(BODY_TIME, reading.up_to(MAX_BODY_BYTES, STALL_TIME));
+        if !rest.await.unwrap_or_else(|_| late())? {
+            return too_large(MAX_BODY_BYTES);
+        }
+    }
+    let body = reading.whole.freeze();
+    let limit = if session.is_some() { MAX_BODY_BYTES } else { MAX_STRANGE_BODY_BYTES };
+    let bytes = match encoding {
+        None => body,
+        Some(coding) => inflate(coding, &body, limit)?,
+    };
+    Ok(Whole { bytes, _share: share })
+}
+
+fn too_large<T>(limit: usize) -> Result<T, Refused> {
+    let why = match limit {
+        MAX_STRANGE_BODY_BYTES => {
+            format!("the body of a request without a session has at most {limit} bytes")
+        }
+        _ => format!("the body of a call has at most {limit} bytes"),
+    };
+    refused(StatusCode::PAYLOAD_TOO_LARGE, why)
+}
+
+fn late<T>() -> Result<T, Refused> {
+    refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
+}
+
+/// A body that is being read.
+struct Reading {
+    body: Body,
+    whole: BytesMut,
+}
+
+impl Reading {
+    /// Reads on while there are no more than `limit` bytes; whether the body ended.
+    async fn up_to(&mut self, limit: usize, stall: Duration) -> Result<bool, Refused> {
+        while self.whole.len() <= limit {
+            let frame = match tokio::time::timeout(stall, self.body.frame()).await {
+                Err(_) => return late(),
+                Ok(None) => return Ok(true),
+                Ok(Some(Err(_))) => return refused(StatusCode::BAD_REQUEST, "the body is incomplete"),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(chunk) = frame.into_data() else { continue };
+            self.whole.extend_from_slice(&chunk);
+        }
+        Ok(false)
     }
 }
 
@@ -89,12 +171,28 @@ fn inflate(coding: &str, body: &[u8], most: usize) -> Result<Bytes, Refused> {
     }
 }
 
-/// An answer with this body, compressed if the client accepts that and the size is worth it.
+/// Waits for a large answer's share of its session's budget, which it keeps until the client has read it. `turn` ends then.
+pub(super) async fn share_of(
+    session: Option<&Arc<Session>>,
+    out: &[u8],
+    turn: Option<Share>,
+) -> Option<Share> {
+    let share = match session {
+        Some(session) if out.len() > MAX_FREE_BYTES => Some(session.budget.send(out.len()).await),
+        _ => None,
+    };
+    drop(turn);
+    share
+}
+
+/// An answer with this body, compressed if the client accepts that and the size is worth it. `share` is given back when the client
+/// has read it.
 pub(super) async fn answer(
     request: &HeaderMap,
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,
+    share: Option<Share>,
 ) -> Response {
     let mut compressed = false;
     let body = if body.len() >= MIN_GZIP_BYTES && wants_gzip(request) {
@@ -107,7 +205,11 @@ pub(super) async fn answer(
     } else {
         body
     };
-    let mut response = Response::new(Body::from(body));
+    let body = match share {
+        None => Body::from(body),
+        Some(share) => Body::new(Pieces { rest: Bytes::from_owner(Shared { body, _share: share }) }),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -116,6 +218,48 @@ pub(super) async fn answer(
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// The bytes of an answer, with its share of its session's budget.
+struct Shared {
+    body: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// A large answer in pieces, so that it stays in one place until the client has read it.
+struct Pieces {
+    rest: Bytes,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
 }
 
 /// Whether `Accept-Encoding` names gzip with a weight above 0.
@@ -158,8 +302,11 @@ mod tests {
         let bomb = gzip(&vec![0; MAX_BODY_BYTES + 1]);
         assert!(bomb.len() < 100_000);
         assert_eq!(inflate("gzip", &bomb, MAX_BODY_BYTES).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(inflate("gzip", b"not gzip", 99).unwrap_err().status, StatusCode::BAD_REQUEST);
-        assert_eq!(inflate("br", b"", 99).unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(inflate("gzip", b"not gzip", MAX_BODY_BYTES).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            inflate("br", b"", MAX_BODY_BYTES).unwrap_err().status,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        );
     }
 
     #[test]
@@ -167,19 +314,9 @@ mod tests {
         let text = b"<Envelope/>".repeat(10);
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
         zlib.write_all(&text).unwrap();
-        assert_eq!(inflate("deflate", &zlib.finish().unwrap(), text.len()).unwrap(), text);
+        assert_eq!(inflate("deflate", &zlib.finish().unwrap(), MAX_BODY_BYTES).unwrap(), text);
         let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), Compression::fast());
         bare.write_all(&text).unwrap();
-        assert_eq!(inflate("deflate", &bare.finish().unwrap(), text.len()).unwrap(), text);
-    }
-    #[tokio::test]
-    async fn fewer_bytes_are_taken_of_some_clients() {
-        let plain = HeaderMap::new();
-        assert_eq!(read_at_most(&plain, Body::from("12345"), 5).await.unwrap(), "12345");
-        let refused = read_at_most(&plain, Body::from("123456"), 5).await.unwrap_err();
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
-        let coding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))].into_iter().collect();
-        let refused = read_at_most(&coding, Body::from(gzip(&[0; 1000])), 999).await.unwrap_err();
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(inflate("deflate", &bare.finish().unwrap(), MAX_BODY_BYTES).unwrap(), text);
     }
 }

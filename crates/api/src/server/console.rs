@@ -25,7 +25,7 @@ pub(super) async fn handle(
     let Ok(place) = app.consoles.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many consoles are open; close some\n").into_response();
     };
-    let Some(console) = app.site.service.core.tickets.redeem_console(&id) else {
+    let Some((console, session)) = app.site.service.core.tickets.redeem_console(&id) else {
         return (StatusCode::NOT_FOUND, "the ticket is unknown, was used already, or has expired\n")
             .into_response();
     };
@@ -43,8 +43,11 @@ pub(super) async fn handle(
         .max_frame_size(MAX_CONSOLE_MESSAGE_BYTES);
     upgrade.on_upgrade(move |socket| async move {
         tracing::info!(address = %remote.address, "a console was opened");
+        // The session is in use while its console is open, and the console ends with it.
+        let _active = session.begin();
         tokio::select! {
             () = bridge(socket, stream) => {}
+            () = session.ended().cancelled() => {}
             () = shutdown.cancelled() => {}
         }
         tracing::info!(address = %remote.address, "a console was closed");

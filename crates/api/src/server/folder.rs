@@ -29,11 +29,12 @@ pub(super) async fn handle(
 ) -> Response {
     let Some(files) = app.site.files.clone() else { return StatusCode::NOT_FOUND.into_response() };
     let (head, body) = request.into_parts();
-    let Admitted { account, active, .. } =
-        match app.admit(&remote, &head.headers, &head.method, &head.uri).await {
-            Ok(who) => who,
-            Err(refusal) => return refusal.into_response(),
-        };
+    let who = match app.admit(&remote, &head.headers, &head.method, &head.uri).await {
+        Ok(who) => who,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let ended = who.ended();
+    let Admitted { account, active, .. } = who;
     let path = head.uri.path();
     let path = path.strip_prefix("/folder").unwrap_or(path).trim_start_matches('/');
     let Some(path) = unescape(path) else {
@@ -66,7 +67,9 @@ pub(super) async fn handle(
     let mut response = result.unwrap_or_else(|error| failed(&error));
     if let Some(active) = active {
         response = response.map(|body| {
-            let held = body.into_data_stream().map(move |chunk| {
+            // A transfer ends with its session.
+            let stream = body.into_data_stream().take_until(Box::pin(ended));
+            let held = stream.map(move |chunk| {
                 let _active = &active;
                 chunk
             });

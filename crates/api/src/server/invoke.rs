@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 use vim::path::PropertyPath;
-use vim::{Args, Fault, MoRef, Release, Value, fault, schema};
+use vim::{Args, Fault, MoRef, Release, Value, arg, fault, schema};
 
 use super::app::{App, Remote};
+use crate::budget::Share;
 use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
 use crate::{Acting, Answer, Call, Session};
@@ -36,6 +37,8 @@ pub struct Done {
     pub result: Option<Answer>,
     /// The session that the call has begun, whose key the client receives.
     pub begun: Option<Arc<Session>>,
+    /// The session's turn to put a large answer together.
+    pub(crate) turn: Option<Share>,
 }
 
 /// Methods that change nothing and may wait for a long time: they end when the client hangs up, and when the server stops. Every other
@@ -44,14 +47,21 @@ fn only_waits(method: &str) -> bool {
     matches!(method, "WaitForUpdates" | "WaitForUpdatesEx")
 }
 
-/// Methods that try a password or another secret.
-fn tries_secret(method: &str) -> bool {
-    method.starts_with("Login") || matches!(method, "CloneSession" | "ChangePassword")
+/// The account whose password or other secret a method tries, as the client names it; none for a method that tries none.
+fn account_of(args: &Args) -> Option<String> {
+    let named = match args.method_name() {
+        "Login" => args.get(arg!(Login.userName)),
+        "ChangePassword" => args.get(arg!(ChangePassword.user)),
+        name if name.starts_with("Login") || name == "CloneSession" => None,
+        _ => return None,
+    };
+    Some(named.unwrap_or_default().to_owned())
 }
 
 impl App {
     pub(super) async fn invoke(&self, asked: Asked, args: Args) -> Result<Done, Fault> {
         let name = args.method_name();
+        let guessed = account_of(&args);
         let Asked { remote, peer, session, this, release, operation_id, acting } = asked;
         let service = self.site.service.clone();
         let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
@@ -64,7 +74,7 @@ impl App {
             })?;
             call.acting = Some(Arc::new(acting));
         }
-        let new_session = call.new_session.clone();
+        let (new_session, turn) = (call.new_session.clone(), call.turn.clone());
         let (shutdown, waited_on) = (self.shutdown.clone(), this.clone());
         let run = async move {
             let work = tokio::spawn(async move { service.answer(call).await });
@@ -85,13 +95,15 @@ impl App {
                 ))
             })
         };
-        let result = match tries_secret(name) {
-            true => self.guard_login(&remote, run).await,
-            false => run.await,
+        let result = match guessed {
+            Some(account) => self.guard_login(&remote, &account, run).await,
+            None => run.await,
         };
+        let turn = turn.lock().take();
         let begun = new_session.get().cloned();
         if let Some(session) = &begun {
             let user = &session.account.name;
+            remote.place.admit(user);
             tracing::info!(user, address = %remote.address, session = session.public_id(), "logged in");
         }
         if let Some(session) = session.filter(|session| session.ended().is_cancelled()) {
@@ -99,7 +111,7 @@ impl App {
             tracing::info!(user, address = %remote.address, session = session.public_id(), "logged out");
         }
         match result {
-            Ok(result) => Ok(Done { result, begun }),
+            Ok(result) => Ok(Done { result, begun, turn }),
             Err(fault) => {
                 tracing::debug!(
                     method = name,

@@ -14,6 +14,7 @@ use super::app::{App, Remote};
 use super::auth::peer;
 use super::body;
 use super::invoke::{Asked, operation_id};
+use crate::budget::Share;
 
 const JSON: &str = "application/json";
 
@@ -39,7 +40,7 @@ pub(super) async fn call(
     let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(operation_id);
     let acting = headers.get(crate::acting::HEADER);
     let acting = acting.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let session = app.session(&headers);
+    let session = app.session(&remote, &headers);
     let peer = peer(&remote, &headers);
     let asked = Asked { peer, remote, session, this: this.clone(), release, operation_id, acting };
     if head.method == Method::GET {
@@ -54,7 +55,7 @@ pub(super) async fn call(
         );
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, release).await;
     };
-    let body = match body::read(&headers, body).await {
+    let body = match body::read(&headers, body, asked.session.as_ref(), None).await {
         Ok(body) => body,
         Err(refused) => {
             let fault = fault!(InvalidRequest {}, "{}", refused.why);
@@ -67,13 +68,16 @@ pub(super) async fn call(
             return failed(&headers, StatusCode::BAD_REQUEST, &error.to_fault(), release).await;
         }
     };
+    drop(body);
+    let caller = asked.session.clone();
     match app.invoke(asked, args).await {
         Ok(done) => {
             let returns = schema().method(method).returns.as_ref();
             let result = returns.zip(done.result.as_deref());
             let result = result.map(|(member, value)| (member.kind, member.list, value as _));
             let text = result.map(|result| written(result, release));
-            let mut response = answer(&headers, text).await;
+            let share = body::share_of(caller.as_ref(), text.as_deref().unwrap_or_default(), done.turn).await;
+            let mut response = answer(&headers, text, share).await;
             if let Some(key) = done.begun.and_then(|session| HeaderValue::from_str(&session.key).ok()) {
                 response.headers_mut().insert(SESSION_HEADER, key);
             }
@@ -92,9 +96,15 @@ async fn property(app: &App, headers: &HeaderMap, asked: &Asked, name: &str) -> 
     };
     match app.fetch(asked, name) {
         Ok(value) => {
+            let turn = match &asked.session {
+                Some(session) => Some(session.budget.turn().await),
+                None => None,
+            };
             let member = &ty.properties[usize::from(number)];
             let text = value.map(|value| written((member.kind, member.list, &value), asked.release));
-            answer(headers, text).await
+            let share =
+                body::share_of(asked.session.as_ref(), text.as_deref().unwrap_or_default(), turn).await;
+            answer(headers, text, share).await
         }
         Err(fault) => failed(headers, status_of(&fault), &fault, asked.release).await,
     }
@@ -107,9 +117,9 @@ fn written((kind, list, value): (vim::Kind, bool, &dyn Encode), release: Release
     out
 }
 
-async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>) -> Response {
+async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>, share: Option<Share>) -> Response {
     match text {
-        Some(text) => body::answer(headers, StatusCode::OK, JSON, text).await,
+        Some(text) => body::answer(headers, StatusCode::OK, JSON, text, share).await,
         None => StatusCode::NO_CONTENT.into_response(),
     }
 }
@@ -117,7 +127,7 @@ async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>) -> Response {
 async fn failed(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {
     let mut out = Vec::new();
     json::write_fault(&mut out, fault, release);
-    body::answer(headers, status, JSON, out).await
+    body::answer(headers, status, JSON, out, None).await
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
@@ -140,7 +150,7 @@ pub(super) async fn hello(uri: http::Uri, headers: HeaderMap, body: Body) -> Res
     if uri.query() != Some("action=hello") {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let body = match body::read(&headers, body).await {
+    let body = match body::read(&headers, body, None, None).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };
@@ -150,5 +160,5 @@ pub(super) async fn hello(uri: http::Uri, headers: HeaderMap, body: Body) -> Res
     let known = |release: &&String| schema().release(release).is_some_and(|known| known <= api_release());
     let chosen = hello.api_releases.iter().find(known).map_or("", String::as_str);
     let answer = serde_json::json!({ "api_release": chosen }).to_string().into_bytes();
-    body::answer(&headers, StatusCode::OK, JSON, answer).await
+    body::answer(&headers, StatusCode::OK, JSON, answer, None).await
 }

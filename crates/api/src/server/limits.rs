@@ -2,12 +2,23 @@
 
 use std::time::Duration;
 
-/// Connections at the same time; further ones are closed at once.
+/// Connections at the same time. When there are as many, one without a login gives way to a new one, or one without a request.
 pub const MAX_CONNECTIONS: usize = 4_000;
+/// Connections without a login, of all addresses and of one. When there are as many, the oldest gives way to a new one.
+pub const MAX_STRANGERS: usize = 1_500;
+pub const MAX_ADDRESS_STRANGERS: usize = 500;
+/// Connections of one account; further ones remain those of strangers.
+pub const MAX_ACCOUNT_CONNECTIONS: usize = 2_000;
+/// The largest body of a request without a login, as sent and when inflated.
+pub const MAX_STRANGE_BODY_BYTES: usize = 64 << 10;
+/// The rest of a refused body that the server still reads, so that the client reads the answer.
+pub const MAX_DRAINED_BYTES: usize = 1 << 20;
+/// The same for what the client sends after the answer, on a connection that ends.
+pub const MAX_LINGER_BYTES: usize = 16 << 20;
 /// The largest body of a SOAP or VI-JSON call, as sent and when inflated.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// The largest head of a request, in bytes and lines.
-pub const MAX_HEAD_BYTES: usize = 128 << 10;
+pub const MAX_HEAD_BYTES: usize = 32 << 10;
 pub const MAX_HEAD_LINES: usize = 100;
 /// The largest message on a console's WebSocket.
 pub const MAX_CONSOLE_MESSAGE_BYTES: usize = 1 << 20;
@@ -24,6 +35,10 @@ pub const BODY_TIME: Duration = Duration::from_secs(120);
 pub const STALL_TIME: Duration = Duration::from_secs(60);
 /// For a connection without a request. Clients that pool connections keep them for up to 15 minutes.
 pub const IDLE_TIME: Duration = Duration::from_secs(16 * 60);
+/// For a connection without a login: without a request, for the body of one, and for a pause in reading an answer.
+pub const STRANGE_TIME: Duration = Duration::from_secs(30);
+/// For the rest of a refused body, before the answer and after it.
+pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// For requests under way to end when the server stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// The interval of pings to a console's client.

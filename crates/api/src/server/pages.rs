@@ -31,7 +31,7 @@ pub(super) async fn about(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     let mut out = Vec::new();
     let kind = Kind::Data(data_id!(AboutInfo));
     json::write_value(&mut out, kind, false, &Value::Object(about), api_release());
-    body::answer(&headers, StatusCode::OK, "application/json", out).await
+    body::answer(&headers, StatusCode::OK, "application/json", out, None).await
 }
 
 pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
@@ -57,14 +57,14 @@ pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
 
 pub(super) async fn versions(headers: HeaderMap) -> Response {
     let text = version::service_versions_xml().as_bytes().to_vec();
-    body::answer(&headers, StatusCode::OK, XML, text).await
+    body::answer(&headers, StatusCode::OK, XML, text, None).await
 }
 
 pub(super) async fn wsdl(headers: HeaderMap) -> Response {
     // Made at first use, which takes some milliseconds.
     let text = tokio::task::spawn_blocking(|| wsdl::service_wsdl().as_bytes().to_vec()).await;
     match text {
-        Ok(text) => body::answer(&headers, StatusCode::OK, XML, text).await,
+        Ok(text) => body::answer(&headers, StatusCode::OK, XML, text, None).await,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -22,9 +22,10 @@ pub trait Protocol: Send + Sync {
     /// Whether requests for the path are the protocol's.
     fn serves(&self, path: &str) -> bool;
 
-    /// The most bytes of the request's body that are read for its client; the server's own limit holds beside it.
-    fn most_bytes(&self, _door: &Door, _request: &Parts) -> usize {
-        usize::MAX
+    /// The key of the session that the beginning of a body names, if clients of the protocol say it there. Without a
+    /// session the server reads only small bodies.
+    fn session_key(&self, _request: &Parts, _beginning: &[u8]) -> Option<String> {
+        None
     }
 
     /// Answers a request, whose body has been read within the limits.
@@ -41,12 +42,12 @@ pub struct Door {
 impl Door {
     /// The session that the request's header or cookie names.
     pub fn session(&self) -> Option<Arc<Session>> {
-        self.app.session(&self.headers)
+        self.app.session(&self.remote, &self.headers)
     }
 
     /// The session with this key.
     pub fn session_of(&self, key: &str) -> Option<Arc<Session>> {
-        self.app.site.service.core.sessions.find(key)
+        self.app.session_of(&self.remote, key)
     }
 
     /// User and password of the request's `Authorization`.
@@ -94,8 +95,9 @@ pub(super) async fn handle(
         return StatusCode::NOT_FOUND.into_response();
     };
     let door = Door { app, remote, headers: parts.headers.clone() };
-    let most = protocol.most_bytes(&door, &parts);
-    let body = match body::read_at_most(&parts.headers, body, most).await {
+    let session = door.session();
+    let known = |beginning: &[u8]| door.session_of(&protocol.session_key(&parts, beginning)?);
+    let body = match body::read(&parts.headers, body, session.as_ref(), Some(&known)).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };

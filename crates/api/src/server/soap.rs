@@ -25,7 +25,10 @@ pub(super) async fn call(
     let headers = head.headers;
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
     let release = version::release_of_soap_action(action);
-    let body = match body::read(&headers, body).await {
+    let session = app.session(&remote, &headers);
+    // Some clients carry the session's key in the message instead.
+    let inside = |begun: &[u8]| app.session_of(&remote, unquoted(&session_cookie(begun)?));
+    let body = match body::read(&headers, body, session.as_ref(), Some(&inside)).await {
         Ok(body) => body,
         Err(Refused { status, why }) => {
             return refuse(&headers, status, &fault!(InvalidRequest {}, "{why}"), release).await;
@@ -39,16 +42,18 @@ pub(super) async fn call(
         }
     };
     drop(body);
-    let session = app.session(&headers).or_else(|| {
+    let session = session.or_else(|| {
         let cookie = request.header.session_cookie.as_deref()?;
-        app.site.service.core.sessions.find(unquoted(cookie))
+        app.session_of(&remote, unquoted(cookie))
     });
     let operation_id = request.header.operation_id.as_deref().map(operation_id);
     // A center speaks VI-JSON.
     let (peer, acting) = (peer(&remote, &headers), None);
+    let caller = session.clone();
     let asked = Asked { peer, remote, session, this: request.this, release, operation_id, acting };
     let mut out = Vec::new();
     let mut begun: Option<Arc<Session>> = None;
+    let mut turn = None;
     let status = match request.call {
         Call::Method(args) => {
             let method = args.method;
@@ -56,7 +61,7 @@ pub(super) async fn call(
                 Ok(done) => {
                     let result = done.result.as_deref().map(|result| result as _);
                     soap::write_response(&mut out, method, result, release);
-                    begun = done.begun;
+                    (begun, turn) = (done.begun, done.turn);
                     StatusCode::OK
                 }
                 Err(fault) => write_fault(&mut out, &fault, release),
@@ -64,19 +69,31 @@ pub(super) async fn call(
         }
         Call::Fetch { property } => match app.fetch(&asked, &property) {
             Ok(value) => {
+                if let Some(session) = &caller {
+                    turn = Some(session.budget.turn().await);
+                }
                 soap::write_fetch_response(&mut out, value.as_ref().map(|value| value as _), release);
                 StatusCode::OK
             }
             Err(fault) => write_fault(&mut out, &fault, release),
         },
     };
-    let mut response = body::answer(&headers, status, XML, out).await;
+    let share = body::share_of(caller.as_ref(), &out, turn).await;
+    let mut response = body::answer(&headers, status, XML, out, share).await;
     if let Some(session) = begun
         && let Ok(cookie) = set_cookie(&session.key, app.tls).parse()
     {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The session's key in the beginning of a message, where it is not in the HTTP cookie.
+fn session_cookie(begun: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(begun);
+    let (_, after) = text.split_once("vcSessionCookie")?;
+    let (_, value) = after.split_once('>')?;
+    Some(value.split_once('<')?.0.to_owned())
 }
 
 fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) -> StatusCode {
@@ -87,5 +104,5 @@ fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) -> StatusCode
 async fn refuse(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {
     let mut out = Vec::new();
     soap::write_fault(&mut out, fault, release, true);
-    body::answer(headers, status, XML, out).await
+    body::answer(headers, status, XML, out, None).await
 }

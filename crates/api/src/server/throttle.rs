@@ -1,135 +1,347 @@
-//! Slows down guessing of passwords, by address.
+//! Slows down guessing of passwords.
+//!
+//! Failures count three times: for an account from an address, for an address whatever the account, and for an account wherever they come
+//! from. After some failures, attempts are tried one after another with a pause before each. A login with the right password clears the
+//! first count only, so that a guesser gains nothing by logging in as himself. Who has logged in to an account from his address before is
+//! not held up by what strangers do elsewhere to the account, nor by what they do to other accounts at his address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Failed logins without a delay: people mistype.
-const FREE_FAILURES: u32 = 3;
-/// The first delay; it doubles with each further failure.
-const FIRST_DELAY: Duration = Duration::from_millis(250);
-const MAX_DELAY: Duration = Duration::from_secs(8);
-/// An address is forgotten after this time without a failure.
-const MEMORY: Duration = Duration::from_secs(300);
-/// Remembered addresses.
-const MAX_ADDRESSES: usize = 10_000;
+use super::line::{Full, Line, Turn};
+use super::places::network_of;
 
-/// Failed logins by address.
-#[derive(Default)]
-pub(super) struct Throttle {
-    failures: Mutex<HashMap<IpAddr, Failures>>,
+/// Rules for one kind of count.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// Failures without a pause: people mistype.
+    free: u32,
+    /// The first pause; it doubles with each further failure.
+    first: Duration,
+    longest: Duration,
 }
 
-struct Failures {
-    count: u32,
-    last: Instant,
-    /// When the next attempt may begin.
-    next: Instant,
+const OF_BOTH: Rule = Rule { free: 3, first: Duration::from_millis(250), longest: Duration::from_secs(8) };
+const OF_ADDRESS: Rule =
+    Rule { free: 20, first: Duration::from_millis(250), longest: Duration::from_secs(2) };
+const OF_ACCOUNT: Rule =
+    Rule { free: 50, first: Duration::from_millis(250), longest: Duration::from_secs(1) };
+/// Failures are forgotten after this time without another one.
+const MEMORY: Duration = Duration::from_secs(300);
+/// A good login is remembered for this time.
+const GOOD_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Counts of one kind.
+const MAX_COUNTS: usize = 10_000;
+/// Passwords of one address that are tried at the same time.
+const AT_ONCE: usize = 64;
+/// The longest name of an account that is kept.
+const MAX_NAME_CHARS: usize = 256;
+
+/// The counts of all accounts and addresses.
+#[derive(Default)]
+pub(super) struct Throttle {
+    both: Counts<(IpAddr, String)>,
+    addresses: Counts<IpAddr>,
+    accounts: Counts<String>,
+}
+
+struct Counts<K>(Mutex<HashMap<K, Arc<Count>>>);
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+struct Count {
+    state: Mutex<State>,
+    line: Line,
+    at_once: Arc<Semaphore>,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { state: Mutex::default(), line: Line::default(), at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    last: Option<Instant>,
+    good: Option<Instant>,
+}
+
+/// An attempt to log in, from its permission to its outcome. Dropped without an outcome, it counts for nothing.
+pub(super) struct Attempt {
+    both: Arc<Count>,
+    address: Arc<Count>,
+    account: Arc<Count>,
+    _turns: Vec<Turn>,
+    _one_of_few: Option<OwnedSemaphorePermit>,
 }
 
 impl Throttle {
-    /// Waits until this address may try a password.
-    pub(super) async fn wait(&self, address: IpAddr) {
-        let delay = self.reserve(address, Instant::now());
-        if !delay.is_zero() {
-            tracing::debug!(%address, ?delay, "a login is delayed after failed ones");
-            tokio::time::sleep(delay).await;
+    /// Waits until a password of the account may be tried from this address. `account` is the name as the client sent it.
+    ///
+    /// # Errors
+    /// [`Full`] if too many attempts wait.
+    pub(super) async fn begin(&self, address: IpAddr, account: &str) -> Result<Attempt, Full> {
+        let (address, account) = (network_of(address), plain(account));
+        let now = Instant::now();
+        let both = self.both.of((address, account.clone()), now);
+        let of_address = self.addresses.of(address, now);
+        let of_account = self.accounts.of(account, now);
+        loop {
+            let mut turns = Vec::new();
+            if !both.is_good(now) {
+                turns.extend(of_address.wait(OF_ADDRESS, address).await?);
+                turns.extend(of_account.wait(OF_ACCOUNT, address).await?);
+            }
+            turns.extend(both.wait(OF_BOTH, address).await?);
+            let one_of_few = of_address.at_once.clone().acquire_owned().await.ok();
+            // Others may have failed meanwhile.
+            if turns.is_empty() && both.pause(OF_BOTH, Instant::now()).is_some() {
+                continue;
+            }
+            return Ok(Attempt {
+                both,
+                address: of_address,
+                account: of_account,
+                _turns: turns,
+                _one_of_few: one_of_few,
+            });
         }
     }
+}
 
-    /// How long an attempt must wait; simultaneous attempts queue up.
-    fn reserve(&self, address: IpAddr, now: Instant) -> Duration {
-        let mut failures = self.failures.lock();
-        let Some(known) = failures.get_mut(&key(address)) else { return Duration::ZERO };
-        if now.saturating_duration_since(known.last) > MEMORY {
-            failures.remove(&key(address));
-            return Duration::ZERO;
-        }
-        let at = known.next.max(now);
-        known.next = at + delay(known.count);
-        at - now
+impl Attempt {
+    /// Notes the outcome: whether the password was right.
+    pub(super) fn end(self, good: bool) {
+        self.end_at(good, Instant::now());
     }
 
-    /// Records whether an attempt was successful.
-    pub(super) fn note(&self, address: IpAddr, good: bool) {
-        self.note_at(address, good, Instant::now());
-    }
-
-    fn note_at(&self, address: IpAddr, good: bool, now: Instant) {
-        let mut failures = self.failures.lock();
+    fn end_at(self, good: bool, now: Instant) {
         if good {
-            failures.remove(&key(address));
+            let mut both = self.both.state.lock();
+            both.failures = 0;
+            both.good = Some(now);
             return;
         }
-        if failures.len() >= MAX_ADDRESSES {
-            failures.retain(|_, known| now.saturating_duration_since(known.last) <= MEMORY);
+        for count in [&self.both, &self.address, &self.account] {
+            let mut state = count.state.lock();
+            state.forget(now);
+            state.failures = state.failures.saturating_add(1);
+            state.last = Some(now);
         }
-        if failures.len() >= MAX_ADDRESSES && !failures.contains_key(&key(address)) {
-            let oldest = failures.iter().min_by_key(|(_, known)| known.last).map(|(address, _)| *address);
-            oldest.map(|oldest| failures.remove(&oldest));
-        }
-        let known = failures.entry(key(address)).or_insert(Failures { count: 0, last: now, next: now });
-        known.count += 1;
-        known.last = now;
-        known.next = known.next.max(now + delay(known.count));
     }
 }
 
-fn delay(failures: u32) -> Duration {
-    match failures.checked_sub(FREE_FAILURES) {
-        None => Duration::ZERO,
-        Some(doubled) => FIRST_DELAY.saturating_mul(1_u32 << doubled.min(16)).min(MAX_DELAY),
+impl<K: Hash + Eq + Clone> Counts<K> {
+    fn of(&self, key: K, now: Instant) -> Arc<Count> {
+        let mut counts = self.0.lock();
+        if let Some(known) = counts.get(&key) {
+            return known.clone();
+        }
+        if counts.len() >= MAX_COUNTS {
+            counts.retain(|_, count| !count.is_forgettable(now));
+        }
+        if counts.len() >= MAX_COUNTS {
+            let least = counts.iter().filter(|(_, count)| Arc::strong_count(count) == 1);
+            let least = least.min_by_key(|(_, count)| count.weight()).map(|(key, _)| key.clone());
+            least.map(|key| counts.remove(&key));
+        }
+        counts.entry(key).or_default().clone()
     }
 }
 
-/// One IPv6 network counts as one address.
-fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
+impl Count {
+    /// Waits for the turn of an attempt, and then for the pause that its failures cost; no turn while they are few.
+    async fn wait(&self, rule: Rule, address: IpAddr) -> Result<Option<Turn>, Full> {
+        if self.pause(rule, Instant::now()).is_none() {
+            return Ok(None);
         }
-        v4 => v4,
+        let turn = self.line.stand(address).await?;
+        let pause = self.pause(rule, Instant::now()).unwrap_or_default();
+        if !pause.is_zero() {
+            tracing::debug!(%address, ?pause, "a login is delayed after failed ones");
+            tokio::time::sleep(pause).await;
+        }
+        Ok(Some(turn))
     }
+
+    /// What is left of the pause after the last failure; none while attempts need not stand in line.
+    fn pause(&self, rule: Rule, now: Instant) -> Option<Duration> {
+        let mut state = self.state.lock();
+        state.forget(now);
+        let whole = rule.pause(state.failures)?;
+        let since = state.last.map_or(whole, |last| now.saturating_duration_since(last));
+        Some(whole.saturating_sub(since))
+    }
+
+    fn is_good(&self, now: Instant) -> bool {
+        self.state.lock().good.is_some_and(|at| now.saturating_duration_since(at) <= GOOD_MEMORY)
+    }
+
+    fn is_forgettable(self: &Arc<Self>, now: Instant) -> bool {
+        let good = self.is_good(now);
+        let mut state = self.state.lock();
+        state.forget(now);
+        !good && state.failures == 0 && Arc::strong_count(self) == 1 && self.line.is_empty()
+    }
+
+    /// The higher, the more is lost by forgetting it.
+    fn weight(&self) -> (bool, u32, Option<Instant>) {
+        let state = self.state.lock();
+        (state.good.is_some(), state.failures, state.last)
+    }
+}
+
+impl State {
+    fn forget(&mut self, now: Instant) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) > MEMORY) {
+            self.failures = 0;
+            self.last = None;
+        }
+    }
+}
+
+impl Rule {
+    fn pause(self, failures: u32) -> Option<Duration> {
+        let doubled = failures.checked_sub(self.free)?;
+        Some(self.first.saturating_mul(1_u32 << doubled.min(16)).min(self.longest))
+    }
+}
+
+/// One name for the spellings of an account, with its domain or without.
+fn plain(account: &str) -> String {
+    let name = account.rsplit('\\').next().unwrap_or_default();
+    let name = name.split('@').next().unwrap_or_default();
+    name.chars().take(MAX_NAME_CHARS).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
-    #[test]
-    fn guessing_becomes_slow_and_a_good_login_makes_it_quick_again() {
+    fn address(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    /// An attempt that may begin at once.
+    fn at_once(throttle: &Throttle, n: u8, account: &str) -> Option<Attempt> {
+        throttle.begin(address(n), account).now_or_never()?.ok()
+    }
+
+    fn fail(throttle: &Throttle, n: u8, account: &str, times: u32) {
+        for _ in 0..times {
+            let (address, account) = (network_of(address(n)), plain(account));
+            let now = Instant::now();
+            let both = throttle.both.of((address, account.clone()), now);
+            let of_address = throttle.addresses.of(address, now);
+            let account = throttle.accounts.of(account, now);
+            let attempt =
+                Attempt { both, address: of_address, account, _turns: Vec::new(), _one_of_few: None };
+            attempt.end(false);
+        }
+    }
+
+    #[tokio::test]
+    async fn guessing_becomes_slow_and_one_mistypes_freely() {
         let throttle = Throttle::default();
-        let (guesser, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let now = Instant::now();
-        for _ in 0..FREE_FAILURES - 1 {
-            throttle.note_at(guesser, false, now);
+        fail(&throttle, 1, "root", OF_BOTH.free - 1);
+        assert!(at_once(&throttle, 1, "root").is_some());
+        fail(&throttle, 1, "root", 1);
+        for spelling in ["root", "ROOT", "root@vsphere.local", "VSPHERE.LOCAL\\root"] {
+            assert!(at_once(&throttle, 1, spelling).is_none(), "{spelling}");
         }
-        assert_eq!(throttle.reserve(guesser, now), Duration::ZERO);
-        throttle.note_at(guesser, false, now);
-        let first = throttle.reserve(guesser, now);
-        let second = throttle.reserve(guesser, now);
-        assert!(first >= FIRST_DELAY && second >= first + FIRST_DELAY, "attempts at once queue up");
-        for _ in 0..50 {
-            throttle.note_at(guesser, false, now);
+        assert!(at_once(&throttle, 1, "other").is_some(), "another account at the address");
+        assert!(at_once(&throttle, 2, "root").is_some(), "the account at another address");
+    }
+
+    #[tokio::test]
+    async fn a_good_login_of_ones_own_clears_nothing_that_one_guessed() {
+        let throttle = Throttle::default();
+        for _ in 0..2 {
+            fail(&throttle, 1, "victim", 2);
+            at_once(&throttle, 1, "guesser").expect("his own account").end(true);
         }
-        assert!(throttle.reserve(guesser, now) <= MAX_DELAY + second, "it stays bounded");
-        assert_eq!(throttle.reserve(other, now), Duration::ZERO);
-        throttle.note_at(guesser, true, now);
-        assert_eq!(throttle.reserve(guesser, now), Duration::ZERO);
+        assert!(at_once(&throttle, 1, "victim").is_none());
+        assert!(at_once(&throttle, 1, "guesser").is_some());
+        fail(&throttle, 1, "guesser", OF_BOTH.free);
+        assert!(at_once(&throttle, 1, "guesser").is_none());
+    }
+
+    #[tokio::test]
+    async fn one_address_that_tries_many_accounts_is_slowed_but_those_who_were_there_before_are_not() {
+        let throttle = Throttle::default();
+        at_once(&throttle, 1, "admin").expect("it is quiet").end(true);
+        (0..OF_ADDRESS.free).for_each(|n| fail(&throttle, 1, &format!("user{n}"), 1));
+        assert!(at_once(&throttle, 1, "another").is_none());
+        assert!(at_once(&throttle, 1, "admin").is_some());
+        assert!(at_once(&throttle, 2, "another").is_some());
+    }
+
+    #[tokio::test]
+    async fn an_account_that_many_addresses_guess_stays_open_to_its_owner() {
+        let throttle = Throttle::default();
+        at_once(&throttle, 200, "admin").expect("it is quiet").end(true);
+        (0..OF_ACCOUNT.free).for_each(|n| fail(&throttle, u8::try_from(n).expect("few"), "admin", 1));
+        assert!(at_once(&throttle, 201, "admin").is_none(), "an address that nobody knows");
+        assert!(at_once(&throttle, 200, "admin").is_some(), "his usual address");
+        assert!(at_once(&throttle, 201, "other").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_hang_up_leave_no_wait_behind() {
+        let throttle = Throttle::default();
+        fail(&throttle, 1, "root", 30);
+        for _ in 0..400 {
+            assert!(at_once(&throttle, 1, "root").is_none(), "it waits, and hangs up");
+        }
+        let right = throttle.begin(address(1), "root").now_or_never();
+        assert!(right.is_none(), "it waits");
+        let count = throttle.both.of((address(1), "root".into()), Instant::now());
+        assert!(count.line.is_empty() && count.pause(OF_BOTH, Instant::now()) <= Some(OF_BOTH.longest));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_at_once_is_bounded_and_learns_from_the_first_failures() {
+        let throttle = Throttle::default();
+        let crowd: Vec<_> = (0..AT_ONCE).map(|_| at_once(&throttle, 1, "root").expect("few")).collect();
+        let mut next = Box::pin(throttle.begin(address(1), "root"));
+        assert!((&mut next).now_or_never().is_none());
+        assert!(at_once(&throttle, 2, "root").is_some());
+        crowd.into_iter().for_each(|attempt| attempt.end(false));
+        assert!(next.now_or_never().is_none(), "it stands in line now");
     }
 
     #[test]
     fn failures_are_forgotten() {
-        let throttle = Throttle::default();
-        let address = IpAddr::from([10, 0, 0, 1]);
+        let count = Count::default();
         let now = Instant::now();
-        for _ in 0..20 {
-            throttle.note_at(address, false, now);
+        *count.state.lock() = State { failures: 20, last: Some(now), ..State::default() };
+        assert_eq!(count.pause(OF_BOTH, now), Some(OF_BOTH.longest));
+        assert_eq!(count.pause(OF_BOTH, now + MEMORY + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn counts_are_bounded_and_the_weightiest_stay() {
+        let counts = Counts::<u32>::default();
+        let now = Instant::now();
+        *counts.of(0, now).state.lock() = State { failures: 9, last: Some(now), ..State::default() };
+        for n in 1..u32::try_from(MAX_COUNTS).expect("few") + 100 {
+            *counts.of(n, now).state.lock() = State { failures: 1, last: Some(now), ..State::default() };
         }
-        assert_eq!(throttle.reserve(address, now + MEMORY + Duration::from_secs(1)), Duration::ZERO);
+        assert!(counts.0.lock().len() <= MAX_COUNTS);
+        assert_eq!(counts.of(0, now).state.lock().failures, 9);
     }
 }

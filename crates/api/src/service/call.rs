@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use vim::kind::Marker;
 use vim::{Args, Fault, Field, MoRef, Release, Value, fault, schema};
 
 use super::Service;
+use crate::budget::Share;
 use crate::session::Peer;
 use crate::{Acting, Running, Session, Snapshot, TaskOptions};
 
@@ -26,6 +28,8 @@ pub struct Call {
     pub peer: Arc<Peer>,
     /// A login puts the session that it began here, and the server gives the client its key.
     pub new_session: Arc<OnceLock<Arc<Session>>>,
+    /// The session's turn to put a large answer together, until the server has written the answer.
+    pub(crate) turn: Arc<Mutex<Option<Share>>>,
     pub service: Arc<Service>,
 }
 
@@ -48,6 +52,7 @@ impl Call {
             operation_id: None,
             peer,
             new_session: Arc::default(),
+            turn: Arc::default(),
             service,
         }
     }
@@ -95,6 +100,19 @@ impl Call {
             self.service.find(reference, self.session.as_deref(), &state)?;
         }
         Ok(())
+    }
+
+    /// Waits until the session puts no other large answer together. The turn lasts until the answer is written.
+    pub(crate) async fn take_turn(&self) {
+        if let Some(session) = &self.session {
+            let turn = session.budget.turn().await;
+            *self.turn.lock() = Some(turn);
+        }
+    }
+
+    /// Gives the turn back: there is nothing to answer yet.
+    pub(crate) fn give_turn(&self) {
+        self.turn.lock().take();
     }
 
     /// The tree as it is now.

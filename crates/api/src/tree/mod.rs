@@ -5,6 +5,7 @@
 //! everything that has changed since.
 
 mod node;
+mod references;
 mod shared;
 mod snapshot;
 mod walk;

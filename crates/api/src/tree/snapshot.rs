@@ -8,7 +8,7 @@ use super::Node;
 use vim::{Fault, MoRef, fault};
 
 /// An object's id as the key of the tree: ids are unique over all types.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct ById(pub MoRef);
 
 impl Hash for ById {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vim::kind::Marker;
-use vim::{Field, List, MoRef, Props, Value};
+use vim::{Field, MoRef, Props, Value};
 
 use super::shared::Shared;
 use super::snapshot::ById;
@@ -75,32 +75,41 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// Adds a reference to a list property, unless it is there.
+    /// Adds a reference to a list property, unless it is there. The length of the list does not matter.
     pub fn add_ref<K: Marker>(&mut self, me: &MoRef, list: Field<vim::kind::ListOf<K>>, item: &MoRef) {
-        let mut items = self.refs(me, list.number());
-        if !items.iter().any(|known| known.as_ref() == Some(item)) {
-            items.push(item.into());
-            self.put(me, list.number(), Some(Value::List(List::new(K::kind(), items))));
-        }
+        self.edit(me, list.number(), item, false, |node, number, item| {
+            node.add_reference(number, K::kind(), item);
+        });
     }
 
-    /// Takes a reference out of a list property.
+    /// Takes a reference out of a list property. The length of the list does not matter.
     pub fn remove_ref<K: Marker>(&mut self, me: &MoRef, list: Field<vim::kind::ListOf<K>>, item: &MoRef) {
-        let mut items = self.refs(me, list.number());
-        let before = items.len();
-        items.retain(|known| known.as_ref() != Some(item));
-        if items.len() != before {
-            let value = (!items.is_empty()).then(|| Value::List(List::new(K::kind(), items)));
-            self.put(me, list.number(), value);
-        }
+        self.edit(me, list.number(), item, true, Node::remove_reference);
     }
 
-    fn refs(&self, me: &MoRef, number: u16) -> Vec<Value> {
-        self.state
-            .find(me)
-            .and_then(|node| node.at(number))
-            .map(|value| value.items().to_vec())
-            .unwrap_or_default()
+    /// Changes a list property of an object that exists, if it has the reference or lacks it as `has` says.
+    fn edit(
+        &mut self,
+        me: &MoRef,
+        number: u16,
+        item: &MoRef,
+        has: bool,
+        change: impl FnOnce(&mut Node, u16, &MoRef),
+    ) {
+        let Some(node) = self.state.nodes.get_mut(me.id()) else { return };
+        if node.is_long(number) {
+            // The value stays the same, so this is not a change.
+            Arc::make_mut(node).keep_as_references(number);
+        }
+        if node.lists(number, item) != has {
+            return;
+        }
+        change(Arc::make_mut(node), number, item);
+        let me = node.me().clone();
+        let touched = self.touch(&me);
+        if !touched.properties.contains(&number) {
+            touched.properties.push(number);
+        }
     }
 
     /// Removes an object. The caller removes the references to it in other objects.
@@ -149,6 +158,7 @@ impl<'t> Writer<'t> {
 #[cfg(test)]
 mod tests {
     use super::super::Tree;
+    use super::super::references::counted;
     use super::*;
     use vim::{managed_id, prop, props};
 
@@ -213,6 +223,39 @@ mod tests {
         });
         assert_eq!(tree.snapshot().find(&folder).unwrap().get(children).unwrap().len(), 1);
         tree.write(|w| w.remove_ref(&folder, children, &vm(1)));
+        assert!(tree.snapshot().find(&folder).unwrap().get(children).is_none());
+    }
+
+    #[test]
+    fn a_long_list_grows_and_shrinks_by_one_without_being_copied() {
+        const MANY: u32 = 4_000;
+        let tree = Tree::new();
+        let folder = MoRef::new(managed_id!(Folder), "group-v1");
+        let children = prop!(Folder.childEntity);
+        let listed = |tree: &Tree| -> Vec<MoRef> {
+            let seen = tree.snapshot();
+            let list = seen.find(&folder).unwrap().get(children);
+            list.into_iter().flatten().cloned().collect()
+        };
+        tree.write(|w| w.create(&folder, props!(Folder {})));
+        counted::take();
+        for n in 0..MANY {
+            tree.write(|w| w.add_ref(&folder, children, &vm(n)));
+            let version = tree.snapshot().version();
+            tree.write(|w| w.add_ref(&folder, children, &vm(n)));
+            assert_eq!(tree.snapshot().version(), version, "it is there already");
+        }
+        assert!(counted::take() < 10 * MANY as usize, "as many as a few for each addition");
+        assert_eq!(listed(&tree), (0..MANY).map(vm).collect::<Vec<_>>());
+        let before = tree.snapshot();
+        counted::take();
+        for n in (0..MANY).filter(|n| n % 2 == 0) {
+            tree.write(|w| w.remove_ref(&folder, children, &vm(n)));
+        }
+        assert_eq!(counted::take(), 0, "nobody has read the list meanwhile");
+        assert_eq!(listed(&tree), (0..MANY).filter(|n| n % 2 == 1).map(vm).collect::<Vec<_>>());
+        assert_eq!(before.find(&folder).unwrap().get(children).unwrap().len(), MANY as usize);
+        tree.write(|w| (0..MANY).for_each(|n| w.remove_ref(&folder, children, &vm(n))));
         assert!(tree.snapshot().find(&folder).unwrap().get(children).is_none());
     }
 }

@@ -260,7 +260,8 @@ fn toy_methods(methods: &mut Methods, seen: &Arc<Seen>, console: PathBuf) {
     methods.guarded(vms, method!(AcquireTicket), Guard::Open, move |call: Call| {
         let console = console.clone();
         async move {
-            let ticket = call.service.core.tickets.for_console(Arc::new(UnixConsole(console)))?;
+            let ticket =
+                call.service.core.tickets.for_console(call.session()?, Arc::new(UnixConsole(console)))?;
             Ok(Some(vim!(VirtualMachineTicket { ticket: ticket, cfgFile: "" }).into()))
         }
     });

@@ -29,7 +29,7 @@ async fn acquire(carrier: Arc<Carrier>, call: Call) -> Reply {
     let Some(there) = answer.as_ref().and_then(Value::as_object) else { return Ok(answer) };
     let Some(ticket) = there.get(field!(VirtualMachineTicket.ticket)) else { return Ok(answer) };
     let console = Arc::new(HostConsole { host, ticket: ticket.to_owned() });
-    let own = carrier.core.tickets.for_console(console)?;
+    let own = carrier.core.tickets.for_console(call.session()?, console)?;
     let mut here = Object::clone(there);
     // Without these the client uses the address that it is connected to.
     here.set(field!(VirtualMachineTicket.host), None::<String>);

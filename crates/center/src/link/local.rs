@@ -156,7 +156,7 @@ impl LocalStream {
 
 fn whole(state: &Snapshot, object: MoRef) -> Option<ObjectChange> {
     let node = state.find(&object)?;
-    let properties = node.properties().iter().map(|(at, value)| (*at, Some(value.clone()))).collect();
+    let properties = node.properties().map(|(at, value)| (at, Some(value.clone()))).collect();
     Some(ObjectChange::Set { object, properties })
 }
 
@@ -179,8 +179,7 @@ fn since(state: &Snapshot, version: u64) -> Option<Changes> {
         let Some(node) = state.find(&object) else { return ObjectChange::Removed { object } };
         match &touched[&object] {
             None => {
-                let properties =
-                    node.properties().iter().map(|(at, value)| (*at, Some(value.clone()))).collect();
+                let properties = node.properties().map(|(at, value)| (at, Some(value.clone()))).collect();
                 ObjectChange::Set { object, properties }
             }
             Some(numbers) => {

@@ -1,7 +1,7 @@
 //! Takes a host's events over into the center's log.
 //!
 //! The stream reports the host's latest event. If others lie between it and the last one that was taken over, the center
-//! queries them. It stores the key of the last one, so that a restart neither loses nor repeats many.
+//! queries them. It stores the key of the last one together with the events, so that a restart neither loses nor repeats one.
 
 use std::sync::Arc;
 
@@ -15,11 +15,14 @@ use super::refs::Fixed;
 use super::service::Mirror;
 use crate::estate::show::compute::is_cluster;
 use crate::estate::{Inventory, Record};
+use crate::link::LinkError;
 
 /// By host: the key of its last event that was taken over, and its time (microseconds since 1970).
 const TAKEN: Collection<(i32, i64)> = Collection::new("host_events");
 /// Events in one query.
 const PAGE: i32 = 1_000;
+/// Events that a query asks for beyond those that the host has reported: it goes on posting.
+const SPARE: i32 = 4;
 
 /// The host's event manager and latest event, if the batch contains one.
 pub(super) fn latest(sorted: &Sorted) -> Option<(MoRef, Arc<Object>)> {
@@ -56,27 +59,49 @@ async fn take_over(
     manager: &MoRef,
     latest: Arc<Object>,
 ) {
-    let Some(key) = latest.get(field!(Event.key)) else { return };
-    let taken = TAKEN.get(&inventory.store, host.me.id()).ok().flatten();
-    let events = match taken {
-        Some((taken, _)) if key <= taken => return,
-        Some((taken, since)) if key > taken + 1 => {
-            missed(host, manager, taken, since).await.unwrap_or_default()
+    let Some(last) = latest.get(field!(Event.key)) else { return };
+    // The position is stored when a host is first followed, unless the store failed then.
+    let taken = TAKEN.get(&inventory.store, host.me.id()).ok().flatten().map_or(last - 1, |(taken, _)| taken);
+    if last <= taken {
+        return;
+    }
+    let mut new = vec![latest];
+    if last > taken + 1 {
+        match missed(host, manager, taken, last).await {
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => new = events,
+            // The host answers without its history: a later attempt would get no more.
+            Err(LinkError::Fault(fault)) => {
+                tracing::warn!(host = host.name, %fault, "the host's earlier events could not be queried");
+            }
+            // The host's next report catches up.
+            Err(error) => {
+                tracing::info!(host = host.name, %error, "the host's earlier events are queried later");
+                return;
+            }
         }
-        Some(_) => Vec::new(),
-        // The position is stored when a host is first followed, unless the store failed then.
-        None => Vec::new(),
+    }
+    let Some((key, made)) = new.last().map(|event| (key_of(event).max(last), made_at(event))) else { return };
+    let mut batch = store::Batch::new();
+    let events = new.iter().map(|event| translate(inventory, host, event)).collect();
+    let posted = match TAKEN.put(&mut batch, host.me.id(), &(key, made.as_micros())) {
+        Ok(()) => core.events.post_all(events, batch).await.map(drop),
+        Err(error) => Err(error),
     };
-    let new = if events.is_empty() { vec![latest] } else { events };
-    for event in new {
-        let number = event.get(field!(Event.key)).unwrap_or(key);
-        core.events.post(translate(inventory, host, &event)).await;
-        let made = event.get(field!(Event.createdTime)).unwrap_or_else(DateTime::now);
-        store_position(inventory, host, number, made).await;
+    if let Err(error) = posted {
+        tracing::error!(host = host.name, %error, "a host's events could not be stored");
     }
 }
 
-/// Notes that the host's events up to this one are taken over.
+fn key_of(event: &Object) -> i32 {
+    event.get(field!(Event.key)).unwrap_or(0)
+}
+
+fn made_at(event: &Object) -> DateTime {
+    event.get(field!(Event.createdTime)).unwrap_or_else(DateTime::now)
+}
+
+/// Stores the position in the events of a host that is new to the center.
 async fn store_position(inventory: &Inventory, host: &ManagedHost, key: i32, made: DateTime) {
     let mut batch = store::Batch::new();
     let stored = match TAKEN.put(&mut batch, host.me.id(), &(key, made.as_micros())) {
@@ -93,20 +118,40 @@ pub(super) fn forget(batch: &mut store::Batch, host: &MoRef) {
     TAKEN.delete(batch, host.id());
 }
 
-/// The events after `taken`, oldest first.
-async fn missed(host: &ManagedHost, manager: &MoRef, taken: i32, since: i64) -> Option<Vec<Arc<Object>>> {
-    let filter = vim!(EventFilterSpec {
-        time: EventFilterSpecByTime { beginTime: DateTime::from_micros(since) },
-        maxCount: PAGE,
-    });
-    let answer = host.link().ok()?.invoke(manager, call!(QueryEvents { filter: filter }), None).await;
-    let events =
-        answer.map_err(|error| tracing::warn!(host = host.name, %error, "the host's earlier events could not be queried")).ok()??;
-    let key = |event: &Arc<Object>| event.get(field!(Event.key)).unwrap_or(0);
-    let mut events: Vec<_> = events.items().iter().filter_map(Value::as_object).cloned().collect();
-    events.retain(|event| key(event) > taken);
-    events.sort_by_key(key);
-    Some(events)
+/// The events after `taken`, oldest first; the host's report names the event `last`.
+///
+/// It asks for the newest events by their number, so that the host reads no more of its history than the center lacks. While it asks,
+/// the host may post more, and then the answer does not reach back to `taken`.
+async fn missed(
+    host: &ManagedHost,
+    manager: &MoRef,
+    taken: i32,
+    mut last: i32,
+) -> Result<Vec<Arc<Object>>, LinkError> {
+    loop {
+        let gap = last.saturating_sub(taken);
+        let most = gap.saturating_add(gap / 2).saturating_add(SPARE).min(PAGE);
+        let filter = vim!(EventFilterSpec { maxCount: most });
+        let link = host
+            .link()
+            .map_err(|fault| LinkError::Unreachable { host: host.name.clone(), reason: fault.to_string() })?;
+        let answer = link.invoke(manager, call!(QueryEvents { filter: filter }), None).await?;
+        let mut events: Vec<_> =
+            answer.iter().flat_map(Value::items).filter_map(Value::as_object).cloned().collect();
+        events.sort_by_key(|event| key_of(event));
+        let is_cut_off = i32::try_from(events.len()) == Ok(most);
+        let oldest = events.first().map_or(0, |event| key_of(event));
+        if is_cut_off && most < PAGE && oldest > taken + 1 {
+            last = events.last().map_or(last, |event| key_of(event)).max(last.saturating_add(SPARE));
+            continue;
+        }
+        if oldest > taken + 1 {
+            let lost = oldest - taken - 1;
+            tracing::warn!(host = host.name, lost, "events of the host are too old to be taken over");
+        }
+        events.retain(|event| key_of(event) > taken);
+        return Ok(events);
+    }
 }
 
 /// The event with the center's references, names and place.

@@ -1,7 +1,7 @@
 //! A toy host: objects with the ids that every host has, and the few methods that the tests carry there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use api::files::Files;
 use api::ticket::ByteStream;
@@ -22,8 +22,41 @@ pub struct Toy {
     pub cut: Cut,
     /// A task that powers on or creates a VM waits for one of these.
     pub gate: Arc<Semaphore>,
+    /// Its history of events.
+    pub past: Arc<Past>,
     /// The runtime of the host, which is not that of the center, since that may end.
     home: tokio::runtime::Handle,
+}
+
+/// The events of a toy, and the number of those that queries have looked at.
+#[derive(Default)]
+pub struct Past {
+    events: std::sync::Mutex<Vec<vim::Object>>,
+    looked_at: AtomicUsize,
+}
+
+impl Past {
+    /// The number of events that queries have looked at since the last time.
+    pub fn take_looked_at(&self) -> usize {
+        self.looked_at.swap(0, Ordering::Relaxed)
+    }
+
+    /// Answers `QueryEvents` like a host: the newest come first, and a filter has to look at every event.
+    fn query(&self, filter: &vim::Object) -> Value {
+        let events = self.events.lock().expect("the lock is whole");
+        let most = filter.get(field!(EventFilterSpec.maxCount)).unwrap_or(1_000);
+        let most = usize::try_from(most).expect("a count");
+        let since = filter.get(field!(EventFilterSpec.time));
+        let since = since.and_then(|time| time.get(field!(EventFilterSpecByTime.beginTime)));
+        let looked_at = if since.is_some() { events.len() } else { most.min(events.len()) };
+        self.looked_at.fetch_add(looked_at, Ordering::Relaxed);
+        let newest = events.iter().rev().take(most);
+        let found: Vec<Value> = newest
+            .filter(|event| since.is_none_or(|since| event.get(field!(Event.createdTime)) >= Some(since)))
+            .map(|event| event.clone().into())
+            .collect();
+        Value::List(vim::List::new(vim::Kind::Data(vim::data_id!(Event)), found))
+    }
 }
 
 struct Anyone;
@@ -69,12 +102,19 @@ impl Toy {
             let id = format!("of {}", call.user());
             Ok(Some(vim!(SessionManagerGenericServiceTicket { id: id }).into()))
         });
+        let past = Arc::new(Past::default());
+        let events = past.clone();
+        methods.on(managed_id!(EventManager), method!(QueryEvents), move |call| {
+            let events = events.clone();
+            async move { Ok(Some(events.query(call.required(arg!(QueryEvents.filter))?))) }
+        });
         let service = Arc::new(Service::new(core, Arc::new(Anyone), methods));
         Arc::new(Self {
             service,
             name: name.to_owned(),
             cut: Cut::default(),
             gate,
+            past,
             home: tokio::runtime::Handle::current(),
         })
     }
@@ -119,17 +159,24 @@ impl Toy {
 
     /// Posts an event about a VM.
     pub fn say(&self, key: i32, vm: &str) {
+        self.say_unseen(key, vm);
+        let event = self.past.events.lock().expect("the lock is whole").last().cloned();
         let events = MoRef::new(managed_id!(EventManager), "ha-eventmgr");
+        self.core().tree.write(|w| w.set(&events, props!(EventManager { latestEvent: event })));
+    }
+
+    /// The same, so soon before the next one that the host's report does not name it.
+    pub fn say_unseen(&self, key: i32, vm: &str) {
         let event = vim!(VmRemovedEvent {
             key: key,
             chainId: key,
             createdTime: vim::DateTime::now(),
             userName: "root",
             template: false,
-            fullFormattedMessage: "gone",
+            fullFormattedMessage: format!("gone {key}"),
             vm: VmEventArgument { name: "web", vm: vm_ref(vm) },
         });
-        self.core().tree.write(|w| w.set(&events, props!(EventManager { latestEvent: event })));
+        self.past.events.lock().expect("the lock is whole").push(event.into());
     }
 
     pub fn remove_vm(&self, id: &str) {

@@ -33,6 +33,20 @@ async fn properties_come_by_the_names_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn all_properties_come_whatever_paths_are_asked_beside_them() {
+    let toy = Toy::new();
+    let of = |paths: &[&str]| {
+        let set = vim!(PropertySpec { type: "VirtualMachine", all: true, pathSet: paths.to_vec() });
+        spec(&vm(1), false, vec![], vec![set])
+    };
+    let whole = retrieve(&toy, of(&[])).await;
+    assert!(whole["vm-1"].len() > 5);
+    for paths in [&["name"][..], &["guest.ipAddress", "config.hardware.numCPU"], &["nonsense"]] {
+        assert_eq!(retrieve(&toy, of(paths)).await, whole, "{paths:?}");
+    }
+}
+
+#[tokio::test]
 async fn all_property_sets_that_fit_an_object_are_united() {
     let toy = Toy::new();
     let sets = vec![

@@ -80,6 +80,38 @@ async fn updates_tell_who_came_what_changed_and_who_left() {
 }
 
 #[tokio::test]
+async fn a_client_that_waits_costs_no_more_than_what_it_has_not_been_sent() {
+    const MANY: u32 = 500;
+    let toy = Toy::new();
+    toy.write(|w| (10..10 + MANY).for_each(|n| add_vm(w, n, &folder("group-v1"))));
+    filter(&toy, vms_of_pool()).await;
+    let collector = &toy.ids.property_collector;
+    let kept = |toy: &Toy| super::super::collector::kept_updates(&toy.session, collector);
+    let first = check(&toy, "").await.unwrap().unwrap();
+    assert_eq!(kept(&toy), 3 + MANY as usize, "the client may have lost it");
+    assert_eq!(check(&toy, "").await.unwrap().map(|set| told(&set)), Some(told(&first)));
+    let at = version(&check(&toy, "").await.unwrap().unwrap());
+    assert!(check(&toy, &at).await.unwrap().is_none());
+    assert_eq!(kept(&toy), 0, "the client has it");
+    // Other properties than those that the client follows.
+    for status in ["red", "yellow", "green"] {
+        let status = vim::EnumOf::parse(status).unwrap();
+        toy.write(|w| {
+            (10..10 + MANY).for_each(|n| w.set(&vm(n), props!(VirtualMachine { overallStatus: status })));
+        });
+        assert!(check(&toy, &at).await.unwrap().is_none());
+    }
+    let outdated = super::super::collector::outdated_nodes(&toy.session, collector, &toy.state());
+    assert_eq!(outdated, 0, "no old state of an object is kept alive");
+    toy.write(|w| {
+        w.set(&vm(11), props!(VirtualMachine { overallStatus: vim::EnumOf::parse("red").unwrap() }))
+    });
+    toy.write(|w| w.set(&vm(11), props!(VirtualMachine { name: "renamed" })));
+    let next = check(&toy, &at).await.unwrap().unwrap();
+    assert_eq!(told(&next), ["modify vm-11 name=renamed"]);
+}
+
+#[tokio::test]
 async fn a_new_filter_joins_and_a_destroyed_one_is_silent() {
     let toy = Toy::new();
     let one = filter(&toy, vms_of_pool()).await;

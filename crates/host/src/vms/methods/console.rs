@@ -47,7 +47,7 @@ fn ticket(vms: &Vms, call: &Call) -> Reply {
     let vm = vms.register.find(&call.this)?;
     let machine = vm.running()?;
     let socket = machine.console().ok_or_else(|| not_supported("This VM has no screen"))?;
-    let ticket = vms.core.tickets.for_console(Arc::new(UnixConsole(socket)))?;
+    let ticket = vms.core.tickets.for_console(call.session()?, Arc::new(UnixConsole(socket)))?;
     let file = vms.files.datastores.show(&vm.home());
     Ok(Some(vim!(VirtualMachineTicket { ticket: ticket, cfgFile: file }).into()))
 }
