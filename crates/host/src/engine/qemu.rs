@@ -8,7 +8,7 @@ mod machine;
 use std::collections::BTreeSet;
 use std::fs::{OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +33,10 @@ use machine::QemuMachine;
 
 /// Mode of a file that is one VM's: all QEMU processes have their group in common.
 const PRIVATE: u32 = 0o600;
+
+/// Reading a file or listing a directory, and entering a directory, as bits of the mode for the group.
+const LIST: u32 = 0o040;
+const ENTER: u32 = 0o010;
 
 /// How VMs run.
 #[derive(Debug, Clone)]
@@ -168,14 +172,17 @@ impl Shared {
         Some(User { uid: first.saturating_add(1).saturating_add(number), gid: first })
     }
 
-    /// Lets the group of all VMs into the directory of a file.
+    /// Lets the group of all VMs into the directory of a file, where they find what they know by name, but see no list.
     pub(super) fn let_in(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
         let path = self.path(file)?;
         let directory = path.parent().filter(|_| !file.directory().path.is_root());
         if let (Some(user), Some(directory)) = (user, directory) {
-            let what = || format!("let machines into the directory of {}", file.path);
-            std::os::unix::fs::lchown(directory, None, Some(user.gid))
-                .map_err(|source| Error::Io { what: what(), source })?;
+            let io = |source| Error::Io {
+                what: format!("let machines into the directory of {}", file.path),
+                source,
+            };
+            std::os::unix::fs::lchown(directory, None, Some(user.gid)).map_err(io)?;
+            allow(directory, ENTER, ENTER | LIST).map_err(io)?;
         }
         Ok(path)
     }
@@ -204,9 +211,20 @@ impl Shared {
         if let Some(user) = user {
             let io = |source| Error::Io { what: format!("let machines read {}", file.path), source };
             std::os::unix::fs::lchown(&path, None, Some(user.gid)).map_err(io)?;
+            allow(&path, LIST, LIST).map_err(io)?;
         }
         Ok(path)
     }
+}
+
+/// Sets these bits of the mode for the group to what it needs, unless everybody has that already: then others use the place, too.
+fn allow(path: &Path, needed: u32, bits: u32) -> std::io::Result<()> {
+    let mode = std::fs::symlink_metadata(path)?.mode();
+    let wanted = mode & !bits | needed;
+    if mode & (needed >> 3) != 0 || mode == wanted {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(wanted & 0o7777))
 }
 
 fn format_of(facts: &disk_image::Facts) -> ImageFormat {
@@ -386,8 +404,6 @@ impl Images for Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use datastore::{Datastore, FilePath};
 
     use super::*;
@@ -410,9 +426,12 @@ mod tests {
         let file = |name: &str| FileRef { datastore: store.uuid(), path: FilePath::parse(name).unwrap() };
         for name in ["vm/disk.vmdk", "vm/image.iso"] {
             std::fs::write(root.path().join(name), b"x").unwrap();
-            let mode = Permissions::from_mode(0o640);
+            let mode = Permissions::from_mode(0o600);
             std::fs::set_permissions(root.path().join(name), mode).unwrap();
         }
+        std::fs::set_permissions(root.path().join("vm"), Permissions::from_mode(0o750)).unwrap();
+        std::fs::create_dir(root.path().join("open")).unwrap();
+        std::fs::set_permissions(root.path().join("open"), Permissions::from_mode(0o755)).unwrap();
         let user = shared.user(7);
         shared.give(&file("vm/disk.vmdk"), user).unwrap();
         shared.share(&file("vm/image.iso"), user).unwrap();
@@ -423,6 +442,8 @@ mod tests {
         };
         assert_eq!(rights("vm/disk.vmdk"), (210_008, 0, 0o600));
         assert_eq!(rights("vm/image.iso"), (0, 210_000, 0o640));
-        assert_eq!(rights("vm").1, 210_000);
+        assert_eq!(rights("vm"), (0, 210_000, 0o710), "entered by name, not listed");
+        shared.give(&file("open/disk.vmdk"), user).unwrap();
+        assert_eq!(rights("open").2, 0o755, "a directory that is everybody's stays so");
     }
 }
