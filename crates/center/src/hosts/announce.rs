@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Core;
-use vim::{DataId, MoRef, Object, data_id, field, managed_id, vim};
+use vim::{DataId, DateTime, MoRef, Object, data_id, field, managed_id, vim};
 
 use crate::estate::{Inventory, datacenter_of};
 
@@ -46,6 +46,17 @@ impl Announcer {
 
     pub(super) async fn post(&self, event: Object) {
         self.core.events.post(event).await;
+    }
+
+    /// The reason why a host is not connected, as an issue of its configuration; no event of it is posted.
+    pub(super) fn issue(&self, host: &MoRef, reason: &str) -> Object {
+        let mut issue = self.event(host, Occurrence::Lost);
+        issue.set(field!(Event.key), 0);
+        issue.set(field!(Event.chainId), 0);
+        issue.set(field!(Event.createdTime), DateTime::now());
+        issue.set(field!(Event.userName), "");
+        issue.set(field!(Event.fullFormattedMessage), reason);
+        issue
     }
 
     /// The event about a host that is still in the inventory.
