@@ -87,8 +87,9 @@ def test_a_lab_keeps_its_state_private_and_its_vms_apart():
             assert open_to_others(runtime, closed=False) == []
             home = data / "datastores/shared/demo"
             assert stat.S_IMODE(home.stat().st_mode) == 0o710
-            uid, gid = vm_user(data)
-            as_vm = ["setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+            uid, gid, groups = vm_user(data)
+            assert uid == gid == home.stat().st_gid, "a group of its own"
+            as_vm = ["setpriv", "--reuid", str(uid), "--regid", str(gid), "--groups", ",".join(groups)]
             for listed in [home, runtime, data / "datastores/shared"]:
                 assert subprocess.run([*as_vm, "ls", str(listed)], capture_output=True).returncode != 0, listed
 
@@ -98,11 +99,11 @@ def run_lab_once(directory):
 
 
 def vm_user(data):
-    """The user of the lab's VM, and its group: those that its QEMU process has."""
+    """The user of the lab's VM, its group and its further groups: those that its QEMU process has."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if "qemu" in os.readlink(process / "exe") and str(data) in (process / "cmdline").read_text():
-                status = (process / "status").read_text()
-                ids = {line.split()[0]: line.split()[1] for line in status.splitlines() if line.startswith(("Uid:", "Gid:"))}
-                return int(ids["Uid:"]), int(ids["Gid:"])
+                lines = (line.split() for line in (process / "status").read_text().splitlines())
+                status = {words[0]: words[1:] for words in lines if words}
+                return int(status["Uid:"][0]), int(status["Gid:"][0]), status["Groups:"]
     pytest.fail("the lab's VM does not run")

@@ -127,3 +127,4 @@ def test_a_lab_whose_host_cannot_start_ends_and_says_which():
         assert ended.returncode == 1 and "error: host1 ended by itself" in ended.stderr, ended.stderr
         assert "[host1] error: the host's state:" in ended.stdout, ended.stdout
         assert not [path for path in Path("/run/netns").iterdir() if path.name.startswith(f"esf-{name}-")]
+        assert not [path for path in Path("/run/esfera-lab").iterdir() if path.name.startswith(name)]

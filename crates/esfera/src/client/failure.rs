@@ -121,7 +121,7 @@ pub fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
         if said.is_empty() {
             cause
-        } else if said.ends_with(&cause) {
+        } else if said.contains(&cause) {
             said
         } else {
             format!("{said}: {cause}")
@@ -146,5 +146,8 @@ mod tests {
         let source = std::io::Error::other("the disk is full");
         let error = anyhow::Result::<()>::Err(Io { source }.into()).context("cannot start").unwrap_err();
         assert_eq!(chain(&error), "cannot start: write /x: the disk is full");
+        let source = std::io::Error::other("the disk is full");
+        let advised = anyhow::Error::new(source).context("cannot start (the disk is full); free space");
+        assert_eq!(chain(&advised), "cannot start (the disk is full); free space");
     }
 }

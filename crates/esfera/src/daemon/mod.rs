@@ -190,3 +190,36 @@ pub fn write_ready_file(path: &Path, ready: &Json) -> Result<()> {
         .and_then(|()| std::fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use store::Batch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_whose_store_takes_no_more_writes_ends_with_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let write = async |store: &Store, keys: std::ops::Range<u32>| {
+            let mut batch = Batch::new();
+            for key in keys {
+                batch.put("vm", format!("{key:04}"), vec![7; 500]);
+            }
+            store.commit(batch).await.map(drop)
+        };
+        let store = Store::open(&path).unwrap();
+        write(&store, 0..400).await.unwrap();
+        drop(store);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // All but the first page, without which the store could not be opened.
+        bytes[4096..].fill(0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let store = Store::open(&path).unwrap();
+        let damage = write(&store, 0..1).await.unwrap_err().to_string();
+        let ended = healthy(std::future::pending(), &store).await.unwrap_err();
+        let told = crate::client::failure::chain(&ended);
+        assert!(told.starts_with("the daemon is not healthy and ends: "), "{told}");
+        assert_eq!(told.matches(&damage).count(), 1, "{told}");
+    }
+}

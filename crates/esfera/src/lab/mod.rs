@@ -12,6 +12,7 @@ mod seed;
 mod supervise;
 
 use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -74,8 +75,7 @@ pub async fn run(args: LabArgs) -> Result<()> {
     };
     let running = match started {
         Ok(Some(running)) => running,
-        // Removing the namespaces ends everything that was started in them.
-        stopped_or_failed => return stopped_or_failed.map(drop).and(lab.net.remove()),
+        stopped_or_failed => return stopped_or_failed.map(drop).and(lab.clear()),
     };
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -90,12 +90,7 @@ pub async fn run(args: LabArgs) -> Result<()> {
     for process in running.processes {
         process.stop().await;
     }
-    lab.net.remove()?;
-    lab.pins.remove();
-    if let Err(error) = std::fs::remove_dir_all(&lab.runtime) {
-        tracing::warn!("cannot remove {}: {error}", lab.runtime.display());
-    }
-    Ok(())
+    lab.clear()
 }
 
 /// A name that can begin those of namespaces and directories. With a hyphen, the namespaces of one lab could look like another's.
@@ -155,6 +150,18 @@ impl Lab {
         let pins = Pins::mount(&runtime.with_extension("bpf"))?;
         let program = std::env::current_exe().context("cannot find this program")?;
         Ok((Self { args, _claims: claims, net, credentials, program, runtime, pins }, listeners))
+    }
+
+    /// Removes all that is not kept for the next start. Removing the namespaces ends everything that was started in them.
+    fn clear(&self) -> Result<()> {
+        self.net.remove()?;
+        self.pins.remove();
+        match std::fs::remove_dir_all(&self.runtime) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.runtime.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn start(&self, listeners: Listeners) -> Result<Running> {

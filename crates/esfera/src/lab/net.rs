@@ -9,7 +9,7 @@
 //!
 //! Nothing is added to the namespace that the lab is started in.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -79,7 +79,9 @@ impl LabNet {
 
     /// The DHCP server of the segment, to be run in its namespace.
     pub fn dhcp_server(&self, state: &Path) -> Result<Command> {
-        fs::create_dir_all(state)?;
+        let leases = state.join("dhcp.leases");
+        // The server would make it readable by everybody.
+        OpenOptions::new().append(true).create(true).open(&leases)?;
         let mut command = in_namespace(&self.segment(), "dnsmasq");
         command.args(["--keep-in-foreground", "--port=0", "--bind-interfaces", "--no-resolv", "--no-hosts"]);
         command.args([
@@ -91,7 +93,7 @@ impl LabNet {
         ]);
         command.arg(format!("--interface={SEGMENT_BRIDGE}"));
         command.arg(format!("--dhcp-range={DHCP_RANGE}"));
-        command.arg(format!("--dhcp-leasefile={}", state.join("dhcp.leases").display()));
+        command.arg(format!("--dhcp-leasefile={}", leases.display()));
         Ok(command)
     }
 
