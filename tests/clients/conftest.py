@@ -105,6 +105,25 @@ def esx(make_sim):
     return make_sim("--esx")
 
 
+def command_line(server, directory):
+    """`esfera` with a session of the server, as a user types it; its sessions are kept in the directory."""
+    environment = {**os.environ, "HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "ESFERA_PASSWORD": server.password}
+
+    def run(*words, **options):
+        options = {"capture_output": True, "text": True, "timeout": 60, **options}
+        return subprocess.run([ESFERA, *words], env=environment, check=False, **options)
+
+    login = run("login", server.url, "--user", server.user, "--insecure")
+    assert login.returncode == 0, login.stderr
+    return run
+
+
+@pytest.fixture
+def esfera(sim, tmp_path):
+    """Runs `esfera` with a session of the simulator."""
+    return command_line(sim, tmp_path)
+
+
 class Lab:
     """The lab: `center` and `hosts` are servers, `ready` is the content of its ready file."""
 
@@ -131,8 +150,8 @@ def lab():
         yield from run_lab(directory)
 
 
-def run_lab(directory):
-    name = f"t{os.getpid()}"
+def run_lab(directory, prefix="t"):
+    name = f"{prefix}{os.getpid()}"
     daemon = Daemon(directory, "lab", "--name", name, "--data", str(directory / "data"), "--listen", "127.0.0.1:0")
     try:
         yield Lab(daemon.wait_ready(300))

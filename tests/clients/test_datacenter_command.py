@@ -1,24 +1,5 @@
 """`esfera datacenter` over the simulator, as a user types it."""
 import json
-import os
-import subprocess
-
-import pytest
-
-from conftest import ESFERA
-
-
-@pytest.fixture
-def esfera(sim, tmp_path):
-    """Runs `esfera` with a session of the simulator."""
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "ESFERA_PASSWORD": sim.password}
-
-    def run(*words):
-        return subprocess.run([ESFERA, *words], env=environment, capture_output=True, text=True, timeout=60)
-
-    login = run("login", sim.url, "--user", sim.user, "--insecure")
-    assert login.returncode == 0, login.stderr
-    return run
 
 
 def names(esfera):

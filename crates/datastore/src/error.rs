@@ -1,5 +1,7 @@
 //! The errors of a datastore, each one something that a caller can act on.
 
+use std::path::PathBuf;
+
 use crate::LockOwner;
 use crate::dictionary::DictionaryError;
 use crate::path::{FilePath, PathError};
@@ -19,6 +21,14 @@ pub enum Error {
     /// The file or directory exists already.
     #[error("{0} already exists")]
     AlreadyExists(FilePath),
+    /// The directory of the datastore itself cannot be used.
+    #[error("the directory {} {reason}", directory.display())]
+    Directory {
+        /// As it was given.
+        directory: PathBuf,
+        /// The continuation of the sentence.
+        reason: String,
+    },
     /// A directory was needed.
     #[error("{0} is not a directory")]
     NotADirectory(FilePath),

@@ -2,6 +2,7 @@
 //! following symbolic links, so neither `..` nor a link, nor one swapped in between, leads out.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -32,11 +33,13 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn open(directory: &Path) -> Result<Self> {
-        let fail = |e: std::io::Error| match Error::system(&FilePath::root(), e) {
-            Error::Io { path, reason } => {
-                Error::Io { path, reason: format!("{}: {reason}", directory.display()) }
-            }
-            error => error,
+        let fail = |e: std::io::Error| {
+            let reason = match e.kind() {
+                ErrorKind::NotFound => "does not exist; make it first".to_owned(),
+                ErrorKind::NotADirectory => "is not a directory".to_owned(),
+                _ => format!("cannot be opened: {e}"),
+            };
+            Error::Directory { directory: directory.to_owned(), reason }
         };
         let root = std::fs::canonicalize(directory).map_err(fail)?;
         let fd = rustix::fs::open(&root, DIRECTORY, Mode::empty()).map_err(|e| fail(e.into()))?;

@@ -19,6 +19,8 @@ use host::{ADMINISTRATOR, Host, SimulatedOptions, ids};
 use store::Store;
 use vim::{Args, Fault, MoRef, Value, call, field, prop};
 
+use crate::client::terminal;
+use crate::daemon::state::keep_private;
 use crate::daemon::{Ready, serve_all, shutdown_signal};
 
 #[cfg(test)]
@@ -65,6 +67,7 @@ pub struct SimArgs {
 
 /// Serves a simulated data center until it is told to stop.
 pub async fn run(args: SimArgs) -> Result<()> {
+    keep_private();
     let shutdown = shutdown_signal()?;
     let listener = std::net::TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
@@ -75,7 +78,7 @@ pub async fn run(args: SimArgs) -> Result<()> {
     let ready = Ready { file: args.ready_file.as_deref(), user: &user, password: Some(&args.password) };
     let address = listener.local_addr()?;
     let scheme = if args.plain { "http" } else { "https" };
-    println!("{scheme}://{address}   user {user}   password {}", args.password);
+    terminal::line(format!("{scheme}://{address}   user {user}   password {}", args.password))?;
     if args.esx {
         let site = lone_host(&args, &user).await?;
         return serve_all(site, vec![listener], certificate, ready, shutdown).await;

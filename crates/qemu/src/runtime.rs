@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +112,8 @@ impl RuntimeDir {
             .recursive(true)
             .mode(0o711)
             .create(&self.root)
+            // Whatever the daemon's umask is, the VM's user enters it.
+            .and_then(|()| fs::set_permissions(&self.root, fs::Permissions::from_mode(0o711)))
             .map_err(Error::io(format!("create {}", self.root.display())))?;
         let lock =
             self.open("lock", OpenOptions::new().read(true).write(true).create(true).truncate(false))?;

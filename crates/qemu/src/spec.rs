@@ -452,6 +452,9 @@ pub enum Video {
 pub struct Confinement {
     /// User and group to run as; `None` keeps those of the caller. The files of the VM must be theirs.
     pub user: Option<User>,
+    /// Further groups of the process, if it has a user of its own.
+    #[serde(default)]
+    pub groups: Vec<u32>,
     /// Directory of a cgroup (version 2) to join, if it is there and writable.
     pub cgroup: Option<PathBuf>,
     /// `oom_score_adj` of the process.

@@ -121,7 +121,7 @@ async fn qemu_the_process_has_no_rights_and_no_descriptors_of_ours() {
     let user = User { uid: 64_123, gid: 64_124 };
     let mut spec = empty_machine("confined");
     spec.disks = vec![disk(&room, "a", Attachment::VirtioBlk).await];
-    spec.confinement = Confinement { user: Some(user), cgroup: None, oom_score_adj: Some(100) };
+    spec.confinement = Confinement { user: Some(user), oom_score_adj: Some(100), ..Confinement::default() };
     (spec.vnc, spec.guest_agent, spec.video) = (true, true, Video::Vga { memory_mib: 16 });
     spec.serial = Some(qemu::spec::SerialPort { log: Some(room.path("serial.log")) });
     std::os::unix::fs::chown(&spec.disks[0].path, Some(user.uid), Some(user.gid)).unwrap();

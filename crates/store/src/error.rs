@@ -22,9 +22,15 @@ pub enum Error {
     /// The writer's thread cannot be started.
     #[error("the store cannot start its writer: {0}; free memory or raise the limit of threads")]
     Writer(String),
-    /// The store was closed, or its writer ended after a failed write.
+    /// The store was closed, or its writer's thread ended.
     #[error("the store is closed")]
     Closed,
+    /// A write failed earlier for this reason, and the state of the file is unknown since: the store takes no more writes. Open it again.
+    #[error(
+        "the store takes no more writes since one failed ({0}); start the program again, and restore the store from a backup if that \
+         does not help"
+    )]
+    Stopped(String),
     /// A limit was exceeded.
     #[error("{what}: {size} is more than the limit of {limit}")]
     TooLarge {

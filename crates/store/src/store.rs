@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::limits::{MAX_IDLE_READERS, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES};
 use crate::writer::Job;
@@ -41,6 +41,8 @@ struct Shared {
     room: Arc<Semaphore>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
+    /// The failure after which the writer stopped.
+    stopped: watch::Receiver<Option<String>>,
     /// Held while the store is open, so that no second process writes.
     _lock: Option<File>,
 }
@@ -69,11 +71,12 @@ impl Store {
         let connection = sqlite::open_writer(&path)?;
         let readers = Readers::File { path, idle: Mutex::default() };
         let (queue, mut jobs) = mpsc::channel(options.queued_batches.max(1));
+        let (stopping, stopped) = watch::channel(None);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(connection, &mut jobs))
+            .spawn(move || writer::run(connection, &mut jobs, &stopping))
             .map_err(|e| Error::Writer(e.to_string()))?;
-        Ok(Self::with(Some(queue), readers, Some(writer), Some(lock)))
+        Ok(Self::with(Some(queue), readers, Some(writer), stopped, Some(lock)))
     }
 
     /// A store in memory, gone with its last handle. It behaves like one in a file, except that the committing caller
@@ -83,17 +86,19 @@ impl Store {
     /// [`Error::Io`].
     pub fn in_memory() -> Result<Self> {
         let connection = Mutex::new(sqlite::open_memory()?);
-        Ok(Self::with(None, Readers::Memory(connection), None, None))
+        let (_, stopped) = watch::channel(None);
+        Ok(Self::with(None, Readers::Memory(connection), None, stopped, None))
     }
 
     fn with(
         queue: Option<mpsc::Sender<Job>>,
         readers: Readers,
         writer: Option<JoinHandle<()>>,
+        stopped: watch::Receiver<Option<String>>,
         lock: Option<File>,
     ) -> Self {
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES / SHARE_BYTES));
-        Self { shared: Arc::new(Shared { queue, room, readers, writer, _lock: lock }) }
+        Self { shared: Arc::new(Shared { queue, room, readers, writer, stopped, _lock: lock }) }
     }
 
     /// Applies a batch and returns when it is durable. Waits while too many batches are waiting. A dropped call may have been
@@ -101,7 +106,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::InvalidName`], [`Error::IdReused`], [`Error::CounterExhausted`] and
-    /// [`Error::Full`]: nothing was applied. [`Error::Io`] and [`Error::Closed`]: the outcome is unknown.
+    /// [`Error::Full`]: nothing was applied. [`Error::Io`], [`Error::Stopped`] and [`Error::Closed`]: the
+    /// outcome is unknown.
     pub async fn commit(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
         if let Readers::Memory(connection) = &self.shared.readers {
@@ -111,8 +117,23 @@ impl Store {
             self.shared.room.clone().acquire_many_owned(shares(bytes)).await.map_err(|_| Error::Closed)?;
         let (answer, answered) = oneshot::channel();
         let queue = self.shared.queue.as_ref().ok_or(Error::Closed)?;
-        queue.send(Job { batch, bytes, answer, _share: share }).await.map_err(|_| Error::Closed)?;
-        answered.await.map_err(|_| Error::Closed)?
+        queue.send(Job { batch, bytes, answer, _share: share }).await.map_err(|_| self.closed())?;
+        answered.await.map_err(|_| self.closed())?
+    }
+
+    /// Waits until the store takes no more writes because one failed, and returns the reason; for ever if that never happens.
+    pub async fn stopped(&self) -> Error {
+        let mut stopped = self.shared.stopped.clone();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => Error::Stopped(reason.clone().unwrap_or_default()),
+            // A store in memory has no writer.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The error for a writer that is gone.
+    fn closed(&self) -> Error {
+        self.shared.stopped.borrow().clone().map_or(Error::Closed, Error::Stopped)
     }
 
     /// [`Store::commit`] for callers outside an async runtime.
@@ -135,8 +156,8 @@ impl Store {
             }
         };
         let (answer, answered) = oneshot::channel();
-        queue.blocking_send(Job { batch, bytes, answer, _share: share }).map_err(|_| Error::Closed)?;
-        answered.blocking_recv().map_err(|_| Error::Closed)?
+        queue.blocking_send(Job { batch, bytes, answer, _share: share }).map_err(|_| self.closed())?;
+        answered.blocking_recv().map_err(|_| self.closed())?
     }
 
     /// Reads several things at one moment. Takes microseconds for small reads; a long one belongs on a

@@ -3,7 +3,7 @@
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::limits::{MAX_GROUP_BATCHES, MAX_GROUP_BYTES};
 use crate::sqlite::apply_group;
@@ -18,8 +18,13 @@ pub(crate) struct Job {
     pub(crate) _share: OwnedSemaphorePermit,
 }
 
-/// Runs until every sender is dropped and the queue is empty, or until a failed write leaves the file's state unknown.
-pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
+/// Runs until every sender is dropped and the queue is empty, or until a failed write leaves the file's state unknown, which `stopped` then
+/// tells.
+pub(crate) fn run(
+    mut connection: Connection,
+    queue: &mut mpsc::Receiver<Job>,
+    stopped: &watch::Sender<Option<String>>,
+) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes = first.bytes;
         let mut group = vec![first];
@@ -31,7 +36,8 @@ pub(crate) fn run(mut connection: Connection, queue: &mut mpsc::Receiver<Job>) {
         if let Err(error) = commit(&mut connection, group) {
             // After a failed write or sync the kernel may have dropped dirty pages, so this connection cannot be trusted. Reopening
             // replays the log and finds the truth.
-            tracing::error!(%error, "the store's writer stops after a failed write");
+            tracing::error!(%error, "the store takes no more writes after a failed one");
+            stopped.send_replace(Some(error.to_string()));
             return;
         }
     }

@@ -268,3 +268,31 @@ fn damage_in_the_file_is_found() {
         assert!(matches!(store.verify(), Err(Error::Corrupt(_))));
     });
 }
+
+#[test]
+fn a_store_that_stopped_says_the_cause_with_every_refusal() {
+    in_directory(|path| {
+        let store = Store::open(path).unwrap();
+        for n in 0..400 {
+            commit(&store, |b| _ = b.put("vm", format!("{n:04}"), vec![7; 500]));
+        }
+        drop(store);
+        let mut bytes = std::fs::read(path).unwrap();
+        // All but the first page, which has the schema.
+        bytes[4096..].fill(0x5a);
+        std::fs::write(path, bytes).unwrap();
+        let store = Store::open(path).unwrap();
+        let write = || {
+            let mut batch = Batch::new();
+            batch.put("vm", "0200", "x");
+            store.commit_blocking(batch).unwrap_err()
+        };
+        let first = write();
+        assert!(matches!(first, Error::Corrupt(_)), "{first}");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let told = runtime.block_on(store.stopped());
+        for refusal in [told, write(), write()] {
+            assert!(refusal.to_string().contains(&first.to_string()), "{refusal}");
+        }
+    });
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Core;
-use vim::{DataId, Object, data_id};
+use vim::{DataId, DateTime, Object, data_id, field};
 
 use crate::estate::Inventory;
 use crate::mirror::{ManagedHost, set_place};
@@ -47,6 +47,17 @@ impl Announcer {
 
     pub(super) async fn post(&self, event: Object) {
         self.core.events.post(event).await;
+    }
+
+    /// The reason why a host is not connected, as an issue of its configuration; no event of it is posted.
+    pub(super) fn issue(&self, host: &ManagedHost, reason: &str) -> Object {
+        let mut issue = self.event(host, Occurrence::Lost);
+        issue.set(field!(Event.key), 0);
+        issue.set(field!(Event.chainId), 0);
+        issue.set(field!(Event.createdTime), DateTime::now());
+        issue.set(field!(Event.userName), "");
+        issue.set(field!(Event.fullFormattedMessage), reason);
+        issue
     }
 
     /// The event about a host, which may have been removed.

@@ -54,7 +54,7 @@ impl Membership {
         let host = self.hosts.get(me)?;
         self.set_wanted(me, false).await?;
         host.halt();
-        self.mirror.lose(&host, vim_enum!(HostSystemConnectionState.disconnected)).await;
+        self.mirror.lose(&host, vim_enum!(HostSystemConnectionState.disconnected), None).await;
         if let Some(link) = host.any_link() {
             ManagedHost::close(link);
         }

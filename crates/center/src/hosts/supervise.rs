@@ -129,6 +129,7 @@ impl Supervisor {
 
     async fn run(&self, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
         let mut pause = FIRST_PAUSE;
+        let mut told = String::new();
         // A connected host that is followed again keeps its link.
         let mut kept = host.any_link().filter(|_| host.is_connected());
         loop {
@@ -136,6 +137,7 @@ impl Supervisor {
             let error = match self.connect(host, kept.take()).await {
                 Ok(link) => match link.follow().await {
                     Ok(stream) => {
+                        self.mirror.reach(host);
                         if let Some(old) = host.begin(&link) {
                             ManagedHost::close(old);
                         }
@@ -154,9 +156,12 @@ impl Supervisor {
                 },
                 Err(error) => error.into(),
             };
+            let news = std::mem::replace(&mut told, error.to_string()) != told;
             if reached {
                 pause = FIRST_PAUSE;
                 tracing::warn!(host = host.name, %error, "host lost");
+            } else if news {
+                tracing::warn!(host = host.name, %error, "host not reached; it is tried again and again");
             } else {
                 tracing::debug!(host = host.name, %error, "host not reached");
             }
@@ -167,8 +172,9 @@ impl Supervisor {
                 _ => (vim_enum!(HostSystemConnectionState.notResponding), true),
             };
             let shown = *host.connection.borrow() == connection;
-            if reached || !again || !shown {
-                self.mirror.lose(host, connection).await;
+            if reached || news || !again || !shown {
+                let issue = self.announcer.issue(host, &told);
+                self.mirror.lose(host, connection, Some(issue)).await;
             }
             said.send_if_modified(|said| said.is_none() && said.replace(Err(error.into())).is_none());
             if reached {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::client::{CallError, Client, Options};
 use api::tls::{Renewing, TlsError, Trust, thumbprint_of, thumbprint_sha256};
 use async_trait::async_trait;
-use vim::{Fault, MoRef, call, data_id, fault, field, managed_id};
+use vim::{Fault, MoRef, Object, call, data_id, fault, field, managed_id};
 
 use super::connector::{Address, Certificate, Connector, Credentials};
 use super::remote::{RemoteLink, link_error};
@@ -39,9 +39,23 @@ impl RemoteConnector {
     ) -> Result<Client, Fault> {
         let client =
             self.client(address, fingerprint).await.map_err(|error| connect_fault(address, error))?;
+        let content = client.service_content().await.map_err(|error| connect_fault(address, error))?;
+        refuse_center(address, content.get(field!(ServiceContent.about)))?;
         let login = client.login(&credentials.user, &credentials.password).await;
         login.map_err(|error| connect_fault(address, error))?;
         Ok(client)
+    }
+}
+
+/// Refuses a server that is a center itself, whose inventory has no host of its own.
+fn refuse_center(address: &Address, about: Option<&Arc<Object>>) -> Result<(), Fault> {
+    match about.and_then(|about| about.get(field!(AboutInfo.apiType))) {
+        Some("VirtualCenter") => Err(fault!(
+            NotSupportedHost {},
+            "{} is a center and not a host; add the hosts that it manages by their own addresses",
+            address.host
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -99,8 +113,9 @@ impl Connector for RemoteConnector {
         {
             if !force {
                 let address = other.split(' ').nth(1).unwrap_or("unknown").to_owned();
-                let message =
-                    format!("The host is managed by the center {address}; add it with force to take it over");
+                let message = format!(
+                    "The host is managed by the center {address}; remove it there, or take it over by force"
+                );
                 return Err(fault!(AlreadyBeingManaged { ipAddress: address }, "{message}"));
             }
             let unregister = call!(UnregisterExtension { extensionKey: other });

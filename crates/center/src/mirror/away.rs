@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Writer;
-use vim::{MoRef, prop, vim_enum};
+use vim::{MoRef, Object, prop, props, vim_enum};
 
 use super::host::ManagedHost;
 use super::service::Mirror;
@@ -12,8 +12,8 @@ use crate::estate::show;
 use crate::estate::show::host::Connection;
 
 impl Mirror {
-    /// Shows that a host is not connected, and ends every wait for it.
-    pub(crate) async fn lose(&self, host: &Arc<ManagedHost>, connection: Connection) {
+    /// Shows that a host is not connected, with the reason as an issue of its configuration, and ends every wait for it.
+    pub(crate) async fn lose(&self, host: &Arc<ManagedHost>, connection: Connection, issue: Option<Object>) {
         host.connection.send_replace(connection);
         host.tasks.clear();
         let maintenance = self.inventory.in_maintenance(&host.me);
@@ -21,10 +21,21 @@ impl Mirror {
         let shown = self.inventory.turn().await.finish(Vec::new(), move |w, edges| {
             lost.reported_mut().lose();
             show_lost(w, edges, &lost.me, connection, maintenance);
+            match issue {
+                Some(issue) => w.set(&lost.me, props!(HostSystem { configIssue: [issue] })),
+                None => w.put(&lost.me, prop!(HostSystem.configIssue).number(), None),
+            }
         });
         if let Err(fault) = shown.await {
             tracing::error!(host = host.name, %fault, "a lost host could not be shown");
         }
+    }
+}
+
+impl Mirror {
+    /// Shows no issue of a host that is reached again; it tells its own.
+    pub(crate) fn reach(&self, host: &ManagedHost) {
+        self.inventory.tree.write(|w| w.put(&host.me, prop!(HostSystem.configIssue).number(), None));
     }
 }
 

@@ -9,12 +9,14 @@ use crate::client::inventory::Inventory;
 use crate::client::output::Table;
 use crate::client::session;
 use crate::client::target::Target;
+use crate::client::terminal;
 
 #[derive(Subcommand)]
 pub enum DatacenterCommand {
     /// List datacenters
     Ls(Target),
     /// Create a datacenter
+    #[command(visible_alias = "create")]
     Add {
         datacenter: String,
         #[command(flatten)]
@@ -61,8 +63,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
             json!(count(2)),
         ]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }
 
 async fn add(name: &str, target: &Target) -> Result<(), Failure> {
@@ -72,8 +73,7 @@ async fn add(name: &str, target: &Target) -> Result<(), Failure> {
     let made = made.as_ref().and_then(Value::as_ref);
     let made =
         made.ok_or_else(|| Failure::new(Reason::Failed, "the server did not name the new datacenter"))?;
-    println!("{}", made.id());
-    Ok(())
+    terminal::line(made.id())
 }
 
 async fn on_datacenter(name: &str, target: &Target, call: vim::Args) -> Result<(), Failure> {

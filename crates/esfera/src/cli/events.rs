@@ -47,6 +47,5 @@ pub async fn run(args: Events) -> Result<(), Failure> {
             json!(event.get(field!(Event.fullFormattedMessage))),
         ]);
     }
-    table.print(args.target.json);
-    Ok(())
+    table.print(args.target.json)
 }

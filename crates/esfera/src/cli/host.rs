@@ -7,7 +7,7 @@ use serde_json::json;
 use vim::{MoRef, Object, Value, call, data_id, field, managed_id, vim};
 
 use crate::client::failure::{Failure, Reason};
-use crate::client::inventory::Inventory;
+use crate::client::inventory::{Found, Inventory};
 use crate::client::output::Table;
 use crate::client::session;
 use crate::client::target::Target;
@@ -44,6 +44,9 @@ pub enum HostVerb {
         /// Thumbprint of the host's certificate; without it the certificate must be accepted at the terminal
         #[arg(long)]
         thumbprint: Option<String>,
+        /// Take the host over from another center that manages it
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -74,7 +77,7 @@ pub async fn run(command: HostCommand) -> Result<(), Failure> {
     };
     match verb {
         HostVerb::Ls(target) => list(&target).await,
-        HostVerb::Add { address, to, port, user, password_file, thumbprint, target } => {
+        HostVerb::Add { address, to, port, user, password_file, thumbprint, force, target } => {
             let password =
                 session::password(password_file.as_deref(), "ESFERA_HOST_PASSWORD", &user, &address)?;
             let client = session::open(&target).await?;
@@ -86,7 +89,7 @@ pub async fn run(command: HostCommand) -> Result<(), Failure> {
                 userName: user,
                 password: password,
                 sslThumbprint: thumbprint,
-                force: false,
+                force: force,
             });
             add(&inventory, &parent, spec.into(), &address).await
         }
@@ -96,19 +99,21 @@ pub async fn run(command: HostCommand) -> Result<(), Failure> {
     }
 }
 
-const LISTED: [&str; 6] = [
+const LISTED: [&str; 7] = [
     "name",
     "runtime.connectionState",
     "summary.hardware.numCpuCores",
     "summary.hardware.memorySize",
     "vm",
     "summary.config.product.fullName",
+    "configIssue",
 ];
 
 async fn list(target: &Target) -> Result<(), Failure> {
     let client = session::open(target).await?;
     let inventory = Inventory::of(&client).await?;
-    let mut table = Table::new(&["name", "id", "connection", "cores", "memory_mib", "vms", "product"]);
+    let mut table =
+        Table::new(&["name", "id", "connection", "cores", "memory_mib", "vms", "product", "problem"]);
     for host in inventory.all(managed_id!(HostSystem), &LISTED).await? {
         table.row(vec![
             host.text(0).into(),
@@ -118,31 +123,33 @@ async fn list(target: &Target) -> Result<(), Failure> {
             json!(host.number(3).map(|bytes| bytes >> 20)),
             json!(host.at(4).map_or(0, |vms| vms.items().len())),
             json!(host.at(5).and_then(Value::as_str)),
+            json!(problem(&host)),
         ]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
+}
+
+/// The first of the host's problems: why the center does not reach it, for instance.
+fn problem(host: &Found) -> Option<&str> {
+    let issue = host.at(6)?.items().first()?.as_object()?;
+    issue.get(field!(Event.fullFormattedMessage))
 }
 
 /// The parent of a new host: a cluster, or the host folder of a datacenter.
 async fn parent_for(inventory: &Inventory<'_>, to: Option<&str>) -> Result<MoRef, Failure> {
-    let datacenters = inventory.all(managed_id!(Datacenter), &["name", "hostFolder"]).await?;
-    let clusters = inventory.all(managed_id!(ClusterComputeResource), &["name"]).await?;
-    let cluster = clusters.iter().find(|cluster| Some(cluster.text(0)) == to);
-    if let Some(cluster) = cluster {
-        return Ok(cluster.me.clone());
+    if let Some(name) = to {
+        let clusters = inventory.all(managed_id!(ClusterComputeResource), &["name"]).await?;
+        let cluster = clusters.into_iter().find(|found| found.text(0) == name || found.me.id() == name);
+        if let Some(cluster) = cluster {
+            return Ok(cluster.me);
+        }
     }
-    let folder = match (to, datacenters.as_slice()) {
-        (Some(name), _) => datacenters.iter().find(|datacenter| datacenter.text(0) == name),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    };
-    let folder = folder.and_then(|datacenter| datacenter.reference(1)).cloned();
-    folder.ok_or_else(|| match to {
-        Some(name) => Failure::not_found("datacenter or cluster", name),
-        None => Failure::new(Reason::Usage, format!("there are {} datacenters", datacenters.len()))
-            .hint("name the one for the host with --to"),
-    })
+    let datacenter = inventory.datacenter(to, "--to", &["hostFolder"]).await.map_err(|failure| match to {
+        Some(name) if failure.reason == Reason::NotFound => Failure::not_found("datacenter or cluster", name),
+        _ => failure,
+    })?;
+    let folder = datacenter.reference(1).cloned();
+    folder.ok_or_else(|| Failure::new(Reason::Denied, "you may not see the host folder of the datacenter"))
 }
 
 async fn add(
@@ -161,6 +168,9 @@ async fn add(
             Ok(_) => return Ok(()),
             Err(failure) => failure,
         };
+        if failure.fault().is_some_and(|fault| fault.is_a(data_id!(AlreadyBeingManaged))) {
+            return Err(failure.hint("to take the host over from that center, give --force"));
+        }
         let Some(shown) = failure.fault().filter(|fault| fault.is_a(data_id!(SSLVerifyFault))) else {
             return Err(failure);
         };
@@ -171,8 +181,13 @@ async fn add(
                 "{address} shows a certificate with thumbprint {thumbprint}. Trust it?"
             ))
         {
+            let message = if known {
+                format!("{address} shows another certificate than the one with the given thumbprint")
+            } else {
+                format!("the certificate of {address} is not trusted")
+            };
             let hint = format!("if it is the right one, give --thumbprint {thumbprint}");
-            return Err(Failure::new(Reason::Unreachable, failure.message).hint(hint));
+            return Err(Failure::new(Reason::Unreachable, message).hint(hint));
         }
         spec.set(field!(HostConnectSpec.sslThumbprint), thumbprint);
     }

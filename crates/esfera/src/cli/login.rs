@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::client::failure::{Failure, Reason};
 use crate::client::session::{Saved, SavedSession, confirm, connect, normal, password};
+use crate::client::terminal;
 
 #[derive(Args)]
 pub struct Login {
@@ -45,11 +46,10 @@ pub async fn run(args: Login) -> Result<(), Failure> {
     saved.current = Some(url.clone());
     saved.store()?;
     if args.json {
-        println!("{}", serde_json::json!({ "url": url, "user": args.user }));
+        terminal::json(&serde_json::json!({ "url": url, "user": args.user }))
     } else {
-        println!("Logged in to {url} as {}.", args.user);
+        terminal::line(format!("Logged in to {url} as {}.", args.user))
     }
-    Ok(())
 }
 
 /// The thumbprint that the connection is pinned to from now on.

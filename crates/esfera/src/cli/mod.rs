@@ -1,10 +1,12 @@
 //! The command line. A noun is a folder or a file, a verb a file (of a small noun: a function) that holds its arguments and what it
 //! does, and a row in the enum of its noun. [`Command`] has a row for each noun.
 
+mod cluster;
 mod datacenter;
 mod datastore;
 mod esxcli;
 mod events;
+mod folder;
 mod host;
 mod login;
 mod logout;
@@ -16,6 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::failure::Failure;
 use crate::client::target::Target;
+use crate::client::terminal;
 use crate::daemon::center::CenterArgs;
 use crate::lab::LabArgs;
 use crate::sim::SimArgs;
@@ -49,6 +52,12 @@ pub enum Command {
     /// Datacenters
     #[command(subcommand)]
     Datacenter(datacenter::DatacenterCommand),
+    /// Folders of the inventory
+    #[command(subcommand)]
+    Folder(folder::FolderCommand),
+    /// Clusters
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Datastores and their files
     #[command(subcommand)]
     Datastore(datastore::DatastoreCommand),
@@ -87,14 +96,17 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Logout(target) => logout::run(&target).await,
         Command::Vm(command) => vm::run(command).await,
         Command::Datacenter(command) => datacenter::run(command).await,
+        Command::Folder(command) => folder::run(command).await,
+        Command::Cluster(command) => cluster::run(command).await,
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,
         Command::Task(command) => task::run(command).await,
         Command::Events(args) => events::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "esfera", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "esfera", &mut script);
+            terminal::raw(&script)
         }
     }
 }

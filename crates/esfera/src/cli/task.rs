@@ -28,8 +28,7 @@ pub async fn run(TaskCommand::Ls(target): TaskCommand) -> Result<(), Failure> {
             table.row(row(task, info));
         }
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }
 
 fn row(task: &MoRef, info: &Object) -> Vec<serde_json::Value> {

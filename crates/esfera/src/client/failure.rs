@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use api::client::CallError;
 use vim::{Fault, data_id};
 
+use super::escape::escape;
+
 /// The kind of a failure, as far as scripts tell kinds apart. The numbers are the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -19,6 +21,8 @@ pub enum Reason {
     Denied = 4,
     /// The server does not answer, or its certificate is not trusted.
     Unreachable = 5,
+    /// The reader of the output is gone, as `head` is after its lines. The shell shows the same number for a program that SIGPIPE ended.
+    Closed = 141,
 }
 
 impl std::error::Error for Failure {}
@@ -73,7 +77,10 @@ impl fmt::Display for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Reason::Failed, chain(&error))
+        match error.downcast::<Self>() {
+            Ok(failure) => failure,
+            Err(error) => Self::new(Reason::Failed, chain(&error)),
+        }
     }
 }
 
@@ -95,7 +102,8 @@ impl From<Fault> for Failure {
         } else {
             Reason::Failed
         };
-        Self { reason, message: fault.to_string(), hint, fault: Some(fault) }
+        // A server's message is one line: what it quotes may have line breaks.
+        Self { reason, message: escape(&fault.to_string()).into_owned(), hint, fault: Some(fault) }
     }
 }
 
@@ -113,7 +121,7 @@ pub fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
         if said.is_empty() {
             cause
-        } else if said.ends_with(&cause) {
+        } else if said.contains(&cause) {
             said
         } else {
             format!("{said}: {cause}")
@@ -138,5 +146,8 @@ mod tests {
         let source = std::io::Error::other("the disk is full");
         let error = anyhow::Result::<()>::Err(Io { source }.into()).context("cannot start").unwrap_err();
         assert_eq!(chain(&error), "cannot start: write /x: the disk is full");
+        let source = std::io::Error::other("the disk is full");
+        let advised = anyhow::Error::new(source).context("cannot start (the disk is full); free space");
+        assert_eq!(chain(&advised), "cannot start (the disk is full); free space");
     }
 }

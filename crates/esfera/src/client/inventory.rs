@@ -129,6 +129,31 @@ impl<'c> Inventory<'c> {
         }
     }
 
+    /// The datacenter with this name or id, or else the only one, with its name and these properties. `option` names it on the
+    /// command line.
+    pub async fn datacenter(
+        &self,
+        name: Option<&str>,
+        option: &str,
+        paths: &[&str],
+    ) -> Result<Found, Failure> {
+        let paths: Vec<&str> = ["name"].into_iter().chain(paths.iter().copied()).collect();
+        let mut all = self.all(managed_id!(Datacenter), &paths).await?;
+        let Some(name) = name else {
+            return match (all.pop(), all.len()) {
+                (Some(only), 0) => Ok(only),
+                (None, _) => Err(Failure::new(Reason::NotFound, "the inventory has no datacenter")
+                    .hint("create one first: esfera datacenter add NAME")),
+                (Some(_), others) => {
+                    Err(Failure::new(Reason::Usage, format!("there are {} datacenters", others + 1))
+                        .hint(format!("name one with {option}")))
+                }
+            };
+        };
+        let found = all.into_iter().find(|found| found.text(0) == name || found.me.id() == name);
+        found.ok_or_else(|| Failure::not_found("datacenter", name))
+    }
+
     /// The VM with this name or id.
     pub async fn vm(&self, name: &str) -> Result<MoRef, Failure> {
         self.named(managed_id!(VirtualMachine), "virtual machine", name).await

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
+use super::escape::escape;
+use super::failure::Failure;
+use super::terminal;
+
 /// Rows under headings. Printed as aligned columns, or as a JSON list of objects whose keys are the headings.
 pub struct Table {
     headings: Vec<Cow<'static, str>>,
@@ -28,8 +32,11 @@ impl Table {
     }
 
     /// Prints the table, or JSON.
-    pub fn print(&self, json: bool) {
-        if json { println!("{}", self.to_json()) } else { print!("{}", self.to_text()) }
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub fn print(&self, json: bool) -> Result<(), Failure> {
+        if json { terminal::json(&self.to_json()) } else { terminal::lines(self.to_lines()) }
     }
 
     fn to_json(&self) -> Json {
@@ -44,34 +51,30 @@ impl Table {
         self.rows.iter().map(object).collect()
     }
 
-    /// Aligned columns.
-    pub fn to_text(&self) -> String {
-        let headings: Vec<String> =
-            self.headings.iter().map(|h| h.replace('_', " ").to_uppercase()).collect();
+    /// Aligned columns, a line for each row.
+    pub fn to_lines(&self) -> Vec<String> {
+        let heading =
+            |heading: &Cow<'static, str>| escape(&heading.replace('_', " ").to_uppercase()).into_owned();
+        let headings: Vec<String> = self.headings.iter().map(heading).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-        let mut text = String::new();
-        for row in std::iter::once(&headings).chain(&rows) {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        std::iter::once(&headings).chain(&rows).map(line).collect()
     }
 }
 
 fn cell(value: &Json) -> String {
     match value {
         Json::Null => "-".into(),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
+        Json::String(text) => escape(text).into_owned(),
+        other => escape(&other.to_string()).into_owned(),
     }
 }
 
@@ -107,8 +110,16 @@ mod tests {
         let mut table = Table::new(&["name", "guest_address"]);
         table.row(vec!["web".into(), Json::Null]);
         table.row(vec!["database".into(), "10.0.0.1".into()]);
-        assert_eq!(table.to_text(), "NAME      GUEST ADDRESS\nweb       -\ndatabase  10.0.0.1\n");
+        assert_eq!(table.to_lines(), ["NAME      GUEST ADDRESS", "web       -", "database  10.0.0.1"]);
         assert_eq!(table.to_json()[0]["guest_address"], Json::Null);
+    }
+
+    #[test]
+    fn a_cell_cannot_forge_a_row_or_leave_its_column() {
+        let mut table = Table::new(&["user", "message"]);
+        table.row(vec!["a\nroot".into(), "ok".into()]);
+        table.row(vec!["b".into(), serde_json::json!(["\u{9b}2J"])]);
+        assert_eq!(table.to_lines(), ["USER     MESSAGE", "a\\nroot  ok", "b        [\"\\u{9b}2J\"]"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::io::{BufRead, IsTerminal, Write, stdin};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Reason};
 use super::target::Target;
+use super::terminal;
 
 /// The kept sessions.
 #[derive(Default, Serialize, Deserialize)]
@@ -109,7 +110,7 @@ pub fn password(file: Option<&Path>, variable: &str, user: &str, server: &str) -
         return Err(Failure::new(Reason::Usage, "the password cannot be asked for without a terminal")
             .hint(format!("give it with --password-file or in ${variable}")));
     }
-    Ok(ask_password(&format!("Password of {user} on {server}: "))?)
+    Ok(ask_password(&format!("Password of {user} on {server}:"))?)
 }
 
 fn ask_password(question: &str) -> Result<String> {
@@ -118,24 +119,18 @@ fn ask_password(question: &str) -> Result<String> {
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&terminal, OptionalActions::Now, &silent)?;
-    eprint!("{question}");
+    terminal::prompt(question);
     let mut line = String::new();
     let read = terminal.lock().read_line(&mut line);
     tcsetattr(&terminal, OptionalActions::Now, &before)?;
-    eprintln!();
+    terminal::complain("");
     read?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Asks at the terminal; without a terminal the answer is no.
 pub fn confirm(question: &str) -> bool {
-    if !stdin().is_terminal() {
-        return false;
-    }
-    eprint!("{question} [y/N] ");
-    let _ = stderr().flush();
-    let mut line = String::new();
-    stdin().lock().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+    terminal::ask(&format!("{question} [y/N]")).is_some_and(|answer| matches!(&*answer, "y" | "Y" | "yes"))
 }
 
 #[cfg(test)]

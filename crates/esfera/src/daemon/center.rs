@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use center::{Center, Network, Options};
 use clap::Args;
 use store::Store;
 
-use super::{ListenArgs, Ready, authority, certificate, listeners, password_for, serve_all, shutdown_signal};
+use super::{
+    ListenArgs, Ready, authority, certificate, healthy, listeners, password_for, serve_all, shutdown_signal,
+    state,
+};
 
 const ADMINISTRATOR: &str = "administrator@vsphere.local";
 
@@ -23,16 +26,19 @@ pub struct CenterArgs {
     pub password_file: Option<PathBuf>,
 }
 
+const DATABASE: &str = "center.db";
+
 pub async fn run(args: CenterArgs) -> Result<()> {
+    state::keep_private();
     let listeners = listeners(&args.listen)?;
     let shutdown = shutdown_signal()?;
-    std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
+    let _claim = state::claim_data(&args.data, DATABASE)?;
     let certificate = certificate(&args.data, "center", &args.listen.name)?;
-    let database = args.data.join("center.db");
+    let database = args.data.join(DATABASE);
     let first_start = !database.exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
     let store = Store::open(&database)?;
-    let mut options = Options::new(store);
+    let mut options = Options::new(store.clone());
     options.address = args.listen.name.first().cloned();
     options.administrator = ADMINISTRATOR.into();
     options.password = password.clone();
@@ -41,7 +47,8 @@ pub async fn run(args: CenterArgs) -> Result<()> {
     let ready =
         Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };
     tracing::info!("the center is up");
-    serve_all(center.site(), listeners, Some(certificate), ready, shutdown).await?;
+    let serving = serve_all(center.site(), listeners, Some(certificate), ready, shutdown);
+    healthy(serving, &store).await?;
     tracing::info!("the center ends");
     Ok(())
 }

@@ -3,19 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use api::server::Site;
 use clap::{Args, ValueEnum};
 use host::engine::QemuOptions;
 use host::{ADMINISTRATOR, DEFAULT_NETWORK, Host, HostOptions};
 use hostnet::{NetworkOptions, Switched};
 
-use super::{ListenArgs, Ready, certificate, listeners, password_for, serve_all, shutdown_signal};
+use super::state::{self, Claim, claim_on_machine, plain};
+use super::{ListenArgs, Ready, certificate, healthy, listeners, password_for, serve_all, shutdown_signal};
 
 /// Number of the first user: each VM runs as its own.
 const FIRST_USER: u32 = 200_000;
 const CGROUP: &str = "/sys/fs/cgroup/esfera";
 const TAP_PREFIX: &str = "vm";
+const DATABASE: &str = "host.db";
 
 #[derive(Args)]
 pub struct HostArgs {
@@ -73,8 +75,11 @@ pub async fn run(args: HostArgs) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("a host makes users, taps and processes for its virtual machines: run it as root");
     }
+    state::keep_private();
     let shutdown = shutdown_signal()?;
-    std::fs::create_dir_all(&args.data).with_context(|| format!("cannot make {}", args.data.display()))?;
+    let _claims = claims(&args)?;
+    // The users of VMs find their own directories in it.
+    state::make_directory(&args.runtime, state::ENTERED)?;
     let certificate = certificate(&args.data, "host", &args.listen.name)?;
     let switch =
         Switched::start(args.bpf.clone(), TAP_PREFIX, &name(&args), args.resolv_conf.clone()).await?;
@@ -92,7 +97,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
         },
         etc: args.etc.clone(),
     };
-    let first_start = !args.data.join("host.db").exists();
+    let first_start = !args.data.join(DATABASE).exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
     let host = Host::open(options).await?;
     // The host's own addresses may belong to VMkernel adapters, which exist since the host was opened.
@@ -112,10 +117,26 @@ pub async fn run(args: HostArgs) -> Result<()> {
     let ready =
         Ready { file: args.listen.ready_file.as_deref(), user: ADMINISTRATOR, password: password.as_deref() };
     tracing::info!(host = host.name, "the host is up");
-    serve_all(site, listeners, Some(certificate), ready, shutdown).await?;
+    let serving = serve_all(site, listeners, Some(certificate), ready, shutdown);
+    healthy(serving, &host.core.store).await?;
     switch.end().await;
     tracing::info!("the host daemon ends; its virtual machines run on");
     Ok(())
+}
+
+/// Claims all that two hosts cannot share.
+fn claims(args: &HostArgs) -> Result<[Claim; 4]> {
+    let on_machine = |kind: &str, option: &str, path: &Path| {
+        let path = plain(path).display().to_string();
+        let otherwise = format!("choose another directory with --{option}");
+        claim_on_machine(kind, &path, &format!("the directory {path}"), &otherwise)
+    };
+    Ok([
+        state::claim_data(&args.data, DATABASE)?,
+        on_machine("runtime", "runtime", &args.runtime)?,
+        on_machine("bpf", "bpf", &args.bpf)?,
+        state::claim_network()?,
+    ])
 }
 
 fn name(args: &HostArgs) -> String {

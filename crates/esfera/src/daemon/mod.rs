@@ -4,9 +4,11 @@ pub mod allocator;
 pub mod center;
 pub mod host;
 mod inherit;
+mod log;
+pub mod state;
 
 use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,10 +21,12 @@ use clap::Args;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde_json::{Value as Json, json};
+use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+
+pub use log::start_log;
 
 /// The default address.
 const DEFAULT_LISTEN: &str = "0.0.0.0:443";
@@ -43,13 +47,6 @@ pub struct ListenArgs {
     /// Write URL, user and password into this file when the daemon answers
     #[arg(long)]
     pub ready_file: Option<PathBuf>,
-}
-
-/// Writes the log to standard error, in colour on a terminal. `ESFERA_LOG` filters it, as `info,api=debug`.
-pub fn start_log(default: &str) {
-    let filter = EnvFilter::try_from_env("ESFERA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
 }
 
 /// A token that is cancelled when a signal asks the daemon to stop.
@@ -127,6 +124,15 @@ pub async fn serve_all(
     Ok(())
 }
 
+/// Serves as long as the daemon can keep what it acknowledges. With a store that takes no more writes it cannot: it ends with the
+/// reason, and the machine's init system starts it again, which replays the store's log.
+pub async fn healthy(serving: impl Future<Output = Result<()>>, store: &Store) -> Result<()> {
+    tokio::select! {
+        served = serving => served,
+        reason = store.stopped() => Err(anyhow::Error::new(reason).context("the daemon is not healthy and ends")),
+    }
+}
+
 /// The content of the ready file, by which a waiting program learns that the daemon answers.
 pub struct Ready<'a> {
     pub file: Option<&'a Path>,
@@ -183,4 +189,37 @@ pub fn write_ready_file(path: &Path, ready: &Json) -> Result<()> {
         .and_then(|mut file| file.write_all(ready.to_string().as_bytes()))
         .and_then(|()| std::fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Batch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_whose_store_takes_no_more_writes_ends_with_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let write = async |store: &Store, keys: std::ops::Range<u32>| {
+            let mut batch = Batch::new();
+            for key in keys {
+                batch.put("vm", format!("{key:04}"), vec![7; 500]);
+            }
+            store.commit(batch).await.map(drop)
+        };
+        let store = Store::open(&path).unwrap();
+        write(&store, 0..400).await.unwrap();
+        drop(store);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // All but the first page, without which the store could not be opened.
+        bytes[4096..].fill(0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let store = Store::open(&path).unwrap();
+        let damage = write(&store, 0..1).await.unwrap_err().to_string();
+        let ended = healthy(std::future::pending(), &store).await.unwrap_err();
+        let told = crate::client::failure::chain(&ended);
+        assert!(told.starts_with("the daemon is not healthy and ends: "), "{told}");
+        assert_eq!(told.matches(&damage).count(), 1, "{told}");
+    }
 }

@@ -3,6 +3,7 @@
 //! The lab is the init system of its processes: DHCP, two hosts and a center, each in its network namespace. Their public
 //! sockets are opened here, on the loopback interface, and inherited. `seed` fills the data center.
 
+mod announce;
 mod credentials;
 mod net;
 mod pins;
@@ -10,24 +11,30 @@ mod process;
 mod seed;
 mod supervise;
 
+use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use credentials::Credentials;
 use net::{LabNet, SPARE_NIC, UPLINK, as_host, host_address, in_namespace};
 use pins::Pins;
-use process::InheritedListener;
-use supervise::Supervised;
+use process::{InheritedListener, Listeners};
+use supervise::{Supervised, deaths};
+
+use crate::daemon::state::{self, Claim, ENTERED, PRIVATE_DIRECTORY, claim_on_machine, make_directory};
 
 const HOSTS: usize = 2;
 /// Sockets of running VMs, in a directory for each lab.
-const RUNTIME: &str = "/run/esfera";
+const RUNTIME: &str = "/run/esfera-lab";
+/// Longest name of a lab; its sockets' paths have a limit.
+const MAX_NAME: usize = 20;
 const CENTER_USER: &str = "administrator@vsphere.local";
 
 #[derive(Args)]
@@ -38,8 +45,8 @@ pub struct LabArgs {
     /// Address of the center; the hosts follow on the next two ports
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
-    /// Name of the lab: its network namespaces begin with esf-NAME-
-    #[arg(long, default_value = "lab")]
+    /// Name of the lab, of letters and digits: its network namespaces begin with esf-NAME-
+    #[arg(long, default_value = "lab", value_parser = name)]
     name: String,
     /// Disk image of the guest
     #[arg(long, env = "ESFERA_GUEST_IMAGE")]
@@ -59,16 +66,16 @@ pub async fn run(args: LabArgs) -> Result<()> {
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let lab = Lab::prepare(args)?;
+    state::keep_private();
+    let (lab, listeners) = Lab::prepare(args)?;
     let started = tokio::select! {
-        running = lab.start() => running.map(Some),
+        running = lab.start(listeners) => running.map(Some),
         _ = interrupt.recv() => Ok(None),
         _ = terminate.recv() => Ok(None),
     };
     let running = match started {
         Ok(Some(running)) => running,
-        // Removing the namespaces ends everything that was started in them.
-        stopped_or_failed => return stopped_or_failed.map(drop).and(lab.net.remove()),
+        stopped_or_failed => return stopped_or_failed.map(drop).and(lab.clear()),
     };
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -83,21 +90,35 @@ pub async fn run(args: LabArgs) -> Result<()> {
     for process in running.processes {
         process.stop().await;
     }
-    lab.net.remove()?;
-    lab.pins.remove();
-    if let Err(error) = std::fs::remove_dir_all(&lab.runtime) {
-        tracing::warn!("cannot remove {}: {error}", lab.runtime.display());
-    }
-    Ok(())
+    lab.clear()
+}
+
+/// A name that can begin those of namespaces and directories. With a hyphen, the namespaces of one lab could look like another's.
+fn name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(|c| c.is_ascii_alphanumeric());
+    if fits { Ok(text.to_owned()) } else { Err(format!("expected 1 to {MAX_NAME} letters and digits")) }
 }
 
 struct Lab {
     args: LabArgs,
+    /// Its name and its directory, which no other lab has meanwhile.
+    _claims: [Claim; 2],
     net: LabNet,
     credentials: Credentials,
     program: PathBuf,
     runtime: PathBuf,
     pins: Pins,
+}
+
+/// Claims the name and the directory of the lab.
+fn claims(args: &LabArgs) -> Result<[Claim; 2]> {
+    let name = &args.name;
+    let what = format!("the name {name} of a lab, with its network namespaces,");
+    make_directory(&args.data, ENTERED)?;
+    Ok([
+        claim_on_machine("lab", name, &what, "choose another name with --name")?,
+        state::claim(&args.data, "choose another directory with --data")?,
+    ])
 }
 
 struct Running {
@@ -107,37 +128,52 @@ struct Running {
 }
 
 impl Lab {
-    fn prepare(args: LabArgs) -> Result<Self> {
-        for directory in ["run", "datastores/shared/images"] {
-            let path = args.data.join(directory);
-            std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        }
+    fn prepare(args: LabArgs) -> Result<(Self, Listeners)> {
+        let claims = claims(&args)?;
+        make_directory(&args.data.join("run"), PRIVATE_DIRECTORY)?;
+        make_directory(&args.data.join("datastores/shared/images"), ENTERED)?;
         let credentials = Credentials::load_or_make(&args.data)?;
         let runtime = Path::new(RUNTIME).join(&args.name);
-        let net = LabNet::create(&args.name, HOSTS)?;
+        let net = LabNet::named(&args.name, HOSTS);
+        net.remove().context("cannot remove the remains of an earlier lab of this name")?;
+        // The remains had these addresses, too; whoever has them now is not of this lab.
+        let listeners = Listeners::bind(args.listen, HOSTS)?;
+        net.create()?;
         // The processes in the namespaces are gone, so their files are stale.
         if runtime.exists() {
             std::fs::remove_dir_all(&runtime)
                 .with_context(|| format!("cannot clear {}", runtime.display()))?;
         }
+        make_directory(Path::new(RUNTIME), ENTERED)?;
+        std::fs::set_permissions(RUNTIME, Permissions::from_mode(ENTERED))
+            .with_context(|| format!("cannot let the users of VMs into {RUNTIME}"))?;
         let pins = Pins::mount(&runtime.with_extension("bpf"))?;
         let program = std::env::current_exe().context("cannot find this program")?;
-        Ok(Self { args, net, credentials, program, runtime, pins })
+        Ok((Self { args, _claims: claims, net, credentials, program, runtime, pins }, listeners))
     }
 
-    async fn start(&self) -> Result<Running> {
-        let center = InheritedListener::bind(self.args.listen)?;
-        let mut hosts = Vec::new();
-        for number in 1..=HOSTS {
-            hosts.push(InheritedListener::bind(self.public_address(number)?)?);
+    /// Removes all that is not kept for the next start. Removing the namespaces ends everything that was started in them.
+    fn clear(&self) -> Result<()> {
+        self.net.remove()?;
+        self.pins.remove();
+        match std::fs::remove_dir_all(&self.runtime) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.runtime.display()))
+            }
+            _ => Ok(()),
         }
+    }
+
+    async fn start(&self, listeners: Listeners) -> Result<Running> {
+        let Listeners { center, hosts } = listeners;
         let addresses: Vec<SocketAddr> =
             hosts.iter().map(InheritedListener::address).collect::<Result<_>>()?;
         let center_address = center.address()?;
         let run = self.args.data.join("run");
+        let (died, mut deaths) = deaths();
         let dhcp = {
             let (net, state) = (self.net.clone(), run.clone());
-            Supervised::start("dhcp", &run, move || net.dhcp_server(&state))?
+            Supervised::start("dhcp", &run, move || net.dhcp_server(&state), died.clone())?
         };
         let mut daemons = Vec::new();
         for (at, listener) in hosts.into_iter().enumerate() {
@@ -146,14 +182,20 @@ impl Lab {
                 &format!("host{number}"),
                 &run,
                 self.host_command(number, listener),
+                died.clone(),
             )?);
         }
-        let center = Supervised::start("center", &run, self.center_command(center))?;
+        let center = Supervised::start("center", &run, self.center_command(center), died)?;
         let mut processes = vec![center];
         processes.append(&mut daemons);
         processes.push(dhcp);
         let running = Running { center: center_address, processes };
-        seed::fill(&self.seed(&running, &addresses)).await?;
+        let seed = self.seed(&running, &addresses);
+        tokio::select! {
+            filled = seed::fill(&seed) => filled?,
+            // A process that cannot start will not start the next time either.
+            Some(death) = deaths.recv() => bail!("{death} while the lab was starting; its messages above say why"),
+        }
         self.announce(&running, &addresses).await?;
         Ok(running)
     }
@@ -174,18 +216,6 @@ impl Lab {
         }
     }
 
-    /// Host `number`'s socket is on the center's port plus its number, or on any port if the center's is.
-    fn public_address(&self, number: usize) -> Result<SocketAddr> {
-        let mut address = self.args.listen;
-        if address.port() != 0 {
-            let port = u16::try_from(usize::from(address.port()) + number).context(
-                "the lab needs a port for each host above the center's, and none is left below 65536",
-            )?;
-            address.set_port(port);
-        }
-        Ok(address)
-    }
-
     fn url(&self, address: &SocketAddr) -> String {
         format!("https://{address}")
     }
@@ -203,7 +233,7 @@ impl Lab {
         let password = self.credentials.host_file.clone();
         let pins = self.pins.of_host(&self.net.host(number));
         move || {
-            std::fs::create_dir_all(&local)?;
+            make_directory(&local, ENTERED)?;
             let mut command = as_host(&namespace, &program);
             command.arg("host").arg("--data").arg(&data).arg("--runtime").arg(&runtime);
             command.args(["--listen", &format!("{}:443", host_address(number))]);
@@ -232,48 +262,5 @@ impl Lab {
             command.arg("--password-file").arg(&password);
             Ok(command)
         }
-    }
-
-    async fn announce(&self, running: &Running, hosts: &[SocketAddr]) -> Result<()> {
-        let url = self.url(&running.center);
-        println!();
-        println!("The lab is up.");
-        println!();
-        println!("  center  {url}   user {CENTER_USER}   password {}", self.credentials.center);
-        for (at, address) in hosts.iter().enumerate() {
-            println!(
-                "  host    {}   user root   password {}   (in the inventory: {})",
-                self.url(address),
-                self.credentials.host,
-                host_address(at + 1)
-            );
-        }
-        println!();
-        println!("Try:  esfera login {url} --insecure --user {CENTER_USER}   and then   esfera vm ls");
-        println!("Ctrl-C stops everything; the next start finds it as it was.");
-        println!();
-        if let Some(file) = &self.args.ready_file {
-            let mut ready_hosts = Vec::new();
-            for (at, address) in hosts.iter().enumerate() {
-                ready_hosts.push(json!({
-                    "url": self.url(address),
-                    "user": "root",
-                    "password": self.credentials.host,
-                    "management_address": host_address(at + 1).to_string(),
-                    "namespace": self.net.host(at + 1),
-                    "thumbprint": api::tls::thumbprint_of(&address.to_string()).await?.sha1,
-                }));
-            }
-            let ready = json!({
-                "center": { "url": url, "user": CENTER_USER, "password": self.credentials.center },
-                "hosts": ready_hosts,
-                "segment": self.net.segment(),
-                "run": self.args.data.join("run"),
-                "runtime": self.runtime,
-                "datastore": self.args.data.join("datastores/shared"),
-            });
-            crate::daemon::write_ready_file(file, &ready)?;
-        }
-        Ok(())
     }
 }

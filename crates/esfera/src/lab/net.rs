@@ -9,10 +9,11 @@
 //!
 //! Nothing is added to the namespace that the lab is started in.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,6 +27,10 @@ const SEGMENT_MAC: &str = "02:00:0a:4d:00:01";
 const SEGMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const DHCP_RANGE: &str = "10.77.0.100,10.77.0.250,255.255.255.0,12h";
 
+/// How long a process may take to die of SIGKILL.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
+const END_POLL: Duration = Duration::from_millis(10);
+
 /// The namespaces of one lab. Removed by [`LabNet::remove`].
 #[derive(Clone)]
 pub struct LabNet {
@@ -34,20 +39,20 @@ pub struct LabNet {
 }
 
 impl LabNet {
-    /// Makes the namespaces, after removing the remains of an earlier lab of this name.
-    pub fn create(name: &str, hosts: usize) -> Result<Self> {
-        let net = Self { name: name.into(), hosts };
-        net.remove().context("cannot remove the remains of an earlier lab")?;
-        let segment = net.segment();
+    /// The network of the lab with this name and number of hosts, which need not exist.
+    pub fn named(name: &str, hosts: usize) -> Self {
+        Self { name: name.into(), hosts }
+    }
+
+    /// Makes the namespaces.
+    pub fn create(&self) -> Result<()> {
+        let segment = self.segment();
         add_namespace(&segment)?;
         ip_in(&segment, &["link", "add", SEGMENT_BRIDGE, "address", SEGMENT_MAC, "type", "bridge"])?;
         ip_in(&segment, &["link", "set", SEGMENT_BRIDGE, "type", "bridge", "forward_delay", "0"])?;
         ip_in(&segment, &["addr", "add", &format!("{SEGMENT_ADDRESS}/24"), "dev", SEGMENT_BRIDGE])?;
         ip_in(&segment, &["link", "set", SEGMENT_BRIDGE, "up"])?;
-        for number in 1..=hosts {
-            net.add_host(number)?;
-        }
-        Ok(net)
+        (1..=self.hosts).try_for_each(|number| self.add_host(number))
     }
 
     fn add_host(&self, number: usize) -> Result<()> {
@@ -74,7 +79,9 @@ impl LabNet {
 
     /// The DHCP server of the segment, to be run in its namespace.
     pub fn dhcp_server(&self, state: &Path) -> Result<Command> {
-        fs::create_dir_all(state)?;
+        let leases = state.join("dhcp.leases");
+        // The server would make it readable by everybody.
+        OpenOptions::new().append(true).create(true).open(&leases)?;
         let mut command = in_namespace(&self.segment(), "dnsmasq");
         command.args(["--keep-in-foreground", "--port=0", "--bind-interfaces", "--no-resolv", "--no-hosts"]);
         command.args([
@@ -86,7 +93,7 @@ impl LabNet {
         ]);
         command.arg(format!("--interface={SEGMENT_BRIDGE}"));
         command.arg(format!("--dhcp-range={DHCP_RANGE}"));
-        command.arg(format!("--dhcp-leasefile={}", state.join("dhcp.leases").display()));
+        command.arg(format!("--dhcp-leasefile={}", leases.display()));
         Ok(command)
     }
 
@@ -97,10 +104,7 @@ impl LabNet {
             names.extend(namespaces_of(&self.host(number)));
         }
         for name in names.iter().filter(|name| namespace_file(name).exists()) {
-            for pid in processes_in(name)? {
-                // It may have ended by itself meanwhile.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+            end_all_in(name)?;
             run(Command::new("ip").args(["netns", "delete", name]))?;
         }
         Ok(())
@@ -150,6 +154,23 @@ fn add_namespace(name: &str) -> Result<()> {
 
 fn ip_in(namespace: &str, args: &[&str]) -> Result<()> {
     run(Command::new("ip").args(["-n", namespace]).args(args))
+}
+
+/// Kills every process in a namespace and waits until none is left: they hold locks and addresses until then.
+fn end_all_in(namespace: &str) -> Result<()> {
+    let deadline = Instant::now() + END_TIMEOUT;
+    loop {
+        let left = processes_in(namespace)?;
+        let Some(one) = left.first() else { return Ok(()) };
+        if Instant::now() > deadline {
+            bail!("process {} in the network namespace {namespace} does not end", one.as_raw_nonzero());
+        }
+        for pid in left {
+            // It may have ended by itself meanwhile.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        std::thread::sleep(END_POLL);
+    }
 }
 
 fn processes_in(namespace: &str) -> Result<Vec<rustix::process::Pid>> {

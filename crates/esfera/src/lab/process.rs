@@ -11,6 +11,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::client::terminal;
+
 /// Longest time that a process may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -66,9 +68,34 @@ fn show(name: &str, output: impl tokio::io::AsyncRead + Unpin + Send + 'static) 
     tokio::spawn(async move {
         let mut lines = BufReader::new(output).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            println!("[{name}] {line}");
+            terminal::show(format!("[{name}] {line}"));
         }
     });
+}
+
+/// The lab's public sockets, all opened before any process is started.
+pub struct Listeners {
+    pub center: InheritedListener,
+    pub hosts: Vec<InheritedListener>,
+}
+
+impl Listeners {
+    /// Opens the center's socket and one for each host.
+    pub fn bind(center: SocketAddr, hosts: usize) -> Result<Self> {
+        let hosts = (1..=hosts).map(|number| InheritedListener::bind(public_address(center, number)?));
+        Ok(Self { center: InheritedListener::bind(center)?, hosts: hosts.collect::<Result<_>>()? })
+    }
+}
+
+/// The socket of host `number` is on the center's port plus its number, or on any port if the center's is.
+fn public_address(center: SocketAddr, number: usize) -> Result<SocketAddr> {
+    let mut address = center;
+    if address.port() != 0 {
+        let port = u16::try_from(usize::from(address.port()) + number)
+            .context("the lab needs a port for each host above the center's, and none is left below 65536")?;
+        address.set_port(port);
+    }
+    Ok(address)
 }
 
 /// A listening socket in the lab's own namespace that a process in another one inherits.
@@ -77,7 +104,7 @@ pub struct InheritedListener(TcpListener);
 impl InheritedListener {
     pub fn bind(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).with_context(|| {
-            format!("cannot listen on {address}; is another lab running, or the port in use?")
+            format!("cannot listen on {address}; choose another address with --listen, or end the program that has it")
         })?;
         fcntl_setfd(&listener, FdFlags::empty()).context("cannot make the socket inheritable")?;
         Ok(Self(listener))

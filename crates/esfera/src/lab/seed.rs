@@ -1,6 +1,8 @@
 //! Fills a new lab: a datacenter, its hosts, the guest's disk image and a VM that runs. Existing objects stay as they are.
 
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,14 +80,15 @@ async fn connect(url: &str) -> Result<Client, CallError> {
 }
 
 async fn wait_until_it_answers(url: &str) -> Result<()> {
+    let mut reason = String::new();
     let answers = async {
-        while connect(url).await.is_err() {
+        while let Err(error) = connect(url).await {
+            reason = error.to_string();
             tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(START_TIMEOUT, answers)
-        .await
-        .with_context(|| format!("{url} does not answer; the log above says why"))
+    let answered = tokio::time::timeout(START_TIMEOUT, answers).await;
+    answered.ok().with_context(|| format!("{url} does not answer ({reason}); its messages above say why"))
 }
 
 async fn datacenter(inventory: &Inventory<'_>) -> Result<Found> {
@@ -148,6 +151,7 @@ fn place_image(seed: &Seed) -> Result<()> {
     let source = image(seed.image.as_deref())?;
     let half = target.with_extension("part");
     std::fs::copy(&source, &half)
+        .and_then(|_| std::fs::set_permissions(&half, Permissions::from_mode(0o600)))
         .with_context(|| format!("cannot copy the guest's image {}", source.display()))?;
     Ok(std::fs::rename(&half, &target)?)
 }

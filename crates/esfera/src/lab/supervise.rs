@@ -2,20 +2,34 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::process::Process;
 
 /// Delay before a process that died is started again.
 const RESTART_DELAY: Duration = Duration::from_millis(500);
+/// The delay doubles up to this one for a process that dies again and again.
+const LONGEST_DELAY: Duration = Duration::from_secs(15);
+/// A process that has lived so long is not one that dies again and again.
+const SOUND: Duration = Duration::from_secs(5);
+
+/// Tells of each process that ended by itself, in words.
+pub type Died = UnboundedSender<String>;
+
+/// The two ends of that news. Whoever does not care drops the second.
+pub fn deaths() -> (Died, UnboundedReceiver<String>) {
+    unbounded_channel()
+}
 
 /// A process that is kept running until it is stopped.
 pub struct Supervised {
-    stop: CancellationToken,
+    /// Dropped, it ends the process as well.
+    stop: DropGuard,
     keeper: JoinHandle<()>,
 }
 
@@ -25,17 +39,18 @@ impl Supervised {
         name: &str,
         run: &Path,
         command: impl Fn() -> Result<Command> + Send + 'static,
+        died: Died,
     ) -> Result<Self> {
         let pid_file = run.join(format!("{name}.pid"));
         let first = start(name, &pid_file, &command)?;
         let stop = CancellationToken::new();
-        let keeper = tokio::spawn(keep(name.to_owned(), pid_file, command, first, stop.clone()));
-        Ok(Self { stop, keeper })
+        let keeper = tokio::spawn(keep(name.to_owned(), pid_file, command, first, stop.clone(), died));
+        Ok(Self { stop: stop.drop_guard(), keeper })
     }
 
     /// Ends the process for good.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         if self.keeper.await.is_err() {
             tracing::error!("the keeper of a process failed");
         }
@@ -48,21 +63,32 @@ async fn keep(
     command: impl Fn() -> Result<Command>,
     first: Process,
     stop: CancellationToken,
+    died: Died,
 ) {
     let mut process = first;
+    let mut delay = RESTART_DELAY;
     loop {
+        let started = Instant::now();
         tokio::select! {
             () = stop.cancelled() => return process.stop().await,
             status = process.ended() => match status {
-                Ok(status) => tracing::warn!(process = name, "the process ended by itself ({status}) and is started again"),
+                Ok(status) => {
+                    // Nobody listens any longer once the lab is up.
+                    let _ = died.send(format!("{name} ended by itself ({status})"));
+                    tracing::warn!(process = name, ?delay, "the process ended by itself ({status}) and is started again");
+                }
                 Err(error) => tracing::warn!(process = name, "cannot wait for the process: {error}"),
             },
+        }
+        if started.elapsed() > SOUND {
+            delay = RESTART_DELAY;
         }
         process = loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(RESTART_DELAY) => {}
+                () = tokio::time::sleep(delay) => {}
             }
+            delay = (delay * 2).min(LONGEST_DELAY);
             match start(&name, &pid_file, &command) {
                 Ok(process) => break process,
                 Err(error) => tracing::error!(process = name, "{}", crate::client::failure::chain(&error)),

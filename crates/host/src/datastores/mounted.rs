@@ -63,7 +63,7 @@ impl Mounted {
             | E::TooMany { path, .. }
             | E::Io { path, .. } => about_file(data_id!(CannotAccessFile), &show(path), message),
             E::IntoItself { from, .. } => about_file(data_id!(CannotAccessFile), &show(from), message),
-            E::Root | E::Marker(_) | E::NewerMarker(_) | E::RestlessMarker => {
+            E::Directory { .. } | E::Root | E::Marker(_) | E::NewerMarker(_) | E::RestlessMarker => {
                 about_file(data_id!(CannotAccessFile), &format!("[{}]", self.name), message)
             }
             E::Cancelled => fault!(RequestCanceled {}, "The request was cancelled"),

@@ -6,18 +6,14 @@ mod firmware;
 mod machine;
 
 use std::collections::BTreeSet;
-use std::fs::{OpenOptions, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::qemu::accel::{self, AccelPolicy, Decision};
 use ::qemu::image::{self, Preallocation};
-use ::qemu::spec::{Accel, Confinement, ImageFormat, User};
+use ::qemu::spec::{Accel, Confinement, ImageFormat};
 use ::qemu::{MachineSpec, StartOptions, machine as running};
 use async_trait::async_trait;
-use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
 use vm::FileRef;
 use vm::config::VmConfig;
@@ -30,9 +26,6 @@ use cgroup::Cgroups;
 use datastore::disk_image;
 use files::Lent;
 use machine::QemuMachine;
-
-/// Mode of a file that is one VM's: all QEMU processes have their group in common.
-const PRIVATE: u32 = 0o600;
 
 /// How VMs run.
 #[derive(Debug, Clone)]
@@ -91,11 +84,16 @@ impl Shared {
     fn machine(&self, launch: &Launch, accel: Accel, cgroup: Option<PathBuf>) -> Result<MachineSpec> {
         let user = self.user(launch.user);
         // The state is saved there, even if no drive is there.
-        self.let_in(&launch.home, user)?;
+        self.let_in(&launch.home, user, false)?;
         let given = Given {
             accel,
             firmware: firmware::of(self, launch, user)?,
-            confinement: Confinement { user, cgroup, oom_score_adj: None },
+            confinement: Confinement {
+                user,
+                groups: self.common().into_iter().collect(),
+                cgroup,
+                oom_score_adj: None,
+            },
             files: &Lent { shared: self, user },
             tap: &|key| {
                 let tap = launch.taps.iter().find(|(of, _)| *of == key);
@@ -160,52 +158,6 @@ impl Shared {
     fn facts(&self, file: &FileRef) -> Result<disk_image::Facts> {
         let on = self.mounted(file)?;
         disk_image::facts(&on.store, &file.path).map_err(|error| image_error(file, &error))
-    }
-
-    /// The user of a QEMU process and the group of all of them.
-    pub(super) fn user(&self, number: u32) -> Option<User> {
-        let first = self.options.first_user?;
-        Some(User { uid: first.saturating_add(1).saturating_add(number), gid: first })
-    }
-
-    /// Lets the group of all VMs into the directory of a file.
-    pub(super) fn let_in(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
-        let path = self.path(file)?;
-        let directory = path.parent().filter(|_| !file.directory().path.is_root());
-        if let (Some(user), Some(directory)) = (user, directory) {
-            let what = || format!("let machines into the directory of {}", file.path);
-            std::os::unix::fs::lchown(directory, None, Some(user.gid))
-                .map_err(|source| Error::Io { what: what(), source })?;
-        }
-        Ok(path)
-    }
-
-    /// Makes a file the VM's own, which no other VM may read, and lets the group of all into the directory.
-    pub(super) fn give(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
-        let path = self.let_in(file, user)?;
-        if let Some(user) = user {
-            let io = |source| Error::Io { what: format!("give {} to its machine", file.path), source };
-            let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-            match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
-                Ok(file) => {
-                    std::os::unix::fs::fchown(&file, Some(user.uid), None).map_err(io)?;
-                    file.set_permissions(Permissions::from_mode(PRIVATE)).map_err(io)?;
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(io(error)),
-            }
-        }
-        Ok(path)
-    }
-
-    /// Lets the group of all VMs read a file that several may use.
-    pub(super) fn share(&self, file: &FileRef, user: Option<User>) -> Result<PathBuf> {
-        let path = self.let_in(file, user)?;
-        if let Some(user) = user {
-            let io = |source| Error::Io { what: format!("let machines read {}", file.path), source };
-            std::os::unix::fs::lchown(&path, None, Some(user.gid)).map_err(io)?;
-        }
-        Ok(path)
     }
 }
 
@@ -381,48 +333,5 @@ impl Images for Shared {
         self.parents(file)?;
         self.parents(base)?;
         image::rebase(&self.path(file)?, Some((&self.path(base)?, self.format(base)?)), true).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt;
-
-    use datastore::{Datastore, FilePath};
-
-    use super::*;
-
-    #[test]
-    fn qemu_a_file_that_one_machine_was_given_is_read_by_no_other() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Arc::new(Datastore::mount(root.path()).unwrap());
-        let datastores = Arc::new(Datastores::default());
-        datastores.add("ds", store.clone()).unwrap();
-        let options = QemuOptions {
-            runtime: root.path().join("run"),
-            accel: AccelPolicy::Tcg,
-            first_user: Some(210_000),
-            cgroup: None,
-        };
-        let cgroups = Cgroups::prepare(None, &options.runtime, 1000);
-        let shared = Shared { options, datastores, cgroups };
-        std::fs::create_dir(root.path().join("vm")).unwrap();
-        let file = |name: &str| FileRef { datastore: store.uuid(), path: FilePath::parse(name).unwrap() };
-        for name in ["vm/disk.vmdk", "vm/image.iso"] {
-            std::fs::write(root.path().join(name), b"x").unwrap();
-            let mode = Permissions::from_mode(0o640);
-            std::fs::set_permissions(root.path().join(name), mode).unwrap();
-        }
-        let user = shared.user(7);
-        shared.give(&file("vm/disk.vmdk"), user).unwrap();
-        shared.share(&file("vm/image.iso"), user).unwrap();
-        shared.give(&file("vm/missing.nvram"), user).unwrap();
-        let rights = |name: &str| {
-            let facts = std::fs::metadata(root.path().join(name)).unwrap();
-            (facts.uid(), facts.gid(), facts.mode() & 0o777)
-        };
-        assert_eq!(rights("vm/disk.vmdk"), (210_008, 0, 0o600));
-        assert_eq!(rights("vm/image.iso"), (0, 210_000, 0o640));
-        assert_eq!(rights("vm").1, 210_000);
     }
 }

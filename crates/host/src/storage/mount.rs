@@ -119,5 +119,8 @@ fn usable(path: &Path, taken: &[PathBuf]) -> Result<PathBuf, Fault> {
 }
 
 fn refused(directory: &Path, error: &datastore::Error) -> Fault {
-    fault!(HostConfigFault {}, "{} cannot be a datastore: {error}", directory.display())
+    match error {
+        datastore::Error::Directory { .. } => fault!(HostConfigFault {}, "No datastore can be made: {error}"),
+        error => fault!(HostConfigFault {}, "{} cannot be a datastore: {error}", directory.display()),
+    }
 }

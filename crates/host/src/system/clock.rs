@@ -1,7 +1,8 @@
 //! The host's clock, time zone and time servers: those of Linux, or in memory on a simulated host.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -243,9 +244,12 @@ impl Linux {
         }
         let (directory, own) = self.additions();
         let refused = |error: io::Error| self.refused("systemd/timesyncd.conf.d/zz-esfera.conf", &error);
-        fs::create_dir_all(directory).map_err(refused)?;
+        fs::create_dir_all(&directory).map_err(refused)?;
         let new = own.with_extension("new");
         fs::write(&new, format!("[Time]\nNTP=\nNTP={}\n", servers.join(" "))).map_err(refused)?;
+        // The time service runs as a user of its own.
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).map_err(refused)?;
+        fs::set_permissions(&new, Permissions::from_mode(0o644)).map_err(refused)?;
         fs::rename(&new, &own).map_err(refused)?;
         if self.is_own() {
             let done = Command::new("systemctl").args(["try-restart", "systemd-timesyncd"]).status();

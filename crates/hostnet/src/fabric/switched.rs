@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -140,7 +141,8 @@ fn bus_address(device: &Path) -> String {
 /// mounted in place is overwritten.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let new = path.with_added_extension("esfera");
-    let renamed = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    let readable = || fs::set_permissions(&new, fs::Permissions::from_mode(0o644));
+    let renamed = fs::write(&new, text).and_then(|()| readable()).and_then(|()| fs::rename(&new, path));
     match renamed {
         Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
             fs::remove_file(&new)?;

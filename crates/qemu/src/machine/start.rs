@@ -163,7 +163,7 @@ fn launch(spec: MachineSpec, dir: &RuntimeDir, options: StartOptions) -> Result<
         pid_file: dir.create_pid_file()?,
         inherit,
         user: confinement.user,
-        supplementary_groups: accelerator_group(record.spec.accel),
+        supplementary_groups: [accelerator_group(record.spec.accel), confinement.groups.clone()].concat(),
         cgroup: confinement.cgroup.clone(),
         oom_score_adj: confinement.oom_score_adj,
     })?;

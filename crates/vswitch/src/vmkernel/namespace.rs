@@ -6,10 +6,10 @@
 //! Unsafe for `unshare(2)`, which is dangerous only for descriptor tables, and those stay shared here.
 #![allow(unsafe_code)]
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -107,7 +107,11 @@ fn in_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
 /// Makes the directory of names, shared among mount namespaces as `ip netns` does, so that a name removed in one is
 /// free in all.
 fn share_directory() -> io::Result<()> {
-    fs::create_dir_all(DIRECTORY)?;
+    if !Path::new(DIRECTORY).exists() {
+        fs::create_dir_all(DIRECTORY)?;
+        // Every program of the machine looks names up in it, whatever the daemon's umask is.
+        fs::set_permissions(DIRECTORY, Permissions::from_mode(0o755))?;
+    }
     if mount_change(DIRECTORY, MountPropagationFlags::SHARED).is_err() {
         mount_on_itself()?;
         mount_change(DIRECTORY, MountPropagationFlags::SHARED)?;

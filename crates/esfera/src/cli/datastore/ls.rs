@@ -47,8 +47,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
             json!(matches!(datastore.at(5), Some(Value::Boolean(true)))),
         ]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }
 
 async fn files(path: &str, target: &Target) -> Result<(), Failure> {
@@ -80,6 +79,5 @@ async fn files(path: &str, target: &Target) -> Result<(), Failure> {
             json!(file.get(field!(FileInfo.modification)).map(|time| time.to_string())),
         ]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }

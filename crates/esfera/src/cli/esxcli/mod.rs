@@ -9,11 +9,13 @@ use vim::soap::{Element, read_fragment, write_fragment};
 use vim::{MoRef, Object, Value, call, field, vim};
 
 use self::show::{Types, print};
+use crate::client::escape::escape;
 use crate::client::failure::{Failure, Reason};
 use crate::client::inventory::Inventory;
 use crate::client::output::Table;
 use crate::client::session;
 use crate::client::target::OnHost;
+use crate::client::terminal;
 
 #[derive(Args)]
 pub struct Esxcli {
@@ -68,16 +70,14 @@ pub async fn run(args: Esxcli) -> Result<(), Failure> {
         return Err(failure.hint("an incomplete command lists its completions: esfera esxcli network"));
     };
     if options.iter().any(|option| matches!(&**option, "--help" | "-h")) {
-        help(method, json);
-        return Ok(());
+        return help(method, json);
     }
     let arguments = arguments(method, &options)?;
     let moid = executer.namespaces.iter().find(|(name, _)| name == namespace).map(|(_, moid)| &**moid);
     let owner = format!("{PREFIX}{path}");
     let answer = executer.execute(moid.unwrap_or_default(), &owner, arguments).await?;
     let types = if json { executer.types(&owner).await? } else { Types::default() };
-    print(&answer, method, &types, json);
-    Ok(())
+    print(&answer, method, &types, json)
 }
 
 impl Executer {
@@ -163,8 +163,7 @@ impl Executer {
             let help = method.get("help").unwrap_or_default();
             table.row(vec![json!(method.get("name")), json!("command"), json!(help)]);
         }
-        table.print(json);
-        Ok(())
+        table.print(json)
     }
 }
 
@@ -173,7 +172,8 @@ fn failed(fault: &Object) -> Failure {
     let detail = fault.get(field!(ReflectManagedMethodExecuterSoapFault.faultDetail)).unwrap_or_default();
     let read = read_fragment(detail).unwrap_or_default();
     let faults = || read.iter().flat_map(|detail| detail.all("fault"));
-    let lines: Vec<&str> = faults().flat_map(|fault| fault.all("errMsg")).map(|line| &*line.text).collect();
+    let lines: Vec<_> =
+        faults().flat_map(|fault| fault.all("errMsg")).map(|line| escape(&line.text)).collect();
     let missing = faults().any(|fault| fault.xsi_type.as_deref() == Some("NotFound"));
     let message = match lines.is_empty() {
         true => {
@@ -185,16 +185,16 @@ fn failed(fault: &Object) -> Failure {
 }
 
 /// Shows the options of a command.
-fn help(method: &Element, json: bool) {
+fn help(method: &Element, json: bool) -> Result<(), Failure> {
     let mut table = Table::new(&["option", "help"]);
     for parameter in method.all("param") {
         let aliases: Vec<&str> = parameter.all("aliases").map(|alias| &*alias.text).collect();
         table.row(vec![json!(aliases.join(", ")), json!(parameter.get("help"))]);
     }
     if !json {
-        println!("{}", method.get("help").unwrap_or_default());
+        terminal::line(method.get("help").unwrap_or_default())?;
     }
-    table.print(json);
+    table.print(json)
 }
 
 /// Options of a command line as the method's parameters.

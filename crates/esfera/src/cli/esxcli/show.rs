@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json, json};
 use vim::soap::Element;
 use vim::{Object, field};
 
+use crate::client::failure::Failure;
 use crate::client::output::Table;
+use crate::client::terminal;
 
 /// The kinds of fields, by the wire's name of a structure and of the field.
 #[derive(Default)]
@@ -33,11 +35,11 @@ impl Types {
 }
 
 /// Prints an answer of the method that its help describes.
-pub fn print(answer: &Element, method: &Element, types: &Types, json: bool) {
+pub fn print(answer: &Element, method: &Element, types: &Types, json: bool) -> Result<(), Failure> {
     if json {
-        println!("{}", to_json(answer, types));
+        terminal::json(&to_json(answer, types))
     } else {
-        print!("{}", to_text(answer, &Hints::of(method)));
+        terminal::lines(to_lines(answer, &Hints::of(method)))
     }
 }
 
@@ -116,45 +118,52 @@ fn texts(row: &Element, name: &str) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-fn to_text(answer: &Element, hints: &Hints) -> String {
+fn to_lines(answer: &Element, hints: &Hints) -> Vec<String> {
     match answer.xsi_type.as_deref().unwrap_or_default() {
-        "boolean" if answer.text == "true" => String::new(),
-        "boolean" | "long" | "string" => format!("{}\n", answer.text),
+        "boolean" if answer.text == "true" => Vec::new(),
+        "boolean" | "long" => vec![answer.text.clone()],
+        // The host may answer a text of several lines, all of it its own.
+        "string" => answer.text.split('\n').map(str::to_owned).collect(),
         "ArrayOfDataObject" if hints.table => table(&answer.children, hints),
         "ArrayOfDataObject" => {
-            let block = |row: &Element| {
-                let first = row.children.first().map(|field| &*field.text).unwrap_or_default();
-                format!("{first}\n{}\n", lines(row, hints, 1))
-            };
-            answer.children.iter().map(block).collect()
+            let mut shown = Vec::new();
+            for row in &answer.children {
+                shown.push(row.children.first().map(|field| field.text.clone()).unwrap_or_default());
+                lines(row, hints, 1, &mut shown);
+                shown.push(String::new());
+            }
+            shown
         }
-        _ => lines(answer, hints, 1),
+        _ => {
+            let mut shown = Vec::new();
+            lines(answer, hints, 1, &mut shown);
+            shown
+        }
     }
 }
 
-fn table(rows: &[Element], hints: &Hints) -> String {
-    let Some(first) = rows.first() else { return String::new() };
+fn table(rows: &[Element], hints: &Hints) -> Vec<String> {
+    let Some(first) = rows.first() else { return Vec::new() };
     let fields = hints.fields(first);
     let mut table = Table::headed(fields.clone());
     for row in rows {
         table.row(fields.iter().map(|field| json!(texts(row, &wire(field)))).collect());
     }
-    table.to_text()
+    table.to_lines()
 }
 
-/// `Field: value` of each field that the row has.
-fn lines(row: &Element, hints: &Hints, depth: usize) -> String {
+/// Adds `Field: value` of each field that the row has.
+fn lines(row: &Element, hints: &Hints, depth: usize, shown: &mut Vec<String>) {
     let indent = "   ".repeat(depth);
-    let mut shown = String::new();
     for field in hints.fields(row) {
         let name = wire(&field);
         if let Some(inner) = row.all(&name).find(|inner| !inner.children.is_empty()) {
-            shown.push_str(&format!("{indent}{field}:\n{}", lines(inner, hints, depth + 1)));
+            shown.push(format!("{indent}{field}:"));
+            lines(inner, hints, depth + 1, shown);
         } else if let Some(text) = texts(row, &name) {
-            shown.push_str(&format!("{indent}{field}: {text}\n"));
+            shown.push(format!("{indent}{field}: {text}"));
         }
     }
-    shown
 }
 
 #[cfg(test)]
@@ -175,16 +184,15 @@ mod tests {
 
     #[test]
     fn answers_are_shown_as_their_hints_say() {
-        assert_eq!(to_text(&answer(), &hints(true)), "NAME  NUM PORTS  UPLINKS\nv0    8          a, b\n");
-        assert_eq!(
-            to_text(&answer(), &hints(false)),
-            "v0\n   Name: v0\n   Num Ports: 8\n   Uplinks: a, b\n\n"
-        );
+        let table = to_lines(&answer(), &hints(true));
+        assert_eq!(table, ["NAME  NUM PORTS  UPLINKS", "v0    8          a, b"]);
+        let block = to_lines(&answer(), &hints(false));
+        assert_eq!(block, ["v0", "   Name: v0", "   Num Ports: 8", "   Uplinks: a, b", ""]);
         let done = Element::text("obj", "true").typed("boolean");
-        assert_eq!(to_text(&done, &hints(false)), "");
+        assert!(to_lines(&done, &hints(false)).is_empty());
         let inner = Element::of("DriverInfo", vec![Element::text("Driver", "e1000")]).typed("VimDriver");
         let nested = Element::of("obj", vec![inner]).typed("VimNic");
-        assert_eq!(to_text(&nested, &hints(false)), "   DriverInfo:\n      Driver: e1000\n");
+        assert_eq!(to_lines(&nested, &hints(false)), ["   DriverInfo:", "      Driver: e1000"]);
     }
 
     #[test]

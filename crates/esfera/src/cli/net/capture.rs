@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use crate::client::failure::{Failure, Reason};
 use crate::client::session;
 use crate::client::target::Target;
+use crate::client::terminal;
 
 #[derive(Args)]
 pub struct Capture {
@@ -75,10 +76,10 @@ pub async fn run(args: Capture) -> Result<(), Failure> {
         let chunk = chunk.context("the capture was cut off")?;
         out.write_all(&chunk)
             .and_then(|()| out.flush())
-            .with_context(|| format!("cannot write {}", args.write))?;
+            .map_err(|error| terminal::unwritten(&args.write, &error))?;
         bytes += chunk.len();
     }
-    eprintln!("{bytes} bytes written");
+    terminal::complain(format!("{bytes} bytes written"));
     Ok(())
 }
 

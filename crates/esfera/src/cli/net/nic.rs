@@ -37,6 +37,5 @@ pub async fn run(NicCommand::Ls(on): NicCommand) -> Result<(), Failure> {
             text(nic.get(field!(PhysicalNic.pci))),
         ]);
     }
-    table.print(on.target.json);
-    Ok(())
+    table.print(on.target.json)
 }

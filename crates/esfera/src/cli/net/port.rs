@@ -31,6 +31,5 @@ pub async fn run(PortCommand::Ls(on): PortCommand) -> Result<(), Failure> {
             ]);
         }
     }
-    table.print(on.target.json);
-    Ok(())
+    table.print(on.target.json)
 }

@@ -106,8 +106,7 @@ async fn list(on: &OnHost) -> Result<(), Failure> {
             words(standby.map(|standby| standby.iter().collect())),
         ]);
     }
-    table.print(on.target.json);
-    Ok(())
+    table.print(on.target.json)
 }
 
 /// The items that a security policy allows.

@@ -103,8 +103,7 @@ async fn list(on: &OnHost) -> Result<(), Failure> {
             json!(ports - free),
         ]);
     }
-    table.print(on.target.json);
-    Ok(())
+    table.print(on.target.json)
 }
 
 /// The uplinks of a switch.

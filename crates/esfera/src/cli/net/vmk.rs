@@ -14,6 +14,7 @@ use crate::client::failure::Failure;
 use crate::client::inventory::Inventory;
 use crate::client::output::{Table, text, words};
 use crate::client::target::OnHost;
+use crate::client::terminal;
 
 #[derive(Subcommand)]
 pub enum VmkCommand {
@@ -126,7 +127,7 @@ pub async fn run(command: VmkCommand) -> Result<(), Failure> {
             spec.set(field!(HostVirtualNicSpec.netStackInstanceKey), stack);
             let made = network.answer(call!(AddVirtualNic { portgroup: portgroup, nic: spec })).await?;
             let device = made.as_ref().and_then(Value::as_str).unwrap_or_default();
-            println!("{device}");
+            terminal::line(device)?;
             for service in &service {
                 select(&network, device, service, true).await?;
             }
@@ -222,8 +223,7 @@ async fn list(on: &OnHost) -> Result<(), Failure> {
             words(services),
         ]);
     }
-    table.print(on.target.json);
-    Ok(())
+    table.print(on.target.json)
 }
 
 /// The IPv4 address with the length of its prefix.

@@ -11,6 +11,7 @@ use crate::client::failure::{Failure, Reason};
 use crate::client::inventory::Inventory;
 use crate::client::session;
 use crate::client::target::Target;
+use crate::client::terminal;
 
 #[derive(Args)]
 pub struct Console {
@@ -30,7 +31,7 @@ pub async fn run(Console { vm, listen, target }: Console) -> Result<(), Failure>
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
     let address = listener.local_addr().context("the socket has no address")?;
-    println!("The screen of {vm} is at {address} for one VNC viewer; Ctrl-C ends it.");
+    terminal::line(format!("The screen of {vm} is at {address} for one VNC viewer; Ctrl-C ends it."))?;
     let (mut viewer, _) = listener.accept().await.context("cannot accept the viewer")?;
     let ticket = client.invoke(&me, &call!(AcquireTicket { ticketType: "webmks" })).await?;
     let ticket = ticket.as_ref().and_then(Value::as_object);

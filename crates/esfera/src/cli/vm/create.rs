@@ -8,6 +8,7 @@ use crate::client::failure::{Failure, Reason};
 use crate::client::inventory::{Found, Inventory};
 use crate::client::session;
 use crate::client::target::Target;
+use crate::client::terminal;
 
 /// The key of the first IDE controller, which every VM has.
 const FIRST_IDE_CONTROLLER: i32 = 200;
@@ -84,7 +85,7 @@ pub async fn run(create: Create) -> Result<(), Failure> {
     let call = call!(CreateVM_Task { config: spec, pool: place.pool, host: place.host });
     let made = inventory.task(&place.folder, call).await?;
     if let Some(vm) = made.as_ref().and_then(Value::as_ref) {
-        println!("{}", vm.id());
+        terminal::line(vm.id())?;
     }
     Ok(())
 }

@@ -42,8 +42,7 @@ pub async fn run(Info { vm, target }: Info) -> Result<(), Failure> {
     for (place, (title, _)) in DETAILS.iter().enumerate() {
         table.row(vec![(*title).into(), plain(&found, place)]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }
 
 fn plain(found: &Found, place: usize) -> serde_json::Value {

@@ -35,6 +35,5 @@ pub async fn run(target: &Target) -> Result<(), Failure> {
             json!(vm.at(5).and_then(Value::as_str)),
         ]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }

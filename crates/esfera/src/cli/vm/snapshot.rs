@@ -9,6 +9,7 @@ use crate::client::inventory::Inventory;
 use crate::client::output::Table;
 use crate::client::session;
 use crate::client::target::Target;
+use crate::client::terminal;
 
 #[derive(Subcommand)]
 pub enum SnapshotCommand {
@@ -126,8 +127,7 @@ async fn list(vm: &str, target: &Target) -> Result<(), Failure> {
             if target.json { entry.name } else { format!("{}{}", "  ".repeat(entry.depth), entry.name) };
         table.row(vec![name.into(), entry.me.id().into(), entry.created.into(), json!(entry.current)]);
     }
-    table.print(target.json);
-    Ok(())
+    table.print(target.json)
 }
 
 async fn on_vm(vm: &str, target: &Target, call: vim::Args) -> Result<(), Failure> {
@@ -136,7 +136,7 @@ async fn on_vm(vm: &str, target: &Target, call: vim::Args) -> Result<(), Failure
     let me = inventory.vm(vm).await?;
     let made = inventory.task(&me, call).await?;
     if let Some(snapshot) = made.as_ref().and_then(Value::as_ref) {
-        println!("{}", snapshot.id());
+        terminal::line(snapshot.id())?;
     }
     Ok(())
 }
