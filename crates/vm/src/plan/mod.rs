@@ -3,12 +3,16 @@
 
 mod devices;
 mod extra;
+mod kept;
 mod settings;
+mod strict;
 
 use vim::{Fault, Object, fault, field};
 
 use crate::config::VmConfig;
 pub use crate::device::{Step, Surroundings};
+use devices::Applied;
+use strict::Made;
 
 /// A decided change.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +33,9 @@ pub fn create(spec: &Object, around: &Surroundings<'_>) -> Result<Plan, Fault> {
     if let Some(created) = spec.get(field!(VirtualMachineConfigSpec.createDate)) {
         config.created = Some(created);
     }
-    let steps = devices::apply(spec, &mut config, around)?;
+    let Applied { steps, changed } = devices::apply(spec, &mut config, true, around)?;
     settings::apply_boot(spec, &mut config)?;
+    strict::check(spec, &Made { config: &config, devices: &changed, new: true }, around)?;
     Ok(Plan { config, steps })
 }
 
@@ -55,8 +60,10 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
         name.clone_into(&mut config.name);
     }
     let mut steps = settings::apply(spec, &mut config, around, Some(current))?;
-    steps.extend(devices::apply(spec, &mut config, around)?);
+    let applied = devices::apply(spec, &mut config, false, around)?;
+    steps.extend(applied.steps);
     settings::apply_boot(spec, &mut config)?;
+    strict::check(spec, &Made { config: &config, devices: &applied.changed, new: false }, around)?;
     if config != *current {
         config.touch(around.now);
     }
