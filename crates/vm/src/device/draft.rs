@@ -34,8 +34,6 @@ pub struct Surroundings<'a> {
     pub unfit_for_output: &'a dyn Fn(&FileRef) -> Result<Option<String>, Fault>,
     /// A MAC address that no adapter on this host has.
     pub new_mac: &'a dyn Fn() -> String,
-    /// Whether an adapter of another VM on this host has the address.
-    pub mac_taken: &'a dyn Fn(&str) -> bool,
     pub now: DateTime,
 }
 

@@ -81,7 +81,9 @@ pub(super) fn apply(
 
 fn identity(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
     let uuid = |name: &str, text: Option<&str>| match text {
-        None | Some("") => Ok(None),
+        None => Ok(None),
+        // The API's reference: an empty text asks for a new one.
+        Some("") => Ok(Some(Uuid::new_v4())),
         Some(text) => Uuid::parse_str(text)
             .map(Some)
             .map_err(|_| invalid_config(name, &format!("\"{text}\" is not a UUID"))),
