@@ -66,6 +66,12 @@ pub(crate) enum VmEvent {
     Suspended,
     GuestShutdown,
     GuestReboot,
+    /// Another VM has an address of this one.
+    MacConflict {
+        mac: String,
+        other: MoRef,
+        name: String,
+    },
     /// Something that vSphere has no type for.
     Warning(String),
 }
@@ -128,6 +134,17 @@ impl Events {
             VmEvent::Suspended => vm_event!(VmSuspendedEvent, "{name} on {host} is suspended"),
             VmEvent::GuestShutdown => vm_event!(VmGuestShutdownEvent, "Guest shutdown of {name} on {host}"),
             VmEvent::GuestReboot => vm_event!(VmGuestRebootEvent, "Guest reboot of {name} on {host}"),
+            VmEvent::MacConflict { mac, other, name: other_name } => {
+                let mut event = event!(VmMacConflictEvent {
+                    template: template,
+                    conflictedVm: VmEventArgument { name: &*other_name, vm: &other },
+                    mac: &*mac,
+                });
+                let text =
+                    format!("The MAC address ({mac}) of {name} on {host} is that of {other_name} as well");
+                event.set(field!(Event.fullFormattedMessage), text);
+                event
+            }
             VmEvent::Warning(message) => {
                 let text = format!("{name} on {host}: {message}");
                 let mut event = event!(EventEx {

@@ -13,6 +13,7 @@ mod faults;
 mod file;
 pub mod guest_os;
 pub mod ids;
+mod kept;
 pub mod limits;
 pub mod machine;
 mod names;

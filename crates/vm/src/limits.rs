@@ -1,6 +1,6 @@
 //! The bounds of one virtual machine, in one place. Reaching one is a typed fault.
 
-/// Longest name of a virtual machine, in characters (vSphere API reference, `VirtualMachineConfigSpec.name`).
+/// Longest name of a VM or another managed entity, in characters, as it is kept (vSphere API reference, `ManagedEntity.name`).
 pub const MAX_NAME: usize = 80;
 /// Processors of one VM.
 pub const MAX_CPUS: u32 = 255;

@@ -7,7 +7,7 @@ use common::{DS, ISO, World, file, planned, read, written};
 use datastore::Dictionary;
 use proptest::prelude::*;
 use uuid::Uuid;
-use vim::{Object, data_id, field, vim};
+use vim::{Object, Value, data_id, field, schema, vim};
 use vm::config::VmConfig;
 use vm::device::{
     AddressType, Cdrom, Connect, Device, Disk, Kind, Medium, Nic, NicModel, Nvme, Sata, Scsi, ScsiModel,
@@ -204,4 +204,42 @@ fn every_device_that_can_be_added_is_offered_and_shown_with_its_own_type() {
     let names = Names { storage: &World, vm: "1" };
     let shown = show::device(&config, &config.devices[&key::SCSI], &names);
     assert!(shown.is_a(data_id!(ParaVirtualSCSIController)));
+}
+
+/// A specification that asks for all that a VM shows, as clients send back what they read.
+fn all_that_is_shown(config: &VmConfig) -> Object {
+    let names = Names { storage: &World, vm: "1" };
+    let info = show::config::info(config, &common::home(), &names);
+    let mut spec = Object::new(data_id!(VirtualMachineConfigSpec));
+    let hardware = info.get(field!(VirtualMachineConfigInfo.hardware)).unwrap();
+    for (number, member) in (0..).zip(&schema().data(spec.ty()).fields) {
+        let name = match member.name {
+            "powerOpInfo" => "defaultPowerOps",
+            "numCPUs" => "numCPU",
+            name => name,
+        };
+        let value = info.named(name).or_else(|| hardware.named(name)).cloned();
+        let whole = matches!(value, Some(Value::Object(_) | Value::List(_)));
+        spec.put(number, if whole { value } else { value.and_then(|value| value.converted(member.kind)) });
+    }
+    let changes: Vec<_> = config
+        .devices
+        .values()
+        .map(|device| {
+            let shown = show::device(config, device, &names);
+            vim!(VirtualDeviceConfigSpec { operation: "edit", device: shown })
+        })
+        .collect();
+    spec.set(field!(VirtualMachineConfigSpec.deviceChange), changes);
+    spec
+}
+
+proptest! {
+    #[test]
+    fn a_specification_of_all_that_is_shown_changes_nothing(devices in devices(), running in any::<bool>()) {
+        let config = config(devices);
+        let (planned, steps) = common::reconfigured(&config, running, &all_that_is_shown(&config)).unwrap();
+        prop_assert_eq!(planned, config);
+        prop_assert_eq!(steps, []);
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
 async fn reconfigure(carrier: Arc<Carrier>, call: Call) -> Reply {
     let spec = call.required(arg!(ReconfigVM_Task.spec))?;
     if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
-        carrier.inventory.may_rename_vm(&call.this, name)?;
+        carrier.inventory.may_rename_vm(&call.this, &names::parse(name, Some(&call.this))?)?;
     }
     let host = carrier.home(&call.this)?;
     StorageCheck::of_vm(&carrier.inventory, &call, &host).may_use(spec)?;

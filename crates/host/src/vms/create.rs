@@ -29,18 +29,19 @@ pub(super) async fn create(
     pool: MoRef,
     task: &MoRef,
 ) -> Result<Arc<Vm>, Fault> {
-    let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
-    plan::check_name(name)?;
-    let _name = vms.register.reserve_name(name)?;
+    let name = plan::parse_name(spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default(), None)?;
+    let _name = vms.register.reserve_name(&name, None)?;
     // One at a time until the directory is there: then no other operation finds its place free.
     let placing = vms.register.place().await;
     let (on, planned) = (vms.clone(), spec.clone());
-    let (decided, home, new_directory) = blocking(move || {
+    let (mut decided, home, new_directory) = blocking(move || {
         let (home, new_directory) = home::choose(&on.files.datastores, &planned)?;
         let decided = plan(&on, home.clone(), None, |around| plan::create(&planned, around))?;
         Ok((decided, home, new_directory))
     })
     .await?;
+    let uuid = vms.register.reserve_uuid(decided.config.instance_uuid, None);
+    decided.config.instance_uuid = *uuid;
     let mut planned: Vec<FileRef> = created_disks(&decided).collect();
     // The files that exist so far, for when the rest fails.
     let mut made = Vec::new();

@@ -68,7 +68,6 @@ pub(super) fn plan<T>(
             vms.in_use.refuse_open_file(&on, file).map(|()| None)
         },
         new_mac: &new_mac,
-        mac_taken: &|mac| taken.contains(mac),
         now: DateTime::now(),
     })
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use vim::{Fault, Object, field};
+use vim::{Fault, Object};
 use vm::FileRef;
 use vm::config::VmConfig;
 use vm::plan::{self, Plan, Step};
@@ -35,20 +35,25 @@ pub(super) async fn reconfigure(
         state.usable()?;
         (state.home.clone(), state.config.clone())
     };
-    if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
-        vms.register.check_free_name(name, Some(&vm.me))?;
-    }
     let (on, of, before) = (vms.clone(), vm.clone(), current.clone());
-    let plan = blocking(move || {
+    let mut plan = blocking(move || {
         planning::plan(&on, home, Some(&of), |around| plan::reconfigure(&spec, &before, around))
     })
     .await?;
+    let renamed = plan.config.name != current.name;
+    let _name = renamed.then(|| vms.register.reserve_name(&plan.config.name, Some(&vm.me))).transpose()?;
+    let identified = plan.config.instance_uuid != current.instance_uuid;
+    let uuid = identified.then(|| vms.register.reserve_uuid(plan.config.instance_uuid, Some(&vm.me)));
+    if let Some(uuid) = &uuid {
+        plan.config.instance_uuid = **uuid;
+    }
     carry_out(vms, vm, &current, plan).await?;
     if let Some(machine) = vm.machine() {
         vms.engine.allot(vm.me.id(), &vm.config(), machine.pid()).await;
     }
     vms.files.look(vm).await;
     vms.post(vm, VmEvent::Reconfigured, who).await;
+    vms.warn_of_shared_macs(vm, who).await;
     Ok(())
 }
 

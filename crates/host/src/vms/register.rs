@@ -21,28 +21,43 @@ use crate::storage::OpenFiles;
 pub struct Register {
     records: Records,
     vms: RwLock<BTreeMap<String, Arc<Vm>>>,
-    /// Names of VMs that are being made.
-    making: Mutex<BTreeSet<String>>,
+    /// Names that VMs are being given.
+    names: Mutex<BTreeSet<String>>,
+    /// Instance UUIDs that VMs are being given.
+    uuids: Mutex<BTreeSet<Uuid>>,
     /// Held by the operation that finds and takes a place for a VM.
     placing: tokio::sync::Mutex<()>,
 }
 
-/// A name that is kept for a VM that is being made, until this is dropped.
-pub(super) struct ReservedName<'a> {
-    register: &'a Register,
-    name: String,
+/// A name or instance UUID that is kept for a VM until this is dropped.
+pub(super) struct Reserved<'a, T: Ord> {
+    all: &'a Mutex<BTreeSet<T>>,
+    mine: T,
 }
 
-impl Drop for ReservedName<'_> {
+impl<T: Ord> std::ops::Deref for Reserved<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.mine
+    }
+}
+
+impl<T: Ord> Drop for Reserved<'_, T> {
     fn drop(&mut self) {
-        self.register.making.lock().remove(&self.name);
+        self.all.lock().remove(&self.mine);
     }
 }
 
 impl Register {
     pub(crate) fn new(store: Store) -> Self {
-        let (vms, making, placing) = (RwLock::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { records: Records::new(store), vms, making, placing }
+        Self {
+            records: Records::new(store),
+            vms: RwLock::default(),
+            names: Mutex::default(),
+            uuids: Mutex::default(),
+            placing: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn records(&self) -> &Records {
@@ -116,34 +131,54 @@ impl Register {
         self.placing.lock().await
     }
 
-    /// Keeps a name for a VM that is being made.
+    /// Keeps a name for the VM that is to have it: a new one, or `own`. The VM has it before this is dropped.
     ///
     /// # Errors
     /// `DuplicateName`.
-    pub(super) fn reserve_name(&self, name: &str) -> Result<ReservedName<'_>, Fault> {
-        let mut making = self.making.lock();
-        self.check_free_name(name, None)?;
-        if !making.insert(name.to_owned()) {
+    pub(super) fn reserve_name(
+        &self,
+        name: &str,
+        own: Option<&MoRef>,
+    ) -> Result<Reserved<'_, String>, Fault> {
+        let mut reserved = self.names.lock();
+        let other = self.all().into_iter().find(|vm| Some(&vm.me) != own && vm.name() == name);
+        if let Some(other) = other {
             return Err(fault!(
-                DuplicateName { name: name, object: ids::vm_folder() },
-                "A virtual machine called {name} is being made already"
-            ));
-        }
-        Ok(ReservedName { register: self, name: name.to_owned() })
-    }
-
-    /// Refuses a name that a VM other than `own` has.
-    ///
-    /// # Errors
-    /// `DuplicateName`.
-    pub(super) fn check_free_name(&self, name: &str, own: Option<&MoRef>) -> Result<(), Fault> {
-        match self.all().into_iter().find(|vm| Some(&vm.me) != own && vm.name() == name) {
-            Some(other) => Err(fault!(
                 DuplicateName { name: name, object: &other.me },
                 "A virtual machine called {name} exists already"
-            )),
-            None => Ok(()),
+            ));
         }
+        if !reserved.insert(name.to_owned()) {
+            return Err(fault!(
+                DuplicateName { name: name, object: ids::vm_folder() },
+                "Another virtual machine is being called {name} already"
+            ));
+        }
+        Ok(Reserved { all: &self.names, mine: name.to_owned() })
+    }
+
+    /// Keeps an instance UUID for the VM that is to have it: a new one, or `own`. It is `wanted`, unless another VM has
+    /// that one; then the newcomer gets another.
+    pub(super) fn reserve_uuid(&self, wanted: Uuid, own: Option<&MoRef>) -> Reserved<'_, Uuid> {
+        let mut reserved = self.uuids.lock();
+        let others = self.all().into_iter().filter(|vm| Some(&vm.me) != own);
+        let taken = others.map(|vm| vm.config().instance_uuid).any(|uuid| uuid == wanted);
+        let mut mine = if taken { Uuid::new_v4() } else { wanted };
+        while !reserved.insert(mine) {
+            mine = Uuid::new_v4();
+        }
+        Reserved { all: &self.uuids, mine }
+    }
+
+    /// The MAC addresses of a VM that another VM has as well, with that VM.
+    pub(super) fn shared_macs(&self, vm: &Vm) -> Vec<(String, Arc<Vm>)> {
+        let macs: BTreeSet<String> = vm.config().nics().map(|(_, nic)| nic.mac.clone()).collect();
+        let of = |other: Arc<Vm>| {
+            let config = other.config();
+            let shared = config.nics().map(|(_, nic)| &nic.mac).find(|mac| macs.contains(*mac)).cloned();
+            shared.map(|mac| (mac, other))
+        };
+        self.others(&vm.me).filter_map(of).collect()
     }
 }
 

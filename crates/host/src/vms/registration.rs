@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
 use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
-use vm::plan::check_name;
+use vm::plan::parse_name;
 
 use super::files::Loaded;
 use super::records::{self, Registered};
@@ -53,11 +53,11 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     for (datastore, privilege) in takes(&loaded) {
         may(&ids::datastore(datastore), privilege)?;
     }
-    if let Some(name) = wanted.name.filter(|name| !name.is_empty()) {
-        check_name(name)?;
-        name.clone_into(&mut loaded.config.name);
-    }
-    let _name = vms.register.reserve_name(&loaded.config.name)?;
+    let name = wanted.name.filter(|name| !name.is_empty()).unwrap_or(&loaded.config.name);
+    loaded.config.name = parse_name(name, None)?;
+    let _name = vms.register.reserve_name(&loaded.config.name, None)?;
+    let uuid = vms.register.reserve_uuid(loaded.config.instance_uuid, None);
+    loaded.config.instance_uuid = *uuid;
     loaded.config.template = wanted.template;
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);

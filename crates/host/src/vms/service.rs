@@ -76,6 +76,14 @@ impl Vms {
         self.events.vm(about, what, who).await;
     }
 
+    /// Posts an event for each VM that has a MAC address of this one: both may be on networks that never meet.
+    pub(super) async fn warn_of_shared_macs(&self, vm: &Vm, who: &Who) {
+        for (mac, other) in self.register.shared_macs(vm) {
+            let (other, name) = (other.me.clone(), other.name());
+            self.post(vm, VmEvent::MacConflict { mac, other, name }, who).await;
+        }
+    }
+
     /// Removes what the QEMU process of a VM left in the runtime directory.
     pub(super) async fn forget_process(&self, vm: &Vm) {
         if let Err(error) = self.engine.forget(vm.me.id()).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vim::{DateTime, Fault, MoRef, fault};
 use vm::Power;
 use vm::config::VmConfig;
-use vm::plan::check_name;
+use vm::plan::parse_name;
 
 use super::power::power_off;
 use super::service::Vms;
@@ -19,14 +19,14 @@ use crate::events::{VmEvent, Who};
 /// `InvalidName`, `DuplicateName`, `InvalidState`; those of the `.vmx`.
 pub(super) async fn rename(vms: &Vms, vm: &Arc<Vm>, name: &str, who: &Who) -> Result<(), Fault> {
     let _one = vm.changing.lock().await;
-    check_name(name)?;
-    vms.register.check_free_name(name, Some(&vm.me))?;
+    let name = parse_name(name, Some(&vm.me))?;
+    let _name = vms.register.reserve_name(&name, Some(&vm.me))?;
     let (mut config, suspended) = {
         let state = vm.read();
         state.usable()?;
         (VmConfig::clone(&state.config), state.suspend_file.clone())
     };
-    let old = std::mem::replace(&mut config.name, name.to_owned());
+    let old = std::mem::replace(&mut config.name, name);
     config.touch(DateTime::now());
     vms.files.save(vm, config, suspended.as_deref()).await?;
     vms.post(vm, VmEvent::Renamed { old }, who).await;

@@ -1,13 +1,14 @@
 //! The devices of a VM while a specification changes them: what the change needs to know of the host, the steps that it
 //! takes, and the keys that a client made up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use vim::{DateTime, Fault, MoRef, Object, field};
+use vim::{DateTime, Fault, MoRef, Object, data_id, field};
 
-use super::faults::invalid;
+use super::faults::{device_fault, invalid};
 use super::{Connect, Device, Devices};
+use crate::config::VmConfig;
 use crate::faults::powered_on;
 use crate::file::FileRef;
 use crate::storage::Storage;
@@ -33,8 +34,6 @@ pub struct Surroundings<'a> {
     pub unfit_for_output: &'a dyn Fn(&FileRef) -> Result<Option<String>, Fault>,
     /// A MAC address that no adapter on this host has.
     pub new_mac: &'a dyn Fn() -> String,
-    /// Whether an adapter of another VM on this host has the address.
-    pub mac_taken: &'a dyn Fn(&str) -> bool,
     pub now: DateTime,
 }
 
@@ -83,13 +82,26 @@ pub(crate) struct Draft<'a> {
     pub(crate) hardware_version: u32,
     pub(crate) around: &'a Surroundings<'a>,
     pub(crate) steps: Vec<Step>,
+    /// The key of the device that each entry of `deviceChange` added or changed.
+    pub(crate) changed: BTreeMap<usize, i32>,
+    /// The VM is new, so that a specification may name the devices that every VM has.
+    new: bool,
     /// The VM's keys by the client's. Negative ones name new devices within one specification.
     keys: HashMap<i32, i32>,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(devices: &'a mut Devices, hardware_version: u32, around: &'a Surroundings<'a>) -> Self {
-        Self { devices, hardware_version, around, steps: Vec::new(), keys: HashMap::new() }
+    /// The devices of a VM; `new` if it is being made.
+    pub(crate) fn of(config: &'a mut VmConfig, new: bool, around: &'a Surroundings<'a>) -> Self {
+        Self {
+            devices: &mut config.devices,
+            hardware_version: config.hardware_version,
+            around,
+            steps: Vec::new(),
+            changed: BTreeMap::new(),
+            new,
+            keys: HashMap::new(),
+        }
     }
 
     /// The VM's key for a key of the client's.
@@ -99,13 +111,7 @@ impl<'a> Draft<'a> {
 
     /// Adds a device under its key, for which the client may have made up another one.
     pub(super) fn insert(&mut self, change: &Change<'_>, device: Device) -> Result<(), Fault> {
-        let asked = change.key();
-        if asked < 0 && self.keys.insert(asked, device.key).is_some() {
-            return Err(invalid(change.index, "device.key", &format!("Two devices have the key {asked}")));
-        }
-        if asked > 0 {
-            self.keys.insert(asked, device.key);
-        }
+        self.place(change, device.key)?;
         if self.devices.contains_key(&device.key) {
             let message = "The place is taken by another device";
             return Err(invalid(change.index, "device.unitNumber", message));
@@ -114,10 +120,25 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Takes a device to add for the one with this key, which every VM has.
-    pub(super) fn stands_for(&mut self, change: &Change<'_>, key: i32) -> Option<Device> {
-        self.keys.insert(change.key(), key);
-        self.devices.get(&key).cloned()
+    /// Takes a device to add to a new VM for the one with this key, which every VM has.
+    pub(super) fn stands_for(&mut self, change: &Change<'_>, key: i32) -> Result<Device, Fault> {
+        let taken = self.changed.values().any(|other| *other == key);
+        let device = self.devices.get(&key).filter(|_| self.new && !taken).cloned().ok_or_else(|| {
+            let message = "Every VM has this device already, and none has another one";
+            device_fault(data_id!(TooManyDevices), change.index, "device", message)
+        })?;
+        self.place(change, key)?;
+        Ok(device)
+    }
+
+    /// Notes the key of the device that a change adds.
+    fn place(&mut self, change: &Change<'_>, key: i32) -> Result<(), Fault> {
+        let asked = change.key();
+        if asked != 0 && self.keys.insert(asked, key).is_some() {
+            return Err(invalid(change.index, "device.key", &format!("Two devices have the key {asked}")));
+        }
+        self.changed.insert(change.index, key);
+        Ok(())
     }
 
     /// The device that a change is about.

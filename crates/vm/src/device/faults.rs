@@ -2,7 +2,7 @@
 
 use vim::{DataId, Fault, Object, data_id, field};
 
-/// A fault of type `ty` (`InvalidDeviceSpec` or derived from it) about a member of the device at `index`.
+/// A fault of type `ty` (`InvalidVmConfig` or derived from it) about a member of the device at `index`.
 pub(crate) fn device_fault(ty: DataId, index: usize, member: &str, message: &str) -> Fault {
     let mut object = Object::new(ty);
     let property = if member.is_empty() {
@@ -11,7 +11,9 @@ pub(crate) fn device_fault(ty: DataId, index: usize, member: &str, message: &str
         format!("deviceChange[{index}].{member}")
     };
     object.set(field!(InvalidVmConfig.property), property);
-    object.set(field!(InvalidDeviceSpec.deviceIndex), i32::try_from(index).unwrap_or(i32::MAX));
+    if object.is_a(data_id!(InvalidDeviceSpec)) {
+        object.set(field!(InvalidDeviceSpec.deviceIndex), i32::try_from(index).unwrap_or(i32::MAX));
+    }
     Fault::new(object, message)
 }
 

@@ -3,9 +3,13 @@
 use vim::{Fault, Object, field};
 
 use super::draft::{Change, Draft};
+use super::faults::invalid;
 use super::kind::{DeviceKind, Reading, Shown, option, shown};
 use super::{Bus, Device, controller, key};
 use crate::text::ReadError;
+
+/// IDE channels of every VM.
+const CHANNELS: i32 = 2;
 
 /// IDE channel 0 or 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +21,7 @@ impl DeviceKind for Ide {
     const BUILT_IN: bool = true;
 
     fn built_in() -> Vec<Device> {
-        (0..2).map(|bus| Device::new(key::IDE + bus, None, Self { bus })).collect()
+        (0..CHANNELS).map(|bus| Device::new(key::IDE + bus, None, Self { bus })).collect()
     }
 
     fn is(asked: &Object) -> bool {
@@ -26,8 +30,11 @@ impl DeviceKind for Ide {
 
     fn add(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
         let bus = change.device.get(field!(VirtualController.busNumber)).unwrap_or_default();
-        draft.stands_for(change, key::IDE + bus.clamp(0, 1));
-        Ok(())
+        if !(0..CHANNELS).contains(&bus) {
+            let message = "A VM has the IDE channels 0 and 1";
+            return Err(invalid(change.index, "device.busNumber", message));
+        }
+        draft.stands_for(change, key::IDE + bus).map(drop)
     }
 
     fn edit(_draft: &mut Draft<'_>, _change: &Change<'_>, _device: Device) -> Result<(), Fault> {

@@ -111,8 +111,7 @@ macro_rules! fixed {
         }
 
         fn add(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
-            draft.stands_for(change, $device.key);
-            Ok(())
+            draft.stands_for(change, $device.key).map(drop)
         }
 
         fn edit(_draft: &mut Draft<'_>, _change: &Change<'_>, _device: Device) -> Result<(), Fault> {

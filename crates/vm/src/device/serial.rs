@@ -89,9 +89,12 @@ impl DeviceKind for Serial {
         port.backing = wanted.unwrap_or_else(|| before.backing.clone());
         port.yield_on_poll =
             change.device.get(field!(VirtualSerialPort.yieldOnPoll)).unwrap_or(before.yield_on_poll);
-        if *port != before {
+        let now = device.connect.unwrap_or_default();
+        let wanted = connect(change.device, now, draft.around.running);
+        if *port != before || wanted.now != now.now {
             draft.need_off("The serial port")?;
         }
+        device.connect = Some(wanted);
         draft.devices.insert(device.key, device);
         Ok(())
     }

@@ -48,10 +48,8 @@ impl DeviceKind for Video {
     }
 
     fn add(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
-        match draft.stands_for(change, key::VIDEO) {
-            Some(device) => Self::edit(draft, change, device),
-            None => Ok(()),
-        }
+        let device = draft.stands_for(change, key::VIDEO)?;
+        Self::edit(draft, change, device)
     }
 
     fn edit(draft: &mut Draft<'_>, change: &Change<'_>, device: Device) -> Result<(), Fault> {

@@ -1,6 +1,8 @@
 //! `deviceChange`: which devices come, go and change. Keys that a client made up (negative ones) name new devices
 //! within one specification; the real keys follow from the places of the devices.
 
+use std::collections::BTreeMap;
+
 use vim::{Fault, Object, data_id, field};
 
 use crate::config::VmConfig;
@@ -10,14 +12,21 @@ use crate::device::{
 };
 use crate::limits::MAX_DEVICE_CHANGES;
 
-/// Applies all changes.
+/// The steps of the changes, and the key of the device that each entry of `deviceChange` added or changed.
+pub(super) struct Applied {
+    pub(super) steps: Vec<Step>,
+    pub(super) changed: BTreeMap<usize, i32>,
+}
+
+/// Applies all changes to a VM; `new` if it is being made.
 pub(super) fn apply(
     spec: &Object,
     config: &mut VmConfig,
+    new: bool,
     around: &Surroundings<'_>,
-) -> Result<Vec<Step>, Fault> {
+) -> Result<Applied, Fault> {
     let changes = changes(spec)?;
-    let mut draft = Draft::new(&mut config.devices, config.hardware_version, around);
+    let mut draft = Draft::of(config, new, around);
     // Controllers first, so that a drive may stand before its controller.
     let (controllers, others): (Vec<_>, Vec<_>) = changes
         .into_iter()
@@ -29,7 +38,7 @@ pub(super) fn apply(
             _ => remove(&mut draft, change)?,
         }
     }
-    Ok(draft.steps)
+    Ok(Applied { steps: draft.steps, changed: draft.changed })
 }
 
 fn changes(spec: &Object) -> Result<Vec<Change<'_>>, Fault> {
@@ -70,6 +79,7 @@ fn row(device: &crate::device::Device) -> &'static Row {
 
 fn edit(draft: &mut Draft<'_>, change: &Change<'_>) -> Result<(), Fault> {
     let device = draft.existing(change)?.clone();
+    draft.changed.insert(change.index, device.key);
     (row(&device).edit)(draft, change, device)
 }
 

@@ -3,12 +3,18 @@
 
 mod devices;
 mod extra;
+mod kept;
+mod name;
 mod settings;
+mod strict;
 
 use vim::{Fault, Object, fault, field};
 
 use crate::config::VmConfig;
 pub use crate::device::{Step, Surroundings};
+use devices::Applied;
+pub use name::parse_name;
+use strict::Made;
 
 /// A decided change.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,20 +23,20 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// Plans a new VM. The name is checked; whether its directory is free is not.
+/// Plans a new VM. Its name is as [`parse_name`] keeps it; whether it and its directory are free is not checked.
 ///
 /// # Errors
 /// `InvalidVmConfig` and those derived from it, `InvalidName`, `FileNotFound`.
 pub fn create(spec: &Object, around: &Surroundings<'_>) -> Result<Plan, Fault> {
-    let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
-    check_name(name)?;
-    let mut config = VmConfig::new(name, around.now);
+    let name = parse_name(spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default(), None)?;
+    let mut config = VmConfig::new(&name, around.now);
     settings::apply(spec, &mut config, around, None)?;
     if let Some(created) = spec.get(field!(VirtualMachineConfigSpec.createDate)) {
         config.created = Some(created);
     }
-    let steps = devices::apply(spec, &mut config, around)?;
+    let Applied { steps, changed } = devices::apply(spec, &mut config, true, around)?;
     settings::apply_boot(spec, &mut config)?;
+    strict::check(spec, &Made { config: &config, devices: &changed, new: true }, around)?;
     Ok(Plan { config, steps })
 }
 
@@ -51,32 +57,15 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
     }
     let mut config = current.clone();
     if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
-        check_name(name)?;
-        name.clone_into(&mut config.name);
+        config.name = parse_name(name, None)?;
     }
     let mut steps = settings::apply(spec, &mut config, around, Some(current))?;
-    steps.extend(devices::apply(spec, &mut config, around)?);
+    let applied = devices::apply(spec, &mut config, false, around)?;
+    steps.extend(applied.steps);
     settings::apply_boot(spec, &mut config)?;
+    strict::check(spec, &Made { config: &config, devices: &applied.changed, new: false }, around)?;
     if config != *current {
         config.touch(around.now);
     }
     Ok(Plan { config, steps })
-}
-
-/// Refuses a text that cannot be the name of a VM.
-///
-/// # Errors
-/// `InvalidName`.
-pub fn check_name(name: &str) -> Result<(), Fault> {
-    let bad = name.trim().is_empty()
-        || name.chars().count() > crate::limits::MAX_NAME
-        || name.chars().any(char::is_control);
-    if bad {
-        return Err(fault!(
-            InvalidName { name: name },
-            "\"{name}\" cannot be a name: use 1 to {} characters, none of them a control character",
-            crate::limits::MAX_NAME
-        ));
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use vim::{Fault, Object, data_id, fault, field};
 
 use super::extra::{is_reserved, merge};
+use super::kept;
 use crate::config::{
     Allocation, BootDevice, Firmware, HARDWARE_VERSION, ManagedBy, OLDEST_HARDWARE, Shares, VmConfig,
 };
@@ -25,7 +26,6 @@ pub(super) fn apply(
     around: &Surroundings<'_>,
     current: Option<&VmConfig>,
 ) -> Result<Vec<Step>, Fault> {
-    refuse_unsupported(spec)?;
     identity(spec, config)?;
     let mut steps = Vec::new();
     processors(spec, config, around, &mut steps)?;
@@ -38,12 +38,17 @@ pub(super) fn apply(
         annotation.clone_into(&mut config.annotation);
     }
     extra(spec, config)?;
+    kept::apply(spec, config)?;
+    if config.extra.len() > MAX_EXTRA {
+        return Err(invalid_config("extraConfig", &format!("A VM has at most {MAX_EXTRA} extra keys")));
+    }
     if let Some(wanted) = spec.get(spec!(cpuAllocation)) {
         allocation(&mut config.cpu, wanted, "cpuAllocation")?;
     }
     if let Some(wanted) = spec.get(spec!(memoryAllocation)) {
         allocation(&mut config.memory, wanted, "memoryAllocation")?;
     }
+    kept::lock_memory(config)?;
     if let Some(tools) = spec.get(spec!(tools)) {
         let set = |to: &mut bool, value: Option<bool>| *to = value.unwrap_or(*to);
         set(&mut config.tools.after_power_on, tools.get(field!(ToolsConfigInfo.afterPowerOn)));
@@ -74,31 +79,11 @@ pub(super) fn apply(
     Ok(steps)
 }
 
-/// Refuses the settings that this host would silently lose.
-fn refuse_unsupported(spec: &Object) -> Result<(), Fault> {
-    let refused = [
-        ("vAppConfig", spec.get(spec!(vAppConfig)).is_some()),
-        ("ftInfo", spec.get(spec!(ftInfo)).is_some()),
-        ("repConfig", spec.get(spec!(repConfig)).is_some()),
-        ("crypto", spec.get(spec!(crypto)).is_some()),
-        ("sgxInfo", spec.get(spec!(sgxInfo)).is_some_and(|info| !info.fields().is_empty())),
-        ("sevEnabled", spec.get(spec!(sevEnabled)) == Some(true)),
-        ("nestedHVEnabled", spec.get(spec!(nestedHVEnabled)) == Some(true)),
-        ("vPMCEnabled", spec.get(spec!(vPMCEnabled)) == Some(true)),
-        ("npivNodeWorldWideName", spec.get(spec!(npivNodeWorldWideName)).is_some()),
-        ("npivPortWorldWideName", spec.get(spec!(npivPortWorldWideName)).is_some()),
-        ("cpuAffinity", spec.get(spec!(cpuAffinity)).is_some_and(|info| !info.fields().is_empty())),
-        ("changeTrackingEnabled", spec.get(spec!(changeTrackingEnabled)) == Some(true)),
-    ];
-    match refused.iter().find(|(_, asked)| *asked) {
-        Some((name, _)) => Err(invalid_config(name, &format!("{name} is not supported on this host"))),
-        None => Ok(()),
-    }
-}
-
 fn identity(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
     let uuid = |name: &str, text: Option<&str>| match text {
-        None | Some("") => Ok(None),
+        None => Ok(None),
+        // The API's reference: an empty text asks for a new one.
+        Some("") => Ok(Some(Uuid::new_v4())),
         Some(text) => Uuid::parse_str(text)
             .map(Some)
             .map_err(|_| invalid_config(name, &format!("\"{text}\" is not a UUID"))),
@@ -283,9 +268,6 @@ fn extra(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
             return Err(invalid_config("extraConfig", &format!("The key \"{key}\" cannot be set")));
         }
         merge(&mut config.extra, key, &value.unwrap_or_default());
-    }
-    if config.extra.len() > MAX_EXTRA {
-        return Err(invalid_config("extraConfig", &format!("A VM has at most {MAX_EXTRA} extra keys")));
     }
     Ok(())
 }

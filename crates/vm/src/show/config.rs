@@ -9,6 +9,7 @@ use crate::device::Medium;
 use crate::file::FileRef;
 use crate::guest_os;
 use crate::ids;
+use crate::kept::{self, Flag, PowerOp};
 
 /// Shares of one MiB at the level `normal`.
 const NORMAL_MEMORY_SHARES: i32 = 10;
@@ -54,11 +55,12 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
             beforeGuestStandby: config.tools.before_standby,
             beforeGuestShutdown: config.tools.before_shutdown,
             toolsUpgradePolicy: "manual",
+            syncTimeWithHostAllowed: Flag::TimeSync.of(config),
             syncTimeWithHost: config.tools.sync_time,
         },
         flags: VirtualMachineFlagInfo {
             disableAcceleration: false,
-            enableLogging: true,
+            enableLogging: Flag::Logging.of(config),
             useToe: false,
             runWithDebugInfo: false,
             monitorType: "release",
@@ -76,12 +78,12 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
             vbsEnabled: false,
         },
         defaultPowerOps: VirtualMachineDefaultPowerOpInfo {
-            powerOffType: "soft",
-            suspendType: "hard",
-            resetType: "soft",
-            defaultPowerOffType: "soft",
-            defaultSuspendType: "hard",
-            defaultResetType: "soft",
+            powerOffType: PowerOp::Off.of(config),
+            suspendType: PowerOp::Suspend.of(config),
+            resetType: PowerOp::Reset.of(config),
+            defaultPowerOffType: PowerOp::Off.default(),
+            defaultSuspendType: PowerOp::Suspend.default(),
+            defaultResetType: PowerOp::Reset.default(),
             standbyAction: "checkpoint",
         },
         hardware: VirtualHardware {
@@ -95,7 +97,7 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
         },
         cpuAllocation: allocation(config.cpu, config.normal_cpu_shares()),
         memoryAllocation: allocation(config.memory, memory_shares(config)),
-        latencySensitivity: LatencySensitivity { level: "normal" },
+        latencySensitivity: latency_sensitivity(config),
         memoryHotAddEnabled: config.memory_hot_add,
         cpuHotAddEnabled: config.cpu_hot_add,
         cpuHotRemoveEnabled: false,
@@ -105,10 +107,10 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
         bootOptions: boot(config),
         changeTrackingEnabled: false,
         firmware: config.firmware.name(),
-        maxMksConnections: -1,
+        maxMksConnections: kept::consoles(config),
         guestAutoLockEnabled: false,
         managedBy: manager.map(|by| vim!(ManagedByInfo { extensionKey: &by.extension, type: &by.ty })),
-        memoryReservationLockedToMax: false,
+        memoryReservationLockedToMax: Flag::MemoryLocked.of(config),
         nestedHVEnabled: false,
         vPMCEnabled: false,
         messageBusTunnelEnabled: false,
@@ -163,6 +165,15 @@ fn boot(config: &VmConfig) -> ty!(VirtualMachineBootOptions) {
         bootOrder: order,
         networkBootProtocol: "ipv4",
     })
+}
+
+fn latency_sensitivity(config: &VmConfig) -> ty!(LatencySensitivity) {
+    match kept::latency(config) {
+        "low" => vim!(LatencySensitivity { level: "low" }),
+        "medium" => vim!(LatencySensitivity { level: "medium" }),
+        "high" => vim!(LatencySensitivity { level: "high" }),
+        _ => vim!(LatencySensitivity { level: "normal" }),
+    }
 }
 
 fn memory_shares(config: &VmConfig) -> i32 {

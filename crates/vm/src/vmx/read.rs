@@ -1,6 +1,6 @@
 //! From the text to the configuration. Keys that nobody takes become extra configuration.
 
-use datastore::Dictionary;
+use datastore::{Dictionary, escape_name};
 use vim::DateTime;
 
 use super::own;
@@ -40,7 +40,8 @@ pub fn read(
         source.take(written_always);
     }
     let name = source.take(own::NAME).unwrap_or_default();
-    let mut config = VmConfig::new(if name.is_empty() { home.path.stem() } else { name }, now);
+    let name = if name.is_empty() { home.path.stem() } else { name };
+    let mut config = VmConfig::new(&escape_name(name), now);
     hardware(&mut source, &mut config)?;
     let bios_uuid = source.uuid(own::BIOS_UUID)?;
     config.bios_uuid = bios_uuid.unwrap_or(config.bios_uuid);

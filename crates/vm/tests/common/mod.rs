@@ -107,7 +107,6 @@ pub fn planned<T>(running: bool, decide: impl FnOnce(&Surroundings<'_>) -> T) ->
         exists: &|file| Ok(file.path.as_str().ends_with(".iso")),
         unfit_for_output: &|_| Ok(None),
         new_mac: &|| "00:50:56:80:00:01".into(),
-        mac_taken: &|_| false,
         now: now(),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{Call, Guard, TaskOptions};
 use vim::{Fault, MoRef, Object, Value, arg, fault, field, managed_id, method};
-use vm::plan::check_name;
+use vm::plan::parse_name;
 use vm::privileges::to_create;
 
 use super::{Reply, Table};
@@ -55,7 +55,7 @@ fn check_folder(call: &Call) -> Result<(), Fault> {
 }
 
 /// The pool that a VM goes into: a host has the root pool alone.
-fn pool_of(asked: Option<MoRef>) -> Result<MoRef, Fault> {
+pub(super) fn pool_of(asked: Option<MoRef>) -> Result<MoRef, Fault> {
     let root = ids::root_pool();
     match asked {
         Some(other) if other.id() != root.id() => {
@@ -68,13 +68,14 @@ fn pool_of(asked: Option<MoRef>) -> Result<MoRef, Fault> {
 async fn create_vm(vms: Arc<Vms>, call: Call, spec: Arc<Object>, pool: Option<MoRef>) -> Reply {
     check_folder(&call)?;
     let pool = pool_of(pool)?;
-    let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
-    check_name(name)?;
+    let name = parse_name(spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default(), None)?;
     let who = Who::of(&call);
-    let options = on_folder(&call, name);
+    let options = on_folder(&call, &name);
     call.task(options, move |running| async move {
         let vm = create::create(&vms, spec, pool, &running.task).await?;
-        vms.post(&vm, VmEvent::Created, &who.in_task(&running)).await;
+        let who = who.in_task(&running);
+        vms.post(&vm, VmEvent::Created, &who).await;
+        vms.warn_of_shared_macs(&vm, &who).await;
         Ok(Some(Value::Ref(vm.me.clone())))
     })
     .await
@@ -96,7 +97,9 @@ async fn register_vm(
         let may = |datastore: &MoRef, privilege: &str| call_of_task.check(datastore, privilege);
         let wanted = Wanted { path: &path, name: name.as_deref(), template, pool, task: &running.task };
         let vm = registration::register(&vms, wanted, &may).await?;
-        vms.post(&vm, VmEvent::Registered, &who.in_task(&running)).await;
+        let who = who.in_task(&running);
+        vms.post(&vm, VmEvent::Registered, &who).await;
+        vms.warn_of_shared_macs(&vm, &who).await;
         Ok(Some(Value::Ref(vm.me.clone())))
     })
     .await
