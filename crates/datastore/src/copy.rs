@@ -135,6 +135,10 @@ impl Datastore {
                 return Err(Error::Cancelled);
             }
         }
+        // The copy has the guest's bytes too.
+        if self.is_kept_raw(from)? {
+            upload.keep_raw()?;
+        }
         upload.finish()
     }
 }

@@ -303,6 +303,21 @@ impl Datastore {
         }
     }
 
+    /// Whether [`crate::disk_image::keep_raw`] has kept that a file is a raw image. It moves with the file, and is copied.
+    pub(crate) fn is_kept_raw(&self, path: &FilePath) -> Result<bool> {
+        match &self.backend {
+            Backend::Local(local) => local.is_kept_raw(path),
+            Backend::Memory(memory) => memory.is_kept_raw(path),
+        }
+    }
+
+    pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
+        match &self.backend {
+            Backend::Local(local) => local.keep_raw(path),
+            Backend::Memory(memory) => memory.keep_raw(path),
+        }
+    }
+
     /// Takes the lock of a virtual machine for this host, until the returned value is dropped or the process ends.
     ///
     /// # Errors

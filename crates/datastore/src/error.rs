@@ -107,6 +107,16 @@ pub enum Error {
         /// Its fault.
         error: DictionaryError,
     },
+    /// A disk has a format for which there is another way.
+    #[error("{path} is {format}, which VMs do not run on; {remedy}")]
+    Unfit {
+        /// The disk.
+        path: FilePath,
+        /// Its format, in words.
+        format: &'static str,
+        /// The way.
+        remedy: &'static str,
+    },
     /// The storage failed or disappeared.
     #[error("input or output on {path} failed: {reason}")]
     Io {

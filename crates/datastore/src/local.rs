@@ -22,6 +22,9 @@ pub(crate) const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o750);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// The attribute that holds a disk's identity.
 const IDENTITY: &str = "user.esfera.uuid";
+/// The attribute that keeps that an image is raw, and its value.
+const FORMAT: &str = "user.esfera.format";
+const RAW: &[u8] = b"raw";
 /// How many times `openat2` is retried when a rename elsewhere disturbs it.
 const ATTEMPTS: usize = 16;
 
@@ -222,6 +225,19 @@ impl Local {
             .map_err(|error| Error::system(path, error))
     }
 
+    pub(crate) fn is_kept_raw(&self, path: &FilePath) -> Result<bool> {
+        let mut value = [0; RAW.len()];
+        match rustix::fs::fgetxattr(&self.readable(path)?, FORMAT, &mut value) {
+            Ok(count) => Ok(&value[..count] == RAW),
+            Err(Errno::NODATA | Errno::RANGE | Errno::OPNOTSUPP) => Ok(false),
+            Err(error) => Err(Error::system(path, error)),
+        }
+    }
+
+    pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
+        keep_raw(&self.readable(path)?).map_err(|error| Error::system(path, error))
+    }
+
     fn readable(&self, path: &FilePath) -> Result<File> {
         self.open_file(path)?.into_file().ok_or_else(|| Error::NotAFile(path.clone()))
     }
@@ -243,6 +259,11 @@ impl Local {
         let directory = self.parent(vmx)?;
         VmLock::owner(&directory, vmx.sibling(&format!("{}.lck", vmx.name()))?.name(), vmx)
     }
+}
+
+/// Keeps with a file that it is a raw image.
+pub(crate) fn keep_raw(file: &File) -> rustix::io::Result<()> {
+    rustix::fs::fsetxattr(file, FORMAT, RAW, XattrFlags::empty()).and_then(|()| rustix::fs::fsync(file))
 }
 
 /// Moves `from` to `to`; replaces an existing file only with `force`, and never a directory.

@@ -88,7 +88,7 @@ fn split(offset: u64) -> (u64, usize) {
 
 enum Node {
     Directory { children: BTreeMap<String, Node>, modified: SystemTime },
-    File { content: Arc<Sparse>, modified: SystemTime, identity: Option<Uuid> },
+    File { content: Arc<Sparse>, modified: SystemTime, identity: Option<Uuid>, raw: bool },
 }
 
 impl Node {
@@ -217,13 +217,37 @@ impl Memory {
         Ok(())
     }
 
-    pub(crate) fn insert(&self, path: &FilePath, mut content: Sparse, overwrite: bool) -> Result<()> {
+    pub(crate) fn is_kept_raw(&self, path: &FilePath) -> Result<bool> {
+        match self.tree().node(path)? {
+            Node::Directory { .. } => Err(Error::NotAFile(path.clone())),
+            Node::File { raw, .. } => Ok(*raw),
+        }
+    }
+
+    pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
+        let mut tree = self.tree();
+        match tree.children(&path.parent().ok_or(Error::Root)?)?.get_mut(path.name()) {
+            Some(Node::File { raw, .. }) => *raw = true,
+            Some(Node::Directory { .. }) => return Err(Error::NotAFile(path.clone())),
+            None => return Err(Error::NotFound(path.clone())),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn insert(
+        &self,
+        path: &FilePath,
+        mut content: Sparse,
+        raw: bool,
+        overwrite: bool,
+    ) -> Result<()> {
         for chunk in content.chunks.values_mut() {
             chunk.shrink_to_fit();
         }
         let mut tree = self.tree();
         tree.require(path, content.allocated_bytes(), self.capacity.min(self.limit))?;
-        let file = Node::File { content: Arc::new(content), modified: SystemTime::now(), identity: None };
+        let file =
+            Node::File { content: Arc::new(content), modified: SystemTime::now(), identity: None, raw };
         tree.add(path, file, overwrite)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::local::Local;
+use crate::local::{Local, keep_raw};
 use crate::transfer::{SLOTS, Slot};
 use crate::{Error, FilePath, Result};
 
@@ -28,6 +28,14 @@ impl Staged {
     /// The path at which the other program makes the file. No file is there yet.
     pub fn host_path(&self) -> PathBuf {
         self.local.root_path().join(SLOTS).join(self.slot.content())
+    }
+
+    /// Keeps with the file that it is a raw image.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the file was not made, [`Error::Io`] if the file system does not keep user attributes.
+    pub fn keep_raw(&self) -> Result<()> {
+        keep_raw(&self.slot.open_file(&self.path)?).map_err(|e| Error::system(&self.path, e))
     }
 
     /// Makes the file durable and gives it its name.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::datastore::Backend;
-use crate::local::{DIRECTORY_MODE, FILE_MODE, Local, place, remove_tree};
+use crate::local::{DIRECTORY_MODE, FILE_MODE, Local, keep_raw, place, remove_tree};
 use crate::lock::{is_range_locked, is_still_there, try_lock};
 use crate::memory::{Memory, Sparse};
 use crate::{Datastore, Error, FilePath, Result};
@@ -267,7 +267,7 @@ pub struct Upload {
 
 enum Target {
     Local { local: Arc<Local>, slot: Slot, file: File },
-    Memory { memory: Arc<Memory>, content: Sparse },
+    Memory { memory: Arc<Memory>, content: Sparse, raw: bool },
 }
 
 impl Upload {
@@ -278,7 +278,9 @@ impl Upload {
                 let file = slot.create_file(&path)?;
                 Target::Local { local: local.clone(), slot, file }
             }
-            Backend::Memory(memory) => Target::Memory { memory: memory.clone(), content: Sparse::default() },
+            Backend::Memory(memory) => {
+                Target::Memory { memory: memory.clone(), content: Sparse::default(), raw: false }
+            }
         };
         Ok(Self { target, path, overwrite, position: 0 })
     }
@@ -297,7 +299,7 @@ impl Upload {
             Target::Local { file, .. } => {
                 file.write_all_at(bytes, self.position).map_err(|e| Error::system(&self.path, e))?;
             }
-            Target::Memory { memory, content } => {
+            Target::Memory { memory, content, .. } => {
                 memory.require(&self.path, content.allocated_bytes() + bytes.len() as u64)?;
                 content.write_at(bytes, self.position);
             }
@@ -357,6 +359,15 @@ impl Upload {
         Ok(())
     }
 
+    /// Keeps with the file that it is a raw image.
+    pub(crate) fn keep_raw(&mut self) -> Result<()> {
+        match &mut self.target {
+            Target::Local { file, .. } => keep_raw(file).map_err(|e| Error::system(&self.path, e))?,
+            Target::Memory { raw, .. } => *raw = true,
+        }
+        Ok(())
+    }
+
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors
@@ -376,9 +387,9 @@ impl Upload {
                 slot.place_as(&parent, path.name(), overwrite).map_err(fail)?;
                 rustix::fs::fsync(&parent).map_err(fail)
             }
-            Target::Memory { memory, mut content } => {
+            Target::Memory { memory, mut content, raw } => {
                 content.set_len(position);
-                memory.insert(&path, content, overwrite)
+                memory.insert(&path, content, raw, overwrite)
             }
         }
     }

@@ -381,7 +381,7 @@ async fn no_image_and_no_link_leads_out_of_a_datastore() {
     qemu_img(&["create", "-f", "qcow2", "-b", text(&at("text.vmdk")), "-F", "vmdk", text(&over)]);
     symlink(&secret, at("link.vmdk")).unwrap();
     symlink(site.root.path(), at("out")).unwrap();
-    for source in ["up.vmdk", "data.vmdk", "over.vmdk", "link.vmdk", "out/secret.vmdk"] {
+    for source in ["up.vmdk", "data.vmdk", "text.vmdk", "over.vmdk", "link.vmdk", "out/secret.vmdk"] {
         let args = call!(CopyVirtualDisk_Task {
             sourceName: format!("[ds] {source}"),
             destName: "[ds] stolen.vmdk"
@@ -391,10 +391,6 @@ async fn no_image_and_no_link_leads_out_of_a_datastore() {
         assert!(!fault.message().contains(text(site.root.path())), "{source}: {fault}");
         assert!(!at("stolen.vmdk").exists(), "{source}");
     }
-    let args = call!(CopyVirtualDisk_Task { sourceName: "[ds] text.vmdk", destName: "[ds] text2.vmdk" });
-    on_disks(&c, args).await.expect("a text is a raw disk of that text");
-    let copied = std::fs::read(at("text2.vmdk")).unwrap();
-    assert!(!copied.windows(8).any(|window| window == b"ssssssss"));
     for args in [
         call!(CopyDatastoreFile_Task { sourceName: "[ds] link.vmdk", destinationName: "[ds] stolen.vmdk" }),
         call!(MoveDatastoreFile_Task { sourceName: "[ds] text.vmdk", destinationName: "[ds] out/x" }),

@@ -153,9 +153,33 @@ pub async fn resize(path: &Path, format: ImageFormat, bytes: u64, shrink: bool) 
     run("resize", path, &arguments, limits::IMAGE_QUICK).await.map(drop)
 }
 
+/// Format of an image that is only read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// One that VMs run on.
+    Image(ImageFormat),
+    /// VMware's. QEMU opens whatever its descriptor names: check that first.
+    Vmdk,
+}
+
+impl SourceFormat {
+    fn driver(self) -> &'static str {
+        match self {
+            SourceFormat::Image(format) => format.driver(),
+            SourceFormat::Vmdk => "vmdk",
+        }
+    }
+}
+
+impl From<ImageFormat> for SourceFormat {
+    fn from(format: ImageFormat) -> Self {
+        SourceFormat::Image(format)
+    }
+}
+
 /// Copies an image, with everything below it, into one new file. `progress` receives per cent.
 pub async fn convert(
-    source: (&Path, ImageFormat),
+    source: (&Path, SourceFormat),
     target: (&Path, ImageFormat),
     preallocation: Preallocation,
     mut progress: impl FnMut(f32),

@@ -134,7 +134,9 @@ async fn qemu_layers_are_merged_and_moved_while_it_is_off() {
     let mut percent = 0.0;
     let qcow2 = qemu::spec::ImageFormat::Qcow2;
     let raw = qemu::spec::ImageFormat::Raw;
-    image::convert((&top, qcow2), (&flat, raw), image::Preallocation::Off, |p| percent = p).await.unwrap();
+    image::convert((&top, qcow2.into()), (&flat, raw), image::Preallocation::Off, |p| percent = p)
+        .await
+        .unwrap();
     assert!(percent > 99.0);
     assert_eq!(std::fs::read(&flat).unwrap()[..4], [6; 4]);
     image::commit(&top, Some(&base)).await.unwrap();

@@ -14,8 +14,13 @@ pub(crate) fn run(image: &[u8]) {
     }
     for name in &names {
         if let Ok(facts) = disk_image::facts(&store, name) {
-            assert!(facts.qcow2 || facts.capacity_bytes == image.len() as u64);
+            let raw = facts.format == disk_image::Format::Raw;
+            assert!(!raw || facts.capacity_bytes == image.len() as u64);
+            for extent in &facts.extents {
+                assert!(extent.path.as_str().starts_with("vm/"), "{} is elsewhere", extent.path);
+            }
         }
+        let _ = disk_image::fit_to_copy(&store, name);
         for parent in disk_image::parents(&store, name).unwrap_or_default() {
             assert!(parent.as_str().starts_with("vm/"), "{parent} is outside of the directory");
         }

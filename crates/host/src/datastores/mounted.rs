@@ -52,6 +52,7 @@ impl Mounted {
                 about_file(data_id!(FileNotFound), &show(path), message)
             }
             E::AlreadyExists(path) => about_file(data_id!(FileAlreadyExists), &show(path), message),
+            E::Unfit { path, .. } => about_file(data_id!(IncorrectFileType), &show(path), message),
             E::Locked { path, .. } | E::Busy(path) => about_file(data_id!(FileLocked), &show(path), message),
             E::NoSpace(path) => {
                 fault!(NoDiskSpace { file: show(path), datastore: &*self.name }, "{message}")

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::qemu::accel::{self, AccelPolicy, Decision};
-use ::qemu::image::{self, Preallocation};
+use ::qemu::image::{self, Preallocation, SourceFormat};
 use ::qemu::spec::{Accel, Confinement, ImageFormat};
 use ::qemu::{MachineSpec, StartOptions, machine as running};
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use super::simulated::{image_error, not_mounted};
 use super::{CopyError, CopyOptions, Engine, EngineInfo, Error, Images, Launch, Machine, Result, Room};
 use crate::datastores::{Datastores, Mounted};
 use cgroup::Cgroups;
-use datastore::disk_image;
+use datastore::disk_image::{self, Format};
 use files::Lent;
 use machine::QemuMachine;
 
@@ -130,9 +130,20 @@ impl Shared {
         })
     }
 
-    /// Reads the header of a disk image.
-    pub(super) fn format(&self, file: &FileRef) -> Result<ImageFormat> {
-        Ok(format_of(&self.facts(file)?))
+    /// The format of an image, by its header.
+    fn format(&self, file: &FileRef) -> Result<ImageFormat> {
+        let found = self.facts(file)?.format;
+        format_of(found).ok_or_else(|| image_error(file, &found.unfit(&file.path)))
+    }
+
+    /// The format of an image that a guest is given. That of a raw one is kept first: its first bytes are the guest's.
+    pub(super) fn format_for_guest(&self, file: &FileRef) -> Result<ImageFormat> {
+        let format = self.format(file)?;
+        if format == ImageFormat::Raw {
+            let kept = disk_image::keep_raw(&self.mounted(file)?.store, &file.path);
+            kept.map_err(|error| image_error(file, &error))?;
+        }
+        Ok(format)
     }
 
     /// The files under an image, nearest first. QEMU and `qemu-img` open whatever a header names, so this comes before
@@ -141,8 +152,27 @@ impl Shared {
     /// # Errors
     /// If one of them is not on the datastore, or in no plain format, or keeps its data elsewhere.
     pub(super) fn parents(&self, file: &FileRef) -> Result<Vec<FileRef>> {
+        let found = self.layers(file)?.into_iter();
+        Ok(found.map(|layer| FileRef { datastore: file.datastore, path: layer.path }).collect())
+    }
+
+    /// The files under an image that a guest is given. The format of raw ones is kept first: a layer may be merged into
+    /// one, and the guest goes on with it.
+    ///
+    /// # Errors
+    /// As `parents`; if a format cannot be kept.
+    pub(super) fn parents_for_guest(&self, file: &FileRef) -> Result<Vec<FileRef>> {
         let on = self.mounted(file)?;
-        let found = disk_image::parents(&on.store, &file.path).map_err(|error| Error::Image {
+        for layer in self.layers(file)?.iter().filter(|layer| layer.format == Format::Raw) {
+            let kept = disk_image::keep_raw(&on.store, &layer.path);
+            kept.map_err(|error| image_error(file, &error))?;
+        }
+        self.parents(file)
+    }
+
+    fn layers(&self, file: &FileRef) -> Result<Vec<disk_image::Layer>> {
+        let on = self.mounted(file)?;
+        disk_image::layers(&on.store, &file.path).map_err(|error| Error::Image {
             operation: "open".into(),
             path: on.show(&file.path).into(),
             reason: match error {
@@ -151,8 +181,7 @@ impl Shared {
                 }
                 other => other.to_string(),
             },
-        })?;
-        Ok(found.into_iter().map(|path| FileRef { datastore: file.datastore, path }).collect())
+        })
     }
 
     fn facts(&self, file: &FileRef) -> Result<disk_image::Facts> {
@@ -161,8 +190,13 @@ impl Shared {
     }
 }
 
-fn format_of(facts: &disk_image::Facts) -> ImageFormat {
-    if facts.qcow2 { ImageFormat::Qcow2 } else { ImageFormat::Raw }
+/// The format of an image that VMs run on; none if they do not.
+fn format_of(format: Format) -> Option<ImageFormat> {
+    match format {
+        Format::Qcow2 => Some(ImageFormat::Qcow2),
+        Format::Raw => Some(ImageFormat::Raw),
+        Format::Vmdk(_) | Format::Other(_) => None,
+    }
 }
 
 #[async_trait]
@@ -271,7 +305,9 @@ impl Images for Shared {
         cancel: &CancellationToken,
     ) -> std::result::Result<(), CopyError> {
         self.parents(from)?;
-        let format = self.format(from)?;
+        let on = self.mounted(from)?;
+        let facts = disk_image::fit_to_copy(&on.store, &from.path)?;
+        let format = format_of(facts.format);
         let source = self.path(from)?;
         let target = self.mounted(to)?.store;
         let path = to.path.clone();
@@ -284,7 +320,8 @@ impl Images for Shared {
             Room::Thick => Preallocation::Falloc,
             Room::EagerThick => Preallocation::Full,
         };
-        let into = if from == to { format } else { ImageFormat::Qcow2 };
+        let into = format.filter(|_| from == to).unwrap_or(ImageFormat::Qcow2);
+        let format = format.map_or(SourceFormat::Vmdk, SourceFormat::Image);
         let made = staged.host_path();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "per cent")]
         let report = |percent: f32| progress(percent.clamp(0.0, 100.0) as u8);
@@ -293,7 +330,13 @@ impl Images for Shared {
             copied = copying => copied?,
             () = cancel.cancelled() => return Err(CopyError::Cancelled),
         }
-        blocking(move || staged.finish()).await??;
+        let finish = move || {
+            if into == ImageFormat::Raw {
+                staged.keep_raw()?;
+            }
+            staged.finish()
+        };
+        blocking(finish).await??;
         Ok(())
     }
 
@@ -313,10 +356,10 @@ impl Images for Shared {
 
     async fn create_layer(&self, file: &FileRef, base: &FileRef, bytes: u64) -> Result<()> {
         self.parents(base)?;
-        let facts = self.facts(base)?;
+        let format = self.format_for_guest(base)?;
         // The given size may be from before the disk grew; a layer must not cut it.
-        let bytes = bytes.max(facts.capacity_bytes);
-        image::create_overlay(&self.path(file)?, &self.path(base)?, format_of(&facts), bytes).await
+        let bytes = bytes.max(self.facts(base)?.capacity_bytes);
+        image::create_overlay(&self.path(file)?, &self.path(base)?, format, bytes).await
     }
 
     async fn grow(&self, file: &FileRef, bytes: u64) -> Result<()> {
@@ -330,8 +373,13 @@ impl Images for Shared {
     }
 
     async fn rebase(&self, file: &FileRef, base: &FileRef) -> Result<()> {
-        self.parents(file)?;
         self.parents(base)?;
-        image::rebase(&self.path(file)?, Some((&self.path(base)?, self.format(base)?)), true).await
+        // A base that lies under the layer already is what the chain says, whatever a guest wrote into it.
+        let below = self.layers(file)?.into_iter().find(|layer| layer.path == base.path);
+        let format = match below.and_then(|layer| format_of(layer.format)) {
+            Some(format) => format,
+            None => self.format(base)?,
+        };
+        image::rebase(&self.path(file)?, Some((&self.path(base)?, format)), true).await
     }
 }

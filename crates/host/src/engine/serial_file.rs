@@ -32,7 +32,7 @@ pub(crate) fn check(on: &Mounted, path: &FilePath) -> Result<(), String> {
         Ok(_) => {}
     }
     match disk_image::facts(&on.store, path) {
-        Ok(facts) if !facts.qcow2 => {}
+        Ok(facts) if facts.format == disk_image::Format::Raw => {}
         Ok(_) | Err(Error::Escapes(_)) => return Err(format!("{name} is a disk")),
         Err(error) => return Err(error.to_string()),
     }

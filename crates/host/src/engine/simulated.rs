@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datastore::disk_image;
 use hostnet::Tap;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -453,6 +454,13 @@ impl Images for MemoryImages {
             progress(u8::try_from(done.done_bytes * 100 / done.total_bytes.max(1)).unwrap_or(100));
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
+        let facts = disk_image::fit_to_copy(&source, &from.path)?;
+        if !facts.format.runs() {
+            // Converted: a guest sees a disk of the same size.
+            let mut made = target.upload(&to.path, options.overwrite, None)?;
+            made.skip(facts.capacity_bytes)?;
+            return Ok(made.finish()?);
+        }
         // In memory nothing waits: this is quick enough for the caller's own thread.
         match source.copy(&from.path, &target, &to.path, options.overwrite, &mut report) {
             Err(datastore::Error::Cancelled) => Err(CopyError::Cancelled),

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use api::{Call, Manager, Running, Table};
+use datastore::disk_image;
 use vim::{Fault, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, props};
 
+use super::Storage;
 use super::disks::{
-    Use, capacity, copy_disk, disk_fault, identity, look, must_be_disk, read_uuid, room, show_uuid,
+    Use, beside, capacity, copy_disk, delete_extents, disk_fault, identity, look, must_be_disk, read_uuid,
+    room, show_uuid,
 };
 use super::place::{BROWSE, MANAGE, Place};
-use super::{Storage, file_manager};
 use crate::blocking::blocking;
 use crate::engine::{CopyOptions, Room};
 use crate::error::not_supported;
@@ -37,7 +39,13 @@ fn register(table: &mut Table<'_, Arc<Storage>>) {
     table.on(MANAGER, method!(MoveVirtualDisk_Task), relocate);
     table.on(MANAGER, method!(DeleteVirtualDisk_Task), |storage, call| async move {
         let name = call.required(arg!(DeleteVirtualDisk_Task.name))?.to_owned();
-        file_manager::delete(storage, call, name).await
+        let place = Place::of(&storage, &call, &name, MANAGE)?;
+        let options = place.task(false);
+        let work = async move |_| {
+            storage.changing(&[place.datastore()], delete(&storage, &place)).await?;
+            Ok(None)
+        };
+        call.task(options, work).await
     });
     table.on(MANAGER, method!(ExtendVirtualDisk_Task), extend);
     table.on(MANAGER, method!(InflateVirtualDisk_Task), |storage, call| async move {
@@ -128,6 +136,23 @@ async fn create_disk(storage: &Storage, place: &Place, bytes: u64, room: Room) -
     created.map_err(|error| disk_fault(place, &error))
 }
 
+/// Deletes a disk with the files that its descriptor names.
+async fn delete(storage: &Storage, place: &Place) -> Result<(), Fault> {
+    let (in_use, place) = (storage.in_use.clone(), place.clone());
+    blocking(move || {
+        in_use.refuse_open(&place)?;
+        // A file that is no disk that can be read is deleted as what it is.
+        let extents = disk_image::facts(&place.on.store, &place.file.path).map(|facts| facts.extents);
+        let extents = extents.unwrap_or_default();
+        for extent in &extents {
+            in_use.refuse_open(&beside(&place, extent))?;
+        }
+        place.on.store.delete(&place.file.path).map_err(|error| place.fault(&error))?;
+        delete_extents(&place, &extents)
+    })
+    .await
+}
+
 async fn copy(storage: Arc<Storage>, call: Call) -> Reply {
     let from = Place::of(&storage, &call, call.required(arg!(CopyVirtualDisk_Task.sourceName))?, MANAGE)?;
     let to = Place::of(&storage, &call, call.required(arg!(CopyVirtualDisk_Task.destName))?, MANAGE)?;
@@ -175,8 +200,9 @@ async fn move_disk(
     let facts = look(storage, from, Use::Alone).await?;
     let room = if facts.thin { Room::Thin } else { Room::Thick };
     let (source, target) = (from.clone(), to.clone());
-    // A layer names the file under it by its place: elsewhere the layer would not find it.
-    if from.file.datastore == to.file.datastore && facts.header.backing.is_none() {
+    // A layer or a descriptor names other files by their places: elsewhere it would not find them.
+    let alone = facts.header.backing.is_none() && facts.header.extents.is_empty();
+    if from.file.datastore == to.file.datastore && alone {
         let in_use = storage.in_use.clone();
         return blocking(move || {
             if overwrite {
@@ -193,7 +219,8 @@ async fn move_disk(
         if let Some(uuid) = old.identity_of(&source.file.path).map_err(|error| source.fault(&error))? {
             new.identify(&target.file.path, uuid).map_err(|error| target.fault(&error))?;
         }
-        old.delete(&source.file.path).map_err(|error| source.fault(&error))
+        old.delete(&source.file.path).map_err(|error| source.fault(&error))?;
+        delete_extents(&source, &facts.header.extents)
     })
     .await
 }
@@ -210,6 +237,9 @@ async fn extend(storage: Arc<Storage>, call: Call) -> Reply {
     let work = async move |_| {
         let grown = async {
             let facts = look(&storage, &place, Use::Alone).await?;
+            if !facts.header.format.runs() {
+                return Err(place.fault(&facts.header.format.unfit(&place.file.path)));
+            }
             if bytes < facts.header.capacity_bytes {
                 return Err(fault!(
                     InvalidArgument { invalidProperty: "newCapacityKb" },
@@ -247,7 +277,11 @@ async fn rewrite_disk(storage: &Storage, place: &Place, room: Room, running: Run
     let at = place.clone();
     let uuid = blocking(move || identity(&at)).await.ok();
     copy_disk(storage, place, place, CopyOptions { room, overwrite: true }, running).await?;
-    let Some(uuid) = uuid else { return Ok(()) };
     let at = place.clone();
-    blocking(move || at.on.store.identify(&at.file.path, uuid).map_err(|error| at.fault(&error))).await
+    blocking(move || {
+        delete_extents(&at, &facts.header.extents)?;
+        let Some(uuid) = uuid else { return Ok(()) };
+        at.on.store.identify(&at.file.path, uuid).map_err(|error| at.fault(&error))
+    })
+    .await
 }

@@ -1,9 +1,10 @@
 //! Disks on datastores that no VM runs on: looking at them, copying them, their identities, and the faults of work on them.
 
 use api::Running;
-use datastore::disk_image::{self, Facts};
+use datastore::disk_image::{self, Extent, Facts};
 use uuid::Uuid;
 use vim::{Fault, data_id, fault};
+use vm::FileRef;
 use vm::limits::MAX_DISK_BYTES;
 
 use super::Storage;
@@ -39,6 +40,17 @@ pub(super) async fn copy_disk(
 ) -> Result<(), Fault> {
     must_be_disk(to)?;
     let facts = look(storage, from, Use::Read).await?;
+    let onto_itself = |extent: &Extent| extent.path == to.file.path;
+    if from.file.datastore == to.file.datastore && facts.header.extents.iter().any(onto_itself) {
+        let error = datastore::Error::IntoItself { from: from.file.path.clone(), to: to.file.path.clone() };
+        return Err(from.fault(&error));
+    }
+    let source = from.clone();
+    blocking(move || {
+        let fit = disk_image::fit_to_copy(&source.on.store, &source.file.path);
+        fit.map(drop).map_err(|error| source.fault(&error))
+    })
+    .await?;
     let (in_use, target) = (storage.in_use.clone(), to.clone());
     let needed = match options.room {
         Room::Thin => facts.allocated_bytes,
@@ -96,13 +108,34 @@ pub(super) async fn look(storage: &Storage, place: &Place, to: Use) -> Result<Kn
             Use::Alone => in_use.refuse_open(&place)?,
         }
         let mut allocated_bytes = 0;
-        for path in std::iter::once(&place.file.path).chain(&layers) {
+        let extents = header.extents.iter().map(|extent| &extent.path);
+        for path in std::iter::once(&place.file.path).chain(extents).chain(&layers) {
             allocated_bytes += store.entry(path).map_err(fault)?.allocated_bytes;
         }
         let thin = allocated_bytes < header.capacity_bytes;
         Ok(Known { header, allocated_bytes, thin })
     })
     .await
+}
+
+/// The place of a file that a descriptor names.
+pub(super) fn beside(place: &Place, extent: &Extent) -> Place {
+    let file = FileRef { datastore: place.file.datastore, path: extent.path.clone() };
+    Place { on: place.on.clone(), file }
+}
+
+/// Deletes the files that a descriptor named which is no more. Blocking.
+///
+/// # Errors
+/// The fault of a file that cannot be deleted.
+pub(super) fn delete_extents(place: &Place, extents: &[Extent]) -> Result<(), Fault> {
+    for extent in extents {
+        match place.on.store.delete(&extent.path) {
+            Ok(()) | Err(datastore::Error::NotFound(_)) => {}
+            Err(error) => return Err(place.fault(&error)),
+        }
+    }
+    Ok(())
 }
 
 /// The identity of a disk. A disk gets one when it is first asked for.
@@ -113,7 +146,8 @@ pub(super) fn identity(place: &Place) -> Result<Uuid, Fault> {
     if let Some(uuid) = store.identity_of(path).map_err(fault)? {
         return Ok(uuid);
     }
-    let uuid = Uuid::new_v4();
+    // The one that VMware gave it, if it did.
+    let uuid = disk_image::facts(store, path).map_err(fault)?.uuid.unwrap_or_else(Uuid::new_v4);
     store.identify(path, uuid).map_err(fault)?;
     Ok(uuid)
 }

@@ -68,7 +68,7 @@ async fn make_directory(storage: Arc<Storage>, call: Call) -> Reply {
 }
 
 /// Deletes a file, or a directory with everything in it.
-pub(super) async fn delete(storage: Arc<Storage>, call: Call, name: String) -> Reply {
+async fn delete(storage: Arc<Storage>, call: Call, name: String) -> Reply {
     let place = Place::of(&storage, &call, &name, MANAGE)?;
     let options = place.task(false);
     let work = async move |_| {

@@ -51,7 +51,7 @@ pub(super) fn plan<T>(
         },
         capacity_bytes: &|file| {
             let on = datastores.of(file)?;
-            let facts = disk_image::facts(&on.store, &file.path);
+            let facts = disk_image::fit_to_run(&on.store, &file.path);
             facts.map(|facts| facts.capacity_bytes).map_err(|error| on.fault(&error))
         },
         parents: &|file| {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use datastore::disk_image;
 use hostnet::Tap;
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
@@ -109,6 +110,8 @@ fn ready_config(files: &Files, before: &VmConfig) -> Result<VmConfig, Fault> {
             let file = files.datastores.show(&disk.file);
             return Err(fault!(FileNotFound { file: &*file }, "The disk {file} does not exist"));
         }
+        let on = files.datastores.of(&disk.file)?;
+        disk_image::fit_to_run(&on.store, &disk.file.path).map_err(|error| on.fault(&error))?;
     }
     Ok(config)
 }

@@ -43,11 +43,11 @@ impl Files for Lent<'_> {
     }
 
     fn parents(&self, image: &FileRef) -> Result<Vec<FileRef>> {
-        self.shared.parents(image)
+        self.shared.parents_for_guest(image)
     }
 
     fn format(&self, image: &FileRef) -> Result<ImageFormat> {
-        self.shared.format(image)
+        self.shared.format_for_guest(image)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `HostDatastoreBrowserSearchResults`: each file that was found, as the type of `FileInfo` that its kind has.
 
-use datastore::{DatastorePath, Entry, FileKind, FilePath, Found, disk_image};
+use datastore::disk_image::{self, Format, Vmdk};
+use datastore::{DatastorePath, Entry, FileKind, FilePath, Found};
 use vim::{DataId, DateTime, Object, Value, data_id, field, vim};
 
 use super::spec::{Disks, Wanted};
@@ -59,19 +60,27 @@ fn disk(on: &Mounted, folder: &FilePath, entry: &Entry, wanted: Disks, mut info:
         return None;
     }
     if wanted.kind {
-        info.set(field!(VmDiskFileInfo.diskType), "VirtualDiskFlatVer2BackingInfo");
+        let flat = facts.as_ref().is_none_or(|facts| facts.format.runs() || is_flat(facts.format));
+        let kind = if flat { "VirtualDiskFlatVer2BackingInfo" } else { "VirtualDiskSparseVer2BackingInfo" };
+        info.set(field!(VmDiskFileInfo.diskType), kind);
     }
     if wanted.capacity {
-        let capacity = facts.map(|facts| signed(facts.capacity_bytes.div_ceil(1024)));
+        let capacity = facts.as_ref().map(|facts| signed(facts.capacity_bytes.div_ceil(1024)));
         info.set(field!(VmDiskFileInfo.capacityKb), capacity);
     }
     if wanted.extents {
-        info.set(field!(VmDiskFileInfo.diskExtents), vec![entry.name.as_str()]);
+        let beside = facts.iter().flat_map(|facts| &facts.extents).map(|extent| extent.path.name());
+        let names: Vec<&str> = std::iter::once(entry.name.as_str()).chain(beside).collect();
+        info.set(field!(VmDiskFileInfo.diskExtents), names);
     }
     if wanted.thin {
         info.set(field!(VmDiskFileInfo.thin), thin);
     }
     Some(info)
+}
+
+fn is_flat(format: Format) -> bool {
+    format == Format::Vmdk(Vmdk::Flat)
 }
 
 fn info_type(kind: FileKind) -> DataId {
