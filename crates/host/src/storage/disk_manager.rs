@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::{Call, Manager, Running, Table};
 use vim::{Fault, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, props};
+use vm::faults::not_supported;
 
 use super::disks::{
     Use, capacity, copy_disk, disk_fault, identity, look, must_be_disk, read_uuid, room, show_uuid,
@@ -13,7 +14,6 @@ use super::place::{BROWSE, MANAGE, Place};
 use super::{Storage, file_manager};
 use crate::blocking::blocking;
 use crate::engine::{CopyOptions, Room};
-use crate::error::not_supported;
 
 const MANAGER: ManagedId = managed_id!(VirtualDiskManager);
 

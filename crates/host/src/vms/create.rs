@@ -31,7 +31,7 @@ pub(super) async fn create(
 ) -> Result<Arc<Vm>, Fault> {
     let name = spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default();
     plan::check_name(name)?;
-    let _name = vms.register.reserve_name(name)?;
+    let _admitted = vms.register.admit(name)?;
     // One at a time until the directory is there: then no other operation finds its place free.
     let placing = vms.register.place().await;
     let (on, planned) = (vms.clone(), spec.clone());
@@ -52,7 +52,7 @@ pub(super) async fn create(
         planned.push(home.clone());
     }
     let mut record = Registered::new(&home, &pool, &planned, task);
-    let number = vms.register.begin(&mut record).await?;
+    let number = vms.register.records().begin(&mut record).await?;
     if new_directory && let Err(fault) = make_directory(vms, &home, number).await {
         vms.register.records().forget(number).await;
         return Err(fault);

@@ -35,9 +35,8 @@ pub(super) async fn reconfigure(
         state.usable()?;
         (state.home.clone(), state.config.clone())
     };
-    if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
-        vms.register.check_free_name(name, Some(&vm.me))?;
-    }
+    let name = spec.get(field!(VirtualMachineConfigSpec.name));
+    let _kept = name.map(|name| vms.register.keep_name(name, &vm.me)).transpose()?;
     let (on, of, before) = (vms.clone(), vm.clone(), current.clone());
     let plan = blocking(move || {
         planning::plan(&on, home, Some(&of), |around| plan::reconfigure(&spec, &before, around))

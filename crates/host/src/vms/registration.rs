@@ -57,11 +57,11 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
         check_name(name)?;
         name.clone_into(&mut loaded.config.name);
     }
-    let _name = vms.register.reserve_name(&loaded.config.name)?;
+    let _admitted = vms.register.admit(&loaded.config.name)?;
     loaded.config.template = wanted.template;
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
-    let number = vms.register.begin(&mut record).await?;
+    let number = vms.register.records().begin(&mut record).await?;
     let config = loaded.config.clone();
     let mut state = State::new(home, loaded.config, &loaded.text, pool);
     state.user = record.user;

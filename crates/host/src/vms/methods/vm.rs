@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use api::{Call, Guard, Running};
 use vim::{Fault, ManagedId, MethodId, arg, managed_id, method};
+use vm::faults::not_supported;
 use vm::privileges::to_reconfigure;
 
 use super::{Reply, Table};
-use crate::error::not_supported;
 use crate::events::Who;
 use crate::vms::destroy::destroy;
 use crate::vms::reconfigure::reconfigure;
