@@ -6,85 +6,15 @@ use datastore::{Dictionary, DictionaryError};
 use proptest::prelude::*;
 
 /// As a host writes it for a Linux server.
-const SERVER: &str = r#".encoding = "UTF-8"
-config.version = "8"
-virtualHW.version = "19"
-nvram = "web01.nvram"
-svga.present = "TRUE"
-pciBridge0.present = "TRUE"
-vmci0.present = "TRUE"
-hpet0.present = "TRUE"
-floppy0.present = "FALSE"
-memSize = "4096"
-tools.upgrade.policy = "manual"
-sched.cpu.units = "mhz"
-sched.cpu.affinity = "all"
-sched.cpu.shares = "normal"
-numvcpus = "4"
-cpuid.coresPerSocket = "2"
-scsi0.virtualDev = "pvscsi"
-scsi0.present = "TRUE"
-sata0.present = "TRUE"
-scsi0:0.deviceType = "scsi-hardDisk"
-scsi0:0.fileName = "web01.vmdk"
-sched.scsi0:0.shares = "normal"
-sched.scsi0:0.throughputCap = "off"
-scsi0:0.present = "TRUE"
-scsi0:0.redo = ""
-scsi0:1.deviceType = "scsi-hardDisk"
-scsi0:1.fileName = "/vmfs/volumes/5f1c2d3e-0a1b2c3d-4e5f-001122334455/web01/data.vmdk"
-scsi0:1.mode = "independent-persistent"
-scsi0:1.present = "TRUE"
-ethernet0.virtualDev = "vmxnet3"
-ethernet0.networkName = "VM Network"
-ethernet0.addressType = "vpx"
-ethernet0.generatedAddress = "00:50:56:9a:3c:07"
-ethernet0.uptCompatibility = "TRUE"
-ethernet0.present = "TRUE"
-ethernet1.virtualDev = "vmxnet3"
-ethernet1.dvs.switchId = "50 1a 02 b4 5e 6f 70 81-92 a3 b4 c5 d6 e7 f8 09"
-ethernet1.dvs.portId = "12"
-ethernet1.dvs.portgroupId = "dvportgroup-42"
-ethernet1.dvs.connectionId = "1903775211"
-ethernet1.addressType = "static"
-ethernet1.address = "00:50:56:00:00:01"
-ethernet1.startConnected = "FALSE"
-ethernet1.present = "TRUE"
-sata0:0.deviceType = "cdrom-image"
-sata0:0.fileName = "/vmfs/volumes/iso/debian-12.iso"
-sata0:0.present = "TRUE"
-displayName = "web01"
-annotation = "First line|0Asecond |22quoted|22 line, 100|25 of 1|7C2"
-guestOS = "debian12-64"
-toolScripts.afterPowerOn = "TRUE"
-uuid.bios = "42 1a 6b 7c 8d 9e af b0-c1 d2 e3 f4 05 16 27 38"
-uuid.location = "56 4d 11 22 33 44 55 66-77 88 99 aa bb cc dd ee"
-vc.uuid = "50 1a 55 66 77 88 99 aa-bb cc dd ee ff 00 11 22"
-firmware = "efi"
-uefi.secureBoot.enabled = "TRUE"
-guestinfo.metadata = "aW5zdGFuY2UtaWQ6IHdlYjAx"
-bios.bootOrder = "cdrom, hdd,ethernet0"
-"#;
+const SERVER: &[u8] = include_bytes!("vmx/server.vmx");
 
-/// As desktop products write it: other names, no quotes in places, carriage returns, a program line.
-const DESKTOP: &str = "#!/usr/bin/vmware\r\n.encoding = \"windows-1252\"\r\n# by hand\r\n\r\nconfig.version = 8\r\n\
-virtualHW.version = \"8\"\r\nDISPLAYNAME=\"B\u{fffd}ro XP\"\r\nguestos = winxppro\r\nmemsize = \"512\"  # megabytes\r\n\
-ide0:0.present = \"true\"\r\nide0:0.fileName = \"xp.vmdk\"\r\nide1:0.present = \"TRUE\"\r\n\
-ide1:0.deviceType = \"cdrom-raw\"\r\nide1:0.fileName = \"auto detect\"\r\nide1:0.startConnected = \"FALSE\"\r\n\
-ethernet0.present = \"TRUE\"\r\nethernet0.connectionType = \"nat\"\r\nethernet0.virtualDev = \"e1000\"\r\n\
-ethernet0.addressType = \"generated\"\r\nfloppy0.present = \"TRUE\"\r\nfloppy0.fileType = \"file\"\r\n\
-floppy0.fileName = \"boot.flp\"\r\nserial0.present = \"TRUE\"\r\nserial0.fileType = \"pipe\"\r\n\
-serial0.fileName = \"\\\\.\\pipe\\com1\"\r\nserial0.pipe.endPoint = \"server\"\r\nusb.present = \"TRUE\"";
-
-fn desktop() -> Vec<u8> {
-    // The name has one byte of windows-1252.
-    let (before, after) = DESKTOP.split_once('\u{fffd}').unwrap();
-    [before.as_bytes(), b"\xfc", after.as_bytes()].concat()
-}
+/// As desktop products write it: other names, no quotes in places, carriage returns, a program line, and a name with a byte of
+/// windows-1252.
+const DESKTOP: &[u8] = include_bytes!("vmx/desktop.vmx");
 
 #[test]
 fn a_desktops_text_keeps_its_program_line_and_comments() {
-    let file = parse(&desktop()).unwrap();
+    let file = parse(DESKTOP).unwrap();
     let text = file.to_text().unwrap();
     assert!(text.starts_with("#!/usr/bin/vmware\n.encoding = \"UTF-8\"\n# by hand\n\n"), "{text}");
     assert!(text.contains("DISPLAYNAME = \"Büro XP\"\n"));
@@ -93,7 +23,8 @@ fn a_desktops_text_keeps_its_program_line_and_comments() {
 
 #[test]
 fn a_text_is_written_back_as_it_was() {
-    assert_eq!(parse(SERVER.as_bytes()).unwrap().to_text().unwrap(), SERVER.replace("|25", "%"));
+    let server = std::str::from_utf8(SERVER).unwrap();
+    assert_eq!(parse(SERVER).unwrap().to_text().unwrap(), server.replace("|25", "%"));
 }
 
 #[test]

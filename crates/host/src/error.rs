@@ -65,13 +65,3 @@ pub(crate) fn internal(what: &str, error: &dyn std::fmt::Display) -> Fault {
     tracing::error!(what, %error, "internal error");
     fault!(SystemError { reason: what }, "{what}: {error}")
 }
-
-/// `NotSupported` with the reason.
-pub(crate) fn not_supported(message: &str) -> Fault {
-    fault!(NotSupported {}, "{message}")
-}
-
-/// `InvalidVmConfig` for a property of a specification.
-pub(crate) fn invalid_config(property: &str, message: &str) -> Fault {
-    fault!(InvalidVmConfig { property: property }, "{message}")
-}

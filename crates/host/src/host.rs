@@ -8,7 +8,6 @@ use api::server::Screens;
 use datastore::Datastore;
 use hostnet::{HostNetwork, NetworkOptions};
 use store::{Batch, Collection, Store};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vim::{DateTime, Fault, MoRef};
 
@@ -82,7 +81,6 @@ pub struct Host {
     pub(crate) vms: Arc<Vms>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) subsystems: Subsystems,
-    closing: CancellationToken,
 }
 
 impl Host {
@@ -144,7 +142,7 @@ impl Host {
 
     async fn assemble(parts: Opened) -> Result<Arc<Self>> {
         let Opened { store, datastores, engine, network, name, hardware, clock } = parts;
-        let (closing, uuid) = (CancellationToken::new(), identity(&store).await?);
+        let uuid = identity(&store).await?;
         let network = Arc::new(HostNetwork::open(&store, network).await?);
         let register = Arc::new(Register::new(store.clone()));
         let core = Arc::new(Core::new(store));
@@ -168,7 +166,6 @@ impl Host {
             events: Arc::new(Events::new(core.clone(), &name)),
             host: Identity { name: name.clone(), uuid },
             mhz: hardware.cpu.mhz,
-            closing: closing.clone(),
         });
         let host = Arc::new(Self {
             core,
@@ -181,15 +178,16 @@ impl Host {
             vms,
             environment: Arc::new(environment),
             subsystems: Subsystems::new(system.clone(), storage.clone(), Arc::new(networking)),
-            closing: closing.clone(),
         });
         host.subsystems.create(&host.core)?;
-        vms::recover(&host.vms).await?;
+        // The objects of port groups come first: VMs list themselves there.
         let networking = &host.subsystems.network;
         networking.show();
+        vms::recover(&host.vms).await?;
+        networking.show();
         networking.tell_unread().await;
-        networking.watch(closing.clone());
-        statistics::watch(Looked { register, storage, system, simulated }, closing);
+        networking.watch(host.vms.closing());
+        statistics::watch(Looked { register, storage, system, simulated }, host.vms.closing());
         Ok(host)
     }
 
@@ -224,12 +222,6 @@ impl Host {
     /// Pictures of the screens of VMs.
     pub fn screens(&self) -> Arc<dyn Screens> {
         Arc::new(Screenshots(self.vms.register.clone()))
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        self.closing.cancel();
     }
 }
 

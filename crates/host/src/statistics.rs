@@ -21,6 +21,7 @@ pub(crate) struct Looked {
 
 /// Looks until `closing`.
 pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
+    let looked = Arc::new(looked);
     tokio::spawn(async move {
         let mut before = hardware::processor_ticks();
         loop {
@@ -29,12 +30,18 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
                 () = sleep(STATISTICS) => {}
             }
             let now = hardware::processor_ticks();
-            look(&looked, before, now);
+            let at = looked.clone();
+            // Datastores may be on a network, and slow.
+            let done = tokio::task::spawn_blocking(move || look(&at, before, now)).await;
+            if let Err(error) = done {
+                tracing::error!(%error, "a look at the use of the host was interrupted");
+            }
             before = now;
         }
     });
 }
 
+/// Blocking.
 fn look(looked: &Looked, before: (u64, u64), now: (u64, u64)) {
     looked.register.look_at_use(looked.system.hardware.cpu.mhz);
     looked.storage.show_all_space();

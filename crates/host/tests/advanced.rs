@@ -55,6 +55,10 @@ async fn qemu_settings_are_defined_checked_shown_and_kept() {
     c.invoke(&managers::advanced_options(), call!(UpdateOptions { changedValue: both })).await.unwrap_err();
     assert_eq!(value(&c, DELAY).await.unwrap(), Value::Long(100), "all or none");
 
+    let twice = [3, 7].map(|value| vim!(OptionValue { key: DELAY, value: Value::Long(value) })).to_vec();
+    c.invoke(&managers::advanced_options(), call!(UpdateOptions { changedValue: twice })).await.unwrap();
+    assert_eq!(value(&c, DELAY).await.unwrap(), Value::Long(7), "the last value counts");
+
     // Some clients send every number as an int, or as text.
     set(&c, DELAY, Value::Int(30_000)).await.unwrap();
     c.close().await;

@@ -69,3 +69,25 @@ async fn a_disk_attached_after_the_snapshot_is_detached_by_a_revert_and_not_dele
     assert_eq!(images(&c, "back"), ["back-000002.vmdk", "back.vmdk"], "the layer until then has gone");
     c.power_on(&owner).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_revert_leaves_alone_what_is_kept_beside_the_configuration() {
+    let c = simulated().await;
+    let vm = with_disk(&c, "kept").await;
+    let args = call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
+    c.task(&vm, args).await.unwrap();
+    c.invoke(&vm, call!(UnregisterVM {})).await.unwrap();
+    let on = c.host.datastores.by_name("ds").unwrap();
+    let path = FilePath::parse("kept/kept.vmx").unwrap();
+    let text = on.store.read_vmx(&path).unwrap().to_string();
+    let text = text.replace("kept.nvram", "other.nvram");
+    let floppy = "floppy0.present = \"TRUE\"\nfloppy0.fileName = \"boot.flp\"\n";
+    on.store.write(&path, format!("{text}{floppy}").as_bytes()).unwrap();
+    let path_name = "[ds] kept/kept.vmx";
+    let args = call!(RegisterVM_Task { path: path_name, asTemplate: false, pool: host::ids::root_pool() });
+    let vm = c.task(&host::ids::vm_folder(), args).await.unwrap().unwrap();
+    c.task(vm.as_ref().unwrap(), call!(RevertToCurrentSnapshot_Task {})).await.unwrap();
+    let text = on.store.read_vmx(&path).unwrap();
+    assert_eq!(text.get("nvram"), Some("other.nvram"));
+    assert_eq!(text.get("floppy0.fileName"), Some("boot.flp"));
+}

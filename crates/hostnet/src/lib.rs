@@ -24,4 +24,5 @@ pub use config::{DEFAULT_PORTS, NamedMirror, Names, NetworkConfig, StandardSwitc
 pub use error::{Error, Result, invalid};
 pub use fabric::{Card, Fabric, FabricError, NIC_KEY, Nic, NoFabric, StackTable, Switched};
 pub use network::{HostNetwork, NetworkOptions, PortError, PortSpec, Tap};
+pub use prefix::ipv4_mask;
 pub use show::{Scene, capabilities, hint, net_config};

@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_session_of_a_large_request_is_found_in_its_beginning() {
-        let body = br#"{"params": {"ctx": {"securityCtx": {"schemeId": "s", "sessionId" : "k1\"2"}}, "input": "ab"#;
+        let body =
+            br#"{"params": {"ctx": {"securityCtx": {"schemeId": "s", "sessionId" : "k1\"2"}}, "input": "ab"#;
         assert_eq!(session_key(body).as_deref(), Some("k1\"2"));
         for without in [&b"{}"[..], b"\"sessionId\"", b"\"sessionId\": 7", b"\"sessionId\": \"cut", b"\xff"] {
             assert_eq!(session_key(without), None);

@@ -3,12 +3,12 @@
 use vim::{Fault, fault};
 
 /// `NotSupported` with the reason.
-pub(crate) fn not_supported(message: &str) -> Fault {
+pub fn not_supported(message: &str) -> Fault {
     fault!(NotSupported {}, "{message}")
 }
 
 /// `InvalidVmConfig` for a property of a specification.
-pub(crate) fn invalid_config(property: &str, message: &str) -> Fault {
+pub fn invalid_config(property: &str, message: &str) -> Fault {
     fault!(InvalidVmConfig { property: property }, "{message}")
 }
 

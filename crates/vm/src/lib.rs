@@ -9,7 +9,7 @@
 pub mod config;
 pub mod device;
 pub mod efi;
-mod faults;
+pub mod faults;
 mod file;
 pub mod guest_os;
 pub mod ids;

@@ -11,85 +11,15 @@ use vm::device::{AddressType, Kind, Medium, Nic, NicModel, Scsi, ScsiModel, Seri
 use vm::vmx::ReadError;
 
 /// As a host writes it for a Linux server.
-const SERVER: &str = r#".encoding = "UTF-8"
-config.version = "8"
-virtualHW.version = "19"
-nvram = "web01.nvram"
-svga.present = "TRUE"
-pciBridge0.present = "TRUE"
-vmci0.present = "TRUE"
-hpet0.present = "TRUE"
-floppy0.present = "FALSE"
-memSize = "4096"
-tools.upgrade.policy = "manual"
-sched.cpu.units = "mhz"
-sched.cpu.affinity = "all"
-sched.cpu.shares = "normal"
-numvcpus = "4"
-cpuid.coresPerSocket = "2"
-scsi0.virtualDev = "pvscsi"
-scsi0.present = "TRUE"
-sata0.present = "TRUE"
-scsi0:0.deviceType = "scsi-hardDisk"
-scsi0:0.fileName = "web01.vmdk"
-sched.scsi0:0.shares = "normal"
-sched.scsi0:0.throughputCap = "off"
-scsi0:0.present = "TRUE"
-scsi0:0.redo = ""
-scsi0:1.deviceType = "scsi-hardDisk"
-scsi0:1.fileName = "/vmfs/volumes/00000000-0000-0000-0000-00000000000b/web01/data.vmdk"
-scsi0:1.mode = "independent-persistent"
-scsi0:1.present = "TRUE"
-ethernet0.virtualDev = "vmxnet3"
-ethernet0.networkName = "VM Network"
-ethernet0.addressType = "vpx"
-ethernet0.generatedAddress = "00:50:56:9a:3c:07"
-ethernet0.uptCompatibility = "TRUE"
-ethernet0.present = "TRUE"
-ethernet1.virtualDev = "vmxnet3"
-ethernet1.dvs.switchId = "50 1a 02 b4 5e 6f 70 81-92 a3 b4 c5 d6 e7 f8 09"
-ethernet1.dvs.portId = "12"
-ethernet1.dvs.portgroupId = "dvportgroup-42"
-ethernet1.dvs.connectionId = "1903775211"
-ethernet1.addressType = "static"
-ethernet1.address = "00:50:56:00:00:01"
-ethernet1.startConnected = "FALSE"
-ethernet1.present = "TRUE"
-sata0:0.deviceType = "cdrom-image"
-sata0:0.fileName = "/vmfs/volumes/iso/debian-12.iso"
-sata0:0.present = "TRUE"
-displayName = "web01"
-annotation = "First line|0Asecond |22quoted|22 line, 100|25 of 1|7C2"
-guestOS = "debian12-64"
-toolScripts.afterPowerOn = "TRUE"
-uuid.bios = "42 1a 6b 7c 8d 9e af b0-c1 d2 e3 f4 05 16 27 38"
-uuid.location = "56 4d 11 22 33 44 55 66-77 88 99 aa bb cc dd ee"
-vc.uuid = "50 1a 55 66 77 88 99 aa-bb cc dd ee ff 00 11 22"
-firmware = "efi"
-uefi.secureBoot.enabled = "TRUE"
-guestinfo.metadata = "aW5zdGFuY2UtaWQ6IHdlYjAx"
-bios.bootOrder = "cdrom, hdd,ethernet0"
-"#;
+const SERVER: &[u8] = include_bytes!("../../datastore/tests/vmx/server.vmx");
 
-/// As desktop products write it: other names, no quotes in places, carriage returns, a program line.
-const DESKTOP: &str = "#!/usr/bin/vmware\r\n.encoding = \"windows-1252\"\r\n# by hand\r\n\r\nconfig.version = 8\r\n\
-virtualHW.version = \"8\"\r\nDISPLAYNAME=\"B\u{fffd}ro XP\"\r\nguestos = winxppro\r\nmemsize = \"512\"  # megabytes\r\n\
-ide0:0.present = \"true\"\r\nide0:0.fileName = \"xp.vmdk\"\r\nide1:0.present = \"TRUE\"\r\n\
-ide1:0.deviceType = \"cdrom-raw\"\r\nide1:0.fileName = \"auto detect\"\r\nide1:0.startConnected = \"FALSE\"\r\n\
-ethernet0.present = \"TRUE\"\r\nethernet0.connectionType = \"nat\"\r\nethernet0.virtualDev = \"e1000\"\r\n\
-ethernet0.addressType = \"generated\"\r\nfloppy0.present = \"TRUE\"\r\nfloppy0.fileType = \"file\"\r\n\
-floppy0.fileName = \"boot.flp\"\r\nserial0.present = \"TRUE\"\r\nserial0.fileType = \"pipe\"\r\n\
-serial0.fileName = \"\\\\.\\pipe\\com1\"\r\nserial0.pipe.endPoint = \"server\"\r\nusb.present = \"TRUE\"";
-
-fn desktop() -> Vec<u8> {
-    // The name has one byte of windows-1252.
-    let (before, after) = DESKTOP.split_once('\u{fffd}').unwrap();
-    [before.as_bytes(), b"\xfc", after.as_bytes()].concat()
-}
+/// As desktop products write it: other names, no quotes in places, carriage returns, a program line, and a name with a byte of
+/// windows-1252.
+const DESKTOP: &[u8] = include_bytes!("../../datastore/tests/vmx/desktop.vmx");
 
 #[test]
 fn a_servers_configuration_is_understood() {
-    let config = read(&parse(SERVER.as_bytes()).unwrap()).unwrap();
+    let config = read(&parse(SERVER).unwrap()).unwrap();
     assert_eq!((config.name.as_str(), config.guest_id.as_str()), ("web01", "debian12_64Guest"));
     assert_eq!((config.memory_mib, config.cpus, config.cores_per_socket), (4096, 4, 2));
     assert_eq!((config.firmware, config.hardware_version), (Firmware::Efi { secure_boot: true }, 19));
@@ -121,7 +51,7 @@ fn a_servers_configuration_is_understood() {
 
 #[test]
 fn a_desktops_configuration_is_understood() {
-    let text = parse(&desktop()).unwrap();
+    let text = parse(DESKTOP).unwrap();
     let config = read(&text).unwrap();
     assert_eq!((config.name.as_str(), config.memory_mib), ("Büro XP", 512));
     assert!(config.devices[&key::DISK_IDE].disk().is_some());
@@ -192,7 +122,7 @@ fn extra_configuration_sets_no_key_that_a_field_stands_for() {
     let text = written(&config, &before);
     assert_eq!((text.get("memsize"), text.get("guestinfo.x")), (Some("128"), Some("1")));
     assert_eq!(text.get("svga.vramSize"), Some("16777216"));
-    let server = read(&parse(SERVER.as_bytes()).unwrap()).unwrap();
+    let server = read(&parse(SERVER).unwrap()).unwrap();
     config.devices.extend(server.devices);
     config.extra.insert("Ethernet0.Present".into(), "FALSE".into());
     let refused = vm::vmx::write(&config, &home(), None, &Dictionary::new());

@@ -1,40 +1,17 @@
 //! A simulated host that serves esxcli, called as any client would.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../host/tests/common/anybody.rs"]
+mod anybody;
+
 use std::sync::Arc;
 
+use anybody::{Anybody, root};
 use api::session::Peer;
-use api::{Account, Authority, Call, Service, Session, Snapshot};
-use async_trait::async_trait;
+use api::{Call, Service, Session};
 use datastore::Datastore;
 use host::{Host, SimulatedOptions};
 use vim::{Args, Fault, MoRef, Value};
-
-/// Allows everybody everything.
-struct Anybody;
-
-#[async_trait]
-impl Authority for Anybody {
-    async fn login(&self, _user: &str, _password: &str) -> Result<Account, Fault> {
-        Ok(root())
-    }
-
-    async fn login_by_certificate(&self, _certificate: &api::tls::Chain) -> Result<Account, Fault> {
-        Ok(root())
-    }
-
-    fn allows(&self, _account: &Account, _object: &MoRef, _privilege: &str, _state: &Snapshot) -> bool {
-        true
-    }
-
-    fn roles(&self, _account: &Account, _object: &MoRef, _state: &Snapshot) -> Vec<i32> {
-        vec![-1]
-    }
-}
-
-fn root() -> Account {
-    Account { name: "root".into(), full_name: "Administrator".into(), extension: false }
-}
 
 /// A host with one session.
 pub struct Client {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use api::Call;
 use hostnet::{Around, NetworkConfig};
 use vim::{Fault, Object, Value, arg, fault, field, vim};
+use vm::faults::not_supported;
 use vswitch::Mac;
 
 use super::Network;
 use super::adapters::new_mac;
-use crate::error::not_supported;
 
 /// A change of one switch, port group or adapter.
 #[derive(Clone, Copy, PartialEq, Eq)]

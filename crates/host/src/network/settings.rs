@@ -43,7 +43,8 @@ impl Owner for Network {
     async fn change_settings(&self, wanted: &[(&'static Setting, u32)]) -> Result<(), Fault> {
         self.change(|config, _| {
             for row in &ROWS {
-                let wanted = wanted.iter().find(|(setting, _)| setting.key == row.setting.key);
+                // Of a setting that is given twice, the last value counts.
+                let wanted = wanted.iter().rfind(|(setting, _)| setting.key == row.setting.key);
                 if let Some((_, value)) = wanted {
                     (row.set)(config, *value);
                 }

@@ -16,8 +16,8 @@ impl Network {
         let config = self.host_network.config();
         let on = |group: &str| self.ports_on(group);
         let scene = self.scene(&config, &on);
-        let (system, adapters) = (system::props(&scene), adapters::props(&scene));
         let (info, running) = (Object::from(scene.info()), Object::from(scene.runtime()));
+        let (system, adapters) = (system::props(&scene, &info), adapters::props(&scene));
         let settings = settings::values(&config);
         let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
         self.core.tree.write(|w| {

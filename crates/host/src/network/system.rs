@@ -30,10 +30,10 @@ pub(super) const ROW: Manager<Arc<Network>> = Manager {
     register,
 };
 
-/// The properties that change with the network.
-pub(super) fn props(scene: &Scene<'_>) -> Props {
+/// The properties that change with the network; `info` is that of the scene.
+pub(super) fn props(scene: &Scene<'_>, info: &Object) -> Props {
     props!(HostNetworkSystem {
-        networkInfo: scene.info(),
+        networkInfo: info.clone(),
         networkConfig: scene.asked(),
         dnsConfig: scene.names(),
     })

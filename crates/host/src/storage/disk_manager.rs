@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::{Call, Manager, Running, Table};
 use datastore::disk_image;
 use vim::{Fault, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, props};
+use vm::faults::not_supported;
 
 use super::Storage;
 use super::disks::{
@@ -15,7 +16,6 @@ use super::disks::{
 use super::place::{BROWSE, MANAGE, Place};
 use crate::blocking::blocking;
 use crate::engine::{CopyOptions, Room};
-use crate::error::not_supported;
 
 const MANAGER: ManagedId = managed_id!(VirtualDiskManager);
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use api::{Call, Guard, Manager, Running, Table};
 use vim::{Fault, ManagedId, MoRef, Value, arg, field, managed_id, method, props};
+use vm::faults::not_supported;
 
 use super::Storage;
 use super::place::{MANAGE, Place, follow};
 use crate::blocking::blocking;
-use crate::error::not_supported;
 
 const MANAGER: ManagedId = managed_id!(FileManager);
 
@@ -72,12 +72,7 @@ async fn delete(storage: Arc<Storage>, call: Call, name: String) -> Reply {
     let place = Place::of(&storage, &call, &name, MANAGE)?;
     let options = place.task(false);
     let work = async move |_| {
-        let (datastore, in_use) = (place.datastore(), storage.in_use.clone());
-        let deleted = blocking(move || {
-            in_use.refuse_open(&place)?;
-            place.on.store.delete(&place.file.path).map_err(|error| place.fault(&error))
-        });
-        storage.changing(&[datastore], deleted).await?;
+        storage.delete(place).await?;
         Ok(None)
     };
     call.task(options, work).await

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use api::{Core, Manager, Table};
 use vim::{Fault, MoRef};
 
+use self::place::Place;
+use crate::blocking::blocking;
 use crate::datastores::Datastores;
 use crate::engine::Images;
 
@@ -72,6 +74,19 @@ impl Storage {
     /// The datastores that are mounted now.
     pub(crate) fn datastores(&self) -> &Datastores {
         &self.datastores
+    }
+
+    /// Deletes a file, or a directory with everything in it.
+    ///
+    /// # Errors
+    /// `FileLocked` if a VM has it open; those of the datastore.
+    async fn delete(&self, place: Place) -> Result<(), Fault> {
+        let (datastore, in_use) = (place.datastore(), self.in_use.clone());
+        let deleted = blocking(move || {
+            in_use.refuse_open(&place)?;
+            place.on.store.delete(&place.file.path).map_err(|error| place.fault(&error))
+        });
+        self.changing(&[datastore], deleted).await
     }
 
     /// Does work that changes files on these datastores, and shows how much room they have afterwards, whether it

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use datastore::Datastore;
 use vim::{Fault, MoRef, data_id, fault};
+use vm::faults::not_supported;
 
 use super::Storage;
 use crate::blocking::blocking;
 use crate::datastores::remembered::{self, Remembered};
-use crate::error::{about_file, not_supported};
+use crate::error::about_file;
 
 /// The file that makes a directory a datastore (`FORMAT.md` of the crate `datastore`).
 const MARKER: &str = ".esfera-datastore";

@@ -9,8 +9,7 @@ use std::process::Command;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, Timespec, clock_settime};
 use vim::{DateTime, Fault, fault};
-
-use crate::error::not_supported;
+use vm::faults::not_supported;
 
 /// The settings of Linux, which only the host of this machine may change.
 const ETC: &str = "/etc";
@@ -18,6 +17,10 @@ const ETC: &str = "/etc";
 const ZONES: &str = "/usr/share/zoneinfo";
 /// The file that systemd-timesyncd keeps while it keeps the clock.
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+/// The processes of Linux, each with its name in `comm`.
+const PROCESSES: &str = "/proc";
+/// The processes of services that keep the clock for as long as they run.
+const KEEPERS: [&str; 2] = ["chronyd", "ntpd"];
 /// The time zone of a host that was given none.
 pub(super) const UTC: &str = "UTC";
 
@@ -144,10 +147,11 @@ impl Linux {
                 "The clock belongs to the machine, which other hosts share; set it there",
             ));
         }
-        if Path::new(SYNCHRONIZED).exists() {
+        let timesyncd = Path::new(SYNCHRONIZED).exists().then_some("systemd-timesyncd");
+        if let Some(keeper) = timesyncd.or_else(|| keeper(Path::new(PROCESSES))) {
             return Err(fault!(
                 HostConfigFault {},
-                "systemd-timesyncd keeps the clock of this host; stop that service to set the clock by hand"
+                "{keeper} keeps the clock of this host; stop that service to set the clock by hand"
             ));
         }
         let micros = time.as_micros();
@@ -264,6 +268,13 @@ impl Linux {
     }
 }
 
+/// The service of [`KEEPERS`] that runs, by the directory of all processes.
+fn keeper(processes: &Path) -> Option<&'static str> {
+    let entries = fs::read_dir(processes).into_iter().flatten().flatten();
+    let mut names = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok());
+    names.find_map(|name| KEEPERS.into_iter().find(|keeper| *keeper == name.trim()))
+}
+
 /// The time zone of this key, if the system has it.
 pub(super) fn zone(key: &str) -> Option<Zone> {
     let plain = key.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
@@ -353,6 +364,25 @@ mod tests {
         let (_etc, clock) = with(&[]);
         assert_eq!(clock.servers(), None);
         assert!(clock.set_servers(&["192.0.2.1".into()]).unwrap_err().is_a(data_id!(NotSupported)));
+    }
+
+    #[test]
+    fn a_time_service_that_runs_keeps_the_clock() {
+        for (running, keeps) in [
+            (&["sshd", "chronyd"][..], Some("chronyd")),
+            (&["ntpd"], Some("ntpd")),
+            (&["ntpdate", "cron"], None),
+            (&[], None),
+        ] {
+            let processes = tempfile::tempdir().unwrap();
+            for (number, name) in running.iter().enumerate() {
+                let process = processes.path().join(number.to_string());
+                fs::create_dir(&process).unwrap();
+                fs::write(process.join("comm"), format!("{name}\n")).unwrap();
+            }
+            fs::write(processes.path().join("uptime"), "1 1\n").unwrap();
+            assert_eq!(keeper(processes.path()), keeps, "{running:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method,
     props, ty, vim,
 };
+use vm::faults::not_supported;
 
 use super::System;
 use super::clock::{self, Zone};
 use crate::blocking::blocking;
-use crate::error::not_supported;
 
 const SYSTEM: ManagedId = managed_id!(HostDateTimeSystem);
 /// Most time servers of a host.
@@ -44,7 +44,9 @@ fn register(table: &mut Table<'_, Arc<System>>) {
         Ok(Some(Value::List(List::new(kind, zones.collect::<Vec<_>>()))))
     });
     table.on(SYSTEM, method!(UpdateDateTime), |system, call| async move {
-        system.clock.set(call.required(arg!(UpdateDateTime.dateTime))?)?;
+        let time = call.required(arg!(UpdateDateTime.dateTime))?;
+        let clock = system.clone();
+        blocking(move || clock.clock.set(time)).await?;
         tracing::info!(user = call.user(), "the clock was set");
         Ok(None)
     });
@@ -59,6 +61,8 @@ async fn update(system: Arc<System>, call: Call) -> Reply {
     refuse_others(&config)?;
     let zone = config.get(field!(HostDateTimeConfig.timeZone)).map(str::to_owned);
     let servers = config.get(field!(HostDateTimeConfig.ntpConfig)).map(|ntp| servers(ntp)).transpose()?;
+    // `refuse_others` admits the protocol ntp alone.
+    let by_ntp = config.get(field!(HostDateTimeConfig.protocol)).is_some();
     system
         .change_date_time(move |system| {
             if let Some(zone) = zone.as_deref().filter(|zone| clock::zone(zone).is_none()) {
@@ -67,15 +71,18 @@ async fn update(system: Arc<System>, call: Call) -> Reply {
                     &format!("The host does not know the time zone {zone:?}"),
                 ));
             }
-            let before = system.clock.servers();
-            if let Some(servers) = &servers {
-                system.clock.set_servers(servers)?;
+            if by_ntp && system.clock.servers().is_none() {
+                return Err(not_supported("The host has no time service that could use NTP"));
             }
-            let Some(Err(fault)) = zone.map(|zone| system.clock.set_zone(&zone)) else { return Ok(()) };
-            if let Some(before) = before.filter(|_| servers.is_some()) {
-                system.clock.set_servers(&before)?;
+            let before = system.clock.zone();
+            if let Some(zone) = &zone {
+                system.clock.set_zone(zone)?;
             }
-            Err(fault)
+            let told = servers.map_or(Ok(()), |servers| system.clock.set_servers(&servers));
+            if told.is_err() && zone.is_some() {
+                system.clock.set_zone(&before)?;
+            }
+            told
         })
         .await
 }

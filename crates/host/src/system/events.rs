@@ -6,14 +6,14 @@ use super::System;
 use crate::ids;
 
 impl System {
-    /// Posts an event about the host, which gets the fields that all such events have. Gives its key.
-    pub(crate) async fn post(&self, event: Object, text: &str) -> i32 {
-        self.core.events.post(self.about_host(event, text)).await
+    /// Posts an event about the host, which gets the fields that all such events have.
+    pub(crate) async fn post(&self, event: Object, text: &str) {
+        self.core.events.post(self.about_host(event, text)).await;
     }
 
-    /// Posts an event for which vSphere has no type. Gives its key.
-    pub(crate) async fn post_extended(&self, kind: &str, severity: &str, text: &str) -> i32 {
-        self.post(self.extended(kind, severity, text), text).await
+    /// Posts an event for which vSphere has no type.
+    pub(crate) async fn post_extended(&self, kind: &str, severity: &str, text: &str) {
+        self.post(self.extended(kind, severity, text), text).await;
     }
 
     /// Posts an error about the host, and shows it as an issue of the host's configuration.

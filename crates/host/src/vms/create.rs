@@ -30,7 +30,7 @@ pub(super) async fn create(
     task: &MoRef,
 ) -> Result<Arc<Vm>, Fault> {
     let name = plan::parse_name(spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default(), None)?;
-    let _name = vms.register.reserve_name(&name, None)?;
+    let _admitted = vms.register.admit(&name)?;
     // One at a time until the directory is there: then no other operation finds its place free.
     let placing = vms.register.place().await;
     let (on, planned) = (vms.clone(), spec.clone());
@@ -40,8 +40,8 @@ pub(super) async fn create(
         Ok((decided, home, new_directory))
     })
     .await?;
-    let uuid = vms.register.reserve_uuid(decided.config.instance_uuid, None);
-    decided.config.instance_uuid = *uuid;
+    let kept = vms.register.keep_uuid(decided.config.instance_uuid, None);
+    decided.config.instance_uuid = kept.uuid;
     let mut planned: Vec<FileRef> = created_disks(&decided).collect();
     // The files that exist so far, for when the rest fails.
     let mut made = Vec::new();
@@ -53,7 +53,7 @@ pub(super) async fn create(
         planned.push(home.clone());
     }
     let mut record = Registered::new(&home, &pool, &planned, task);
-    let number = vms.register.begin(&mut record).await?;
+    let number = vms.register.records().begin(&mut record).await?;
     if new_directory && let Err(fault) = make_directory(vms, &home, number).await {
         vms.register.records().forget(number).await;
         return Err(fault);

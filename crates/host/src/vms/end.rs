@@ -87,13 +87,7 @@ async fn ended_as(vms: &Vms, vm: &Arc<Vm>, reason: &ExitReason, who: &Who, power
     vms.files.look(vm).await;
     vm.expect_end(false);
     vm.change(|state| {
-        let mut config = VmConfig::clone(&state.config);
-        for device in config.devices.values_mut() {
-            if let Some(connect) = &mut device.connect {
-                connect.now = false;
-            }
-        }
-        state.config = Arc::new(config);
+        disconnect_all(state);
         state.machine = None;
         state.silent = None;
         state.guest = None;
@@ -112,6 +106,15 @@ async fn ended_as(vms: &Vms, vm: &Arc<Vm>, reason: &ExitReason, who: &Who, power
         other => VmEvent::PoweredOff(Some(other.to_string())),
     };
     vms.post(vm, event, who).await;
+}
+
+/// Disconnects the devices of a VM that does not run.
+pub(super) fn disconnect_all(state: &mut State) {
+    for device in Arc::make_mut(&mut state.config).devices.values_mut() {
+        if let Some(connect) = &mut device.connect {
+            connect.now = false;
+        }
+    }
 }
 
 /// Keeps QEMU's own log beside the VM's files.

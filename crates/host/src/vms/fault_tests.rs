@@ -123,3 +123,33 @@ async fn a_saved_state_that_was_left_is_not_gone_on_from_once_the_machine_has_ru
     assert_eq!(suspending(&host, &vm), None);
     assert_eq!(names(&host, ".vmss"), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_vm_that_does_not_come_up_has_nothing_connected() {
+    let (host, vm) = running(Fault::None, || {}).await;
+    power_off(&host.vms, &vm, &Who::default()).await.unwrap();
+    vm.change(|state| {
+        let port = vm::device::Serial {
+            backing: vm::device::SerialBacking::Pipe {
+                name: String::new(),
+                endpoint: "server".into(),
+                no_rx_loss: false,
+            },
+            yield_on_poll: false,
+        };
+        let device = vm::device::Device {
+            key: vm::device::key::SERIAL,
+            controller: Some(vm::device::key::SIO),
+            unit: Some(0),
+            connect: Some(vm::device::Connect::default()),
+            kind: port.into(),
+        };
+        Arc::make_mut(&mut state.config).devices.insert(device.key, device);
+    });
+    // The record cannot be cleared, which is found out after the configuration was written.
+    saved_state::note(&host.vms.register, &vm, Some("../elsewhere")).await.unwrap();
+    power_on(&host.vms, &vm, &Who::default()).await.unwrap_err();
+    assert_eq!(vm.power(), Power::Off);
+    assert!(vm.machine().is_none());
+    assert!(!vm.config().devices[&vm::device::key::SERIAL].connect.unwrap().now);
+}

@@ -3,9 +3,9 @@
 use datastore::{DatastorePath, FilePath};
 use vim::{Fault, Object, fault, field};
 use vm::FileRef;
+use vm::faults::invalid_config;
 
 use crate::datastores::Datastores;
-use crate::error::invalid_config;
 
 /// Directory names that are tried for one VM.
 const MOST_DIRECTORIES: usize = 1000;

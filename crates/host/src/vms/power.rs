@@ -8,6 +8,7 @@ use hostnet::Tap;
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
 use vm::device::{Kind, Medium};
+use vm::faults::not_supported;
 use vm::{FileRef, Power};
 
 use super::files::{Files, sibling};
@@ -17,7 +18,6 @@ use super::watch::watch;
 use super::{end, saved_state};
 use crate::blocking::blocking;
 use crate::engine::{Error, ExitReason, Launch, Machine, image_fault, machine_fault};
-use crate::error::not_supported;
 use crate::events::{VmEvent, Who};
 
 /// Switches a VM on, or lets a suspended one go on.
@@ -64,6 +64,10 @@ pub(super) async fn power_on(vms: &Arc<Vms>, vm: &Arc<Vm>, who: &Who) -> Result<
     };
     if let Err(fault) = runs {
         stop_for_good(vms, vm, &machine, &config).await;
+        vm.change(|state| {
+            end::disconnect_all(state);
+            state.power = state.power_at_rest();
+        });
         return Err(fault);
     }
     vm.expect_end(false);

@@ -41,11 +41,11 @@ pub(super) async fn reconfigure(
     })
     .await?;
     let renamed = plan.config.name != current.name;
-    let _name = renamed.then(|| vms.register.reserve_name(&plan.config.name, Some(&vm.me))).transpose()?;
+    let _kept = renamed.then(|| vms.register.keep_name(&plan.config.name, &vm.me)).transpose()?;
     let identified = plan.config.instance_uuid != current.instance_uuid;
-    let uuid = identified.then(|| vms.register.reserve_uuid(plan.config.instance_uuid, Some(&vm.me)));
-    if let Some(uuid) = &uuid {
-        plan.config.instance_uuid = **uuid;
+    let kept = identified.then(|| vms.register.keep_uuid(plan.config.instance_uuid, Some(&vm.me)));
+    if let Some(kept) = &kept {
+        plan.config.instance_uuid = kept.uuid;
     }
     carry_out(vms, vm, &current, plan).await?;
     if let Some(machine) = vm.machine() {

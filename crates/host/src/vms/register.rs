@@ -10,7 +10,7 @@ use vim::{Fault, MoRef, fault};
 use vm::{FileRef, Power, show};
 
 use super::files::{all_disk_files, open_files};
-use super::records::{Records, Registered};
+use super::records::Records;
 use super::vm::Vm;
 use crate::ids;
 use crate::limits::MAX_VMS;
@@ -21,31 +21,35 @@ use crate::storage::OpenFiles;
 pub struct Register {
     records: Records,
     vms: RwLock<BTreeMap<String, Arc<Vm>>>,
-    /// Names that VMs are being given.
-    names: Mutex<BTreeSet<String>>,
+    /// Names that are kept for VMs that are being made, registered or renamed, and whether the VM is a new one.
+    kept: Mutex<BTreeMap<String, bool>>,
     /// Instance UUIDs that VMs are being given.
     uuids: Mutex<BTreeSet<Uuid>>,
     /// Held by the operation that finds and takes a place for a VM.
     placing: tokio::sync::Mutex<()>,
 }
 
-/// A name or instance UUID that is kept for a VM until this is dropped.
-pub(super) struct Reserved<'a, T: Ord> {
-    all: &'a Mutex<BTreeSet<T>>,
-    mine: T,
+/// A name that is kept for a VM until this is dropped: by then the VM has it, or does not get it.
+pub(super) struct KeptName<'a> {
+    register: &'a Register,
+    name: String,
 }
 
-impl<T: Ord> std::ops::Deref for Reserved<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.mine
+impl Drop for KeptName<'_> {
+    fn drop(&mut self) {
+        self.register.kept.lock().remove(&self.name);
     }
 }
 
-impl<T: Ord> Drop for Reserved<'_, T> {
+/// An instance UUID that is kept for a VM until this is dropped.
+pub(super) struct KeptUuid<'a> {
+    register: &'a Register,
+    pub(super) uuid: Uuid,
+}
+
+impl Drop for KeptUuid<'_> {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.mine);
+        self.register.uuids.lock().remove(&self.uuid);
     }
 }
 
@@ -54,7 +58,7 @@ impl Register {
         Self {
             records: Records::new(store),
             vms: RwLock::default(),
-            names: Mutex::default(),
+            kept: Mutex::default(),
             uuids: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
         }
@@ -102,8 +106,13 @@ impl Register {
 
     /// Adds a VM, and shows it from now on.
     pub(super) fn add(&self, vm: &Arc<Vm>) {
-        self.vms.write().insert(vm.me.id().to_owned(), vm.clone());
+        self.add_unshown(vm);
         vm.appear();
+    }
+
+    /// Adds a VM whose files others must respect already. The caller makes it appear.
+    pub(super) fn add_unshown(&self, vm: &Arc<Vm>) {
+        self.vms.write().insert(vm.me.id().to_owned(), vm.clone());
     }
 
     /// Removes a VM, which is no longer shown. Its record is left to the caller.
@@ -112,62 +121,69 @@ impl Register {
         vm.vanish();
     }
 
-    /// Takes a number for a new VM, and writes its record.
-    ///
-    /// # Errors
-    /// `InsufficientResourcesFault` if the host has as many VMs as it may; those of the store.
-    pub(super) async fn begin(&self, record: &mut Registered) -> Result<u64, Fault> {
-        if self.vms.read().len() >= MAX_VMS {
-            return Err(fault!(
-                InsufficientResourcesFault {},
-                "The host has {MAX_VMS} VMs, as many as it may have; unregister some first"
-            ));
-        }
-        self.records.begin(record).await
-    }
-
     /// Waits until no other operation looks for a place for a VM.
     pub(super) async fn place(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.placing.lock().await
     }
 
-    /// Keeps a name for the VM that is to have it: a new one, or `own`. The VM has it before this is dropped.
+    /// Admits a new VM: nothing of it may be written before. Its name is kept until the result is dropped, which follows
+    /// [`Self::add`] or gives the name back.
+    ///
+    /// # Errors
+    /// `DuplicateName`; `InsufficientResourcesFault` if the host has, or is being given, as many VMs as it may have.
+    pub(super) fn admit(&self, name: &str) -> Result<KeptName<'_>, Fault> {
+        let mut kept = self.kept.lock();
+        let new = kept.values().filter(|new| **new).count();
+        if self.vms.read().len() + new >= MAX_VMS {
+            return Err(fault!(
+                InsufficientResourcesFault {},
+                "The host has {MAX_VMS} VMs, as many as it may have; unregister some first"
+            ));
+        }
+        self.keep(&mut kept, name, None)
+    }
+
+    /// Keeps a name for the VM `own`, which is being renamed.
     ///
     /// # Errors
     /// `DuplicateName`.
-    pub(super) fn reserve_name(
+    pub(super) fn keep_name(&self, name: &str, own: &MoRef) -> Result<KeptName<'_>, Fault> {
+        self.keep(&mut self.kept.lock(), name, Some(own))
+    }
+
+    fn keep(
         &self,
+        kept: &mut BTreeMap<String, bool>,
         name: &str,
         own: Option<&MoRef>,
-    ) -> Result<Reserved<'_, String>, Fault> {
-        let mut reserved = self.names.lock();
-        let other = self.all().into_iter().find(|vm| Some(&vm.me) != own && vm.name() == name);
-        if let Some(other) = other {
+    ) -> Result<KeptName<'_>, Fault> {
+        if let Some(other) = self.all().into_iter().find(|vm| Some(&vm.me) != own && vm.name() == name) {
             return Err(fault!(
                 DuplicateName { name: name, object: &other.me },
                 "A virtual machine called {name} exists already"
             ));
         }
-        if !reserved.insert(name.to_owned()) {
+        if kept.contains_key(name) {
             return Err(fault!(
                 DuplicateName { name: name, object: ids::vm_folder() },
-                "Another virtual machine is being called {name} already"
+                "A virtual machine is being given the name {name} already"
             ));
         }
-        Ok(Reserved { all: &self.names, mine: name.to_owned() })
+        kept.insert(name.to_owned(), own.is_none());
+        Ok(KeptName { register: self, name: name.to_owned() })
     }
 
     /// Keeps an instance UUID for the VM that is to have it: a new one, or `own`. It is `wanted`, unless another VM has
     /// that one; then the newcomer gets another.
-    pub(super) fn reserve_uuid(&self, wanted: Uuid, own: Option<&MoRef>) -> Reserved<'_, Uuid> {
-        let mut reserved = self.uuids.lock();
+    pub(super) fn keep_uuid(&self, wanted: Uuid, own: Option<&MoRef>) -> KeptUuid<'_> {
+        let mut kept = self.uuids.lock();
         let others = self.all().into_iter().filter(|vm| Some(&vm.me) != own);
-        let taken = others.map(|vm| vm.config().instance_uuid).any(|uuid| uuid == wanted);
-        let mut mine = if taken { Uuid::new_v4() } else { wanted };
-        while !reserved.insert(mine) {
-            mine = Uuid::new_v4();
+        let taken = others.map(|vm| vm.config().instance_uuid).any(|other| other == wanted);
+        let mut uuid = if taken { Uuid::new_v4() } else { wanted };
+        while !kept.insert(uuid) {
+            uuid = Uuid::new_v4();
         }
-        Reserved { all: &self.uuids, mine }
+        KeptUuid { register: self, uuid }
     }
 
     /// The MAC addresses of a VM that another VM has as well, with that VM.
@@ -216,5 +232,35 @@ impl PortGroupUsers for Register {
                 .collect::<Vec<_>>()
         };
         self.all().into_iter().flat_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_for_one_vm_until_it_is_given_back() {
+        let register = Register::new(Store::in_memory().unwrap());
+        let refused = |name: Result<KeptName<'_>, Fault>| name.err().map(|fault| fault.type_name());
+        let kept = register.admit("web").unwrap();
+        assert_eq!(refused(register.admit("web")), Some("DuplicateName"));
+        assert_eq!(refused(register.keep_name("web", &ids::vm(1))), Some("DuplicateName"));
+        assert_eq!(refused(register.admit("db")), None);
+        drop(kept);
+        assert_eq!(refused(register.keep_name("web", &ids::vm(1))), None);
+        assert_eq!(refused(register.admit("web")), None);
+    }
+
+    #[test]
+    fn vms_that_are_being_made_count_and_renamed_ones_do_not() {
+        let register = Register::new(Store::in_memory().unwrap());
+        let _renamed = register.keep_name("renamed", &ids::vm(1)).unwrap();
+        let mut all: Vec<_> =
+            (0..MAX_VMS).map(|number| register.admit(&number.to_string()).unwrap()).collect();
+        let fault = register.admit("one more").err().unwrap();
+        assert_eq!(fault.type_name(), "InsufficientResourcesFault");
+        all.pop();
+        register.admit("one more").unwrap();
     }
 }

@@ -55,13 +55,13 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     }
     let name = wanted.name.filter(|name| !name.is_empty()).unwrap_or(&loaded.config.name);
     loaded.config.name = parse_name(name, None)?;
-    let _name = vms.register.reserve_name(&loaded.config.name, None)?;
-    let uuid = vms.register.reserve_uuid(loaded.config.instance_uuid, None);
-    loaded.config.instance_uuid = *uuid;
+    let _admitted = vms.register.admit(&loaded.config.name)?;
+    let kept = vms.register.keep_uuid(loaded.config.instance_uuid, None);
+    loaded.config.instance_uuid = kept.uuid;
     loaded.config.template = wanted.template;
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
-    let number = vms.register.begin(&mut record).await?;
+    let number = vms.register.records().begin(&mut record).await?;
     let config = loaded.config.clone();
     let mut state = State::new(home, loaded.config, &loaded.text, pool);
     state.user = record.user;

@@ -28,7 +28,14 @@ pub(crate) struct Vms {
     pub(super) view: Arc<View>,
     pub(super) events: Arc<Events>,
     pub(super) host: Identity,
+    /// Cancelled when the last operation and the last client have let go of the VMs; QEMU processes go on.
     pub(super) closing: CancellationToken,
+}
+
+impl Drop for Vms {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
 }
 
 /// The host in the locks and tokens that it leaves beside VMs.
@@ -49,7 +56,6 @@ pub(crate) struct Parts {
     pub(crate) host: Identity,
     /// Speed of one processor, MHz.
     pub(crate) mhz: u32,
-    pub(crate) closing: CancellationToken,
 }
 
 impl Vms {
@@ -65,8 +71,13 @@ impl Vms {
             view: Arc::new(view),
             events: parts.events,
             host: parts.host,
-            closing: parts.closing,
+            closing: CancellationToken::new(),
         })
+    }
+
+    /// Is cancelled when these VMs are no longer served: whatever watches over the host ends then.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     /// Posts an event about a VM.

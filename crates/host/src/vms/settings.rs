@@ -20,7 +20,7 @@ use crate::events::{VmEvent, Who};
 pub(super) async fn rename(vms: &Vms, vm: &Arc<Vm>, name: &str, who: &Who) -> Result<(), Fault> {
     let _one = vm.changing.lock().await;
     let name = parse_name(name, Some(&vm.me))?;
-    let _name = vms.register.reserve_name(&name, Some(&vm.me))?;
+    let _kept = vms.register.keep_name(&name, &vm.me)?;
     let (mut config, suspended) = {
         let state = vm.read();
         state.usable()?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use vim::Fault;
+use vm::faults::not_supported;
 
 use super::files::sibling;
 use super::service::Vms;
 use super::vm::Vm;
 use super::{end, saved_state};
 use crate::engine::image_fault;
-use crate::error::not_supported;
 use crate::events::{VmEvent, Who};
 
 /// Saves the state of a VM and ends its QEMU process.

@@ -1,46 +1,21 @@
 //! A host in the test's own process, driven through its service as any client would.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod anybody;
 pub mod serial;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anybody::{Anybody, root};
 use api::session::Peer;
-use api::{Account, Authority, Call, Service, Session, Snapshot};
-use async_trait::async_trait;
+use api::{Call, Service, Session};
 use datastore::Datastore;
 use host::engine::{AccelPolicy, QemuOptions};
 use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions, ids};
 use hostnet::NetworkOptions;
 use vim::{Args, Data, Fault, Kind, List, MoRef, Object, Value, call, field, managed_id, prop, vim};
-
-/// Lets everybody do everything.
-struct Anybody;
-
-#[async_trait]
-impl Authority for Anybody {
-    async fn login(&self, _user: &str, _password: &str) -> Result<Account, Fault> {
-        Ok(root())
-    }
-
-    async fn login_by_certificate(&self, _certificate: &api::tls::Chain) -> Result<Account, Fault> {
-        Ok(root())
-    }
-
-    fn allows(&self, _account: &Account, _object: &MoRef, _privilege: &str, _state: &Snapshot) -> bool {
-        true
-    }
-
-    fn roles(&self, _account: &Account, _object: &MoRef, _state: &Snapshot) -> Vec<i32> {
-        vec![-1]
-    }
-}
-
-fn root() -> Account {
-    Account { name: "root".into(), full_name: "Administrator".into(), extension: false }
-}
 
 /// A host with one session.
 pub struct Client {
@@ -62,12 +37,13 @@ impl Client {
         Self { host, service, session, peer }
     }
 
-    /// Lets go of the host as a daemon that ends does; machines go on.
+    /// Lets go of the host as a daemon that ends does, and returns when all of it has ended; machines go on.
     pub async fn close(self) {
-        let host = Arc::downgrade(&self.host);
+        // Every service and every watcher holds the core.
+        let core = Arc::downgrade(&self.host.core);
         drop(self);
         for _ in 0..1200 {
-            if host.upgrade().is_none() {
+            if core.strong_count() == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -74,7 +74,7 @@ impl Switched {
         };
         let timing = Timing::default();
         let options = Options { pins, namespace: None, prefix: own, system, without_tcx: false, timing };
-        let engine = Engine::start(options).await.map_err(in_words)?;
+        let engine = Engine::start(options).await.map_err(FabricError::from)?;
         let seen = Mutex::new(engine.state());
         Ok(Self { engine, seen, prefix: prefix.into(), resolv_conf, named: RwLock::default() })
     }
@@ -152,16 +152,6 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     }
 }
 
-fn in_words(error: vswitch::Error) -> FabricError {
-    use vswitch::Error as E;
-    match &error {
-        E::Attach { interface: about, .. }
-        | E::Link { interface: about, .. }
-        | E::Adapter { device: about, .. } => FabricError::about(about, error.to_string()),
-        _ => FabricError::new(error.to_string()),
-    }
-}
-
 fn interfaces() -> Vec<String> {
     let entries = fs::read_dir(INTERFACES).into_iter().flatten().flatten();
     let mut names: Vec<String> =
@@ -192,7 +182,7 @@ impl Fabric for Switched {
     }
 
     async fn takeover(&self, nic: &str) -> Result<Option<Takeover>, FabricError> {
-        vmkernel::takeover(None, nic).await.map(Some).map_err(in_words)
+        vmkernel::takeover(None, nic).await.map(Some).map_err(FabricError::from)
     }
 
     fn names(&self) -> Dns {
@@ -222,7 +212,7 @@ impl Fabric for Switched {
 
     async fn declare(&self, declaration: Declaration) -> Result<(), FabricError> {
         self.keep_cards_apart();
-        self.engine.declare(declaration).await.map_err(in_words)
+        self.engine.declare(declaration).await.map_err(FabricError::from)
     }
 
     async fn make_tap(&self, name: &str, owner: Option<u32>) -> Result<bool, FabricError> {
@@ -279,7 +269,7 @@ impl Fabric for Switched {
     }
 
     async fn mirrored(&self) -> Result<BTreeMap<u32, Mirrored>, FabricError> {
-        self.engine.mirrored().await.map_err(in_words)
+        self.engine.mirrored().await.map_err(FabricError::from)
     }
 
     fn flow_counters(&self, switch: &str) -> Option<FlowCounters> {
@@ -287,11 +277,11 @@ impl Fabric for Switched {
     }
 
     async fn learned(&self, port: &str) -> Result<Option<Learned>, FabricError> {
-        self.engine.learned(port).await.map_err(in_words)
+        self.engine.learned(port).await.map_err(FabricError::from)
     }
 
     async fn capture(&self, filter: Filter) -> Result<BoxStream<'static, Captured>, FabricError> {
-        Ok(self.engine.capture(filter).await.map_err(in_words)?.boxed())
+        Ok(self.engine.capture(filter).await.map_err(FabricError::from)?.boxed())
     }
 
     async fn changed(&self) {

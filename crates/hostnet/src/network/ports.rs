@@ -219,6 +219,8 @@ mod tests {
     #[test]
     fn an_error_elsewhere_keeps_no_vm_from_its_network() {
         assert_eq!(not_mine("vm1n0", FabricError::about("vmk7", "no lease")), Ok(()));
+        let late = vswitch::Error::Links { reason: "deadline has elapsed".into() };
+        assert_eq!(not_mine("vm1n0", late.into()), Ok(()));
         for own in [FabricError::about("vm1n0", "no such interface"), FabricError::new("the map is full")] {
             assert_eq!(not_mine("vm1n0", own.clone()), Err(own));
         }

@@ -7,6 +7,7 @@ use vswitch::declare::{Adapter, Gateways, Ipv4Config, Service};
 use vswitch::vmkernel::AdapterState;
 
 use super::Scene;
+use crate::prefix::ipv4_mask;
 use crate::words::DHCP;
 
 impl Scene<'_> {
@@ -65,7 +66,7 @@ pub(crate) fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpCo
         Ipv4Config::Static { address, prefix } => Some((IpAddr::from(address), prefix)),
         Ipv4Config::Dhcp => has(IpAddr::is_ipv4).next(),
     };
-    let mask = four.map(|(_, prefix)| u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0));
+    let mask = four.map(|(_, prefix)| ipv4_mask(prefix));
     let six = adapter.ipv6.as_ref().map(|six| {
         let declared = six.addresses.iter().map(|(address, prefix)| (IpAddr::from(*address), *prefix));
         let others = has(IpAddr::is_ipv6).filter(|own| !declared.clone().any(|known| known == *own));
@@ -101,7 +102,7 @@ pub(crate) fn ip(adapter: &Adapter, seen: Option<&AdapterState>) -> ty!(HostIpCo
     vim!(HostIpConfig {
         dhcp: adapter.ipv4 == Ipv4Config::Dhcp,
         ipAddress: four.map(|(address, _)| address.to_string()),
-        subnetMask: mask.map(|mask| std::net::Ipv4Addr::from(mask).to_string()),
+        subnetMask: mask.map(|mask| mask.to_string()),
         ipV6Config: six,
     })
 }

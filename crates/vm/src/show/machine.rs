@@ -126,14 +126,6 @@ fn disabled(vm: &Shown<'_>) -> Vec<&'static str> {
     }
 }
 
-fn power_state(power: Power) -> ty!(VirtualMachinePowerState) {
-    match power {
-        Power::On => vim_enum!(VirtualMachinePowerState.poweredOn),
-        Power::Off => vim_enum!(VirtualMachinePowerState.poweredOff),
-        Power::Suspended => vim_enum!(VirtualMachinePowerState.suspended),
-    }
-}
-
 fn runtime(on: &On<'_>, vm: &Shown<'_>) -> Object {
     let running = vm.power == Power::On;
     let mhz = i64::from(on.mhz) * i64::from(vm.config.cpus);
@@ -157,7 +149,7 @@ fn runtime(on: &On<'_>, vm: &Shown<'_>) -> Object {
             (false, true) => vim_enum!(VirtualMachineConnectionState.disconnected),
             (false, false) => vim_enum!(VirtualMachineConnectionState.connected),
         },
-        powerState: power_state(vm.power),
+        powerState: vm.power.value(),
         vmFailoverInProgress: false,
         faultToleranceState: "notConfigured",
         toolsInstallerMounted: false,
@@ -474,7 +466,7 @@ fn branch(
                 description: &snapshot.description,
                 id: i32::try_from(snapshot.uid).unwrap_or(i32::MAX),
                 createTime: DateTime::from_micros(snapshot.create_time_us),
-                state: power_state(Power::Off),
+                state: Power::Off.value(),
                 quiesced: vm.quiesced.contains(&snapshot.uid),
                 childSnapshotList: branch(vm, list, Some(snapshot.uid), depth + 1),
                 replaySupported: false,

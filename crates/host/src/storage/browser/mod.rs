@@ -47,12 +47,7 @@ pub(super) fn register(table: &mut Table<'_, Arc<Storage>>) {
     table.on(BROWSER, method!(DeleteFile), |storage, call| async move {
         let path = call.required(arg!(DeleteFile.datastorePath))?;
         let place = place(&storage, &call, path, "Datastore.DeleteFile")?;
-        let (datastore, in_use) = (place.datastore(), storage.in_use.clone());
-        let deleted = blocking(move || {
-            in_use.refuse_open(&place)?;
-            place.on.store.delete(&place.file.path).map_err(|error| place.fault(&error))
-        });
-        storage.changing(&[datastore], deleted).await?;
+        storage.delete(place).await?;
         Ok(None)
     });
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use api::ticket::UnixConsole;
 use api::{Call, Guard, TaskOptions};
 use vim::{Fault, Value, arg, fault, managed_id, method, vim};
+use vm::faults::not_supported;
 use vm::privileges::to_acquire_ticket;
 
 use super::{Reply, Table};
 use crate::engine::machine_fault;
-use crate::error::not_supported;
 use crate::limits::MAX_SCREENSHOT_BYTES;
 use crate::vms::files::sibling;
 use crate::vms::service::Vms;

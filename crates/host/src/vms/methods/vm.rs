@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use api::{Call, Guard, Running};
 use vim::{Fault, ManagedId, MethodId, arg, managed_id, method};
+use vm::faults::not_supported;
 use vm::privileges::to_reconfigure;
 
 use super::folder::pool_of;
 use super::{Reply, Table};
-use crate::error::not_supported;
 use crate::events::Who;
 use crate::vms::destroy::destroy;
 use crate::vms::reconfigure::reconfigure;

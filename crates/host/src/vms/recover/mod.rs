@@ -22,11 +22,8 @@ use super::service::Vms;
 use super::state::State;
 use super::vm::Vm;
 use super::watch::macs_of;
-use crate::engine::{Error, Machine};
+use crate::engine::Error;
 use crate::{Result, ids};
-
-/// The QEMU process of a VM that runs, if one does; an error if it does not answer.
-type Found = crate::engine::Result<Option<Arc<dyn Machine>>>;
 
 /// Brings the host to where the register, the files and the running QEMU processes say that it is. To be called once,
 /// before anything is served.
@@ -44,6 +41,8 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
         let engine = vms.engine.clone();
         asked.insert(id.clone(), tokio::spawn(async move { engine.adopt(&id).await }));
     }
+    // All VMs are known before the first is worked on: none may lose a layer that another one uses.
+    let mut known = Vec::new();
     for (id, record) in records {
         let Ok(number) = id.parse::<u64>() else { continue };
         if let Some(made) = &record.unfinished {
@@ -51,10 +50,27 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
             continue;
         }
         let found = match asked.remove(&id) {
+            // A QEMU process that runs, none, or an error if it does not answer.
             Some(asked) => asked.await.unwrap_or_else(|error| Err(Error::Protocol(error.to_string()))),
             None => Ok(None),
         };
-        recover_vm(vms, number, record, found).await;
+        if let Some(vm) = read_vm(vms, number, &record).await {
+            known.push((vm, record, found));
+        }
+    }
+    let mut held = Vec::new();
+    for (vm, record, found) in known {
+        match found {
+            Ok(Some(machine)) => adopt::adopt(vms, &vm, machine, record).await,
+            Ok(None) => adopt::find_saved_state(vms, &vm, record).await,
+            Err(error) => silent::is_silent(vms, &vm, &error).await,
+        }
+        held.push(vm);
+    }
+    for vm in held {
+        adopt::recover_layers(vms, &vm).await;
+        vms.files.look(&vm).await;
+        vm.appear();
     }
     reconcile_ports(vms).await;
     vms.core.tasks.recover(|task| outcome(vms, task)).await?;
@@ -72,23 +88,18 @@ async fn finish_removal(vms: &Vms, number: u64, made: &[(uuid::Uuid, String)]) {
     vms.register.records().forget(number).await;
 }
 
-async fn recover_vm(vms: &Arc<Vms>, number: u64, record: Registered, found: Found) {
+/// Reads a VM and enters it in the register; none if its record names no path.
+async fn read_vm(vms: &Arc<Vms>, number: u64, record: &Registered) -> Option<Arc<Vm>> {
     let Ok(path) = FilePath::parse(&record.path) else {
         tracing::error!(vm = number, path = record.path, "the record of a VM names no path");
-        return;
+        return None;
     };
     let home = FileRef { datastore: record.datastore, path };
     let mut state = read(vms, number, home).await;
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
-    match found {
-        Ok(Some(machine)) => adopt::adopt(vms, &vm, machine, record).await,
-        Ok(None) => adopt::find_saved_state(vms, &vm, record).await,
-        Err(error) => silent::is_silent(vms, &vm, &error).await,
-    }
-    adopt::recover_layers(vms, &vm).await;
-    vms.files.look(&vm).await;
-    vms.register.add(&vm);
+    vms.register.add_unshown(&vm);
+    Some(vm)
 }
 
 /// The state of a VM that does not run, by its files. Pools other than the root pool do not outlive the daemon.
@@ -153,4 +164,67 @@ fn nothing_made() -> Fault {
         SystemError { reason: "the server was restarted" },
         "The server was restarted while the VM was being made; nothing is left of it"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use datastore::Datastore;
+
+    use super::*;
+    use crate::{Host, SimulatedOptions};
+
+    /// Enters a VM whose only disk is this image.
+    async fn enter(host: &Host, number: u64, image: &str) {
+        let on = host.datastores.by_name("ds").unwrap();
+        let path = FilePath::parse(&format!("vm/{number}.vmx")).unwrap();
+        let text = format!(
+            "displayName = \"{number}\"\nmemSize = \"64\"\nscsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n\
+             scsi0:0.fileName = \"{image}\"\n"
+        );
+        on.store.write(&path, text.as_bytes()).unwrap();
+        let home = FileRef { datastore: on.store.uuid(), path };
+        let mut record = Registered::new(&home, &ids::root_pool(), &[], &ids::vm(0));
+        record.unfinished = None;
+        host.vms.register.records().write(number, &record).await.unwrap();
+    }
+
+    /// A qcow2 image of 8 MiB over a raw one.
+    fn layer_on(below: &str) -> Vec<u8> {
+        let mut image = b"QFI\xfb".to_vec();
+        image.extend(3u32.to_be_bytes());
+        image.extend(128u64.to_be_bytes());
+        image.extend(u32::try_from(below.len()).unwrap().to_be_bytes());
+        image.extend(16u32.to_be_bytes());
+        image.extend((8u64 << 20).to_be_bytes());
+        image.resize(100, 0);
+        image.extend(104u32.to_be_bytes());
+        // The format of the image below.
+        image.extend(0xe279_2acau32.to_be_bytes());
+        image.extend(3u32.to_be_bytes());
+        image.extend(b"raw");
+        image.resize(128, 0);
+        image.extend(below.as_bytes());
+        image
+    }
+
+    #[tokio::test]
+    async fn a_vm_that_is_read_later_keeps_the_layer_that_it_uses() {
+        let store = Arc::new(Datastore::memory(uuid::Uuid::new_v4(), 1 << 30));
+        let host = Host::simulated(SimulatedOptions::new("sim", vec![("ds".into(), store)])).await.unwrap();
+        let on = host.datastores.by_name("ds").unwrap();
+        let file = |name: &str| FileRef {
+            datastore: on.store.uuid(),
+            path: FilePath::parse(&format!("vm/{name}")).unwrap(),
+        };
+        on.store.make_directory(&FilePath::parse("vm").unwrap(), false).unwrap();
+        on.store.create_sparse(&file("a.vmdk").path, 8 << 20).unwrap();
+        on.store.write(&file("a-000001.vmdk").path, &layer_on("a.vmdk")).unwrap();
+        enter(&host, 1, "a-000001.vmdk").await;
+        recover(&host.vms).await.unwrap();
+        let needed = |vm: &MoRef| host.vm(vm).unwrap().read().consolidation_needed;
+        assert!(needed(&ids::vm(1)), "the layer is for nobody else");
+        enter(&host, 2, "a.vmdk").await;
+        recover(&host.vms).await.unwrap();
+        assert!(!needed(&ids::vm(1)), "the other VM uses the file below");
+    }
 }

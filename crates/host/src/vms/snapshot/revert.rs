@@ -49,6 +49,9 @@ pub(in crate::vms) async fn revert(
     // The identity of the VM does not go back.
     next.name.clone_from(&current.name);
     next.instance_uuid = current.instance_uuid;
+    // Neither does what is kept beside the configuration.
+    next.nvram.clone_from(&current.nvram);
+    next.kept.clone_from(&current.kept);
     next.touch(DateTime::now());
     if let Err(fault) = vms.files.save(vm, next, None).await {
         vms.files.clear_away(&files_of(&layers)).await;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datastore::vmsd::SnapshotRecord;
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
+use vm::faults::not_supported;
 use vm::{FileRef, Power};
 
 use super::{check_name, files_of, layer_names, on_layers};
 use crate::engine::{Error, Layer, Machine, image_fault, machine_fault};
-use crate::error::not_supported;
 use crate::limits::MAX_SNAPSHOT_DEPTH;
 use crate::vms::files::sibling;
 use crate::vms::layers::{depth, disks_of, set_consolidation_needed};

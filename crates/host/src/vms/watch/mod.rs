@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::error::RecvError;
 use vim::DateTime;
-use vm::config::VmConfig;
-use vm::device::{Kind, Medium};
+use vm::device::{Device, Kind, Medium};
 use vm::observed::Question;
 
 use super::end;
@@ -111,14 +110,14 @@ async fn noticed(vms: &Vms, vm: &Arc<Vm>, machine: &Arc<dyn Machine>, happening:
 fn ejected(vm: &Vm, drive: &str) {
     // Opened by a change of the medium, which itself connects the next one.
     let Ok(_one) = vm.changing.try_lock() else { return };
-    let current = vm.config();
-    let mut config = VmConfig::clone(&current);
-    let device = config.devices.values_mut().find(|device| {
+    let inserted = |device: &&mut Device| {
         drive_id(device.key) == drive
             && matches!(&device.kind, Kind::Cdrom(cdrom) if matches!(cdrom.medium, Medium::Iso(_)))
+    };
+    vm.change(|state| {
+        let device = Arc::make_mut(&mut state.config).devices.values_mut().find(inserted);
+        if let Some(connect) = device.and_then(|device| device.connect.as_mut()) {
+            connect.now = false;
+        }
     });
-    if let Some(connect) = device.and_then(|device| device.connect.as_mut()).filter(|connect| connect.now) {
-        connect.now = false;
-        vm.change(|state| state.config = Arc::new(config));
-    }
 }

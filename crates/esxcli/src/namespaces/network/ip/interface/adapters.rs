@@ -3,13 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use host::Host;
-use hostnet::NetworkConfig;
+use hostnet::{NetworkConfig, ipv4_mask};
 use vswitch::declare::{Adapter, Ipv4Config};
 use vswitch::vmkernel::AdapterState;
 
-use crate::namespaces::network::ip::mask;
 use crate::namespaces::network::ip::stacks::{declared, named};
-use crate::table::{Arguments, CliFault, Parameter, Row};
+use crate::table::{Arguments, CliFault, Field, Parameter, Row, boolean, text};
 
 pub(super) const OF_ADAPTER: Parameter =
     Parameter::text("interface-name", 'i', "Only the VMkernel adapter of this name");
@@ -57,9 +56,20 @@ fn own_ipv4(adapter: &Adapter, state: Option<&AdapterState>) -> Option<Own> {
     }
 }
 
+/// The fields of [`ipv4_rows`].
+pub(super) const IPV4_FIELDS: &[Field] = &[
+    text("Name"),
+    text("IPv4 Address"),
+    text("IPv4 Netmask"),
+    text("IPv4 Broadcast"),
+    text("Address Type"),
+    text("Gateway"),
+    boolean("DHCP DNS"),
+];
+
 fn ipv4_row(adapter: &Adapter, own: Option<Own>) -> Row {
-    let mask = own.map(|(_, prefix)| mask(prefix));
-    let broadcast = own.zip(mask).map(|((address, _), mask)| Ipv4Addr::from(u32::from(address) | !mask));
+    let mask = own.map(|(_, prefix)| ipv4_mask(prefix));
+    let broadcast = own.zip(mask).map(|((address, _), mask)| address | !mask);
     let kind = match adapter.ipv4 {
         Ipv4Config::None => "NONE",
         Ipv4Config::Static { .. } => "STATIC",
@@ -68,7 +78,7 @@ fn ipv4_row(adapter: &Adapter, own: Option<Own>) -> Row {
     Row::new()
         .put("Name", &adapter.device)
         .put("IPv4 Address", own.map(|(address, _)| address.to_string()))
-        .put("IPv4 Netmask", mask.map(|mask| Ipv4Addr::from(mask).to_string()))
+        .put("IPv4 Netmask", mask.map(|mask| mask.to_string()))
         .put("IPv4 Broadcast", broadcast.map(|address| address.to_string()))
         .put("Address Type", kind)
 }

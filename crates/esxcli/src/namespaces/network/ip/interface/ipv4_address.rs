@@ -2,23 +2,11 @@
 
 use host::Host;
 
-use super::adapters::{OF_ADAPTER, ipv4_rows};
+use super::adapters::{IPV4_FIELDS, OF_ADAPTER, ipv4_rows};
 use crate::namespaces::network::ip::stacks::STACK;
-use crate::table::{Answer, Arguments, Namespace, Outcome, Output, READ, Structure, boolean, text};
+use crate::table::{Answer, Arguments, Namespace, Outcome, Output, READ, Structure};
 
-static IPV4_ADDRESS: Structure = Structure {
-    name: "IPv4Address",
-    table: true,
-    fields: &[
-        text("Name"),
-        text("IPv4 Address"),
-        text("IPv4 Netmask"),
-        text("IPv4 Broadcast"),
-        text("Address Type"),
-        text("Gateway"),
-        boolean("DHCP DNS"),
-    ],
-};
+static IPV4_ADDRESS: Structure = Structure { name: "IPv4Address", table: true, fields: IPV4_FIELDS };
 
 pub(crate) static NAMESPACE: Namespace = Namespace {
     name: "network.ip.interface.ipv4.address",

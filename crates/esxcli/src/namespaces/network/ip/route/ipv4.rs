@@ -4,11 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use host::Host;
-use hostnet::StackTable;
+use hostnet::{StackTable, ipv4_mask};
 use serde_json::Value as Json;
 
 use super::destination;
-use crate::namespaces::network::ip::mask;
 use crate::namespaces::network::ip::stacks::{STACK, objects, table, word};
 use crate::table::{Answer, Arguments, CliFault, Namespace, Outcome, Output, READ, Row, Structure, text};
 
@@ -43,7 +42,7 @@ fn rows(text: &str) -> Result<Vec<Row>, CliFault> {
         Some(
             Row::new()
                 .put("Network", if prefix == 0 { "default".into() } else { network.to_string() })
-                .put("Netmask", Ipv4Addr::from(mask(prefix)).to_string())
+                .put("Netmask", ipv4_mask(prefix).to_string())
                 .put("Gateway", word(route, "gateway").unwrap_or("0.0.0.0"))
                 .put("Interface", word(route, "dev"))
                 .put("Source", if dhcp { "DHCP" } else { "MANUAL" }),
