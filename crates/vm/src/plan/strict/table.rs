@@ -67,11 +67,13 @@ const ROWS: &[Row] = rows! {
     VirtualDisk { Read: backing capacityInKB capacityInBytes; Moot: diskObjectId; }
     VirtualCdrom { Read: backing connectable; }
     VirtualSerialPort { Read: backing connectable yieldOnPoll; }
+    VirtualHdAudioCard { Read: backing connectable; }
     VirtualEthernetCard { Read: backing connectable addressType macAddress wakeOnLanEnabled; }
     VirtualDeviceConnectInfo { Read: startConnected allowGuestControl connected; Moot: status; }
     VirtualDeviceFileBackingInfo { Read: fileName datastore; }
     VirtualDeviceDeviceBackingInfo { Read: deviceName; }
     VirtualDeviceRemoteDeviceBackingInfo { Read: deviceName; }
+    VirtualSoundCardDeviceBackingInfo { Read: useAutoDetect; }
     VirtualDevicePipeBackingInfo { Read: pipeName; }
     VirtualDiskFlatVer2BackingInfo { Read: diskMode; New: thinProvisioned eagerlyScrub uuid; }
     VirtualEthernetCardNetworkBackingInfo { Read: network; }
