@@ -275,9 +275,9 @@ async fn an_adapter_takes_over_what_its_uplink_had() {
     let state = engine.state().borrow().adapters["vmk0"].clone();
     assert_eq!(state.mac, Some(taken.mac), "neighbours see no change");
 
-    // A distribution's network configuration puts them back.
+    // A distribution's network configuration puts them back. The address may be gone again before the route comes.
     ip(&host, "addr add 10.1.0.1/24 dev up0");
-    ip(&host, "route append default via 10.1.0.254 dev up0");
+    ip(&host, "route append default via 10.1.0.254 dev up0 onlink");
     let addresses = || text(&net, "host", "ip addr");
     wait::until(addresses, async || is_moved(&net).then_some(())).await;
     assert!(net.reaches("host", "192.0.2.1"));
