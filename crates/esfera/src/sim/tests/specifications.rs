@@ -99,7 +99,7 @@ async fn a_specification_with_an_unknown_name_is_refused_by_a_center_as_by_a_hos
     let cases: [(&str, &str, Asked); 12] = [
         ("a home", "nowhere", |who| create(who, "[nowhere]", Vec::new())),
         ("a home with a path", "nowhere", |who| create(who, "[nowhere] a/a.vmx", Vec::new())),
-        ("a home that is no path", "nowhere", |who| create(who, "nowhere", Vec::new())),
+        ("a home without brackets", "nowhere", |who| create(who, "nowhere", Vec::new())),
         ("a new VM's disk", "nowhere", |who| {
             create(who, "[LocalDS_0]", vec![disk(1000, "[nowhere] a.vmdk", true)])
         }),
