@@ -257,7 +257,7 @@ async fn what_is_not_possible_is_a_typed_fault_that_names_the_device() {
     });
     assert_eq!(
         reconfigure(&c, &vm, add(escape.into())).await.unwrap_err().type_name(),
-        "InvalidDeviceBacking"
+        "InvalidDatastorePath"
     );
 }
 

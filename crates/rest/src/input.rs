@@ -35,7 +35,7 @@ struct Left<'a> {
 /// Reads the parameters, in the order of the table.
 ///
 /// # Errors
-/// `invalid_argument` that names the parameter and the field, or the part of the query that is no parameter.
+/// `invalid_argument` that names the parameter and the field, or the part of the query that belongs to no parameter.
 pub(crate) fn gather(operation: &Operation, given: &Given<'_>) -> Result<Vec<Value>, Error> {
     let body = body_parts(operation, given)?;
     let mut left = Left { form: given.form, query: given.query, taken: HashSet::new() };

@@ -23,7 +23,7 @@ pub struct Automation {
     ids: Singletons,
 }
 
-/// What the families do, found in the table at first use.
+/// The families' operations, found in the table at first use.
 fn operations() -> &'static Operations {
     static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| Operations::new(families::ALL));
     &OPERATIONS

@@ -33,7 +33,7 @@ pub(crate) enum Refused {
     Raised(Json, Error),
 }
 
-/// What every request of JSON-RPC has.
+/// The parts of every request of JSON-RPC.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Request<'a> {

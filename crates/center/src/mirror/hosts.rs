@@ -50,7 +50,7 @@ impl Hosts {
         self.by_load(|host| host.is_connected() && host.refs().fixed().compute == *compute)
     }
 
-    /// What is asked of a host takes locks of its own, so the list's is released before.
+    /// A host that is asked takes locks of its own, so the list's is released before.
     fn by_load(&self, wanted: impl Fn(&ManagedHost) -> bool) -> Vec<Arc<ManagedHost>> {
         let mut hosts = self.all();
         hosts.retain(|host| wanted(host));

@@ -2,8 +2,7 @@
 
 use vim::{Fault, MoRef, Object, Value};
 
-use super::draft::{Change, Draft};
-use super::faults::backing;
+use super::draft::Draft;
 use crate::file::FileRef;
 
 pub(super) fn flag(object: &Object, name: &str) -> Option<bool> {
@@ -27,9 +26,11 @@ pub(super) fn datastore(found: &Object) -> Option<&MoRef> {
 }
 
 /// The file that a backing names; `None` if it names only a datastore, or nothing.
-pub(super) fn file(draft: &Draft<'_>, change: &Change<'_>, found: &Object) -> Result<Option<FileRef>, Fault> {
+///
+/// # Errors
+/// `InvalidDatastorePath` for a path that is none or names no datastore of the host.
+pub(super) fn file(draft: &Draft<'_>, found: &Object) -> Result<Option<FileRef>, Fault> {
     let Some(name) = file_name(found) else { return Ok(None) };
-    let file = draft.around.storage.parse(name);
-    let file = file.map_err(|fault| backing(change.index, ".fileName", fault.message()))?;
+    let file = draft.around.storage.parse(name)?;
     Ok((!file.path.is_root()).then_some(file))
 }

@@ -166,8 +166,8 @@ fn medium(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<Medium>, Faul
     let device = || text(found, "deviceName").to_owned();
     Ok(Some(match found.type_name() {
         "VirtualCdromIsoBackingInfo" => {
-            let file = file(draft, change, found)?
-                .ok_or_else(|| backing(change.index, ".fileName", "Name the image"))?;
+            let file =
+                file(draft, found)?.ok_or_else(|| backing(change.index, ".fileName", "Name the image"))?;
             if !(draft.around.exists)(&file)? {
                 let name = draft.around.storage.show(&file);
                 return Err(fault!(FileNotFound { file: &*name }, "{name} does not exist"));

@@ -331,7 +331,7 @@ struct Asked<'a> {
 fn asked<'a>(draft: &Draft<'_>, change: &Change<'a>) -> Result<Asked<'a>, Fault> {
     let backing = disk_backing(change)?;
     let independent = backing.map(|found| independent(change, found)).transpose()?.flatten().unwrap_or(false);
-    let file = backing.map(|found| file(draft, change, found)).transpose()?.flatten();
+    let file = backing.map(|found| file(draft, found)).transpose()?.flatten();
     let eager = backing.and_then(|found| flag(found, "eagerlyScrub")).unwrap_or(false);
     let thin = backing.and_then(|found| flag(found, "thinProvisioned")).unwrap_or(!eager);
     Ok(Asked { backing, independent, thin, eager, file })
@@ -399,7 +399,7 @@ fn edit_backing(
     found: &Object,
     disk: &mut Disk,
 ) -> Result<(), Fault> {
-    if let Some(file) = file(draft, change, found)?
+    if let Some(file) = file(draft, found)?
         && file != disk.file
     {
         let message = "The file of a disk cannot be changed; remove the disk and add the other one";

@@ -184,7 +184,7 @@ fn wanted(
             no_rx_loss: flag(found, "noRxLoss").unwrap_or(false),
         })),
         "VirtualSerialPortFileBackingInfo" => {
-            let file = file(draft, change, found)?
+            let file = file(draft, found)?
                 .ok_or_else(|| backing(change.index, ".fileName", "Name the file for the output"))?;
             let wanted = SerialBacking::File(file.clone());
             if now != Some(&wanted)

@@ -19,7 +19,7 @@ impl Batch {
         systems: impl Iterator<Item = MoRef>,
     ) {
         let before = w.find(me).cloned();
-        // Whatever `configManager` names is there at once; the host does not report a system without properties.
+        // A system that `configManager` names is there at once; the host does not report one without properties.
         for system in systems {
             if w.find(&system).is_none() {
                 w.create(&system, Props { ty: system.ty(), values: Vec::new() });

@@ -1,6 +1,7 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
 mod references;
+mod specifications;
 mod unknown_names;
 
 use api::Authority;

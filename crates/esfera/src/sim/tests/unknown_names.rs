@@ -124,15 +124,13 @@ fn methods(mut ty: Option<ManagedId>) -> Vec<MethodId> {
 
 /// The type of the fault of a call or its task; none if it succeeds.
 async fn refusal(who: &Insider, object: &MoRef, args: Args) -> Option<String> {
-    let fault = if schema().method(args.method).is_task {
-        who.task(object, args).await.err().map(|error| match error.downcast::<Fault>() {
+    if schema().method(args.method).is_task {
+        return who.task(object, args).await.err().map(|error| match error.downcast::<Fault>() {
             Ok(fault) => fault.type_name().to_owned(),
             Err(other) => other.to_string(),
-        })
-    } else {
-        who.call(object, args).await.err().map(|fault| fault.type_name().to_owned())
-    };
-    fault
+        });
+    }
+    who.call(object, args).await.err().map(|fault| fault.type_name().to_owned())
 }
 
 #[tokio::test]
