@@ -19,6 +19,7 @@ use vim::{
 
 use super::filter::{Known, Lost};
 use super::read::Reader;
+use super::share::{FollowedShare, Keeps, Unconfirmed};
 use super::spec::Spec;
 use crate::service::invalid_argument;
 use crate::service::not_authenticated;
@@ -106,6 +107,7 @@ struct Inner {
 struct Active {
     filter: Arc<Filter>,
     known: Known,
+    share: FollowedShare,
 }
 
 /// The last reply, and the version that the client sent for it.
@@ -189,7 +191,11 @@ fn create_filter(call: &Call) -> Reply {
     let collector_ref = Arc::downgrade(&collector);
     let filter = Arc::new(Filter { me: me.clone(), shown, spec, partial, collector: collector_ref });
     session.add(filter.clone())?;
-    collector.inner().filters.push_back(Active { filter, known: Known::default() });
+    collector.inner().filters.push_back(Active {
+        filter,
+        known: Known::default(),
+        share: FollowedShare::default(),
+    });
     OwnChanges::tell(session);
     Ok(Some(Value::Ref(me)))
 }
@@ -239,6 +245,12 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Keeps for Collector {
+    fn forget_reply(&self) {
+        self.inner().last = None;
+    }
+}
+
 impl Collector {
     fn new(me: MoRef) -> Self {
         Self { me, inner: Mutex::default(), waiting: Mutex::default() }
@@ -273,7 +285,13 @@ impl Collector {
     }
 
     /// Waits until a client with `version` has something to learn; none if that takes longer than `longest`.
-    async fn wait(&self, call: &Call, version: &str, longest: Option<Duration>, most: usize) -> Reply {
+    async fn wait(
+        self: Arc<Self>,
+        call: &Call,
+        version: &str,
+        longest: Option<Duration>,
+        most: usize,
+    ) -> Reply {
         let session = call.session()?;
         let mut ask = Ask::parse(version)?;
         let turn = self.turn();
@@ -290,7 +308,13 @@ impl Collector {
                 () = call.take_turn() => {}
             }
             let state = tree.snapshot();
-            if let Some(reply) = self.inner().updates(call.reader(&state), ask, most)? {
+            let reply = self.inner().updates(call.reader(&state), ask, most)?;
+            if let Some(reply) = reply {
+                let kept = self.inner().last.as_ref().map_or(0, |last| last.updates);
+                if kept > MAX_KEPT_UPDATES {
+                    let me: Arc<dyn Keeps> = self.clone();
+                    session.local::<Unconfirmed>().keep(&me, kept);
+                }
                 return Ok(Some(reply));
             }
             call.give_turn();
@@ -373,7 +397,11 @@ impl Inner {
         for active in &mut self.filters {
             let filter = &active.filter;
             match active.known.refresh(&filter.spec, reader) {
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Some(session) = reader.session {
+                        active.share.resize(session, active.known.followed())?;
+                    }
+                }
                 Err(Lost::Fault(fault)) => return Err(fault),
                 Err(Lost::TooOld) => {
                     self.begin_anew();

@@ -8,12 +8,14 @@ mod filter;
 mod read;
 mod retrieve;
 mod select;
+mod share;
 mod spec;
 
 #[cfg(test)]
 mod tests;
 
 pub use collector::OwnChanges;
+pub use share::{MAX_FOLLOWED, MAX_UNCONFIRMED};
 
 use std::sync::Arc;
 
