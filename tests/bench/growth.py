@@ -62,18 +62,18 @@ def vms_of(client):
 
 
 def operate(ready, vms, tasks, done):
-    """One client: powers its VMs on and off in turn and waits for each task."""
+    """One client: powers its VMs, which are on, off and on in turn, and waits for each task."""
     client = Client(ready)
     done.put("ready")
-    on = dict.fromkeys(vms, False)
+    on = dict.fromkeys(vms, True)
     for number in range(tasks):
         vm = vms[number % len(vms)]
         task = client.made("VirtualMachine", vm, "PowerOffVM_Task" if on[vm] else "PowerOnVM_Task")
         if client.wait_until("Task", task, "info.state", ("success", "error")) == "error":
             raise SystemExit(client.retrieve("Task", task, "info"))
         on[vm] = not on[vm]
-    for vm in (vm for vm in vms if on[vm]):
-        client.task("VirtualMachine", vm, "PowerOffVM_Task")
+    for vm in (vm for vm in vms if not on[vm]):
+        client.task("VirtualMachine", vm, "PowerOnVM_Task")
     client.close()
 
 

@@ -10,6 +10,7 @@ mod retrieve;
 mod select;
 mod share;
 mod spec;
+mod updates;
 
 #[cfg(test)]
 mod tests;
