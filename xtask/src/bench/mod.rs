@@ -19,6 +19,9 @@ pub struct Options {
     /// The measures to take
     #[arg(value_enum, value_name = "MEASURE", default_values_t = [Measure::All])]
     measures: Vec<Measure>,
+    /// Arguments for the scripts of the measures, such as `--vms 64,45000 --rounds 10` for growth
+    #[arg(last = true, value_name = "ARGUMENT")]
+    arguments: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,14 +38,24 @@ enum Measure {
     Store,
     /// Start of the simulator
     StartUp,
+    /// Curves of what must stay flat as history, inventory and crowds grow
+    Growth,
     /// The virtual switch beside a veth pair, Linux' bridge and Open vSwitch
     Net,
     All,
 }
 
 impl Measure {
-    const EACH: [Self; 7] =
-        [Self::Write, Self::Store, Self::StartUp, Self::Retrieve, Self::Net, Self::PowerOn, Self::Memory];
+    const EACH: [Self; 8] = [
+        Self::Write,
+        Self::Store,
+        Self::StartUp,
+        Self::Retrieve,
+        Self::Net,
+        Self::PowerOn,
+        Self::Memory,
+        Self::Growth,
+    ];
 
     fn title(self) -> &'static str {
         match self {
@@ -53,6 +66,7 @@ impl Measure {
             Self::Store => "store",
             Self::StartUp => "start-up",
             Self::Net => "net",
+            Self::Growth => "growth",
             Self::All => "all",
         }
     }
@@ -65,6 +79,7 @@ impl Measure {
             Self::Retrieve => &[Program::Script("retrieve.py")],
             Self::PowerOn => &[Program::Script("power_on.py")],
             Self::Memory => &[Program::Script("memory.py")],
+            Self::Growth => &[Program::Script("growth.py")],
             Self::Net => &[Program::ScriptOver("net.py", "vswitch", "bench_switch")],
             Self::All => &[],
         }
@@ -93,7 +108,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut failed = Vec::new();
     for measure in measures {
         let title = measure.title();
-        match process::step(title, || figures(measure, &environment)) {
+        match process::step(title, || figures(measure, &options.arguments, &environment)) {
             Ok(figures) => tables.push((title, figures)),
             Err(error) => {
                 eprintln!("{error:#}");
@@ -125,10 +140,11 @@ fn build_examples(measures: &[Measure]) -> Result<()> {
     process::step("build the examples", || process::run(&mut build))
 }
 
-fn figures(measure: Measure, environment: &Environment) -> Result<Vec<Figure>> {
+fn figures(measure: Measure, arguments: &[String], environment: &Environment) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for program in measure.programs() {
         let mut command = program.command(environment)?;
+        command.args(arguments);
         let text = read_figures(&mut command)?;
         figures.extend(text.lines().filter_map(Figure::parse));
     }

@@ -4,7 +4,6 @@
 //! previous version and gets the same reply again. Once a client has said that it has a large reply, the collector drops it: a client
 //! that waits costs no more than what it has not been sent.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -13,13 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vim::{
-    Fault, Kind, List, ManagedId, MoRef, Object as Data, Value, arg, data_id, fault, field, managed_id,
-    method, prop, vim,
+    Fault, Kind, List, ManagedId, MoRef, Object as Data, Value, arg, fault, field, managed_id, method, prop,
 };
 
-use super::filter::{Known, Lost};
-use super::read::Reader;
+use super::share::{Keeps, Unconfirmed};
 use super::spec::Spec;
+use super::updates::{Active, Ask, Inner, MAX_KEPT_UPDATES};
 use crate::service::invalid_argument;
 use crate::service::not_authenticated;
 use crate::session::SessionObject;
@@ -30,8 +28,6 @@ type Reply = Result<Option<Value>, Fault>;
 
 const COLLECTOR: ManagedId = managed_id!(PropertyCollector);
 const FILTER: ManagedId = managed_id!(PropertyFilter);
-/// A reply about no more objects is kept even when the client has it.
-const MAX_KEPT_UPDATES: usize = 100;
 /// The longest wait with a limit; a longer one never times out.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -96,30 +92,10 @@ struct Collector {
     waiting: Mutex<Option<CancellationToken>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    version: u64,
-    filters: VecDeque<Active>,
-    last: Option<Last>,
-}
-
-struct Active {
-    filter: Arc<Filter>,
-    known: Known,
-}
-
-/// The last reply, and the version that the client sent for it.
-struct Last {
-    asked: Option<u64>,
-    /// The objects in it.
-    updates: usize,
-    reply: Value,
-}
-
-struct Filter {
-    me: MoRef,
+pub(super) struct Filter {
+    pub me: MoRef,
     shown: Arc<Data>,
-    spec: Spec,
+    pub spec: Spec,
     partial: bool,
     collector: Weak<Collector>,
 }
@@ -189,7 +165,7 @@ fn create_filter(call: &Call) -> Reply {
     let collector_ref = Arc::downgrade(&collector);
     let filter = Arc::new(Filter { me: me.clone(), shown, spec, partial, collector: collector_ref });
     session.add(filter.clone())?;
-    collector.inner().filters.push_back(Active { filter, known: Known::default() });
+    collector.inner().filters.push_back(Active::new(filter));
     OwnChanges::tell(session);
     Ok(Some(Value::Ref(me)))
 }
@@ -239,6 +215,12 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Keeps for Collector {
+    fn forget_reply(&self) {
+        self.inner().last = None;
+    }
+}
+
 impl Collector {
     fn new(me: MoRef) -> Self {
         Self { me, inner: Mutex::default(), waiting: Mutex::default() }
@@ -273,7 +255,13 @@ impl Collector {
     }
 
     /// Waits until a client with `version` has something to learn; none if that takes longer than `longest`.
-    async fn wait(&self, call: &Call, version: &str, longest: Option<Duration>, most: usize) -> Reply {
+    async fn wait(
+        self: Arc<Self>,
+        call: &Call,
+        version: &str,
+        longest: Option<Duration>,
+        most: usize,
+    ) -> Reply {
         let session = call.session()?;
         let mut ask = Ask::parse(version)?;
         let turn = self.turn();
@@ -290,7 +278,13 @@ impl Collector {
                 () = call.take_turn() => {}
             }
             let state = tree.snapshot();
-            if let Some(reply) = self.inner().updates(call.reader(&state), ask, most)? {
+            let reply = self.inner().updates(call.reader(&state), ask, most)?;
+            if let Some(reply) = reply {
+                let kept = self.inner().last.as_ref().map_or(0, |last| last.updates);
+                if kept > MAX_KEPT_UPDATES {
+                    let me: Arc<dyn Keeps> = self.clone();
+                    session.local::<Unconfirmed>().keep(&me, kept);
+                }
                 return Ok(Some(reply));
             }
             call.give_turn();
@@ -318,104 +312,6 @@ impl Collector {
 
 fn cancelled() -> Fault {
     fault!(RequestCanceled {}, "The wait was cancelled, or another one began on the same collector")
-}
-
-/// The reply that a client has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ask {
-    /// Nothing.
-    Anew,
-    /// The reply with this version.
-    Since(u64),
-    /// The same as when the wait began.
-    Again,
-}
-
-impl Ask {
-    fn parse(version: &str) -> Result<Self, Fault> {
-        match version.trim() {
-            "" => Ok(Self::Anew),
-            text => text.parse().map(Self::Since).map_err(|_| unknown_version(text)),
-        }
-    }
-}
-
-fn unknown_version(version: &str) -> Fault {
-    fault!(
-        InvalidCollectorVersion {},
-        "The version {version:?} is unknown or too old; begin again with an empty one"
-    )
-}
-
-impl Inner {
-    /// The next reply, if anything has changed.
-    fn updates(&mut self, reader: Reader<'_>, ask: Ask, most: usize) -> Result<Option<Value>, Fault> {
-        let asked = match ask {
-            Ask::Anew => {
-                self.begin_anew();
-                None
-            }
-            Ask::Since(version) => {
-                if let Some(last) = self.last.as_ref().filter(|last| last.asked == Some(version)) {
-                    return Ok(Some(last.reply.clone()));
-                }
-                if version == 0 || version != self.version {
-                    return Err(unknown_version(&version.to_string()));
-                }
-                // The client has the last reply; a small one may stay for a client that asks strangely.
-                self.last.take_if(|last| last.updates > MAX_KEPT_UPDATES);
-                Some(version)
-            }
-            Ask::Again => (self.version > 0).then_some(self.version),
-        };
-        let mut sets: Vec<Value> = Vec::new();
-        let (mut left, mut updates) = (most, 0);
-        for active in &mut self.filters {
-            let filter = &active.filter;
-            match active.known.refresh(&filter.spec, reader) {
-                Ok(()) => {}
-                Err(Lost::Fault(fault)) => return Err(fault),
-                Err(Lost::TooOld) => {
-                    self.begin_anew();
-                    // The client's version is no longer valid from now on.
-                    self.version += 1;
-                    return Err(unknown_version(&(self.version - 1).to_string()));
-                }
-            }
-            let objects = active.known.take(left, reader)?;
-            left -= objects.len();
-            updates += objects.len();
-            let missing = active.known.take_missing();
-            if !objects.is_empty() || !missing.is_empty() {
-                let objects = List::new(Kind::Data(data_id!(ObjectUpdate)), objects);
-                let missing = List::new(Kind::Data(data_id!(MissingObject)), missing);
-                let update = vim!(PropertyFilterUpdate {
-                    filter: &filter.me,
-                    objectSet: objects,
-                    missingSet: missing
-                });
-                sets.push(update.into());
-            }
-        }
-        if sets.is_empty() {
-            return Ok(None);
-        }
-        self.version += 1;
-        let truncated = self.filters.iter().any(|active| active.known.has_more()).then_some(true);
-        let sets = List::new(Kind::Data(data_id!(PropertyFilterUpdate)), sets);
-        let reply =
-            vim!(UpdateSet { version: self.version.to_string(), filterSet: sets, truncated: truncated });
-        let reply = Value::from(reply);
-        self.last = Some(Last { asked, updates, reply: reply.clone() });
-        Ok(Some(reply))
-    }
-
-    fn begin_anew(&mut self) {
-        self.last = None;
-        for active in &mut self.filters {
-            active.known = Known::default();
-        }
-    }
 }
 
 /// The objects in the kept replies of the session's own collector.

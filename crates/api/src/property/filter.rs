@@ -22,7 +22,7 @@ use crate::{Change, Node, What};
 pub(super) struct Known {
     /// The version of the tree up to which all changes have been considered; none before the first walk.
     seen: Option<u64>,
-    walk: u64,
+    walk: u32,
     entries: RefMap<Entry>,
     /// Objects with unsent changes, oldest first.
     pending: VecDeque<MoRef>,
@@ -42,7 +42,7 @@ struct Entry {
     /// The node that the client has; none if it does not know the object.
     sent: Option<Sent>,
     /// The number of the last walk that met the object.
-    walk: u64,
+    walk: u32,
     present: bool,
     queued: bool,
     changed: Changed,
@@ -63,7 +63,9 @@ enum SentState {
 /// Properties that may differ from what was sent.
 enum Changed {
     None,
-    Some(Vec<u16>),
+    // A table of many objects is mostly of those without changes.
+    #[allow(clippy::box_collection)]
+    Some(Box<Vec<u16>>),
     All,
 }
 
@@ -71,7 +73,7 @@ impl Changed {
     fn add(&mut self, numbers: impl Iterator<Item = u16>) {
         match self {
             Self::All => {}
-            Self::None => *self = Self::Some(numbers.collect()),
+            Self::None => *self = Self::Some(Box::new(numbers.collect())),
             Self::Some(known) => {
                 for number in numbers {
                     if !known.contains(&number) {
@@ -180,7 +182,7 @@ impl Known {
 
     fn walk(&mut self, spec: &Spec, reader: Reader<'_>) -> Result<(), Fault> {
         let selected = select(spec, reader)?;
-        self.walk += 1;
+        self.walk = self.walk.wrapping_add(1);
         self.own_entries.clear();
         let mut entering = Vec::new();
         for (object, plan) in selected.objects {
@@ -280,6 +282,11 @@ impl Known {
     pub fn take_missing(&mut self) -> Vec<Value> {
         let missing = self.missing_to_tell.drain(..);
         missing.map(|me| vim!(MissingObject { obj: &me, fault: not_found(&me).localized() }).into()).collect()
+    }
+
+    /// The number of objects that the filter follows.
+    pub fn followed(&self) -> usize {
+        self.entries.len()
     }
 
     #[cfg(test)]

@@ -8,12 +8,15 @@ mod filter;
 mod read;
 mod retrieve;
 mod select;
+mod share;
 mod spec;
+mod updates;
 
 #[cfg(test)]
 mod tests;
 
 pub use collector::OwnChanges;
+pub use share::{MAX_FOLLOWED, MAX_UNCONFIRMED};
 
 use std::sync::Arc;
 

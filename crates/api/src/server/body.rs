@@ -1,32 +1,18 @@
-//! Bodies of calls and their answers: read with limits, inflated, compressed.
+//! Bodies of calls: read with limits, and inflated.
 
-use std::io::{Read, Write};
-use std::pin::Pin;
+use std::io::Read;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use flate2::Compression;
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use flate2::write::GzEncoder;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
 
-use super::limits::{
-    BLOCKING_GZIP_BYTES, BODY_TIME, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, MIN_GZIP_BYTES, STALL_TIME,
-    STRANGE_TIME,
-};
+use super::limits::{BODY_TIME, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, STALL_TIME, STRANGE_TIME};
 use crate::Session;
 use crate::budget::Share;
-
-/// Answers up to this size need no share of a budget.
-const MAX_FREE_BYTES: usize = 64 << 10;
-/// The pieces in which a large answer is sent.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -171,131 +157,14 @@ fn inflate(coding: &str, body: &[u8], most: usize) -> Result<Bytes, Refused> {
     }
 }
 
-/// Waits for a large answer's share of its session's budget, which it keeps until the client has read it. `turn` ends then.
-pub(super) async fn share_of(
-    session: Option<&Arc<Session>>,
-    out: &[u8],
-    turn: Option<Share>,
-) -> Option<Share> {
-    let share = match session {
-        Some(session) if out.len() > MAX_FREE_BYTES => Some(session.budget.send(out.len()).await),
-        _ => None,
-    };
-    drop(turn);
-    share
-}
-
-/// An answer with this body, compressed if the client accepts that and the size is worth it. `share` is given back when the client
-/// has read it.
-pub(super) async fn answer(
-    request: &HeaderMap,
-    status: StatusCode,
-    content_type: &'static str,
-    body: Vec<u8>,
-    share: Option<Share>,
-) -> Response {
-    let mut compressed = false;
-    let body = if body.len() >= MIN_GZIP_BYTES && wants_gzip(request) {
-        compressed = true;
-        if body.len() < BLOCKING_GZIP_BYTES {
-            gzip(&body)
-        } else {
-            tokio::task::spawn_blocking(move || gzip(&body)).await.expect("compressing does not panic")
-        }
-    } else {
-        body
-    };
-    let body = match share {
-        None => Body::from(body),
-        Some(share) => Body::new(Pieces { rest: Bytes::from_owner(Shared { body, _share: share }) }),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if compressed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
-}
-
-/// The bytes of an answer, with its share of its session's budget.
-struct Shared {
-    body: Vec<u8>,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-/// A large answer in pieces, so that it stays in one place until the client has read it.
-struct Pieces {
-    rest: Bytes,
-}
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let piece = self.rest.len().min(PIECE_BYTES);
-        let piece = self.rest.split_to(piece);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
-    }
-}
-
-/// Whether `Accept-Encoding` names gzip with a weight above 0.
-fn wants_gzip(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT_ENCODING);
-    lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().trim_start_matches("q=");
-        name.trim().eq_ignore_ascii_case("gzip") && !matches!(weight.parse::<f32>(), Ok(w) if w <= 0.0)
-    })
-}
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a Vec takes all")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write;
 
-    #[test]
-    fn gzip_is_for_those_who_ask_for_it() {
-        for (line, wanted) in [
-            ("gzip", true),
-            ("deflate, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.0", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, line.parse().unwrap());
-            assert_eq!(wants_gzip(&headers), wanted, "{line:?}");
-        }
-    }
+    use flate2::Compression;
+
+    use super::super::answer::gzip;
+    use super::*;
 
     #[test]
     fn a_small_body_that_inflates_without_end_is_refused() {

@@ -3,14 +3,16 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use http::HeaderValue;
 use http::header::CONNECTION;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,7 +29,7 @@ use super::drain::Unread;
 use super::limits::{HANDSHAKE_TIME, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEAD_LINES, SHUTDOWN_GRACE};
 use super::places::{Place, Places};
 use super::routes::router;
-use super::watch::{Activity, Tracked, UnderWay, Watched};
+use super::watch::{Activity, UnderWay, Watched};
 
 /// The pause after a failed accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -141,5 +143,31 @@ where
     match tokio::time::timeout(SHUTDOWN_GRACE, connection).await {
         Ok(ended) => ended.map_err(io::Error::other),
         Err(_) => Err(io::Error::other("cut off because the server stopped")),
+    }
+}
+
+/// The body of an answer; its request is under way until it ends.
+struct Tracked {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl hyper::body::Body for Tracked {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

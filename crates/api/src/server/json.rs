@@ -10,6 +10,7 @@ use serde::Deserialize;
 use vim::{Encode, Fault, MoRef, Record, Release, api_release, data_id, fault, json, managed_id, schema};
 
 use super::SESSION_HEADER;
+use super::answer;
 use super::app::{App, Remote};
 use super::auth::peer;
 use super::body;
@@ -76,8 +77,9 @@ pub(super) async fn call(
             let result = returns.zip(done.result.as_deref());
             let result = result.map(|(member, value)| (member.kind, member.list, value as _));
             let text = result.map(|result| written(result, release));
-            let share = body::share_of(caller.as_ref(), text.as_deref().unwrap_or_default(), done.turn).await;
-            let mut response = answer(&headers, text, share).await;
+            let share =
+                answer::share_of(caller.as_ref(), text.as_deref().unwrap_or_default(), done.turn).await;
+            let mut response = text_answer(&headers, text, share).await;
             if let Some(key) = done.begun.and_then(|session| HeaderValue::from_str(&session.key).ok()) {
                 response.headers_mut().insert(SESSION_HEADER, key);
             }
@@ -103,8 +105,8 @@ async fn property(app: &App, headers: &HeaderMap, asked: &Asked, name: &str) -> 
             let member = &ty.properties[usize::from(number)];
             let text = value.map(|value| written((member.kind, member.list, &value), asked.release));
             let share =
-                body::share_of(asked.session.as_ref(), text.as_deref().unwrap_or_default(), turn).await;
-            answer(headers, text, share).await
+                answer::share_of(asked.session.as_ref(), text.as_deref().unwrap_or_default(), turn).await;
+            text_answer(headers, text, share).await
         }
         Err(fault) => failed(headers, status_of(&fault), &fault, asked.release).await,
     }
@@ -117,9 +119,9 @@ fn written((kind, list, value): (vim::Kind, bool, &dyn Encode), release: Release
     out
 }
 
-async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>, share: Option<Share>) -> Response {
+async fn text_answer(headers: &HeaderMap, text: Option<Vec<u8>>, share: Option<Share>) -> Response {
     match text {
-        Some(text) => body::answer(headers, StatusCode::OK, JSON, text, share).await,
+        Some(text) => answer::answer(headers, StatusCode::OK, JSON, text, share).await,
         None => StatusCode::NO_CONTENT.into_response(),
     }
 }
@@ -127,7 +129,7 @@ async fn answer(headers: &HeaderMap, text: Option<Vec<u8>>, share: Option<Share>
 async fn failed(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {
     let mut out = Vec::new();
     json::write_fault(&mut out, fault, release);
-    body::answer(headers, status, JSON, out, None).await
+    answer::answer(headers, status, JSON, out, None).await
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
@@ -159,6 +161,6 @@ pub(super) async fn hello(uri: http::Uri, headers: HeaderMap, body: Body) -> Res
     };
     let known = |release: &&String| schema().release(release).is_some_and(|known| known <= api_release());
     let chosen = hello.api_releases.iter().find(known).map_or("", String::as_str);
-    let answer = serde_json::json!({ "api_release": chosen }).to_string().into_bytes();
-    body::answer(&headers, StatusCode::OK, JSON, answer, None).await
+    let text = serde_json::json!({ "api_release": chosen }).to_string().into_bytes();
+    answer::answer(&headers, StatusCode::OK, JSON, text, None).await
 }

@@ -4,6 +4,7 @@
 //! `routes`, the state that handlers share in `app`, and each protocol in a file of its own; they all meet in `invoke`, the only way to
 //! the objects.
 
+mod answer;
 mod app;
 mod auth;
 mod body;

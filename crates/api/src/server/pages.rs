@@ -8,8 +8,8 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use vim::{Kind, Object, Value, api_release, data_id, field, json, prop, version, wsdl};
 
+use super::answer;
 use super::app::App;
-use super::body;
 use super::listing::escape_html;
 
 /// The end of the year 9999, since 1970.
@@ -31,7 +31,7 @@ pub(super) async fn about(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     let mut out = Vec::new();
     let kind = Kind::Data(data_id!(AboutInfo));
     json::write_value(&mut out, kind, false, &Value::Object(about), api_release());
-    body::answer(&headers, StatusCode::OK, "application/json", out, None).await
+    answer::answer(&headers, StatusCode::OK, "application/json", out, None).await
 }
 
 pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
@@ -57,14 +57,14 @@ pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
 
 pub(super) async fn versions(headers: HeaderMap) -> Response {
     let text = version::service_versions_xml().as_bytes().to_vec();
-    body::answer(&headers, StatusCode::OK, XML, text, None).await
+    answer::answer(&headers, StatusCode::OK, XML, text, None).await
 }
 
 pub(super) async fn wsdl(headers: HeaderMap) -> Response {
     // Made at first use, which takes some milliseconds.
     let text = tokio::task::spawn_blocking(|| wsdl::service_wsdl().as_bytes().to_vec()).await;
     match text {
-        Ok(text) => body::answer(&headers, StatusCode::OK, XML, text, None).await,
+        Ok(text) => answer::answer(&headers, StatusCode::OK, XML, text, None).await,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -78,7 +78,10 @@ impl Door {
             operation_id: None,
             acting: None,
         };
-        self.app.invoke(asked, args).await
+        let mut done = self.app.invoke(asked, args).await?;
+        // The protocol may call on before it writes its answer.
+        done.turn = None;
+        Ok(done)
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use vim::soap::{self, Call};
 use vim::{Fault, Release, fault, version};
 
+use super::answer;
 use super::app::{App, Remote};
 use super::auth::{peer, set_cookie, unquoted};
 use super::body::{self, Refused};
@@ -78,8 +79,8 @@ pub(super) async fn call(
             Err(fault) => write_fault(&mut out, &fault, release),
         },
     };
-    let share = body::share_of(caller.as_ref(), &out, turn).await;
-    let mut response = body::answer(&headers, status, XML, out, share).await;
+    let share = answer::share_of(caller.as_ref(), &out, turn).await;
+    let mut response = answer::answer(&headers, status, XML, out, share).await;
     if let Some(session) = begun
         && let Ok(cookie) = set_cookie(&session.key, app.tls).parse()
     {
@@ -104,5 +105,5 @@ fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) -> StatusCode
 async fn refuse(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {
     let mut out = Vec::new();
     soap::write_fault(&mut out, fault, release, true);
-    body::answer(headers, status, XML, out, None).await
+    answer::answer(headers, status, XML, out, None).await
 }

@@ -11,8 +11,6 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::limits::{DRAIN_TIME, HEAD_TIME, IDLE_TIME, MAX_LINGER_BYTES, STALL_TIME, STRANGE_TIME};
@@ -116,32 +114,6 @@ impl Drop for UnderWay {
         self.0.idle_since.store(now_ms(), Ordering::Relaxed);
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
         self.0.place.request_ends();
-    }
-}
-
-/// The body of an answer; its request is under way until it ends.
-pub(super) struct Tracked {
-    pub body: Body,
-    pub _under_way: UnderWay,
-}
-
-impl hyper::body::Body for Tracked {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -197,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_new_is_found_at_once_in_a_long_log() {
+        let tree = Tree::new();
+        for n in 0..50_000 {
+            tree.write(|w| w.create(&vm(1), props!(VirtualMachine { name: format!("{n}") })));
+        }
+        let seen = tree.snapshot();
+        let last = seen.version() - 1;
+        // Ten billion steps, if each look passed by the whole log.
+        for _ in 0..200_000 {
+            assert_eq!(seen.since(last).unwrap().count(), 1);
+        }
+        let versions: Vec<u64> = seen.since(last - 2).unwrap().map(|commit| commit.version).collect();
+        assert_eq!(versions, [last - 1, last, last + 1]);
+    }
+
+    #[test]
     fn a_forgotten_version_is_too_old() {
         let tree = Tree::new();
         for n in 0..3 {

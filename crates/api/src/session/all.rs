@@ -1,0 +1,118 @@
+//! All sessions of the daemon: their begin, their end, and how many there may be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::RwLock;
+use vim::{DateTime, Fault, fault};
+
+use super::{IDLE_TIMEOUT, MAX_ACCOUNT_SESSIONS, MAX_SESSIONS, Peer, Session};
+use crate::Account;
+
+/// All sessions of the daemon.
+#[derive(Default)]
+pub struct Sessions {
+    by_key: RwLock<HashMap<String, Arc<Session>>>,
+}
+
+impl Sessions {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// `RuntimeFault` when there are too many that have requests under way.
+    pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
+        let session = Arc::new(Session::new(account, peer, locale));
+        let mut sessions = self.by_key.write();
+        let gives_way = one_too_many(&sessions, &session.account.name)?;
+        sessions.insert(session.key.clone(), session.clone());
+        drop(sessions);
+        if let Some(idle) = gives_way {
+            tracing::warn!(
+                user = idle.account.name,
+                session = idle.public_id(),
+                "too many sessions are open; the longest idle one ended"
+            );
+            self.close(&idle.key);
+        }
+        Ok(session)
+    }
+
+    /// Ends the sessions of an account, except the one with the key `but`, if given.
+    pub fn close_of(&self, account: &str, but: Option<&str>) {
+        for session in self.all() {
+            if session.account.name == account && but != Some(session.key.as_str()) {
+                self.close(&session.key);
+            }
+        }
+    }
+
+    pub fn find(&self, key: &str) -> Option<Arc<Session>> {
+        self.by_key.read().get(key).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.by_key.read().values().cloned().collect()
+    }
+
+    /// Ends a session with everything that belongs to it; false if it has ended already.
+    pub fn close(&self, key: &str) -> bool {
+        let session = self.by_key.write().remove(key);
+        match session {
+            Some(session) => {
+                session.ended.cancel();
+                session.objects.lock().clear();
+                session.locals.lock().clear();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends the sessions that have been idle for [`IDLE_TIMEOUT`].
+    pub fn close_idle(&self, now: DateTime) {
+        let idle_us = i64::try_from(IDLE_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
+        for session in self.all() {
+            let idle = now.as_micros() - session.last_active().as_micros() > idle_us;
+            if idle && session.under_way.load(Ordering::Relaxed) == 0 {
+                tracing::info!(
+                    user = session.account.name,
+                    session = session.public_id(),
+                    "idle session ended"
+                );
+                self.close(&session.key);
+            }
+        }
+    }
+}
+
+/// The session that has to end before this account begins another; none while there is room.
+fn one_too_many(
+    sessions: &HashMap<String, Arc<Session>>,
+    account: &str,
+) -> Result<Option<Arc<Session>>, Fault> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for session in sessions.values() {
+        *counts.entry(&session.account.name).or_default() += 1;
+    }
+    let full = sessions.len() >= MAX_SESSIONS;
+    if !full && counts.get(account).is_none_or(|count| *count < MAX_ACCOUNT_SESSIONS) {
+        return Ok(None);
+    }
+    let heaviest = if full { counts.values().copied().max() } else { None };
+    let idle = sessions.values().filter(|session| {
+        let of_account = match heaviest {
+            Some(most) => counts[session.account.name.as_str()] == most,
+            None => session.account.name == account,
+        };
+        of_account && session.under_way.load(Ordering::Relaxed) == 0
+    });
+    let longest = idle.min_by_key(|session| session.last_active_us.load(Ordering::Relaxed)).cloned();
+    longest.map(Some).ok_or_else(|| {
+        fault!(
+            RuntimeFault {},
+            "Too many sessions are open ({}), and all of them are at work; end some or wait",
+            sessions.len()
+        )
+    })
+}
