@@ -21,7 +21,7 @@ use vim::{Args, MoRef, Value, call, field, prop};
 
 use crate::client::terminal;
 use crate::daemon::state::keep_private;
-use crate::daemon::{Ready, serve_all, shutdown_signal};
+use crate::daemon::{Ready, bind, serve_all, shutdown_signal};
 
 const CENTER_USER: &str = "administrator@vsphere.local";
 const DATASTORE_BYTES: u64 = 10 << 40;
@@ -66,8 +66,7 @@ pub struct SimArgs {
 pub async fn run(args: SimArgs) -> Result<()> {
     keep_private();
     let shutdown = shutdown_signal()?;
-    let listener = std::net::TcpListener::bind(args.listen)
-        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+    let listener = bind(args.listen)?;
     let default_user = if args.esx { ADMINISTRATOR } else { CENTER_USER };
     let user = args.user.clone().unwrap_or_else(|| default_user.to_owned());
     let keys = tempfile::tempdir()?;
