@@ -127,6 +127,6 @@ def test_a_lab_whose_host_cannot_start_ends_and_says_which():
         ended = subprocess.run([ESFERA, "lab", "--name", name, "--data", str(data), "--listen", "127.0.0.1:0", "--no-vm"],
                                capture_output=True, text=True, timeout=120)
         assert ended.returncode == 1 and "error: host1 ended by itself" in ended.stderr, ended.stderr
-        assert "[host1] error: the host's state:" in ended.stdout, ended.stdout
+        assert "[host1] error: cannot start the host" in ended.stdout, ended.stdout
         assert not [path for path in Path("/run/netns").iterdir() if path.name.startswith(f"esf-{name}-")]
         assert not [path for path in Path("/run/esfera-lab").iterdir() if path.name.startswith(name)]
