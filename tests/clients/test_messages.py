@@ -1,6 +1,7 @@
 """Failures as an administrator meets them: each message says what happened, to what, why and what to do, and says it once."""
 import contextlib
 import json
+import os
 import subprocess
 
 import pytest
@@ -91,6 +92,32 @@ def test_an_unreachable_host_is_explained_in_the_log_and_in_the_list(tmp_path):
         assert "cannot be reached" in wait_for(problem, 30)
         told = [line for line in center.log()[before:].splitlines() if "host not reached" in line]
         assert len(told) == 1 and "127.0.0.1" in told[0] and "cannot be reached" in told[0], told
+
+
+def test_a_datastore_without_a_directory_is_named_with_it(tmp_path):
+    name = f"esfera-nods-{os.getpid()}"
+    runtime = f"/run/{name}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        words = ["host", "--data", str(tmp_path / "host"), "--runtime", runtime, "--bpf", f"{runtime}.bpf", "--listen",
+                 "127.0.0.1:0", "--datastore", "ds=/nonexistent/dir"]
+        failed = subprocess.run(["ip", "netns", "exec", name, ESFERA, *words], capture_output=True, text=True, timeout=60)
+        assert failed.returncode == 1, failed
+        error = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
+        assert len(error) == 1 and error[0].count("the directory /nonexistent/dir does not exist") == 1, failed.stderr
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+        subprocess.run(["rm", "-rf", runtime, f"{runtime}.bpf"], check=True)
+
+
+def test_a_damaged_state_is_named_with_its_place(tmp_path):
+    with running_center(tmp_path):
+        pass
+    (tmp_path / "state/center.db").write_bytes(b"\x5a" * 8192)
+    failed = subprocess.run([ESFERA, "center", "--data", str(tmp_path / "state"), "--listen", "127.0.0.1:0"],
+                            capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1 and failed.stderr.count("error:") == 1, failed
+    assert str(tmp_path / "state") in failed.stderr and "damaged" in failed.stderr and "backup" in failed.stderr, failed.stderr
 
 
 @pytest.mark.parametrize("words, said", [

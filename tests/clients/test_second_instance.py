@@ -36,7 +36,7 @@ def test_a_second_center_is_told_of_the_directory_and_of_the_port(tmp_path):
         assert state in same_data and f"process {daemon.process.pid}" in same_data and "--data" in same_data, same_data
         port = Server(**ready).port
         same_port = refused("center", "--data", str(tmp_path / "other"), "--listen", f"127.0.0.1:{port}")
-        assert f"127.0.0.1:{port}" in same_port, same_port
+        assert f"127.0.0.1:{port}" in same_port and "--listen" in same_port, same_port
         assert not (tmp_path / "other").exists(), "nothing was made"
         Server(**ready).connect()
 
@@ -74,6 +74,8 @@ def test_a_second_host_is_told_what_it_cannot_share(namespaces):
                 assert first.poll() is None
                 subprocess.run(["sleep", "0.05"], check=True)
             here, there = namespaces
+            twice = in_namespace(there, *words(data="b"), "--datastore", f"x={root}", "--datastore", f"y={root}/")
+            assert str(root) in twice and '"x"' in twice and '"y"' in twice, twice
             assert f"directory {root}/a is in use" in in_namespace(there, *words(runtime="b", bpf="b"))
             assert "--runtime" in in_namespace(there, *words(data="b", bpf="b"))
             assert "--bpf" in in_namespace(there, *words(data="b", runtime="b"))
@@ -125,6 +127,6 @@ def test_a_lab_whose_host_cannot_start_ends_and_says_which():
         ended = subprocess.run([ESFERA, "lab", "--name", name, "--data", str(data), "--listen", "127.0.0.1:0", "--no-vm"],
                                capture_output=True, text=True, timeout=120)
         assert ended.returncode == 1 and "error: host1 ended by itself" in ended.stderr, ended.stderr
-        assert "[host1] error: the host's state:" in ended.stdout, ended.stdout
+        assert "[host1] error: cannot start the host" in ended.stdout, ended.stdout
         assert not [path for path in Path("/run/netns").iterdir() if path.name.startswith(f"esf-{name}-")]
         assert not [path for path in Path("/run/esfera-lab").iterdir() if path.name.startswith(name)]

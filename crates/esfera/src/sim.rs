@@ -21,7 +21,7 @@ use vim::{Args, Fault, MoRef, Value, call, field, prop};
 
 use crate::client::terminal;
 use crate::daemon::state::keep_private;
-use crate::daemon::{Ready, serve_all, shutdown_signal};
+use crate::daemon::{Ready, bind, serve_all, shutdown_signal};
 
 #[cfg(test)]
 mod tests;
@@ -69,8 +69,7 @@ pub struct SimArgs {
 pub async fn run(args: SimArgs) -> Result<()> {
     keep_private();
     let shutdown = shutdown_signal()?;
-    let listener = std::net::TcpListener::bind(args.listen)
-        .with_context(|| format!("cannot listen on {}; is the port in use?", args.listen))?;
+    let listener = bind(args.listen)?;
     let default_user = if args.esx { ADMINISTRATOR } else { CENTER_USER };
     let user = args.user.clone().unwrap_or_else(|| default_user.to_owned());
     let keys = tempfile::tempdir()?;

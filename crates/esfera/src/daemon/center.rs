@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use center::{Center, Network, Options};
 use clap::Args;
 use store::Store;
@@ -37,7 +37,8 @@ pub async fn run(args: CenterArgs) -> Result<()> {
     let database = args.data.join(DATABASE);
     let first_start = !database.exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
-    let store = Store::open(&database)?;
+    let store = Store::open(&database)
+        .with_context(|| format!("cannot use the center's state in {}", args.data.display()))?;
     let mut options = Options::new(store.clone());
     options.address = args.listen.name.first().cloned();
     options.administrator = ADMINISTRATOR.into();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use api::server::Site;
 use clap::{Args, ValueEnum};
 use host::engine::QemuOptions;
@@ -75,6 +75,7 @@ pub async fn run(args: HostArgs) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("a host makes users, taps and processes for its virtual machines: run it as root");
     }
+    refuse_doubles(&args.datastore)?;
     state::keep_private();
     let shutdown = shutdown_signal()?;
     let _claims = claims(&args)?;
@@ -99,7 +100,9 @@ pub async fn run(args: HostArgs) -> Result<()> {
     };
     let first_start = !args.data.join(DATABASE).exists();
     let password = password_for(first_start, &args.data, args.password_file.as_deref())?;
-    let host = Host::open(options).await?;
+    let host = Host::open(options)
+        .await
+        .with_context(|| format!("cannot start the host with its state in {}", args.data.display()))?;
     // The host's own addresses may belong to VMkernel adapters, which exist since the host was opened.
     let listeners = listeners(&args.listen)?;
     let accounts = host.accounts().await?;
@@ -121,6 +124,22 @@ pub async fn run(args: HostArgs) -> Result<()> {
     healthy(serving, &host.core.store).await?;
     switch.end().await;
     tracing::info!("the host daemon ends; its virtual machines run on");
+    Ok(())
+}
+
+/// Refuses two datastores with one name, and one directory as two datastores.
+fn refuse_doubles(datastores: &[(String, PathBuf)]) -> Result<()> {
+    for (at, (name, directory)) in datastores.iter().enumerate() {
+        for (earlier, same) in &datastores[..at] {
+            if earlier == name {
+                bail!("two datastores are named {name:?}; give each --datastore a name of its own");
+            }
+            if plain(same) == plain(directory) {
+                let directory = directory.display();
+                bail!("{directory} is given twice, as the datastores {earlier:?} and {name:?}; name it once");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -173,5 +192,16 @@ mod tests {
     fn a_datastore_is_a_name_and_a_directory() {
         assert!(name_and_directory("ds=/srv").is_ok());
         assert!(name_and_directory("ds=srv").is_err() && name_and_directory("/srv").is_err());
+    }
+
+    #[test]
+    fn a_name_and_a_directory_are_one_datastore() {
+        let given = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, at)| ((*name).to_owned(), at.into())).collect();
+            refuse_doubles(&pairs).map_err(|error| error.to_string())
+        };
+        given(&[("a", "/srv/a"), ("b", "/srv/b")]).unwrap();
+        assert!(given(&[("a", "/srv/a"), ("a", "/srv/b")]).unwrap_err().contains("named \"a\""));
+        assert!(given(&[("a", "/srv/a"), ("b", "/srv/a/")]).unwrap_err().contains("\"a\" and \"b\""));
     }
 }

@@ -8,13 +8,13 @@ mod log;
 pub mod state;
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use api::server::{Site, serve};
 use api::tls::{CertificateAuthority, Renewing};
 use clap::Args;
@@ -71,14 +71,24 @@ pub fn listeners(args: &ListenArgs) -> Result<Vec<TcpListener>> {
     if addresses.is_empty() && args.listen_fd.is_empty() {
         addresses.push(DEFAULT_LISTEN.parse().context("the default address")?);
     }
-    let bind = |address: &SocketAddr| {
-        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}; is the port in use?"))
-    };
-    let mut listeners = addresses.iter().map(bind).collect::<Result<Vec<_>>>()?;
+    let mut listeners = addresses.iter().map(|address| bind(*address)).collect::<Result<Vec<_>>>()?;
     for fd in &args.listen_fd {
         listeners.push(inherit::listener(*fd)?);
     }
     Ok(listeners)
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// If that is impossible, with the reason and with what to do about an address that is taken.
+pub fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "cannot listen on {address}: another program has this address; end it, or choose another one with --listen"
+        ),
+        _ => anyhow!("cannot listen on {address}: {error}"),
+    })
 }
 
 /// The daemon's own authority, made at first start below `data`.

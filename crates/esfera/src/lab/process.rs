@@ -103,9 +103,7 @@ pub struct InheritedListener(TcpListener);
 
 impl InheritedListener {
     pub fn bind(address: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!("cannot listen on {address}; choose another address with --listen, or end the program that has it")
-        })?;
+        let listener = crate::daemon::bind(address)?;
         fcntl_setfd(&listener, FdFlags::empty()).context("cannot make the socket inheritable")?;
         Ok(Self(listener))
     }

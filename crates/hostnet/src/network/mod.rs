@@ -184,7 +184,10 @@ async fn first(
 ) -> Result<NetworkConfig> {
     let card = |given: &String| {
         let missing = || {
-            let there = cards.names().join(", ");
+            let there = match cards.names().join(", ") {
+                none if none.is_empty() => "none; name a virtual one with --nic, too".to_owned(),
+                some => some,
+            };
             FabricError::new(format!("the host has no network card {given}; it has {there}")).into()
         };
         cards.resolve(given).ok_or_else(missing)
