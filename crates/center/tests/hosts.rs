@@ -244,6 +244,37 @@ async fn a_new_vm_is_made_on_the_host_and_appears_where_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_new_vm_does_not_get_the_instance_uuid_of_one_on_another_host() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let (_, vms, hosts) = folders(&client).await;
+    let (one, two) = (Toy::new("h1"), Toy::new("h2"));
+    one.add_vm("1", "first", "aaaa");
+    standalone(&center, &one, &hosts).await;
+    let second = standalone(&center, &two, &hosts).await;
+    let compute = client.reference(&second, prop!(HostSystem.parent).number());
+    let pool = client.reference(&compute, prop!(ComputeResource.resourcePool).number());
+    let create = |name: &str, uuid: &str| {
+        let config = vim!(VirtualMachineConfigSpec {
+            name: name,
+            instanceUuid: uuid,
+            files: VirtualMachineFileInfo { vmPathName: "[ds]" },
+        });
+        call!(CreateVM_Task { config: config, pool: &pool })
+    };
+    let uuid = |made: Option<Value>| {
+        let summary = client.get(made.unwrap().as_ref().unwrap(), prop!(VirtualMachine.summary).number());
+        let summary = summary.unwrap().as_object().unwrap().clone();
+        let config = summary.get(field!(VirtualMachineSummary.config)).unwrap();
+        config.get(field!(VirtualMachineConfigSummary.instanceUuid)).unwrap().to_owned()
+    };
+    let taken = client.task(&vms, create("second", "AAAA")).await.unwrap();
+    assert_ne!(uuid(taken), "aaaa");
+    let free = client.task(&vms, create("third", "BBBB")).await.unwrap();
+    assert_eq!(uuid(free), "bbbb");
+}
+
+#[tokio::test]
 async fn a_folder_of_vms_goes_with_them() {
     let center = center().await;
     let client = Client::of(&center);

@@ -34,12 +34,12 @@ async fn containers_are_made_with_what_belongs_to_them() {
     }
     let hosts = client.reference(&dc, prop!(Datacenter.hostFolder).number());
     let spec =
-        vim!(ClusterConfigSpecEx { drsConfig: ClusterDrsConfigInfo { enabled: true, vmotionRate: 5 } });
+        vim!(ClusterConfigSpecEx { drsConfig: ClusterDrsConfigInfo { enabled: false, vmotionRate: 5 } });
     let cluster = client.make(&hosts, call!(CreateClusterEx { name: "C", spec: spec })).await;
     assert!(cluster.id().starts_with("domain-c"));
     let config = client.get(&cluster, prop!(ComputeResource.configurationEx).number()).unwrap();
     let drs = config.as_object().unwrap().get(field!(ClusterConfigInfoEx.drsConfig)).unwrap();
-    assert_eq!(drs.get(field!(ClusterDrsConfigInfo.enabled)), Some(true));
+    assert_eq!(drs.get(field!(ClusterDrsConfigInfo.vmotionRate)), Some(5));
     assert!(
         drs.get(field!(ClusterDrsConfigInfo.defaultVmBehavior)).is_some(),
         "fields that were not given are filled in"
@@ -203,7 +203,7 @@ async fn everything_is_there_again_after_a_restart() {
         let definition = client.call(&fields, add).await.unwrap().unwrap();
         let key = definition.as_object().unwrap().get(field!(CustomFieldDef.key)).unwrap();
         client.call(&fields, call!(SetField { entity: &dc, key: key, value: "me" })).await.unwrap();
-        let spec = vim!(ClusterConfigSpecEx { dasConfig: ClusterDasConfigInfo { enabled: true } });
+        let spec = vim!(ClusterConfigSpecEx { dasConfig: ClusterDasConfigInfo { failoverLevel: 2 } });
         client.make(&hosts, call!(CreateClusterEx { name: "C", spec: spec })).await;
         (center.uuid().to_owned(), client.all(managed_id!(ManagedEntity)), gone)
     };
@@ -217,9 +217,47 @@ async fn everything_is_there_again_after_a_restart() {
     let cluster = client.find(managed_id!(ClusterComputeResource), "C");
     let config = client.get(&cluster, prop!(ComputeResource.configurationEx).number()).unwrap();
     let das = config.as_object().unwrap().get(field!(ClusterConfigInfoEx.dasConfig)).unwrap();
-    assert_eq!(das.get(field!(ClusterDasConfigInfo.enabled)), Some(true));
+    assert_eq!(das.get(field!(ClusterDasConfigInfo.failoverLevel)), Some(2));
     let next = client.make(&root(), call!(CreateFolder { name: "later" })).await;
     let number =
         |at: &MoRef| at.id().trim_start_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap();
     assert!(number(&next) > number(&last), "an id is never used twice");
+}
+
+#[tokio::test]
+async fn a_cluster_does_not_claim_what_nothing_does() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    let hosts = client.reference(&dc, prop!(Datacenter.hostFolder).number());
+    let off = vim!(ClusterConfigSpecEx {
+        dasConfig: ClusterDasConfigInfo { enabled: false },
+        vmSwapPlacement: "vmDirectory",
+        spbmEnabled: false,
+        vsanConfig: VsanClusterConfigInfo { enabled: false },
+    });
+    let cluster = client.make(&hosts, call!(CreateClusterEx { name: "C", spec: off })).await;
+    for (spec, property) in [
+        (
+            vim!(ClusterConfigSpecEx { dasConfig: ClusterDasConfigInfo { enabled: true } }),
+            "spec.dasConfig.enabled",
+        ),
+        (
+            vim!(ClusterConfigSpecEx { drsConfig: ClusterDrsConfigInfo { enabled: true } }),
+            "spec.drsConfig.enabled",
+        ),
+        (vim!(ClusterConfigSpecEx { vmSwapPlacement: "hostLocal" }), "spec.vmSwapPlacement"),
+        (vim!(ClusterConfigSpecEx { spbmEnabled: true }), "spec.spbmEnabled"),
+        (
+            vim!(ClusterConfigSpecEx { vsanConfig: VsanClusterConfigInfo { enabled: true } }),
+            "spec.vsanConfig",
+        ),
+    ] {
+        let made = client.call(&hosts, call!(CreateClusterEx { name: "D", spec: spec.clone() })).await;
+        let args = call!(ReconfigureComputeResource_Task { spec: spec, modify: true });
+        for fault in [made.unwrap_err(), client.task(&cluster, args).await.unwrap_err()] {
+            let named = fault.object().named("invalidProperty").and_then(Value::as_str);
+            assert_eq!((fault.type_name(), named), ("InvalidArgument", Some(property)));
+        }
+    }
 }

@@ -137,3 +137,47 @@ async fn a_template_becomes_a_vm_in_a_pool_of_the_host_only() {
     c.invoke(&vm, call!(MarkAsVirtualMachine { pool: ids::root_pool() })).await.unwrap();
     assert_eq!(c.get(&ids::root_pool(), prop!(ResourcePool.vm)).unwrap(), [Value::Ref(vm)]);
 }
+
+/// The answer of the environment browser about a hardware version.
+async fn options(c: &Client, key: &str) -> Option<Object> {
+    let args = call!(QueryConfigOption { key: key });
+    let answer = c.invoke(&ids::environment_browser(), args).await.unwrap();
+    answer.map(|option| Object::clone(option.as_object().unwrap()))
+}
+
+#[tokio::test]
+async fn hardware_and_guests_are_offered_if_and_only_if_a_vm_can_have_them() {
+    let c = simulated().await;
+    let spec = |name: &str, version: &str, guest: &str| {
+        let mut spec = small(name);
+        spec.set(field!(VirtualMachineConfigSpec.version), version);
+        spec.set(field!(VirtualMachineConfigSpec.guestId), guest);
+        spec
+    };
+    let args = call!(QueryConfigOptionDescriptor {});
+    let offered = c.invoke(&ids::environment_browser(), args).await.unwrap().unwrap();
+    let key = |at: &Value| {
+        let descriptor = at.as_object().unwrap();
+        descriptor.get(field!(VirtualMachineConfigOptionDescriptor.key)).unwrap().to_owned()
+    };
+    let offered: Vec<String> = offered.items().iter().map(key).collect();
+    for version in 1..30 {
+        let version = format!("vmx-{version:02}");
+        let made = c.create(spec(&version, &version, "otherGuest64")).await;
+        let shown = options(&c, &version).await;
+        assert_eq!((made.is_ok(), shown.is_some()), [offered.contains(&version); 2].into(), "{version}");
+        let named = shown
+            .and_then(|shown| shown.get(field!(VirtualMachineConfigOption.version)).map(ToOwned::to_owned));
+        assert!(named.is_none_or(|named| named == version));
+    }
+    let newest = options(&c, "").await.unwrap();
+    let guests = newest.get(field!(VirtualMachineConfigOption.guestOSDescriptor)).unwrap();
+    let guests: Vec<&str> =
+        guests.iter().filter_map(|guest| guest.get(field!(GuestOsDescriptor.id))).collect();
+    let default = newest.get(field!(VirtualMachineConfigOption.guestOSDefaultIndex)).unwrap();
+    assert_eq!(guests[usize::try_from(default).unwrap()], "otherGuest64");
+    for guest in ["dosGuest", "windows2022srvNext_64Guest", "debian12_64Guest"] {
+        assert!(guests.contains(&guest) && c.create(spec(guest, "", guest)).await.is_ok(), "{guest}");
+    }
+    assert!(!guests.contains(&"plan9Guest") && c.create(spec("plan9", "", "plan9Guest")).await.is_err());
+}

@@ -10,8 +10,20 @@ use crate::device::{self, Device, Devices, Disk, Kind, Nic, Serial};
 
 /// The virtual hardware version of new VMs, and the newest that is known.
 pub const HARDWARE_VERSION: u32 = 21;
-/// The oldest version that is accepted.
-pub const OLDEST_HARDWARE: u32 = 4;
+/// The versions that a VM can be given, oldest first. vSphere skipped two.
+pub const HARDWARE_VERSIONS: [u32; 16] =
+    [4, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, HARDWARE_VERSION];
+
+/// A version as the API writes it: `vmx-21`.
+pub fn hardware_key(version: u32) -> String {
+    format!("vmx-{version:02}")
+}
+
+/// The version that a text of the API means; `None` if VMs cannot be given it.
+pub fn parse_hardware(key: &str) -> Option<u32> {
+    let number = key.strip_prefix("vmx-")?.parse().ok()?;
+    HARDWARE_VERSIONS.contains(&number).then_some(number)
+}
 
 /// The configuration of a VM.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,9 +10,14 @@ static IDS: LazyLock<&'static [&'static str]> = LazyLock::new(|| {
     &schema().enumeration(id).values
 });
 
+/// All ids that the API knows: those that a VM can be given.
+pub fn all() -> &'static [&'static str] {
+    &IDS
+}
+
 /// Whether the API knows this id.
 pub fn is_known(id: &str) -> bool {
-    IDS.contains(&id)
+    all().contains(&id)
 }
 
 /// The id as `.vmx` spells it.

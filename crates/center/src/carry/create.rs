@@ -54,12 +54,12 @@ async fn create_at(
     let datastore = path.and_then(datastore_name);
     let host = new_vms.choose(&place.pool, wanted.as_ref(), datastore, Some(&spec))?;
     StorageCheck::new(&new_vms.carrier.inventory, &call, &host).may_use(&spec)?;
-    // The UUID identifies the new VM when the host's stream reports it, so that it appears in its place.
+    // The UUID identifies the new VM when the host's stream reports it, so that it appears in its place. A newcomer does
+    // not get that of another VM.
     let mut spec = Object::clone(&spec);
-    let uuid = match spec.get(field!(VirtualMachineConfigSpec.instanceUuid)) {
-        Some(uuid) if !uuid.is_empty() => uuid.to_lowercase(),
-        _ => uuid::Uuid::new_v4().to_string(),
-    };
+    let asked = spec.get(field!(VirtualMachineConfigSpec.instanceUuid)).map(str::to_lowercase);
+    let asked = asked.filter(|uuid| !uuid.is_empty() && !new_vms.has_uuid(uuid));
+    let uuid = asked.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     spec.set(field!(VirtualMachineConfigSpec.instanceUuid), &uuid);
     let options = new_vms.carrier.inventory.shared(&call);
     call.task(options, move |running| async move {

@@ -47,6 +47,16 @@ impl NewVms {
         inventory.free_vm_name(&place.folder, name)
     }
 
+    /// Whether a VM, or one that is being made, has this instance UUID.
+    pub(super) fn has_uuid(&self, uuid: &str) -> bool {
+        let records = self.carrier.inventory.records();
+        let known = records.values().any(|record| match record {
+            Record::Vm(vm) => vm.instance_uuid == uuid,
+            _ => false,
+        });
+        known || self.expected.find(uuid).is_some()
+    }
+
     /// The folder for the VMs of the pool's datacenter.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The configuration of clusters and standalone hosts: applying a client's specification (pure).
 
 use vim::{Fault, Object, Value, data_id, fault, field, schema};
+use vm::plan::is_nothing;
 
 use crate::estate::show::compute;
 
@@ -8,7 +9,7 @@ use crate::estate::show::compute;
 /// they are; otherwise they return to those of a new cluster.
 ///
 /// # Errors
-/// `InvalidArgument` for an element to change or remove that does not exist.
+/// `InvalidArgument` for an element to change or remove that does not exist, and for what nothing in the center does.
 pub(crate) fn changed(old: &Object, spec: &Object, modify: bool) -> Result<Object, Fault> {
     let cluster = old.is_a(data_id!(ClusterConfigInfoEx));
     let mut new = match (modify, cluster) {
@@ -27,10 +28,40 @@ pub(crate) fn changed(old: &Object, spec: &Object, modify: bool) -> Result<Objec
             "groupSpec" => update(&mut new, "group", value, "name")?,
             "vmOrchestrationSpec" => update(&mut new, "vmOrchestration", value, "vm")?,
             "dpmHostConfigSpec" => update(&mut new, "dpmHostConfig", value, "key")?,
-            _ => copy(&mut new, target, value),
+            _ => copy(&mut new, target, value).map_err(|Lost| unsupported(name))?,
         }
     }
+    unchanged(&new, spec)?;
     Ok(new)
+}
+
+/// Settings that nothing acts on, so that they stay as a new compute resource has them.
+const FIXED: [&str; 4] =
+    ["vmSwapPlacement", "spbmEnabled", "defaultHardwareVersionKey", "maximumHardwareVersionKey"];
+
+/// Refuses what the center would not do: nothing acts on high availability, DRS and the like, so that they can be
+/// configured but not enabled.
+fn unchanged(new: &Object, spec: &Object) -> Result<(), Fault> {
+    let cluster = new.is_a(data_id!(ClusterConfigInfoEx));
+    let fresh = if cluster { compute::new_cluster_config() } else { compute::new_standalone_config() };
+    for (number, value) in spec.fields() {
+        let name = schema().data(spec.ty()).fields[usize::from(*number)].name;
+        let enabled = value.as_object().and_then(|object| object.named("enabled"));
+        if enabled == Some(&Value::Boolean(true)) {
+            return Err(unsupported(&format!("{name}.enabled")));
+        }
+        if FIXED.contains(&name) && !is_nothing(value) && fresh.named(name) != Some(value) {
+            return Err(unsupported(name));
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(field: &str) -> Fault {
+    fault!(
+        InvalidArgument { invalidProperty: format!("spec.{field}") },
+        "The center does not have what {field} asks for"
+    )
 }
 
 fn number_of(object: &Object, name: &str) -> Option<u16> {
@@ -38,8 +69,13 @@ fn number_of(object: &Object, name: &str) -> Option<u16> {
     schema().data(object.ty()).member(name)
 }
 
-fn copy(new: &mut Object, name: &str, value: &Value) {
-    let Some(number) = number_of(new, name) else { return };
+/// A value that asks for something and that the configuration has no place for.
+struct Lost;
+
+/// Copies a field that a specification sets.
+fn copy(new: &mut Object, name: &str, value: &Value) -> Result<(), Lost> {
+    let lost = if is_nothing(value) { Ok(()) } else { Err(Lost) };
+    let Some(number) = number_of(new, name) else { return lost };
     let merged = match (new.at(number), value) {
         (Some(Value::Object(old)), Value::Object(given)) if old.ty() == given.ty() => {
             let mut merged = Object::clone(old);
@@ -56,9 +92,11 @@ fn copy(new: &mut Object, name: &str, value: &Value) {
         (vim::Kind::Data(_), _) => false,
         _ => true,
     };
-    if fits {
-        new.put(number, Some(merged));
+    if !fits {
+        return lost;
     }
+    new.put(number, Some(merged));
+    Ok(())
 }
 
 /// Applies `ArrayUpdateSpec`s to a list whose elements are identified by the field `key`.

@@ -1,4 +1,4 @@
-//! Clusters: their configuration, which the center stores but does not act upon yet.
+//! Clusters: their configuration, which the center keeps. Nothing acts on it, so what it would enable is refused.
 
 mod config;
 mod methods;

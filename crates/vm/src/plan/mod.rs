@@ -15,6 +15,7 @@ pub use crate::device::{Step, Surroundings};
 use devices::Applied;
 pub use name::parse_name;
 use strict::Made;
+pub use strict::is_nothing;
 
 /// A decided change.
 #[derive(Debug, Clone, PartialEq)]

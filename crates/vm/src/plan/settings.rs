@@ -6,7 +6,8 @@ use vim::{Fault, Object, data_id, fault, field};
 use super::extra::{is_reserved, merge};
 use super::kept;
 use crate::config::{
-    Allocation, BootDevice, Firmware, HARDWARE_VERSION, ManagedBy, OLDEST_HARDWARE, Shares, VmConfig,
+    Allocation, BootDevice, Firmware, HARDWARE_VERSIONS, ManagedBy, Shares, VmConfig, hardware_key,
+    parse_hardware,
 };
 use crate::device::{Step, Surroundings};
 use crate::faults::{invalid_config, not_supported, powered_on};
@@ -108,18 +109,13 @@ fn identity(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
         name.clone_into(&mut config.alternate_guest_name);
     }
     if let Some(version) = spec.get(spec!(version)).filter(|version| !version.is_empty()) {
-        let number = version.strip_prefix("vmx-").and_then(|number| number.parse::<u32>().ok());
-        match number {
-            Some(number) if (OLDEST_HARDWARE..=HARDWARE_VERSION).contains(&number) => {
-                config.hardware_version = number;
-            }
-            _ => {
-                let message = format!(
-                    "The virtual hardware {version} is not supported; use vmx-{OLDEST_HARDWARE:02} to vmx-{HARDWARE_VERSION}"
-                );
-                return Err(invalid_config("version", &message));
-            }
-        }
+        config.hardware_version = parse_hardware(version).ok_or_else(|| {
+            let known = HARDWARE_VERSIONS.map(hardware_key).join(", ");
+            invalid_config(
+                "version",
+                &format!("The virtual hardware {version} is not supported; use {known}"),
+            )
+        })?;
     }
     Ok(())
 }

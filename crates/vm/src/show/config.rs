@@ -4,7 +4,7 @@ use datastore::DatastorePath;
 use vim::{Object, ty, vim};
 
 use super::{Names, device};
-use crate::config::{Allocation, BootDevice, Firmware, Shares, VmConfig};
+use crate::config::{Allocation, BootDevice, Firmware, Shares, VmConfig, hardware_key};
 use crate::device::Medium;
 use crate::file::FileRef;
 use crate::guest_os;
@@ -38,7 +38,7 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
         modified: config.modified,
         name: &config.name,
         guestFullName: full_name(config),
-        version: format!("vmx-{:02}", config.hardware_version),
+        version: hardware_key(config.hardware_version),
         uuid: config.bios_uuid.to_string(),
         createDate: config.created,
         instanceUuid: config.instance_uuid.to_string(),
@@ -232,7 +232,7 @@ pub fn summary(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> ty!(Virt
         managedBy: manager.map(|by| vim!(ManagedByInfo { extensionKey: &by.extension, type: &by.ty })),
         tpmPresent: false,
         numVmiopBackings: 0,
-        hwVersion: format!("vmx-{:02}", config.hardware_version),
+        hwVersion: hardware_key(config.hardware_version),
     })
 }
 

@@ -61,8 +61,8 @@ fn at<K>(object: &Object, field: Field<K>) -> Option<Value> {
     object.at(field.number()).cloned()
 }
 
-/// The configuration of a new cluster. Nothing acts on it yet: clusters are containers, and the settings of DRS and HA
-/// are only stored.
+/// The configuration of a new cluster. Clusters are containers: the settings of DRS and HA are kept, and enabling
+/// them is refused.
 pub(crate) fn new_cluster_config() -> Object {
     vim!(ClusterConfigInfoEx {
         vmSwapPlacement: "vmDirectory",

@@ -1,84 +1,52 @@
 //! The options for VMs, which are the same on every host.
 
 use vim::{Kind, List, Object, Value, data_id, ty, vim};
-use vm::config::{HARDWARE_VERSION, VmConfig};
+use vm::config::{HARDWARE_VERSION, HARDWARE_VERSIONS, VmConfig, hardware_key, parse_hardware};
 use vm::device::{self, NIC_TYPES, SCSI_TYPES};
 use vm::limits::{MAX_CPUS, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
-use vm::show::{self, HARDWARE_KEY, Names};
+use vm::show::{self, Names};
 use vm::{Storage, guest_os};
 
 use crate::ids;
 
-/// The guest systems that are offered; others are accepted as well.
-const OFFERED: [&str; 30] = [
-    "otherGuest64",
-    "otherGuest",
-    "otherLinux64Guest",
-    "otherLinuxGuest",
-    "other3xLinux64Guest",
-    "other4xLinux64Guest",
-    "other5xLinux64Guest",
-    "other6xLinux64Guest",
-    "debian10_64Guest",
-    "debian11_64Guest",
-    "debian12_64Guest",
-    "debian13_64Guest",
-    "ubuntu64Guest",
-    "rhel7_64Guest",
-    "rhel8_64Guest",
-    "rhel9_64Guest",
-    "centos7_64Guest",
-    "centos8_64Guest",
-    "centos9_64Guest",
-    "almalinux_64Guest",
-    "rockylinux_64Guest",
-    "oracleLinux9_64Guest",
-    "sles15_64Guest",
-    "fedora64Guest",
-    "freebsd14_64Guest",
-    "windows9_64Guest",
-    "windows11_64Guest",
-    "windows9Server64Guest",
-    "windows2019srv_64Guest",
-    "windows2019srvNext_64Guest",
-];
 /// The hardware versions that VMs can have.
 pub(super) fn descriptors() -> Value {
-    let descriptor = vim!(VirtualMachineConfigOptionDescriptor {
-        key: HARDWARE_KEY,
-        description: "Esfera virtual machine",
-        host: [ids::host()],
-        createSupported: true,
-        defaultConfigOption: true,
-        runSupported: true,
-        upgradeSupported: false,
-    });
-    Value::List(List::new(
-        Kind::Data(data_id!(VirtualMachineConfigOptionDescriptor)),
-        vec![descriptor.into()],
-    ))
+    let descriptor = |version: u32| {
+        let default = version == HARDWARE_VERSION;
+        Value::from(vim!(VirtualMachineConfigOptionDescriptor {
+            key: hardware_key(version),
+            description: "Esfera virtual machine",
+            host: [ids::host()],
+            createSupported: true,
+            defaultConfigOption: default,
+            runSupported: true,
+            upgradeSupported: false,
+        }))
+    };
+    let all: Vec<Value> = HARDWARE_VERSIONS.into_iter().map(descriptor).collect();
+    Value::List(List::new(Kind::Data(data_id!(VirtualMachineConfigOptionDescriptor)), all))
 }
 
-/// The options of the hardware version `key`; none for hardware that hosts do not make. `guests` narrows the guest systems.
+/// The options of the hardware version `key`, or of the newest; none for a version that VMs cannot have. `guests` narrows
+/// the guest systems.
 pub(super) fn config_option(storage: &dyn Storage, key: &str, guests: &[&str]) -> Option<Value> {
-    if !key.is_empty() && key != HARDWARE_KEY {
-        return None;
-    }
+    let version = if key.is_empty() { HARDWARE_VERSION } else { parse_hardware(key)? };
     let offered: Vec<&str> = if guests.is_empty() {
-        OFFERED.to_vec()
+        guest_os::all().to_vec()
     } else {
         guests.iter().copied().filter(|id| guest_os::is_known(id)).collect()
     };
     let config = VmConfig::new("default", vim::DateTime::now());
+    let default = offered.iter().position(|id| *id == config.guest_id).unwrap_or_default();
     let names = Names { storage, vm: "" };
     let defaults: Vec<Object> =
         config.devices.values().map(|device| show::device(&config, device, &names)).collect();
     let option = vim!(VirtualMachineConfigOption {
-        version: HARDWARE_KEY,
+        version: hardware_key(version),
         description: "Esfera virtual machine",
         guestOSDescriptor: offered.iter().map(|id| guest(id)).collect::<Vec<_>>(),
-        guestOSDefaultIndex: 0,
-        hardwareOptions: hardware(),
+        guestOSDefaultIndex: i32::try_from(default).unwrap_or_default(),
+        hardwareOptions: hardware(version),
         capabilities: show::machine::capability(),
         datastore: DatastoreOption {},
         defaultDevice: defaults,
@@ -152,9 +120,9 @@ fn guest(id: &str) -> ty!(GuestOsDescriptor) {
     })
 }
 
-fn hardware() -> ty!(VirtualHardwareOption) {
+fn hardware(version: u32) -> ty!(VirtualHardwareOption) {
     vim!(VirtualHardwareOption {
-        hwVersion: int(u64::from(HARDWARE_VERSION)),
+        hwVersion: int(u64::from(version)),
         virtualDeviceOption: device::options(),
         deviceListReadonly: false,
         numCPU: (1..=int(u64::from(MAX_CPUS))).collect::<Vec<i32>>(),

@@ -188,7 +188,7 @@ fn is_level(asked: &Object, shown: &Object) -> bool {
 }
 
 /// Whether a value asks for nothing.
-fn is_nothing(asked: &Value) -> bool {
+pub fn is_nothing(asked: &Value) -> bool {
     match asked {
         Value::Boolean(flag) => !flag,
         Value::Byte(number) => *number == 0,
