@@ -29,6 +29,7 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
                 () = sleep(STATISTICS) => {}
             }
             let now = hardware::processor_ticks();
+            looked.storage.look_at_all().await;
             look(&looked, before, now);
             before = now;
         }

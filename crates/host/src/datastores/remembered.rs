@@ -8,11 +8,12 @@ use std::sync::Arc;
 use datastore::Datastore;
 use serde::{Deserialize, Serialize};
 use store::{Batch, Collection, Store};
+use uuid::Uuid;
 use vim::{Fault, MoRef};
 
 use super::Datastores;
 use crate::error::store_fault;
-use crate::{Error, Result};
+use crate::{Error, Result, ids};
 
 /// A remembered datastore. The key of its record is its identity.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,43 +21,102 @@ pub(crate) struct Remembered {
     pub(crate) name: String,
     /// `None` if the command line names the directory.
     pub(crate) directory: Option<PathBuf>,
+    /// Where it was mounted last, if the command line names the directory: what is there without its identity is not it.
+    #[serde(default)]
+    pub(crate) place: Option<PathBuf>,
+    /// A client gave it the name, which then counts more than the one of the command line.
+    #[serde(default = "yes")]
+    pub(crate) renamed: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 const REMEMBERED: Collection<Remembered> = Collection::new("datastores");
 
-/// Mounts the datastores of the command line and those that were added since.
+/// A datastore that was mounted, and its record if that has changed.
+type Mounted = (Datastore, String, Option<Remembered>);
+
+/// Mounts the datastores of the command line and those that were added since. One whose storage is not where it was is
+/// inaccessible: nothing new is made in its place, and it is looked for again. Gives the records to write.
 ///
 /// # Errors
-/// If one of the command line cannot be mounted. An added one that is gone is left out, and the log says so.
-pub(crate) fn mount_all(store: &Store, named: &[(String, PathBuf)], datastores: &Datastores) -> Result<()> {
-    let mount = |name: &str, directory: &Path| {
-        if let Some(closed) = closed_directory(directory) {
-            tracing::warn!(
-                datastore = name,
-                "the users that VMs run as cannot enter {}; allow it with: chmod o+x {0}",
-                closed.display()
-            );
-        }
-        let mounted = Datastore::mount(directory);
-        mounted.map_err(|source| Error::Datastore { name: name.to_owned(), source })
-    };
+/// If one of the command line that is not known yet cannot be mounted.
+pub(crate) fn mount_all(
+    store: &Store,
+    named: &[(String, PathBuf)],
+    datastores: &Datastores,
+) -> Result<Vec<(MoRef, Remembered)>> {
+    let mut changed = Vec::new();
+    let known: Vec<(Uuid, Remembered)> = REMEMBERED
+        .all(store)?
+        .into_iter()
+        .filter_map(|(uuid, known)| Some((Uuid::parse_str(&uuid).ok()?, known)))
+        .collect();
     for (name, directory) in named {
-        let mounted = mount(name, directory)?;
-        let renamed = REMEMBERED.get(store, &mounted.uuid().to_string())?.map(|known| known.name);
-        datastores.add(renamed.as_deref().unwrap_or(name), Arc::new(mounted))?;
+        let (mounted, name, record) = mount_named(name, directory, &known)?;
+        if let Some(record) = record {
+            changed.push((ids::datastore(mounted.uuid()), record));
+        }
+        datastores.add(&name, Arc::new(mounted))?;
     }
-    for (uuid, known) in REMEMBERED.all(store)? {
+    for (uuid, known) in known {
         let Some(directory) = &known.directory else { continue };
-        if datastores.all().iter().any(|mounted| mounted.store.uuid().to_string() == uuid) {
+        if datastores.by_uuid(uuid).is_some() {
             continue;
         }
-        let mounted = mount(&known.name, directory)
-            .and_then(|mounted| datastores.add(&known.name, Arc::new(mounted)).map_err(Error::from));
-        if let Err(error) = mounted {
-            tracing::error!(%error, "a datastore is left out; it is tried again at the next start");
+        if let Err(error) = datastores.add(&known.name, Arc::new(mount_known(&known.name, directory, uuid))) {
+            tracing::error!(datastore = known.name, %error, "a datastore is left out; it is tried again at the next start");
         }
     }
-    Ok(())
+    Ok(changed)
+}
+
+/// Mounts a datastore of the command line.
+fn mount_named(name: &str, directory: &Path, known: &[(Uuid, Remembered)]) -> Result<Mounted> {
+    let place = resolved(directory);
+    if let Some((uuid, known)) = known.iter().find(|(_, known)| known.place.as_ref() == Some(&place)) {
+        let name = if known.renamed { &known.name } else { name };
+        return Ok((mount_known(name, &place, *uuid), name.to_owned(), None));
+    }
+    warn_if_closed(name, directory);
+    let mounted = Datastore::mount(directory);
+    let mounted = mounted.map_err(|source| Error::Datastore { name: name.to_owned(), source })?;
+    let before = known.iter().find(|(uuid, _)| *uuid == mounted.uuid()).map(|(_, known)| known.clone());
+    let place = mounted.root_path().map(Path::to_owned);
+    let record = match before {
+        Some(before) => Remembered { place, ..before },
+        None => Remembered { name: name.to_owned(), directory: None, place, renamed: false },
+    };
+    let name = if record.renamed { record.name.clone() } else { name.to_owned() };
+    Ok((mounted, name, Some(record)))
+}
+
+/// A directory without symbolic links, whether it is there or only its parent is.
+fn resolved(directory: &Path) -> PathBuf {
+    let below = || Some(std::fs::canonicalize(directory.parent()?).ok()?.join(directory.file_name()?));
+    std::fs::canonicalize(directory).ok().or_else(below).unwrap_or_else(|| directory.to_owned())
+}
+
+/// Mounts a datastore where it was; without its storage if that is not there.
+fn mount_known(name: &str, directory: &Path, uuid: Uuid) -> Datastore {
+    warn_if_closed(name, directory);
+    Datastore::mount_known(directory, uuid).unwrap_or_else(|error| {
+        let at = directory.display();
+        tracing::error!(datastore = name, %uuid, %at, %error, "a datastore is not where it was");
+        Datastore::absent(directory, uuid)
+    })
+}
+
+fn warn_if_closed(name: &str, directory: &Path) {
+    if let Some(closed) = closed_directory(directory) {
+        tracing::warn!(
+            datastore = name,
+            "the users that VMs run as cannot enter {}; allow it with: chmod o+x {0}",
+            closed.display()
+        );
+    }
 }
 
 /// The first directory on the way to a datastore, itself included, that others than its owner cannot enter.

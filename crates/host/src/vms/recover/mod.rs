@@ -1,8 +1,10 @@
 //! Opening a host: [`recover`] reads the VMs of the register, `adopt` takes hold of those that run, `silent` waits for those
-//! that do not answer, and whatever was interrupted is finished or removed.
+//! that do not answer, `running` takes what is known of a VM from what runs, `storage` reads VMs again whose datastore is back, and whatever was interrupted is finished or removed.
 
 mod adopt;
+mod running;
 mod silent;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use super::vm::Vm;
 use super::watch::macs_of;
 use crate::engine::{Error, Machine};
 use crate::{Result, ids};
+pub(crate) use storage::users as storage_users;
 
 /// The QEMU process of a VM that runs, if one does; an error if it does not answer.
 type Found = crate::engine::Result<Option<Arc<dyn Machine>>>;
@@ -47,6 +50,10 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     for (id, record) in records {
         let Ok(number) = id.parse::<u64>() else { continue };
         if let Some(made) = &record.unfinished {
+            if made.iter().any(|(datastore, _)| is_absent(vms, *datastore)) {
+                tracing::warn!(vm = number, "the files of an interrupted operation cannot be removed now");
+                continue;
+            }
             finish_removal(vms, number, made).await;
             continue;
         }
@@ -59,6 +66,11 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     reconcile_ports(vms).await;
     vms.core.tasks.recover(|task| outcome(vms, task)).await?;
     Ok(())
+}
+
+/// Whether a datastore is known whose storage is not there.
+fn is_absent(vms: &Vms, datastore: uuid::Uuid) -> bool {
+    vms.files.datastores.by_uuid(datastore).is_some_and(|on| on.store.is_absent())
 }
 
 /// Removes the files that an unfinished creation made, or that an unfinished removal left.
@@ -78,7 +90,8 @@ async fn recover_vm(vms: &Arc<Vms>, number: u64, record: Registered, found: Foun
         return;
     };
     let home = FileRef { datastore: record.datastore, path };
-    let mut state = read(vms, number, home).await;
+    let runs = !matches!(found, Ok(None));
+    let mut state = read(vms, number, home, runs).await;
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     match found {
@@ -86,13 +99,18 @@ async fn recover_vm(vms: &Arc<Vms>, number: u64, record: Registered, found: Foun
         Ok(None) => adopt::find_saved_state(vms, &vm, record).await,
         Err(error) => silent::is_silent(vms, &vm, &error).await,
     }
+    running::mend(vms, &vm).await;
     adopt::recover_layers(vms, &vm).await;
     vms.files.look(&vm).await;
     vms.register.add(&vm);
 }
 
-/// The state of a VM that does not run, by its files. Pools other than the root pool do not outlive the daemon.
-async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
+/// The state of a VM by its files, with the configuration that it runs with if it does. Pools other than the root pool do
+/// not outlive the daemon.
+async fn read(vms: &Vms, number: u64, home: FileRef, runs: bool) -> State {
+    if runs && let Some(state) = running::read(vms, number, &home).await {
+        return state;
+    }
     let pool = ids::root_pool();
     match vms.files.load(&home).await {
         Ok(loaded) => {
@@ -106,14 +124,15 @@ async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
             let config = VmConfig::new(home.path.stem(), DateTime::now());
             let mut state = State::new(home, config, &Dictionary::new(), pool);
             state.broken = Some(fault.to_string());
+            state.unread = true;
             state
         }
     }
 }
 
-/// Removes the ports of VMs that do not run.
+/// Removes the ports of VMs that do not run. A VM that runs and whose adapters are not known keeps its taps.
 async fn reconcile_ports(vms: &Vms) {
-    let mut running = Vec::new();
+    let (mut running, mut unread) = (Vec::new(), Vec::new());
     let all = vms.register.all();
     // Asked first: the switch must not take a guest's own MAC from it in between.
     let macs = join_all(all.iter().map(|vm| macs_of(vm))).await;
@@ -122,9 +141,12 @@ async fn reconcile_ports(vms: &Vms) {
         if state.power == Power::On {
             let port = |(key, nic)| (port_spec(vm, key, nic), macs.get(&key).copied());
             running.extend(state.config.nics().map(port));
+            if state.unread {
+                unread.push(vm.me.id().to_owned());
+            }
         }
     }
-    if let Err(error) = vms.ports.network.adopt(running).await {
+    if let Err(error) = vms.ports.network.adopt(running, &unread).await {
         tracing::error!(%error, "the network differs from its declaration");
     }
 }
