@@ -61,7 +61,7 @@ impl Local {
         Err(Error::Inaccessible("its directory leads to other storage now, or to none".into()))
     }
 
-    /// Reads the marker; none if there is no marker.
+    /// Reads the marker; none if the directory has none.
     pub(crate) fn known_identity(&self) -> Result<Option<Uuid>> {
         let root = FilePath::root();
         match self.resolve(MARKER, OFlags::RDONLY, Mode::empty()) {

@@ -199,7 +199,7 @@ pub fn layers(store: &Datastore, path: &FilePath) -> Result<Vec<Layer>> {
             return Err(Error::TooMany { path: path.clone(), what: "layers", limit: MAX_LAYERS as u64 });
         }
         chain.push(Layer { path: below.clone(), format });
-        // What is opened as raw leads nowhere, whatever its guest wrote into it.
+        // A base that is opened as raw leads nowhere, whatever its guest wrote into it.
         if format == Format::Raw {
             store.entry(&below)?;
             break;

@@ -1,4 +1,4 @@
-//! What is known of a VM that runs comes from what runs: its QEMU process has the text of its configuration beside it. The
+//! The host learns of a VM that runs from its QEMU process, which has the text of the configuration beside it. The
 //! `.vmx` may be cut, or its datastore gone; it is written anew as soon as it can be.
 
 use datastore::Error;
