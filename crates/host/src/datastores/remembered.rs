@@ -168,4 +168,61 @@ mod tests {
         set_permissions(&closed, Permissions::from_mode(0o711)).unwrap();
         assert_eq!(closed_directory(&open), None);
     }
+
+    fn names(datastores: &Datastores) -> Vec<(String, bool)> {
+        datastores.all().into_iter().map(|on| (on.name.clone(), on.store.is_absent())).collect()
+    }
+
+    /// Opens the datastores, and keeps what is to be kept.
+    async fn start(store: &Store, named: &[(String, PathBuf)]) -> Datastores {
+        let datastores = Datastores::default();
+        for (me, known) in mount_all(store, named, &datastores).unwrap() {
+            put(store, &me, Some(&known)).await.unwrap();
+        }
+        datastores
+    }
+
+    #[tokio::test]
+    async fn a_datastore_is_known_by_its_place_and_a_name_that_a_client_gave_counts_more() {
+        let site = tempfile::tempdir().unwrap();
+        let (at, away) = (site.path().join("ds"), site.path().join("away"));
+        create_dir(&at).unwrap();
+        let store = Store::in_memory().unwrap();
+        let named = |name: &str| vec![(name.to_owned(), at.clone())];
+        let first = start(&store, &named("one")).await.all().remove(0);
+        assert_eq!(names(&start(&store, &named("two")).await), [("two".to_owned(), false)]);
+        std::fs::rename(&at, &away).unwrap();
+        let gone = start(&store, &named("two")).await;
+        assert_eq!(names(&gone), [("two".to_owned(), true)]);
+        assert_eq!(gone.all()[0].store.uuid(), first.store.uuid());
+        let mut known = find(&store, &first.me()).unwrap().unwrap();
+        (known.name, known.renamed) = ("client's".into(), true);
+        put(&store, &first.me(), Some(&known)).await.unwrap();
+        create_dir(&at).unwrap();
+        assert_eq!(names(&start(&store, &named("two")).await), [("client's".to_owned(), true)]);
+        // Once it is forgotten, the place is free for another.
+        put(&store, &first.me(), None).await.unwrap();
+        let other = start(&store, &named("two")).await;
+        assert_eq!(names(&other), [("two".to_owned(), false)]);
+        assert_ne!(other.all()[0].store.uuid(), first.store.uuid());
+    }
+
+    #[tokio::test]
+    async fn one_that_a_client_added_stays_in_the_inventory_while_its_storage_is_gone() {
+        let site = tempfile::tempdir().unwrap();
+        let at = site.path().join("ds");
+        create_dir(&at).unwrap();
+        let store = Store::in_memory().unwrap();
+        let me = ids::datastore(Datastore::mount(&at).unwrap().uuid());
+        // As it was written before places were remembered.
+        let old = serde_json::json!({"name": "added", "directory": at}).to_string();
+        let mut batch = Batch::new();
+        batch.put("datastores", me.id(), old.into_bytes());
+        store.commit(batch).await.unwrap();
+        assert_eq!(names(&start(&store, &[]).await), [("added".to_owned(), false)]);
+        std::fs::remove_dir_all(&at).unwrap();
+        create_dir(&at).unwrap();
+        assert_eq!(names(&start(&store, &[]).await), [("added".to_owned(), true)]);
+        assert!(std::fs::read_dir(&at).unwrap().next().is_none(), "nothing is made there");
+    }
 }
