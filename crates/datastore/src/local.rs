@@ -249,7 +249,14 @@ impl Local {
     }
 
     pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
-        keep_raw(&self.readable(path)?).map_err(|error| Error::system(path, error))
+        keep_raw(&self.readable(path)?).map_err(|error| match error {
+            Errno::OPNOTSUPP => Error::Unfit {
+                path: path.clone(),
+                format: "a raw disk on a file system that keeps no user attributes",
+                remedy: "copy it with CopyVirtualDisk, which converts it, and use the copy",
+            },
+            error => Error::system(path, error),
+        })
     }
 
     fn readable(&self, path: &FilePath) -> Result<File> {
