@@ -14,7 +14,10 @@ use crate::{Error, FileKind, FilePath, LockOwner, Reader, Result, Staged, Upload
 /// A place for the files of virtual machines. It has an identity but no name: names belong to the inventory.
 pub struct Datastore {
     uuid: Uuid,
-    pub(crate) backend: Backend,
+    /// Where it is mounted, or was.
+    root: Option<PathBuf>,
+    /// None while its storage is not there.
+    backend: Option<Backend>,
 }
 
 pub(crate) enum Backend {
@@ -65,17 +68,74 @@ impl Datastore {
     pub fn mount(directory: impl AsRef<Path>) -> Result<Self> {
         let local = Local::open(directory.as_ref())?;
         let uuid = local.identity()?;
+        Self::mounted(uuid, local)
+    }
+
+    /// Opens the directory of a datastore that is known. A directory without an identity, or with another one, stays as it
+    /// is: the storage is not mounted there now.
+    ///
+    /// # Errors
+    /// [`Error::Inaccessible`] with the reason.
+    pub fn mount_known(directory: impl AsRef<Path>, uuid: Uuid) -> Result<Self> {
+        let absent = |error: Error| Error::Inaccessible(error.to_string());
+        let local = Local::open(directory.as_ref()).map_err(absent)?;
+        match local.known_identity().map_err(absent)? {
+            Some(found) if found == uuid => Self::mounted(uuid, local),
+            Some(other) => Err(Error::Inaccessible(format!("the datastore {other} is in its place"))),
+            None => Err(Error::Inaccessible("its directory has no identity; mount its storage there".into())),
+        }
+    }
+
+    /// A datastore whose storage is not at `directory` now. Every use of it fails with [`Error::Inaccessible`].
+    pub fn absent(directory: impl Into<PathBuf>, uuid: Uuid) -> Self {
+        Self { uuid, root: Some(directory.into()), backend: None }
+    }
+
+    /// Opens it again where it was mounted.
+    ///
+    /// # Errors
+    /// [`Error::Inaccessible`] if its storage is not there.
+    pub fn mount_again(&self) -> Result<Self> {
+        match &self.root {
+            Some(root) => Self::mount_known(root, self.uuid),
+            None => Err(Error::Inaccessible("it is in memory".into())),
+        }
+    }
+
+    /// Whether its storage is there: it answers, and its directory still leads to it.
+    ///
+    /// # Errors
+    /// [`Error::Inaccessible`] or [`Error::Io`] if not.
+    pub fn reach(&self) -> Result<()> {
+        match self.backend()? {
+            Backend::Local(local) => local.reach(),
+            Backend::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether it was opened without its storage.
+    pub fn is_absent(&self) -> bool {
+        self.backend.is_none()
+    }
+
+    pub(crate) fn backend(&self) -> Result<&Backend> {
+        self.backend.as_ref().ok_or_else(|| Error::Inaccessible("its storage is not mounted".into()))
+    }
+
+    fn mounted(uuid: Uuid, local: Local) -> Result<Self> {
         let leftovers = local.remove_leftovers()?;
         if leftovers > 0 {
             tracing::info!(datastore = %uuid, leftovers, "removed the remains of unfinished transfers");
         }
-        Ok(Self { uuid, backend: Backend::Local(Arc::new(local)) })
+        let root = Some(local.root_path().to_owned());
+        Ok(Self { uuid, root, backend: Some(Backend::Local(Arc::new(local))) })
     }
 
     /// A datastore in memory, for simulated hosts. Zeros take no memory, so disks of any size may be made; only written
     /// bytes count against `capacity_bytes` and [`MEMORY_BYTES`].
     pub fn memory(uuid: Uuid, capacity_bytes: u64) -> Self {
-        Self { uuid, backend: Backend::Memory(Arc::new(Memory::new(capacity_bytes, MEMORY_BYTES))) }
+        let backend = Backend::Memory(Arc::new(Memory::new(capacity_bytes, MEMORY_BYTES)));
+        Self { uuid, root: None, backend: Some(backend) }
     }
 
     /// Identity of the datastore: the same on every host that mounts the same directory.
@@ -88,18 +148,21 @@ impl Datastore {
         format!("ds:///vmfs/volumes/{}/", self.uuid)
     }
 
-    /// Where the datastore is mounted; `None` in memory.
+    /// Where the datastore is mounted, or was while its storage was there; `None` in memory.
     pub fn root_path(&self) -> Option<&Path> {
-        match &self.backend {
-            Backend::Local(local) => Some(local.root_path()),
-            Backend::Memory(_) => None,
-        }
+        self.root.as_deref()
     }
 
     /// Capacity and free space.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
     pub fn space(&self) -> Result<Space> {
-        match &self.backend {
-            Backend::Local(local) => local.space(),
+        match self.backend()? {
+            Backend::Local(local) => {
+                local.reach()?;
+                local.space()
+            }
             Backend::Memory(memory) => Ok(memory.space()),
         }
     }
@@ -111,7 +174,7 @@ impl Datastore {
 
     /// One file or directory.
     pub fn entry(&self, path: &FilePath) -> Result<Entry> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.entry(path),
             Backend::Memory(memory) => memory.entry(path),
         }
@@ -129,7 +192,7 @@ impl Datastore {
     /// The entries of a directory in the order of their names, up to [`crate::limits::MAX_LISTED`]. Symbolic links,
     /// special files and names that cannot be in a path are left out.
     pub fn list(&self, directory: &FilePath) -> Result<Vec<Entry>> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.list(directory),
             Backend::Memory(memory) => memory.list(directory),
         }
@@ -143,7 +206,7 @@ impl Datastore {
         if path.is_root() {
             return Err(Error::AlreadyExists(path.clone()));
         }
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.make_directory(path, parents),
             Backend::Memory(memory) => memory.make_directory(path, parents),
         }
@@ -152,7 +215,7 @@ impl Datastore {
     /// Moves a file or directory within the datastore. With `force` an existing file is replaced.
     pub fn rename(&self, from: &FilePath, to: &FilePath, force: bool) -> Result<()> {
         self.check_pair(from, to)?;
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.rename(from, to, force),
             Backend::Memory(memory) => memory.rename(from, to, force),
         }
@@ -174,7 +237,7 @@ impl Datastore {
         if path.is_root() {
             return Err(Error::Root);
         }
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.delete(path),
             Backend::Memory(memory) => memory.delete(path),
         }
@@ -182,7 +245,7 @@ impl Datastore {
 
     /// Opens a file for reading.
     pub fn open(&self, path: &FilePath) -> Result<Reader> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.open_file(path),
             Backend::Memory(memory) => memory.open_file(path),
         }
@@ -229,7 +292,7 @@ impl Datastore {
     /// As [`Datastore::upload`].
     pub fn stage(&self, path: &FilePath, overwrite: bool, size_bytes: Option<u64>) -> Result<Option<Staged>> {
         self.check_new(path, overwrite, size_bytes)?;
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => Staged::begin(local, path.clone(), overwrite).map(Some),
             Backend::Memory(_) => Ok(None),
         }
@@ -278,7 +341,7 @@ impl Datastore {
     /// The path of a file for another program (QEMU) that opens it itself; `None` in memory. The path was free of symbolic
     /// links when this returned; its directory must exist, the file need not.
     pub fn host_path(&self, path: &FilePath) -> Result<Option<PathBuf>> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.host_path(path).map(Some),
             Backend::Memory(_) => Ok(None),
         }
@@ -286,7 +349,7 @@ impl Datastore {
 
     /// The identity that was given to a disk. It moves with the file and is not copied.
     pub fn identity_of(&self, path: &FilePath) -> Result<Option<Uuid>> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.identity_of(path),
             Backend::Memory(memory) => memory.identity_of(path),
         }
@@ -297,7 +360,7 @@ impl Datastore {
     /// # Errors
     /// [`Error::Io`] if the file system does not keep user attributes.
     pub fn identify(&self, path: &FilePath, uuid: Uuid) -> Result<()> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.identify(path, uuid),
             Backend::Memory(memory) => memory.identify(path, uuid),
         }
@@ -305,14 +368,14 @@ impl Datastore {
 
     /// Whether [`crate::disk_image::keep_raw`] has kept that a file is a raw image. It moves with the file, and is copied.
     pub(crate) fn is_kept_raw(&self, path: &FilePath) -> Result<bool> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.is_kept_raw(path),
             Backend::Memory(memory) => memory.is_kept_raw(path),
         }
     }
 
     pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.keep_raw(path),
             Backend::Memory(memory) => memory.keep_raw(path),
         }
@@ -323,7 +386,7 @@ impl Datastore {
     /// # Errors
     /// [`Error::Locked`] with the holder.
     pub fn lock_vm(&self, vmx: &FilePath, host: &str) -> Result<VmLock> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.lock_vm(vmx, host),
             Backend::Memory(memory) => memory.lock_vm(vmx, host),
         }
@@ -331,7 +394,7 @@ impl Datastore {
 
     /// The holder of a virtual machine's lock; `None` if it is free.
     pub fn vm_lock_owner(&self, vmx: &FilePath) -> Result<Option<LockOwner>> {
-        match &self.backend {
+        match self.backend()? {
             Backend::Local(local) => local.vm_lock_owner(vmx),
             Backend::Memory(memory) => Ok(memory.vm_lock_owner(vmx)),
         }

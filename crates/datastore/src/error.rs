@@ -117,6 +117,9 @@ pub enum Error {
         /// The way.
         remedy: &'static str,
     },
+    /// The storage of the datastore is not there, or something else is in its place.
+    #[error("the datastore is not accessible: {0}")]
+    Inaccessible(String),
     /// The storage failed or disappeared.
     #[error("input or output on {path} failed: {reason}")]
     Io {

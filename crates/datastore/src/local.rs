@@ -53,29 +53,46 @@ impl Local {
         &self.root
     }
 
+    /// Fails unless the directory still leads to the storage that was opened: another may be mounted there since, or none.
+    pub(crate) fn reach(&self) -> Result<()> {
+        let (opened, now) = (rustix::fs::fstat(&self.fd), rustix::fs::stat(&self.root));
+        let fail = |e: Errno| Error::Inaccessible(std::io::Error::from(e).to_string());
+        let (opened, now) = (opened.map_err(fail)?, now.map_err(fail)?);
+        if (opened.st_dev, opened.st_ino) == (now.st_dev, now.st_ino) {
+            return Ok(());
+        }
+        Err(Error::Inaccessible("its directory leads to other storage now, or to none".into()))
+    }
+
+    /// Reads the marker; none if the directory has none.
+    pub(crate) fn known_identity(&self) -> Result<Option<Uuid>> {
+        let root = FilePath::root();
+        match self.resolve(MARKER, OFlags::RDONLY, Mode::empty()) {
+            Ok(fd) => {
+                let reader = Reader::local(File::from(fd), root).map_err(|e| Error::Marker(e.to_string()))?;
+                read_marker(&reader.read_all(MAX_MARKER_BYTES)?).map(Some)
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(Error::system(&root, error)),
+        }
+    }
+
     /// Reads the marker, or makes one. If several hosts do so at once, one wins and all see the same.
     pub(crate) fn identity(&self) -> Result<Uuid> {
         let root = FilePath::root();
         for _ in 0..ATTEMPTS {
-            match self.resolve(MARKER, OFlags::RDONLY, Mode::empty()) {
-                Ok(fd) => {
-                    let reader =
-                        Reader::local(File::from(fd), root).map_err(|e| Error::Marker(e.to_string()))?;
-                    return read_marker(&reader.read_all(MAX_MARKER_BYTES)?);
-                }
-                Err(Errno::NOENT) => {
-                    let slot = self.slot(&root)?;
-                    let mut file = slot.create_file(&root)?;
-                    std::io::Write::write_all(&mut file, &new_marker())
-                        .and_then(|()| file.sync_all())
-                        .map_err(|e| Error::system(&root, e))?;
-                    // A link, unlike a rename, never replaces a marker that another host has made meanwhile.
-                    match slot.link_as(&self.fd, MARKER) {
-                        Ok(()) => rustix::fs::fsync(&self.fd).map_err(|e| Error::system(&root, e))?,
-                        Err(Errno::EXIST) => {}
-                        Err(error) => return Err(Error::system(&root, error)),
-                    }
-                }
+            if let Some(uuid) = self.known_identity()? {
+                return Ok(uuid);
+            }
+            let slot = self.slot(&root)?;
+            let mut file = slot.create_file(&root)?;
+            std::io::Write::write_all(&mut file, &new_marker())
+                .and_then(|()| file.sync_all())
+                .map_err(|e| Error::system(&root, e))?;
+            // A link, unlike a rename, never replaces a marker that another host has made meanwhile.
+            match slot.link_as(&self.fd, MARKER) {
+                Ok(()) => rustix::fs::fsync(&self.fd).map_err(|e| Error::system(&root, e))?,
+                Err(Errno::EXIST) => {}
                 Err(error) => return Err(Error::system(&root, error)),
             }
         }
@@ -235,7 +252,14 @@ impl Local {
     }
 
     pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
-        keep_raw(&self.readable(path)?).map_err(|error| Error::system(path, error))
+        keep_raw(&self.readable(path)?).map_err(|error| match error {
+            Errno::OPNOTSUPP => Error::Unfit {
+                path: path.clone(),
+                format: "a raw disk on a file system that keeps no user attributes",
+                remedy: "copy it with CopyVirtualDisk, which converts it, and use the copy",
+            },
+            error => Error::system(path, error),
+        })
     }
 
     fn readable(&self, path: &FilePath) -> Result<File> {

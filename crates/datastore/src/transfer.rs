@@ -272,7 +272,7 @@ enum Target {
 
 impl Upload {
     pub(crate) fn begin(datastore: &Datastore, path: FilePath, overwrite: bool) -> Result<Self> {
-        let target = match &datastore.backend {
+        let target = match datastore.backend()? {
             Backend::Local(local) => {
                 let slot = local.slot(&path)?;
                 let file = slot.create_file(&path)?;

@@ -255,3 +255,15 @@ fn directories_deeper_than_paths_can_be_do_no_harm() {
     assert!(matches!(ds.copy(&path("d"), &ds, &path("copy"), false, &mut go_on), Err(Error::Path(_))));
     ds.delete(&path("d")).unwrap();
 }
+
+#[test]
+fn a_raw_disk_goes_to_no_guest_where_its_format_cannot_be_kept() {
+    let at = tempfile::tempdir().unwrap();
+    let mounted = Command::new("mount").args(["-t", "ramfs", "ramfs"]).arg(at.path()).status();
+    assert!(mounted.unwrap().success(), "mounting a ramfs needs root");
+    let disk = SmallDisk { at: at.path().to_owned(), _directory: at };
+    let ds = Datastore::mount(&disk.at).unwrap();
+    ds.write(&path("raw.vmdk"), &[0; 512]).unwrap();
+    let kept = datastore::disk_image::keep_raw(&ds, &path("raw.vmdk"));
+    assert!(matches!(kept, Err(Error::Unfit { .. })), "{kept:?}");
+}

@@ -357,3 +357,31 @@ fn ten_thousand_machines_in_memory_take_little() {
     ds.delete(&path("vm77")).unwrap();
     assert_eq!(ds.space().unwrap().free_bytes - space.free_bytes, 19);
 }
+
+#[test]
+fn a_place_without_the_identity_that_is_known_is_not_made_a_datastore() {
+    let directory = tempfile::tempdir().unwrap();
+    let (at, away) = (directory.path().join("ds"), directory.path().join("away"));
+    std::fs::create_dir(&at).unwrap();
+    let store = Datastore::mount(&at).unwrap();
+    store.write(&path("file"), b"x").unwrap();
+    let uuid = store.uuid();
+    std::fs::rename(&at, &away).unwrap();
+    let gone = |result: Result<Datastore, Error>| matches!(result, Err(Error::Inaccessible(_)));
+    assert!(matches!(store.space(), Err(Error::Inaccessible(_))), "its directory leads elsewhere");
+    assert!(gone(Datastore::mount_known(&at, uuid)), "nothing is there");
+    std::fs::create_dir(&at).unwrap();
+    assert!(gone(Datastore::mount_known(&at, uuid)), "an empty directory is there");
+    assert!(std::fs::read_dir(&at).unwrap().next().is_none(), "and stays empty");
+    let absent = Datastore::absent(&at, uuid);
+    assert!(absent.is_absent() && absent.root_path() == Some(at.as_path()));
+    assert!(matches!(absent.read(&path("file"), 9), Err(Error::Inaccessible(_))));
+    assert!(matches!(absent.upload(&path("file"), true, None), Err(Error::Inaccessible(_))));
+    Datastore::mount(&at).unwrap();
+    assert!(gone(absent.mount_again()), "another datastore is there");
+    std::fs::remove_dir_all(&at).unwrap();
+    std::fs::rename(&away, &at).unwrap();
+    let back = absent.mount_again().unwrap();
+    assert_eq!((back.uuid(), back.read(&path("file"), 9).unwrap()), (uuid, b"x".to_vec()));
+    store.reach().unwrap();
+}

@@ -77,6 +77,33 @@ pub(crate) enum VmEvent {
 }
 
 impl Events {
+    /// Posts that a datastore is inaccessible, with the reason, or accessible again.
+    pub(crate) async fn datastore(&self, me: &MoRef, name: &str, why: Option<&str>) {
+        let host = &self.host;
+        let (id, severity, text) = match why {
+            Some(why) => ("inaccessible", "error", format!("{name} on {host} cannot be used: {why}")),
+            None => ("accessible", "info", format!("{name} on {host} is accessible again")),
+        };
+        let mut event = vim!(EventEx {
+            key: 0,
+            chainId: 0,
+            createdTime: vim::DateTime::now(),
+            userName: "",
+            datacenter: DatacenterEventArgument { name: "ha-datacenter", datacenter: ids::datacenter() },
+            host: HostEventArgument { name: host, host: ids::host() },
+            ds: DatastoreEventArgument { name: name, datastore: me },
+            eventTypeId: format!("esfera.datastore.{id}"),
+            severity: severity,
+            message: &*text,
+            objectId: me.id(),
+            objectType: "Datastore",
+            objectName: name,
+        });
+        event.set(field!(Event.fullFormattedMessage), text);
+        event.set(field!(Event.chainId), None::<i32>);
+        self.core.events.post(event).await;
+    }
+
     /// Posts an event about a VM.
     pub(crate) async fn vm(&self, about: Subject<'_>, what: VmEvent, who: &Who) {
         let Subject { me, name, template } = about;

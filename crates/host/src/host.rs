@@ -84,7 +84,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens a host that runs guests: mounts its datastores, reads its VMs, adopts those that run, and finishes or removes
+    /// Opens a host that runs guests: mounts its datastores as far as their storage is there, reads its VMs, adopts those that run, and finishes or removes
     /// whatever was interrupted.
     ///
     /// # Errors
@@ -99,7 +99,11 @@ impl Host {
         let (opened, over, named) = (store.clone(), datastores.clone(), options.datastores);
         let mounting =
             tokio::task::spawn_blocking(move || remembered::mount_all(&opened, &named, &over)).await;
-        mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
+        let mounted =
+            mounting.map_err(std::io::Error::other).map_err(io("mount the datastores".into()))??;
+        for (datastore, known) in mounted {
+            remembered::put(&store, &datastore, Some(&known)).await?;
+        }
         let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
         let mhz = hardware.cpu.mhz;
         let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over, mhz)).await;
@@ -151,7 +155,9 @@ impl Host {
         let system = Arc::new(System::new(core.clone(), name.clone(), uuid, hardware.clone(), info, clock));
         let in_use = Arc::new(InUse::new(datastores.clone(), register.clone()));
         let images = engine.images();
-        let storage = Storage::new(core.clone(), datastores.clone(), images, simulated, in_use.clone());
+        let events = Arc::new(Events::new(core.clone(), &name));
+        let storage =
+            Storage::new(core.clone(), datastores.clone(), images, simulated, in_use.clone(), events.clone());
         let storage = Arc::new(storage);
         let networking = Network::new(core.clone(), network.clone(), system.clone(), register.clone());
         let environment =
@@ -163,7 +169,7 @@ impl Host {
             datastores: datastores.clone(),
             network: network.clone(),
             in_use,
-            events: Arc::new(Events::new(core.clone(), &name)),
+            events,
             host: Identity { name: name.clone(), uuid },
             mhz: hardware.cpu.mhz,
         });
@@ -185,6 +191,8 @@ impl Host {
         networking.show();
         vms::recover(&host.vms).await?;
         networking.show();
+        storage.tell_users(vms::storage_users(&host.vms));
+        storage.tell_absent().await;
         networking.tell_unread().await;
         networking.watch(host.vms.closing());
         statistics::watch(Looked { register, storage, system, simulated }, host.vms.closing());

@@ -30,6 +30,7 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
                 () = sleep(STATISTICS) => {}
             }
             let now = hardware::processor_ticks();
+            looked.storage.look_at_all().await;
             let at = looked.clone();
             // Datastores may be on a network, and slow.
             let done = tokio::task::spawn_blocking(move || look(&at, before, now)).await;

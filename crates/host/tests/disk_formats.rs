@@ -76,7 +76,8 @@ fn capacity(c: &Client, vm: &MoRef) -> i64 {
     let config = c.get(vm, prop!(VirtualMachine.config)).unwrap();
     let devices = config.get(field!(VirtualMachineConfigInfo.hardware)).unwrap();
     let devices = devices.get(field!(VirtualHardware.device)).unwrap();
-    devices.iter().find_map(|device| device.get(field!(VirtualDisk.capacityInBytes))).unwrap()
+    let mut disks = devices.iter().filter(|device| device.is_a(vim::data_id!(VirtualDisk)));
+    disks.find_map(|device| device.get(field!(VirtualDisk.capacityInBytes))).unwrap()
 }
 
 #[tokio::test]

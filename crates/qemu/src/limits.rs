@@ -18,6 +18,8 @@ pub const SOCKET_PATH_BYTES: usize = 107;
 pub const LOG_TAIL_BYTES: u64 = 2048;
 /// Largest launch record read back, in bytes.
 pub const RECORD_BYTES: u64 = 4 << 20;
+/// Longest text of a VM's owner read back, in bytes.
+pub const CONFIGURATION_BYTES: u64 = 4 << 20;
 /// Most output kept of a child such as `qemu-img`, per stream, in bytes.
 pub const CHILD_OUTPUT_BYTES: usize = 8 << 20;
 

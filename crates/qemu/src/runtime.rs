@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// Version of the launch record's format.
 const RECORD_VERSION: u32 = 1;
+
+/// The file with the text that the owner of the VM keeps here.
+const CONFIGURATION: &str = "configuration";
 
 /// How a VM was launched; written before the launch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -140,7 +143,9 @@ impl RuntimeDir {
 
     /// Removes everything that an earlier VM left, except its log. Needs the lock.
     pub(crate) fn clear(&self) -> Result<()> {
-        for name in ["pid", "birth.json", "launch.json", "qmp.sock", "agent.sock", "serial.sock"] {
+        for name in
+            [CONFIGURATION, "pid", "birth.json", "launch.json", "qmp.sock", "agent.sock", "serial.sock"]
+        {
             remove(&self.file(name))?;
         }
         match fs::remove_dir_all(self.display()) {
@@ -189,12 +194,38 @@ impl RuntimeDir {
         self.write_json("birth.json", &birth)
     }
 
+    /// Keeps a text of the VM's owner for as long as the VM runs; the bytes mean nothing here.
+    ///
+    /// # Errors
+    /// If it cannot be written; the text before is still there.
+    pub fn keep_configuration(&self, text: &[u8]) -> Result<()> {
+        self.write(CONFIGURATION, text)
+    }
+
+    /// The text that was kept; none if there is none that can be read.
+    #[must_use]
+    pub fn configuration(&self) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        let file = File::open(self.file(CONFIGURATION)).ok()?;
+        file.take(limits::CONFIGURATION_BYTES).read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_vec(value).map_err(|e| record_error(&self.file(name), &e))?;
+        self.write(name, &text)
+    }
+
+    /// Writes a file, whole or not at all.
+    fn write(&self, name: &str, text: &[u8]) -> Result<()> {
         let (path, fresh) = (self.file(name), self.file(&format!("{name}.new")));
-        let text = serde_json::to_vec(value).map_err(|e| record_error(&path, &e))?;
-        fs::write(&fresh, text)
-            .and_then(|()| fs::rename(&fresh, &path))
-            .map_err(Error::io(format!("write {}", path.display())))
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(text)?;
+            fs::rename(&fresh, &path)
+        };
+        write().map_err(Error::io(format!("write {}", path.display())))
     }
 
     /// The launch record; [`Error::NotRunning`] if none exists.

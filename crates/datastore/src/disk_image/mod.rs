@@ -169,7 +169,7 @@ pub fn fit_to_copy(store: &Datastore, path: &FilePath) -> Result<Facts> {
 /// Keeps for good that a disk is raw, whatever a guest writes into it.
 ///
 /// # Errors
-/// [`Error::Io`] if the file system does not keep user attributes: no guest must get the disk then.
+/// [`Error::Unfit`] if the file system does not keep user attributes: no guest must get the disk then.
 pub fn keep_raw(store: &Datastore, path: &FilePath) -> Result<()> {
     if store.is_kept_raw(path)? { Ok(()) } else { store.keep_raw(path) }
 }
@@ -199,7 +199,7 @@ pub fn layers(store: &Datastore, path: &FilePath) -> Result<Vec<Layer>> {
             return Err(Error::TooMany { path: path.clone(), what: "layers", limit: MAX_LAYERS as u64 });
         }
         chain.push(Layer { path: below.clone(), format });
-        // What is opened as raw leads nowhere, whatever its guest wrote into it.
+        // A base that is opened as raw leads nowhere, whatever its guest wrote into it.
         if format == Format::Raw {
             store.entry(&below)?;
             break;

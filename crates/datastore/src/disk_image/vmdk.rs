@@ -167,7 +167,7 @@ fn named(line: &str) -> Option<Named<'_>> {
         sectors: sectors.parse().ok()?,
         ty,
         file: file.map(|(name, _)| name),
-        // Whatever follows and is no number is not read as 0.
+        // Words that are not a number do not count as 0.
         offset: if offset.is_empty() { 0 } else { offset.parse().unwrap_or(u64::MAX) },
     })
 }

@@ -67,6 +67,13 @@ impl Datastores {
         Ok(())
     }
 
+    /// Puts the datastore as it is now in the place of what was known of it: its storage came back, or went.
+    pub(crate) fn replace(&self, store: Arc<Datastore>) {
+        if let Some(found) = self.mounted.write().get_mut(&store.uuid()) {
+            found.store = store;
+        }
+    }
+
     /// Unmounts a datastore; its files stay where they are.
     pub fn remove(&self, me: &MoRef) {
         self.mounted.write().retain(|_, other| other.me() != *me);

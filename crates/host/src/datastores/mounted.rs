@@ -67,6 +67,12 @@ impl Mounted {
             E::Directory { .. } | E::Root | E::Marker(_) | E::NewerMarker(_) | E::RestlessMarker => {
                 about_file(data_id!(CannotAccessFile), &format!("[{}]", self.name), message)
             }
+            E::Inaccessible(reason) => {
+                fault!(
+                    InaccessibleDatastore { name: &*self.name, datastore: self.me(), detail: &**reason },
+                    "{message}"
+                )
+            }
             E::Cancelled => fault!(RequestCanceled {}, "The request was cancelled"),
             E::Pattern => fault!(InvalidArgument { invalidProperty: "matchPattern" }, "{message}"),
         }

@@ -74,6 +74,20 @@ pub trait Engine: Send + Sync {
     /// Clears away the files that an ended QEMU process left in the runtime directory.
     async fn forget(&self, vm: &str) -> Result<()>;
 
+    /// Keeps the text of a VM's configuration beside its QEMU process, as long as that lives; without one, nothing. The text
+    /// is what the VM runs with, whatever becomes of the datastore that its `.vmx` is on.
+    ///
+    /// # Errors
+    /// If it cannot be written; what was kept before is still there.
+    fn keep(&self, _vm: &str, _text: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// The text that is kept.
+    fn kept(&self, _vm: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The user that the QEMU process with this number runs as; none for the daemon's own.
     fn user(&self, number: u32) -> Option<u32>;
 

@@ -284,6 +284,15 @@ impl Engine for QemuEngine {
         ::qemu::runtime::RuntimeDir::new(directory)?.remove()
     }
 
+    fn keep(&self, vm: &str, text: &str) -> Result<()> {
+        let directory = ::qemu::runtime::RuntimeDir::new(self.shared.directory(vm))?;
+        if directory.is_held()? { directory.keep_configuration(text.as_bytes()) } else { Ok(()) }
+    }
+
+    fn kept(&self, vm: &str) -> Option<Vec<u8>> {
+        ::qemu::runtime::RuntimeDir::new(self.shared.directory(vm)).ok()?.configuration()
+    }
+
     fn user(&self, number: u32) -> Option<u32> {
         self.shared.user(number).map(|user| user.uid)
     }

@@ -15,6 +15,7 @@ pub(super) fn register(table: &mut Table<'_, Arc<Storage>>) {
     for method in [method!(RefreshDatastore), method!(RefreshDatastoreStorageInfo)] {
         table.on(DATASTORE, method, |storage, call| async move {
             storage.datastores().by_ref(&call.this)?;
+            storage.look_again(&call.this).await;
             storage.show_space(std::slice::from_ref(&call.this)).await;
             Ok(None)
         });

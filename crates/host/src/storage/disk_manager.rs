@@ -141,7 +141,7 @@ async fn delete(storage: &Storage, place: &Place) -> Result<(), Fault> {
     let (in_use, place) = (storage.in_use.clone(), place.clone());
     blocking(move || {
         in_use.refuse_open(&place)?;
-        // A file that is no disk that can be read is deleted as what it is.
+        // A file that cannot be read as a disk goes alone.
         let extents = disk_image::facts(&place.on.store, &place.file.path).map(|facts| facts.extents);
         let extents = extents.unwrap_or_default();
         for extent in &extents {

@@ -124,7 +124,7 @@ pub(super) fn beside(place: &Place, extent: &Extent) -> Place {
     Place { on: place.on.clone(), file }
 }
 
-/// Deletes the files that a descriptor named which is no more. Blocking.
+/// Deletes the extents of a descriptor that was deleted or replaced. Blocking.
 ///
 /// # Errors
 /// The fault of a file that cannot be deleted.

@@ -1,10 +1,12 @@
 //! The datastores of this host as clients know them: which there are, the files and disks on them, and how much room they
 //! have.
 //!
-//! [`Storage`] is the service. `mount` adds, renames and removes datastores; `file_manager`, `disk_manager`, `browser` and
+//! [`Storage`] is the service. `mount` adds, renames and removes datastores, `attention` notices that the
+//! storage of one went or came back; `file_manager`, `disk_manager`, `browser` and
 //! `folder_access` (HTTP) work on their files; `in_use` refuses what would take a file away from a running VM; `show` is the
 //! only file that writes datastores into the tree.
 
+mod attention;
 mod browser;
 mod datastore;
 mod datastore_system;
@@ -17,7 +19,7 @@ mod mount;
 mod place;
 mod show;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api::{Core, Manager, Table};
 use vim::{Fault, MoRef};
@@ -26,7 +28,9 @@ use self::place::Place;
 use crate::blocking::blocking;
 use crate::datastores::Datastores;
 use crate::engine::Images;
+use crate::events::Events;
 
+pub(crate) use attention::StorageUsers;
 pub(crate) use browser::props as browser_props;
 pub use datastore_system::me as datastore_system;
 pub use disk_manager::me as virtual_disk_manager;
@@ -55,6 +59,9 @@ pub struct Storage {
     /// Datastores are in memory, and the host has no directories.
     simulated: bool,
     in_use: Arc<InUse>,
+    events: Arc<Events>,
+    /// The VMs, once they are read.
+    users: OnceLock<Box<dyn StorageUsers>>,
     /// Held while a datastore is added, renamed or removed.
     mounting: tokio::sync::Mutex<()>,
 }
@@ -67,8 +74,10 @@ impl Storage {
         images: Arc<dyn Images>,
         simulated: bool,
         in_use: Arc<InUse>,
+        events: Arc<Events>,
     ) -> Self {
-        Self { core, datastores, images, simulated, in_use, mounting: tokio::sync::Mutex::default() }
+        let (users, mounting) = (OnceLock::new(), tokio::sync::Mutex::default());
+        Self { core, datastores, images, simulated, in_use, events, users, mounting }
     }
 
     /// The datastores that are mounted now.

@@ -38,7 +38,7 @@ impl Storage {
         })
         .await?;
         let me = self.datastores.add(name, mounted)?;
-        let known = Remembered { name: name.into(), directory: Some(directory) };
+        let known = Remembered { name: name.into(), directory: Some(directory), place: None, renamed: true };
         if let Err(fault) = remembered::put(&self.core.store, &me, Some(&known)).await {
             self.datastores.remove(&me);
             return Err(fault);
@@ -58,8 +58,10 @@ impl Storage {
         self.datastores.rename(me, name)?;
         let store = &self.core.store;
         let kept = async {
-            let directory = remembered::find(store, me)?.and_then(|known| known.directory);
-            remembered::put(store, me, Some(&Remembered { name: name.into(), directory })).await
+            let (directory, place) =
+                remembered::find(store, me)?.map_or((None, None), |known| (known.directory, known.place));
+            let known = Remembered { name: name.into(), directory, place, renamed: true };
+            remembered::put(store, me, Some(&known)).await
         };
         if let Err(fault) = kept.await {
             self.datastores.rename(me, &before.name)?;

@@ -39,7 +39,7 @@ mod watch;
 
 pub(crate) use environment::{Environment, register as register_environment};
 pub(crate) use methods::{Screenshots, register as register_methods};
-pub(crate) use recover::recover;
+pub(crate) use recover::{recover, storage_users};
 pub(crate) use service::{Identity, Parts, Vms};
 
 pub use self::vm::Vm;

@@ -64,7 +64,7 @@ impl Vms {
         Arc::new(Self {
             register: parts.register,
             core: parts.core,
-            files: Files { datastores: parts.datastores },
+            files: Files { datastores: parts.datastores, engine: parts.engine.clone() },
             ports: Ports { network: parts.network, engine: parts.engine.clone() },
             engine: parts.engine,
             in_use: parts.in_use,

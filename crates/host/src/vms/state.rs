@@ -24,6 +24,10 @@ impl From<&Dictionary> for VmxText {
 }
 
 impl VmxText {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     pub(crate) fn read(&self) -> Result<Dictionary, DictionaryError> {
         Dictionary::parse(self.0.as_bytes())
     }
@@ -66,6 +70,8 @@ pub(crate) struct State {
     pub(crate) lock: Option<VmLock>,
     /// Why the configuration cannot be read.
     pub(crate) broken: Option<String>,
+    /// The configuration stands for one that was never read: it must not be written.
+    pub(crate) unread: bool,
     /// Why the host has no hold of a VM that is on: its QEMU process runs, but does not answer.
     pub(crate) silent: Option<String>,
 }
@@ -102,6 +108,7 @@ impl State {
             user: 0,
             lock: None,
             broken: None,
+            unread: false,
             silent: None,
         }
     }

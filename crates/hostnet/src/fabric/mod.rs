@@ -25,7 +25,7 @@ pub use none::NoFabric;
 pub use readings::{Card, StackTable};
 pub use switched::Switched;
 pub use tap::NIC_KEY;
-pub(crate) use tap::tap_name;
+pub(crate) use tap::{is_tap_of, tap_name};
 
 /// A physical network card, or what stands for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,6 +21,12 @@ pub(super) fn is_tap(prefix: &str, name: &str) -> bool {
     digits(vm) && digits(nic)
 }
 
+/// Whether [`tap_name`] makes this name for an adapter of this VM.
+pub(crate) fn is_tap_of(prefix: &str, vm: &str, name: &str) -> bool {
+    let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(vm)?.strip_prefix('n'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +38,10 @@ mod tests {
         assert!(is_tap("vmt", "vmt12n1"));
         for foreign in ["vmtn", "vmt1n", "eth0", "vmt-n1", "vmtap0n1x"] {
             assert!(!is_tap("vmt", foreign), "{foreign}");
+        }
+        assert!(is_tap_of("vmt", "12", "vmt12n1"));
+        for foreign in ["vmt1n1", "vmt123n1", "vmt12n", "vmt12nx", "eth0"] {
+            assert!(!is_tap_of("vmt", "12", foreign), "{foreign}");
         }
     }
 }

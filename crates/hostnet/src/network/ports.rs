@@ -7,7 +7,7 @@ use vswitch::{Mac, declare};
 
 use super::HostNetwork;
 use crate::config::NetworkConfig;
-use crate::fabric::{FabricError, tap_name};
+use crate::fabric::{FabricError, is_tap_of, tap_name};
 
 /// A network adapter of a VM, and the port group that it connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,24 +163,24 @@ impl HostNetwork {
     }
 
     /// Declares the network for the first time since the daemon started, with the ports of running VMs and the MACs of their
-    /// adapters, and removes the taps that a daemon that died has left.
+    /// adapters, and removes the taps that a daemon that died has left. VMs that run and whose adapters are not known
+    /// (`unread`, by their ids) keep their taps.
     ///
     /// # Errors
     /// If the switch refuses a part of the declaration; the rest is applied. If the record is unreadable, nothing is.
-    pub async fn adopt(&self, running: Vec<(PortSpec, Option<Mac>)>) -> Result<(), FabricError> {
-        let port = |(spec, mac): (PortSpec, Option<Mac>)| {
-            let name = self.tap(&spec.vm, spec.key);
-            let mut port = Port { spec, guest_mac: None };
-            port.guest_mac = mac.and_then(|mac| port.other_mac(mac));
-            (name, port)
-        };
-        let ports: Ports = running.into_iter().map(port).collect();
+    pub async fn adopt(
+        &self,
+        running: Vec<(PortSpec, Option<Mac>)>,
+        unread: &[String],
+    ) -> Result<(), FabricError> {
+        let ports = self.ports_of(running);
         if let Err(error) = self.is_ours() {
             self.held.lock().await.ports = ports;
             return Err(error);
         }
+        let spared = |tap: &str| unread.iter().any(|vm| is_tap_of(&self.prefix, vm, tap));
         let stray: Vec<String> =
-            self.fabric.taps().into_iter().filter(|tap| !ports.contains_key(tap)).collect();
+            self.fabric.taps().into_iter().filter(|tap| !ports.contains_key(tap) && !spared(tap)).collect();
         let declared = self.with_ports(|known| *known = ports).await;
         for tap in stray {
             tracing::info!(port = tap, "removing a tap that no VM uses");
@@ -190,6 +190,25 @@ impl HostNetwork {
         }
         self.resolve().await;
         declared
+    }
+
+    /// Declares the ports of running VMs as well whose adapters were not known before.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    pub async fn adopt_more(&self, running: Vec<(PortSpec, Option<Mac>)>) -> Result<(), FabricError> {
+        let ports = self.ports_of(running);
+        self.with_ports(|known| known.extend(ports)).await
+    }
+
+    fn ports_of(&self, running: Vec<(PortSpec, Option<Mac>)>) -> Ports {
+        let port = |(spec, mac): (PortSpec, Option<Mac>)| {
+            let name = self.tap(&spec.vm, spec.key);
+            let mut port = Port { spec, guest_mac: None };
+            port.guest_mac = mac.and_then(|mac| port.other_mac(mac));
+            (name, port)
+        };
+        running.into_iter().map(port).collect()
     }
 
     async fn with_ports(&self, change: impl FnOnce(&mut Ports)) -> Result<(), FabricError> {

@@ -1,6 +1,6 @@
 use super::change::batch;
 use super::*;
-use crate::{Error, SwitchSpec};
+use crate::{Error, Nic, SwitchSpec};
 
 fn options(uplinks: &[&str]) -> NetworkOptions {
     let uplinks = uplinks.iter().map(|name| (*name).to_owned()).collect();
@@ -54,12 +54,79 @@ async fn a_record_that_cannot_be_read_is_left_alone_and_so_is_the_network() {
         };
         assert!(network.plug(&spec, None).await.unwrap_err().reason.contains(&reason));
         assert!(network.move_port(&spec).await.unwrap_err().reason.contains(&reason));
-        assert!(network.adopt(vec![(spec, None)]).await.unwrap_err().to_string().contains(&reason));
+        assert!(network.adopt(vec![(spec, None)], &[]).await.unwrap_err().to_string().contains(&reason));
         network.unplug("1", 4000).await.unwrap();
         network.resolve().await;
         assert_eq!(fabric.declared(), vswitch::declare::Declaration::default(), "nothing is declared");
         assert_eq!(stored(&store), before, "nothing is written");
     }
+}
+
+/// A fabric with taps, which connects nothing.
+struct Taps(NoFabric, parking_lot::Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Fabric for Taps {
+    fn nics(&self) -> Vec<Nic> {
+        self.0.nics()
+    }
+
+    async fn declare(&self, declaration: vswitch::declare::Declaration) -> Result<(), FabricError> {
+        self.0.declare(declaration).await
+    }
+
+    async fn make_tap(&self, name: &str, _: Option<u32>) -> Result<bool, FabricError> {
+        self.1.lock().push(name.to_owned());
+        Ok(true)
+    }
+
+    async fn remove_tap(&self, name: &str) -> Result<(), FabricError> {
+        self.1.lock().retain(|tap| tap != name);
+        Ok(())
+    }
+
+    fn taps(&self) -> Vec<String> {
+        self.1.lock().clone()
+    }
+
+    fn seen(&self) -> vswitch::State {
+        self.0.seen()
+    }
+
+    async fn counters(&self, interface: &str) -> Option<vswitch::layout::Counters> {
+        self.0.counters(interface).await
+    }
+
+    async fn capture(
+        &self,
+        filter: vswitch::capture::Filter,
+    ) -> Result<futures_util::stream::BoxStream<'static, vswitch::capture::Captured>, FabricError> {
+        self.0.capture(filter).await
+    }
+
+    async fn changed(&self) {
+        self.0.changed().await;
+    }
+}
+
+#[tokio::test]
+async fn a_vm_that_runs_and_is_not_known_keeps_its_taps_and_gets_its_ports_when_it_is() {
+    let store = Store::in_memory().unwrap();
+    let taps = ["vm1n0", "vm1n1", "vm11n0", "vm2n0", "vm3n0"].map(str::to_owned).to_vec();
+    let fabric = Arc::new(Taps(NoFabric::new(2), taps.into()));
+    let opened = NetworkOptions { fabric: fabric.clone(), ..options(&["vmnic0"]) };
+    let network = HostNetwork::open(&store, opened).await.unwrap();
+    let spec = |vm: &str| PortSpec {
+        vm: vm.into(),
+        key: 4000,
+        mac: "02:00:00:00:00:01".into(),
+        network: "VM Network".into(),
+    };
+    network.adopt(vec![(spec("2"), None)], &["1".to_owned()]).await.unwrap();
+    assert_eq!(fabric.taps(), ["vm1n0", "vm1n1", "vm2n0"]);
+    network.adopt_more(vec![(spec("1"), None)]).await.unwrap();
+    let ports: Vec<_> = fabric.0.declared().ports.into_iter().map(|port| port.interface).collect();
+    assert_eq!(ports, ["vm1n0", "vm2n0"]);
 }
 
 fn stored(store: &Store) -> Vec<(String, Vec<u8>)> {

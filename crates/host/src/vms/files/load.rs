@@ -32,18 +32,42 @@ pub(super) fn load(datastores: &Datastores, home: &FileRef, now: DateTime) -> Re
     let text = on.store.read_vmx(&home.path).map_err(|error| on.fault(&error))?;
     let config =
         text::read(datastores, home, &text, now).map_err(|error| unread(&on.show(&home.path), error))?;
+    let (snapshots, frozen) = snapshots(datastores, home, now)?;
+    Ok(Loaded { config, text, snapshots, frozen })
+}
+
+/// Takes the text of a configuration apart that is not read from the `.vmx`. Blocking.
+pub(super) fn understand(
+    datastores: &Datastores,
+    home: &FileRef,
+    text: &[u8],
+    now: DateTime,
+) -> Result<(VmConfig, Dictionary), Fault> {
+    let name = datastores.show(home);
+    let text = vmx::parse(text).map_err(|error| damaged(&name, &error))?;
+    let config = text::read(datastores, home, &text, now).map_err(|error| unread(&name, error))?;
+    Ok((config, text))
+}
+
+/// The snapshots of a VM, and the configuration that each froze.
+pub(in crate::vms) type Snapshots = (SnapshotList, BTreeMap<u32, Arc<VmConfig>>);
+
+/// Reads the snapshots of a VM. Blocking.
+pub(super) fn snapshots(datastores: &Datastores, home: &FileRef, now: DateTime) -> Result<Snapshots, Fault> {
     let list = snapshot_list(home)?;
+    let on = datastores.of(&list)?;
     let snapshots = on.store.read_vmsd(&list.path).map_err(|error| on.fault(&error))?;
     let mut frozen = BTreeMap::new();
     for snapshot in &snapshots.snapshots {
         match load_frozen(datastores, home, &snapshot.file_name, now) {
             Ok(config) => drop(frozen.insert(snapshot.uid, Arc::new(config))),
             Err(fault) => {
-                tracing::warn!(vm = %config.name, snapshot = snapshot.uid, %fault, "a snapshot's configuration cannot be read");
+                let vm = home.path.as_str();
+                tracing::warn!(vm, snapshot = snapshot.uid, %fault, "a snapshot's configuration cannot be read");
             }
         }
     }
-    Ok(Loaded { config, text, snapshots, frozen })
+    Ok((snapshots, frozen))
 }
 
 /// Reads the configurations that all snapshots of a list froze. Blocking.

@@ -19,6 +19,7 @@ use super::state::State;
 use super::vm::Vm;
 use crate::blocking::blocking;
 use crate::datastores::Datastores;
+use crate::engine::{Engine, machine_fault};
 
 /// Longest text of an owner token that is read.
 const MAX_TOKEN_BYTES: u64 = 256;
@@ -34,6 +35,7 @@ pub(super) fn sibling(home: &FileRef, name: &str) -> Result<FileRef, Fault> {
 /// Reads and writes the files of VMs on the host's datastores.
 pub(super) struct Files {
     pub(super) datastores: Arc<Datastores>,
+    pub(super) engine: Arc<dyn Engine>,
 }
 
 impl Files {
@@ -59,19 +61,53 @@ impl Files {
         blocking(move || load::load_all_frozen(&datastores, &home, &list, DateTime::now())).await
     }
 
-    /// Writes a VM's configuration, which the VM has from then on. `suspend` names the saved state.
+    /// Takes the text that is kept beside a QEMU process apart.
     ///
     /// # Errors
-    /// If the `.vmx` cannot be written; the VM keeps its configuration.
+    /// If it is not the text of a configuration.
+    pub(super) async fn understand(
+        &self,
+        home: &FileRef,
+        text: Vec<u8>,
+    ) -> Result<(VmConfig, datastore::Dictionary), Fault> {
+        let (datastores, home) = (self.datastores.clone(), home.clone());
+        blocking(move || load::understand(&datastores, &home, &text, DateTime::now())).await
+    }
+
+    /// Reads the snapshots of a VM.
+    ///
+    /// # Errors
+    /// If the `.vmsd` cannot be read.
+    pub(super) async fn load_snapshots(&self, home: &FileRef) -> Result<load::Snapshots, Fault> {
+        let (datastores, home) = (self.datastores.clone(), home.clone());
+        blocking(move || load::snapshots(&datastores, &home, DateTime::now())).await
+    }
+
+    /// Writes a VM's configuration, which the VM has from then on. `suspend` names the saved state. The text is kept beside a
+    /// QEMU process first, because there it is the truth.
+    ///
+    /// # Errors
+    /// If the `.vmx` cannot be written; the VM keeps its configuration. `InvalidState` if it was never read.
     pub(super) async fn save(&self, vm: &Vm, config: VmConfig, suspend: Option<&str>) -> Result<(), Fault> {
         let (home, text) = {
             let state = vm.read();
+            if state.unread {
+                state.readable()?;
+                return Err(fault!(InvalidState {}, "The configuration of {} was never read", config.name));
+            }
             (state.home.clone(), state.text.clone())
         };
         let on = self.datastores.of(&home)?;
-        let text = text.read().map_err(|error| load::damaged(&on.show(&home.path), &error))?;
-        let text = render(&config, &home, suspend, &text)?;
-        self.write(&home, text.to_string().into_bytes()).await?;
+        let before = text.read().map_err(|error| load::damaged(&on.show(&home.path), &error))?;
+        let text = render(&config, &home, suspend, &before)?;
+        let keep = |text: &datastore::Dictionary| self.engine.keep(vm.me.id(), &text.to_string());
+        keep(&text).map_err(|error| machine_fault(&vm.me, &error))?;
+        if let Err(fault) = self.write(&home, text.to_string().into_bytes()).await {
+            if let Err(error) = keep(&before) {
+                tracing::error!(vm = vm.me.id(), %error, "a configuration that was not written is kept");
+            }
+            return Err(fault);
+        }
         vm.change(|state| {
             state.config = Arc::new(config);
             state.suspend_file = suspend.map(ToOwned::to_owned);

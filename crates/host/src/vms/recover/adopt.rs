@@ -66,7 +66,7 @@ pub(super) async fn adopt(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine
 
 /// Gives disks the files that QEMU has open for them, which are the truth: a snapshot may have been taken that the
 /// configuration does not know. Whether one was different.
-async fn take_open_files(vm: &Vm, machine: &dyn Machine, config: &mut VmConfig) -> bool {
+pub(super) async fn take_open_files(vm: &Vm, machine: &dyn Machine, config: &mut VmConfig) -> bool {
     let mut repaired = false;
     let keys: Vec<i32> = config.disks().map(|(key, _)| key).collect();
     for key in keys {

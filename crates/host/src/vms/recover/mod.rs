@@ -1,8 +1,10 @@
 //! Opening a host: [`recover`] reads the VMs of the register, `adopt` takes hold of those that run, `silent` waits for those
-//! that do not answer, and whatever was interrupted is finished or removed.
+//! that do not answer, `running` takes what is known of a VM from what runs, `storage` reads VMs again whose datastore is back, and whatever was interrupted is finished or removed.
 
 mod adopt;
+mod running;
 mod silent;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use super::vm::Vm;
 use super::watch::macs_of;
 use crate::engine::Error;
 use crate::{Result, ids};
+pub(crate) use storage::users as storage_users;
 
 /// Brings the host to where the register, the files and the running QEMU processes say that it is. To be called once,
 /// before anything is served.
@@ -46,6 +49,10 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     for (id, record) in records {
         let Ok(number) = id.parse::<u64>() else { continue };
         if let Some(made) = &record.unfinished {
+            if made.iter().any(|(datastore, _)| is_absent(vms, *datastore)) {
+                tracing::warn!(vm = number, "the files of an interrupted operation cannot be removed now");
+                continue;
+            }
             finish_removal(vms, number, made).await;
             continue;
         }
@@ -54,7 +61,8 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
             Some(asked) => asked.await.unwrap_or_else(|error| Err(Error::Protocol(error.to_string()))),
             None => Ok(None),
         };
-        if let Some(vm) = read_vm(vms, number, &record).await {
+        let runs = !matches!(found, Ok(None));
+        if let Some(vm) = read_vm(vms, number, &record, runs).await {
             known.push((vm, record, found));
         }
     }
@@ -68,6 +76,7 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
         held.push(vm);
     }
     for vm in held {
+        running::mend(vms, &vm).await;
         adopt::recover_layers(vms, &vm).await;
         vms.files.look(&vm).await;
         vm.appear();
@@ -75,6 +84,11 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     reconcile_ports(vms).await;
     vms.core.tasks.recover(|task| outcome(vms, task)).await?;
     Ok(())
+}
+
+/// Whether a datastore is known whose storage is not there.
+fn is_absent(vms: &Vms, datastore: uuid::Uuid) -> bool {
+    vms.files.datastores.by_uuid(datastore).is_some_and(|on| on.store.is_absent())
 }
 
 /// Removes the files that an unfinished creation made, or that an unfinished removal left.
@@ -89,21 +103,25 @@ async fn finish_removal(vms: &Vms, number: u64, made: &[(uuid::Uuid, String)]) {
 }
 
 /// Reads a VM and enters it in the register; none if its record names no path.
-async fn read_vm(vms: &Arc<Vms>, number: u64, record: &Registered) -> Option<Arc<Vm>> {
+async fn read_vm(vms: &Arc<Vms>, number: u64, record: &Registered, runs: bool) -> Option<Arc<Vm>> {
     let Ok(path) = FilePath::parse(&record.path) else {
         tracing::error!(vm = number, path = record.path, "the record of a VM names no path");
         return None;
     };
     let home = FileRef { datastore: record.datastore, path };
-    let mut state = read(vms, number, home).await;
+    let mut state = read(vms, number, home, runs).await;
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     vms.register.add_unshown(&vm);
     Some(vm)
 }
 
-/// The state of a VM that does not run, by its files. Pools other than the root pool do not outlive the daemon.
-async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
+/// The state of a VM by its files, with the configuration that it runs with if it does. Pools other than the root pool do
+/// not outlive the daemon.
+async fn read(vms: &Vms, number: u64, home: FileRef, runs: bool) -> State {
+    if runs && let Some(state) = running::read(vms, number, &home).await {
+        return state;
+    }
     let pool = ids::root_pool();
     match vms.files.load(&home).await {
         Ok(loaded) => {
@@ -117,14 +135,15 @@ async fn read(vms: &Vms, number: u64, home: FileRef) -> State {
             let config = VmConfig::new(home.path.stem(), DateTime::now());
             let mut state = State::new(home, config, &Dictionary::new(), pool);
             state.broken = Some(fault.to_string());
+            state.unread = true;
             state
         }
     }
 }
 
-/// Removes the ports of VMs that do not run.
+/// Removes the ports of VMs that do not run. A VM that runs and whose adapters are not known keeps its taps.
 async fn reconcile_ports(vms: &Vms) {
-    let mut running = Vec::new();
+    let (mut running, mut unread) = (Vec::new(), Vec::new());
     let all = vms.register.all();
     // Asked first: the switch must not take a guest's own MAC from it in between.
     let macs = join_all(all.iter().map(|vm| macs_of(vm))).await;
@@ -133,9 +152,12 @@ async fn reconcile_ports(vms: &Vms) {
         if state.power == Power::On {
             let port = |(key, nic)| (port_spec(vm, key, nic), macs.get(&key).copied());
             running.extend(state.config.nics().map(port));
+            if state.unread {
+                unread.push(vm.me.id().to_owned());
+            }
         }
     }
-    if let Err(error) = vms.ports.network.adopt(running).await {
+    if let Err(error) = vms.ports.network.adopt(running, &unread).await {
         tracing::error!(%error, "the network differs from its declaration");
     }
 }
