@@ -3,9 +3,17 @@
 //!
 //! QEMU's `docs/interop/qcow2.txt` describes the layout; any other file counts as raw, as long as the file.
 
+use uuid::Uuid;
+
+use crate::vmx::parse_uuid;
 use crate::{Datastore, Error, FilePath, Reader, Result};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
+/// The first line of a VMDK descriptor (VMware, Virtual Disk Format 5.0), and the key of its UUID.
+const DESCRIPTOR: &[u8] = b"# Disk DescriptorFile";
+const DESCRIPTOR_UUID: &str = "ddb.uuid";
+/// Most of a descriptor that is read, bytes.
+const MAX_DESCRIPTOR: usize = 64 << 10;
 /// Magic, version, place and length of the backing file's name, cluster bits, size.
 const HEADER_BYTES: usize = 32;
 /// Where version 3 has its features, and the bit of those that keep their data in another file.
@@ -63,6 +71,38 @@ pub fn facts(store: &Datastore, path: &FilePath) -> Result<Facts> {
         None
     };
     Ok(Facts { qcow2: true, capacity_bytes: word(24), backing })
+}
+
+/// The identity of an image: the one that it was given on the datastore, or else that of its VMDK descriptor.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn uuid(store: &Datastore, path: &FilePath) -> Result<Option<Uuid>> {
+    match store.identity_of(path)? {
+        Some(given) => Ok(Some(given)),
+        None => descriptor_uuid(&store.open(path)?),
+    }
+}
+
+/// The UUID in a descriptor: `ddb.uuid = "60 00 C2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3"`.
+fn descriptor_uuid(reader: &Reader) -> Result<Option<Uuid>> {
+    let mut text = vec![0; MAX_DESCRIPTOR];
+    let mut filled = 0;
+    while filled < text.len() {
+        match reader.read_at(&mut text[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+        if !text.starts_with(&DESCRIPTOR[..filled.min(DESCRIPTOR.len())]) {
+            return Ok(None);
+        }
+    }
+    let text = String::from_utf8_lossy(&text[..filled]);
+    let value = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == DESCRIPTOR_UUID).then(|| parse_uuid(value.trim().trim_matches('"')))?
+    };
+    Ok(text.lines().find_map(value))
 }
 
 fn version(header: &[u8; HEADER_BYTES]) -> u32 {
@@ -192,6 +232,26 @@ mod tests {
         assert!(matches!(facts(&store, &path("vm/data.vmdk")), Err(Error::Escapes(_))));
         assert!(matches!(parents(&store, &path("vm/nbd.vmdk")), Err(Error::Escapes(_))));
         assert!(matches!(parents(&store, &path("vm/round.vmdk")), Err(Error::TooMany { .. })));
+    }
+
+    #[test]
+    fn an_image_is_who_it_was_made_or_who_its_descriptor_says() {
+        let store = Datastore::memory(Uuid::new_v4(), 1 << 30);
+        let path = |name: &str| FilePath::parse(name).unwrap();
+        let text = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\n\nddb.adapterType = \"lsilogic\"\n\
+                    ddb.uuid = \"60 00 C2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3\"\n";
+        let other = "ddb.uuid = \"60 00 C2 9c 46 48 8b 11-2d 3a 49 7d 7a 8b a2 c3\"\n";
+        let without = "# Disk DescriptorFile\nddb.uuid = \"60\"\n";
+        let contents = [text.as_bytes().to_vec(), other.into(), without.into(), qcow2(1 << 30, ""), vec![]];
+        let mut found = Vec::new();
+        for (number, content) in contents.iter().enumerate() {
+            let path = path(&format!("{number}.vmdk"));
+            store.write(&path, content).unwrap();
+            found.push(uuid(&store, &path).unwrap().map(|uuid| uuid.to_string()));
+        }
+        assert_eq!(found, [Some("6000c29c-4648-8b11-2d3a-497d7a8ba2c3".to_owned()), None, None, None, None]);
+        store.identify(&path("0.vmdk"), Uuid::from_u128(5)).unwrap();
+        assert_eq!(uuid(&store, &path("0.vmdk")).unwrap(), Some(Uuid::from_u128(5)));
     }
 
     proptest::proptest! {

@@ -69,6 +69,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     state.frozen = loaded.frozen;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     let written = async {
+        vms.files.identify(&config).await;
         // The identities that the file did not have, and the new name.
         let suspended = vm.read().suspend_file.clone();
         vms.files.save(&vm, config, suspended.as_deref()).await?;

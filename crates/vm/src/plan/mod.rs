@@ -56,6 +56,7 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
     }
     let mut steps = settings::apply(spec, &mut config, around, Some(current))?;
     steps.extend(devices::apply(spec, &mut config, around)?);
+    extra::leave(&mut config, current);
     settings::apply_boot(spec, &mut config)?;
     if config != *current {
         config.touch(around.now);

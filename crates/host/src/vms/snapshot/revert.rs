@@ -46,6 +46,7 @@ pub(in crate::vms) async fn revert(
     let layers = layer_names(&vms.files, &frozen)?;
     make_layers(vms, &frozen, &layers).await?;
     let mut next = on_layers(&frozen, &layers);
+    vms.files.identify(&next).await;
     // The identity of the VM does not go back.
     next.name.clone_from(&current.name);
     next.instance_uuid = current.instance_uuid;
