@@ -198,8 +198,12 @@ async fn a_configuration_whose_disk_leads_out_is_shown_and_does_not_run() {
     let over = directory.join("over.vmdk");
     qemu_img(&["create", "-q", "-u", "-f", "qcow2", "-b", "lure.vmdk", "-F", "qcow2", text(&over), "16M"]);
     std::fs::write(directory.join("other.vmx"), with_disk("over.vmdk")).unwrap();
-    let args =
-        call!(RegisterVM_Task { path: "[ds] lured/other.vmx", asTemplate: false, pool: ids::root_pool() });
+    let args = call!(RegisterVM_Task {
+        path: "[ds] lured/other.vmx",
+        name: "other",
+        asTemplate: false,
+        pool: ids::root_pool()
+    });
     let other = c.task(&ids::vm_folder(), args).await.unwrap().unwrap();
     let other = other.as_ref().unwrap();
     let refused = async |c: &Client, vm: &vim::MoRef| {

@@ -6,7 +6,7 @@ use datastore::{Dictionary, DictionaryError};
 use super::own::{self, AllocationKeys};
 use super::read;
 use crate::config::{Allocation, BOOT_RETRY_DELAY_MS, BootDevice, Firmware, Shares, VmConfig};
-use crate::device::{TABLE, Writing, key, slot};
+use crate::device::{Kind, TABLE, Writing, key, slot};
 use crate::file::FileRef;
 use crate::guest_os;
 use crate::text::Wanted;
@@ -39,7 +39,17 @@ pub fn write(
     }
     let mut wanted = writing.wanted;
     settings(config, &mut wanted);
-    debug_assert!(wanted.keys().all(own::is_field), "each key that is written is listed as one of a field");
+    let verbatim = |key: &str| {
+        let prefix = key.split_once('.').map_or(key, |(prefix, _)| prefix);
+        config.devices.values().any(|device| match &device.kind {
+            Kind::Unusable(unusable) => unusable.prefix.eq_ignore_ascii_case(prefix),
+            _ => false,
+        })
+    };
+    debug_assert!(
+        wanted.keys().all(|key| own::is_field(key) || verbatim(key)),
+        "each key that is written is listed as one of a field"
+    );
     let kept = config.kept.iter().filter(|(key, _)| !superseded(key));
     let extra = config.extra.iter().filter(|(key, _)| !own::is_field(key));
     for (key, value) in kept.map(|(key, value)| (key, value)).chain(extra) {
