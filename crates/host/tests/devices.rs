@@ -500,6 +500,10 @@ async fn a_vm_with_a_device_that_cannot_be_had_is_registered_and_does_not_run_un
     let written = on.store.read_vmx(&path).unwrap();
     assert_eq!(written.get("scsi0:0.fileName"), Some("/vmfs/volumes/gone/a.vmdk"));
     assert_eq!(written.get("ide1:0.fileName"), Some("/vmfs/volumes/gone/a.iso"));
+    // Nobody was asked for privileges on that datastore.
+    for prefix in ["scsi0:0", "ide1:0"] {
+        assert_eq!(written.get(&format!("{prefix}.esfera.unchecked")), Some("TRUE"));
+    }
     let gone = vim!(VirtualDeviceConfigSpec { operation: "remove", device: VirtualDisk { key: 2000 } });
     reconfigure(&c, vm, vim!(VirtualMachineConfigSpec { deviceChange: [gone] })).await.unwrap();
     c.power_on(vm).await.unwrap();

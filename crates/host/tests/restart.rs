@@ -20,7 +20,7 @@ async fn a_network_lists_its_vms_that_are_off_again() {
     let backing = vim!(VirtualEthernetCardNetworkBackingInfo { deviceName: DEFAULT_NETWORK });
     let nic = added(vim!(VirtualVmxnet3 { key: -1, backing: backing }));
     let vm = c.create(small_with("web", vec![nic])).await.unwrap();
-    assert_eq!(vms_of(&c, DEFAULT_NETWORK), [vm.clone()]);
+    assert_eq!(vms_of(&c, DEFAULT_NETWORK), std::slice::from_ref(&vm));
     c.close().await;
     let c = site.open().await;
     assert_eq!(vms_of(&c, DEFAULT_NETWORK), [vm]);

@@ -210,8 +210,7 @@ fn a_disk_has_the_uuid_of_its_image_or_else_one_that_stays() {
     };
     let uuid = |text: String| {
         let config = read(&parse(text.as_bytes()).unwrap()).unwrap();
-        let uuid = config.disks().next().unwrap().1.uuid;
-        uuid
+        config.disks().next().unwrap().1.uuid
     };
     assert_eq!(uuid(text("[iso] a.vmdk")), Uuid::from_u128(0x150));
     let own = "scsi0:0.esfera.uuid = \"11111111-2222-3333-4444-555555555555\"";
@@ -361,4 +360,35 @@ fn nothing_of_a_device_is_left_for_the_next_one_at_its_place() {
     assert_eq!(config.nics().count(), 2);
     let text = written(&config, &before);
     assert_eq!((text.get("ethernet0.filter0.name"), text.get("ethernet1.dvs.portId")), (None, None));
+}
+
+#[test]
+fn a_device_that_was_registered_unchecked_is_not_used_once_it_could_be() {
+    let text = "scsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"[iso] a.vmdk\"\nide1:0.present = \"TRUE\"\n\
+                ide1:0.deviceType = \"cdrom-image\"\nide1:0.fileName = \"[gone] a.iso\"\nserial0.present = \"TRUE\"\n\
+                serial0.fileType = \"file\"\nserial0.fileName = \"[gone] out.txt\"\n";
+    let before = parse(text.as_bytes()).unwrap();
+    let usable = |config: &VmConfig| {
+        let kinds = config.devices.values().map(|device| &device.kind);
+        let used = |kind: &&Kind| match kind {
+            Kind::Disk(_) | Kind::Serial(_) => true,
+            Kind::Cdrom(cdrom) => matches!(cdrom.medium, Medium::Iso(_)),
+            _ => false,
+        };
+        kinds.filter(used).count()
+    };
+    let mut config = read(&before).unwrap();
+    assert_eq!(usable(&config), 0);
+    for (distrusted, used) in [(false, 3), (true, 0)] {
+        if distrusted {
+            vm::device::distrust(&mut config.devices);
+        }
+        let text = written(&config, &before).to_text().unwrap();
+        // A controller was added, and the datastore mounted.
+        let later = format!("{text}scsi0.present = \"TRUE\"\n").replace("[gone]", "[iso]");
+        let later = parse(later.as_bytes()).unwrap();
+        let config = read(&later).unwrap();
+        assert_eq!(usable(&config), used, "{distrusted}");
+        assert_eq!(usable(&read(&written(&config, &later)).unwrap()), used);
+    }
 }

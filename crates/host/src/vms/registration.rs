@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
-use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
+use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking, distrust};
 use vm::plan::check_name;
 
 use super::files::Loaded;
@@ -59,6 +59,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     }
     let _admitted = vms.register.admit(&loaded.config.name)?;
     loaded.config.template = wanted.template;
+    distrust(&mut loaded.config.devices);
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
     let number = vms.register.records().begin(&mut record).await?;

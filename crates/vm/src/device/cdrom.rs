@@ -11,6 +11,7 @@ use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, option, shown};
 use super::parts::{Parts, attachment};
 use super::place::choose;
 use super::slots::{self, Content};
+use super::unusable::UNCHECKED;
 use super::{Bus, Connect, Device, Devices, Looks, Slot, drive_id, slot};
 use crate::file::FileRef;
 use crate::ids;
@@ -29,7 +30,11 @@ pub enum Medium {
     /// An image on a datastore.
     Iso(FileRef),
     /// An image that cannot be found on this host, by the name that its `.vmx` has for it; never connected.
-    Lost { name: String },
+    Lost {
+        name: String,
+        /// The VM was registered with it, so that the privilege to use it was not checked.
+        unchecked: bool,
+    },
     /// A drive of the client's computer, which is never connected here.
     Client { device: String, atapi: bool },
     /// A drive of the host, which is never connected here.
@@ -49,7 +54,7 @@ impl Cdrom {
 impl DeviceKind for Cdrom {
     const KEYS: &'static [Keys] = &[Keys {
         prefix: Prefix::Slot,
-        names: &["present", "deviceType", "fileName", "clientDevice", "startConnected"],
+        names: &["present", "deviceType", "fileName", "clientDevice", "startConnected", UNCHECKED],
     }];
 
     fn is(asked: &Object) -> bool {
@@ -96,7 +101,7 @@ impl DeviceKind for Cdrom {
     fn label(&self, at: &Shown<'_>) -> (String, String) {
         let summary = match &self.medium {
             Medium::Iso(file) => format!("ISO {}", file.path.as_str()),
-            Medium::Lost { name } => format!("ISO {name}"),
+            Medium::Lost { name, .. } => format!("ISO {name}"),
             Medium::Client { .. } => "Remote device".into(),
             Medium::HostDrive { device } => format!("ATAPI {device}"),
         };
@@ -110,7 +115,7 @@ impl DeviceKind for Cdrom {
                 datastore: ids::datastore(file.datastore),
             })
             .into(),
-            Medium::Lost { name } => vim!(VirtualCdromIsoBackingInfo { fileName: name }).into(),
+            Medium::Lost { name, .. } => vim!(VirtualCdromIsoBackingInfo { fileName: name }).into(),
             Medium::Client { device, atapi: true } => {
                 vim!(VirtualCdromRemoteAtapiBackingInfo { deviceName: device, useAutoDetect: false }).into()
             }
@@ -149,7 +154,7 @@ impl DeviceKind for Cdrom {
         let key = |name: &str| format!("{slot}.{name}");
         let (ty, file) = match &self.medium {
             Medium::Iso(image) => ("cdrom-image", name_in(to.home, image)),
-            Medium::Lost { name } => ("cdrom-image", name.clone()),
+            Medium::Lost { name, .. } => ("cdrom-image", name.clone()),
             Medium::HostDrive { device } => ("atapi-cdrom", device.clone()),
             Medium::Client { .. } => ("cdrom-raw", String::new()),
         };
@@ -158,6 +163,9 @@ impl DeviceKind for Cdrom {
         to.wanted.put(key("fileName"), file);
         if matches!(self.medium, Medium::Client { .. }) {
             to.wanted.flag(key("clientDevice"), true);
+        }
+        if matches!(self.medium, Medium::Lost { unchecked: true, .. }) {
+            to.wanted.flag(key(UNCHECKED), true);
         }
         to.wanted.flag(key("startConnected"), device.connect.is_some_and(|connect| connect.at_start));
     }
@@ -177,7 +185,7 @@ impl DeviceKind for Cdrom {
 /// The medium that an edit asks for. A lost image that is sent back as it was shown stays.
 fn edited_medium(draft: &Draft<'_>, change: &Change<'_>, existing: &Device) -> Result<Option<Medium>, Fault> {
     let lost = match &existing.kind {
-        Kind::Cdrom(Cdrom { medium: Medium::Lost { name } }) => Some(name),
+        Kind::Cdrom(Cdrom { medium: Medium::Lost { name, .. } }) => Some(name),
         _ => None,
     };
     let found = change.device.get(field!(VirtualDevice.backing));
@@ -222,10 +230,13 @@ fn read_medium(from: &mut Reading<'_>, slot: Slot, image: bool) -> Result<Medium
     let name = from.source.take(&format!("{slot}.fileName")).unwrap_or_default();
     Ok(match (client, image) {
         (true, _) => Medium::Client { device: String::new(), atapi: false },
-        (false, true) => match resolve(from.storage, from.home, name) {
-            Some(image) => Medium::Iso(image),
-            None => Medium::Lost { name: name.to_owned() },
-        },
+        (false, true) => {
+            let unchecked = from.is_unchecked(&slot.to_string());
+            match resolve(from.storage, from.home, name).filter(|_| !unchecked) {
+                Some(image) => Medium::Iso(image),
+                None => Medium::Lost { name: name.to_owned(), unchecked },
+            }
+        }
         (false, false) => Medium::HostDrive { device: name.to_owned() },
     })
 }

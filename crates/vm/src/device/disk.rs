@@ -13,6 +13,7 @@ use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, shown};
 use super::parts::{Files, Parts, attachment};
 use super::place::{Place, choose};
 use super::slots::{self, Content};
+use super::unusable::UNCHECKED;
 use super::{Bus, Device, Devices, Looks, Slot, drive_id, key, slot};
 use crate::faults::invalid_config;
 use crate::file::FileRef;
@@ -113,7 +114,7 @@ impl Disk {
 impl DeviceKind for Disk {
     const KEYS: &'static [Keys] = &[Keys {
         prefix: Prefix::Slot,
-        names: &["present", "deviceType", "fileName", "mode", PROVISIONING, UUID],
+        names: &["present", "deviceType", "fileName", "mode", PROVISIONING, UUID, UNCHECKED],
     }];
 
     fn is(asked: &Object) -> bool {
@@ -490,6 +491,7 @@ fn check_name(change: &Change<'_>, path: &FilePath) -> Result<(), Fault> {
 /// `CannotAccessFile` if its chain leads out of the datastore or has no end.
 fn read_one(from: &mut Reading<'_>, slot: Slot) -> Result<Disk, ReadError> {
     let key = |name: &str| format!("{slot}.{name}");
+    from.trust(&slot.to_string())?;
     let name = from.source.text(&key("fileName"));
     let name = name.ok_or_else(|| from.source.bad(&key("fileName"), "the name of a disk"))?;
     let independent = from.source.word(&key("mode"), mode, "a disk mode")?.unwrap_or(Ok(false));

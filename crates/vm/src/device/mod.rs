@@ -48,7 +48,7 @@ pub use place::{drive_key, slot};
 pub use sata::Sata;
 pub use scsi::{SCSI_TYPES, Scsi, ScsiModel};
 pub use serial::{Serial, SerialBacking, Sio};
-pub use unusable::{Looks, Unusable};
+pub use unusable::{Looks, Unusable, distrust};
 pub use video::Video;
 pub use vmci::Vmci;
 pub use xhci::Xhci;

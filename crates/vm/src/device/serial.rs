@@ -9,6 +9,7 @@ use super::faults::{backing, invalid};
 use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, fixed, option, shown};
 use super::parts::Parts;
+use super::unusable::UNCHECKED;
 use super::{Connect, Device, Devices, Looks, key};
 use crate::faults::invalid_config;
 use crate::file::FileRef;
@@ -78,6 +79,7 @@ impl DeviceKind for Serial {
             NO_RX_LOSS,
             "yieldOnMsrRead",
             "startConnected",
+            UNCHECKED,
         ],
     }];
 
@@ -237,10 +239,17 @@ fn wanted(
 fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Serial, Connect), ReadError> {
     let prefix = format!("{WORD}{number}");
     let key = |name: &str| format!("{prefix}.{name}");
+    from.trust(&prefix)?;
     let ty = from.source.take(&key("fileType")).unwrap_or("device").to_ascii_lowercase();
     let name = from.source.take(&key("fileName")).unwrap_or_default();
     let (file, name) = match ty.as_str() {
-        "file" => (resolve(from.storage, from.home, name), ""),
+        "file" => match resolve(from.storage, from.home, name) {
+            Some(file) => (Some(file), ""),
+            None => {
+                let message = format!("{prefix}: {name} cannot be found on this host");
+                return Err(invalid_config("config", &message).into());
+            }
+        },
         "pipe" | "device" => (None, name),
         "network" => {
             from.source.take(&key("network.endPoint"));

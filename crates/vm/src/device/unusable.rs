@@ -7,8 +7,12 @@ use super::draft::{Change, Draft};
 use super::faults::{invalid, operation};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, shown};
 use super::parts::Parts;
-use super::{Device, key};
+use super::{Cdrom, Device, Devices, Medium, key};
+use crate::faults::invalid_config;
 use crate::text::ReadError;
+
+/// Behind the prefix: the device was registered while nobody could tell which privileges it takes.
+pub(super) const UNCHECKED: &str = "esfera.unchecked";
 
 /// A device that this host cannot give to a VM.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +38,10 @@ pub enum Looks {
 }
 
 impl Looks {
+    fn has_file(self) -> bool {
+        matches!(self, Self::Disk | Self::Cdrom | Self::Serial)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Disk => "Hard disk",
@@ -60,7 +68,40 @@ impl Unusable {
     }
 }
 
+/// Marks the devices that name files and that cannot be had, so that no restart makes them usable: whoever registers a VM has to
+/// have privileges on the datastores of its files, and those of these files cannot be told. A client that may do so removes
+/// such a device and adds it again.
+pub fn distrust(devices: &mut Devices) {
+    for device in devices.values_mut() {
+        match &mut device.kind {
+            Kind::Unusable(unusable) if unusable.looks.has_file() && unusable.value(UNCHECKED).is_empty() => {
+                unusable.keys.push((format!("{}.{UNCHECKED}", unusable.prefix), "TRUE".into()));
+            }
+            Kind::Cdrom(Cdrom { medium: Medium::Lost { unchecked, .. } }) => *unchecked = true,
+            _ => {}
+        }
+    }
+}
+
 impl Reading<'_> {
+    /// Whether a device with these keys was registered unchecked.
+    pub(super) fn is_unchecked(&mut self, prefix: &str) -> bool {
+        self.source.is_true(&format!("{prefix}.{UNCHECKED}")) == Some(true)
+    }
+
+    /// Refuses a device that was registered unchecked.
+    ///
+    /// # Errors
+    /// `InvalidVmConfig`.
+    pub(super) fn trust(&mut self, prefix: &str) -> Result<(), ReadError> {
+        if !self.is_unchecked(prefix) {
+            return Ok(());
+        }
+        let message = "It could not be used when the VM was registered, so that the privilege to use its file was not checked; \
+                       remove it and add it again";
+        Err(invalid_config("config", message).into())
+    }
+
     /// Adds the device with these keys as one that cannot be used, because of an error in them.
     pub(super) fn unusable(
         &mut self,
