@@ -402,3 +402,109 @@ async fn a_machine_that_runs_is_given_processors_and_memory_if_it_was_made_for_i
     c.power_on(&vm).await.unwrap();
     c.task(&vm, call!(SuspendVM_Task {})).await.unwrap();
 }
+
+fn shown_uuid(c: &Client, vm: &MoRef) -> String {
+    let disk = disk(c, vm);
+    let backing = disk.get(field!(VirtualDevice.backing)).unwrap();
+    backing.named("uuid").and_then(|uuid| uuid.as_str()).unwrap().to_owned()
+}
+
+async fn known_uuid(c: &Client, file: &str) -> String {
+    let args = call!(QueryVirtualDiskUuid { name: file });
+    let uuid = c.invoke(&host::managers::virtual_disk_manager(), args).await.unwrap().unwrap();
+    let digits: String = uuid.as_str().unwrap().chars().filter(char::is_ascii_hexdigit).collect();
+    uuid::Uuid::parse_str(&digits).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_disk_has_one_uuid_whoever_asks_and_whatever_layer_it_is_in() {
+    let c = simulated().await;
+    let vm = c.create(equipped("web", 8192)).await.unwrap();
+    let uuid = shown_uuid(&c, &vm);
+    assert_eq!(known_uuid(&c, "[ds] web/web.vmdk").await, uuid);
+    let snapshot = || call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
+    c.task(&vm, snapshot()).await.unwrap();
+    assert_eq!(disk_file(&disk(&c, &vm)), "[ds] web/web-000001.vmdk");
+    assert_eq!(
+        (shown_uuid(&c, &vm), known_uuid(&c, "[ds] web/web-000001.vmdk").await),
+        (uuid.clone(), uuid.clone())
+    );
+    c.task(&vm, call!(RevertToCurrentSnapshot_Task {})).await.unwrap();
+    assert_eq!(
+        (shown_uuid(&c, &vm), known_uuid(&c, &disk_file(&disk(&c, &vm))).await),
+        (uuid.clone(), uuid.clone())
+    );
+    c.task(&vm, call!(RemoveAllSnapshots_Task {})).await.unwrap();
+    // Attached elsewhere it is the same disk, and a new identity is everybody's at once.
+    let file = disk_file(&disk(&c, &vm));
+    let other = c.create(equipped("db", 8192)).await.unwrap();
+    assert_ne!(shown_uuid(&c, &other), uuid);
+    let detach = vim!(VirtualDeviceConfigSpec { operation: "remove", device: VirtualDisk { key: 2000 } });
+    reconfigure(&c, &other, vim!(VirtualMachineConfigSpec { deviceChange: [detach] })).await.unwrap();
+    let backing = vim!(VirtualDiskFlatVer2BackingInfo { fileName: &*file, diskMode: "persistent" });
+    let attach = vim!(VirtualDeviceConfigSpec {
+        operation: "add",
+        device: VirtualDisk { key: -1, controllerKey: 1000, unitNumber: 0, backing: backing },
+    });
+    reconfigure(&c, &other, vim!(VirtualMachineConfigSpec { deviceChange: [attach] })).await.unwrap();
+    assert_eq!(shown_uuid(&c, &other), uuid);
+    let new = "11111111-2222-3333-4444-555555555555";
+    let args = call!(SetVirtualDiskUuid { name: &*file, uuid: new });
+    c.invoke(&host::managers::virtual_disk_manager(), args).await.unwrap();
+    assert_eq!((shown_uuid(&c, &vm), shown_uuid(&c, &other)), (new.to_owned(), new.to_owned()));
+}
+
+#[tokio::test]
+async fn vms_that_say_nothing_of_themselves_have_disks_of_their_own() {
+    let c = simulated().await;
+    let on = c.host.datastores.by_name("ds").unwrap();
+    let text = "memSize = \"64\"\nscsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"a.vmdk\"\n";
+    let mut uuids = Vec::new();
+    for name in ["one", "two"] {
+        let path = |file: &str| FilePath::parse(&format!("{name}/{file}")).unwrap();
+        on.store.make_directory(&FilePath::parse(name).unwrap(), false).unwrap();
+        on.store.create_sparse(&path("a.vmdk"), 8 << 20).unwrap();
+        on.store.write(&path("vm.vmx"), format!("displayName = \"{name}\"\n{text}").as_bytes()).unwrap();
+        let args = call!(RegisterVM_Task {
+            path: format!("[ds] {name}/vm.vmx"),
+            asTemplate: false,
+            pool: host::ids::root_pool()
+        });
+        let vm = c.task(&host::ids::vm_folder(), args).await.unwrap().unwrap();
+        uuids.push(shown_uuid(&c, vm.as_ref().unwrap()));
+        assert_eq!(known_uuid(&c, &format!("[ds] {name}/a.vmdk")).await, uuids[uuids.len() - 1]);
+    }
+    assert_ne!(uuids[0], uuids[1]);
+}
+
+#[tokio::test]
+async fn a_vm_with_a_device_that_cannot_be_had_is_registered_and_does_not_run_until_it_is_removed() {
+    let c = simulated().await;
+    let on = c.host.datastores.by_name("ds").unwrap();
+    let path = FilePath::parse("old/old.vmx").unwrap();
+    on.store.make_directory(&path.parent().unwrap(), false).unwrap();
+    let text = "displayName = \"old\"\nmemSize = \"64\"\nscsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n\
+                scsi0:0.fileName = \"/vmfs/volumes/gone/a.vmdk\"\nide1:0.present = \"TRUE\"\n\
+                ide1:0.deviceType = \"cdrom-image\"\nide1:0.fileName = \"/vmfs/volumes/gone/a.iso\"\n";
+    on.store.write(&path, text.as_bytes()).unwrap();
+    let pool = host::ids::root_pool();
+    let args = call!(RegisterVM_Task { path: "[ds] old/old.vmx", asTemplate: false, pool: pool });
+    let vm = c.task(&host::ids::vm_folder(), args).await.unwrap().unwrap();
+    let vm = vm.as_ref().unwrap();
+    let info = Object::clone(disk(&c, vm).get(field!(VirtualDevice.deviceInfo)).unwrap());
+    assert_eq!(info.get(field!(Description.label)), Some("Hard disk scsi0:0"));
+    assert_eq!(disk_file(&disk(&c, vm)), "/vmfs/volumes/gone/a.vmdk");
+    let fault = c.power_on(vm).await.unwrap_err();
+    assert_eq!(fault.type_name(), "GenericVmConfigFault");
+    assert!(fault.message().contains("Hard disk scsi0:0"), "{fault}");
+    let written = on.store.read_vmx(&path).unwrap();
+    assert_eq!(written.get("scsi0:0.fileName"), Some("/vmfs/volumes/gone/a.vmdk"));
+    assert_eq!(written.get("ide1:0.fileName"), Some("/vmfs/volumes/gone/a.iso"));
+    // Nobody was asked for privileges on that datastore.
+    for prefix in ["scsi0:0", "ide1:0"] {
+        assert_eq!(written.get(&format!("{prefix}.esfera.unchecked")), Some("TRUE"));
+    }
+    let gone = vim!(VirtualDeviceConfigSpec { operation: "remove", device: VirtualDisk { key: 2000 } });
+    reconfigure(&c, vm, vim!(VirtualMachineConfigSpec { deviceChange: [gone] })).await.unwrap();
+    c.power_on(vm).await.unwrap();
+}

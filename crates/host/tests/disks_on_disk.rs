@@ -181,7 +181,7 @@ async fn qemu_a_machine_whose_disk_was_exchanged_for_one_that_leads_out_does_not
 }
 
 #[tokio::test]
-async fn a_configuration_whose_disk_leads_out_is_not_registered_and_not_loaded() {
+async fn a_configuration_whose_disk_leads_out_is_shown_and_does_not_run() {
     let site = Site::new();
     let c = site.open().await;
     let vm = c.create(common::small("lured")).await.unwrap();
@@ -198,23 +198,35 @@ async fn a_configuration_whose_disk_leads_out_is_not_registered_and_not_loaded()
     let over = directory.join("over.vmdk");
     qemu_img(&["create", "-q", "-u", "-f", "qcow2", "-b", "lure.vmdk", "-F", "qcow2", text(&over), "16M"]);
     std::fs::write(directory.join("other.vmx"), with_disk("over.vmdk")).unwrap();
-    let args =
-        call!(RegisterVM_Task { path: "[ds] lured/other.vmx", asTemplate: false, pool: ids::root_pool() });
-    let fault = c.task(&ids::vm_folder(), args).await.unwrap_err();
-    assert_eq!(fault.type_name(), "CannotAccessFile", "{fault}");
-    assert!(fault.to_string().contains("[ds] lured/over.vmdk"), "{fault}");
-    assert_eq!(c.host.all_vms().len(), 1);
-
+    let args = call!(RegisterVM_Task {
+        path: "[ds] lured/other.vmx",
+        name: "other",
+        asTemplate: false,
+        pool: ids::root_pool()
+    });
+    let other = c.task(&ids::vm_folder(), args).await.unwrap().unwrap();
+    let other = other.as_ref().unwrap();
+    let refused = async |c: &Client, vm: &vim::MoRef| {
+        let runtime = c.get(vm, prop!(VirtualMachine.runtime)).unwrap();
+        let connection = runtime.get(field!(VirtualMachineRuntimeInfo.connectionState)).unwrap();
+        assert_eq!(vim::EnumValue::from(connection).name(), "connected");
+        let fault = c.power_on(vm).await.unwrap_err();
+        assert_eq!(fault.type_name(), "GenericVmConfigFault", "{fault}");
+        for words in ["Hard disk scsi0:0", "[ds] lured/over.vmdk", "leads to a file outside"] {
+            assert!(fault.to_string().contains(words), "{fault}");
+        }
+    };
+    refused(&c, other).await;
     c.close().await;
     std::fs::write(directory.join("lured.vmx"), with_disk("over.vmdk")).unwrap();
     let c = site.open().await;
-    let runtime = c.get(&vm, prop!(VirtualMachine.runtime)).unwrap();
-    let connection = runtime.get(field!(VirtualMachineRuntimeInfo.connectionState)).unwrap();
-    assert_eq!(vim::EnumValue::from(connection).name(), "inaccessible");
-    let fault = c.power_on(&vm).await.unwrap_err();
-    assert_eq!(fault.type_name(), "InvalidState", "{fault}");
-    assert!(fault.to_string().contains("leads to a file outside"), "{fault}");
-    c.invoke(&vm, call!(UnregisterVM {})).await.unwrap();
+    refused(&c, &vm).await;
+    // It can be repaired.
+    let gone = vim!(VirtualDeviceConfigSpec { operation: "remove", device: VirtualDisk { key: 2000 } });
+    let spec = vim!(VirtualMachineConfigSpec { deviceChange: [gone] });
+    c.task(&vm, call!(ReconfigVM_Task { spec: vim::Object::from(spec) })).await.unwrap();
+    assert!(over.exists());
+    assert_eq!(c.host.vm(&vm).unwrap().config().disks().count(), 0);
 }
 
 #[tokio::test]

@@ -59,7 +59,8 @@ pub struct VmConfig {
     pub template: bool,
     /// File of the firmware's variables, if the `.vmx` names it.
     pub nvram: Option<String>,
-    /// Keys of the `.vmx` that the API does not show and that are only kept: those of floppy drives.
+    /// Keys of the `.vmx` that stand for fields but that nothing takes, such as those of floppy drives and of absent devices: they are
+    /// neither shown nor changed. Also the spelling of settings that may have words that nothing here understands.
     pub kept: Vec<(String, String)>,
     /// Changes with every change of the configuration.
     pub change_version: String,

@@ -34,6 +34,9 @@ pub trait Storage {
     /// Size that a guest sees of a disk image, bytes; `None` if the image cannot be read.
     fn capacity_bytes(&self, image: &FileRef) -> Option<u64>;
 
+    /// Identity of a disk image; `None` if it was given none, or cannot be read.
+    fn uuid(&self, image: &FileRef) -> Option<Uuid>;
+
     /// The images below a disk image, nearest first; none if the datastore is not mounted.
     ///
     /// # Errors

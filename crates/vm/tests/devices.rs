@@ -50,7 +50,7 @@ fn nic(number: i32, model: NicModel, address: AddressType, mac: [u8; 5], network
         address,
         network: network.to_owned(),
         wake_on_lan: on,
-        connection_type: None,
+        kept: Vec::new(),
     };
     at(key::NIC + number, (key::PCI, 7 + number), off(on), nic)
 }

@@ -68,7 +68,7 @@ fn nic(config: &mut VmConfig, number: i32, model: NicModel, address: AddressType
         address,
         network: "VM Network".into(),
         wake_on_lan: true,
-        connection_type: None,
+        kept: Vec::new(),
     };
     insert(config, key::NIC + number, (key::PCI, 7 + number), nic);
 }

@@ -134,6 +134,17 @@ pub fn facts(store: &Datastore, path: &FilePath) -> Result<Facts> {
     }
 }
 
+/// The identity of an image: the one that it was given on the datastore, or else the one that VMware gave it.
+///
+/// # Errors
+/// As [`facts`].
+pub fn uuid(store: &Datastore, path: &FilePath) -> Result<Option<Uuid>> {
+    match store.identity_of(path)? {
+        Some(given) => Ok(Some(given)),
+        None => Ok(facts(store, path)?.uuid),
+    }
+}
+
 /// The facts of a disk that a VM is to run on.
 ///
 /// # Errors

@@ -39,6 +39,10 @@ impl Storage for OneDatastore {
         Some(1 << 20)
     }
 
+    fn uuid(&self, _image: &FileRef) -> Option<Uuid> {
+        None
+    }
+
     fn parents(&self, _image: &FileRef) -> Result<Vec<FileRef>, datastore::Error> {
         Ok(Vec::new())
     }

@@ -37,6 +37,11 @@ impl Storage for Datastores {
         disk_image::facts(&on.store, &image.path).ok().map(|facts| facts.capacity_bytes)
     }
 
+    fn uuid(&self, image: &FileRef) -> Option<Uuid> {
+        let on = self.by_uuid(image.datastore)?;
+        disk_image::uuid(&on.store, &image.path).ok().flatten()
+    }
+
     fn parents(&self, image: &FileRef) -> Result<Vec<FileRef>, datastore::Error> {
         let Some(on) = self.by_uuid(image.datastore) else { return Ok(Vec::new()) };
         let found = disk_image::parents(&on.store, &image.path)?;

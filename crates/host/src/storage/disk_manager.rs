@@ -84,7 +84,9 @@ fn register(table: &mut Table<'_, Arc<Storage>>) {
         must_be_disk(&place)?;
         blocking(move || {
             storage.in_use.refuse_open(&place)?;
-            place.on.store.identify(&place.file.path, uuid).map_err(|error| place.fault(&error))
+            place.on.store.identify(&place.file.path, uuid).map_err(|error| place.fault(&error))?;
+            storage.in_use.vms().disk_was_identified(&place.file, uuid);
+            Ok(())
         })
         .await?;
         Ok(None)
@@ -216,7 +218,7 @@ async fn move_disk(
     copy_disk(storage, from, to, CopyOptions { room, overwrite }, running).await?;
     blocking(move || {
         let (old, new) = (&source.on.store, &target.on.store);
-        if let Some(uuid) = old.identity_of(&source.file.path).map_err(|error| source.fault(&error))? {
+        if let Some(uuid) = disk_image::uuid(old, &source.file.path).map_err(|error| source.fault(&error))? {
             new.identify(&target.file.path, uuid).map_err(|error| target.fault(&error))?;
         }
         old.delete(&source.file.path).map_err(|error| source.fault(&error))?;

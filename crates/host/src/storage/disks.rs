@@ -143,7 +143,7 @@ pub(super) fn identity(place: &Place) -> Result<Uuid, Fault> {
     must_be_disk(place)?;
     let (store, path) = (&place.on.store, &place.file.path);
     let fault = |error: datastore::Error| place.fault(&error);
-    if let Some(uuid) = store.identity_of(path).map_err(fault)? {
+    if let Some(uuid) = disk_image::uuid(store, path).map_err(fault)? {
         return Ok(uuid);
     }
     // The one that VMware gave it, if it did.

@@ -30,6 +30,9 @@ pub(crate) trait OpenFiles: Send + Sync {
     /// The name of a VM that has files on this datastore, running or not.
     fn user_of(&self, datastore: Uuid) -> Option<String>;
 
+    /// A disk image, which no running VM has open, was given another identity.
+    fn disk_was_identified(&self, image: &FileRef, uuid: Uuid);
+
     /// Shows all VMs again: the paths that they show begin with the name of a datastore, and one was renamed.
     fn datastore_was_renamed(&self);
 }

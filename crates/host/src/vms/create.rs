@@ -118,6 +118,7 @@ async fn build(vms: &Vms, home: &FileRef, plan: &Plan, made: &mut Vec<FileRef>) 
             made.push(file.clone());
         }
     }
+    vms.files.identify(&plan.config).await;
     let text = render(&plan.config, home, None, &Dictionary::new())?;
     let (content, path) = (text.to_string(), home.path.clone());
     blocking(move || {

@@ -96,6 +96,17 @@ pub(super) async fn power_on(vms: &Arc<Vms>, vm: &Arc<Vm>, who: &Who) -> Result<
 /// The configuration as it is to be while the VM runs: devices that connect at power-on are connected.
 fn ready_config(files: &Files, before: &VmConfig) -> Result<VmConfig, Fault> {
     let mut config = before.clone();
+    let unusable = config.devices.values().find_map(|device| match &device.kind {
+        Kind::Unusable(unusable) => Some(unusable),
+        _ => None,
+    });
+    if let Some(unusable) = unusable {
+        let (name, reason) = (unusable.name(), &unusable.reason);
+        return Err(fault!(
+            GenericVmConfigFault { reason: format!("{name}: {reason}") },
+            "{name} cannot be used on this host, and must be removed before the VM is powered on: {reason}"
+        ));
+    }
     for device in config.devices.values_mut() {
         let can = match &device.kind {
             Kind::Cdrom(cdrom) => match &cdrom.medium {

@@ -69,6 +69,7 @@ async fn carry_out(vms: &Vms, vm: &Arc<Vm>, before: &VmConfig, plan: Plan) -> Re
     let mut made: Vec<FileRef> = Vec::new();
     let changed = async {
         prepare_disks(vms, machine.as_ref(), &plan, &mut made).await?;
+        vms.files.identify(&plan.config).await;
         let suspended = vm.read().suspend_file.clone();
         vms.files.save(vm, plan.config.clone(), suspended.as_deref()).await
     };

@@ -213,6 +213,19 @@ impl OpenFiles for Register {
         self.all().into_iter().find(uses).map(|vm| vm.name())
     }
 
+    fn disk_was_identified(&self, image: &FileRef, uuid: Uuid) {
+        let has = |vm: &Arc<Vm>| vm.config().disks().any(|(_, disk)| disk.file == *image);
+        for vm in self.all().into_iter().filter(has) {
+            vm.change(|state| {
+                let disks = Arc::make_mut(&mut state.config).devices.values_mut();
+                let mut disks = disks.filter_map(|device| device.disk_mut());
+                if let Some(disk) = disks.find(|disk| disk.file == *image) {
+                    disk.uuid = uuid;
+                }
+            });
+        }
+    }
+
     fn datastore_was_renamed(&self) {
         self.all().iter().for_each(|vm| vm.show_again());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
-use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking};
+use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking, distrust};
 use vm::plan::parse_name;
 
 use super::files::Loaded;
@@ -59,6 +59,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     let kept = vms.register.keep_uuid(loaded.config.instance_uuid, None);
     loaded.config.instance_uuid = kept.uuid;
     loaded.config.template = wanted.template;
+    distrust(&mut loaded.config.devices);
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
     let number = vms.register.records().begin(&mut record).await?;
@@ -69,6 +70,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     state.frozen = loaded.frozen;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     let written = async {
+        vms.files.identify(&config).await;
         // The identities that the file did not have, and the new name.
         let suspended = vm.read().suspend_file.clone();
         vms.files.save(&vm, config, suspended.as_deref()).await?;

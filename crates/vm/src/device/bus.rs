@@ -21,7 +21,7 @@ impl Bus {
     pub const ALL: [Bus; 4] = [Bus::Ide, Bus::Scsi, Bus::Sata, Bus::Nvme];
 
     /// First word of its keys.
-    pub fn prefix(self) -> &'static str {
+    pub const fn prefix(self) -> &'static str {
         match self {
             Bus::Ide => "ide",
             Bus::Scsi => "scsi",
@@ -31,8 +31,11 @@ impl Bus {
     }
 
     /// How many controllers of this kind a `.vmx` can have.
-    pub fn controllers(self) -> u8 {
-        if self == Bus::Ide { 2 } else { 4 }
+    pub const fn controllers(self) -> u8 {
+        match self {
+            Bus::Ide => 2,
+            Bus::Scsi | Bus::Sata | Bus::Nvme => 4,
+        }
     }
 
     /// How many devices one controller can have in a `.vmx`.

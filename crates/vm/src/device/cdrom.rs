@@ -6,11 +6,13 @@ use vim::{Fault, Object, data_id, fault, field, vim};
 use super::backing::{file, text};
 use super::draft::{Change, Draft, Step, connect, same_kind};
 use super::faults::{backing, invalid_controller};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, option, shown};
 use super::parts::{Parts, attachment};
 use super::place::choose;
 use super::slots::{self, Content};
-use super::{Bus, Connect, Device, Slot, drive_id, slot};
+use super::unusable::UNCHECKED;
+use super::{Bus, Connect, Device, Devices, Looks, Slot, drive_id, slot};
 use crate::file::FileRef;
 use crate::ids;
 use crate::text::{ReadError, file_name as name_in, resolve};
@@ -27,6 +29,12 @@ pub struct Cdrom {
 pub enum Medium {
     /// An image on a datastore.
     Iso(FileRef),
+    /// An image that cannot be found on this host, by the name that its `.vmx` has for it; never connected.
+    Lost {
+        name: String,
+        /// The VM was registered with it, so that the privilege to use it was not checked.
+        unchecked: bool,
+    },
     /// A drive of the client's computer, which is never connected here.
     Client { device: String, atapi: bool },
     /// A drive of the host, which is never connected here.
@@ -44,6 +52,11 @@ impl Cdrom {
 }
 
 impl DeviceKind for Cdrom {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Slot,
+        names: &["present", "deviceType", "fileName", "clientDevice", "startConnected", UNCHECKED],
+    }];
+
     fn is(asked: &Object) -> bool {
         asked.is_a(data_id!(VirtualCdrom))
     }
@@ -64,7 +77,7 @@ impl DeviceKind for Cdrom {
     fn edit(draft: &mut Draft<'_>, change: &Change<'_>, existing: Device) -> Result<(), Fault> {
         same_kind(change, &existing, Self::is)?;
         let mut device = existing.clone();
-        if let Some(medium) = medium(draft, change)? {
+        if let Some(medium) = edited_medium(draft, change, &existing)? {
             device.kind = Self { medium }.into();
         }
         let mut wanted = connect(change.device, existing.connect.unwrap_or_default(), draft.around.running);
@@ -88,6 +101,7 @@ impl DeviceKind for Cdrom {
     fn label(&self, at: &Shown<'_>) -> (String, String) {
         let summary = match &self.medium {
             Medium::Iso(file) => format!("ISO {}", file.path.as_str()),
+            Medium::Lost { name, .. } => format!("ISO {name}"),
             Medium::Client { .. } => "Remote device".into(),
             Medium::HostDrive { device } => format!("ATAPI {device}"),
         };
@@ -101,6 +115,7 @@ impl DeviceKind for Cdrom {
                 datastore: ids::datastore(file.datastore),
             })
             .into(),
+            Medium::Lost { name, .. } => vim!(VirtualCdromIsoBackingInfo { fileName: name }).into(),
             Medium::Client { device, atapi: true } => {
                 vim!(VirtualCdromRemoteAtapiBackingInfo { deviceName: device, useAutoDetect: false }).into()
             }
@@ -121,14 +136,17 @@ impl DeviceKind for Cdrom {
         vec![option("VirtualCdrom", Some("VirtualIDEController"), false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for (slot, content) in slots::all(from)? {
+    fn prefix(&self, device: &Device, devices: &Devices) -> Option<String> {
+        slot(devices, device).map(|slot| slot.to_string())
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for (slot, content) in slots::all(from) {
             let Content::Cdrom { image } = content else { continue };
-            let medium = read_medium(from, slot, image)?;
-            let connect = from.connect(&slot.to_string())?;
-            slots::insert(from, slot, Some(connect), Self { medium })?;
+            if let Err(error) = read_one(from, slot, image) {
+                slots::unusable(from, slot, Looks::Cdrom, &error);
+            }
         }
-        Ok(())
     }
 
     fn write(&self, device: &Device, to: &mut Writing<'_>) {
@@ -136,6 +154,7 @@ impl DeviceKind for Cdrom {
         let key = |name: &str| format!("{slot}.{name}");
         let (ty, file) = match &self.medium {
             Medium::Iso(image) => ("cdrom-image", name_in(to.home, image)),
+            Medium::Lost { name, .. } => ("cdrom-image", name.clone()),
             Medium::HostDrive { device } => ("atapi-cdrom", device.clone()),
             Medium::Client { .. } => ("cdrom-raw", String::new()),
         };
@@ -144,6 +163,9 @@ impl DeviceKind for Cdrom {
         to.wanted.put(key("fileName"), file);
         if matches!(self.medium, Medium::Client { .. }) {
             to.wanted.flag(key("clientDevice"), true);
+        }
+        if matches!(self.medium, Medium::Lost { unchecked: true, .. }) {
+            to.wanted.flag(key(UNCHECKED), true);
         }
         to.wanted.flag(key("startConnected"), device.connect.is_some_and(|connect| connect.at_start));
     }
@@ -158,6 +180,17 @@ impl DeviceKind for Cdrom {
         });
         Ok(())
     }
+}
+
+/// The medium that an edit asks for. A lost image that is sent back as it was shown stays.
+fn edited_medium(draft: &Draft<'_>, change: &Change<'_>, existing: &Device) -> Result<Option<Medium>, Fault> {
+    let lost = match &existing.kind {
+        Kind::Cdrom(Cdrom { medium: Medium::Lost { name, .. } }) => Some(name),
+        _ => None,
+    };
+    let found = change.device.get(field!(VirtualDevice.backing));
+    let same = lost.zip(found).is_some_and(|(name, found)| text(found, "fileName") == name);
+    if same { Ok(None) } else { medium(draft, change) }
 }
 
 /// The medium that a specification asks for.
@@ -186,15 +219,24 @@ fn medium(draft: &Draft<'_>, change: &Change<'_>) -> Result<Option<Medium>, Faul
     }))
 }
 
+fn read_one(from: &mut Reading<'_>, slot: Slot, image: bool) -> Result<(), ReadError> {
+    let medium = read_medium(from, slot, image)?;
+    let connect = from.connect(&slot.to_string())?;
+    slots::insert(from, slot, Some(connect), Cdrom { medium })
+}
+
 fn read_medium(from: &mut Reading<'_>, slot: Slot, image: bool) -> Result<Medium, ReadError> {
     let client = from.source.flag(&format!("{slot}.clientDevice"))? == Some(true);
     let name = from.source.take(&format!("{slot}.fileName")).unwrap_or_default();
     Ok(match (client, image) {
         (true, _) => Medium::Client { device: String::new(), atapi: false },
-        (false, true) => match resolve(from.storage, from.home, name) {
-            Some(image) => Medium::Iso(image),
-            None => Medium::Client { device: name.to_owned(), atapi: false },
-        },
+        (false, true) => {
+            let unchecked = from.is_unchecked(&slot.to_string());
+            match resolve(from.storage, from.home, name).filter(|_| !unchecked) {
+                Some(image) => Medium::Iso(image),
+                None => Medium::Lost { name: name.to_owned(), unchecked },
+            }
+        }
         (false, false) => Medium::HostDrive { device: name.to_owned() },
     })
 }

@@ -1,6 +1,5 @@
 //! The common parts of the controllers for drives.
 
-use datastore::DictionaryError;
 use vim::{Fault, data_id, field};
 
 use super::draft::{Change, Draft};
@@ -56,7 +55,7 @@ pub(super) fn shares_bus(change: &Change<'_>) -> bool {
 }
 
 /// Numbers of the controllers of this kind that a `.vmx` has.
-pub(super) fn present(from: &mut Reading<'_>, bus: Bus) -> Result<Vec<u8>, DictionaryError> {
+pub(super) fn present(from: &mut Reading<'_>, bus: Bus) -> Vec<u8> {
     from.source.devices(|prefix| numbered(prefix, bus.prefix(), bus.controllers()))
 }
 

@@ -8,11 +8,13 @@ use vim::{Fault, Object, data_id, fault, field, ty, vim};
 use super::backing::{datastore, file, file_name, flag, text};
 use super::draft::{Change, Draft, Step, same_kind};
 use super::faults::{backing, device_fault, invalid, operation};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, shown};
 use super::parts::{Files, Parts, attachment};
 use super::place::{Place, choose};
 use super::slots::{self, Content};
-use super::{Bus, Device, Devices, Slot, drive_id, key, slot};
+use super::unusable::UNCHECKED;
+use super::{Bus, Device, Devices, Looks, Slot, drive_id, key, slot};
 use crate::faults::invalid_config;
 use crate::file::FileRef;
 use crate::ids;
@@ -110,6 +112,11 @@ impl Disk {
 }
 
 impl DeviceKind for Disk {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Slot,
+        names: &["present", "deviceType", "fileName", "mode", PROVISIONING, UUID, UNCHECKED],
+    }];
+
     fn is(asked: &Object) -> bool {
         asked.is_a(data_id!(VirtualDisk))
     }
@@ -229,15 +236,23 @@ impl DeviceKind for Disk {
         ]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for (slot, content) in slots::all(from)? {
-            if content != Content::Disk {
-                continue;
+    fn prefix(&self, device: &Device, devices: &Devices) -> Option<String> {
+        slot(devices, device).map(|slot| slot.to_string())
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for (slot, content) in slots::all(from) {
+            let read = match content {
+                Content::Disk => read_one(from, slot),
+                Content::Other => {
+                    Err(from.source.bad(&format!("{slot}.deviceType"), "a disk or CD-ROM drive").into())
+                }
+                Content::Cdrom { .. } => continue,
+            };
+            if let Err(error) = read.and_then(|disk| slots::insert(from, slot, None, disk)) {
+                slots::unusable(from, slot, Looks::Disk, &error);
             }
-            let disk = read_one(from, slot)?;
-            slots::insert(from, slot, None, disk)?;
         }
-        Ok(())
     }
 
     fn write(&self, device: &Device, to: &mut Writing<'_>) {
@@ -257,8 +272,8 @@ impl DeviceKind for Disk {
             (false, true) => "eager",
             (false, false) => "thick",
         };
-        to.wanted.set(key(PROVISIONING), provisioning);
-        to.wanted.set(key(UUID), self.uuid.to_string());
+        to.wanted.put(key(PROVISIONING), provisioning);
+        to.wanted.put(key(UUID), self.uuid.to_string());
     }
 
     fn build(&self, device: &Device, parts: &mut Parts<'_>) -> qemu::Result<()> {
@@ -379,12 +394,12 @@ fn existing(draft: &Draft<'_>, change: &Change<'_>) -> Result<Disk, Fault> {
     let capacity_bytes = (draft.around.capacity_bytes)(&file)?;
     Ok(Disk {
         parents: (draft.around.parents)(&file)?,
+        uuid: draft.around.storage.uuid(&file).unwrap_or_else(|| derived_uuid(&file)),
         file,
         capacity_bytes,
         independent: asked.independent,
         thin: asked.thin,
         eager_zero: asked.eager,
-        uuid: Uuid::new_v4(),
     })
 }
 
@@ -476,6 +491,7 @@ fn check_name(change: &Change<'_>, path: &FilePath) -> Result<(), Fault> {
 /// `CannotAccessFile` if its chain leads out of the datastore or has no end.
 fn read_one(from: &mut Reading<'_>, slot: Slot) -> Result<Disk, ReadError> {
     let key = |name: &str| format!("{slot}.{name}");
+    from.trust(&slot.to_string())?;
     let name = from.source.text(&key("fileName"));
     let name = name.ok_or_else(|| from.source.bad(&key("fileName"), "the name of a disk"))?;
     let independent = from.source.word(&key("mode"), mode, "a disk mode")?.unwrap_or(Ok(false));
@@ -485,15 +501,16 @@ fn read_one(from: &mut Reading<'_>, slot: Slot) -> Result<Disk, ReadError> {
     let file = resolve(from.storage, from.home, name)
         .ok_or_else(|| invalid_config("config", &format!("{slot}: {name} cannot be found on this host")))?;
     let provisioning = from.source.text(&key(PROVISIONING)).unwrap_or("thin");
-    let uuid = from.source.text(&key(UUID)).and_then(|text| Uuid::parse_str(text).ok());
+    // The image says who it is; on a datastore that cannot keep that, the VM does.
+    let kept = from.source.text(&key(UUID)).and_then(|text| Uuid::parse_str(text).ok());
     Ok(Disk {
         parents: parents(from.storage, &file, slot)?,
         capacity_bytes: from.storage.capacity_bytes(&file).unwrap_or(0),
+        uuid: from.storage.uuid(&file).or(kept).unwrap_or_else(|| derived_uuid(&file)),
         file,
         independent,
         thin: provisioning == "thin",
         eager_zero: provisioning == "eager",
-        uuid: uuid.unwrap_or_else(|| derived_uuid(from.bios_uuid, slot)),
     })
 }
 
@@ -522,10 +539,13 @@ fn parents(storage: &dyn Storage, file: &FileRef, slot: Slot) -> Result<Vec<File
     }
 }
 
-/// The UUID of a disk whose `.vmx` has none: always the same for the same place of the same VM.
-fn derived_uuid(bios_uuid: Option<Uuid>, slot: Slot) -> Uuid {
-    let number = u128::from(slot.controller) << 8 | u128::from(slot.unit) | 0x1_0000;
-    Uuid::from_u128(bios_uuid.unwrap_or_default().as_u128() ^ number)
+/// The UUID of an image that nobody has given one: always the same for the same file, by FNV-1a of 128 bits.
+fn derived_uuid(file: &FileRef) -> Uuid {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
+    let bytes = file.datastore.as_bytes().iter().chain(file.path.as_str().as_bytes());
+    let hash = bytes.fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
+    uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
 }
 
 /// Digits in groups of three.

@@ -4,9 +4,9 @@ use vim::{Fault, Object, field};
 
 use super::draft::{Change, Draft};
 use super::faults::invalid;
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, option, shown};
 use super::{Bus, Device, controller, key};
-use crate::text::ReadError;
 
 /// IDE channels of every VM.
 const CHANNELS: i32 = 2;
@@ -18,6 +18,9 @@ pub struct Ide {
 }
 
 impl DeviceKind for Ide {
+    const KEYS: &'static [Keys] =
+        &[Keys { prefix: Prefix::Numbered(Bus::Ide.prefix(), Bus::Ide.controllers()), names: &["present"] }];
+
     const BUILT_IN: bool = true;
 
     fn built_in() -> Vec<Device> {
@@ -61,9 +64,8 @@ impl DeviceKind for Ide {
         vec![option("VirtualIDEController", None, false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
+    fn read(from: &mut Reading<'_>) {
         // Both channels exist whatever the file says.
-        controller::present(from, Bus::Ide)?;
-        Ok(())
+        controller::present(from, Bus::Ide);
     }
 }

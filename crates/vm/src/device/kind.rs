@@ -1,13 +1,13 @@
 //! The table of all kinds of device, and what each kind says of itself.
 
-use uuid::Uuid;
 use vim::{Fault, Object, ty, vim};
 
 use super::draft::{Change, Draft};
+use super::keys::Keys;
 use super::parts::Parts;
 use super::{
     Bus, Cdrom, Connect, Device, Devices, Disk, Ide, Keyboard, Nic, Nvme, Pci, Pointer, Ps2, Sata, Scsi,
-    Serial, Sio, Sound, Video, Vmci, Xhci,
+    Serial, Sio, Sound, Unusable, Video, Vmci, Xhci,
 };
 use crate::file::FileRef;
 use crate::names::Names;
@@ -20,7 +20,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) storage: &'a dyn Storage,
     /// The `.vmx`.
     pub(crate) home: &'a FileRef,
-    pub(crate) bios_uuid: Option<Uuid>,
     /// The devices that were found. Kinds are read in the order of the table.
     pub(crate) devices: Devices,
 }
@@ -135,6 +134,9 @@ pub(super) fn option(ty: &'static str, controller: Option<&'static str>, hot: bo
 
 /// The row of a kind of device.
 pub(crate) trait DeviceKind: Sized {
+    /// The keys of a `.vmx` that stand for fields of these devices: all that `read` takes.
+    const KEYS: &'static [Keys] = &[];
+
     /// Every VM has the devices of this kind; nobody can add or remove one.
     const BUILT_IN: bool = false;
 
@@ -178,10 +180,13 @@ pub(crate) trait DeviceKind: Sized {
         Vec::new()
     }
 
-    /// Reads the devices of this kind from a `.vmx`.
-    fn read(_from: &mut Reading<'_>) -> Result<(), ReadError> {
-        Ok(())
+    /// The part of the device's keys before the first dot: `ethernet0`.
+    fn prefix(&self, _device: &Device, _devices: &Devices) -> Option<String> {
+        None
     }
+
+    /// Reads the devices of this kind from a `.vmx`. One that cannot be read is an [`Unusable`] device.
+    fn read(_from: &mut Reading<'_>) {}
 
     /// Writes a device to a `.vmx`.
     fn write(&self, _device: &Device, _to: &mut Writing<'_>) {}
@@ -205,7 +210,8 @@ pub(crate) struct Row {
     pub(crate) edit: fn(&mut Draft<'_>, &Change<'_>, Device) -> Result<(), Fault>,
     pub(crate) remove: fn(&mut Draft<'_>, &Change<'_>, &Device) -> Result<(), Fault>,
     pub(crate) options: fn() -> Vec<Object>,
-    pub(crate) read: fn(&mut Reading<'_>) -> Result<(), ReadError>,
+    pub(crate) keys: &'static [Keys],
+    pub(crate) read: fn(&mut Reading<'_>),
 }
 
 macro_rules! kinds {
@@ -232,6 +238,7 @@ macro_rules! kinds {
             edit: $kind::edit,
             remove: $kind::remove,
             options: $kind::options,
+            keys: <$kind as DeviceKind>::KEYS,
             read: $kind::read,
         }),+];
 
@@ -253,6 +260,11 @@ macro_rules! kinds {
             /// The `VirtualDevice`.
             pub(crate) fn show(&self, at: &Shown<'_>) -> Object {
                 match self { $(Self::$kind(kind) => kind.show(at)),+ }
+            }
+
+            /// The part of the device's keys before the first dot.
+            pub(crate) fn prefix(&self, device: &Device, devices: &Devices) -> Option<String> {
+                match self { $(Self::$kind(kind) => kind.prefix(device, devices)),+ }
             }
 
             /// Writes the device to a `.vmx`.
@@ -307,4 +319,6 @@ kinds! {
     Serial,
     /// HD audio card.
     Sound,
+    /// A device that this host cannot give to a VM.
+    Unusable,
 }

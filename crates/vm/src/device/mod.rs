@@ -13,6 +13,7 @@ mod draft;
 mod faults;
 mod ide;
 mod input;
+mod keys;
 mod kind;
 mod nic;
 mod nvme;
@@ -24,6 +25,7 @@ mod scsi;
 mod serial;
 mod slots;
 mod sound;
+mod unusable;
 mod video;
 mod vmci;
 mod xhci;
@@ -48,12 +50,14 @@ pub use sata::Sata;
 pub use scsi::{SCSI_TYPES, Scsi, ScsiModel};
 pub use serial::{Serial, SerialBacking, Sio};
 pub use sound::Sound;
+pub use unusable::{Looks, Unusable, distrust};
 pub use video::Video;
 pub use vmci::Vmci;
 pub use xhci::Xhci;
 
 pub(crate) use draft::{Change, Draft};
 pub(crate) use faults::{device_fault, invalid, operation, unsupported};
+pub(crate) use keys::is_key;
 pub(crate) use kind::{Reading, Row, Shown, TABLE, Writing};
 pub(crate) use parts::Parts;
 
@@ -81,6 +85,8 @@ pub mod key {
     pub const DISK_SATA: i32 = 16000;
     pub const NVME: i32 = 31000;
     pub const DISK_NVME: i32 = 32000;
+    /// Drives at places that this host does not have.
+    pub const UNPLACED: i32 = 50000;
 }
 
 /// A virtual device.

@@ -8,9 +8,10 @@ use vim::{Fault, Object, data_id, field};
 
 use super::draft::{Change, Draft, Step, connect, same_kind};
 use super::faults::{backing, device_fault, invalid, unsupported};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, option, shown};
 use super::parts::Parts;
-use super::{Connect, Device, key, nic_id};
+use super::{Connect, Device, Devices, Looks, key, nic_id};
 use crate::faults::invalid_config;
 use crate::ids;
 use crate::limits::MAX_NICS;
@@ -20,9 +21,15 @@ use crate::text::{ReadError, numbered};
 const SHARES: i32 = 50;
 /// Place of the first adapter on the PCI bus.
 const FIRST_UNIT: i32 = 7;
+/// First word of the keys of an adapter.
+const WORD: &str = "ethernet";
 /// Most adapters that a `.vmx` can have.
 const MAX_NUMBERS: u8 = 10;
 const WAKE: &str = "wakeOnPcktRcv";
+/// The kind of connection on desktop products.
+const CONNECTION_TYPE: &str = "connectionType";
+/// The port of a distributed switch, which is not a host's own.
+const PORT: [&str; 4] = ["dvs.switchId", "dvs.portId", "dvs.portgroupId", "dvs.connectionId"];
 
 /// A network adapter.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +41,8 @@ pub struct Nic {
     /// Name of the network.
     pub network: String,
     pub wake_on_lan: bool,
-    /// `connectionType` of desktop products, which is only kept.
-    pub connection_type: Option<String>,
+    /// Keys that are only kept, by their names, with their values.
+    pub kept: Vec<(&'static str, String)>,
 }
 
 /// Models of network adapter.
@@ -189,6 +196,24 @@ impl Nic {
 }
 
 impl DeviceKind for Nic {
+    const KEYS: &'static [Keys] = &[
+        Keys { prefix: Prefix::Numbered(WORD, MAX_NUMBERS), names: &PORT },
+        Keys {
+            prefix: Prefix::Numbered(WORD, MAX_NUMBERS),
+            names: &[
+                "present",
+                "virtualDev",
+                "networkName",
+                CONNECTION_TYPE,
+                "addressType",
+                "address",
+                "generatedAddress",
+                "startConnected",
+                WAKE,
+            ],
+        },
+    ];
+
     fn is(asked: &Object) -> bool {
         asked.is_a(data_id!(VirtualEthernetCard))
     }
@@ -212,7 +237,7 @@ impl DeviceKind for Nic {
             network: network(change, draft)?
                 .ok_or_else(|| backing(change.index, "", "Name the network of the adapter"))?,
             wake_on_lan: change.device.get(field!(VirtualEthernetCard.wakeOnLanEnabled)).unwrap_or(true),
-            connection_type: None,
+            kept: Vec::new(),
         };
         let running = draft.around.running;
         let before = Connect { now: running, ..Connect::default() };
@@ -235,6 +260,9 @@ impl DeviceKind for Nic {
             return Err(invalid(change.index, "device", message));
         }
         if let Some(network) = network(change, draft)? {
+            if network != nic.network {
+                nic.kept.retain(|(name, _)| !PORT.contains(name));
+            }
             nic.network = network;
         }
         if let Some((ty, mac)) = address(change, draft, &before.mac)? {
@@ -309,29 +337,38 @@ impl DeviceKind for Nic {
         NIC_TYPES.into_iter().map(|ty| option(ty, Some("VirtualPCIController"), true)).collect()
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for number in from.source.devices(|prefix| numbered(prefix, "ethernet", MAX_NUMBERS))? {
-            let (nic, connect) = read_one(from, number)?;
-            from.insert(nic.device(number.into(), connect));
+    fn prefix(&self, device: &Device, _devices: &Devices) -> Option<String> {
+        Some(format!("{WORD}{}", device.key - key::NIC))
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for number in from.source.devices(|prefix| numbered(prefix, WORD, MAX_NUMBERS)) {
+            match read_one(from, number) {
+                Ok((nic, connect)) => from.insert(nic.device(number.into(), connect)),
+                Err(error) => {
+                    let (prefix, number) = (format!("{WORD}{number}"), i32::from(number));
+                    let place = Some((key::PCI, FIRST_UNIT + number));
+                    from.unusable(&prefix, key::NIC + number, place, Looks::Nic, &error);
+                }
+            }
         }
-        Ok(())
     }
 
     fn write(&self, device: &Device, to: &mut Writing<'_>) {
         let number = device.key - key::NIC;
-        let key = |name: &str| format!("ethernet{number}.{name}");
+        let key = |name: &str| format!("{WORD}{number}.{name}");
         to.wanted.flag(key("present"), true);
         to.wanted.put(key("virtualDev"), self.model.word());
         to.wanted.put(key("networkName"), self.network.clone());
-        if let Some(kept) = &self.connection_type {
-            to.wanted.put(key("connectionType"), kept.clone());
+        for (name, value) in &self.kept {
+            to.wanted.put(key(name), value);
         }
         to.wanted.put(key("addressType"), self.address.word());
         if let Ok(mac) = self.mac.parse::<MacAddress>() {
             to.wanted.put(key(self.address.address_key()), mac.to_string());
         }
         to.wanted.flag(key("startConnected"), device.connect.is_none_or(|connect| connect.at_start));
-        to.wanted.set(key(WAKE), if self.wake_on_lan { "TRUE" } else { "FALSE" });
+        to.wanted.flag(key(WAKE), self.wake_on_lan);
     }
 
     fn build(&self, device: &Device, parts: &mut Parts<'_>) -> qemu::Result<()> {
@@ -401,7 +438,7 @@ fn address(
 }
 
 fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Nic, Connect), ReadError> {
-    let prefix = format!("ethernet{number}");
+    let prefix = format!("{WORD}{number}");
     let key = |name: &str| format!("{prefix}.{name}");
     let address = from
         .source
@@ -412,11 +449,9 @@ fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Nic, Connect), ReadEr
         |text| text.parse::<MacAddress>().ok(),
         "a MAC address",
     )?;
-    // Ports of a distributed switch are not a host's own.
-    if from.source.text(&key("dvs.switchId")).is_some() {
-        for name in ["dvs.portId", "dvs.portgroupId", "dvs.connectionId"] {
-            from.source.take(&key(name));
-        }
+    let mut kept = Vec::new();
+    for name in [CONNECTION_TYPE].into_iter().chain(PORT) {
+        kept.extend(from.source.take(&key(name)).map(|value| (name, value.to_owned())));
     }
     let model = from.source.word(&key("virtualDev"), NicModel::from_word, "a model of network adapters")?;
     let model = model.unwrap_or(Ok(NicModel::E1000)).map_err(|model| {
@@ -428,7 +463,7 @@ fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Nic, Connect), ReadEr
         address,
         network: from.source.text(&key("networkName")).unwrap_or_default().to_owned(),
         wake_on_lan: from.source.is_true(&key(WAKE)).unwrap_or(true),
-        connection_type: from.source.text(&key("connectionType")).map(str::to_owned),
+        kept,
     };
     Ok((nic, from.connect(&prefix)?))
 }

@@ -4,10 +4,10 @@ use qemu::spec::{Controller, ControllerKind};
 use vim::{Fault, Object};
 
 use super::draft::{Change, Draft};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, option, shown};
 use super::parts::Parts;
-use super::{Bus, Device, controller};
-use crate::text::ReadError;
+use super::{Bus, Device, Devices, controller};
 
 /// NVMe controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct Nvme {
 }
 
 impl DeviceKind for Nvme {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Numbered(Bus::Nvme.prefix(), Bus::Nvme.controllers()),
+        names: &["present"],
+    }];
+
     fn is(asked: &Object) -> bool {
         asked.type_name() == "VirtualNVMEController"
     }
@@ -48,12 +53,15 @@ impl DeviceKind for Nvme {
         vec![option("VirtualNVMEController", Some("VirtualPCIController"), false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for number in controller::present(from, Bus::Nvme)? {
+    fn prefix(&self, _device: &Device, _devices: &Devices) -> Option<String> {
+        Some(format!("nvme{}", self.bus))
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for number in controller::present(from, Bus::Nvme) {
             let bus = i32::from(number);
             from.insert(controller::device(Bus::Nvme, bus, Self { bus }));
         }
-        Ok(())
     }
 
     fn write(&self, _device: &Device, to: &mut Writing<'_>) {

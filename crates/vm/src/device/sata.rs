@@ -4,10 +4,10 @@ use qemu::spec::{Controller, ControllerKind};
 use vim::{Fault, Object};
 
 use super::draft::{Change, Draft};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, option, shown};
 use super::parts::Parts;
-use super::{Bus, Device, controller};
-use crate::text::ReadError;
+use super::{Bus, Device, Devices, controller};
 
 /// AHCI controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct Sata {
 }
 
 impl DeviceKind for Sata {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Numbered(Bus::Sata.prefix(), Bus::Sata.controllers()),
+        names: &["present"],
+    }];
+
     fn is(asked: &Object) -> bool {
         matches!(asked.type_name(), "VirtualAHCIController" | "VirtualSATAController")
     }
@@ -49,12 +54,15 @@ impl DeviceKind for Sata {
         vec![option("VirtualAHCIController", Some("VirtualPCIController"), false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for number in controller::present(from, Bus::Sata)? {
+    fn prefix(&self, _device: &Device, _devices: &Devices) -> Option<String> {
+        Some(format!("sata{}", self.bus))
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for number in controller::present(from, Bus::Sata) {
             let bus = i32::from(number);
             from.insert(controller::device(Bus::Sata, bus, Self { bus }));
         }
-        Ok(())
     }
 
     fn write(&self, _device: &Device, to: &mut Writing<'_>) {

@@ -5,11 +5,11 @@ use vim::{Fault, Object};
 
 use super::draft::{Change, Draft};
 use super::faults::{invalid, unsupported};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, option, shown};
 use super::parts::Parts;
-use super::place::SCSI_OWN_UNIT;
-use super::{Bus, Device, controller};
-use crate::text::ReadError;
+use super::place::{SCSI_OWN_UNIT, controller_key, controller_unit};
+use super::{Bus, Device, Devices, Looks, controller, key};
 
 /// SCSI controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,11 @@ pub const SCSI_TYPES: [&str; 3] =
     ["ParaVirtualSCSIController", "VirtualLsiLogicController", "VirtualLsiLogicSASController"];
 
 impl DeviceKind for Scsi {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Numbered(Bus::Scsi.prefix(), Bus::Scsi.controllers()),
+        names: &["present", "virtualDev"],
+    }];
+
     fn is(asked: &Object) -> bool {
         ScsiModel::asked(asked).is_some()
     }
@@ -132,17 +137,30 @@ impl DeviceKind for Scsi {
         SCSI_TYPES.into_iter().map(|ty| option(ty, Some("VirtualPCIController"), false)).collect()
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for number in controller::present(from, Bus::Scsi)? {
+    fn prefix(&self, _device: &Device, _devices: &Devices) -> Option<String> {
+        Some(format!("scsi{}", self.bus))
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        for number in controller::present(from, Bus::Scsi) {
             let model = from.source.word(
                 &format!("scsi{number}.virtualDev"),
                 ScsiModel::from_word,
                 "lsilogic, lsisas1068, pvscsi or buslogic",
-            )?;
-            let (bus, model) = (i32::from(number), model.unwrap_or(ScsiModel::LsiLogic));
-            from.insert(controller::device(Bus::Scsi, bus, Self { bus, model }));
+            );
+            let bus = i32::from(number);
+            match model {
+                Ok(model) => {
+                    let model = model.unwrap_or(ScsiModel::LsiLogic);
+                    from.insert(controller::device(Bus::Scsi, bus, Self { bus, model }));
+                }
+                Err(error) => {
+                    let place = Some((key::PCI, controller_unit(Bus::Scsi, bus)));
+                    let key = controller_key(Bus::Scsi, bus);
+                    from.unusable(&format!("scsi{number}"), key, place, Looks::Scsi(bus), &error.into());
+                }
+            }
         }
-        Ok(())
     }
 
     fn write(&self, _device: &Device, to: &mut Writing<'_>) {

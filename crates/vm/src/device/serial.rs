@@ -6,14 +6,19 @@ use vim::{Fault, Object, data_id, field, vim};
 use super::backing::{file, flag, text};
 use super::draft::{Change, Draft, connect, same_kind};
 use super::faults::{backing, invalid};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Kind, Reading, Shown, Writing, fixed, option, shown};
 use super::parts::Parts;
-use super::{Connect, Device, key};
+use super::unusable::UNCHECKED;
+use super::{Connect, Device, Devices, Looks, key};
+use crate::faults::invalid_config;
 use crate::file::FileRef;
 use crate::ids;
 use crate::text::{ReadError, file_name as name_in, numbered, resolve};
 
-/// Most serial ports that a `.vmx` can have; the first of them counts.
+/// First word of the keys of a serial port.
+const WORD: &str = "serial";
+/// Most serial ports that a `.vmx` can have; of which this host gives a VM one.
 const MAX_NUMBERS: u8 = 32;
 const PIPE_END: &str = "pipe.endPoint";
 const NO_RX_LOSS: &str = "tryNoRxLoss";
@@ -63,6 +68,21 @@ impl DeviceKind for Sio {
 }
 
 impl DeviceKind for Serial {
+    const KEYS: &'static [Keys] = &[Keys {
+        prefix: Prefix::Numbered(WORD, MAX_NUMBERS),
+        names: &[
+            "present",
+            "fileType",
+            "fileName",
+            "network.endPoint",
+            PIPE_END,
+            NO_RX_LOSS,
+            "yieldOnMsrRead",
+            "startConnected",
+            UNCHECKED,
+        ],
+    }];
+
     fn is(asked: &Object) -> bool {
         asked.is_a(data_id!(VirtualSerialPort))
     }
@@ -75,7 +95,12 @@ impl DeviceKind for Serial {
             backing: wanted(draft, change, None)?.unwrap_or_else(default),
             yield_on_poll: change.device.get(field!(VirtualSerialPort.yieldOnPoll)).unwrap_or(false),
         };
-        if draft.devices.contains_key(&key::SERIAL) {
+        let is_port = |device: &Device| match &device.kind {
+            Kind::Serial(_) => true,
+            Kind::Unusable(other) => other.looks == Looks::Serial,
+            _ => false,
+        };
+        if draft.devices.values().any(is_port) {
             return Err(invalid(change.index, "device", "A VM has at most one serial port"));
         }
         draft.insert(change, serial.device(connect(change.device, Connect::default(), false)))
@@ -131,14 +156,27 @@ impl DeviceKind for Serial {
         vec![option("VirtualSerialPort", Some("VirtualSIOController"), false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
-        for number in from.source.devices(|prefix| numbered(prefix, "serial", MAX_NUMBERS))? {
-            let (serial, connect) = read_one(from, number)?;
-            if !from.devices.contains_key(&key::SERIAL) {
-                from.insert(serial.device(connect));
+    fn prefix(&self, _device: &Device, _devices: &Devices) -> Option<String> {
+        Some(format!("{WORD}0"))
+    }
+
+    fn read(from: &mut Reading<'_>) {
+        let mut found = false;
+        for number in from.source.devices(|prefix| numbered(prefix, WORD, MAX_NUMBERS)) {
+            let read = match found {
+                false => read_one(from, number),
+                true => Err(invalid_config("config", "A VM has at most one serial port on this host").into()),
+            };
+            found = true;
+            match read {
+                Ok((serial, connect)) => from.insert(serial.device(connect)),
+                Err(error) => {
+                    // The port that can be used has the first key.
+                    let (prefix, number) = (format!("{WORD}{number}"), i32::from(number));
+                    from.unusable(&prefix, key::SERIAL + 1 + number, None, Looks::Serial, &error);
+                }
             }
         }
-        Ok(())
     }
 
     fn write(&self, device: &Device, to: &mut Writing<'_>) {
@@ -146,7 +184,7 @@ impl DeviceKind for Serial {
             SerialBacking::File(image) => ("file", name_in(to.home, image)),
             SerialBacking::Pipe { name, .. } => ("pipe", name.clone()),
         };
-        let key = |name: &str| format!("serial0.{name}");
+        let key = |name: &str| format!("{WORD}0.{name}");
         to.wanted.flag(key("present"), true);
         to.wanted.put(key("fileType"), ty);
         to.wanted.put(key("fileName"), file);
@@ -155,8 +193,8 @@ impl DeviceKind for Serial {
             to.wanted.flag(key("yieldOnMsrRead"), true);
         }
         if let SerialBacking::Pipe { endpoint, no_rx_loss, .. } = &self.backing {
-            to.wanted.set(key(PIPE_END), endpoint.clone());
-            to.wanted.set_flag(&key(NO_RX_LOSS), *no_rx_loss, false);
+            to.wanted.put(key(PIPE_END), endpoint.clone());
+            to.wanted.flag_unless(&key(NO_RX_LOSS), *no_rx_loss, false);
         }
     }
 
@@ -202,12 +240,19 @@ fn wanted(
 }
 
 fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Serial, Connect), ReadError> {
-    let prefix = format!("serial{number}");
+    let prefix = format!("{WORD}{number}");
     let key = |name: &str| format!("{prefix}.{name}");
+    from.trust(&prefix)?;
     let ty = from.source.take(&key("fileType")).unwrap_or("device").to_ascii_lowercase();
     let name = from.source.take(&key("fileName")).unwrap_or_default();
     let (file, name) = match ty.as_str() {
-        "file" => (resolve(from.storage, from.home, name), ""),
+        "file" => match resolve(from.storage, from.home, name) {
+            Some(file) => (Some(file), ""),
+            None => {
+                let message = format!("{prefix}: {name} cannot be found on this host");
+                return Err(invalid_config("config", &message).into());
+            }
+        },
         "pipe" | "device" => (None, name),
         "network" => {
             from.source.take(&key("network.endPoint"));

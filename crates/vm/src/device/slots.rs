@@ -2,7 +2,8 @@
 
 use super::kind::{Kind, Reading};
 use super::place::{controller_key, drive_key, is_usable};
-use super::{Connect, Device, Slot};
+use super::unusable::unplaced;
+use super::{Connect, Device, Looks, Slot};
 use crate::faults::invalid_config;
 use crate::text::ReadError;
 
@@ -14,29 +15,40 @@ pub(super) enum Content {
     Cdrom {
         image: bool,
     },
+    /// Of a type that is neither.
+    Other,
 }
 
 impl Content {
-    fn parse(device_type: &str) -> Option<Self> {
+    fn parse(device_type: &str) -> Self {
         match device_type.to_ascii_lowercase().as_str() {
-            "cdrom-image" => Some(Self::Cdrom { image: true }),
-            "atapi-cdrom" | "cdrom-raw" | "scsi-cdrom" => Some(Self::Cdrom { image: false }),
-            "" | "disk" | "scsi-harddisk" | "ata-harddisk" | "nvme-harddisk" => Some(Self::Disk),
-            _ => None,
+            "cdrom-image" => Self::Cdrom { image: true },
+            "atapi-cdrom" | "cdrom-raw" | "scsi-cdrom" => Self::Cdrom { image: false },
+            "" | "disk" | "scsi-harddisk" | "ata-harddisk" | "nvme-harddisk" => Self::Disk,
+            _ => Self::Other,
         }
     }
 }
 
 /// The drives that are present, with their content.
-pub(super) fn all(from: &mut Reading<'_>) -> Result<Vec<(Slot, Content)>, ReadError> {
-    let slots: Vec<Slot> = from.source.devices(|prefix| prefix.parse().ok())?;
-    let mut found = Vec::new();
-    for slot in slots {
-        let key = format!("{slot}.deviceType");
-        let content = Content::parse(from.source.take(&key).unwrap_or_default());
-        found.push((slot, content.ok_or_else(|| from.source.bad(&key, "a disk or CD-ROM drive"))?));
-    }
-    Ok(found)
+pub(super) fn all(from: &mut Reading<'_>) -> Vec<(Slot, Content)> {
+    let slots: Vec<Slot> = from.source.devices(|prefix| prefix.parse().ok());
+    let content =
+        |slot: &Slot| Content::parse(from.source.take(&format!("{slot}.deviceType")).unwrap_or_default());
+    let contents: Vec<Content> = slots.iter().map(content).collect();
+    slots.into_iter().zip(contents).collect()
+}
+
+/// Adds a drive whose keys cannot be understood, or that this host cannot have.
+pub(super) fn unusable(from: &mut Reading<'_>, slot: Slot, looks: Looks, error: &ReadError) {
+    let (number, unit) = (i32::from(slot.controller), i32::from(slot.unit));
+    let controller = controller_key(slot.bus, number);
+    let placed = from.devices.get(&controller).is_some_and(|device| is_usable(device, unit));
+    let (key, place) = match placed {
+        true => (drive_key(slot.bus, number, unit), Some((controller, unit))),
+        false => (unplaced(slot), None),
+    };
+    from.unusable(&slot.to_string(), key, place, looks, error);
 }
 
 /// Adds a drive that was read.

@@ -5,10 +5,10 @@ use vim::{Fault, Object, field, vim};
 use super::backing::{flag, text};
 use super::draft::{Change, Draft, connect, same_kind};
 use super::faults::{backing, invalid};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, option, shown};
 use super::parts::Parts;
 use super::{Connect, Device, key};
-use crate::text::ReadError;
 
 /// Place on the PCI bus.
 const UNIT: i32 = 18;
@@ -30,6 +30,9 @@ impl Sound {
 }
 
 impl DeviceKind for Sound {
+    const KEYS: &'static [Keys] =
+        &[Keys { prefix: Prefix::Word(PREFIX), names: &["present", "virtualDev", "startConnected"] }];
+
     fn is(asked: &Object) -> bool {
         asked.type_name() == "VirtualHdAudioCard"
     }
@@ -75,14 +78,13 @@ impl DeviceKind for Sound {
     }
 
     /// Leaves the keys of other cards to the file.
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
+    fn read(from: &mut Reading<'_>) {
         let is_ours = from.source.peek(MODEL).is_some_and(|model| model.eq_ignore_ascii_case(HD_AUDIO));
-        if is_ours && from.source.present(PREFIX)? {
+        if is_ours && !from.source.devices(|prefix| (prefix == PREFIX).then_some(())).is_empty() {
             from.source.take(MODEL);
-            let connect = from.connect(PREFIX)?;
+            let connect = from.connect(PREFIX).unwrap_or_default();
             from.insert(Self.device(connect));
         }
-        Ok(())
     }
 
     fn write(&self, device: &Device, to: &mut Writing<'_>) {

@@ -4,10 +4,10 @@ use vim::{Fault, Object, field};
 
 use super::draft::{Change, Draft};
 use super::faults::invalid;
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, shown};
 use super::parts::Parts;
 use super::{Device, Kind, key};
-use crate::text::ReadError;
 
 const MEMORY: &str = "svga.vramSize";
 const AUTO: &str = "svga.autodetect";
@@ -37,6 +37,8 @@ impl Video {
 }
 
 impl DeviceKind for Video {
+    const KEYS: &'static [Keys] =
+        &[Keys { prefix: Prefix::Word("svga"), names: &["vramSize", "autodetect", "numDisplays"] }];
     const BUILT_IN: bool = true;
 
     fn built_in() -> Vec<Device> {
@@ -94,7 +96,7 @@ impl DeviceKind for Video {
         )
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
+    fn read(from: &mut Reading<'_>) {
         let default = Self::default();
         let bytes: Option<i64> = from.source.parsed(MEMORY);
         let video = Self {
@@ -103,14 +105,13 @@ impl DeviceKind for Video {
             auto: from.source.is_true(AUTO).unwrap_or(default.auto),
         };
         from.insert(video.device());
-        Ok(())
     }
 
     fn write(&self, _device: &Device, to: &mut Writing<'_>) {
-        to.wanted.set(MEMORY, (self.memory_kib * 1024).to_string());
-        to.wanted.set_flag(AUTO, self.auto, false);
+        to.wanted.put(MEMORY, (self.memory_kib * 1024).to_string());
+        to.wanted.flag_unless(AUTO, self.auto, false);
         if self.displays != 1 {
-            to.wanted.set(DISPLAYS, self.displays.to_string());
+            to.wanted.put(DISPLAYS, self.displays.to_string());
         }
     }
 

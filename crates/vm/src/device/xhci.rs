@@ -3,9 +3,9 @@
 use vim::{Fault, Object};
 
 use super::draft::{Change, Draft};
+use super::keys::{Keys, Prefix};
 use super::kind::{DeviceKind, Reading, Shown, Writing, option, shown};
 use super::{Device, controller, key};
-use crate::text::ReadError;
 
 /// Place on the PCI bus.
 const UNIT: i32 = 23;
@@ -20,6 +20,8 @@ fn device() -> Device {
 }
 
 impl DeviceKind for Xhci {
+    const KEYS: &'static [Keys] = &[Keys { prefix: Prefix::Word("usb_xhci"), names: &["present"] }];
+
     fn is(asked: &Object) -> bool {
         asked.type_name() == "VirtualUSBXHCIController"
     }
@@ -49,14 +51,13 @@ impl DeviceKind for Xhci {
         vec![option("VirtualUSBXHCIController", Some("VirtualPCIController"), false)]
     }
 
-    fn read(from: &mut Reading<'_>) -> Result<(), ReadError> {
+    fn read(from: &mut Reading<'_>) {
         if from.source.is_true(PRESENT).unwrap_or(false) {
             from.insert(device());
         }
-        Ok(())
     }
 
     fn write(&self, _device: &Device, to: &mut Writing<'_>) {
-        to.wanted.set_flag(PRESENT, true, false);
+        to.wanted.flag_unless(PRESENT, true, false);
     }
 }

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Whether a key is the host's own, so that nobody may set it.
-pub(super) fn is_reserved(key: &str) -> bool {
-    key.to_ascii_lowercase().starts_with("esfera.")
-}
+use crate::config::VmConfig;
 
 /// Merges an entry of `extraConfig`: an empty value removes the key.
 pub(super) fn merge(extra: &mut BTreeMap<String, String>, key: &str, value: &str) {
@@ -15,4 +12,20 @@ pub(super) fn merge(extra: &mut BTreeMap<String, String>, key: &str, value: &str
     } else {
         extra.insert(known.unwrap_or_else(|| key.to_owned()), value.to_owned());
     }
+}
+
+/// Drops what is kept beside devices that have come or gone, and the extra keys of those that have gone: nothing of it is meant for
+/// another device at the same place.
+pub(super) fn leave(config: &mut VmConfig, before: &VmConfig) {
+    let prefixes = |of: &VmConfig, but: &VmConfig| -> Vec<String> {
+        let changed = of.devices.values().filter(|device| !but.devices.contains_key(&device.key));
+        changed.filter_map(|device| device.kind.prefix(device, &of.devices)).collect()
+    };
+    let (come, gone) = (prefixes(config, before), prefixes(before, config));
+    let is_of = |key: &str, devices: &[String]| {
+        key.split_once('.')
+            .is_some_and(|(prefix, _)| devices.iter().any(|of| of.eq_ignore_ascii_case(prefix)))
+    };
+    config.kept.retain(|(key, _)| !is_of(key, &come) && !is_of(key, &gone));
+    config.extra.retain(|key, _| !is_of(key, &gone));
 }

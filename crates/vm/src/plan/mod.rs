@@ -63,6 +63,7 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
     let mut steps = settings::apply(spec, &mut config, around, Some(current))?;
     let applied = devices::apply(spec, &mut config, false, around)?;
     steps.extend(applied.steps);
+    extra::leave(&mut config, current);
     settings::apply_boot(spec, &mut config)?;
     strict::check(spec, &Made { config: &config, devices: &applied.changed, new: false }, around)?;
     if config != *current {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use vim::{Fault, Object, data_id, fault, field};
 
-use super::extra::{is_reserved, merge};
+use super::extra::merge;
 use super::kept;
 use crate::config::{
     Allocation, BootDevice, Firmware, HARDWARE_VERSIONS, ManagedBy, Shares, VmConfig, hardware_key,
@@ -13,6 +13,7 @@ use crate::device::{Step, Surroundings};
 use crate::faults::{invalid_config, not_supported, powered_on};
 use crate::guest_os;
 use crate::limits::{MAX_ANNOTATION, MAX_CPUS, MAX_EXTRA, MAX_MEMORY_MIB, MIN_MEMORY_MIB};
+use crate::vmx;
 
 macro_rules! spec {
     ($field:ident) => {
@@ -252,7 +253,7 @@ fn firmware(spec: &Object, config: &mut VmConfig, around: &Surroundings<'_>) -> 
 fn extra(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
     for option in spec.get(spec!(extraConfig)).into_iter().flatten() {
         let key = option.get(field!(OptionValue.key)).unwrap_or_default();
-        let value = option.get(field!(OptionValue.value)).map(|value| match value {
+        let value = option.get(field!(OptionValue.value)).map_or_else(String::new, |value| match value {
             vim::Value::String(text) => text.to_string(),
             vim::Value::Boolean(flag) => if *flag { "TRUE" } else { "FALSE" }.into(),
             other => other
@@ -260,10 +261,18 @@ fn extra(spec: &Object, config: &mut VmConfig) -> Result<(), Fault> {
                 .and_then(|text| text.as_str().map(ToOwned::to_owned))
                 .unwrap_or_default(),
         });
-        if key.trim().is_empty() || is_reserved(key) {
+        if key.trim().is_empty() || vmx::is_hosts(key) {
             return Err(invalid_config("extraConfig", &format!("The key \"{key}\" cannot be set")));
         }
-        merge(&mut config.extra, key, &value.unwrap_or_default());
+        if key.eq_ignore_ascii_case(vmx::DISK_UUID) {
+            config.disk_uuid = ["true", "1", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes));
+        } else if vmx::is_field(key) {
+            // As vSphere does (API reference, `VirtualMachineConfigSpec.extraConfig`): another field of the specification
+            // stands for the key, and has a privilege of its own.
+            tracing::info!(vm = config.name, key, "a key that a field stands for is not extra configuration");
+        } else {
+            merge(&mut config.extra, key, &value);
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::file::FileRef;
 use crate::guest_os;
 use crate::ids;
 use crate::kept::{self, Flag, PowerOp};
+use crate::vmx;
 
 /// Shares of one MiB at the level `normal`.
 const NORMAL_MEMORY_SHARES: i32 = 10;
@@ -18,10 +19,14 @@ const NORMAL_MEMORY_SHARES: i32 = 10;
 pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
     let int = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let devices: Vec<Object> = config.devices.values().map(|each| device(config, each, names)).collect();
+    // Clients set it both ways, and look for it in both places.
+    let disk_uuid = config.disk_uuid.then_some((vmx::DISK_UUID, "TRUE"));
     let extra: Vec<ty!(OptionValue)> = config
         .extra
         .iter()
-        .map(|(key, value)| vim!(OptionValue { key: key, value: value.as_str() }))
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .chain(disk_uuid)
+        .map(|(key, value)| vim!(OptionValue { key: key, value: value }))
         .collect();
     let mut used: Vec<_> = config.disks().map(|(_, disk)| disk.file.datastore).collect();
     used.push(home.datastore);

@@ -13,3 +13,13 @@ pub enum ReadError {
     #[error("{0}")]
     Fault(#[from] Fault),
 }
+
+impl ReadError {
+    /// The reason, for people.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Text(error) => error.to_string(),
+            Self::Fault(fault) => fault.message().to_owned(),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Reading keys of a `.vmx`. A key that was taken has a meaning in the model; the others are extra configuration.
+//! Reading keys of a `.vmx`. A key that was taken has a meaning in the model; the others are kept, or extra configuration.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -12,17 +12,21 @@ type Result<T> = std::result::Result<T, DictionaryError>;
 /// Keys of a `.vmx`, and which of them were taken.
 pub(crate) struct Source<'a> {
     file: &'a Dictionary,
+    /// Whether a key stands for a field of the model.
+    is_field: fn(&str) -> bool,
     /// In lower case.
     taken: HashSet<String>,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(file: &'a Dictionary) -> Self {
-        Self { file, taken: HashSet::new() }
+    /// Every key that is read must be one of `is_field`: extra configuration could set it otherwise.
+    pub(crate) fn new(file: &'a Dictionary, is_field: fn(&str) -> bool) -> Self {
+        Self { file, is_field, taken: HashSet::new() }
     }
 
     /// The value of a key, which is then taken.
     pub(crate) fn take(&mut self, key: &str) -> Option<&'a str> {
+        debug_assert!((self.is_field)(key), "{key} is read, but not listed as a key of a field");
         let value = self.file.get(key)?;
         self.taken.insert(key.to_ascii_lowercase());
         Some(value)
@@ -105,37 +109,22 @@ impl<'a> Source<'a> {
         self.text(key).and_then(|value| value.trim().parse().ok())
     }
 
-    /// Whether the device whose keys begin with `prefix` is present. If so its key `present` is taken.
-    ///
-    /// # Errors
-    /// [`DictionaryError::Value`] if the key is neither TRUE nor FALSE.
-    pub(crate) fn present(&mut self, prefix: &str) -> Result<bool> {
-        let key = format!("{prefix}.present");
-        let present = self.flag(&key)? == Some(true);
-        if !present {
-            self.taken.remove(&key.to_ascii_lowercase());
-        }
-        Ok(present)
-    }
-
-    /// The devices that are present and whose prefix `parse` understands, in their order.
-    ///
-    /// # Errors
-    /// [`DictionaryError::Value`] if one of them is neither present nor absent.
-    pub(crate) fn devices<T: Ord>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    /// The devices that are present and whose prefix `parse` understands, in their order. Of those the key `present` is taken; a
+    /// device is only present if the key says so clearly.
+    pub(crate) fn devices<T: Ord>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
         let file = self.file;
         let mut found = Vec::new();
         for (key, _) in file.iter() {
             let key = key.to_ascii_lowercase();
-            let Some(prefix) = key.strip_suffix(".present") else { continue };
-            if let Some(device) = parse(prefix)
-                && self.present(prefix)?
-            {
-                found.push(device);
+            let device = key.strip_suffix(".present").and_then(&parse);
+            if device.is_some() && !matches!(self.flag(&key), Ok(Some(true))) {
+                self.taken.remove(&key);
+                continue;
             }
+            found.extend(device);
         }
         found.sort();
-        Ok(found)
+        found
     }
 
     /// Takes all keys that begin with `prefix`, as they are.

@@ -9,6 +9,7 @@ mod write;
 use datastore::Dictionary;
 
 pub use crate::text::{ReadError, file_name, resolve};
+pub(crate) use own::{DISK_UUID, is_field, is_hosts};
 pub use read::read;
 pub use write::{nvram, write};
 

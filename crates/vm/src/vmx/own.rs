@@ -1,39 +1,84 @@
-//! Keys of the VM itself.
+//! Keys of the VM itself, and whether a key stands for a field of the VM or of a device.
 
-pub(super) const NAME: &str = "displayName";
-pub(super) const GUEST_OS: &str = "guestOS";
-pub(super) const ANNOTATION: &str = "annotation";
-pub(super) const HARDWARE_VERSION: &str = "virtualHW.version";
-pub(super) const CONFIG_VERSION: &str = "config.version";
-pub(super) const MEMORY_MIB: &str = "memsize";
-pub(super) const MEMORY_HOT_ADD: &str = "mem.hotadd";
-pub(super) const CPUS: &str = "numvcpus";
-pub(super) const CPU_HOT_ADD: &str = "vcpu.hotadd";
-pub(super) const CORES_PER_SOCKET: &str = "cpuid.coresPerSocket";
-pub(super) const BIOS_UUID: &str = "uuid.bios";
-pub(super) const INSTANCE_UUID: &str = "vc.uuid";
-pub(super) const FIRMWARE: &str = "firmware";
-pub(super) const SECURE_BOOT: &str = "uefi.secureBoot.enabled";
-pub(super) const NVRAM: &str = "nvram";
-pub(super) const SUSPEND_FILE: &str = "checkpoint.vmState";
-pub(super) const BOOT_ORDER: &str = "bios.bootOrder";
-pub(super) const CHANGE_VERSION: &str = "esfera.changeVersion";
-pub(super) const MODIFIED: &str = "esfera.modified";
-pub(super) const CREATED: &str = "createdDate";
-pub(super) const TEMPLATE: &str = "esfera.template";
-pub(super) const ALTERNATE_NAME: &str = "guestOSAltName";
-pub(super) const DISK_UUID: &str = "disk.EnableUUID";
-pub(super) const BOOT_DELAY: &str = "bios.bootDelay";
-pub(super) const BOOT_RETRY: &str = "bios.bootRetry.enabled";
-pub(super) const BOOT_RETRY_DELAY: &str = "bios.bootRetry.delay";
-pub(super) const BOOT_SETUP: &str = "bios.forceSetupOnce";
-pub(super) const DISK_ORDER: &str = "bios.hddOrder";
-pub(super) const CPU: &str = "sched.cpu";
-pub(super) const MEMORY: &str = "sched.mem";
-pub(super) const SYNC_TIME: &str = "tools.syncTime";
-pub(super) const AFTER_POWER_ON: &str = "toolScripts.afterPowerOn";
-pub(super) const AFTER_RESUME: &str = "toolScripts.afterResume";
-pub(super) const BEFORE_STANDBY: &str = "toolScripts.beforeSuspend";
-pub(super) const BEFORE_SHUTDOWN: &str = "toolScripts.beforePowerOff";
-pub(super) const MANAGER: &str = "esfera.managedBy.extensionKey";
-pub(super) const MANAGER_TYPE: &str = "esfera.managedBy.type";
+use crate::device::is_key;
+
+/// Names keys, and lists them all.
+macro_rules! keys {
+    ($($name:ident = $key:literal;)+) => {
+        $(pub(crate) const $name: &str = $key;)+
+        const ALL: &[&str] = &[$($key),+];
+    };
+}
+
+keys! {
+    ENCODING = ".encoding";
+    NAME = "displayName";
+    GUEST_OS = "guestOS";
+    ANNOTATION = "annotation";
+    HARDWARE_VERSION = "virtualHW.version";
+    CONFIG_VERSION = "config.version";
+    MEMORY_MIB = "memsize";
+    MEMORY_HOT_ADD = "mem.hotadd";
+    CPUS = "numvcpus";
+    CPU_HOT_ADD = "vcpu.hotadd";
+    CORES_PER_SOCKET = "cpuid.coresPerSocket";
+    BIOS_UUID = "uuid.bios";
+    INSTANCE_UUID = "vc.uuid";
+    FIRMWARE = "firmware";
+    SECURE_BOOT = "uefi.secureBoot.enabled";
+    NVRAM = "nvram";
+    SUSPEND_FILE = "checkpoint.vmState";
+    BOOT_ORDER = "bios.bootOrder";
+    CHANGE_VERSION = "esfera.changeVersion";
+    MODIFIED = "esfera.modified";
+    CREATED = "createdDate";
+    TEMPLATE = "esfera.template";
+    ALTERNATE_NAME = "guestOSAltName";
+    DISK_UUID = "disk.EnableUUID";
+    BOOT_DELAY = "bios.bootDelay";
+    BOOT_RETRY = "bios.bootRetry.enabled";
+    BOOT_RETRY_DELAY = "bios.bootRetry.delay";
+    BOOT_SETUP = "bios.forceSetupOnce";
+    DISK_ORDER = "bios.hddOrder";
+    CPU_SHARES = "sched.cpu.shares";
+    CPU_RESERVATION = "sched.cpu.min";
+    CPU_LIMIT = "sched.cpu.max";
+    MEMORY_SHARES = "sched.mem.shares";
+    MEMORY_RESERVATION = "sched.mem.min";
+    MEMORY_LIMIT = "sched.mem.max";
+    SYNC_TIME = "tools.syncTime";
+    AFTER_POWER_ON = "toolScripts.afterPowerOn";
+    AFTER_RESUME = "toolScripts.afterResume";
+    BEFORE_STANDBY = "toolScripts.beforeSuspend";
+    BEFORE_SHUTDOWN = "toolScripts.beforePowerOff";
+    MANAGER = "esfera.managedBy.extensionKey";
+    MANAGER_TYPE = "esfera.managedBy.type";
+}
+
+/// The keys of an allocation: shares, guarantee, ceiling.
+pub(super) type AllocationKeys = [&'static str; 3];
+pub(super) const CPU: AllocationKeys = [CPU_SHARES, CPU_RESERVATION, CPU_LIMIT];
+pub(super) const MEMORY: AllocationKeys = [MEMORY_SHARES, MEMORY_RESERVATION, MEMORY_LIMIT];
+
+/// Most floppy drives of a VM.
+pub(super) const MAX_FLOPPIES: u8 = 2;
+/// First word of the keys of floppy drives, all of which are only kept.
+pub(super) const FLOPPY: &str = "floppy";
+/// Begins the host's own keys.
+const HOST: &str = "esfera.";
+
+/// Whether a key is the host's own.
+pub(crate) fn is_hosts(key: &str) -> bool {
+    key.to_ascii_lowercase().starts_with(HOST)
+}
+
+/// Whether a key stands for a field of the VM or of a device, or is kept for one: it is not extra configuration. Everything
+/// that is read from a `.vmx` has such a key.
+pub(crate) fn is_field(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let floppy = |prefix: &str| (0..MAX_FLOPPIES).any(|number| prefix == format!("{FLOPPY}{number}"));
+    ALL.iter().any(|own| own.eq_ignore_ascii_case(&key))
+        || is_hosts(&key)
+        || key.split_once('.').is_some_and(|(prefix, _)| floppy(prefix))
+        || is_key(&key)
+}

@@ -1,9 +1,10 @@
-//! From the text to the configuration. Keys that nobody takes become extra configuration.
+//! From the text to the configuration. Of the keys that nobody takes, those that stand for a field are only kept, and the others
+//! become extra configuration.
 
 use datastore::{Dictionary, escape_name};
 use vim::DateTime;
 
-use super::own;
+use super::own::{self, AllocationKeys};
 use crate::config::{
     Allocation, BOOT_RETRY_DELAY_MS, Boot, BootDevice, Firmware, ManagedBy, Shares, Tools, VmConfig,
 };
@@ -21,47 +22,45 @@ const MAX_MEMORY_MIB: u32 = 24 << 20;
 const MAX_CPUS: u32 = 768;
 /// Hardware version of a VM whose file does not say, and the newest that a file may have.
 const HARDWARE_VERSIONS: (u32, u32) = (4, 1000);
-/// Most floppy drives of a VM.
-const MAX_FLOPPIES: u8 = 2;
-
-/// Reads the `.vmx` `home`. A disk that cannot be read has no capacity; its use tells why.
+/// Reads the `.vmx` `home`. A disk that cannot be read has no capacity; its use tells why. A device that this host cannot give to
+/// the VM is a [`crate::device::Unusable`].
 ///
 /// # Errors
-/// [`ReadError::Text`] for a value that its key does not allow; otherwise `InvalidVmConfig` for a device that this host
-/// cannot run, or `CannotAccessFile` for a disk that leads out of its datastore.
+/// [`ReadError::Text`] for a setting with a value that its key does not allow.
 pub fn read(
     storage: &dyn Storage,
     home: &FileRef,
     file: &Dictionary,
     now: DateTime,
 ) -> Result<VmConfig, ReadError> {
-    let mut source = Source::new(file);
-    for written_always in [".encoding", own::CONFIG_VERSION, own::SUSPEND_FILE] {
+    let mut source = Source::new(file, own::is_field);
+    for written_always in [own::ENCODING, own::CONFIG_VERSION, own::SUSPEND_FILE] {
         source.take(written_always);
     }
     let name = source.take(own::NAME).unwrap_or_default();
     let name = if name.is_empty() { home.path.stem() } else { name };
     let mut config = VmConfig::new(&escape_name(name), now);
     hardware(&mut source, &mut config)?;
-    let bios_uuid = source.uuid(own::BIOS_UUID)?;
-    config.bios_uuid = bios_uuid.unwrap_or(config.bios_uuid);
+    config.bios_uuid = source.uuid(own::BIOS_UUID)?.unwrap_or(config.bios_uuid);
     config.instance_uuid = source.uuid(own::INSTANCE_UUID)?.unwrap_or(config.instance_uuid);
     settings(&mut source, &mut config, now);
-    for number in 0..MAX_FLOPPIES {
-        let prefix = format!("floppy{number}");
-        if source.present(&prefix)? {
-            config.kept.extend(source.take_all(&format!("{prefix}.")));
-        }
-    }
     let devices = std::mem::take(&mut config.devices);
-    let mut reading = Reading { source, storage, home, bios_uuid, devices };
+    let mut reading = Reading { source, storage, home, devices };
     for row in TABLE {
-        (row.read)(&mut reading)?;
+        (row.read)(&mut reading);
     }
     let Reading { mut source, devices, .. } = reading;
     config.devices = devices;
     config.boot = boot(&mut source, &config.devices);
-    config.extra = source.rest().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    for key in [own::BOOT_ORDER, own::DISK_ORDER] {
+        config.kept.extend(source.take(key).map(|text| (key.to_owned(), text.to_owned())));
+    }
+    let (kept, extra): (Vec<_>, Vec<_>) = source
+        .rest()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .partition(|(key, _)| own::is_field(key));
+    config.kept.extend(kept);
+    config.extra = extra.into_iter().collect();
     Ok(config)
 }
 
@@ -87,7 +86,11 @@ fn hardware(source: &mut Source<'_>, config: &mut VmConfig) -> Result<(), ReadEr
 }
 
 fn settings(source: &mut Source<'_>, config: &mut VmConfig, now: DateTime) {
-    config.guest_id = guest_os::from_vmx(source.take(own::GUEST_OS).unwrap_or("other"));
+    let guest = source.take(own::GUEST_OS).unwrap_or("other");
+    config.guest_id = guest_os::from_vmx(guest);
+    if !guest_os::to_vmx(&config.guest_id).eq_ignore_ascii_case(guest) {
+        config.kept.push((own::GUEST_OS.to_owned(), guest.to_owned()));
+    }
     config.alternate_guest_name = source.text(own::ALTERNATE_NAME).unwrap_or_default().to_owned();
     config.annotation = source.take(own::ANNOTATION).unwrap_or_default().to_owned();
     config.nvram = source.text(own::NVRAM).map(str::to_owned);
@@ -112,41 +115,49 @@ fn settings(source: &mut Source<'_>, config: &mut VmConfig, now: DateTime) {
         source.text(own::MANAGER).map(|extension| ManagedBy { extension: extension.to_owned(), ty });
 }
 
-fn allocation(source: &mut Source<'_>, prefix: &str) -> Allocation {
-    let shares = match source.text(&format!("{prefix}.shares")) {
+fn allocation(source: &mut Source<'_>, [shares, reservation, limit]: AllocationKeys) -> Allocation {
+    let shares = match source.text(shares) {
         Some("low") => Shares::Low,
         Some("high") => Shares::High,
         Some(number) => number.parse().map_or(Shares::Normal, Shares::Custom),
         None => Shares::Normal,
     };
-    let reservation = source.parsed(&format!("{prefix}.min")).unwrap_or(0);
-    let limit = source.parsed(&format!("{prefix}.max")).unwrap_or(-1);
+    let reservation = source.parsed(reservation).unwrap_or(0);
+    let limit = source.parsed(limit).unwrap_or(-1);
     Allocation { shares, reservation, limit }
 }
 
-fn boot(source: &mut Source<'_>, devices: &Devices) -> Boot {
-    let disks = source.text(own::DISK_ORDER).unwrap_or_default();
+/// The devices to boot from, as the values of [`own::BOOT_ORDER`] and [`own::DISK_ORDER`] name them. Words for anything that the VM
+/// does not have mean nothing.
+pub(super) fn boot_order(order: &str, disks: &str, devices: &Devices) -> Vec<BootDevice> {
     let disk = |text: &str| {
         let slot: Slot = text.trim().parse().ok()?;
         let key = drive_key(slot.bus, slot.controller.into(), slot.unit.into());
-        devices.contains_key(&key).then_some(BootDevice::Disk(key))
+        devices.get(&key)?.disk().map(|_| BootDevice::Disk(key))
     };
-    let mut order = Vec::new();
-    for word in source.take(own::BOOT_ORDER).unwrap_or_default().split(',').map(str::trim) {
+    let nic = |text: &str| {
+        let key = key::NIC + i32::from(numbered(text, "ethernet", u8::MAX)?);
+        devices.get(&key)?.nic().map(|_| BootDevice::Nic(key))
+    };
+    let mut found = Vec::new();
+    for word in order.split(',').map(str::trim) {
         match word {
-            "hdd" => order.extend(disks.split(',').filter_map(disk)),
-            "cdrom" => order.push(BootDevice::Cdrom),
-            nic => {
-                let number = numbered(nic, "ethernet", u8::MAX);
-                order.extend(number.map(|number| BootDevice::Nic(key::NIC + i32::from(number))));
-            }
+            "hdd" => found.extend(disks.split(',').filter_map(disk)),
+            "cdrom" => found.push(BootDevice::Cdrom),
+            other => found.extend(nic(other)),
         }
     }
+    found
+}
+
+fn boot(source: &mut Source<'_>, devices: &Devices) -> Boot {
+    let order = source.take(own::BOOT_ORDER).unwrap_or_default();
+    let disks = source.take(own::DISK_ORDER).unwrap_or_default();
     Boot {
         delay_ms: source.parsed(own::BOOT_DELAY).unwrap_or(0),
         retry: source.is_true(own::BOOT_RETRY).unwrap_or(false),
         retry_delay_ms: source.parsed(own::BOOT_RETRY_DELAY).unwrap_or(BOOT_RETRY_DELAY_MS),
         setup: source.is_true(own::BOOT_SETUP).unwrap_or(false),
-        order,
+        order: boot_order(order, disks, devices),
     }
 }

@@ -3,9 +3,10 @@
 use datastore::vmx::format_uuid;
 use datastore::{Dictionary, DictionaryError};
 
-use super::own;
+use super::own::{self, AllocationKeys};
+use super::read;
 use crate::config::{Allocation, BOOT_RETRY_DELAY_MS, BootDevice, Firmware, Shares, VmConfig};
-use crate::device::{TABLE, Writing, key, slot};
+use crate::device::{Kind, TABLE, Writing, key, slot};
 use crate::file::FileRef;
 use crate::guest_os;
 use crate::text::Wanted;
@@ -17,7 +18,7 @@ const FORMAT: &str = "8";
 /// a suspended VM.
 ///
 /// # Errors
-/// [`DictionaryError`] for a text that the format cannot hold, and for extra configuration that sets the key of a device.
+/// [`DictionaryError`] for a text that the format cannot hold.
 pub fn write(
     config: &VmConfig,
     home: &FileRef,
@@ -37,14 +38,37 @@ pub fn write(
         }
     }
     let mut wanted = writing.wanted;
-    for (key, value) in &config.kept {
-        wanted.put(key, value);
-    }
     settings(config, &mut wanted);
-    for (key, value) in &config.extra {
-        wanted.extra(&config.name, key, value)?;
+    let verbatim = |key: &str| {
+        let prefix = key.split_once('.').map_or(key, |(prefix, _)| prefix);
+        config.devices.values().any(|device| match &device.kind {
+            Kind::Unusable(unusable) => unusable.prefix.eq_ignore_ascii_case(prefix),
+            _ => false,
+        })
+    };
+    debug_assert!(
+        wanted.keys().all(|key| own::is_field(key) || verbatim(key)),
+        "each key that is written is listed as one of a field"
+    );
+    let kept = config.kept.iter().filter(|(key, _)| !superseded(key));
+    let extra = config.extra.iter().filter(|(key, _)| !own::is_field(key));
+    for (key, value) in kept.map(|(key, value)| (key, value)).chain(extra) {
+        if !wanted.has(key) {
+            wanted.put(key, value);
+        }
     }
     wanted.over(before)
+}
+
+/// Whether a key is only kept for the sake of its spelling: while its setting is the same, it is written as it was, and otherwise
+/// not at all.
+fn superseded(key: &str) -> bool {
+    [own::GUEST_OS, own::BOOT_ORDER, own::DISK_ORDER].iter().any(|known| known.eq_ignore_ascii_case(key))
+}
+
+/// The text that a `.vmx` had for a key of [`superseded`].
+fn spelt<'a>(config: &'a VmConfig, key: &str) -> Option<&'a str> {
+    config.kept.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
 }
 
 fn hardware(config: &VmConfig, home: &FileRef, w: &mut Wanted) {
@@ -56,7 +80,8 @@ fn hardware(config: &VmConfig, home: &FileRef, w: &mut Wanted) {
     w.put(own::CONFIG_VERSION, FORMAT);
     w.put(own::HARDWARE_VERSION, config.hardware_version.to_string());
     w.put(own::NAME, config.name.as_str());
-    w.put(own::GUEST_OS, guest_os::to_vmx(&config.guest_id));
+    let guest = spelt(config, own::GUEST_OS).filter(|word| guest_os::from_vmx(word) == config.guest_id);
+    w.put(own::GUEST_OS, guest.map_or_else(|| guest_os::to_vmx(&config.guest_id), str::to_owned));
     if !config.annotation.is_empty() {
         w.put(own::ANNOTATION, config.annotation.as_str());
     }
@@ -80,6 +105,14 @@ pub fn nvram(config: &VmConfig, home: &FileRef) -> String {
 }
 
 fn boot_order(config: &VmConfig, w: &mut Wanted) {
+    let (before, disks) = (spelt(config, own::BOOT_ORDER), spelt(config, own::DISK_ORDER));
+    let means = read::boot_order(before.unwrap_or_default(), disks.unwrap_or_default(), &config.devices);
+    if means == config.boot.order && before.or(disks).is_some() {
+        for (key, text) in [(own::BOOT_ORDER, before), (own::DISK_ORDER, disks)] {
+            text.into_iter().for_each(|text| w.put(key, text));
+        }
+        return;
+    }
     let mut order: Vec<String> = Vec::new();
     for device in &config.boot.order {
         let word = match device {
@@ -94,60 +127,60 @@ fn boot_order(config: &VmConfig, w: &mut Wanted) {
     if !order.is_empty() {
         w.put(own::BOOT_ORDER, order.join(","));
     }
-}
-
-fn settings(config: &VmConfig, w: &mut Wanted) {
-    w.set(own::CHANGE_VERSION, config.change_version.as_str());
-    w.set(own::MODIFIED, config.modified.to_string());
-    if let Some(created) = config.created {
-        w.set(own::CREATED, created.to_string());
-    }
-    allocation(config.cpu, own::CPU, w);
-    allocation(config.memory, own::MEMORY, w);
-    w.set_flag(own::TEMPLATE, config.template, false);
-    w.set_flag(own::DISK_UUID, config.disk_uuid, false);
-    w.set_flag(own::AFTER_POWER_ON, config.tools.after_power_on, true);
-    w.set_flag(own::AFTER_RESUME, config.tools.after_resume, true);
-    w.set_flag(own::BEFORE_STANDBY, config.tools.before_standby, true);
-    w.set_flag(own::BEFORE_SHUTDOWN, config.tools.before_shutdown, true);
-    w.set_flag(own::SYNC_TIME, config.tools.sync_time, false);
-    w.set_flag(own::BOOT_RETRY, config.boot.retry, false);
-    w.set_flag(own::BOOT_SETUP, config.boot.setup, false);
-    if !config.alternate_guest_name.is_empty() {
-        w.set(own::ALTERNATE_NAME, config.alternate_guest_name.as_str());
-    }
-    if config.boot.delay_ms != 0 {
-        w.set(own::BOOT_DELAY, config.boot.delay_ms.to_string());
-    }
-    if config.boot.retry_delay_ms != BOOT_RETRY_DELAY_MS {
-        w.set(own::BOOT_RETRY_DELAY, config.boot.retry_delay_ms.to_string());
-    }
-    if let Some(manager) = &config.managed_by {
-        w.set(own::MANAGER, manager.extension.as_str());
-        w.set(own::MANAGER_TYPE, manager.ty.as_str());
-    }
     let disks = config.boot.order.iter().filter_map(|device| match device {
         BootDevice::Disk(key) => Some(slot(&config.devices, config.devices.get(key)?)?.to_string()),
         _ => None,
     });
     let disks: Vec<String> = disks.collect();
     if !disks.is_empty() {
-        w.set(own::DISK_ORDER, disks.join(","));
+        w.put(own::DISK_ORDER, disks.join(","));
     }
 }
 
-fn allocation(allocation: Allocation, prefix: &str, w: &mut Wanted) {
-    let shares = match allocation.shares {
+fn settings(config: &VmConfig, w: &mut Wanted) {
+    w.put(own::CHANGE_VERSION, config.change_version.as_str());
+    w.put(own::MODIFIED, config.modified.to_string());
+    if let Some(created) = config.created {
+        w.put(own::CREATED, created.to_string());
+    }
+    allocation(config.cpu, own::CPU, w);
+    allocation(config.memory, own::MEMORY, w);
+    w.flag_unless(own::TEMPLATE, config.template, false);
+    w.flag_unless(own::DISK_UUID, config.disk_uuid, false);
+    w.flag_unless(own::AFTER_POWER_ON, config.tools.after_power_on, true);
+    w.flag_unless(own::AFTER_RESUME, config.tools.after_resume, true);
+    w.flag_unless(own::BEFORE_STANDBY, config.tools.before_standby, true);
+    w.flag_unless(own::BEFORE_SHUTDOWN, config.tools.before_shutdown, true);
+    w.flag_unless(own::SYNC_TIME, config.tools.sync_time, false);
+    w.flag_unless(own::BOOT_RETRY, config.boot.retry, false);
+    w.flag_unless(own::BOOT_SETUP, config.boot.setup, false);
+    if !config.alternate_guest_name.is_empty() {
+        w.put(own::ALTERNATE_NAME, config.alternate_guest_name.as_str());
+    }
+    if config.boot.delay_ms != 0 {
+        w.put(own::BOOT_DELAY, config.boot.delay_ms.to_string());
+    }
+    if config.boot.retry_delay_ms != BOOT_RETRY_DELAY_MS {
+        w.put(own::BOOT_RETRY_DELAY, config.boot.retry_delay_ms.to_string());
+    }
+    if let Some(manager) = &config.managed_by {
+        w.put(own::MANAGER, manager.extension.as_str());
+        w.put(own::MANAGER_TYPE, manager.ty.as_str());
+    }
+}
+
+fn allocation(allocation: Allocation, [shares, reservation, limit]: AllocationKeys, w: &mut Wanted) {
+    let level = match allocation.shares {
         Shares::Low => "low".into(),
         Shares::Normal => "normal".into(),
         Shares::High => "high".into(),
         Shares::Custom(number) => number.to_string(),
     };
-    w.set(format!("{prefix}.shares"), shares);
+    w.put(shares, level);
     if allocation.reservation != 0 {
-        w.set(format!("{prefix}.min"), allocation.reservation.to_string());
+        w.put(reservation, allocation.reservation.to_string());
     }
     if allocation.limit >= 0 {
-        w.set(format!("{prefix}.max"), allocation.limit.to_string());
+        w.put(limit, allocation.limit.to_string());
     }
 }

@@ -52,6 +52,11 @@ impl Storage for World {
         Some(1 << 30)
     }
 
+    /// The images on `iso` know who they are.
+    fn uuid(&self, image: &FileRef) -> Option<Uuid> {
+        (image.datastore == ISO).then_some(Uuid::from_u128(0x150))
+    }
+
     fn parents(&self, _image: &FileRef) -> Result<Vec<FileRef>, datastore::Error> {
         Ok(Vec::new())
     }

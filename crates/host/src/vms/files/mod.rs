@@ -151,6 +151,27 @@ impl Files {
         Ok(())
     }
 
+    /// Gives the images of disks that have no identity the one that the disks have. A datastore that cannot keep identities is
+    /// left: there the configuration keeps them.
+    pub(super) async fn identify(&self, config: &VmConfig) {
+        let datastores = self.datastores.clone();
+        let disks: Vec<_> = config.disks().map(|(_, disk)| (disk.file.clone(), disk.uuid)).collect();
+        let identified = blocking(move || {
+            for (file, uuid) in disks {
+                let Some(on) = datastores.by_uuid(file.datastore) else { continue };
+                if matches!(on.store.identity_of(&file.path), Ok(None))
+                    && let Err(error) = on.store.identify(&file.path, uuid)
+                {
+                    tracing::warn!(disk = on.show(&file.path), %error, "the disk cannot keep its identity");
+                }
+            }
+            Ok(())
+        });
+        if let Err(fault) = identified.await {
+            tracing::error!(%fault, "disks were not given their identities");
+        }
+    }
+
     /// Looks at the room that a VM's files take.
     pub(super) async fn look(&self, vm: &Vm) {
         let datastores = self.datastores.clone();

@@ -125,6 +125,7 @@ async fn read(vms: &Vms, number: u64, home: FileRef, runs: bool) -> State {
     let pool = ids::root_pool();
     match vms.files.load(&home).await {
         Ok(loaded) => {
+            vms.files.identify(&loaded.config).await;
             let mut state = State::new(home, loaded.config, &loaded.text, pool);
             state.snapshots = loaded.snapshots;
             state.frozen = loaded.frozen;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vim::{DateTime, Fault, fault};
 use vm::config::VmConfig;
+use vm::device::distrust;
 use vm::{FileRef, Power};
 
 use super::{files_of, layer_names, make_layers, on_layers};
@@ -46,12 +47,15 @@ pub(in crate::vms) async fn revert(
     let layers = layer_names(&vms.files, &frozen)?;
     make_layers(vms, &frozen, &layers).await?;
     let mut next = on_layers(&frozen, &layers);
+    vms.files.identify(&next).await;
     // The identity of the VM does not go back.
     next.name.clone_from(&current.name);
     next.instance_uuid = current.instance_uuid;
     // Neither does what is kept beside the configuration.
     next.nvram.clone_from(&current.nvram);
     next.kept.clone_from(&current.kept);
+    // It may be that of a VM that was registered.
+    distrust(&mut next.devices);
     next.touch(DateTime::now());
     if let Err(fault) = vms.files.save(vm, next, None).await {
         vms.files.clear_away(&files_of(&layers)).await;

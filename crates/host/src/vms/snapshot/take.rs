@@ -100,10 +100,13 @@ async fn make(vms: &Vms, vm: &Vm, config: &VmConfig, layers: &[Layer]) -> Result
     match vm.machine() {
         Some(machine) => {
             let made = machine.make_layers(layers).await;
-            made.map_err(|error| layer_fault(vms, vm, layers, &error))
+            made.map_err(|error| layer_fault(vms, vm, layers, &error))?;
         }
-        None => super::make_layers(vms, config, layers).await,
+        None => super::make_layers(vms, config, layers).await?,
     }
+    // Each is the same disk.
+    vms.files.identify(&super::on_layers(config, layers)).await;
+    Ok(())
 }
 
 /// Makes the layers the disks of the VM's configuration, and lets a running QEMU process go over to them in one instant.
