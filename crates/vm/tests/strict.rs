@@ -275,7 +275,7 @@ fn the_plug_of_a_serial_port_follows_an_edit() {
     assert!(!changed.devices[&key::SERIAL].connect.unwrap().at_start);
 }
 
-/// What a VM shows of the settings that it only keeps.
+/// A VM shows these values of the settings that it only keeps.
 fn kept(config: &VmConfig) -> [String; 6] {
     let info = show::config::info(config, &home(), &Names { storage: &World, vm: "1" });
     let at = |path: &[&str]| {

@@ -8,7 +8,7 @@ use vim::{DataId, data_id, field, schema};
 pub(super) enum Rule {
     /// Plans read it.
     Read,
-    /// Plans read it of what is new, or choose it. What exists keeps what it has.
+    /// Plans read it of a new VM or device, or choose it. One that exists keeps its own.
     New,
     /// The server writes it and clients send it back, or every VM is what it asks for.
     Moot,
