@@ -47,7 +47,10 @@ def answering_host(si, address):
     def answers():
         try:
             # The host itself does this, not the center's cache.
-            host.configManager.networkSystem.RefreshNetworkSystem()
+            system = host.configManager.networkSystem
+            if system is None:
+                return None  # The center has started, and the host has not reported yet.
+            system.RefreshNetworkSystem()
             return host.runtime.connectionState == "connected"
         except (vmodl.fault.HostNotConnected, vmodl.fault.HostCommunication):
             return None

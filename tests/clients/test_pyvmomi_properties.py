@@ -44,6 +44,10 @@ def missing_fields(value, path):
                 yield from missing_fields(field, path)
 
 
+# They speak of the past: what they name may have been removed.
+HISTORY = {"vim.Task", "vim.event.EventManager", "vim.event.EventHistoryCollector", "vim.TaskHistoryCollector"}
+
+
 def walk(si):
     """Reads all connected objects, at most PER_KIND of a kind; returns the missing fields."""
     todo, seen, kinds, missing, broken = [si], {si._moId}, {}, [], []
@@ -65,6 +69,8 @@ def walk(si):
             if value is None and not prop.flags & VmomiSupport.F_OPTIONAL:
                 missing.append(path)
             missing += missing_fields(value, path)
+            if kind in HISTORY:
+                continue
             for found in references(value):
                 if found._moId not in seen:
                     seen.add(found._moId)

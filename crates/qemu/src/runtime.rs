@@ -115,7 +115,7 @@ impl RuntimeDir {
             .recursive(true)
             .mode(0o711)
             .create(&self.root)
-            // Whatever the daemon's umask is, the VM's user enters it.
+            // The VM's user enters it, whatever the daemon's umask is.
             .and_then(|()| fs::set_permissions(&self.root, fs::Permissions::from_mode(0o711)))
             .map_err(Error::io(format!("create {}", self.root.display())))?;
         let lock =

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use api::files::unescape;
 use api::managers::Singletons;
-use api::server::{Door, Protocol};
+use api::server::{Door, Protocol, SessionFinder};
 use async_trait::async_trait;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -47,8 +47,8 @@ impl Protocol for Automation {
         root(path).is_some()
     }
 
-    fn session_key(&self, request: &Parts, beginning: &[u8]) -> Option<String> {
-        is_rpc(request).then(|| rpc::session_key(beginning))?
+    fn session_finder(&self, request: &Parts) -> Option<SessionFinder> {
+        is_rpc(request).then_some(rpc::session_key)
     }
 
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>> {

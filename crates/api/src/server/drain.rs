@@ -1,4 +1,4 @@
-//! What is left of a request's body that its answer did not need.
+//! Reads the rest of a request's body that its answer did not need.
 //!
 //! A client that sends a body to a path that does not exist would lose the answer if the connection simply ended: it is still writing.
 

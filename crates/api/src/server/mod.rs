@@ -41,7 +41,7 @@ use crate::files::Files;
 use crate::tls::{Renewing, server_config};
 use crate::{Account, Service};
 pub use invoke::Done;
-pub use protocol::{Door, Protocol};
+pub use protocol::{Door, Protocol, SessionFinder};
 
 /// The header that carries a session's key in VI-JSON.
 pub const SESSION_HEADER: &str = "vmware-api-session-id";

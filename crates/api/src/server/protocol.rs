@@ -16,15 +16,18 @@ use super::body;
 use super::invoke::{Asked, Done};
 use crate::{Service, Session};
 
+/// Finds the key of a session in the beginning of a body.
+pub type SessionFinder = fn(&[u8]) -> Option<String>;
+
 /// A protocol on paths of its own.
 #[async_trait]
 pub trait Protocol: Send + Sync {
     /// Whether requests for the path are the protocol's.
     fn serves(&self, path: &str) -> bool;
 
-    /// The key of the session that the beginning of a body names, if clients of the protocol say it there. Without a
-    /// session the server reads only small bodies.
-    fn session_key(&self, _request: &Parts, _beginning: &[u8]) -> Option<String> {
+    /// For a request whose body names its session: finds the session's key in the beginning of the body. The server
+    /// reads only small bodies without a session.
+    fn session_finder(&self, _request: &Parts) -> Option<SessionFinder> {
         None
     }
 
@@ -99,8 +102,10 @@ pub(super) async fn handle(
     };
     let door = Door { app, remote, headers: parts.headers.clone() };
     let session = door.session();
-    let known = |beginning: &[u8]| door.session_of(&protocol.session_key(&parts, beginning)?);
-    let body = match body::read(&parts.headers, body, session.as_ref(), Some(&known)).await {
+    let find = protocol.session_finder(&parts);
+    let known = |beginning: &[u8]| door.session_of(&find?(beginning)?);
+    let known = find.is_some().then_some(&known as body::Known<'_>);
+    let body = match body::read(&parts.headers, body, session.as_ref(), known).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };

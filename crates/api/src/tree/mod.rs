@@ -4,6 +4,7 @@
 //! next version and appends the changes to the log, which is a part of the snapshot: a reader that knows version *n* finds there
 //! everything that has changed since.
 
+mod by_id;
 mod node;
 mod references;
 mod shared;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use vim::{Kind, List, MoRef, Value};
 
-use super::snapshot::ById;
+use super::by_id::ById;
 
 /// References in the order in which they were added, each once.
 #[derive(Clone, Debug)]

@@ -1,35 +1,10 @@
 //! The tree at one version, with the log of the changes that led to it.
 
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::Node;
+use super::by_id::ById;
 use vim::{Fault, MoRef, fault};
-
-/// An object's id as the key of the tree: ids are unique over all types.
-#[derive(Clone, Debug)]
-pub(super) struct ById(pub MoRef);
-
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for ById {}
-
-impl Borrow<str> for ById {
-    fn borrow(&self) -> &str {
-        self.0.id()
-    }
-}
 
 /// `ManagedObjectNotFound` for this object.
 pub fn not_found(reference: &MoRef) -> Fault {

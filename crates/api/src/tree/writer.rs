@@ -6,8 +6,8 @@ use std::sync::Arc;
 use vim::kind::Marker;
 use vim::{Field, MoRef, Props, Value};
 
+use super::by_id::ById;
 use super::shared::Shared;
-use super::snapshot::ById;
 use super::{Change, Commit, LOG_CHANGES, Node, Snapshot, What};
 
 /// A change of the tree under way. Reads through it see what it has written so far.

@@ -98,7 +98,7 @@ async fn find(inventory: &Inventory<'_>, text: &str) -> Result<Folder, Failure> 
     }
 }
 
-/// What a folder is for, of the types that it may hold.
+/// The purpose of a folder, by the types that it may hold.
 fn holds(folder: &Found) -> &'static str {
     let types: Vec<&str> =
         folder.at(HOLDS).into_iter().flat_map(Value::items).filter_map(Value::as_str).collect();

@@ -21,7 +21,7 @@ const SOUND: Duration = Duration::from_secs(5);
 /// Tells of each process that ended by itself, in words.
 pub type Died = UnboundedSender<String>;
 
-/// The two ends of that news. Whoever does not care drops the second.
+/// The two ends of that news. A caller that does not care drops the second.
 pub fn deaths() -> (Died, UnboundedReceiver<String>) {
     unbounded_channel()
 }

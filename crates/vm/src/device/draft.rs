@@ -8,7 +8,6 @@ use vim::{DateTime, Fault, MoRef, Object, data_id, field};
 
 use super::faults::{device_fault, invalid};
 use super::{Connect, Device, Devices};
-use crate::config::VmConfig;
 use crate::faults::powered_on;
 use crate::file::FileRef;
 use crate::storage::Storage;
@@ -92,10 +91,15 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// The devices of a VM; `new` if it is being made.
-    pub(crate) fn of(config: &'a mut VmConfig, new: bool, around: &'a Surroundings<'a>) -> Self {
+    pub(crate) fn of(
+        devices: &'a mut Devices,
+        hardware_version: u32,
+        new: bool,
+        around: &'a Surroundings<'a>,
+    ) -> Self {
         Self {
-            devices: &mut config.devices,
-            hardware_version: config.hardware_version,
+            devices,
+            hardware_version,
             around,
             steps: Vec::new(),
             changed: BTreeMap::new(),

@@ -26,7 +26,7 @@ pub(super) fn apply(
     around: &Surroundings<'_>,
 ) -> Result<Applied, Fault> {
     let changes = changes(spec)?;
-    let mut draft = Draft::of(config, new, around);
+    let mut draft = Draft::of(&mut config.devices, config.hardware_version, new, around);
     // Controllers first, so that a drive may stand before its controller.
     let (controllers, others): (Vec<_>, Vec<_>) = changes
         .into_iter()

@@ -2,8 +2,8 @@
 //!
 //! Failures count three times: for an account from an address, for an address whatever the account, and for an account wherever they come
 //! from. After some failures, attempts are tried one after another with a pause before each. A login with the right password clears the
-//! first count only, so that a guesser gains nothing by logging in as himself. Who has logged in to an account from his address before is
-//! not held up by what strangers do elsewhere to the account, nor by what they do to other accounts at his address.
+//! first count only, so that a guesser gains nothing by logging in as himself. Strangers who guess
+//! elsewhere at an account, or at other accounts from the same address, do not hold up a user who has logged in to it from there before.
 
 #[cfg(test)]
 mod tests;
@@ -179,7 +179,7 @@ impl Count {
         Ok(Some(turn))
     }
 
-    /// What is left of the pause after the last failure; none while attempts need not stand in line.
+    /// The rest of the pause after the last failure; none while attempts need not stand in line.
     fn pause(&self, rule: Rule, now: Instant) -> Option<Duration> {
         let mut state = self.state.lock();
         state.forget(now);
