@@ -51,6 +51,7 @@ HISTORY = {"vim.Task", "vim.event.EventManager", "vim.event.EventHistoryCollecto
 def walk(si):
     """Reads all connected objects, at most PER_KIND of a kind; returns the missing fields."""
     todo, seen, kinds, missing, broken = [si], {si._moId}, {}, [], []
+    past = set()
     for kind in (vim.ManagedEntity,):
         todo += all_of(si, kind)
     while todo:
@@ -64,16 +65,18 @@ def walk(si):
             try:
                 value = getattr(thing, prop.name)
             except Exception as error:
+                if isinstance(error, vmodl.fault.ManagedObjectNotFound) and thing._moId in past:
+                    break
                 broken.append(f"{path}: {error!r}"[:400])
                 continue
             if value is None and not prop.flags & VmomiSupport.F_OPTIONAL:
                 missing.append(path)
             missing += missing_fields(value, path)
-            if kind in HISTORY:
-                continue
             for found in references(value):
                 if found._moId not in seen:
                     seen.add(found._moId)
+                    if kind in HISTORY:
+                        past.add(found._moId)
                     todo.append(found)
     assert not broken, "\n".join(sorted(set(broken)))
     return kinds, sorted(set(missing))

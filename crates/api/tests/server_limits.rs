@@ -4,8 +4,9 @@
 
 mod support;
 
+use api::Account;
 use api::server::limits::{MAX_ADDRESS_STRANGERS, MAX_DRAINED_BYTES, MAX_STRANGE_BODY_BYTES};
-use api::session::{MAX_ACCOUNT_SESSIONS, MAX_SESSION_BYTES, MAX_SESSIONS, Peer};
+use api::session::{MAX_ACCOUNT_SESSIONS, MAX_SESSION_BYTES, MAX_SESSIONS, Peer, Sessions};
 use support::{Answer, Daemon, PASSWORD, cookie, envelope, plain, until, vm, with_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,6 +77,33 @@ async fn a_body_without_a_login_is_small_and_a_larger_one_is_refused_before_it_i
     inside.resize(2 * MAX_STRANGE_BODY_BYTES, b' ');
     let known = daemon.post("/sdk", "", &inside).await;
     assert_eq!(known.status, 200, "the key is in the message: {}", known.text());
+}
+
+#[tokio::test]
+async fn a_large_request_of_a_session_that_has_ended_makes_its_client_log_in_again() {
+    let daemon = plain().await;
+    let key = daemon.login("root", PASSWORD).await;
+    assert!(daemon.core.sessions.close(&key));
+    let call = envelope("ServiceInstance", "ServiceInstance", "CurrentTime", "");
+    let padded = |body: &str| {
+        let mut body = body.as_bytes().to_vec();
+        body.resize(2 * MAX_STRANGE_BODY_BYTES, b' ');
+        body
+    };
+    let json = "/sdk/vim25/8.0.3.0/ServiceInstance/ServiceInstance/CurrentTime";
+    for headers in [cookie(&key), format!("vmware-api-session-id: {key}\r\n")] {
+        let soap = daemon.post("/sdk", &headers, &padded(&call)).await;
+        assert_eq!(soap.status, 500, "{}", soap.text());
+        assert!(soap.text().contains("<NotAuthenticatedFault"), "{}", soap.text());
+        let answer = daemon.post(json, &headers, &padded("{}")).await;
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert!(answer.text().contains("NotAuthenticated"), "{}", answer.text());
+    }
+    let inside = format!("<e:Header><vcSessionCookie>{key}</vcSessionCookie></e:Header><e:Body>");
+    let inside = daemon.post("/sdk", "", &padded(&call.replace("<e:Body>", &inside))).await;
+    assert_eq!(inside.status, 500, "the key is in the message: {}", inside.text());
+    assert!(inside.text().contains("<NotAuthenticatedFault"), "{}", inside.text());
+    assert_eq!(daemon.post("/sdk", "", &padded(&call)).await.status, 413, "without a key");
 }
 
 #[tokio::test]
@@ -173,6 +201,24 @@ async fn sessions_of_one_account_leave_room_for_others() {
     }
     assert_eq!(sessions.all().len(), MAX_SESSIONS);
     daemon.login("root", PASSWORD).await;
+    assert_eq!(sessions.all().len(), MAX_SESSIONS);
+}
+
+#[test]
+fn the_busy_sessions_of_one_account_do_not_keep_others_out_while_any_session_is_idle() {
+    let sessions = Sessions::default();
+    let peer = Peer { address: [10, 0, 0, 1].into(), user_agent: "crowd".into(), certificate: None };
+    let open = |name: &str| {
+        let account = Account { name: name.into(), full_name: String::new(), extension: false };
+        sessions.open(account, &peer, "en").unwrap()
+    };
+    let crowd: Vec<_> = (0..MAX_ACCOUNT_SESSIONS).map(|_| open("crowd").begin()).collect();
+    let idle = open("s0");
+    (1..MAX_SESSIONS - crowd.len()).for_each(|n| drop(open(&format!("s{}", n % 4))));
+    assert_eq!(sessions.all().len(), MAX_SESSIONS);
+    assert!(!idle.ended().is_cancelled());
+    open("root");
+    assert!(idle.ended().is_cancelled(), "the longest idle one of all");
     assert_eq!(sessions.all().len(), MAX_SESSIONS);
 }
 

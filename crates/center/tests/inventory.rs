@@ -225,6 +225,29 @@ async fn everything_is_there_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_cluster_has_one_group_of_a_name() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    let hosts = client.reference(&dc, prop!(Datacenter.hostFolder).number());
+    let cluster =
+        client.make(&hosts, call!(CreateClusterEx { name: "C", spec: ClusterConfigSpecEx {} })).await;
+    let group = |operation: &str| {
+        let group = vim!(ClusterGroupSpec {
+            operation: vim::EnumOf::parse(operation).unwrap(),
+            info: ClusterHostGroup { name: "rack 1" }
+        });
+        call!(ReconfigureComputeResource_Task {
+            spec: ClusterConfigSpecEx { groupSpec: [group] },
+            modify: true,
+        })
+    };
+    client.task(&cluster, group("add")).await.unwrap();
+    assert_eq!(client.task(&cluster, group("add")).await.unwrap_err().type_name(), "InvalidArgument");
+    client.task(&cluster, group("edit")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cluster_does_not_claim_what_nothing_does() {
     let center = center().await;
     let client = Client::of(&center);

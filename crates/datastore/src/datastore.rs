@@ -75,15 +75,24 @@ impl Datastore {
     /// is: the storage is not mounted there now.
     ///
     /// # Errors
-    /// [`Error::Inaccessible`] with the reason.
+    /// [`Error::Inaccessible`] with the reason and the way out.
     pub fn mount_known(directory: impl AsRef<Path>, uuid: Uuid) -> Result<Self> {
-        let absent = |error: Error| Error::Inaccessible(error.to_string());
-        let local = Local::open(directory.as_ref()).map_err(absent)?;
+        let directory = directory.as_ref();
+        let absent = |error: Error| missing(directory, &error.to_string());
+        let local = Local::open(directory).map_err(absent)?;
         match local.known_identity().map_err(absent)? {
             Some(found) if found == uuid => Self::mounted(uuid, local),
-            Some(other) => Err(Error::Inaccessible(format!("the datastore {other} is in its place"))),
-            None => Err(Error::Inaccessible("its directory has no identity; mount its storage there".into())),
+            Some(other) => Err(missing(directory, &format!("the datastore {other} is in its place"))),
+            None => Err(missing(directory, "its directory has no identity")),
         }
+    }
+
+    /// The identity of the datastore in a directory; none if the directory is not one. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Directory`] if the directory cannot be opened, [`Error::Marker`], [`Error::NewerMarker`], [`Error::Io`].
+    pub fn identity_at(directory: impl AsRef<Path>) -> Result<Option<Uuid>> {
+        Local::open(directory.as_ref())?.known_identity()
     }
 
     /// A datastore whose storage is not at `directory` now. Every use of it fails with [`Error::Inaccessible`].
@@ -119,7 +128,11 @@ impl Datastore {
     }
 
     pub(crate) fn backend(&self) -> Result<&Backend> {
-        self.backend.as_ref().ok_or_else(|| Error::Inaccessible("its storage is not mounted".into()))
+        const WHY: &str = "its storage is not mounted";
+        self.backend.as_ref().ok_or_else(|| match &self.root {
+            Some(root) => missing(root, WHY),
+            None => Error::Inaccessible(WHY.into()),
+        })
     }
 
     fn mounted(uuid: Uuid, local: Local) -> Result<Self> {
@@ -399,6 +412,14 @@ impl Datastore {
             Backend::Memory(memory) => Ok(memory.vm_lock_owner(vmx)),
         }
     }
+}
+
+/// The error of a datastore whose storage is not at `directory`, with the way out.
+fn missing(directory: &Path, why: &str) -> Error {
+    let at = directory.display();
+    Error::Inaccessible(format!(
+        "{why}. Mount its storage at {at}; if that is lost for good, unregister its VMs and remove the datastore"
+    ))
 }
 
 impl std::fmt::Debug for Datastore {

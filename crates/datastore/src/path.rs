@@ -185,8 +185,8 @@ impl DatastorePath {
         Ok(Self { datastore: name, path })
     }
 
-    /// Reads `[datastore] dir/file`. The space may be missing or repeated, the path may be empty (the root) and may
-    /// end in one `/`.
+    /// Reads `[datastore] dir/file`. The space may be missing or repeated; the path may be empty or `.` (the root) and
+    /// may end in one `/`.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let inner = text.strip_prefix('[').ok_or_else(|| error(text, PathFault::NoDatastore))?;
         let (name, path) = inner.split_once(']').ok_or_else(|| error(text, PathFault::NoDatastore))?;
@@ -195,7 +195,9 @@ impl DatastorePath {
         }
         let name = escape_name(name);
         check_name(&name).map_err(|fault| error(text, fault))?;
-        let path = FilePath::parse(path.trim_start_matches(' ')).map_err(|e| error(text, e.fault))?;
+        let path = path.trim_start_matches(' ');
+        let path = if matches!(path, "." | "./") { "" } else { path };
+        let path = FilePath::parse(path).map_err(|e| error(text, e.fault))?;
         Ok(Self { datastore: name, path })
     }
 

@@ -370,12 +370,19 @@ fn a_place_without_the_identity_that_is_known_is_not_made_a_datastore() {
     let gone = |result: Result<Datastore, Error>| matches!(result, Err(Error::Inaccessible(_)));
     assert!(matches!(store.space(), Err(Error::Inaccessible(_))), "its directory leads elsewhere");
     assert!(gone(Datastore::mount_known(&at, uuid)), "nothing is there");
+    assert!(matches!(Datastore::identity_at(&at), Err(Error::Directory { .. })));
+    assert_eq!(Datastore::identity_at(&away).unwrap(), Some(uuid));
     std::fs::create_dir(&at).unwrap();
     assert!(gone(Datastore::mount_known(&at, uuid)), "an empty directory is there");
+    assert_eq!(Datastore::identity_at(&at).unwrap(), None);
     assert!(std::fs::read_dir(&at).unwrap().next().is_none(), "and stays empty");
     let absent = Datastore::absent(&at, uuid);
     assert!(absent.is_absent() && absent.root_path() == Some(at.as_path()));
-    assert!(matches!(absent.read(&path("file"), 9), Err(Error::Inaccessible(_))));
+    let way_out = absent.read(&path("file"), 9).unwrap_err();
+    assert!(matches!(way_out, Error::Inaccessible(_)));
+    for words in [at.to_str().unwrap(), "Mount its storage", "unregister its VMs and remove the datastore"] {
+        assert!(way_out.to_string().contains(words), "{way_out}");
+    }
     assert!(matches!(absent.upload(&path("file"), true, None), Err(Error::Inaccessible(_))));
     Datastore::mount(&at).unwrap();
     assert!(gone(absent.mount_again()), "another datastore is there");

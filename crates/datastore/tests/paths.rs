@@ -18,6 +18,8 @@ fn paths_are_read_as_clients_write_them() {
         ("[ds] 100%25/ü.vmdk", "ds", "100%25/ü.vmdk", "[ds] 100%25/ü.vmdk"),
         ("[ds] ..a/b..", "ds", "..a/b..", "[ds] ..a/b.."),
         ("[ds] a]b/[c]", "ds", "a]b/[c]", "[ds] a]b/[c]"),
+        ("[ds] .", "ds", "", "[ds]"),
+        ("[ds] ./", "ds", "", "[ds]"),
     ] {
         let parsed = DatastorePath::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
         assert_eq!((parsed.datastore(), parsed.path().as_str()), (name, path), "{text}");
@@ -45,7 +47,8 @@ fn what_is_no_path_is_refused_with_its_reason() {
         ("[ds] ../../etc/passwd", PathFault::Dots),
         ("[ds] a/../b", PathFault::Dots),
         ("[ds] a/..", PathFault::Dots),
-        ("[ds] .", PathFault::Dots),
+        ("[ds] ./vm", PathFault::Dots),
+        ("[ds] ./../vm", PathFault::Dots),
         ("[ds] /etc/passwd", PathFault::Absolute),
         ("[ds] /", PathFault::Absolute),
         ("[ds] //", PathFault::Absolute),

@@ -25,6 +25,8 @@ pub const GUEST_MACS: Duration = Duration::from_secs(5);
 pub const GUEST_MACS_FIRST: Duration = Duration::from_secs(2);
 /// How often the host looks at the use of memory, processors and datastores.
 pub const STATISTICS: Duration = Duration::from_secs(20);
+/// Storage that does not answer for so long is taken for gone.
+pub const STORAGE_ANSWERS: Duration = Duration::from_secs(30);
 /// A console ticket is good for so long.
 pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// A guest may say anything of itself, and every client that looks gets all that is kept: so a text is kept up to this many

@@ -1,4 +1,5 @@
-//! The use of VMs, host and datastores, looked at in a slow rhythm.
+//! The use of VMs, host and datastores, looked at in a slow rhythm. Datastores are looked at in tasks of their own: one that
+//! does not answer keeps nobody waiting.
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) struct Looked {
 
 /// Looks until `closing`.
 pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
+    looked.storage.watch(closing.clone());
     let looked = Arc::new(looked);
     tokio::spawn(async move {
         let mut before = hardware::processor_ticks();
@@ -30,9 +32,7 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
                 () = sleep(STATISTICS) => {}
             }
             let now = hardware::processor_ticks();
-            looked.storage.look_at_all().await;
             let at = looked.clone();
-            // Datastores may be on a network, and slow.
             let done = tokio::task::spawn_blocking(move || look(&at, before, now)).await;
             if let Err(error) = done {
                 tracing::error!(%error, "a look at the use of the host was interrupted");
@@ -45,7 +45,6 @@ pub(crate) fn watch(looked: Looked, closing: CancellationToken) {
 /// Blocking.
 fn look(looked: &Looked, before: (u64, u64), now: (u64, u64)) {
     looked.register.look_at_use(looked.system.hardware.cpu.mhz);
-    looked.storage.show_all_space();
     if !looked.simulated {
         looked.system.show_use(before, now);
     }

@@ -67,7 +67,7 @@ async fn names_and_paths_that_lead_elsewhere_are_refused() {
     let long = "n".repeat(81);
     assert_eq!(c.create(small(&long)).await.unwrap_err().type_name(), "InvalidName");
     let odd = c.create(small("a/b\\c ..")).await.unwrap();
-    assert_eq!(c.get(&odd, prop!(VirtualMachine.name)).as_deref(), Some("a/b\\c .."));
+    assert_eq!(c.get(&odd, prop!(VirtualMachine.name)).as_deref(), Some("a%2fb%5cc .."));
 }
 
 #[tokio::test]

@@ -59,6 +59,33 @@ async fn extra_configuration_attaches_nothing_after_a_restart() {
 }
 
 #[tokio::test]
+async fn no_file_below_a_disk_goes_while_the_disk_cannot_be_used() {
+    let site = Site::new();
+    let c = site.open().await;
+    let backing = vim!(VirtualDiskFlatVer2BackingInfo { fileName: "", diskMode: "persistent" });
+    let vm = c.create(small_with("one", disk_on_scsi(8192, backing))).await.unwrap();
+    let snapshot = call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
+    c.task(&vm, snapshot).await.unwrap();
+    c.close().await;
+    let vmx = site.datastore().join("one/one.vmx");
+    let text = std::fs::read_to_string(&vmx).unwrap();
+    assert!(text.contains("one-000001.vmdk"), "{text}");
+    std::fs::write(&vmx, text.replace("one-000001.vmdk", "/vmfs/volumes/gone/one-000001.vmdk")).unwrap();
+    let c = site.open().await;
+    for refused in [call!(RemoveAllSnapshots_Task {}), call!(ConsolidateVMDisks_Task {})] {
+        assert_eq!(c.task(&vm, refused).await.unwrap_err().type_name(), "InvalidState");
+    }
+    for file in ["one/one.vmdk", "one/one-000001.vmdk"] {
+        assert!(site.datastore().join(file).exists(), "{file}");
+    }
+    c.close().await;
+    std::fs::write(&vmx, text).unwrap();
+    let c = site.open().await;
+    c.task(&vm, call!(RemoveAllSnapshots_Task {})).await.unwrap();
+    assert!(!site.datastore().join("one/one-000001.vmdk").exists());
+}
+
+#[tokio::test]
 async fn a_disk_stays_the_same_over_a_restart_and_in_another_vm() {
     let site = Site::new();
     let c = site.open().await;

@@ -13,7 +13,7 @@ use vapi::{Error, ErrorKind, Form, OperationId, Value, Verb, schema, write};
 
 use crate::families;
 use crate::input::{Given, gather};
-use crate::operation::{Asker, Operations};
+use crate::operation::{Asker, Operations, unauthenticated};
 use crate::route::{Found, Missing, routes};
 use crate::rpc::{self, Refused};
 use crate::web::{MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
@@ -49,6 +49,14 @@ impl Protocol for Automation {
 
     fn session_finder(&self, request: &Parts) -> Option<SessionFinder> {
         is_rpc(request).then_some(rpc::session_key)
+    }
+
+    fn unauthenticated(&self, request: &Parts, beginning: &[u8]) -> Response<Vec<u8>> {
+        if is_rpc(request) {
+            return rpc::ended(beginning);
+        }
+        let (form, _) = root(request.uri.path()).unwrap_or((Form::Api, ""));
+        failed(form, &unauthenticated())
     }
 
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>> {
@@ -116,8 +124,11 @@ impl Automation {
             None => door.session(),
         };
         if session.is_none() && body.len() > MAX_LOGIN_BYTES {
-            let most = format!("a request without a session has at most {MAX_LOGIN_BYTES} bytes");
-            return rpc::answer(&invocation.id, Err(&invalid(most)));
+            let error = match &invocation.session {
+                Some(_) => unauthenticated(),
+                None => invalid(format!("a request without a session has at most {MAX_LOGIN_BYTES} bytes")),
+            };
+            return rpc::answer(&invocation.id, Err(&error));
         }
         let credentials = invocation.credentials;
         let asker = Asker { door, ids: &self.ids, session, credentials };

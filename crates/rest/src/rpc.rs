@@ -2,10 +2,12 @@
 
 use http::{Response, StatusCode};
 use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use vapi::{Error, ErrorKind, Form, Operation, OperationId, Value, read, schema, write, write_error};
 
+use crate::operation::unauthenticated;
 use crate::web::{self, bound};
 
 /// JSON-RPC's own errors.
@@ -141,6 +143,50 @@ pub(crate) fn session_key(beginning: &[u8]) -> Option<String> {
     serde_json::Deserializer::from_str(value).into_iter::<String>().next()?.ok()
 }
 
+/// The answer to a large request that names a session that has ended, by the beginning of the request. A client takes only an answer with
+/// its id for one of JSON-RPC: where the id comes after the parameters, it is unknown, and the status says what is wrong.
+pub(crate) fn ended(beginning: &[u8]) -> Response<Vec<u8>> {
+    let id = id_of(beginning);
+    let mut response = answer(&id, Err(&unauthenticated()));
+    if id.is_null() {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+    }
+    response
+}
+
+/// The id of a request, by its beginning; null if the beginning has none.
+fn id_of(beginning: &[u8]) -> Json {
+    let mut id = Json::Null;
+    // The request is cut off, so that reading it fails, but not before the id.
+    let _ = serde::Deserializer::deserialize_map(
+        &mut serde_json::Deserializer::from_slice(beginning),
+        IdFinder(&mut id),
+    );
+    id
+}
+
+/// Keeps the id of a request that is read as far as it goes.
+struct IdFinder<'a>(&'a mut Json);
+
+impl<'de> Visitor<'de> for IdFinder<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "id" {
+                *self.0 = plain(map.next_value::<&RawValue>()?).unwrap_or_default();
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The id of a request: a text, a number or null, as JSON-RPC has them.
 fn plain(id: &RawValue) -> Option<Json> {
     if id.get().starts_with(['{', '[']) {
@@ -232,6 +278,24 @@ mod tests {
         assert_eq!(session_key(body).as_deref(), Some("k1\"2"));
         for without in [&b"{}"[..], b"\"sessionId\"", b"\"sessionId\": 7", b"\"sessionId\": \"cut", b"\xff"] {
             assert_eq!(session_key(without), None);
+        }
+    }
+
+    #[test]
+    fn a_large_request_of_a_session_that_has_ended_is_answered_by_its_beginning() {
+        for (beginning, status, id) in [
+            (r#"{"jsonrpc": "2.0", "id": "7", "params": {"input": "ab"#, 200_u16, json!("7")),
+            (r#"{"params": {"id": 1}, "id": 8, "method": "inv"#, 200, json!(8)),
+            (r#"{"params": {"id": 1, "input": "ab"#, 401, Json::Null),
+            ("", 401, Json::Null),
+        ] {
+            let answer = ended(beginning.as_bytes());
+            assert_eq!(answer.status(), status, "{beginning}");
+            let answer: Json = serde_json::from_slice(answer.body()).unwrap();
+            assert_eq!(answer["id"], id, "{beginning}");
+            assert!(
+                answer["result"]["error"]["ERROR"]["com.vmware.vapi.std.errors.unauthenticated"].is_object()
+            );
         }
     }
 

@@ -27,6 +27,22 @@ fn vm() -> VmConfig {
     planned(false, |around| plan::create(&spec, around)).unwrap().config
 }
 
+#[test]
+fn a_template_keeps_its_hardware_and_settings() {
+    let template = VmConfig { template: true, ..vm() };
+    let change = |spec: Object| planned(false, |around| plan::reconfigure(&spec, &template, around));
+    let described =
+        change(vim!(VirtualMachineConfigSpec { name: "golden", annotation: "Debian" }).into()).unwrap();
+    assert_eq!((described.config.name.as_str(), described.config.annotation.as_str()), ("golden", "Debian"));
+    for spec in [
+        Object::from(vim!(VirtualMachineConfigSpec { numCPUs: 2 })),
+        vim!(VirtualMachineConfigSpec { annotation: "x", memoryMB: 512i64 }).into(),
+        adding(vim!(VirtualCdrom { key: -1, controllerKey: 200 })),
+    ] {
+        assert_eq!(change(spec).unwrap_err().type_name(), "NotSupported");
+    }
+}
+
 fn add(device: Object) -> Object {
     vim!(VirtualDeviceConfigSpec { operation: "add", device: device }).into()
 }

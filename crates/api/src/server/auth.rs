@@ -1,5 +1,6 @@
 //! The sender of a request: a session by cookie or header, a user with a password, or a ticket.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -8,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use vim::{Fault, MoRef, data_id, fault};
 
 use super::app::{App, Remote};
+use super::throttle::Attempt;
 use super::{SESSION_COOKIE, SESSION_HEADER};
 use crate::session::{Active, Peer};
 use crate::{Account, Session, Snapshot};
@@ -23,6 +25,24 @@ pub(super) struct Admitted {
     session: Option<Arc<Session>>,
     /// Keeps the session in use until the answer has been sent: it is not idle during a long transfer.
     pub active: Option<Active>,
+}
+
+/// The session that a request names.
+pub(super) enum Named {
+    /// The request has no session's key.
+    Nothing,
+    /// The key of no session: it has ended, most likely.
+    Ended,
+    Found(Arc<Session>),
+}
+
+impl Named {
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        match self {
+            Self::Found(session) => Some(session.clone()),
+            Self::Nothing | Self::Ended => None,
+        }
+    }
 }
 
 /// Why the server refuses a request for a file, a screenshot or a capture.
@@ -100,13 +120,20 @@ impl App {
 
     /// The session that a request's cookie or header names, if it has not ended.
     pub(super) fn session(&self, remote: &Remote, headers: &HeaderMap) -> Option<Arc<Session>> {
-        if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
-            return self.session_of(remote, unquoted(key));
+        self.session_of(remote, key_of(headers)?)
+    }
+
+    /// The same for a caller to whom it matters whether the request names a session that has ended.
+    pub(super) fn named(&self, remote: &Remote, headers: &HeaderMap) -> Named {
+        self.named_by(remote, key_of(headers))
+    }
+
+    /// The session with this key, if a request has one.
+    pub(super) fn named_by(&self, remote: &Remote, key: Option<&str>) -> Named {
+        match key {
+            None => Named::Nothing,
+            Some(key) => self.session_of(remote, key).map_or(Named::Ended, Named::Found),
         }
-        if is_foreign(headers) {
-            return None;
-        }
-        cookie(headers, SESSION_COOKIE).and_then(|key| self.session_of(remote, key))
     }
 
     /// The session with this key, to whose account the connection belongs from now on.
@@ -134,18 +161,20 @@ impl App {
             return Some((account, Some(session)));
         }
         let (user, password) = basic(headers)?;
-        let login = self.site.service.authority.login(&user, &password);
+        let (authority, name) = (self.site.service.authority.clone(), user.clone());
+        let login = async move { authority.login(&name, &password).await };
         let account = self.guard_login(remote, &user, login).await.ok()?;
         remote.place.admit(&account.name);
         Some((account, None))
     }
 
-    /// Runs a login to the account, after a delay if wrong passwords came before.
-    pub(super) async fn guard_login<T>(
+    /// Runs a login to the account, after a delay if wrong passwords came before. Once it has begun it is finished and counts, also if
+    /// the client hangs up.
+    pub(super) async fn guard_login<T: Send + 'static>(
         &self,
         remote: &Remote,
         account: &str,
-        login: impl Future<Output = Result<T, Fault>>,
+        login: impl Future<Output = Result<T, Fault>> + Send + 'static,
     ) -> Result<T, Fault> {
         let Ok(attempt) = self.throttle.begin(remote.address, account).await else {
             tracing::info!(address = %remote.address, "too many logins wait after failed ones; refused one");
@@ -154,17 +183,43 @@ impl App {
                 "Too many logins are waiting after failed ones; try again later"
             ));
         };
-        let result = login.await;
-        match &result {
-            Ok(_) => attempt.end(true),
-            Err(fault) if fault.is_a(data_id!(InvalidLogin)) => {
-                tracing::info!(address = %remote.address, "a login failed");
-                attempt.end(false);
-            }
-            Err(_) => {}
-        }
-        result
+        let address = remote.address;
+        let work = tokio::spawn(async move {
+            let result = login.await;
+            settle(attempt, address, result.as_ref().err());
+            result
+        });
+        work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a login failed because of an internal error");
+            Err(fault!(
+                SystemError { reason: "internal error" },
+                "The login failed because of an internal error"
+            ))
+        })
     }
+}
+
+/// Notes the outcome of an attempt to log in. A fault that says nothing of the password counts for nothing.
+fn settle(attempt: Attempt, address: IpAddr, fault: Option<&Fault>) {
+    match fault {
+        None => attempt.end(true),
+        Some(fault) if fault.is_a(data_id!(InvalidLogin)) => {
+            tracing::info!(%address, "a login failed");
+            attempt.end(false);
+        }
+        Some(_) => {}
+    }
+}
+
+/// The key of a session that a request's header or cookie names.
+fn key_of(headers: &HeaderMap) -> Option<&str> {
+    if let Some(key) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) {
+        return Some(unquoted(key));
+    }
+    if is_foreign(headers) {
+        return None;
+    }
+    cookie(headers, SESSION_COOKIE)
 }
 
 /// The client, as its session records it.

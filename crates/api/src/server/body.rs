@@ -9,7 +9,9 @@ use bytes::{Bytes, BytesMut};
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 
+use super::auth::Named;
 use super::limits::{BODY_TIME, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, STALL_TIME, STRANGE_TIME};
 use crate::Session;
 use crate::budget::Share;
@@ -19,14 +21,36 @@ use crate::budget::Share;
 pub(super) struct Refused {
     pub status: StatusCode,
     pub why: String,
+    /// The beginning of the body, where the request names a session that has ended.
+    pub begun: Bytes,
+}
+
+impl Refused {
+    /// The body is too large for a client without a session, and the request names one that has ended.
+    fn ended(begun: Bytes) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, why: "the session has ended".into(), begun }
+    }
+
+    /// Whether the client has to log in again, in its protocol's own way.
+    pub(super) fn is_ended(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The same for a client without a session: if it names one that has ended, it may send more after the next login.
+    fn of_stranger(self, named: &Named) -> Self {
+        match named {
+            Named::Ended if self.status == StatusCode::PAYLOAD_TOO_LARGE => Self::ended(Bytes::new()),
+            _ => self,
+        }
+    }
 }
 
 fn refused<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused { status, why: why.into() })
+    Err(Refused { status, why: why.into(), begun: Bytes::new() })
 }
 
 /// Finds the session that the beginning of a message names.
-pub(super) type Known<'a> = &'a (dyn Fn(&[u8]) -> Option<Arc<Session>> + Send + Sync);
+pub(super) type Known<'a> = &'a (dyn Fn(&[u8]) -> Named + Send + Sync);
 
 /// A whole body, with its share of its session's budget.
 pub(super) struct Whole {
@@ -42,61 +66,59 @@ impl std::ops::Deref for Whole {
     }
 }
 
-/// Reads a whole body and inflates it if it is compressed. Without a session the body must be small; `known` finds the session that the
-/// beginning of a larger one names.
+/// Reads a whole body and inflates it if it is compressed. `named` is the session of the request's head. Without a session the body must
+/// be small; `known` finds the session that the beginning of a larger one names.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
-    session: Option<&Arc<Session>>,
+    named: &Named,
     known: Option<Known<'_>>,
 ) -> Result<Whole, Refused> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = length.and_then(|length| length.parse::<u64>().ok());
-    let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
-    let encoding = encoding.filter(|coding| !matches!(*coding, "" | "identity"));
+    let (length, encoding) = (length_of(headers, &body), encoding_of(headers));
     if length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return too_large(MAX_BODY_BYTES);
     }
     let mut reading = Reading { body, whole: BytesMut::new() };
-    let mut session = session.cloned();
-    if session.is_none() {
-        let small = length.is_none_or(|length| length <= MAX_STRANGE_BODY_BYTES);
-        if !small && known.is_none() {
-            return too_large(MAX_STRANGE_BODY_BYTES);
+    let session = match named {
+        Named::Found(session) => Some(session.clone()),
+        Named::Nothing | Named::Ended => {
+            reading.begin(length, named, known.filter(|_| encoding.is_none())).await?
         }
-        let begun = tokio::time::timeout(STRANGE_TIME, reading.up_to(MAX_STRANGE_BODY_BYTES, STRANGE_TIME));
-        let ended = begun.await.unwrap_or_else(|_| late())?;
-        if !ended || !small {
-            session = known.filter(|_| encoding.is_none()).and_then(|known| known(&reading.whole));
-            if session.is_none() {
-                return too_large(MAX_STRANGE_BODY_BYTES);
-            }
-        }
-    }
-    // The size of a compressed body is unknown before it is inflated.
-    let most = match (&session, encoding) {
-        (None, _) => MAX_STRANGE_BODY_BYTES,
-        (Some(_), Some(_)) => MAX_BODY_BYTES,
-        (Some(_), None) => length.unwrap_or(MAX_BODY_BYTES),
     };
     let share = match &session {
-        Some(session) => Some(session.budget.receive(most).await),
+        Some(session) => {
+            // The size of a compressed body is unknown before it is inflated.
+            let most = length.filter(|_| encoding.is_none()).unwrap_or(MAX_BODY_BYTES);
+            let share = session.budget.receive(most).await;
+            reading.finish().await?;
+            Some(share)
+        }
         None => None,
     };
-    if session.is_some() {
-        let rest = tokio::time::timeout(BODY_TIME, reading.up_to(MAX_BODY_BYTES, STALL_TIME));
-        if !rest.await.unwrap_or_else(|_| late())? {
-            return too_large(MAX_BODY_BYTES);
-        }
-    }
     let body = reading.whole.freeze();
-    let limit = if session.is_some() { MAX_BODY_BYTES } else { MAX_STRANGE_BODY_BYTES };
-    let bytes = match encoding {
-        None => body,
-        Some(coding) => inflate(coding, &body, limit)?,
+    let bytes = match (encoding, &session) {
+        (None, _) => body,
+        (Some(coding), Some(_)) => inflate(coding, &body, MAX_BODY_BYTES)?,
+        (Some(coding), None) => {
+            inflate(coding, &body, MAX_STRANGE_BODY_BYTES).map_err(|refused| refused.of_stranger(named))?
+        }
     };
     Ok(Whole { bytes, _share: share })
+}
+
+/// The bytes of a body as sent, where they are known before it is read.
+fn length_of(headers: &HeaderMap, body: &Body) -> Option<usize> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<u64>().ok());
+    // A request without a body announces no length.
+    let length = announced.or_else(|| body.size_hint().exact())?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// The coding of a compressed body.
+fn encoding_of(headers: &HeaderMap) -> Option<&str> {
+    let coding = headers.get(header::CONTENT_ENCODING)?.to_str().unwrap_or("?").trim();
+    (!matches!(coding, "" | "identity")).then_some(coding)
 }
 
 fn too_large<T>(limit: usize) -> Result<T, Refused> {
@@ -120,6 +142,40 @@ struct Reading {
 }
 
 impl Reading {
+    /// Reads the body of a client without a session. A large one is read up to its beginning, which must name the session that is
+    /// returned.
+    async fn begin(
+        &mut self,
+        length: Option<usize>,
+        named: &Named,
+        known: Option<Known<'_>>,
+    ) -> Result<Option<Arc<Session>>, Refused> {
+        let small = length.is_none_or(|length| length <= MAX_STRANGE_BODY_BYTES);
+        if small || known.is_some() {
+            let begun = tokio::time::timeout(STRANGE_TIME, self.up_to(MAX_STRANGE_BODY_BYTES, STRANGE_TIME));
+            let ended = begun.await.unwrap_or_else(|_| late())?;
+            if ended && small {
+                return Ok(None);
+            }
+        }
+        match (known.map_or(Named::Nothing, |known| known(&self.whole)), named) {
+            (Named::Found(session), _) => Ok(Some(session)),
+            (Named::Ended, _) | (_, Named::Ended) => {
+                Err(Refused::ended(std::mem::take(&mut self.whole).freeze()))
+            }
+            _ => too_large(MAX_STRANGE_BODY_BYTES),
+        }
+    }
+
+    /// Reads the rest.
+    async fn finish(&mut self) -> Result<(), Refused> {
+        let rest = tokio::time::timeout(BODY_TIME, self.up_to(MAX_BODY_BYTES, STALL_TIME));
+        match rest.await.unwrap_or_else(|_| late())? {
+            true => Ok(()),
+            false => too_large(MAX_BODY_BYTES),
+        }
+    }
+
     /// Reads on while there are no more than `limit` bytes; whether the body ended.
     async fn up_to(&mut self, limit: usize, stall: Duration) -> Result<bool, Refused> {
         while self.whole.len() <= limit {
@@ -176,6 +232,17 @@ mod tests {
             inflate("br", b"", MAX_BODY_BYTES).unwrap_err().status,
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         );
+    }
+
+    #[test]
+    fn the_length_of_no_body_is_known() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(length_of(&headers, &Body::empty()), Some(0));
+        assert_eq!(length_of(&headers, &Body::from("four")), Some(4));
+        let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"four"))]);
+        assert_eq!(length_of(&headers, &Body::from_stream(chunks)), None);
+        headers.insert(header::CONTENT_LENGTH, 7_u32.into());
+        assert_eq!(length_of(&headers, &Body::empty()), Some(7));
     }
 
     #[test]

@@ -12,10 +12,11 @@ use vim::{Encode, Fault, MoRef, Record, Release, api_release, data_id, fault, js
 use super::SESSION_HEADER;
 use super::answer;
 use super::app::{App, Remote};
-use super::auth::peer;
+use super::auth::{Named, peer};
 use super::body;
 use super::invoke::{Asked, operation_id};
 use crate::budget::Share;
+use crate::service::not_authenticated;
 
 const JSON: &str = "application/json";
 
@@ -41,7 +42,8 @@ pub(super) async fn call(
     let operation_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(operation_id);
     let acting = headers.get(crate::acting::HEADER);
     let acting = acting.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let session = app.session(&remote, &headers);
+    let named = app.named(&remote, &headers);
+    let session = named.session();
     let peer = peer(&remote, &headers);
     let asked = Asked { peer, remote, session, this: this.clone(), release, operation_id, acting };
     if head.method == Method::GET {
@@ -56,8 +58,12 @@ pub(super) async fn call(
         );
         return failed(&headers, StatusCode::NOT_FOUND, &unknown, release).await;
     };
-    let body = match body::read(&headers, body, asked.session.as_ref(), None).await {
+    let body = match body::read(&headers, body, &named, None).await {
         Ok(body) => body,
+        Err(refused) if refused.is_ended() => {
+            let fault = not_authenticated(&asked.this, "System.View");
+            return failed(&headers, status_of(&fault), &fault, release).await;
+        }
         Err(refused) => {
             let fault = fault!(InvalidRequest {}, "{}", refused.why);
             return failed(&headers, refused.status, &fault, release).await;
@@ -152,7 +158,7 @@ pub(super) async fn hello(uri: http::Uri, headers: HeaderMap, body: Body) -> Res
     if uri.query() != Some("action=hello") {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let body = match body::read(&headers, body, None, None).await {
+    let body = match body::read(&headers, body, &Named::Nothing, None).await {
         Ok(body) => body,
         Err(refused) => return (refused.status, refused.why).into_response(),
     };

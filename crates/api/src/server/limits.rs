@@ -8,7 +8,7 @@ pub const MAX_CONNECTIONS: usize = 4_000;
 pub const MAX_STRANGERS: usize = 1_500;
 pub const MAX_ADDRESS_STRANGERS: usize = 500;
 /// Connections of one account; further ones remain those of strangers.
-pub const MAX_ACCOUNT_CONNECTIONS: usize = 2_000;
+pub const MAX_ACCOUNT_CONNECTIONS: usize = 1_000;
 /// The largest body of a request without a login, as sent and when inflated.
 pub const MAX_STRANGE_BODY_BYTES: usize = 64 << 10;
 /// The rest of a refused body that the server still reads, so that the client reads the answer.
@@ -35,7 +35,9 @@ pub const BODY_TIME: Duration = Duration::from_secs(120);
 pub const STALL_TIME: Duration = Duration::from_secs(60);
 /// For a connection without a request. Clients that pool connections keep them for up to 15 minutes.
 pub const IDLE_TIME: Duration = Duration::from_secs(16 * 60);
-/// For a connection without a login: without a request, for the body of one, and for a pause in reading an answer.
+/// The same for a connection without a login: people type their passwords meanwhile.
+pub const STRANGE_IDLE_TIME: Duration = Duration::from_secs(2 * 60);
+/// For a connection without a login: for the body of a request, and for a pause in reading an answer.
 pub const STRANGE_TIME: Duration = Duration::from_secs(30);
 /// For the rest of a refused body, before the answer and after it.
 pub const DRAIN_TIME: Duration = Duration::from_secs(5);

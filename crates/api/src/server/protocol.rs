@@ -31,6 +31,10 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// The answer that makes the client log in again, to a large request that names a session that has ended. Of its body only a
+    /// beginning has been read, or nothing.
+    fn unauthenticated(&self, request: &Parts, beginning: &[u8]) -> Response<Vec<u8>>;
+
     /// Answers a request, whose body has been read within the limits.
     async fn answer(&self, door: &Door, request: &Parts, body: &[u8]) -> Response<Vec<u8>>;
 }
@@ -101,12 +105,18 @@ pub(super) async fn handle(
         return StatusCode::NOT_FOUND.into_response();
     };
     let door = Door { app, remote, headers: parts.headers.clone() };
-    let session = door.session();
+    let named = door.app.named(&door.remote, &door.headers);
     let find = protocol.session_finder(&parts);
-    let known = |beginning: &[u8]| door.session_of(&find?(beginning)?);
+    let known = |beginning: &[u8]| {
+        let key = find.and_then(|find| find(beginning));
+        door.app.named_by(&door.remote, key.as_deref())
+    };
     let known = find.is_some().then_some(&known as body::Known<'_>);
-    let body = match body::read(&parts.headers, body, session.as_ref(), known).await {
+    let body = match body::read(&parts.headers, body, &named, known).await {
         Ok(body) => body,
+        Err(refused) if refused.is_ended() => {
+            return protocol.unauthenticated(&parts, &refused.begun).map(Body::from);
+        }
         Err(refused) => return (refused.status, refused.why).into_response(),
     };
     protocol.answer(&door, &parts, &body).await.map(Body::from)

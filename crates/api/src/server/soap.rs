@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use vim::soap::{self, Call};
-use vim::{Fault, Release, fault, version};
+use vim::{Fault, MoRef, Release, fault, managed_id, version};
 
 use super::answer;
 use super::app::{App, Remote};
@@ -14,6 +14,7 @@ use super::auth::{peer, set_cookie, unquoted};
 use super::body::{self, Refused};
 use super::invoke::{Asked, operation_id};
 use crate::Session;
+use crate::service::not_authenticated;
 
 const XML: &str = "text/xml; charset=utf-8";
 
@@ -26,14 +27,12 @@ pub(super) async fn call(
     let headers = head.headers;
     let action = headers.get("soapaction").and_then(|value| value.to_str().ok());
     let release = version::release_of_soap_action(action);
-    let session = app.session(&remote, &headers);
+    let named = app.named(&remote, &headers);
     // Some clients carry the session's key in the message instead.
-    let inside = |begun: &[u8]| app.session_of(&remote, unquoted(&session_cookie(begun)?));
-    let body = match body::read(&headers, body, session.as_ref(), Some(&inside)).await {
+    let inside = |begun: &[u8]| app.named_by(&remote, session_cookie(begun).as_deref().map(unquoted));
+    let body = match body::read(&headers, body, &named, Some(&inside)).await {
         Ok(body) => body,
-        Err(Refused { status, why }) => {
-            return refuse(&headers, status, &fault!(InvalidRequest {}, "{why}"), release).await;
-        }
+        Err(refused) => return refuse_body(&headers, &refused, release).await,
     };
     let request = match soap::read_request(&body) {
         Ok(request) => request,
@@ -43,7 +42,7 @@ pub(super) async fn call(
         }
     };
     drop(body);
-    let session = session.or_else(|| {
+    let session = named.session().or_else(|| {
         let cookie = request.header.session_cookie.as_deref()?;
         app.session_of(&remote, unquoted(cookie))
     });
@@ -100,6 +99,19 @@ fn session_cookie(begun: &[u8]) -> Option<String> {
 fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release) -> StatusCode {
     soap::write_fault(out, fault, release, false);
     StatusCode::INTERNAL_SERVER_ERROR
+}
+
+/// The answer to a request whose body is refused.
+async fn refuse_body(headers: &HeaderMap, refused: &Refused, release: Release) -> Response {
+    if !refused.is_ended() {
+        let fault = fault!(InvalidRequest {}, "{}", refused.why);
+        return refuse(headers, refused.status, &fault, release).await;
+    }
+    // The object of the call is in the body, which has not been read.
+    let instance = MoRef::new(managed_id!(ServiceInstance), "ServiceInstance");
+    let mut out = Vec::new();
+    let status = write_fault(&mut out, &not_authenticated(&instance, "System.View"), release);
+    answer::answer(headers, status, XML, out, None).await
 }
 
 async fn refuse(headers: &HeaderMap, status: StatusCode, fault: &Fault, release: Release) -> Response {

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::limits::{DRAIN_TIME, HEAD_TIME, IDLE_TIME, MAX_LINGER_BYTES, STALL_TIME, STRANGE_TIME};
+use super::limits::{
+    DRAIN_TIME, HEAD_TIME, IDLE_TIME, MAX_LINGER_BYTES, STALL_TIME, STRANGE_IDLE_TIME, STRANGE_TIME,
+};
 use super::places::Place;
 
 /// The longest interval between two looks at a connection's times.
@@ -70,7 +72,7 @@ impl Activity {
             return left(lingers, DRAIN_TIME, "the client goes on sending after its answer");
         }
         let (stall, idle) = match self.place.is_strange() {
-            true => (STRANGE_TIME, STRANGE_TIME),
+            true => (STRANGE_TIME, STRANGE_IDLE_TIME),
             false => (STALL_TIME, IDLE_TIME),
         };
         let stalled = self.stalled_since.load(Ordering::Relaxed);
@@ -267,8 +269,8 @@ mod tests {
         let place = Arc::new(Places::default()).enter([10, 0, 0, 1].into()).unwrap();
         let activity = Arc::new(Activity::new(Arc::new(place)));
         let start = activity.idle_since.load(Ordering::Relaxed);
-        assert_eq!(activity.judge(start + 1), Ok(ms(STRANGE_TIME) - 1));
-        assert_eq!(activity.judge(start + ms(STRANGE_TIME)), Err("idle"));
+        assert_eq!(activity.judge(start + 1), Ok(ms(STRANGE_IDLE_TIME) - 1));
+        assert_eq!(activity.judge(start + ms(STRANGE_IDLE_TIME)), Err("idle"));
         let _request = UnderWay::new(&activity);
         activity.stalled_since.store(start + 20, Ordering::Relaxed);
         assert!(activity.judge(start + 20 + ms(STRANGE_TIME)).is_err(), "an answer that is not read");

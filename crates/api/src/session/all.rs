@@ -95,19 +95,15 @@ fn one_too_many(
     for session in sessions.values() {
         *counts.entry(&session.account.name).or_default() += 1;
     }
-    let full = sessions.len() >= MAX_SESSIONS;
-    if !full && counts.get(account).is_none_or(|count| *count < MAX_ACCOUNT_SESSIONS) {
+    let count = |name: &str| counts.get(name).copied().unwrap_or_default();
+    let longest = if count(account) >= MAX_ACCOUNT_SESSIONS {
+        longest_idle(sessions, |name| name == account)
+    } else if sessions.len() >= MAX_SESSIONS {
+        let most = counts.values().copied().max().unwrap_or_default();
+        longest_idle(sessions, |name| count(name) == most).or_else(|| longest_idle(sessions, |_| true))
+    } else {
         return Ok(None);
-    }
-    let heaviest = if full { counts.values().copied().max() } else { None };
-    let idle = sessions.values().filter(|session| {
-        let of_account = match heaviest {
-            Some(most) => counts[session.account.name.as_str()] == most,
-            None => session.account.name == account,
-        };
-        of_account && session.under_way.load(Ordering::Relaxed) == 0
-    });
-    let longest = idle.min_by_key(|session| session.last_active_us.load(Ordering::Relaxed)).cloned();
+    };
     longest.map(Some).ok_or_else(|| {
         fault!(
             RuntimeFault {},
@@ -115,4 +111,12 @@ fn one_too_many(
             sessions.len()
         )
     })
+}
+
+/// The session without a request that was idle for the longest time, of these accounts.
+fn longest_idle(sessions: &HashMap<String, Arc<Session>>, of: impl Fn(&str) -> bool) -> Option<Arc<Session>> {
+    let idle = sessions
+        .values()
+        .filter(|session| of(&session.account.name) && session.under_way.load(Ordering::Relaxed) == 0);
+    idle.min_by_key(|session| session.last_active_us.load(Ordering::Relaxed)).cloned()
 }

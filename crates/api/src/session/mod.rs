@@ -21,10 +21,10 @@ use crate::tls::Chain;
 use crate::{Account, Snapshot};
 
 /// Sessions at the same time. When there are as many, the one of the account with the most sessions that was idle for the longest time
-/// ends in favour of a new one.
+/// ends in favour of a new one; if all of that account's are at work, the longest idle one of any account.
 pub const MAX_SESSIONS: usize = 2_000;
 /// Sessions of one account; its longest idle one ends in favour of a new one.
-pub const MAX_ACCOUNT_SESSIONS: usize = 1_000;
+pub const MAX_ACCOUNT_SESSIONS: usize = 500;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
 /// A session ends after this time without use.

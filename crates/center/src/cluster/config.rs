@@ -119,6 +119,13 @@ fn update(new: &mut Object, list: &str, specs: &Value, key: &str) -> Result<(), 
             known.is_some() && (known == wanted || known.as_ref().map(text) == wanted.as_ref().map(text))
         });
         match (operation, place, info) {
+            // A group has no other identity than its name.
+            ("add", Some(_), _) if list == "group" => {
+                return Err(fault!(
+                    InvalidArgument { invalidProperty: list },
+                    "The cluster has a group of this name already"
+                ));
+            }
             ("add", None, Some(info)) => items.push(with_key(info, key, &items)),
             ("add" | "edit", Some(place), Some(info)) => items[place] = info,
             ("remove", Some(place), _) => drop(items.remove(place)),

@@ -32,7 +32,7 @@ pub async fn run(args: CenterArgs) -> Result<()> {
     state::keep_private();
     let listeners = listeners(&args.listen)?;
     let shutdown = shutdown_signal()?;
-    let _claim = state::claim_data(&args.data, DATABASE)?;
+    let _claim = state::claim_data(&args.data, DATABASE, state::PRIVATE_DIRECTORY)?;
     let certificate = certificate(&args.data, "center", &args.listen.name)?;
     let database = args.data.join(DATABASE);
     let first_start = !database.exists();

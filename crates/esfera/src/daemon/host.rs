@@ -150,8 +150,13 @@ fn claims(args: &HostArgs) -> Result<[Claim; 4]> {
         let otherwise = format!("choose another directory with --{option}");
         claim_on_machine(kind, &path, &format!("the directory {path}"), &otherwise)
     };
+    // The users of VMs pass through it to a datastore or to their runtime directories.
+    let data = plain(&args.data);
+    let mut inner = args.datastore.iter().map(|(_, directory)| directory).chain([&args.runtime]);
+    let passed = inner.any(|directory| plain(directory).starts_with(&data));
+    let mode = if passed { state::ENTERED } else { state::PRIVATE_DIRECTORY };
     Ok([
-        state::claim_data(&args.data, DATABASE)?,
+        state::claim_data(&args.data, DATABASE, mode)?,
         on_machine("runtime", "runtime", &args.runtime)?,
         on_machine("bpf", "bpf", &args.bpf)?,
         state::claim_network()?,

@@ -30,17 +30,17 @@ pub fn keep_private() {
 #[must_use]
 pub struct Claim(#[allow(dead_code)] File);
 
-/// Makes the directory of a daemon's state, which only its user may enter, and claims it. A directory that exists and holds other
+/// Makes the directory of a daemon's state, which only its user may enter unless `mode` is [`ENTERED`], and claims it. A directory that exists and holds other
 /// files than `database` keeps its mode: it may be meant for others.
 ///
 /// # Errors
 /// If it cannot be made, or another daemon uses it.
-pub fn claim_data(data: &Path, database: &str) -> Result<Claim> {
-    make_directory(data, PRIVATE_DIRECTORY)?;
+pub fn claim_data(data: &Path, database: &str, mode: u32) -> Result<Claim> {
+    make_directory(data, mode)?;
     let empty = || std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none());
-    let mode = std::fs::metadata(data).with_context(|| format!("cannot read {}", data.display()))?.mode();
-    if mode & OTHERS != 0 && (data.join(database).exists() || empty()) {
-        set_permissions(data, Permissions::from_mode(PRIVATE_DIRECTORY))
+    let found = std::fs::metadata(data).with_context(|| format!("cannot read {}", data.display()))?.mode();
+    if found & OTHERS & !mode != 0 && (data.join(database).exists() || empty()) {
+        set_permissions(data, Permissions::from_mode(mode))
             .with_context(|| format!("cannot close {} to other users", data.display()))?;
     }
     claim(data, "choose another directory with --data")
@@ -148,19 +148,19 @@ mod tests {
     fn the_second_daemon_of_a_directory_is_told_which_the_first_is() {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("center");
-        let first = claim_data(&data, "center.db").unwrap();
-        let refused = claim_data(&data, "center.db").map(drop).unwrap_err().to_string();
+        let first = claim_data(&data, "center.db", PRIVATE_DIRECTORY).unwrap();
+        let refused = claim_data(&data, "center.db", PRIVATE_DIRECTORY).map(drop).unwrap_err().to_string();
         assert!(refused.contains(&*data.to_string_lossy()), "{refused}");
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
-        drop(claim_data(&data, "center.db").unwrap());
+        drop(claim_data(&data, "center.db", PRIVATE_DIRECTORY).unwrap());
     }
 
     #[test]
     fn state_is_closed_to_others_and_what_is_above_it_is_entered() {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("lib/esfera/host");
-        drop(claim_data(&data, "host.db").unwrap());
+        drop(claim_data(&data, "host.db", PRIVATE_DIRECTORY).unwrap());
         assert_eq!((mode(&data), mode(&data.join(LOCK))), (0o700, 0o600));
         assert_eq!(mode(&root.path().join("lib/esfera")), 0o711);
     }
@@ -172,8 +172,19 @@ mod tests {
             let data = root.path().join(name);
             make_directory(&data, 0o755).unwrap();
             std::fs::write(data.join(file), "").unwrap();
-            drop(claim_data(&data, "host.db").unwrap());
+            drop(claim_data(&data, "host.db", PRIVATE_DIRECTORY).unwrap());
             assert_eq!(mode(&data), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_users_of_vms_pass_through_state_that_their_datastore_lies_in() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("host");
+        make_directory(&data, 0o755).unwrap();
+        for expected in [0o711, 0o711] {
+            drop(claim_data(&data, "host.db", ENTERED).unwrap());
+            assert_eq!(mode(&data), expected);
         }
     }
 

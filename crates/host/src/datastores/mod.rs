@@ -67,10 +67,17 @@ impl Datastores {
         Ok(())
     }
 
-    /// Puts the datastore as it is now in the place of what was known of it: its storage came back, or went.
-    pub(crate) fn replace(&self, store: Arc<Datastore>) {
-        if let Some(found) = self.mounted.write().get_mut(&store.uuid()) {
-            found.store = store;
+    /// Puts the datastore as it is now in the place of what was known of it: its storage came back, or went. Whether it
+    /// was still known as `before`: if it was replaced or removed meanwhile, nothing changes.
+    pub(crate) fn replace(&self, before: &Arc<Datastore>, now: Arc<Datastore>) -> bool {
+        let mut mounted = self.mounted.write();
+        let found = mounted.get_mut(&now.uuid()).filter(|found| Arc::ptr_eq(&found.store, before));
+        match found {
+            Some(found) => {
+                found.store = now;
+                true
+            }
+            None => false,
         }
     }
 
@@ -127,7 +134,7 @@ impl Datastores {
         self.by_uuid(file.datastore).ok_or_else(|| {
             fault!(
                 InvalidDatastore { name: file.datastore.to_string() },
-                "The datastore {} is not mounted on this host",
+                "The datastore {} is not mounted on this host; mount it here, or unregister its VMs if it is lost",
                 file.datastore
             )
         })

@@ -64,6 +64,7 @@ pub struct Storage {
     users: OnceLock<Box<dyn StorageUsers>>,
     /// Held while a datastore is added, renamed or removed.
     mounting: tokio::sync::Mutex<()>,
+    looks: attention::Looks,
 }
 
 impl Storage {
@@ -77,7 +78,8 @@ impl Storage {
         events: Arc<Events>,
     ) -> Self {
         let (users, mounting) = (OnceLock::new(), tokio::sync::Mutex::default());
-        Self { core, datastores, images, simulated, in_use, events, users, mounting }
+        let looks = attention::Looks::default();
+        Self { core, datastores, images, simulated, in_use, events, users, mounting, looks }
     }
 
     /// The datastores that are mounted now.

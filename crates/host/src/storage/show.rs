@@ -60,11 +60,11 @@ impl Storage {
         });
     }
 
-    /// Shows how much room all datastores have now, and when they were looked at. Blocking.
-    pub(crate) fn show_all_space(&self) {
-        let looked: Vec<(MoRef, Props)> =
-            self.datastores.all().iter().map(|mounted| (mounted.me(), props(mounted))).collect();
-        self.core.tree.write(|w| looked.into_iter().for_each(|(me, props)| w.set(&me, props)));
+    /// Shows how much room a datastore has now, and when it was looked at.
+    pub(super) async fn show_looked_at(&self, me: &MoRef) {
+        let Ok(mounted) = self.datastores.by_ref(me) else { return };
+        let Ok(shown) = tokio::task::spawn_blocking(move || props(&mounted)).await else { return };
+        self.core.tree.write(|w| w.set(me, shown));
     }
 }
 

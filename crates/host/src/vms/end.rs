@@ -94,6 +94,7 @@ async fn ended_as(vms: &Vms, vm: &Arc<Vm>, reason: &ExitReason, who: &Who, power
         state.question = None;
         state.statistics = Statistics::default();
         state.booted = None;
+        state.reboot_asked = false;
         state.lock = None;
         state.power = power;
         state.suspended = (power == Power::Suspended).then(DateTime::now);

@@ -59,9 +59,18 @@ pub(super) fn without(config: &VmConfig, layer: &FileRef, base: &FileRef) -> Opt
     changed.then_some(config)
 }
 
-/// Whether the configuration of every snapshot could be read.
+/// Whether the configuration of every snapshot could be read, and every disk of them and of the VM can be used: nothing
+/// tells which files the others need.
 pub(super) fn all_read(state: &State) -> bool {
     state.snapshots.snapshots.iter().all(|snapshot| state.frozen.contains_key(&snapshot.uid))
+        && all_usable(&state.config, &state.frozen)
+}
+
+/// Whether every disk of the VM and of its snapshots can be used.
+pub(super) fn all_usable(current: &VmConfig, frozen: &Frozen) -> bool {
+    configs(current, frozen)
+        .flat_map(|config| config.devices.values())
+        .all(|device| !device.is_unusable_disk())
 }
 
 /// The files that the layer on them could be merged into, because no snapshot and no other VM of this host needs them,

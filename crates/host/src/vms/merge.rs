@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datastore::disk_image;
 use tokio::time::sleep;
 use vim::{Fault, fault};
 use vm::FileRef;
@@ -19,6 +20,7 @@ use super::layers::{self, configs, disks_of, lying_on, named, without};
 use super::records::Merging;
 use super::service::Vms;
 use super::vm::Vm;
+use crate::blocking::blocking;
 use crate::engine::{Layer, Machine, image_fault, machine_fault};
 use crate::limits::{ASK_SILENT, MAX_ASKED, MAX_MERGES};
 
@@ -43,9 +45,49 @@ pub(super) async fn consolidate(
             ));
         }
     }
+    know_chains(vms, vm).await?;
     let done = merge_superfluous(vms, vm, progress).await;
     looked_after(vms, vm, done.is_err()).await;
     done
+}
+
+/// Makes sure that the VM knows all files below its disks and those of its snapshots, before files go that seem to be
+/// needed by none.
+///
+/// # Errors
+/// `InvalidState` if a disk cannot be used, or lies on files that were not there when it was read.
+pub(super) async fn know_chains(vms: &Vms, vm: &Vm) -> Result<(), Fault> {
+    let (name, disks) = {
+        let state = vm.read();
+        if !layers::all_usable(&state.config, &state.frozen) {
+            return Err(fault!(
+                InvalidState {},
+                "A disk of {} or of a snapshot cannot be used, so that nothing tells which files it needs; make it usable \
+                 first, or remove it",
+                state.config.name
+            ));
+        }
+        let disks: Vec<_> = configs(&state.config, &state.frozen).flat_map(VmConfig::disks).collect();
+        let disks: BTreeMap<_, _> =
+            disks.into_iter().map(|(_, disk)| (disk.file.clone(), disk.parents.clone())).collect();
+        (state.config.name.clone(), disks)
+    };
+    let datastores = vms.files.datastores.clone();
+    blocking(move || {
+        for (file, known) in disks {
+            let on = datastores.of(&file)?;
+            let below = disk_image::parents(&on.store, &file.path).map_err(|error| on.fault(&error))?;
+            if below.iter().any(|path| known.iter().all(|parent| parent.path != *path)) {
+                return Err(fault!(
+                    InvalidState {},
+                    "{} lies on files that {name} does not know of; reload the VM once its datastores are there",
+                    on.show(&file.path)
+                ));
+            }
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Notes whether layers are left to merge, which a merging that failed leaves in any case, and looks at the files.
@@ -85,7 +127,7 @@ pub(super) async fn merge_into(vms: &Vms, vm: &Arc<Vm>, key: i32, base: &FileRef
     }
     let above = lying_on(configs(&current, &frozen), base);
     let [layer] = above.as_slice() else {
-        if above.is_empty() {
+        if above.is_empty() && !vms.register.foreign_disks(&vm.me).contains(base) {
             vms.files.clear_away(std::slice::from_ref(base)).await;
         }
         return Ok(());
@@ -215,7 +257,7 @@ pub(super) async fn finish(vms: &Vms, vm: &Arc<Vm>) -> Result<(), Fault> {
     if whole {
         return merged(vms, vm, &layer, &base).await;
     }
-    if !used {
+    if !used && layers::all_usable(&current, &frozen) {
         vms.files.clear_away(std::slice::from_ref(&layer)).await;
     }
     note(vms, vm, None).await

@@ -243,7 +243,12 @@ pub(super) async fn reset(vms: &Vms, vm: &Arc<Vm>, who: &Who) -> Result<(), Faul
 pub(super) async fn ask_guest(vms: &Vms, vm: &Arc<Vm>, reboot: bool, who: &Who) -> Result<(), Fault> {
     let machine = vm.running()?;
     let event = if reboot { VmEvent::GuestReboot } else { VmEvent::GuestShutdown };
+    // The guest may reboot before it answers.
+    vm.change(|state| state.reboot_asked = reboot);
     let asked = if reboot { machine.reboot_guest().await } else { machine.shutdown_guest().await };
+    if asked.is_err() {
+        vm.change(|state| state.reboot_asked = false);
+    }
     asked.map_err(|error| match error {
         Error::AgentSilent { .. } | Error::Agent { .. } => fault!(
             ToolsUnavailable {},

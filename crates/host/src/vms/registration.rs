@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
+use vm::config::VmConfig;
 use vm::device::{Cdrom, Device, Kind, Medium, Serial, SerialBacking, distrust};
 use vm::plan::parse_name;
 
-use super::files::Loaded;
+use super::files::{Loaded, sibling};
 use super::records::{self, Registered};
 use super::service::Vms;
 use super::state::State;
@@ -60,6 +61,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     loaded.config.instance_uuid = kept.uuid;
     loaded.config.template = wanted.template;
     distrust(&mut loaded.config.devices);
+    let distrusted = distrust_frozen(&mut loaded);
     // None of its files may be removed if this is interrupted: they were there before.
     let mut record = Registered::new(&home, &pool, &[], wanted.task);
     let number = vms.register.records().begin(&mut record).await?;
@@ -74,6 +76,9 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
         // The identities that the file did not have, and the new name.
         let suspended = vm.read().suspend_file.clone();
         vms.files.save(&vm, config, suspended.as_deref()).await?;
+        for (name, config) in &distrusted {
+            vms.files.write_frozen(&vm, &sibling(&vm.home(), name)?, config).await?;
+        }
         record.unfinished = None;
         vms.register.records().write(number, &record).await
     };
@@ -98,6 +103,22 @@ pub(super) async fn unregister(vms: &Vms, vm: &Arc<Vm>, who: &Who) -> Result<(),
     vms.register.remove(vm);
     vms.post(vm, VmEvent::Removed, who).await;
     Ok(())
+}
+
+/// Distrusts the devices of snapshots too; returns the files of those that changed, with their configurations.
+fn distrust_frozen(loaded: &mut Loaded) -> Vec<(String, Arc<VmConfig>)> {
+    let mut changed = Vec::new();
+    for (uid, config) in &mut loaded.frozen {
+        let mut distrusted = VmConfig::clone(config);
+        distrust(&mut distrusted.devices);
+        if let Some(record) = loaded.snapshots.get(*uid)
+            && distrusted != **config
+        {
+            *config = Arc::new(distrusted);
+            changed.push((record.file_name.clone(), config.clone()));
+        }
+    }
+    changed
 }
 
 /// The privileges that the configurations of a VM, now and in its snapshots, take on which datastores: the VM writes to its

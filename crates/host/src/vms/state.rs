@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// An agent has answered since the VM was registered.
     pub(crate) tools_seen: bool,
     pub(crate) booted: Option<DateTime>,
+    /// The guest was asked to reboot, which the history says already.
+    pub(crate) reboot_asked: bool,
     pub(crate) suspended: Option<DateTime>,
     pub(crate) clean_power_off: Option<bool>,
     pub(crate) question: Option<Question>,
@@ -96,6 +98,7 @@ impl State {
             guest: None,
             tools_seen: false,
             booted: None,
+            reboot_asked: false,
             suspended: None,
             clean_power_off: None,
             question: None,

@@ -147,6 +147,11 @@ impl Device {
         }
     }
 
+    /// Whether it is a disk that this host cannot give to a VM.
+    pub fn is_unusable_disk(&self) -> bool {
+        matches!(&self.kind, Kind::Unusable(unusable) if unusable.looks == Looks::Disk)
+    }
+
     pub fn nic(&self) -> Option<&Nic> {
         match &self.kind {
             Kind::Nic(nic) => Some(nic),

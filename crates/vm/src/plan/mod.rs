@@ -12,10 +12,18 @@ use vim::{Fault, Object, fault, field};
 
 use crate::config::VmConfig;
 pub use crate::device::{Step, Surroundings};
+use crate::faults::not_supported;
 use devices::Applied;
 pub use name::parse_name;
 use strict::Made;
 pub use strict::is_nothing;
+
+/// The fields of a specification that change a template.
+const OF_TEMPLATES: [u16; 3] = [
+    field!(VirtualMachineConfigSpec.changeVersion).number(),
+    field!(VirtualMachineConfigSpec.name).number(),
+    field!(VirtualMachineConfigSpec.annotation).number(),
+];
 
 /// A decided change.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +52,7 @@ pub fn create(spec: &Object, around: &Surroundings<'_>) -> Result<Plan, Fault> {
 /// Plans a change of a VM.
 ///
 /// # Errors
-/// As [`create`]; `ConcurrentAccess` if `changeVersion` is not the current one; `InvalidPowerState`,
+/// As [`create`]; `NotSupported` for a template, of which only name and annotation change; `ConcurrentAccess` if `changeVersion` is not the current one; `InvalidPowerState`,
 /// `CpuHotPlugNotSupported` and `MemoryHotPlugNotSupported` for a change that a running VM cannot follow.
 pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>) -> Result<Plan, Fault> {
     if let Some(seen) = spec.get(field!(VirtualMachineConfigSpec.changeVersion))
@@ -55,6 +63,13 @@ pub fn reconfigure(spec: &Object, current: &VmConfig, around: &Surroundings<'_>)
             ConcurrentAccess {},
             "The configuration has changed since version {seen}; read it again and repeat the change"
         ));
+    }
+    if current.template
+        && !spec.fields().iter().all(|(number, value)| OF_TEMPLATES.contains(number) || is_nothing(value))
+    {
+        let message =
+            "The hardware and settings of a template cannot be changed; make it a virtual machine first";
+        return Err(not_supported(message));
     }
     let mut config = current.clone();
     if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {

@@ -38,7 +38,8 @@ pub(super) async fn read(vms: &Vms, number: u64, home: &FileRef) -> Option<State
 pub(super) async fn mend(vms: &Vms, vm: &Vm) {
     let (home, text, suspended) = {
         let state = vm.read();
-        if state.power != Power::On || state.broken.is_some() || state.unread {
+        // Without the lock another host may have the VM, and have changed the file.
+        if state.power != Power::On || state.broken.is_some() || state.unread || state.lock.is_none() {
             return;
         }
         (state.home.clone(), state.text.clone(), state.suspend_file.clone())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use uuid::Uuid;
+use vim::MoRef;
 use vm::config::VmConfig;
 use vm::{Power, show};
 
@@ -43,16 +44,34 @@ impl StorageUsers for Users {
     async fn is_back(&self, datastore: Uuid) {
         let Some(vms) = self.0.upgrade() else { return };
         let me = ids::datastore(datastore);
+        let mut busy = Vec::new();
         for vm in vms.register.all() {
-            let _one = vm.changing.lock().await;
-            let concerned = {
-                let state = vm.read();
-                state.broken.is_some() || show::config::uses(&state.config, &state.home).0.contains(&me)
-            };
-            if concerned {
-                read_again(&vms, &vm).await;
+            if !is_concerned(&vm, &me) {
+                continue;
+            }
+            match vm.changing.try_lock() {
+                Ok(_one) => take_up(&vms, &vm, &me).await,
+                Err(_) => busy.push(vm.clone()),
             }
         }
+        // An operation may take long: the other VMs did not wait for it.
+        for vm in busy {
+            let _one = vm.changing.lock().await;
+            take_up(&vms, &vm, &me).await;
+        }
+    }
+}
+
+/// Whether a VM uses a datastore, or may do so.
+fn is_concerned(vm: &Vm, datastore: &MoRef) -> bool {
+    let state = vm.read();
+    state.broken.is_some() || show::config::uses(&state.config, &state.home).0.contains(datastore)
+}
+
+/// Reads a VM that nobody changes now, if it is still concerned.
+async fn take_up(vms: &Arc<Vms>, vm: &Arc<Vm>, datastore: &MoRef) {
+    if is_concerned(vm, datastore) {
+        read_again(vms, vm).await;
     }
 }
 
@@ -68,6 +87,11 @@ async fn read_again(vms: &Arc<Vms>, vm: &Arc<Vm>) {
         refresh(vms, vm).await;
     } else {
         let fresh = read(vms, records::number(&vm.me), home, runs).await;
+        // It is known already: what stands for one that cannot be read must not take its place.
+        if fresh.unread && !unread {
+            vm.change(|state| state.broken = fresh.broken);
+            return;
+        }
         vm.change(|state| {
             (state.config, state.text) = (fresh.config, fresh.text);
             (state.snapshots, state.frozen) = (fresh.snapshots, fresh.frozen);
@@ -133,5 +157,49 @@ async fn connect(vms: &Vms, vm: &Vm) {
     vm.change(|state| state.config = Arc::new(config));
     if let Err(error) = vms.ports.network.adopt_more(ports).await {
         tracing::error!(vm = vm.me.id(), %error, "the ports of a running VM differ from their declaration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datastore::{Datastore, FilePath};
+    use vm::FileRef;
+
+    use super::*;
+    use crate::vms::records::Registered;
+    use crate::vms::recover::recover;
+    use crate::{Host, SimulatedOptions};
+
+    #[tokio::test]
+    async fn a_configuration_that_is_known_stays_so_while_its_datastore_is_gone() {
+        let made = || Arc::new(Datastore::memory(Uuid::new_v4(), 1 << 30));
+        let (home, other) = (made(), made());
+        let named = vec![("home".to_owned(), home.clone()), ("other".to_owned(), other.clone())];
+        let host = Host::simulated(SimulatedOptions::new("sim", named)).await.unwrap();
+        home.make_directory(&FilePath::parse("vm").unwrap(), false).unwrap();
+        let path = FilePath::parse("vm/1.vmx").unwrap();
+        home.write(&path, b"displayName = \"known\"\nmemSize = \"64\"\n").unwrap();
+        let file = FileRef { datastore: home.uuid(), path };
+        let mut record = Registered::new(&file, &ids::root_pool(), &[], &ids::vm(0));
+        record.unfinished = None;
+        host.vms.register.records().write(1, &record).await.unwrap();
+        recover(&host.vms).await.unwrap();
+        let vm = host.vm(&ids::vm(1)).unwrap();
+        let absent = Arc::new(Datastore::absent("/nowhere", home.uuid()));
+        assert!(host.datastores.replace(&home, absent.clone()));
+        assert!(!host.datastores.replace(&home, absent.clone()), "that one is not there any more");
+        let users = users(&host.vms);
+        users.is_gone(home.uuid(), "gone").await;
+        users.is_back(other.uuid()).await;
+        assert_eq!(vm.name(), "known");
+        let (broken, unread) = {
+            let state = vm.read();
+            (state.broken.clone(), state.unread)
+        };
+        assert!(broken.is_some_and(|why| why.contains("Mount its storage at /nowhere")) && !unread);
+        assert!(host.datastores.replace(&absent, home.clone()));
+        users.is_back(home.uuid()).await;
+        assert_eq!(vm.name(), "known");
+        assert!(vm.read().broken.is_none());
     }
 }

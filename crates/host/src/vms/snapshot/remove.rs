@@ -6,14 +6,14 @@ use vim::Fault;
 
 use super::missing;
 use crate::vms::files::sibling;
-use crate::vms::merge::{looked_after, merge_into};
+use crate::vms::merge::{know_chains, looked_after, merge_into};
 use crate::vms::service::Vms;
 use crate::vms::vm::Vm;
 
 /// Removes a snapshot, or with `children` also those that were taken after it.
 ///
 /// # Errors
-/// `SnapshotFault` if it does not exist; those of QEMU and of the files. Layers that stay behind are then for
+/// `SnapshotFault` if it does not exist; `InvalidState` while the files below a disk are not known; those of QEMU and of the files. Layers that stay behind are then for
 /// [`crate::vms::merge::consolidate`].
 pub(in crate::vms) async fn remove(
     vms: &Vms,
@@ -31,6 +31,7 @@ pub(in crate::vms) async fn remove(
     if list.get(uid).is_none() {
         return Err(missing(vm, uid));
     }
+    know_chains(vms, vm).await?;
     // The newest first, so that each merge is small.
     let mut doomed = vec![uid];
     if children {
@@ -59,6 +60,7 @@ pub(in crate::vms) async fn remove_all(
         state.usable()?;
         state.snapshots.snapshots.iter().rev().map(|snapshot| snapshot.uid).collect()
     };
+    know_chains(vms, vm).await?;
     remove_these(vms, vm, &doomed, progress).await
 }
 

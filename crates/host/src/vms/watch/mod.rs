@@ -68,11 +68,12 @@ async fn noticed_end(vms: &Vms, vm: &Arc<Vm>, reason: &ExitReason) {
 async fn noticed(vms: &Vms, vm: &Arc<Vm>, machine: &Arc<dyn Machine>, happening: Happening) {
     match happening {
         Happening::Reset { by_guest } => {
-            vm.change(|state| {
+            let asked = vm.change(|state| {
                 state.guest = None;
                 state.booted = Some(DateTime::now());
+                std::mem::take(&mut state.reboot_asked)
             });
-            if by_guest {
+            if by_guest && !asked {
                 vms.post(vm, VmEvent::GuestReboot, &Who::default()).await;
             }
         }

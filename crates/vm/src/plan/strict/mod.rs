@@ -62,7 +62,7 @@ fn of_device(index: usize, change: &Object, shown: Option<&Object>, made: &Made<
             // A device that is removed is only named.
             ("device", _, None) => continue,
             ("device", Value::Object(device), Some(shown)) => {
-                if device.ty() != shown.ty() {
+                if !shown.is_a(device.ty()) {
                     let version = made.config.hardware_version;
                     return Err(unsupported(index, device.type_name(), version));
                 }

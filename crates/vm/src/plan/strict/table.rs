@@ -61,7 +61,7 @@ const ROWS: &[Row] = rows! {
     VirtualMachineDefaultProfileSpec {}
 
     VirtualDeviceConfigSpec { Read: operation fileOperation device profile; }
-    VirtualDevice { Read: key; New: controllerKey unitNumber; Moot: deviceInfo; }
+    VirtualDevice { Read: key; New: controllerKey unitNumber; Moot: deviceInfo slotInfo; }
     VirtualController { New: busNumber; Moot: device; }
     VirtualMachineVideoCard { Read: videoRamSizeInKB numDisplays useAutoDetect; }
     VirtualDisk { Read: backing capacityInKB capacityInBytes; Moot: diskObjectId; }
