@@ -127,7 +127,8 @@ def esfera(sim, tmp_path):
 class Lab:
     """The lab: `center` and `hosts` are servers, `ready` is the content of its ready file."""
 
-    def __init__(self, ready):
+    def __init__(self, ready, log=None):
+        self.log = log
         self.center = Server(**ready["center"])
         self.hosts = [Server(**host) for host in ready["hosts"]]
         self.ready = ready
@@ -154,7 +155,17 @@ def run_lab(directory, prefix="t"):
     name = f"{prefix}{os.getpid()}"
     daemon = Daemon(directory, "lab", "--name", name, "--data", str(directory / "data"), "--listen", "127.0.0.1:0")
     try:
-        yield Lab(daemon.wait_ready(300))
+        yield Lab(daemon.wait_ready(300), directory / "log")
     finally:
         daemon.stop()
         sys.stderr.write((directory / "log").read_text(errors="replace")[-2000:])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows the end of the lab's log with a test that failed."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and lab and lab.log:
+        report.sections.append(("the end of the lab's log", lab.log.read_text(errors="replace")[-6000:]))
+    return report

@@ -24,11 +24,20 @@ class Guest:
 
     def __init__(self, path, timeout_s=90):
         self.timeout_s = timeout_s
-        self.buffer = ""
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(1)
-        self._connect(path)
-        self._login()
+        end = time.monotonic() + timeout_s
+        while True:
+            self.buffer = ""
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.settimeout(1)
+            try:
+                self._connect(path)
+                return self._login()
+            except ConnectionError:
+                # The console is there again at once if only the connection was lost, and not if the VM has ended.
+                self.socket.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def __enter__(self):
         return self
