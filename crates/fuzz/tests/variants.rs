@@ -81,24 +81,4 @@ macro_rules! each {
     };
 }
 
-each! {
-    agent_line,
-    arp,
-    beacon,
-    cdp,
-    datastore_path,
-    dhcp6,
-    dhcp_frame,
-    disk_image,
-    json_args,
-    json_value,
-    lldp,
-    property_path,
-    qmp_line,
-    snoop,
-    soap_fragment,
-    soap_request,
-    soap_response,
-    vmsd,
-    vmx,
-}
+fuzz::with_targets!(each);

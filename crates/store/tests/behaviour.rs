@@ -252,19 +252,26 @@ fn a_store_of_a_newer_program_is_refused() {
     });
 }
 
+/// A store of 400 values whose file was damaged while it was closed.
+fn damaged(path: &Path, damage: impl FnOnce(&mut [u8])) -> Store {
+    let store = Store::open(path).unwrap();
+    for n in 0..400 {
+        commit(&store, |b| _ = b.put("vm", format!("{n:04}"), vec![7; 500]));
+    }
+    drop(store);
+    let mut bytes = std::fs::read(path).unwrap();
+    damage(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+    Store::open(path).unwrap()
+}
+
 #[test]
 fn damage_in_the_file_is_found() {
     in_directory(|path| {
-        let store = Store::open(path).unwrap();
-        for n in 0..400 {
-            commit(&store, |b| _ = b.put("vm", format!("{n:04}"), vec![7; 500]));
-        }
-        drop(store);
-        let mut bytes = std::fs::read(path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 8192].fill(0x5a);
-        std::fs::write(path, bytes).unwrap();
-        let store = Store::open(path).unwrap();
+        let store = damaged(path, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 8192].fill(0x5a);
+        });
         assert!(matches!(store.verify(), Err(Error::Corrupt(_))));
     });
 }
@@ -272,16 +279,8 @@ fn damage_in_the_file_is_found() {
 #[test]
 fn a_store_that_stopped_says_the_cause_with_every_refusal() {
     in_directory(|path| {
-        let store = Store::open(path).unwrap();
-        for n in 0..400 {
-            commit(&store, |b| _ = b.put("vm", format!("{n:04}"), vec![7; 500]));
-        }
-        drop(store);
-        let mut bytes = std::fs::read(path).unwrap();
         // All but the first page, which has the schema.
-        bytes[4096..].fill(0x5a);
-        std::fs::write(path, bytes).unwrap();
-        let store = Store::open(path).unwrap();
+        let store = damaged(path, |bytes| bytes[4096..].fill(0x5a));
         let write = || {
             let mut batch = Batch::new();
             batch.put("vm", "0200", "x");

@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use super::{Extent, Facts, Format};
+use crate::vmx::parse_uuid;
 use crate::{Error, FilePath, Reader, Result};
 
 /// The beginning of a sparse extent, and of one of old hosts.
@@ -180,8 +181,7 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 
 /// The identity of the disk: `ddb.uuid = "60 00 C2 9d 26 5f 7d 0a-5b 39 1d 36 d8 4a 3f 1c"`.
 fn identity(line: &str) -> Option<Uuid> {
-    let digits: String = value(line, "ddb.uuid")?.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    Uuid::parse_str(&digits).ok()
+    parse_uuid(value(line, "ddb.uuid")?)
 }
 
 /// Reads from the beginning until the buffer is full or the file ends; the bytes that were read.
