@@ -37,7 +37,7 @@ impl FollowedShare {
         if others > 0 && others + objects > MAX_FOLLOWED {
             return Err(fault!(
                 OutOfBounds { argumentName: "session" },
-                "The filters of a session may follow {MAX_FOLLOWED} objects; destroy those that are no longer used"
+                "The filters of a session may follow {MAX_FOLLOWED} objects; destroy those that you do not use"
             ));
         }
         Ok(())

@@ -101,7 +101,7 @@ impl Inner {
                 Err(Lost::Fault(fault)) => return Err(fault),
                 Err(Lost::TooOld) => {
                     self.begin_anew();
-                    // The client's version is no longer valid from now on.
+                    // The client's version ends here.
                     self.version += 1;
                     return Err(unknown_version(&(self.version - 1).to_string()));
                 }

@@ -174,7 +174,7 @@ fn translate(inventory: &Inventory, host: &ManagedHost, event: &Arc<Object>) -> 
 }
 
 /// Names the host in an event, with its compute resource and its datacenter. A host that has been removed has the name that it was
-/// managed by; a place that is no longer known is left out.
+/// managed by; places that have been removed are left out.
 pub(crate) fn set_place(inventory: &Inventory, host: &ManagedHost, event: &mut Object) {
     let Fixed { host: me, compute, datacenter, .. } = host.refs().fixed().clone();
     let records = inventory.records();

@@ -75,7 +75,7 @@ impl Vms {
         })
     }
 
-    /// Is cancelled when these VMs are no longer served: whatever watches over the host ends then.
+    /// The service cancels this token as it is dropped; the tasks that watch over the host end then.
     pub(crate) fn closing(&self) -> CancellationToken {
         self.closing.clone()
     }
