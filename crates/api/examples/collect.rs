@@ -98,7 +98,7 @@ async fn main() {
     let service = Arc::new(Service::new(core, Arc::new(Open), methods));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let peer = Arc::new(Peer { address, user_agent: "collect".into(), certificate: None });
-    let account = Account { name: "root".into(), full_name: String::new(), extension: false };
+    let account = Account { name: "root".into(), ..Account::default() };
     let session = service.core.sessions.open(account, &peer, "en").expect("the first session");
     let call_of = |this: &MoRef, args| {
         Call::new(service.clone(), peer.clone(), Some(session.clone()), this.clone(), args)

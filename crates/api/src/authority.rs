@@ -1,19 +1,30 @@
 //! The seam to the accounts, roles and permissions that a daemon keeps. [`crate::accounts`] is the implementation of both daemons.
 
 use async_trait::async_trait;
-use vim::{Fault, MoRef, ty};
+use vim::{DateTime, Fault, MoRef, Object, ty};
 
 use crate::Snapshot;
 use crate::tls::Chain;
 
 /// A user who has proved his identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// The canonical name: `root` on a host, `VSPHERE.LOCAL\Administrator` on a center.
     pub name: String,
     pub full_name: String,
     /// Whether the account belongs to another daemon (the center that manages a host).
     pub extension: bool,
+    /// What a token leaves of the account's rights; none after a login with the password.
+    pub narrowed: Option<Narrowed>,
+}
+
+/// The limit of a token: its holder has a privilege only if the account has it, and the token's role as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Narrowed {
+    /// The token's id.
+    pub token: String,
+    /// The time at which the token ends, and the sessions with it.
+    pub ends: DateTime,
 }
 
 /// Keeps accounts and decides who may do what.
@@ -22,7 +33,7 @@ pub trait Authority: Send + Sync {
     /// The account with this password.
     ///
     /// # Errors
-    /// `InvalidLogin`, whatever was wrong; an unknown user takes as long as a wrong password.
+    /// `InvalidLogin`, whatever was wrong; an unknown user takes as long as a wrong password. `PasswordExpired` if the password is right.
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault>;
 
     /// The account of the holder of the private key to this chain's first certificate. TLS has verified that the client holds it, and
@@ -31,6 +42,17 @@ pub trait Authority: Send + Sync {
     /// # Errors
     /// `InvalidLogin` if the certificate is not one that this daemon trusts as a client.
     async fn login_by_certificate(&self, chain: &Chain) -> Result<Account, Fault>;
+
+    /// The account with this name, if it may log in; none if this daemon lets nobody act for another.
+    fn named(&self, user: &str) -> Option<Account> {
+        let _ = user;
+        None
+    }
+
+    /// Events that came about without a call of a method, each once.
+    fn unposted_events(&self) -> Vec<Object> {
+        Vec::new()
+    }
 
     /// Whether the account has the privilege (`VirtualMachine.Interact.PowerOn`) on the object. Every method and property asks: it
     /// must be quick and hold no lock for long.

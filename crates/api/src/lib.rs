@@ -23,6 +23,7 @@ mod search;
 pub mod server;
 mod service;
 pub mod session;
+mod settings;
 mod singletons;
 mod stored;
 pub mod task;
@@ -34,12 +35,13 @@ pub mod tree;
 mod view;
 
 pub use acting::Acting;
-pub use authority::{Account, Authority};
+pub use authority::{Account, Authority, Narrowed};
 pub use event::Events;
 pub use privilege::{all_privileges, host_privileges};
 pub use service::{
     Answer, Ask, Call, Computed, Core, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
 };
 pub use session::{Session, Sessions};
+pub use settings::OwnedSettings;
 pub use task::{Running, TaskOptions, Tasks};
 pub use tree::{Change, Commit, Node, Snapshot, Tree, What, Writer, not_found};

@@ -39,7 +39,7 @@ impl Authority for Permissive {
 }
 
 fn account(name: &str) -> Account {
-    Account { name: name.into(), full_name: String::new(), extension: false }
+    Account { name: name.into(), ..Account::default() }
 }
 
 pub fn peer(certificate: Option<&[u8]>) -> Arc<Peer> {

@@ -209,7 +209,7 @@ fn the_busy_sessions_of_one_account_do_not_keep_others_out_while_any_session_is_
     let sessions = Sessions::default();
     let peer = Peer { address: [10, 0, 0, 1].into(), user_agent: "crowd".into(), certificate: None };
     let open = |name: &str| {
-        let account = Account { name: name.into(), full_name: String::new(), extension: false };
+        let account = Account { name: name.into(), ..Account::default() };
         sessions.open(account, &peer, "en").unwrap()
     };
     let crowd: Vec<_> = (0..MAX_ACCOUNT_SESSIONS).map(|_| open("crowd").begin()).collect();

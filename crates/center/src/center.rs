@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::accounts::{self, Accounts, Realm};
+use api::accounts::{self, Accounts, AccountsDoor, Realm};
 use api::managers::{self, Common, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
@@ -126,7 +126,10 @@ impl Center {
             files: Some(Arc::new(files)),
             screens: Some(Arc::new(screens)),
             captures: None,
-            protocols: vec![Arc::new(Automation::new(Singletons::center()))],
+            protocols: vec![
+                Arc::new(Automation::new(Singletons::center())),
+                Arc::new(AccountsDoor(self.accounts.clone())),
+            ],
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use api::accounts::CENTER_ACCOUNT;
+use api::accounts::{AccountsDoor, CENTER_ACCOUNT};
 use api::server::Site;
 use api::session::Peer;
 use api::tls::{CertificateAuthority, Renewing};
@@ -162,10 +162,10 @@ async fn simulated_host(
         insider.task(vm, call!(PowerOnVM_Task {})).await?;
     }
     Ok(Site {
-        files: Some(host.storage().files(accounts)),
+        files: Some(host.storage().files(accounts.clone())),
         screens: Some(host.screens()),
         captures: Some(host.networking().captures()),
-        protocols: Vec::new(),
+        protocols: vec![Arc::new(AccountsDoor(accounts))],
         service,
     })
 }
@@ -221,7 +221,12 @@ struct Insider {
 
 impl Insider {
     fn new(service: &Arc<Service>) -> Result<Self> {
-        let account = Account { name: CENTER_ACCOUNT.into(), full_name: "Simulator".into(), extension: true };
+        let account = Account {
+            name: CENTER_ACCOUNT.into(),
+            full_name: "Simulator".into(),
+            extension: true,
+            narrowed: None,
+        };
         Self::of(service, account)
     }
 

@@ -41,6 +41,8 @@ impl Host {
         accounts::register(&mut methods, accounts);
         let service = self.assemble_service(accounts.clone(), methods)?;
         accounts::create(&self.core, accounts)?;
+        self.core.tree.write(|w| self.subsystems.system.name_accounts(w));
+        self.subsystems.settings().take(&self.core, accounts.clone());
         Ok(Arc::new(service))
     }
 

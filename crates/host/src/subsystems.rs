@@ -51,6 +51,10 @@ impl Subsystems {
         managers::add(core, &storage::MANAGERS, &self.storage)
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Enters the methods of all of them.
     pub(crate) fn register(&self, methods: &mut Methods) {
         Table { methods, daemon: &self.system }.register(&system::SUBSYSTEMS);

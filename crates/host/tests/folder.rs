@@ -40,7 +40,7 @@ impl Authority for Denied {
 }
 
 fn who() -> Account {
-    Account { name: "root".into(), full_name: String::new(), extension: false }
+    Account { name: "root".into(), ..Account::default() }
 }
 
 fn target(path: &str) -> Target {

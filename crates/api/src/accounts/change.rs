@@ -2,25 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use store::Batch;
 use vim::{DateTime, MoRef};
 
+use super::groups::{Member, leave_all};
+use super::people::{now_ms, remember};
 use super::policy::Policy;
 use super::records::{
     ACCOUNTS, CERTIFICATES, PERMISSIONS, ROLE_IDS, ROLES, StoredAccount, StoredCertificate, StoredPermission,
-    StoredRole,
+    StoredRole, TOKENS,
 };
 use super::roles::{ADMIN, Role};
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, MAX_ACCOUNTS};
 
-const MAX_ACCOUNTS: usize = 10_000;
 const MAX_ROLES: usize = 1_000;
 const MAX_PERMISSIONS: usize = 50_000;
 const MAX_CERTIFICATES: usize = 1_000;
 const MAX_ROLE_NAME_CHARS: usize = 80;
 
-type Result<T> = std::result::Result<T, AccountError>;
+pub(super) type Result<T> = std::result::Result<T, AccountError>;
 
 /// A client certificate that logs in as an account, or an authority whose certificates with a certain URI do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) struct Rule {
 }
 
 impl Accounts {
-    /// Makes an account. Without a password it logs in by certificate only.
+    /// Makes an account, for the daemon itself: with whatever password. Without one it logs in by certificate only.
     ///
     /// # Errors
     /// [`AccountError::UserExists`], [`AccountError::BadName`], [`AccountError::BadPassword`],
@@ -56,8 +58,7 @@ impl Accounts {
             None => None,
         };
         let key = plain.to_lowercase();
-        let account =
-            StoredAccount { name: plain, full_name: full_name.into(), hash, groups: BTreeSet::new() };
+        let account = new_account(plain, full_name, hash);
         self.change(|policy, batch| {
             if policy.accounts.contains_key(&key) {
                 return Err(AccountError::UserExists(account.name.clone()));
@@ -89,9 +90,11 @@ impl Accounts {
             Some(password) if !there(&self.policy.load()) => Some(self.passwords.hash(password).await?),
             _ => None,
         };
-        let account =
-            StoredAccount { name: plain.clone(), full_name: full_name.into(), hash, groups: BTreeSet::new() };
+        let account = new_account(plain.clone(), full_name, hash);
         self.change(|policy, batch| {
+            if plain != crate::acting::CENTER_ACCOUNT {
+                self.make_built_in(policy, batch, &key)?;
+            }
             if !there(policy) {
                 within("accounts", policy.accounts.len(), MAX_ACCOUNTS)?;
                 ACCOUNTS.put(batch, &key, &account)?;
@@ -114,36 +117,27 @@ impl Accounts {
         .await
     }
 
-    /// Gives an account a new password.
+    /// Gives an account a new password, whatever the rules are.
     ///
     /// # Errors
     /// [`AccountError::UnknownUser`], [`AccountError::BadPassword`], [`AccountError::Store`].
     pub async fn set_password(&self, name: &str, password: &str) -> Result<()> {
         let hash = self.passwords.hash(password).await?;
-        self.update(name, |account| account.hash = Some(hash)).await
-    }
-
-    /// Gives an account a new full name.
-    ///
-    /// # Errors
-    /// [`AccountError::UnknownUser`], [`AccountError::Store`].
-    pub async fn set_full_name(&self, name: &str, full_name: &str) -> Result<()> {
-        self.update(name, |account| account.full_name = full_name.to_owned()).await
-    }
-
-    async fn update(&self, name: &str, update: impl FnOnce(&mut StoredAccount)) -> Result<()> {
         let unknown = || AccountError::UnknownUser(name.to_owned());
         let key = self.realm.key(name).ok_or_else(unknown)?;
         self.change(|policy, batch| {
+            let remembered = policy.rules.remembered();
             let account = policy.accounts.get_mut(&key).ok_or_else(unknown)?;
-            update(account);
+            remember(account, remembered);
+            account.hash = Some(hash);
+            account.password_set_ms = Some(now_ms());
             ACCOUNTS.put(batch, &key, account)?;
             Ok(())
         })
         .await
     }
 
-    /// Removes an account with its permissions and certificates. Its sessions may do nothing from then on.
+    /// Removes an account with its permissions, memberships, certificates and tokens. Its sessions may do nothing from then on.
     ///
     /// # Errors
     /// [`AccountError::UnknownUser`], [`AccountError::LastAdministrator`], [`AccountError::Store`].
@@ -169,9 +163,22 @@ impl Accounts {
                 policy.certificates.remove(&fingerprint);
                 CERTIFICATES.delete(batch, &fingerprint);
             }
+            let tokens: Vec<String> = policy
+                .tokens
+                .iter()
+                .filter(|(_, token)| token.account == key)
+                .map(|(id, _)| id.clone())
+                .collect();
+            for id in tokens {
+                policy.tokens.remove(&id);
+                TOKENS.delete(batch, &id);
+            }
+            leave_all(policy, batch, &Member::User(key.clone()))?;
             self.still_administered(policy)
         })
-        .await
+        .await?;
+        self.lockouts.lock().clear(&key, Instant::now());
+        Ok(())
     }
 
     /// Lets the holder of this certificate's key log in as the account. The certificate is DER.
@@ -255,8 +262,14 @@ impl Accounts {
         self.change(|policy, batch| {
             changeable(policy, id)?;
             let users: Vec<_> = policy.all_permissions().filter(|p| p.role == id).cloned().collect();
-            if fail_if_used && !users.is_empty() {
+            let tokens = policy.tokens.iter().filter(|(_, token)| token.role == id);
+            let tokens: Vec<String> = tokens.map(|(token, _)| token.clone()).collect();
+            if fail_if_used && !(users.is_empty() && tokens.is_empty()) {
                 return Err(AccountError::RoleInUse(id));
+            }
+            for token in tokens {
+                policy.tokens.remove(&token);
+                TOKENS.delete(batch, &token);
             }
             for permission in users {
                 policy.remove_permission(&permission);
@@ -351,12 +364,11 @@ impl Accounts {
         let key = self.realm.key(name).ok_or_else(unknown)?;
         match group {
             false => policy.accounts.get(&key).map(|account| account.name.clone()).ok_or_else(unknown),
-            true if policy.accounts.values().any(|account| account.groups.contains(&key)) => Ok(key),
-            true => Err(unknown()),
+            true => policy.groups().get(&key).map(|group| group.name.clone()).ok_or_else(unknown),
         }
     }
 
-    fn still_administered(&self, policy: &Policy) -> Result<()> {
+    pub(super) fn still_administered(&self, policy: &Policy) -> Result<()> {
         // A store without accounts has no administrator to lose.
         let was = self.policy.load().has_administrator(self.root.id());
         if was && !policy.has_administrator(self.root.id()) {
@@ -366,7 +378,10 @@ impl Accounts {
     }
 
     /// Makes a new policy out of the present one, stores the changes, and puts it into effect.
-    async fn change<T>(&self, change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>) -> Result<T> {
+    pub(super) async fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>,
+    ) -> Result<T> {
         let _one_at_a_time = self.changing.lock().await;
         let mut next = Policy::clone(&self.policy.load());
         let mut batch = Batch::new();
@@ -379,8 +394,15 @@ impl Accounts {
     }
 }
 
-fn within(what: &'static str, count: usize, limit: usize) -> Result<()> {
+/// # Errors
+/// [`AccountError::TooMany`].
+pub(super) fn within(what: &'static str, count: usize, limit: usize) -> Result<()> {
     if count < limit { Ok(()) } else { Err(AccountError::TooMany { what, limit }) }
+}
+
+fn new_account(name: String, full_name: &str, hash: Option<String>) -> StoredAccount {
+    let password_set_ms = hash.is_some().then(now_ms);
+    StoredAccount { name, full_name: full_name.into(), hash, password_set_ms, ..StoredAccount::default() }
 }
 
 fn changeable(policy: &Policy, id: i32) -> Result<()> {

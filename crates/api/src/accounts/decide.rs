@@ -31,7 +31,7 @@ type RoleSet = Arc<[Arc<Role>]>;
 pub(super) struct Decisions {
     policy: Arc<Policy>,
     key: String,
-    groups: BTreeSet<String>,
+    groups: Arc<BTreeSet<String>>,
     /// The roles on everything, if the account's only permission is on the root.
     everywhere: Option<RoleSet>,
     remembered: Mutex<Remembered>,
@@ -53,6 +53,11 @@ impl Accounts {
         state: &Snapshot,
     ) -> bool {
         let Some(decisions) = self.decisions(&account.name) else { return false };
+        if let Some(narrowed) = &account.narrowed
+            && !decisions.policy.token_allows(&narrowed.token, privilege)
+        {
+            return false;
+        }
         let roles = match &decisions.everywhere {
             Some(roles) if roles.iter().any(|role| role.has(privilege)) => return true,
             Some(roles) => roles.clone(),
@@ -134,7 +139,8 @@ impl Accounts {
             return Some(known.clone());
         }
         let key = self.realm.key(name)?;
-        let groups = policy.accounts.get(&key)?.groups.clone();
+        policy.accounts.get(&key).filter(|account| !account.disabled)?;
+        let groups = policy.groups_of(&key);
         let made = Arc::new(Decisions::new(policy.clone(), key, groups, self.root.id()));
         let mut all = self.decisions.write();
         if all.len() >= MAX_ACCOUNTS {
@@ -146,7 +152,7 @@ impl Accounts {
 }
 
 impl Decisions {
-    fn new(policy: Arc<Policy>, key: String, groups: BTreeSet<String>, root: &str) -> Self {
+    fn new(policy: Arc<Policy>, key: String, groups: Arc<BTreeSet<String>>, root: &str) -> Self {
         let only_at_root = policy
             .all_permissions()
             .filter(|permission| permission.is_for(&key, &groups))

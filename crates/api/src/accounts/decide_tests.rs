@@ -8,7 +8,7 @@ use store::Store;
 use vim::{MoRef, managed_id, props};
 
 use super::policy::Policy;
-use super::records::{StoredAccount, StoredPermission};
+use super::records::{StoredAccount, StoredGroup, StoredPermission};
 use super::roles::Role;
 use super::{Accounts, Realm};
 use crate::{Authority, Snapshot, Tree};
@@ -107,10 +107,15 @@ impl Model {
             policy.roles.insert(id, Arc::new(Role { id, label: name.clone(), name, privileges }));
         }
         for (user, groups) in USERS.iter().zip(&self.groups) {
-            let groups = groups.iter().map(|group| GROUPS[*group].to_owned()).collect();
-            let account =
-                StoredAccount { name: user.to_uppercase(), full_name: String::new(), hash: None, groups };
+            let account = StoredAccount { name: user.to_uppercase(), ..StoredAccount::default() };
             policy.accounts.insert((*user).to_owned(), account);
+            policy.edit_groups(|known| {
+                for group in groups {
+                    let name = GROUPS[*group].to_owned();
+                    let fresh = StoredGroup { name: name.clone(), ..StoredGroup::default() };
+                    known.entry(name).or_insert(fresh).users.insert((*user).to_owned());
+                }
+            });
         }
         for (at, here) in self.permissions.iter().enumerate() {
             for (who, (role, propagate)) in here {

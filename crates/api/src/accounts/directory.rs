@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use vim::{Fault, List, Value, arg, data_id, fault, field, managed_id, method, props, vim};
 
+use super::groups::Member;
+use super::records::StoredAccount;
 use super::{Accounts, Realm, invalid_login};
 use crate::{Call, Guard, Manager};
 
@@ -42,35 +44,67 @@ impl Accounts {
             let domain = domain.unwrap_or_default();
             return Err(fault!(NotFound {}, "The domain {domain} is unknown here"));
         }
+        let unknown = |name: &str| fault!(NotFound {}, "The user or group {name:?} is unknown here");
         let search = call.required(arg!(RetrieveUserGroups.searchStr))?.to_lowercase();
         let exact = call.required(arg!(RetrieveUserGroups.exactMatch))?;
-        let of_group = call.arg(arg!(RetrieveUserGroups.belongsToGroup)).map(str::to_lowercase);
-        let of_user = call.arg(arg!(RetrieveUserGroups.belongsToUser)).and_then(|user| self.realm.key(user));
+        let policy = self.policy.load();
+        let of_group = match call.arg(arg!(RetrieveUserGroups.belongsToGroup)).filter(|name| !name.is_empty())
+        {
+            Some(name) => Some(self.group_key(&policy, name).map_err(|_| unknown(name))?),
+            None => None,
+        };
+        let of_user = match call.arg(arg!(RetrieveUserGroups.belongsToUser)).filter(|name| !name.is_empty()) {
+            Some(name) => Some(self.member(&policy, name).map_err(|_| unknown(name))?),
+            None => None,
+        };
         let fits = |name: &str| {
             let name = name.to_lowercase();
             if exact { name == search } else { name.contains(&search) }
         };
-        let policy = self.policy.load();
         let mut found: Vec<Value> = Vec::new();
         if call.required(arg!(RetrieveUserGroups.findUsers))? && of_user.is_none() {
-            let users = policy.accounts.values().filter(|account| {
-                fits(&account.name) && of_group.as_ref().is_none_or(|group| account.groups.contains(group))
+            let users = policy.accounts.iter().filter(|(key, account)| {
+                fits(&account.name)
+                    && of_group.as_ref().is_none_or(|group| policy.is_direct_member(group, key))
             });
-            found.extend(users.map(|account| {
-                let full_name = Some(&account.full_name).filter(|name| !name.is_empty()).cloned();
-                vim!(UserSearchResult { principal: &account.name, fullName: full_name, group: false }).into()
-            }));
+            found.extend(users.map(|(_, account)| self.shown_user(account)));
         }
-        if call.required(arg!(RetrieveUserGroups.findGroups))? && of_group.is_none() {
-            let members =
-                policy.accounts.iter().filter(|(key, _)| of_user.as_ref().is_none_or(|of| of == *key));
-            let mut groups: Vec<_> = members.flat_map(|(_, account)| &account.groups).collect();
-            groups.sort_unstable();
-            groups.dedup();
-            let groups = groups.into_iter().filter(|group| fits(group));
-            found.extend(groups.map(|group| vim!(UserSearchResult { principal: group, group: true }).into()));
+        if call.required(arg!(RetrieveUserGroups.findGroups))? {
+            let groups = policy.groups().iter().filter(|(key, group)| {
+                let holds = |member: &Member| match member {
+                    Member::User(user) => policy.is_direct_member(key, user),
+                    Member::Group(inner) => group.groups.contains(inner),
+                };
+                let within = |outer: &String| policy.groups()[outer].groups.contains(*key);
+                fits(&group.name)
+                    && of_user.as_ref().is_none_or(holds)
+                    && of_group.as_ref().is_none_or(within)
+            });
+            found.extend(groups.map(|(_, group)| {
+                let description = Some(&group.description).filter(|text| !text.is_empty()).cloned();
+                vim!(UserSearchResult { principal: &group.name, fullName: description, group: true }).into()
+            }));
         }
         let kind = vim::Kind::Data(data_id!(UserSearchResult));
         Ok((!found.is_empty()).then(|| Value::List(List::new(kind, found))))
+    }
+
+    /// On a host with the user's number, as ESXi shows it. Nobody has a shell.
+    fn shown_user(&self, account: &StoredAccount) -> Value {
+        let full_name = Some(&account.full_name).filter(|name| !name.is_empty()).cloned();
+        let number = if account.name == "root" { Some(0) } else { account.number };
+        match number.filter(|_| self.realm == Realm::Host) {
+            Some(number) => vim!(PosixUserSearchResult {
+                principal: &account.name,
+                fullName: full_name,
+                group: false,
+                id: number,
+                shellAccess: false,
+            })
+            .into(),
+            None => {
+                vim!(UserSearchResult { principal: &account.name, fullName: full_name, group: false }).into()
+            }
+        }
     }
 }

@@ -10,6 +10,22 @@ pub enum AccountError {
     UnknownUser(String),
     #[error("the account {0:?} exists already")]
     UserExists(String),
+    #[error("the group {0:?} exists already")]
+    GroupExists(String),
+    #[error("the group {0:?} belongs to the system and cannot be removed")]
+    BuiltInGroup(String),
+    #[error("the group {0:?} has this member already")]
+    MemberExists(String),
+    #[error("the group {inner:?} contains {outer:?} already, so it cannot belong to it")]
+    CircleOfGroups { inner: String, outer: String },
+    #[error("the user has a token {0:?} already")]
+    TokenExists(String),
+    #[error("the token {0:?} does not exist")]
+    UnknownToken(String),
+    #[error("the {0} is not valid")]
+    BadText(&'static str),
+    #[error("the password is not good enough: {0}")]
+    WeakPassword(String),
     #[error(
         "{0:?} is not a valid name for an account: use 1 to 128 letters, digits and -._ in the realm's own domain"
     )]
@@ -48,9 +64,19 @@ impl AccountError {
             Self::UnknownUser(name) => {
                 fault!(UserNotFound { principal: name, unresolved: false }, "{self}")
             }
-            Self::UserExists(name) | Self::RoleExists(name) => fault!(AlreadyExists { name: name }, "{self}"),
+            Self::UserExists(name)
+            | Self::RoleExists(name)
+            | Self::GroupExists(name)
+            | Self::MemberExists(name)
+            | Self::TokenExists(name) => fault!(AlreadyExists { name: name }, "{self}"),
             Self::BadName(name) | Self::BadRoleName(name) => fault!(InvalidName { name: name }, "{self}"),
-            Self::BadPassword => fault!(InvalidArgument { invalidProperty: "password" }, "{self}"),
+            Self::CircleOfGroups { .. } => fault!(InvalidArgument { invalidProperty: "user" }, "{self}"),
+            Self::BuiltInGroup(_) => fault!(InvalidArgument { invalidProperty: "groupName" }, "{self}"),
+            Self::BadText(what) => fault!(InvalidArgument { invalidProperty: *what }, "{self}"),
+            Self::UnknownToken(_) => fault!(NotFound {}, "{self}"),
+            Self::BadPassword | Self::WeakPassword(_) => {
+                fault!(InvalidArgument { invalidProperty: "password" }, "{self}")
+            }
             Self::UnknownRole(_) | Self::UnknownPermission => fault!(NotFound {}, "{self}"),
             Self::UnknownPrivilege(_) => fault!(InvalidArgument { invalidProperty: "privIds" }, "{self}"),
             Self::SystemRole(_) => fault!(InvalidArgument { invalidProperty: "roleId" }, "{self}"),

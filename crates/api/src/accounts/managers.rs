@@ -1,4 +1,4 @@
-//! The managers of accounts: `AuthorizationManager`, `UserDirectory`, and on a host `HostLocalAccountManager` and `ExtensionManager`.
+//! The managers of accounts: `AuthorizationManager`, `UserDirectory`, `HostLocalAccountManager`, and on a host `ExtensionManager`.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::managers::Singletons;
 use crate::{Core, Manager, Methods, Table, managers};
 
 /// On every daemon.
-const MANAGERS: [Manager<Arc<Accounts>>; 2] = [authorization::ROW, directory::ROW];
+const MANAGERS: [Manager<Arc<Accounts>>; 3] = [authorization::ROW, directory::ROW, local::ROW];
 /// On a host beside them. A center leaves its certificate with the host's ExtensionManager.
-const OF_HOST: [Manager<Arc<Accounts>>; 2] = [local::ROW, trust::ROW];
+const OF_HOST: [Manager<Arc<Accounts>>; 1] = [trust::ROW];
 
 /// Enters the managers' methods and computed properties.
 pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
@@ -40,6 +40,12 @@ pub fn create(core: &Core, accounts: &Arc<Accounts>) -> store::Result<()> {
     }
     // Only the first call counts: a daemon has one tree.
     let _ = accounts.shown.set((core.tree.clone(), accounts.ids().authorization_manager));
+    let _ = accounts.session_times.set(core.sessions.times());
+    accounts.time_sessions();
+    if accounts.realm != Realm::Host {
+        let _ = core.owned_settings.set(accounts.clone());
+        managers::show_owned(core, &accounts.ids().setting);
+    }
     accounts.show();
     Ok(())
 }

@@ -9,40 +9,61 @@ mod decide;
 #[cfg(test)]
 mod decide_tests;
 mod directory;
+mod door;
 mod error;
+mod groups;
 mod local;
+mod lockout;
 mod managers;
 mod names;
 mod password;
+mod people;
+#[cfg(test)]
+mod people_tests;
 mod policy;
 mod privileges;
+mod quality;
 mod records;
 mod roles;
+mod rules;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod trust;
+mod who;
 
 pub use crate::acting::CENTER_ACCOUNT;
 pub use change::TrustedCertificate;
+pub use door::AccountsDoor;
 pub use error::AccountError;
 pub use managers::{create, register};
 pub use names::Realm;
+pub use people::{Edit, Person};
 pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
+pub use who::Who;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use store::Store;
-use vim::{Fault, MoRef, fault, ty};
+use vim::{Fault, MoRef, Object, fault, ty, vim};
 
+use crate::session::Times;
 use crate::tls::Chain;
 use crate::{Account, Authority, Snapshot, Tree};
 use decide::Decisions;
+use lockout::Lockouts;
 use password::Passwords;
+use people::now_ms;
 use policy::Policy;
+
+const MAX_ACCOUNTS: usize = 10_000;
+/// Events that wait for somebody who posts them.
+const MAX_UNPOSTED: usize = 100;
 
 /// Names the entity to which another object belongs: the permissions of that entity apply to it.
 pub type Owner = Box<dyn Fn(&MoRef, &Snapshot) -> Option<MoRef> + Send + Sync>;
@@ -58,6 +79,10 @@ pub struct Accounts {
     /// Held during a change.
     changing: tokio::sync::Mutex<()>,
     passwords: Passwords,
+    lockouts: Mutex<Lockouts>,
+    unposted: Mutex<Vec<Object>>,
+    /// Those of the daemon's sessions, once it has some.
+    session_times: OnceLock<Arc<Times>>,
     decisions: RwLock<HashMap<String, Arc<Decisions>>>,
     /// The object that shows roles and privileges.
     shown: OnceLock<(Arc<Tree>, MoRef)>,
@@ -87,6 +112,9 @@ impl Accounts {
             policy: ArcSwap::from_pointee(policy),
             changing: tokio::sync::Mutex::default(),
             passwords: Passwords::default(),
+            lockouts: Mutex::default(),
+            unposted: Mutex::default(),
+            session_times: OnceLock::new(),
             decisions: RwLock::default(),
             shown: OnceLock::new(),
         };
@@ -115,8 +143,67 @@ impl Accounts {
         Some(Account {
             name: self.realm.canonical(&known.name),
             full_name: known.full_name.clone(),
-            extension: false,
+            ..Account::default()
         })
+    }
+}
+
+impl Accounts {
+    /// The account if this is its password, expired or not. Wrong ones lock it after a while.
+    async fn verified(&self, user: &str, password: &str) -> Result<Account, Fault> {
+        let key = self.realm.key(user);
+        let locked = key.as_ref().is_some_and(|key| self.lockouts.lock().is_locked(key, Instant::now()));
+        let known = |key: &String| self.policy.load().accounts.get(key)?.hash.clone();
+        // A locked account takes as long as others: nobody learns of the lock.
+        let hash = key.as_ref().filter(|_| !locked).and_then(known);
+        let has_password = hash.is_some();
+        let good = self.passwords.verify(hash, password).await?;
+        let Some(key) = key.filter(|_| has_password) else { return Err(invalid_login()) };
+        if !good {
+            self.note_failure(&key);
+            return Err(invalid_login());
+        }
+        self.lockouts.lock().clear(&key, Instant::now());
+        // The account may have been removed or disabled while its password was verified.
+        self.named(user).ok_or_else(invalid_login)
+    }
+
+    fn note_failure(&self, key: &str) {
+        let policy = self.policy.load();
+        if policy.is_administrator(key, self.root.id()) {
+            return;
+        }
+        let limit = policy.rules.lock();
+        if !self.lockouts.lock().failed(key, limit, Instant::now()) {
+            return;
+        }
+        let name =
+            policy.accounts.get(key).map(|known| self.realm.canonical(&known.name)).unwrap_or_default();
+        tracing::warn!(user = name, failures = limit.failures, "an account is locked after wrong passwords");
+        let message = format!(
+            "The account {name} is locked for {} seconds after {} failed login attempts",
+            limit.time.as_secs(),
+            limit.failures
+        );
+        let event = vim!(EventEx {
+            eventTypeId: "esx.audit.account.locked",
+            severity: "warning",
+            userName: name,
+            fullFormattedMessage: message,
+        });
+        let mut unposted = self.unposted.lock();
+        if unposted.len() < MAX_UNPOSTED {
+            unposted.push(event.into());
+        }
+    }
+
+    fn has_expired(&self, user: &str) -> bool {
+        let policy = self.policy.load();
+        let Some(known) = self.realm.key(user).and_then(|key| policy.accounts.get(&key)) else {
+            return false;
+        };
+        let set = known.password_set_ms.filter(|_| !known.password_stays);
+        set.and_then(|set| policy.rules.password_ends(set)).is_some_and(|ends| ends <= now_ms())
     }
 }
 
@@ -128,10 +215,28 @@ fn invalid_login() -> Fault {
 #[async_trait]
 impl Authority for Accounts {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
-        let hash = self.realm.key(user).and_then(|key| self.policy.load().accounts.get(&key)?.hash.clone());
-        let good = self.passwords.verify(hash, password).await?;
-        // The account may have been removed while its password was verified.
-        self.find(user).filter(|_| good).ok_or_else(invalid_login)
+        if let Some(narrowed) = self.realm.key(user).and_then(|key| self.narrowed_by(&key, password)) {
+            let account = self.named(user).ok_or_else(invalid_login)?;
+            return Ok(Account { narrowed: Some(narrowed), ..account });
+        }
+        let account = self.verified(user, password).await?;
+        if self.has_expired(user) {
+            return Err(fault!(
+                PasswordExpired {},
+                "The password of {user} has expired; change it (ChangePassword, esfera passwd) and log in again"
+            ));
+        }
+        Ok(account)
+    }
+
+    fn named(&self, user: &str) -> Option<Account> {
+        let key = self.realm.key(user)?;
+        self.policy.load().accounts.get(&key).filter(|known| !known.disabled)?;
+        self.find(user)
+    }
+
+    fn unposted_events(&self) -> Vec<Object> {
+        std::mem::take(&mut *self.unposted.lock())
     }
 
     async fn login_by_certificate(&self, chain: &Chain) -> Result<Account, Fault> {

@@ -1,32 +1,129 @@
 //! Everything that decisions depend on, at one time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use store::Store;
 
 use super::records::{
-    ACCOUNTS, CERTIFICATES, PERMISSIONS, ROLES, StoredAccount, StoredCertificate, StoredPermission,
+    ACCOUNTS, CERTIFICATES, GROUPS, PERMISSIONS, ROLES, RULES, SETTINGS, StoredAccount, StoredCertificate,
+    StoredGroup, StoredPermission, StoredRules, StoredToken, TOKENS,
 };
 use super::roles::{self, Role};
+
+/// The built-in group to which all users belong.
+pub(super) const EVERYBODY: &str = "users";
 
 #[derive(Clone, Default)]
 pub(super) struct Policy {
     /// Rises with each change.
     pub version: u64,
     pub accounts: BTreeMap<String, StoredAccount>,
+    /// To be changed with [`Policy::edit_groups`].
+    pub(super) groups: BTreeMap<String, StoredGroup>,
+    pub(super) memberships: Memberships,
+    pub tokens: BTreeMap<String, StoredToken>,
+    pub rules: StoredRules,
     pub roles: BTreeMap<i32, Arc<Role>>,
     /// By the entity's id.
     pub permissions: HashMap<String, Vec<StoredPermission>>,
     pub certificates: BTreeMap<String, StoredCertificate>,
 }
 
+/// The groups to which each user belongs, also through other groups: computed once for each state of the groups.
+#[derive(Clone, Default)]
+pub(super) struct Memberships {
+    by_user: HashMap<String, Arc<BTreeSet<String>>>,
+    /// Those of every other user.
+    others: Arc<BTreeSet<String>>,
+}
+
+impl Memberships {
+    fn of(groups: &BTreeMap<String, StoredGroup>) -> Self {
+        let mut parents: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (key, group) in groups {
+            group.groups.iter().for_each(|inner| parents.entry(inner).or_default().push(key));
+        }
+        let above = |key: &str| {
+            let mut all = BTreeSet::new();
+            let mut waiting = vec![key];
+            while let Some(key) = waiting.pop() {
+                if all.insert(key.to_owned()) {
+                    waiting.extend(parents.get(key).into_iter().flatten());
+                }
+            }
+            all
+        };
+        let everybody = groups.get(EVERYBODY).filter(|group| group.built_in);
+        let others = everybody.map(|_| above(EVERYBODY)).unwrap_or_default();
+        let mut by_user: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for (key, group) in groups.iter().filter(|(_, group)| !group.users.is_empty()) {
+            let all = above(key);
+            for user in &group.users {
+                let his = by_user.entry(user.clone()).or_insert_with(|| others.clone());
+                his.extend(all.iter().cloned());
+            }
+        }
+        let by_user = by_user.into_iter().map(|(user, all)| (user, Arc::new(all))).collect();
+        Self { by_user, others: Arc::new(others) }
+    }
+}
+
 impl Policy {
+    /// The keys of all groups to which the user with this key belongs, directly or through other groups.
+    pub(super) fn groups_of(&self, key: &str) -> Arc<BTreeSet<String>> {
+        self.memberships.by_user.get(key).unwrap_or(&self.memberships.others).clone()
+    }
+
+    /// Whether the role of the token with this id has the privilege; a token that was removed has none.
+    pub(super) fn token_allows(&self, token: &str, privilege: &str) -> bool {
+        let role = self.tokens.get(token).and_then(|token| self.roles.get(&token.role));
+        role.is_some_and(|role| role.has(privilege))
+    }
+
+    /// The groups by their keys.
+    pub(super) fn groups(&self) -> &BTreeMap<String, StoredGroup> {
+        &self.groups
+    }
+
+    /// Whether the group names the user as a member, or has all users.
+    pub(super) fn is_direct_member(&self, group: &str, user: &str) -> bool {
+        self.groups
+            .get(group)
+            .is_some_and(|known| known.users.contains(user) || (known.built_in && group == EVERYBODY))
+    }
+
+    /// The groups that contain this group, directly or through others, and itself.
+    pub(super) fn groups_around(&self, key: &str) -> BTreeSet<String> {
+        let mut all = BTreeSet::from([key.to_owned()]);
+        loop {
+            let more = self.groups.iter().filter(|(outer, group)| {
+                !all.contains(*outer) && group.groups.iter().any(|inner| all.contains(inner))
+            });
+            let more: Vec<String> = more.map(|(outer, _)| outer.clone()).collect();
+            if more.is_empty() {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    /// Changes groups, and with them who belongs to which.
+    pub(super) fn edit_groups<T>(&mut self, edit: impl FnOnce(&mut BTreeMap<String, StoredGroup>) -> T) -> T {
+        let result = edit(&mut self.groups);
+        self.memberships = Memberships::of(&self.groups);
+        result
+    }
+
     pub(super) fn read(store: &Store) -> Result<Self, store::Error> {
         store.read(|view| {
             let mut policy = Self::default();
             policy.accounts.extend(ACCOUNTS.all_in(view)?);
             policy.certificates.extend(CERTIFICATES.all_in(view)?);
+            policy.tokens.extend(TOKENS.all_in(view)?);
+            policy.rules = SETTINGS.get_in(view, RULES)?.unwrap_or_default();
+            let groups = GROUPS.all_in(view)?;
+            policy.edit_groups(|known| known.extend(groups));
             for role in roles::system() {
                 policy.roles.insert(role.id, Arc::new(role));
             }
@@ -65,15 +162,20 @@ impl Policy {
         self.permissions.values().flatten()
     }
 
-    /// Whether an existing account is Admin of the whole inventory.
+    /// Whether an account that can log in with a password is Admin of the whole inventory.
     pub(super) fn has_administrator(&self, root: &str) -> bool {
+        let logs_in = |account: &StoredAccount| account.hash.is_some() && !account.disabled;
+        self.accounts.iter().any(|(key, account)| logs_in(account) && self.is_administrator(key, root))
+    }
+
+    /// Whether the account with this key is Admin of the whole inventory.
+    pub(super) fn is_administrator(&self, key: &str, root: &str) -> bool {
         let at_root = self.permissions.get(root).map_or(&[][..], Vec::as_slice);
-        self.accounts.iter().any(|(key, account)| {
-            // A permission for the user overrides those for his groups.
-            let own = at_root.iter().find(|p| !p.group && p.is_for(key, &account.groups));
-            let mut through = at_root.iter().filter(|p| p.group && p.is_for(key, &account.groups));
-            let is_admin = |p: &StoredPermission| p.role == roles::ADMIN && p.propagate;
-            own.map_or_else(|| through.any(is_admin), is_admin)
-        })
+        let groups = self.groups_of(key);
+        // A permission for the user overrides those for his groups.
+        let own = at_root.iter().find(|p| !p.group && p.is_for(key, &groups));
+        let mut through = at_root.iter().filter(|p| p.group && p.is_for(key, &groups));
+        let is_admin = |p: &StoredPermission| p.role == roles::ADMIN && p.propagate;
+        self.accounts.contains_key(key) && own.map_or_else(|| through.any(is_admin), is_admin)
     }
 }

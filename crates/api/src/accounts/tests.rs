@@ -95,7 +95,7 @@ async fn managers_are_for_everybody_to_see_and_for_administrators_to_use() {
     assert!(!may(&accounts, &tree, &manager, "Authorization.ModifyRoles"));
     let admin = accounts.find("administrator@vsphere.local").unwrap();
     assert!(accounts.allows(&admin, &manager, "Authorization.ModifyRoles", &tree.snapshot()));
-    let gone = Account { name: "VSPHERE.LOCAL\\gone".into(), full_name: String::new(), extension: false };
+    let gone = Account { name: "VSPHERE.LOCAL\\gone".into(), ..Account::default() };
     assert!(
         !accounts.allows(&gone, &manager, "System.View", &tree.snapshot()),
         "an account that was removed"

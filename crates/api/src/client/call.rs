@@ -212,7 +212,7 @@ impl Client {
         Ask { method, path, body, session, timeout, idempotent, acting: None }
     }
 
-    async fn ask(&self, ask: &Ask) -> Result<http::Response<Bytes>, CallError> {
+    pub(super) async fn ask(&self, ask: &Ask) -> Result<http::Response<Bytes>, CallError> {
         let answer = self.0.wire.ask(ask).await?;
         if answer.status().is_success() {
             return Ok(answer);

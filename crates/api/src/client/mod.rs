@@ -7,6 +7,7 @@ mod address;
 mod call;
 mod console;
 mod error;
+mod plain;
 mod read;
 mod transfer;
 mod wire;

@@ -63,6 +63,14 @@ const CATALOG: &[Entry] = catalog! {
     UserLoginSessionEvent "info" "User login" "User {userName}@{ipAddress} logged in as {userAgent}";
     UserLogoutSessionEvent "info" "User logout" "User {userName}@{ipAddress} logged out";
     BadUsernameSessionEvent "error" "Cannot log in" "Cannot login {userName}@{ipAddress}";
+    AlreadyAuthenticatedSessionEvent "info" "Already authenticated" "User cannot logon since the user is already logged on";
+    GlobalMessageChangedEvent "info" "Global message changed" "The global message changed: from '{prevMessage}' to '{message}'";
+    AccountCreatedEvent "info" "Account created" "Account {spec.id} was created by {userName}";
+    AccountRemovedEvent "info" "Account removed" "Account {account} was removed by {userName}";
+    AccountUpdatedEvent "info" "Account updated" "Account {spec.id} was changed by {userName}";
+    UserPasswordChanged "info" "User password changed" "The password of {userLogin} was changed by {userName}";
+    UserAssignedToGroup "info" "Member added to group" "{userName} added {userLogin} to the group {group}";
+    UserUnassignedFromGroup "info" "Member removed from group" "{userName} removed {userLogin} from the group {group}";
     SessionTerminatedEvent "info" "Session ended" "A session of {terminatedUsername} was ended by {userName}";
     GeneralUserEvent "user" "User event" "{message}";
     GeneralEvent "info" "General event" "{message}";

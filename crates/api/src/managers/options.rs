@@ -9,8 +9,9 @@ use vim::{
 };
 
 use crate::common::Common;
+use crate::singletons::Singletons;
 use crate::stored::{decode, encode, store_fault};
-use crate::{Call, Guard, Manager, Methods};
+use crate::{Call, Core, Guard, Manager, Methods};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -164,6 +165,9 @@ async fn update(call: &Call) -> Reply {
     call.service.check(call.session()?, &call.this, "Global.Settings", &call.state())?;
     let mut options = current(call);
     let mut batch = store::Batch::new();
+    let (mut owned, owner) = (Vec::new(), call.service.core.owned_settings.get());
+    let owner = owner.filter(|_| call.this.id() == Singletons::center().setting.id());
+    let keys: Vec<String> = owner.iter().flat_map(|owner| owner.values()).map(|(key, _)| key).collect();
     for change in call.required(arg!(UpdateOptions.changedValue))? {
         let key = change.get(field!(OptionValue.key)).unwrap_or_default();
         let value = given(key, change)?;
@@ -174,6 +178,11 @@ async fn update(call: &Call) -> Reply {
             }
             None => return Err(invalid_name(key)),
         };
+        if keys.iter().any(|known| known == key) {
+            owned.push((key.to_owned(), value.clone()));
+            put(&mut options, key.to_owned(), value);
+            continue;
+        }
         let option = Arc::new(Object::from(vim!(OptionValue { key: key, value: value.clone() })));
         batch.put(COLLECTION, stored_key(&call.this, key), encode(OPTION, &option));
         put(&mut options, key.to_owned(), value);
@@ -185,10 +194,35 @@ async fn update(call: &Call) -> Reply {
         ));
     }
     let core = &call.service.core;
+    if let Some(owner) = owner.filter(|_| !owned.is_empty()) {
+        owner.set(&owned).await?;
+    }
     core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
     let setting = shown_options(&options);
     core.tree.write(|w| w.set(&call.this, props!(OptionManager { setting: setting })));
     Ok(None)
+}
+
+/// Shows the settings that a part of the daemon keeps by itself among those of this manager.
+pub fn show_owned(core: &Core, manager: &MoRef) {
+    let Some(owner) = core.owned_settings.get() else { return };
+    core.tree.write(|w| {
+        let node = w.find(manager);
+        let mut options: Vec<(String, Value)> = node
+            .and_then(|node| node.get(prop!(OptionManager.setting)))
+            .into_iter()
+            .flatten()
+            .filter_map(|option| {
+                let key = option.get(field!(OptionValue.key))?.to_owned();
+                Some((key, option.get(field!(OptionValue.value))?.clone()))
+            })
+            .collect();
+        owner.values().into_iter().for_each(|(key, value)| put(&mut options, key, value));
+        let definitions: Vec<Value> = owner.definitions().into_iter().map(Value::from).collect();
+        let definitions = List::new(Kind::Data(data_id!(OptionDef)), definitions);
+        let (setting, supported) = (shown_options(&options), definitions);
+        w.set(manager, props!(OptionManager { setting: setting, supportedOption: supported }));
+    });
 }
 
 fn is_scalar(value: &Value) -> bool {

@@ -12,6 +12,7 @@ use vim::{
 use crate::common::Common;
 use crate::session::random_uuid;
 use crate::stored::store_fault;
+use crate::ticket::LocalTickets;
 use crate::{Account, Call, Manager, Methods, Session};
 
 type Reply = Result<Option<Value>, Fault>;
@@ -25,6 +26,8 @@ const CLONE_TICKET_LIFETIME: Duration = Duration::from_secs(30);
 const MAX_CLONE_TICKETS: usize = 1_000;
 /// The longest user name that is looked up and written to logs and events.
 const MAX_USER_NAME_BYTES: usize = 256;
+/// The longest message to all users.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
 const COLLECTION: &str = "session-manager";
 const MESSAGE: &str = "message";
 
@@ -48,14 +51,26 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
 };
 
 fn register(methods: &mut Methods) {
-    methods.on(MANAGER, method!(Login), login);
     methods.on(MANAGER, method!(LoginExtensionByCertificate), login_by_certificate);
     methods.on(MANAGER, method!(Logout), logout);
     methods.on(MANAGER, method!(SessionIsActive), |call| async move { is_active(&call) });
     methods.on(MANAGER, method!(TerminateSession), terminate);
     methods.on(MANAGER, method!(SetLocale), |call| async move {
-        check_locale(call.required(arg!(SetLocale.locale))?)?;
+        let locale = call.required(arg!(SetLocale.locale))?;
+        check_locale(locale)?;
+        call.session()?.set_locale(locale);
         Ok(None)
+    });
+    methods.on(MANAGER, method!(ImpersonateUser), impersonate);
+    let local = Arc::new(LocalTickets::default());
+    let given = local.clone();
+    methods.on(MANAGER, method!(AcquireLocalTicket), move |call| {
+        let tickets = given.clone();
+        async move { local_ticket(&call, &tickets).await }
+    });
+    methods.on(MANAGER, method!(Login), move |call| {
+        let tickets = local.clone();
+        async move { login(call, &tickets).await }
     });
     methods.on(MANAGER, method!(UpdateServiceMessage), update_message);
     methods.on(MANAGER, method!(AcquireGenericServiceTicket), |call| async move { service_ticket(&call) });
@@ -91,7 +106,7 @@ fn check_locale(locale: &str) -> Result<(), Fault> {
     }
 }
 
-async fn login(call: Call) -> Reply {
+async fn login(call: Call, local: &LocalTickets) -> Reply {
     let user = call.required(arg!(Login.userName))?;
     let password = call.required(arg!(Login.password))?;
     let locale = call.arg(arg!(Login.locale)).filter(|locale| !locale.is_empty()).unwrap_or(LOCALE);
@@ -102,16 +117,73 @@ async fn login(call: Call) -> Reply {
             "Cannot complete login due to an incorrect user name or password."
         ));
     }
-    match call.service.authority.login(user, password).await {
+    if call.session.is_some() {
+        return Err(already_authenticated(&call).await);
+    }
+    let by_ticket = local.redeem(user, password).and_then(|user| call.service.authority.named(&user));
+    let login = match by_ticket {
+        Some(account) => Ok(account),
+        None => call.service.authority.login(user, password).await,
+    };
+    match login {
         Ok(account) => begin(&call, account, locale).await,
         Err(fault) => {
             tracing::warn!(user, address = %call.peer.address, "a login was refused");
             let event =
                 vim!(BadUsernameSessionEvent { userName: user, ipAddress: call.peer.address.to_string() });
             call.service.core.events.post(event).await;
+            call.service.post_unposted().await;
             Err(fault)
         }
     }
+}
+
+/// A session that logs in again stays as it is, as with vSphere.
+async fn already_authenticated(call: &Call) -> Fault {
+    let event = vim!(AlreadyAuthenticatedSessionEvent { userName: call.user() });
+    call.service.core.events.post(event).await;
+    fault!(InvalidLogin {}, "The session has logged in already; log out first")
+}
+
+/// Opens a session in the place of the present one, as another user, whose rights a token of the caller narrows as well.
+async fn impersonate(call: Call) -> Reply {
+    let session = call.session()?.clone();
+    let user = call.required(arg!(ImpersonateUser.userName))?;
+    let locale = call.arg(arg!(ImpersonateUser.locale)).filter(|locale| !locale.is_empty());
+    let locale = locale.map_or_else(|| session.locale().as_str().to_owned(), str::to_owned);
+    check_locale(&locale)?;
+    let Some(account) = call.service.authority.named(user).filter(|_| !session.account.extension) else {
+        return Err(fault!(InvalidLogin {}, "The user {user:?} cannot log in"));
+    };
+    let account = Account { narrowed: session.account.narrowed.clone(), ..account };
+    tracing::warn!(user = call.user(), becomes = account.name, "a session becomes that of another user");
+    let begun = begin(&call, account, &locale).await?;
+    call.service.core.sessions.close(&session.key);
+    Ok(begun)
+}
+
+/// Writes a password that works once into a file that only this daemon's user can read: whoever reads it is the administrator of the
+/// machine.
+async fn local_ticket(call: &Call, tickets: &LocalTickets) -> Reply {
+    let user = call.required(arg!(AcquireLocalTicket.userName))?;
+    let account = call.service.authority.named(user).filter(|_| call.peer.address.is_loopback());
+    let Some(account) = account else {
+        return Err(fault!(
+            InvalidLogin {},
+            "Local tickets are for users of this server, on its own machine"
+        ));
+    };
+    let file = tickets.issue(&account.name).map_err(|error| {
+        tracing::warn!(%error, "a local ticket cannot be written");
+        fault!(InvalidLogin {}, "The server cannot write another ticket now; log in with a password")
+    })?;
+    Ok(Some(
+        vim!(SessionManagerLocalTicket {
+            userName: &account.name,
+            passwordFilePath: file.display().to_string()
+        })
+        .into(),
+    ))
 }
 
 async fn login_by_certificate(call: Call) -> Reply {
@@ -195,9 +267,19 @@ async fn terminate(call: Call) -> Reply {
 async fn update_message(call: Call) -> Reply {
     let message = call.required(arg!(UpdateServiceMessage.message))?;
     let mut batch = store::Batch::new();
+    if message.len() > MAX_MESSAGE_BYTES {
+        return Err(crate::service::invalid_argument("message", "The message is too long"));
+    }
     batch.put(COLLECTION, MESSAGE, message.as_bytes());
     let core = &call.service.core;
-    core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
+    let before = core.tree.snapshot();
+    let before = before.find(&call.this).and_then(|node| node.get(prop!(SessionManager.message)));
+    let event = vim!(GlobalMessageChangedEvent {
+        userName: call.user(),
+        message: message,
+        prevMessage: before.map(str::to_owned),
+    });
+    core.events.post_all(vec![event.into()], batch).await.map_err(|error| store_fault(&error))?;
     core.tree.write(|w| w.set(&call.this, props!(SessionManager { message: message })));
     Ok(None)
 }
@@ -247,5 +329,5 @@ async fn clone_session(call: &Call, tickets: &CloneTickets) -> Reply {
     let Some((_, original)) = valid else {
         return Err(fault!(InvalidLogin {}, "The ticket is unknown, was used already, or has expired"));
     };
-    begin(call, original.account.clone(), &original.locale).await
+    begin(call, original.account.clone(), &original.locale()).await
 }

@@ -203,6 +203,8 @@ impl App {
 fn settle(attempt: Attempt, address: IpAddr, fault: Option<&Fault>) {
     match fault {
         None => attempt.end(true),
+        // The password was right.
+        Some(fault) if fault.is_a(data_id!(PasswordExpired)) => attempt.end(true),
         Some(fault) if fault.is_a(data_id!(InvalidLogin)) => {
             tracing::info!(%address, "a login failed");
             attempt.end(false);

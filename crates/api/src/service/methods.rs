@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use vim::{Encode, Fault, ManagedId, Method, MethodId, Value, schema};
+use vim::{Encode, Fault, ManagedId, Method, MethodId, MoRef, Value, schema};
 
 use super::{Call, Guard, Service};
 use crate::privilege::all_privileges;
@@ -49,6 +49,28 @@ impl Methods {
     {
         self.guard(ty, method, guard);
         self.on(ty, method, handler);
+    }
+
+    /// Lets another handler do a method on the objects of the type that are not `own`; the present handler stays for those.
+    ///
+    /// # Panics
+    /// If the method has no handler.
+    pub fn elsewhere<F, R>(
+        &mut self,
+        ty: ManagedId,
+        method: MethodId,
+        own: impl Fn(&MoRef) -> bool + Send + Sync + 'static,
+        handler: F,
+    ) where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
+    {
+        let present =
+            self.find(ty, method).cloned().expect("the method of the daemon's own object is entered first");
+        self.on(ty, method, handler);
+        let other = self.find(ty, method).cloned().expect("it was just entered");
+        let chosen: Handler = Arc::new(move |call| if own(&call.this) { present(call) } else { other(call) });
+        self.handlers.insert((ty, method), chosen);
     }
 
     /// Sets the guard of a method on objects of the type and those derived from it.

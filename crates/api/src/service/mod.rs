@@ -10,11 +10,12 @@ pub use guard::{Ask, Guard, Rule};
 pub use manager::{Manager, Table};
 pub use methods::{Answer, Computed, Methods};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
 use crate::session::SessionObject;
+use crate::settings::OwnedSettings;
 use crate::ticket::Tickets;
 use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree, not_found};
 
@@ -27,6 +28,8 @@ pub struct Core {
     pub events: Events,
     /// Secrets that stand for one HTTP request or one console.
     pub tickets: Tickets,
+    /// The settings of `ServiceContent.setting` that a part of the daemon keeps by itself.
+    pub owned_settings: OnceLock<Arc<dyn OwnedSettings>>,
 }
 
 impl Core {
@@ -40,6 +43,7 @@ impl Core {
             sessions: Sessions::default(),
             store,
             tickets: Tickets::default(),
+            owned_settings: OnceLock::new(),
         }
     }
 }
@@ -78,6 +82,13 @@ impl Service {
             "the guards of these methods ask for an unknown privilege: {misspelt:?}"
         );
         Self { core, authority, methods }
+    }
+
+    /// Posts the events that came about without a call of a method.
+    pub(crate) async fn post_unposted(&self) {
+        for event in self.authority.unposted_events() {
+            self.core.events.post(event).await;
+        }
     }
 
     /// The computation of a property of this type, if it is a computed one.

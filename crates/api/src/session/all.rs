@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use vim::{DateTime, Fault, fault};
@@ -10,9 +11,34 @@ use vim::{DateTime, Fault, fault};
 use super::{IDLE_TIMEOUT, MAX_ACCOUNT_SESSIONS, MAX_SESSIONS, Peer, Session};
 use crate::Account;
 
+/// How long sessions may be idle, and how long they may last.
+pub struct Times {
+    idle_us: AtomicI64,
+    lifetime_us: AtomicI64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { idle_us: AtomicI64::new(micros(IDLE_TIMEOUT)), lifetime_us: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl Times {
+    /// Sets both; a lifetime of none has no end.
+    pub fn set(&self, idle: Duration, lifetime: Option<Duration>) {
+        self.idle_us.store(micros(idle), Ordering::Relaxed);
+        self.lifetime_us.store(lifetime.map_or(i64::MAX, micros), Ordering::Relaxed);
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// All sessions of the daemon.
 #[derive(Default)]
 pub struct Sessions {
+    times: Arc<Times>,
     by_key: RwLock<HashMap<String, Arc<Session>>>,
 }
 
@@ -47,6 +73,15 @@ impl Sessions {
         }
     }
 
+    /// Ends the sessions that a token has begun.
+    pub fn close_of_token(&self, token: &str) {
+        for session in self.all() {
+            if session.account.narrowed.as_ref().is_some_and(|narrowed| narrowed.token == token) {
+                self.close(&session.key);
+            }
+        }
+    }
+
     pub fn find(&self, key: &str) -> Option<Arc<Session>> {
         self.by_key.read().get(key).cloned()
     }
@@ -69,10 +104,28 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that have been idle for [`IDLE_TIMEOUT`].
+    /// How long sessions may be idle and may last.
+    pub fn times(&self) -> Arc<Times> {
+        self.times.clone()
+    }
+
+    /// Ends the sessions that have been idle for too long, those that are too old, and those whose token has ended.
     pub fn close_idle(&self, now: DateTime) {
-        let idle_us = i64::try_from(IDLE_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
+        let idle_us = self.times.idle_us.load(Ordering::Relaxed);
+        let lifetime_us = self.times.lifetime_us.load(Ordering::Relaxed);
         for session in self.all() {
+            let age = now.as_micros() - session.login_time.as_micros();
+            let token_ended = session.account.narrowed.as_ref().is_some_and(|token| token.ends <= now);
+            // A center's session with a host serves many users.
+            if token_ended || (age > lifetime_us && !session.account.extension) {
+                tracing::info!(
+                    user = session.account.name,
+                    session = session.public_id(),
+                    "session has reached its end"
+                );
+                self.close(&session.key);
+                continue;
+            }
             let idle = now.as_micros() - session.last_active().as_micros() > idle_us;
             if idle && session.under_way.load(Ordering::Relaxed) == 0 {
                 tracing::info!(

@@ -2,7 +2,7 @@
 
 mod all;
 
-pub use all::Sessions;
+pub use all::{Sessions, Times};
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use vim::{DateTime, Fault, MoRef, Value, fault, vim};
@@ -27,7 +28,7 @@ pub const MAX_SESSIONS: usize = 2_000;
 pub const MAX_ACCOUNT_SESSIONS: usize = 500;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
-/// A session ends after this time without use.
+/// A session ends after this time without use, unless an administrator has set another.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// An object that belongs to one session. Its methods are in the same table as all others and find it by [`Session::object`].
@@ -45,7 +46,7 @@ pub struct Session {
     pub login_time: DateTime,
     pub address: IpAddr,
     pub user_agent: String,
-    pub locale: String,
+    locale: ArcSwap<String>,
     last_active_us: AtomicI64,
     calls: AtomicI64,
     under_way: AtomicUsize,
@@ -74,7 +75,7 @@ impl Session {
             login_time: now,
             address: peer.address,
             user_agent: peer.user_agent.clone(),
-            locale: locale.into(),
+            locale: ArcSwap::from_pointee(locale.to_owned()),
             last_active_us: AtomicI64::new(now.as_micros()),
             calls: AtomicI64::new(0),
             under_way: AtomicUsize::new(0),
@@ -83,6 +84,15 @@ impl Session {
             ended: CancellationToken::new(),
             budget: Budget::default(),
         }
+    }
+
+    /// The language of its messages.
+    pub fn locale(&self) -> Arc<String> {
+        self.locale.load_full()
+    }
+
+    pub fn set_locale(&self, locale: &str) {
+        self.locale.store(Arc::new(locale.to_owned()));
     }
 
     /// Notes that a request begins; the session is active until the guard is dropped.
@@ -213,8 +223,8 @@ impl From<&Session> for vim::ty!(UserSession) {
             fullName: &session.account.full_name,
             loginTime: session.login_time,
             lastActiveTime: session.last_active(),
-            locale: &session.locale,
-            messageLocale: &session.locale,
+            locale: session.locale().as_str(),
+            messageLocale: session.locale().as_str(),
             extensionSession: session.account.extension,
             ipAddress: session.address.to_string(),
             userAgent: &session.user_agent,

@@ -116,5 +116,5 @@ impl Files for CenterFiles {
 
 /// The center's account on a host. The center has checked the user's privileges.
 fn center() -> Account {
-    Account { name: "vpxuser".into(), full_name: "Control center".into(), extension: true }
+    Account { name: "vpxuser".into(), full_name: "Control center".into(), extension: true, narrowed: None }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::managers::{Singletons, own_options};
 use api::{Call, Guard, Methods, Table};
-use vim::{ManagedId, MethodId, managed_id, method, schema};
+use vim::{ManagedId, MethodId, fault, managed_id, method, schema};
 
 use super::by::By;
 use super::carrier::Carrier;
@@ -113,9 +113,35 @@ pub(super) fn register(methods: &mut Methods, carrier: &Arc<Carrier>) {
     let executer = managed_id!(ReflectManagedMethodExecuter);
     table.guarded(executer, method!(ExecuteSoap), Guard::Asks(&[]), execute);
     table.methods.guard(executer, method!(FetchSoap), Guard::Privilege("System.Read"));
+    accounts_of_hosts(table.methods, carrier);
     let own = Singletons::center().setting;
     let carrier = carrier.clone();
     own_options(methods, move |manager| *manager != own, move |call| options(carrier.clone(), call));
+}
+
+/// The users of hosts, beside those of the center. A user of a host changes his password there.
+fn accounts_of_hosts(methods: &mut Methods, carrier: &Arc<Carrier>) {
+    let accounts = managed_id!(HostLocalAccountManager);
+    let of_accounts = &schema().managed(accounts).methods;
+    let carried = of_accounts.iter().filter(|method| **method != method!(ChangePassword));
+    let carried = carried.map(|method| (accounts, *method));
+    for (ty, method) in carried.chain([(managed_id!(UserDirectory), method!(RetrieveUserGroups))]) {
+        let own = [Singletons::center().account_manager, Singletons::center().user_directory];
+        let carrier = carrier.clone();
+        methods.elsewhere(
+            ty,
+            method,
+            move |object| own.contains(object),
+            move |call| carry(carrier.clone(), call, Shared),
+        );
+    }
+    let own = Singletons::center().account_manager;
+    methods.elsewhere(
+        accounts,
+        method!(ChangePassword),
+        move |object| *object == own,
+        |_| async { Err(fault!(NotSupported {}, "Log in to the host itself to change this password")) },
+    );
 }
 
 async fn carry(carrier: Arc<Carrier>, call: Call, how: How) -> Reply {

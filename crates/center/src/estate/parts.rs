@@ -9,7 +9,8 @@ use parking_lot::RwLock;
 use vim::{Kind, ManagedId, MoRef, data_id, managed_id, schema};
 
 /// Types of `HostConfigManager` of which the center has a manager with methods of its own.
-const ALSO_OF_CENTER: [ManagedId; 4] = [
+const ALSO_OF_CENTER: [ManagedId; 5] = [
+    managed_id!(HostLocalAccountManager),
     managed_id!(OptionManager),
     managed_id!(LicenseManager),
     managed_id!(UserDirectory),

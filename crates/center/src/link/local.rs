@@ -35,7 +35,12 @@ impl LocalLink {
         service: Arc<Service>,
         files: Option<Arc<dyn Files>>,
     ) -> Result<Self, LinkError> {
-        let account = Account { name: "vpxuser".into(), full_name: "Control center".into(), extension: true };
+        let account = Account {
+            name: "vpxuser".into(),
+            full_name: "Control center".into(),
+            extension: true,
+            narrowed: None,
+        };
         let peer = Peer {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: "esfera center".into(),

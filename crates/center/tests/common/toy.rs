@@ -65,7 +65,7 @@ struct Anyone;
 impl Authority for Anyone {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
         if (user, password) == ("root", "secret") {
-            return Ok(Account { name: user.into(), full_name: String::new(), extension: false });
+            return Ok(Account { name: user.into(), ..Account::default() });
         }
         Err(fault!(InvalidLogin {}, "no"))
     }

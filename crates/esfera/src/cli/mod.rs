@@ -7,11 +7,16 @@ mod datastore;
 mod esxcli;
 mod events;
 mod folder;
+mod group;
 mod host;
 mod login;
 mod logout;
 mod net;
+mod passwd;
+mod session;
 mod task;
+mod token;
+mod user;
 mod vm;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -66,6 +71,20 @@ pub enum Command {
     Net(net::NetCommand),
     /// Run an esxcli command on a host; an incomplete one lists its completions
     Esxcli(esxcli::Esxcli),
+    /// Users of the server
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Change your password
+    Passwd(passwd::Passwd),
+    /// Sessions of the server
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Tokens by which your scripts log in
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -101,6 +120,11 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,
+        Command::User(command) => user::run(command).await,
+        Command::Group(command) => group::run(command).await,
+        Command::Passwd(args) => passwd::run(args).await,
+        Command::Session(command) => session::run(command).await,
+        Command::Token(command) => token::run(command).await,
         Command::Task(command) => task::run(command).await,
         Command::Events(args) => events::run(args).await,
         Command::Completions { shell } => {

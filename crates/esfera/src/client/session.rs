@@ -113,7 +113,29 @@ pub fn password(file: Option<&Path>, variable: &str, user: &str, server: &str) -
     Ok(ask_password(&format!("Password of {user} on {server}:"))?)
 }
 
-fn ask_password(question: &str) -> Result<String> {
+/// A new password for a user: from a file, `$ESFERA_NEW_PASSWORD` or the terminal.
+pub fn new_password(file: Option<&Path>, user: &str) -> Result<String, Failure> {
+    const VARIABLE: &str = "ESFERA_NEW_PASSWORD";
+    if file.is_some() || std::env::var_os(VARIABLE).is_some() {
+        return password(file, VARIABLE, user, "the server");
+    }
+    ask_new_password(user)
+}
+
+/// Asks twice at the terminal for a new password.
+pub fn ask_new_password(user: &str) -> Result<String, Failure> {
+    if !stdin().is_terminal() {
+        return Err(Failure::new(Reason::Usage, "the new password cannot be asked for without a terminal"));
+    }
+    let first = ask_password(&format!("New password of {user}:"))?;
+    if first != ask_password("Once more:")? {
+        return Err(Failure::new(Reason::Usage, "the two passwords differ"));
+    }
+    Ok(first)
+}
+
+/// Asks at the terminal, which shows nothing of the answer.
+pub fn ask_password(question: &str) -> Result<String> {
     let terminal = stdin();
     let before = tcgetattr(&terminal).context("cannot read the terminal's settings")?;
     let mut silent = before.clone();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use api::accounts::AccountsDoor;
 use api::server::Site;
 use clap::{Args, ValueEnum};
 use host::engine::QemuOptions;
@@ -111,10 +112,10 @@ pub async fn run(args: HostArgs) -> Result<()> {
     }
     let service = host.service(&accounts, &[esxcli::register])?;
     let site = Site {
-        files: Some(host.storage().files(accounts)),
+        files: Some(host.storage().files(accounts.clone())),
         screens: Some(host.screens()),
         captures: Some(host.networking().captures()),
-        protocols: Vec::new(),
+        protocols: vec![Arc::new(AccountsDoor(accounts))],
         service,
     };
     let ready =

@@ -2,7 +2,8 @@
 //! each by the call that changes the part.
 
 use api::Writer;
-use vim::{DateTime, MoRef, Object, Props, data_id, field, props, ty, vim};
+use api::managers::Singletons;
+use vim::{DateTime, MoRef, Object, Props, data_id, field, prop, props, ty, vim};
 use vm::limits::{MAX_CPUS, MAX_DISK_BYTES};
 
 use super::settings::ShownSettings;
@@ -94,6 +95,17 @@ impl System {
     /// Names the host's subsystems to clients.
     pub(crate) fn show_subsystems(&self, w: &mut Writer<'_>, named: Object) {
         w.set(&ids::host(), props!(HostSystem { configManager: named }));
+    }
+
+    /// Names the managers of the host's users beside its subsystems.
+    pub(crate) fn name_accounts(&self, w: &mut Writer<'_>) {
+        let named = w.find(&ids::host()).and_then(|node| node.get(prop!(HostSystem.configManager)).cloned());
+        let mut named =
+            named.map_or_else(|| Object::new(data_id!(HostConfigManager)), |named| Object::clone(&named));
+        let managers = Singletons::host();
+        named.set(field!(HostConfigManager.accountManager), managers.account_manager);
+        named.set(field!(HostConfigManager.userDirectory), managers.user_directory);
+        self.show_subsystems(w, named);
     }
 
     /// Shows the network: its configuration, and its state while it runs.

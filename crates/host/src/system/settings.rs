@@ -3,9 +3,9 @@
 //! A service that owns settings has a row for each and is an [`Owner`]. It shows them with [`System::show_settings`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use api::{Call, Manager, Writer, managers};
+use api::{Call, Core, Manager, OwnedSettings, Writer, managers};
 use async_trait::async_trait;
 use vim::{
     DataId, Fault, Kind, List, MoRef, Object, Props, Value, data_id, fault, field, managed_id, props, ty, vim,
@@ -41,6 +41,8 @@ pub(crate) trait Owner: Send + Sync {
 pub(crate) struct Settings {
     system: Arc<System>,
     owners: Vec<Arc<dyn Owner>>,
+    /// The settings of accounts and sessions, on a host that has accounts of its own.
+    accounts: OnceLock<Arc<dyn OwnedSettings>>,
 }
 
 /// The host's OptionManager.
@@ -67,17 +69,44 @@ pub(crate) const ROW: Manager<Arc<Settings>> = Manager {
 
 impl Settings {
     pub(crate) fn new(system: Arc<System>, owners: Vec<Arc<dyn Owner>>) -> Arc<Self> {
-        Arc::new(Self { system, owners })
+        Arc::new(Self { system, owners, accounts: OnceLock::new() })
+    }
+
+    /// Takes up the settings of accounts and sessions.
+    pub(crate) fn take(&self, core: &Core, accounts: Arc<dyn OwnedSettings>) {
+        if self.accounts.set(accounts).is_ok() {
+            self.show_owned(core);
+        }
+    }
+
+    fn show_owned(&self, core: &Core) {
+        let Some(accounts) = self.accounts.get() else { return };
+        core.tree.write(|w| {
+            let mut shown = self.system.shown.lock();
+            shown.settings.owned = (accounts.values(), accounts.definitions());
+            drop(shown);
+            self.system.show_settings(w, &[]);
+        });
     }
 
     async fn change(&self, call: &Call) -> Result<Option<Value>, Fault> {
         call.service.check(call.session()?, &call.this, PRIVILEGE, &call.state())?;
         let mut wanted: Vec<Vec<(&'static Setting, u32)>> = self.owners.iter().map(|_| Vec::new()).collect();
+        let (mut owned, owner) = (Vec::new(), self.accounts.get());
+        let keys: Vec<String> = owner.iter().flat_map(|owner| owner.values()).map(|(key, _)| key).collect();
         for (key, value) in managers::changed_options(call)? {
+            if keys.contains(&key) {
+                owned.push((key, value));
+                continue;
+            }
             let mut owned = self.owners.iter().map(|owner| owner.setting(&key)).enumerate();
             let owned = owned.find_map(|(owner, setting)| Some((owner, setting?)));
             let (owner, setting) = owned.ok_or_else(|| invalid(&key, "it is a fact, which cannot be set"))?;
             wanted[owner].push((setting, checked(setting, &value)?));
+        }
+        if let Some(accounts) = owner.filter(|_| !owned.is_empty()) {
+            accounts.set(&owned).await?;
+            self.show_owned(&call.service.core);
         }
         for (owner, wanted) in self.owners.iter().zip(&wanted).filter(|(_, wanted)| !wanted.is_empty()) {
             owner.change_settings(wanted).await?;
@@ -104,17 +133,20 @@ fn invalid(key: &str, message: &str) -> Fault {
 pub(super) struct ShownSettings {
     settings: BTreeMap<&'static str, (&'static Setting, u32)>,
     facts: Vec<(&'static str, String)>,
+    /// Those of accounts and sessions, with their definitions.
+    owned: (Vec<(String, Value)>, Vec<ty!(OptionDef)>),
 }
 
 impl ShownSettings {
     pub(super) fn of_facts(facts: Vec<(&'static str, String)>) -> Self {
-        Self { settings: BTreeMap::new(), facts }
+        Self { facts, ..Self::default() }
     }
 
     fn values(&self) -> Vec<(String, Value)> {
         let set = self.settings.values();
         let set = set.map(|(setting, value)| (setting.key.to_owned(), Value::Long((*value).into())));
-        set.chain(self.facts.iter().map(|(key, text)| ((*key).to_owned(), Value::from(&**text)))).collect()
+        let facts = self.facts.iter().map(|(key, text)| ((*key).to_owned(), Value::from(&**text)));
+        set.chain(facts).chain(self.owned.0.iter().cloned()).collect()
     }
 
     /// The present values.
@@ -137,7 +169,10 @@ impl ShownSettings {
             let text = vim!(StringOption { valueIsReadonly: true, defaultValue: &**text });
             vim!(OptionDef { key: *key, label: *key, summary: "", optionType: Object::from(text) })
         });
-        List::new(Kind::Data(DEFINITION), set.chain(facts).map(Value::from).collect::<Vec<_>>())
+        List::new(
+            Kind::Data(DEFINITION),
+            set.chain(facts).chain(self.owned.1.iter().cloned()).map(Value::from).collect::<Vec<_>>(),
+        )
     }
 
     fn props(&self) -> Props {

@@ -28,5 +28,5 @@ impl Authority for Anybody {
 
 /// The account of everybody.
 pub fn root() -> Account {
-    Account { name: "root".into(), full_name: "Administrator".into(), extension: false }
+    Account { name: "root".into(), full_name: "Administrator".into(), ..Account::default() }
 }

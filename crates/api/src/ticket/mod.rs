@@ -2,6 +2,10 @@
 //!
 //! Each works once, only for a short time, and only while the session lasts that was given it; its holder needs no session.
 
+mod local;
+
+pub(crate) use local::LocalTickets;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -169,7 +173,7 @@ mod tests {
     use crate::Sessions;
 
     fn session() -> (Sessions, Arc<Session>) {
-        let account = Account { name: "root".into(), full_name: String::new(), extension: false };
+        let account = Account { name: "root".into(), ..Account::default() };
         let sessions = Sessions::default();
         let session = sessions.open(account, &crate::testing::peer(None), "en").unwrap();
         (sessions, session)
