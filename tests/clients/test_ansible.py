@@ -87,3 +87,14 @@ def test_settings_of_the_network_are_made_once(request, tmp_path, server, names)
 @BOTH
 def test_modules_tell_of_the_network(request, tmp_path, server, names):
     assert play("network_told.yml", request.getfixturevalue(server), tmp_path, **names) == []
+
+
+@BOTH
+def test_a_user_of_a_host_comes_and_goes_once(request, tmp_path, server, names):
+    server = request.getfixturevalue(server)
+    for state in ("present", "absent"):
+        play_to_a_state("users.yml", server, tmp_path, ["vmware_host_user_manager"], state=state, **names)
+
+
+def test_users_are_managed_at_the_host_itself_by_playbook(esx, tmp_path):
+    play("local_users.yml", esx, tmp_path)

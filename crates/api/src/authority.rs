@@ -14,7 +14,7 @@ pub struct Account {
     pub full_name: String,
     /// Whether the account belongs to another daemon (the center that manages a host).
     pub extension: bool,
-    /// What a token leaves of the account's rights; none after a login with the password.
+    /// The token that limits the account's rights; none after a login with the password.
     pub narrowed: Option<Narrowed>,
 }
 

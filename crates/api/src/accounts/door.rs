@@ -1,4 +1,4 @@
-//! Users and tokens as JSON over HTTP, below `/esfera`: what vSphere's methods have no parameter for. `esfera user` and `esfera token` use
+//! Users and tokens as JSON over HTTP, below `/esfera`, as far as vSphere's methods have no parameter for it. `esfera user` and `esfera token` use
 //! it, on hosts and on the center, with the session of the vSphere API.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const ROOT: &str = "/esfera/";
 /// Serves the accounts of a daemon.
 pub struct AccountsDoor(pub Arc<Accounts>);
 
-/// What is to change of a user.
+/// The changes of a user that are asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {

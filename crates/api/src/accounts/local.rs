@@ -44,7 +44,7 @@ fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
 
 type Done = Result<(), Fault>;
 
-/// What a specification sets. Nobody gets a shell of this machine.
+/// The changes that a specification asks for. Nobody gets a shell of this machine.
 fn edit(spec: &Object) -> Result<Edit<'_>, Fault> {
     let mut edit = Edit {
         full_name: spec.get(field!(HostAccountSpec.description)),

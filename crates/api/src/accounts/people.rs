@@ -27,7 +27,7 @@ pub struct Person {
     pub administrator: bool,
 }
 
-/// What is to change of a user; none stays as it is.
+/// The changes of a user that are asked for; none stays as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Edit<'a> {
     pub full_name: Option<&'a str>,

@@ -12,7 +12,7 @@ pub(super) const ACCOUNTS: Collection<StoredAccount> = Collection::new("accounts
 pub(super) const GROUPS: Collection<StoredGroup> = Collection::new("groups");
 /// Tokens of scripts by their ids.
 pub(super) const TOKENS: Collection<StoredToken> = Collection::new("tokens");
-/// What administrators have set about passwords, lock-out and sessions, under [`RULES`].
+/// The settings of passwords, locks and sessions, under [`RULES`].
 pub(super) const SETTINGS: Collection<StoredRules> = Collection::new("account-settings");
 pub(super) const RULES: &str = "rules";
 /// Roles that users have made, by their ids.

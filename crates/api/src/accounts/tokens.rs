@@ -118,7 +118,7 @@ impl Accounts {
         .await
     }
 
-    /// What the token that is given in place of the password leaves of the account's rights; none if it is not a token of his that works.
+    /// The limit of the token that is given in place of the password; none if it is not a token of his that works.
     pub(super) fn narrowed_by(&self, key: &str, password: &str) -> Option<Narrowed> {
         let (id, secret) = password.strip_prefix(PREFIX)?.split_once('-')?;
         let policy = self.policy.load();

@@ -1,4 +1,4 @@
-//! Who changes accounts: the rights that he needs over them, and the events that the change leaves.
+//! The client that changes accounts: the rights that he needs over them, and the events that the change leaves.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
