@@ -108,7 +108,8 @@ async fn somebody_stays_administrator() {
     let last =
         |result: Result<(), AccountError>| assert!(matches!(result, Err(AccountError::LastAdministrator)));
     last(accounts.remove("administrator").await);
-    last(accounts.remove_permission(&folder("root"), "administrator", false).await);
+    accounts.remove_permission(&folder("root"), "administrator", false).await.unwrap();
+    last(accounts.remove_permission(&folder("root"), "administrators", true).await);
     last(accounts.set_permissions(&folder("root"), &[], true).await);
     set(&accounts, &folder("root"), "user", ADMIN, true).await;
     accounts.remove("administrator").await.unwrap();
