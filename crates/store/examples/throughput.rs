@@ -1,6 +1,7 @@
 //! Durable commits per second of small batches, for 1, 16 and 64 writers, beside appending as many bytes to a file with
 //! an fdatasync after each: `cargo run --release -p store --example throughput [directory] [seconds]`; with
-//! `ESFERA_FIGURES` set, figures for `cargo xtask bench`.
+//! `ESFERA_FIGURES` set, figures for `cargo xtask bench`. Where PostgreSQL is installed, the same with a store in a server of the
+//! example's own, which syncs its log as well.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use store::{Batch, Store};
+#[path = "../tests/common/server.rs"]
+mod server;
+
+use store::{Batch, Options, Store, Target};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -18,11 +22,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let figures = std::env::var_os("ESFERA_FIGURES").is_some();
     if !figures {
-        println!("{:>8} {:>12} {:>14} {:>12}", "writers", "commits/s", "mean wait ms", "bare/s");
+        println!(
+            "{:>10} {:>8} {:>12} {:>14} {:>12}",
+            "store", "writers", "commits/s", "mean wait ms", "bare/s"
+        );
     }
-    for writers in [1, 16, 64] {
+    let server = server::is_installed()
+        .then(|| tempfile::tempdir_in(&directory).map(|at| server::Server::in_directory(at, "fsync = on")))
+        .transpose()?;
+    let homes = [("SQLite", None), ("PostgreSQL", server.as_ref())];
+    for ((home, server), writers) in homes
+        .into_iter()
+        .filter(|(home, server)| *home == "SQLite" || server.is_some())
+        .flat_map(|home| [1, 16, 64].map(|writers| (home, writers)))
+    {
         let path = directory.join(format!("store-throughput-{}-{writers}.db", std::process::id()));
-        let (commits, elapsed) = runtime.block_on(run(&path, writers, Duration::from_secs_f64(seconds)))?;
+        let store = match server {
+            None => Store::open(&path)?,
+            Some(server) => Store::connect(&Target::parse(&server.name())?, &path, &Options::default())?,
+        };
+        let (commits, elapsed) = runtime.block_on(run(store, writers, Duration::from_secs_f64(seconds)))?;
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
@@ -30,10 +49,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bare = bare(&path, Duration::from_secs_f64(seconds))?;
         if figures {
             let peer = "write and fdatasync";
-            println!("figure\tdurable commits, {writers} writers\t{rate}\t1/s\t\t{peer}\t{bare}");
+            println!("figure\tdurable commits, {home}, {writers} writers\t{rate}\t1/s\t\t{peer}\t{bare}");
         } else {
             let wait = writers as f64 / rate * 1000.0;
-            println!("{writers:>8} {rate:>12.0} {wait:>14.3} {bare:>12.0}");
+            println!("{home:>10} {writers:>8} {rate:>12.0} {wait:>14.3} {bare:>12.0}");
         }
     }
     Ok(())
@@ -56,8 +75,7 @@ fn bare(path: &Path, long: Duration) -> std::io::Result<f64> {
 /// The value of each commit.
 const VALUE: [u8; 100] = [0x42; 100];
 
-async fn run(path: &Path, writers: usize, long: Duration) -> store::Result<(u64, Duration)> {
-    let store = Store::open(path)?;
+async fn run(store: Store, writers: usize, long: Duration) -> store::Result<(u64, Duration)> {
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let start = Instant::now();
     let tasks: Vec<_> = (0..writers)
@@ -72,7 +90,7 @@ async fn run(path: &Path, writers: usize, long: Duration) -> store::Result<(u64,
                     done.fetch_add(1, Ordering::Relaxed);
                     n += 1;
                 }
-                store::Result::Ok(())
+                Ok::<(), store::Error>(())
             })
         })
         .collect();

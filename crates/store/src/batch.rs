@@ -165,11 +165,16 @@ impl Op {
             Op::Trim { log, .. } => (log, "", &[][..]),
             Op::Reserve { counter, .. } => (counter, "", &[][..]),
         };
-        check_name(name)?;
-        within("a key (bytes)", key.len(), MAX_KEY_BYTES)?;
-        within("a value (bytes)", value.len(), MAX_VALUE_BYTES)?;
+        check_row(name, key, value)?;
         Ok(name.len() + key.len() + value.len() + 32)
     }
+}
+
+/// Checks the name, key and value of a row.
+pub(crate) fn check_row(name: &str, key: &str, value: &[u8]) -> Result<()> {
+    check_name(name)?;
+    within("a key (bytes)", key.len(), MAX_KEY_BYTES)?;
+    within("a value (bytes)", value.len(), MAX_VALUE_BYTES)
 }
 
 fn within(what: &'static str, size: usize, limit: usize) -> Result<()> {

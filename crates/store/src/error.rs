@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::BatchId;
 
 /// The result of everything in this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why the store refused or failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,6 +31,37 @@ pub enum Error {
          does not help"
     )]
     Stopped(String),
+    /// The database does not answer. Nothing of the batch was applied; the store works on once the database is back.
+    #[error("the database is away ({0}); nothing was changed, try again when it is back")]
+    Unavailable(String),
+    /// The database cannot be used as it is: it cannot be reached, or refuses the user, or does not exist.
+    #[error("the database {database} cannot be used: {reason}")]
+    Refused {
+        /// The database, without the password.
+        database: String,
+        /// The server's words, or the network's.
+        reason: String,
+    },
+    /// The name of a database cannot be understood.
+    #[error("the name of the database is not understood: {0}")]
+    Target(String),
+    /// Another center works with the database.
+    #[error("the database {database} is in use by {by}; end it first")]
+    Held {
+        /// The database, without the password.
+        database: String,
+        /// Program, process and computer.
+        by: String,
+    },
+    /// An import needs an empty store.
+    #[error("the store has content already (batch {position}); import into an empty one")]
+    NotEmpty {
+        /// Its latest batch.
+        position: u64,
+    },
+    /// A file is not a whole export.
+    #[error("the export cannot be read: {0}")]
+    Export(String),
     /// A limit was exceeded.
     #[error("{what}: {size} is more than the limit of {limit}")]
     TooLarge {

@@ -3,16 +3,15 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::digest::digest;
 use crate::limits::REMEMBERED_BATCHES;
+use crate::migrate::{FORMAT_VERSION, STEPS, Step, remaining};
 use crate::{Batch, Committed, Error, Op, Result};
 
 /// `application_id` of a store: "ESFS".
 const APPLICATION_ID: i64 = 0x4553_4653;
-/// Version of the tables, in `user_version`.
-pub(crate) const FORMAT_VERSION: u32 = 1;
 /// Pages of write-ahead log after which SQLite copies it back into the file.
 const CHECKPOINT_PAGES: u32 = 2_000;
 /// Old batches are forgotten in steps of this many.
@@ -33,8 +32,17 @@ CREATE TABLE batch (
     position INTEGER PRIMARY KEY NOT NULL, id BLOB NOT NULL UNIQUE, digest INTEGER NOT NULL, outcome TEXT NOT NULL);
 ";
 
+/// How much a file must survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// What was committed survives a loss of power.
+    Durable,
+    /// The file is a copy, which is made again when it is needed.
+    Copy,
+}
+
 /// Opens or creates the store file for writing.
-pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
+pub(crate) fn open_writer(path: &Path, keeping: Keeping) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -42,7 +50,11 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     // The format is checked first, so that a foreign file is not changed.
     check_format(&connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    let synchronous = match keeping {
+        Keeping::Durable => "full",
+        Keeping::Copy => "off",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     prepare(connection)
 }
@@ -61,56 +73,107 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Opens an existing file for reading, of which it is not known yet that it is a store.
+pub(crate) fn open_file(path: &Path) -> Result<Connection> {
+    let connection = open_reader(path)?;
+    check_format(&connection)?;
+    Ok(connection)
+}
+
 fn pragma(connection: &Connection, name: &str) -> Result<i64> {
     Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
 }
 
-/// Refuses files of other programs and of newer formats. True if the file is new.
-fn check_format(connection: &Connection) -> Result<bool> {
+/// Refuses files of other programs and of newer formats. The format; none if the file is new.
+fn check_format(connection: &Connection) -> Result<Option<u32>> {
     let id = pragma(connection, "application_id")?;
     let found = u32::try_from(pragma(connection, "user_version")?).unwrap_or(u32::MAX);
     if id == 0 && found == 0 {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
         if tables == 0 {
-            return Ok(true);
+            return Ok(None);
         }
     }
     if id != APPLICATION_ID {
         return Err(Error::Foreign);
     }
-    if found > FORMAT_VERSION {
-        return Err(Error::NewerFormat { found, supported: FORMAT_VERSION });
-    }
-    if found == 0 {
-        return Err(Error::Corrupt("the file has no format version".into()));
-    }
-    Ok(false)
+    remaining(found, STEPS)?;
+    Ok(Some(found))
 }
 
 fn prepare(mut connection: Connection) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    if check_format(&connection)? {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
-        transaction.commit()?;
+    match check_format(&connection)? {
+        Some(found) => migrate(&mut connection, found, STEPS)?,
+        None => {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
+            transaction.commit()?;
+        }
     }
     Ok(connection)
+}
+
+/// Takes the steps that the file has not seen, each with its new version in one transaction.
+fn migrate(connection: &mut Connection, found: u32, steps: &[Step]) -> Result<()> {
+    for (version, step) in (found + 1..).zip(remaining(found, steps)?) {
+        tracing::info!(version, "the store's file moves to a newer format");
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step.sqlite)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// A batch that was applied, with what else the tables got by it.
+pub(crate) struct Applied {
+    pub(crate) committed: Committed,
+    /// Fingerprint and outcome as the table `batch` has them.
+    pub(crate) digest: i64,
+    pub(crate) outcome: String,
+    /// For each trim, the sequence number through which its log is gone.
+    pub(crate) trimmed: Vec<u64>,
+}
+
+/// A row of the table `batch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BatchRow {
+    pub(crate) position: u64,
+    pub(crate) id: [u8; 16],
+    pub(crate) digest: i64,
+    pub(crate) outcome: String,
 }
 
 /// Applies batches in one durable transaction. The outer result is the transaction's, each inner one a batch's; a batch
 /// that is refused leaves the others alone.
 pub(crate) fn apply_group(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Result<Committed>>> {
-    let mut transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let mut transaction = begin(connection)?;
+    let results = apply_all(&mut transaction, batches)?;
+    transaction.commit()?;
+    Ok(results.into_iter().map(|result| result.map(|applied| applied.committed)).collect())
+}
+
+/// Begins a transaction that writes.
+pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+/// Applies batches in a transaction, which the caller ends.
+pub(crate) fn apply_all(
+    transaction: &mut Transaction<'_>,
+    batches: &[&Batch],
+) -> Result<Vec<Result<Applied>>> {
     let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
         let outcome = {
             let savepoint = transaction.savepoint()?;
             match apply(&savepoint, batch) {
-                Ok(committed) => {
+                Ok(applied) => {
                     savepoint.commit()?;
-                    Ok(committed)
+                    Ok(applied)
                 }
                 Err(error @ (Error::IdReused(_) | Error::CounterExhausted(_))) => {
                     drop(savepoint);
@@ -121,14 +184,13 @@ pub(crate) fn apply_group(connection: &mut Connection, batches: &[&Batch]) -> Re
         };
         results.push(outcome);
     }
-    transaction.commit()?;
     Ok(results)
 }
 
 /// The stored part of [`Committed`].
-type Outcome = (Vec<u64>, Vec<std::ops::Range<u64>>);
+pub(crate) type Outcome = (Vec<u64>, Vec<std::ops::Range<u64>>);
 
-fn apply(connection: &Connection, batch: &Batch) -> Result<Committed> {
+fn apply(connection: &Connection, batch: &Batch) -> Result<Applied> {
     let fingerprint = digest(&batch.ops).cast_signed();
     let earlier = connection
         .prepare_cached("SELECT position, digest, outcome FROM batch WHERE id = ?1")?
@@ -140,17 +202,13 @@ fn apply(connection: &Connection, batch: &Batch) -> Result<Committed> {
         if digest != fingerprint {
             return Err(Error::IdReused(batch.id));
         }
-        let (appended, reserved): Outcome = if outcome.is_empty() {
-            Outcome::default()
-        } else {
-            serde_json::from_str(&outcome)
-                .map_err(|e| Error::Corrupt(format!("outcome of batch {position}: {e}")))?
-        };
-        return Ok(Committed { position, appended, reserved, replayed: true });
+        let (appended, reserved) = read_outcome(position, &outcome)?;
+        let committed = Committed { position, appended, reserved, replayed: true };
+        return Ok(Applied { committed, digest, outcome, trimmed: Vec::new() });
     }
-    let mut outcome = Outcome::default();
+    let (mut outcome, mut trimmed) = (Outcome::default(), Vec::new());
     for op in &batch.ops {
-        apply_op(connection, op, &mut outcome)?;
+        apply_op(connection, op, &mut outcome, &mut trimmed)?;
     }
     let text = if outcome.0.is_empty() && outcome.1.is_empty() {
         String::new()
@@ -158,7 +216,22 @@ fn apply(connection: &Connection, batch: &Batch) -> Result<Committed> {
         serde_json::to_string(&outcome).expect("numbers can always be written as JSON")
     };
     let position = remember(connection, batch, fingerprint, &text)?;
-    Ok(Committed { position, appended: outcome.0, reserved: outcome.1, replayed: false })
+    let committed = Committed { position, appended: outcome.0, reserved: outcome.1, replayed: false };
+    Ok(Applied { committed, digest: fingerprint, outcome: text, trimmed })
+}
+
+/// Reads the outcome of the batch at `position`.
+pub(crate) fn read_outcome(position: u64, text: &str) -> Result<Outcome> {
+    if text.is_empty() {
+        return Ok(Outcome::default());
+    }
+    serde_json::from_str(text).map_err(|e| Error::Corrupt(format!("outcome of batch {position}: {e}")))
+}
+
+/// The position through which batches are forgotten when one is applied at `position`.
+pub(crate) fn forgotten(position: u64) -> Option<u64> {
+    let due = position.is_multiple_of(FORGET_STEP) && position > REMEMBERED_BATCHES;
+    due.then(|| position - REMEMBERED_BATCHES)
 }
 
 fn remember(connection: &Connection, batch: &Batch, digest: i64, outcome: &str) -> Result<u64> {
@@ -170,15 +243,13 @@ fn remember(connection: &Connection, batch: &Batch, digest: i64, outcome: &str) 
         .prepare_cached("INSERT INTO batch (position, id, digest, outcome) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![position, batch.id.as_bytes().as_slice(), digest, outcome])?;
     let position = unsigned(position);
-    if position.is_multiple_of(FORGET_STEP) && position > REMEMBERED_BATCHES {
-        connection
-            .prepare_cached("DELETE FROM batch WHERE position <= ?1")?
-            .execute([signed(position - REMEMBERED_BATCHES)])?;
+    if let Some(through) = forgotten(position) {
+        connection.prepare_cached("DELETE FROM batch WHERE position <= ?1")?.execute([signed(through)])?;
     }
     Ok(position)
 }
 
-fn apply_op(connection: &Connection, op: &Op, outcome: &mut Outcome) -> Result<()> {
+fn apply_op(connection: &Connection, op: &Op, outcome: &mut Outcome, trimmed: &mut Vec<u64>) -> Result<()> {
     match op {
         Op::Put { collection, key, value } => {
             connection
@@ -197,7 +268,7 @@ fn apply_op(connection: &Connection, op: &Op, outcome: &mut Outcome) -> Result<(
             connection.prepare_cached("DELETE FROM record WHERE collection = ?1")?.execute([collection])?;
         }
         Op::Append { log, time_ms, value } => outcome.0.push(append(connection, log, *time_ms, value)?),
-        Op::Trim { log, keep, before_ms } => trim(connection, log, *keep, *before_ms)?,
+        Op::Trim { log, keep, before_ms } => trimmed.push(trim(connection, log, *keep, *before_ms)?),
         Op::Reserve { counter, n } => outcome.1.push(reserve(connection, counter, *n)?),
     }
     Ok(())
@@ -216,27 +287,30 @@ fn append(connection: &Connection, log: &str, time_ms: i64, value: &[u8]) -> Res
     Ok(unsigned(sequence))
 }
 
-fn trim(connection: &Connection, log: &str, keep: Option<u64>, before_ms: Option<i64>) -> Result<()> {
-    if let Some(keep) = keep {
-        let last: Option<i64> = connection
-            .prepare_cached("SELECT last FROM log WHERE name = ?1")?
-            .query_row([log], |row| row.get(0))
-            .optional()?;
-        let through = unsigned(last.unwrap_or(0)).saturating_sub(keep);
+/// Trims a log and returns the sequence number through which it is gone.
+fn trim(connection: &Connection, log: &str, keep: Option<u64>, before_ms: Option<i64>) -> Result<u64> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT last FROM log WHERE name = ?1")?
+        .query_row([log], |row| row.get(0))
+        .optional()?;
+    let last = unsigned(last.unwrap_or(0));
+    let remove = |through: u64| -> Result<u64> {
         connection
             .prepare_cached("DELETE FROM entry WHERE log = ?1 AND sequence <= ?2")?
             .execute(params![log, signed(through)])?;
-    }
+        Ok(through)
+    };
+    let mut through = keep.map_or(Ok(0), |keep| remove(last.saturating_sub(keep)))?;
     if let Some(before_ms) = before_ms {
-        connection
+        let first: Option<i64> = connection
             .prepare_cached(
-                "DELETE FROM entry WHERE log = ?1 AND sequence < coalesce(\
-                 (SELECT sequence FROM entry WHERE log = ?1 AND time_ms >= ?2 ORDER BY sequence LIMIT 1), \
-                 9223372036854775807)",
+                "SELECT sequence FROM entry WHERE log = ?1 AND time_ms >= ?2 ORDER BY sequence LIMIT 1",
             )?
-            .execute(params![log, before_ms])?;
+            .query_row(params![log, before_ms], |row| row.get(0))
+            .optional()?;
+        through = through.max(remove(first.map_or(last, |first| unsigned(first) - 1))?);
     }
-    Ok(())
+    Ok(through)
 }
 
 fn reserve(connection: &Connection, counter: &str, n: u64) -> Result<std::ops::Range<u64>> {
@@ -274,7 +348,7 @@ mod tests {
     #[test]
     fn a_commit_waits_for_the_disk() {
         let directory = tempfile::tempdir().unwrap();
-        let connection = open_writer(&directory.path().join("state.db")).unwrap();
+        let connection = open_writer(&directory.path().join("state.db"), Keeping::Durable).unwrap();
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(mode, "wal");
         assert_eq!(
@@ -282,5 +356,48 @@ mod tests {
             2,
             "2 is FULL: the log is synced at every commit"
         );
+    }
+
+    #[test]
+    fn a_file_takes_the_steps_that_it_has_not_seen_and_keeps_its_content() {
+        const STEPS: [Step; 2] = [
+            Step { sqlite: "CREATE TABLE first (n INTEGER)", postgres: "" },
+            Step { sqlite: "CREATE TABLE second (n INTEGER); INSERT INTO second VALUES (2)", postgres: "" },
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = open_writer(&directory.path().join("state.db"), Keeping::Durable).unwrap();
+        let mut batch = Batch::new();
+        batch.put("vm", "1", "kept");
+        apply_group(&mut connection, &[&batch]).unwrap();
+        let tables = |connection: &Connection| -> i64 {
+            let named = "SELECT count(*) FROM sqlite_master WHERE name IN ('first', 'second')";
+            connection.query_row(named, [], |row| row.get(0)).unwrap()
+        };
+
+        migrate(&mut connection, 1, &STEPS[..1]).unwrap();
+        assert_eq!((pragma(&connection, "user_version").unwrap(), tables(&connection)), (2, 1));
+        // A second time, "first" would be refused, since it exists.
+        migrate(&mut connection, 2, &STEPS).unwrap();
+        assert_eq!((pragma(&connection, "user_version").unwrap(), tables(&connection)), (3, 2));
+        migrate(&mut connection, 3, &STEPS).unwrap();
+        let value: String =
+            connection.query_row("SELECT CAST(value AS TEXT) FROM record", [], |r| r.get(0)).unwrap();
+        assert_eq!(value, "kept");
+        assert!(matches!(
+            migrate(&mut connection, 4, &STEPS),
+            Err(Error::NewerFormat { found: 4, supported: 3 })
+        ));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_at_its_format() {
+        let mut connection = open_memory().unwrap();
+        let step = Step { sqlite: "CREATE TABLE first (n INTEGER); SELECT nonsense", postgres: "" };
+        assert!(migrate(&mut connection, 1, &[step]).is_err());
+        assert_eq!(pragma(&connection, "user_version").unwrap(), 1);
+        let made: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'first'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(made, 0);
     }
 }

@@ -4,13 +4,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::limits::{MAX_IDLE_READERS, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES};
-use crate::writer::Job;
+use crate::limits::{MAX_IDLE_READERS, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, PATIENCE};
+use crate::postgres::{self, Target};
+use crate::sqlite::Keeping;
+use crate::writer::{Job, Outage};
 use crate::{Batch, Committed, Entry, Error, Record, Result, View, sqlite, writer};
 
 /// Unit in which waiting bytes are counted.
@@ -21,11 +24,24 @@ const SHARE_BYTES: usize = 1024;
 pub struct Options {
     /// Batches that may wait for the writer before `commit` itself waits.
     pub queued_batches: usize,
+    /// How long batches wait while a database is away; then `commit` refuses them until it is back.
+    pub patience: Duration,
+    /// The program that opens the store, for others who want to.
+    pub program: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queued_batches: MAX_QUEUED_BATCHES }
+        Self { queued_batches: MAX_QUEUED_BATCHES, patience: PATIENCE, program: "a program".into() }
+    }
+}
+
+impl Options {
+    /// Identity of this opening, and its name for people.
+    pub(crate) fn claimant(&self) -> (String, String) {
+        let computer = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = format!("{} (process {} on {})", self.program, std::process::id(), computer.trim());
+        (uuid::Uuid::new_v4().to_string(), name)
     }
 }
 
@@ -43,6 +59,8 @@ struct Shared {
     writer: Option<JoinHandle<()>>,
     /// The failure after which the writer stopped.
     stopped: watch::Receiver<Option<String>>,
+    /// The present time without the database.
+    outage: watch::Receiver<Option<Outage>>,
     /// Held while the store is open, so that no second process writes.
     _lock: Option<File>,
 }
@@ -68,7 +86,7 @@ impl Store {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let lock = lock(&path)?;
-        let connection = sqlite::open_writer(&path)?;
+        let connection = sqlite::open_writer(&path, Keeping::Durable)?;
         let readers = Readers::File { path, idle: Mutex::default() };
         let (queue, mut jobs) = mpsc::channel(options.queued_batches.max(1));
         let (stopping, stopped) = watch::channel(None);
@@ -76,7 +94,37 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer::run(connection, &mut jobs, &stopping))
             .map_err(|e| Error::Writer(e.to_string()))?;
-        Ok(Self::with(Some(queue), readers, Some(writer), stopped, Some(lock)))
+        let (_, outage) = watch::channel(None);
+        Ok(Self::with(Some(queue), readers, Some(writer), stopped, outage, Some(lock)))
+    }
+
+    /// Opens the store in a PostgreSQL database, creating its tables if there are none. `copy` is a file for the content, from
+    /// which it is read; it is made anew, and belongs to the store while it is open. Blocks until the content is there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Held`], [`Error::InUse`], [`Error::NewerFormat`], [`Error::Foreign`], [`Error::Corrupt`],
+    /// [`Error::Target`], [`Error::Writer`], [`Error::Full`], [`Error::Io`].
+    pub fn connect(target: &Target, copy: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let path = copy.as_ref().to_path_buf();
+        let lock = lock(&path)?;
+        let (queue, jobs) = mpsc::channel(options.queued_batches.max(1));
+        let (stopping, stopped) = watch::channel(None);
+        let (missing, outage) = watch::channel(None);
+        let (opening, opened) = std::sync::mpsc::channel();
+        let start = postgres::Start {
+            target: target.clone(),
+            copy: path.clone(),
+            claimant: options.claimant(),
+            patience: options.patience,
+            outage: missing,
+        };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || postgres::run(start, jobs, &stopping, &opening))
+            .map_err(|e| Error::Writer(e.to_string()))?;
+        opened.recv().unwrap_or(Err(Error::Closed))?;
+        let readers = Readers::File { path, idle: Mutex::default() };
+        Ok(Self::with(Some(queue), readers, Some(writer), stopped, outage, Some(lock)))
     }
 
     /// A store in memory, gone with its last handle. It behaves like one in a file, except that the committing caller
@@ -87,7 +135,8 @@ impl Store {
     pub fn in_memory() -> Result<Self> {
         let connection = Mutex::new(sqlite::open_memory()?);
         let (_, stopped) = watch::channel(None);
-        Ok(Self::with(None, Readers::Memory(connection), None, stopped, None))
+        let (_, outage) = watch::channel(None);
+        Ok(Self::with(None, Readers::Memory(connection), None, stopped, outage, None))
     }
 
     fn with(
@@ -95,10 +144,11 @@ impl Store {
         readers: Readers,
         writer: Option<JoinHandle<()>>,
         stopped: watch::Receiver<Option<String>>,
+        outage: watch::Receiver<Option<Outage>>,
         lock: Option<File>,
     ) -> Self {
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES / SHARE_BYTES));
-        Self { shared: Arc::new(Shared { queue, room, readers, writer, stopped, _lock: lock }) }
+        Self { shared: Arc::new(Shared { queue, room, readers, writer, stopped, outage, _lock: lock }) }
     }
 
     /// Applies a batch and returns when it is durable. Waits while too many batches are waiting. A dropped call may have been
@@ -106,7 +156,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::InvalidName`], [`Error::IdReused`], [`Error::CounterExhausted`] and
-    /// [`Error::Full`]: nothing was applied. [`Error::Io`], [`Error::Stopped`] and [`Error::Closed`]: the
+    /// [`Error::Full`] and [`Error::Unavailable`]: nothing was applied. [`Error::Io`], [`Error::Stopped`] and [`Error::Closed`]: the
     /// outcome is unknown.
     pub async fn commit(&self, batch: Batch) -> Result<Committed> {
         let bytes = batch.check()?;
@@ -117,7 +167,7 @@ impl Store {
             self.shared.room.clone().acquire_many_owned(shares(bytes)).await.map_err(|_| Error::Closed)?;
         let (answer, answered) = oneshot::channel();
         let queue = self.shared.queue.as_ref().ok_or(Error::Closed)?;
-        queue.send(Job { batch, bytes, answer, _share: share }).await.map_err(|_| self.closed())?;
+        queue.send(Job { batch, bytes, answer, share }).await.map_err(|_| self.closed())?;
         answered.await.map_err(|_| self.closed())?
     }
 
@@ -129,6 +179,11 @@ impl Store {
             // A store in memory has no writer.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// The present time without the database, if it is away.
+    pub fn outage(&self) -> Option<Outage> {
+        self.shared.outage.borrow().clone()
     }
 
     /// The error for a writer that is gone.
@@ -156,7 +211,7 @@ impl Store {
             }
         };
         let (answer, answered) = oneshot::channel();
-        queue.blocking_send(Job { batch, bytes, answer, _share: share }).map_err(|_| self.closed())?;
+        queue.blocking_send(Job { batch, bytes, answer, share }).map_err(|_| self.closed())?;
         answered.blocking_recv().map_err(|_| self.closed())?
     }
 
@@ -233,7 +288,8 @@ fn shares(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(SHARE_BYTES).max(1)).expect("a checked batch is far below 4 TiB")
 }
 
-fn lock(path: &Path) -> Result<File> {
+/// Takes the lock beside the file `path`.
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let io = |e: std::io::Error| match e.kind() {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::limits::MAX_PAGE;
-use crate::sqlite::{signed, unsigned};
+use crate::sqlite::{BatchRow, read_outcome, signed, unsigned};
 use crate::{Error, Result};
 
 /// A record of a collection.
@@ -31,11 +31,18 @@ pub struct View<'a> {
     connection: &'a Connection,
 }
 
+impl<'a> View<'a> {
+    /// The view of a transaction.
+    pub(crate) fn on(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+}
+
 impl View<'_> {
     /// Runs `body` on a view of this moment.
     pub(crate) fn with<T>(connection: &Connection, body: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
         let transaction = connection.unchecked_transaction()?;
-        let result = body(&View { connection: &transaction });
+        let result = body(&View::on(&transaction));
         // Nothing was written: ending the transaction only releases the snapshot.
         transaction.rollback()?;
         result
@@ -137,6 +144,118 @@ impl View<'_> {
             .prepare_cached("SELECT coalesce(max(position), 0) FROM batch")?
             .query_row([], |row| row.get(0))?;
         Ok(unsigned(position))
+    }
+
+    /// The collections that have records, by name.
+    pub fn collections(&self) -> Result<Vec<String>> {
+        // Each step finds the next name in the index, however many records lie between.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT collection FROM record WHERE collection > ?1 ORDER BY collection LIMIT 1",
+        )?;
+        let mut names: Vec<String> = Vec::new();
+        loop {
+            let last = names.last().map_or("", String::as_str);
+            match statement.query_row([last], |row| row.get(0)).optional()? {
+                Some(name) => names.push(name),
+                None => return Ok(names),
+            }
+        }
+    }
+
+    /// The logs by name, each with the sequence number last given.
+    pub fn logs(&self) -> Result<Vec<(String, u64)>> {
+        self.numbers("SELECT name, last FROM log ORDER BY name")
+    }
+
+    /// The counters by name, each with its next number.
+    pub fn counters(&self) -> Result<Vec<(String, u64)>> {
+        self.numbers("SELECT name, next FROM counter ORDER BY name")
+    }
+
+    fn numbers(&self, words: &str) -> Result<Vec<(String, u64)>> {
+        let mut statement = self.connection.prepare_cached(words)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Up to `limit` remembered batches behind the position `after`.
+    pub(crate) fn batches(&self, after: u64, limit: usize) -> Result<Vec<BatchRow>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT position, id, digest, outcome FROM batch WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )?;
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(BatchRow {
+                position: unsigned(row.get(0)?),
+                id: row.get(1)?,
+                digest: row.get(2)?,
+                outcome: row.get(3)?,
+            })
+        };
+        let rows = statement.query_map(params![signed(after), page(limit)?], row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Number of entries of a log, and the bytes of their values.
+    pub(crate) fn size_of_log(&self, log: &str) -> Result<(u64, u64)> {
+        self.size("SELECT count(*), coalesce(sum(length(value)), 0) FROM entry WHERE log = ?1", log)
+    }
+
+    /// Number of records of a collection, and the bytes of their values.
+    pub(crate) fn size_of_collection(&self, collection: &str) -> Result<(u64, u64)> {
+        self.size(
+            "SELECT count(*), coalesce(sum(length(value)), 0) FROM record WHERE collection = ?1",
+            collection,
+        )
+    }
+
+    fn size(&self, words: &str, name: &str) -> Result<(u64, u64)> {
+        let mut statement = self.connection.prepare_cached(words)?;
+        Ok(statement.query_row([name], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?)
+    }
+
+    /// The first thing in the tables that no batch can have made.
+    pub(crate) fn contradiction(&self) -> Result<Option<String>> {
+        const RULES: [(&str, &str); 5] = [
+            (
+                "an entry is newer than the last of its log",
+                "SELECT entry.log || ' ' || entry.sequence FROM entry LEFT JOIN log ON log.name = entry.log \
+                 WHERE log.last IS NULL OR entry.sequence > log.last LIMIT 1",
+            ),
+            ("an entry has no number", "SELECT log FROM entry WHERE sequence < 1 LIMIT 1"),
+            ("a counter has no number", "SELECT name FROM counter WHERE next < 1 LIMIT 1"),
+            (
+                "a batch is missing",
+                "SELECT max(position) FROM batch HAVING count(*) > 0 AND count(*) <> max(position) - min(position) + 1",
+            ),
+            (
+                "the identity of a batch is not one",
+                "SELECT position FROM batch WHERE length(id) <> 16 LIMIT 1",
+            ),
+        ];
+        for (rule, words) in RULES {
+            let found = self.connection.query_row(words, [], |row| row.get::<_, rusqlite::types::Value>(0));
+            if let Some(place) = found.optional()? {
+                let place = match place {
+                    rusqlite::types::Value::Text(text) => text,
+                    other => format!("{other:?}"),
+                };
+                return Ok(Some(format!("{rule}: {place}")));
+            }
+        }
+        let mut after = 0;
+        loop {
+            let batches = self.batches(after, MAX_PAGE)?;
+            let Some(last) = batches.last() else { return Ok(None) };
+            after = last.position;
+            for batch in &batches {
+                read_outcome(batch.position, &batch.outcome)?;
+            }
+        }
+    }
+
+    /// Version of the format.
+    pub(crate) fn format(&self) -> Result<u32> {
+        Ok(self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
     pub(crate) fn verify(&self) -> Result<()> {

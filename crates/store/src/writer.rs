@@ -1,6 +1,8 @@
 //! The writer: one thread that takes the waiting batches, applies as many as came together in one durable transaction,
 //! and only then answers each of them.
 
+use std::time::SystemTime;
+
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -15,7 +17,36 @@ pub(crate) struct Job {
     pub(crate) bytes: usize,
     pub(crate) answer: oneshot::Sender<Result<Committed>>,
     /// The batch's share of the bytes that may wait; released when the job is dropped.
-    pub(crate) _share: OwnedSemaphorePermit,
+    pub(crate) share: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// The batch, and its caller.
+    pub(crate) fn split(self) -> (Batch, Waiting) {
+        (self.batch, Waiting { answer: self.answer, _share: self.share })
+    }
+}
+
+/// The caller of a batch.
+pub(crate) struct Waiting {
+    answer: oneshot::Sender<Result<Committed>>,
+    _share: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Tells the caller the result. The caller may have gone; its batch is durable all the same.
+    pub(crate) fn answer(self, result: Result<Committed>) {
+        let _ = self.answer.send(result);
+    }
+}
+
+/// A time without the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// When it began.
+    pub since: SystemTime,
+    /// Why the last attempt to reach the database failed.
+    pub reason: String,
 }
 
 /// Runs until every sender is dropped and the queue is empty, or until a failed write leaves the file's state unknown, which `stopped` then

@@ -1,14 +1,28 @@
 //! The behaviour of batches: atomicity, idempotency, logs, counters, limits, opening.
 #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
+#[macro_use]
+mod common;
+
 use std::path::Path;
 
+use common::{Home, commit};
 use store::{Batch, Collection, Error, Log, Op, Store};
 
-fn commit(store: &Store, fill: impl FnOnce(&mut Batch)) -> store::Committed {
-    let mut batch = Batch::new();
-    fill(&mut batch);
-    store.commit_blocking(batch).expect("commit")
+over_each_home! {
+    kept:
+        a_batch_applied_twice_is_answered_with_its_first_result,
+        sixteen_writers_at_once_get_numbers_of_their_own,
+        a_view_sees_one_moment_while_others_write,
+        a_store_is_open_once_and_again_after_it_is_closed;
+    any:
+        an_id_used_for_another_batch_is_refused,
+        a_batch_that_fails_half_way_leaves_nothing,
+        trimming_a_log_keeps_its_numbering,
+        pages_of_a_collection_follow_one_another_and_leave_others_out,
+        typed_values_come_back_and_foreign_ones_are_named,
+        what_is_too_large_or_badly_named_is_refused_before_it_is_written,
+        old_batch_ids_are_forgotten_and_recent_ones_are_not,
 }
 
 fn in_directory<T>(body: impl FnOnce(&Path) -> T) -> T {
@@ -16,34 +30,30 @@ fn in_directory<T>(body: impl FnOnce(&Path) -> T) -> T {
     body(&directory.path().join("state.db"))
 }
 
-#[test]
-fn a_batch_applied_twice_is_answered_with_its_first_result() {
-    in_directory(|path| {
-        let store = Store::open(path).unwrap();
-        let mut batch = Batch::new();
-        batch.put("vm", "1", "first").append("event", 5, "started").reserve("key", 3);
-        let first = store.commit_blocking(batch.clone()).unwrap();
-        assert_eq!(
-            (first.replayed, first.appended.as_slice(), &first.reserved[..]),
-            (false, &[1][..], &[1..4][..])
-        );
-        commit(&store, |b| {
-            b.put("vm", "1", "second");
-        });
-        drop(store);
-
-        let store = Store::open(path).unwrap();
-        let again = store.commit_blocking(batch).unwrap();
-        assert_eq!(again, store::Committed { replayed: true, ..first });
-        assert_eq!(store.get("vm", "1").unwrap().unwrap(), b"second");
-        assert_eq!(store.tail("event", 10).unwrap().len(), 1);
-        assert_eq!(store.read(|v| v.counter("key")).unwrap(), 4);
+fn a_batch_applied_twice_is_answered_with_its_first_result(home: &Home) {
+    let store = home.open();
+    let mut batch = Batch::new();
+    batch.put("vm", "1", "first").append("event", 5, "started").reserve("key", 3);
+    let first = store.commit_blocking(batch.clone()).unwrap();
+    assert_eq!(
+        (first.replayed, first.appended.as_slice(), &first.reserved[..]),
+        (false, &[1][..], &[1..4][..])
+    );
+    commit(&store, |b| {
+        b.put("vm", "1", "second");
     });
+    drop(store);
+
+    let store = home.open();
+    let again = store.commit_blocking(batch).unwrap();
+    assert_eq!(again, store::Committed { replayed: true, ..first });
+    assert_eq!(store.get("vm", "1").unwrap().unwrap(), b"second");
+    assert_eq!(store.tail("event", 10).unwrap().len(), 1);
+    assert_eq!(store.read(|v| v.counter("key")).unwrap(), 4);
 }
 
-#[test]
-fn an_id_used_for_another_batch_is_refused() {
-    let store = Store::in_memory().unwrap();
+fn an_id_used_for_another_batch_is_refused(home: &Home) {
+    let store = home.open();
     let mut batch = Batch::new();
     batch.put("vm", "1", "a");
     store.commit_blocking(batch.clone()).unwrap();
@@ -52,9 +62,8 @@ fn an_id_used_for_another_batch_is_refused() {
     assert_eq!(store.get("vm", "2").unwrap(), None);
 }
 
-#[test]
-fn a_batch_that_fails_half_way_leaves_nothing() {
-    let store = Store::in_memory().unwrap();
+fn a_batch_that_fails_half_way_leaves_nothing(home: &Home) {
+    let store = home.open();
     let mut batch = Batch::new();
     batch.put("vm", "1", "a").append("event", 1, "x").reserve("key", u64::MAX);
     assert!(matches!(store.commit_blocking(batch), Err(Error::CounterExhausted(c)) if c == "key"));
@@ -63,45 +72,37 @@ fn a_batch_that_fails_half_way_leaves_nothing() {
     assert_eq!(commit(&store, |b| _ = b.reserve("key", 2)).reserved, [1..3]);
 }
 
-#[test]
-fn sixteen_writers_at_once_get_numbers_of_their_own() {
-    in_directory(|path| {
-        const WRITERS: u64 = 16;
-        const EACH: u64 = 50;
-        let store = Store::open(path).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let tasks: Vec<_> = (0..WRITERS)
-            .map(|writer| {
-                let store = store.clone();
-                runtime.spawn(async move {
-                    let mut numbers = Vec::new();
-                    for n in 0..EACH {
-                        let mut batch = Batch::new();
-                        batch
-                            .put("vm", format!("{writer}-{n}"), "x")
-                            .append("event", 0, "y")
-                            .reserve("key", 2);
-                        numbers.extend(store.commit(batch).await.unwrap().reserved.remove(0));
-                    }
-                    numbers
-                })
+fn sixteen_writers_at_once_get_numbers_of_their_own(home: &Home) {
+    const WRITERS: u64 = 16;
+    const EACH: u64 = 50;
+    let store = home.open();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = store.clone();
+            runtime.spawn(async move {
+                let mut numbers = Vec::new();
+                for n in 0..EACH {
+                    let mut batch = Batch::new();
+                    batch.put("vm", format!("{writer}-{n}"), "x").append("event", 0, "y").reserve("key", 2);
+                    numbers.extend(store.commit(batch).await.unwrap().reserved.remove(0));
+                }
+                numbers
             })
-            .collect();
-        let mut numbers: Vec<u64> =
-            tasks.into_iter().flat_map(|task| runtime.block_on(task).expect("writer")).collect();
-        numbers.sort_unstable();
-        assert_eq!(numbers, (1..=WRITERS * EACH * 2).collect::<Vec<_>>());
-        let sequences: Vec<u64> =
-            store.range("event", 0, 10_000).unwrap().iter().map(|e| e.sequence).collect();
-        assert_eq!(sequences, (1..=WRITERS * EACH).collect::<Vec<_>>());
-        assert_eq!(store.read(|v| v.count("vm")).unwrap(), WRITERS * EACH);
-        assert_eq!(store.read(|v| v.position()).unwrap(), WRITERS * EACH);
-    });
+        })
+        .collect();
+    let mut numbers: Vec<u64> =
+        tasks.into_iter().flat_map(|task| runtime.block_on(task).expect("writer")).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=WRITERS * EACH * 2).collect::<Vec<_>>());
+    let sequences: Vec<u64> = store.range("event", 0, 10_000).unwrap().iter().map(|e| e.sequence).collect();
+    assert_eq!(sequences, (1..=WRITERS * EACH).collect::<Vec<_>>());
+    assert_eq!(store.read(|v| v.count("vm")).unwrap(), WRITERS * EACH);
+    assert_eq!(store.read(|v| v.position()).unwrap(), WRITERS * EACH);
 }
 
-#[test]
-fn trimming_a_log_keeps_its_numbering() {
-    let store = Store::in_memory().unwrap();
+fn trimming_a_log_keeps_its_numbering(home: &Home) {
+    let store = home.open();
     for time in [10, 20, 30, 25, 40] {
         commit(&store, |b| _ = b.append("event", time, "x"));
     }
@@ -116,9 +117,8 @@ fn trimming_a_log_keeps_its_numbering() {
     assert_eq!(left(&store), [6]);
 }
 
-#[test]
-fn pages_of_a_collection_follow_one_another_and_leave_others_out() {
-    let store = Store::in_memory().unwrap();
+fn pages_of_a_collection_follow_one_another_and_leave_others_out(home: &Home) {
+    let store = home.open();
     commit(&store, |b| {
         for key in ["a", "b", "c", "ä"] {
             b.put("vm", key, key.as_bytes());
@@ -135,28 +135,24 @@ fn pages_of_a_collection_follow_one_another_and_leave_others_out() {
     assert_eq!(store.read(|v| v.count("vm2")).unwrap(), 1);
 }
 
-#[test]
-fn a_view_sees_one_moment_while_others_write() {
-    in_directory(|path| {
-        let store = Store::open(path).unwrap();
-        commit(&store, |b| _ = b.put("vm", "1", "old"));
-        store
-            .read(|view| {
-                assert_eq!(view.get("vm", "1")?.unwrap(), b"old");
-                commit(&store, |b| _ = b.put("vm", "1", "new"));
-                assert_eq!(view.get("vm", "1")?.unwrap(), b"old");
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(store.get("vm", "1").unwrap().unwrap(), b"new");
-    });
+fn a_view_sees_one_moment_while_others_write(home: &Home) {
+    let store = home.open();
+    commit(&store, |b| _ = b.put("vm", "1", "old"));
+    store
+        .read(|view| {
+            assert_eq!(view.get("vm", "1")?.unwrap(), b"old");
+            commit(&store, |b| _ = b.put("vm", "1", "new"));
+            assert_eq!(view.get("vm", "1")?.unwrap(), b"old");
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(store.get("vm", "1").unwrap().unwrap(), b"new");
 }
 
-#[test]
-fn typed_values_come_back_and_foreign_ones_are_named() {
+fn typed_values_come_back_and_foreign_ones_are_named(home: &Home) {
     const HOSTS: Collection<(String, u16)> = Collection::new("host");
     const EVENTS: Log<String> = Log::new("event");
-    let store = Store::in_memory().unwrap();
+    let store = home.open();
     let mut batch = Batch::new();
     HOSTS.put(&mut batch, "host-9", &("esx1".into(), 443)).unwrap();
     EVENTS.append(&mut batch, 7, &"connected".to_owned()).unwrap();
@@ -167,9 +163,8 @@ fn typed_values_come_back_and_foreign_ones_are_named() {
     assert!(matches!(HOSTS.all(&store), Err(Error::Decode { key, .. }) if key == "host-10"));
 }
 
-#[test]
-fn what_is_too_large_or_badly_named_is_refused_before_it_is_written() {
-    let store = Store::in_memory().unwrap();
+fn what_is_too_large_or_badly_named_is_refused_before_it_is_written(home: &Home) {
+    let store = home.open();
     let refused = |op: Op| {
         let mut batch = Batch::new();
         batch.put("vm", "before", "x").push(op);
@@ -194,9 +189,8 @@ fn what_is_too_large_or_badly_named_is_refused_before_it_is_written() {
     assert_eq!(store.get("vm", "before").unwrap(), None);
 }
 
-#[test]
-fn old_batch_ids_are_forgotten_and_recent_ones_are_not() {
-    let store = Store::in_memory().unwrap();
+fn old_batch_ids_are_forgotten_and_recent_ones_are_not(home: &Home) {
+    let store = home.open();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let batch = |n: u64| {
         let mut batch = Batch::with_id(store::BatchId::from_u128(u128::from(n) + 1));
@@ -205,25 +199,34 @@ fn old_batch_ids_are_forgotten_and_recent_ones_are_not() {
     };
     let last = store::REMEMBERED_BATCHES + 1_000;
     runtime.block_on(async {
-        for n in 0..last {
-            store.commit(batch(n)).await.unwrap();
+        // Many wait at a time, in the order of their numbers, so that they share transactions.
+        for some in (0..last).collect::<Vec<_>>().chunks(500) {
+            let commits = some.iter().map(|n| store.commit(batch(*n)));
+            let all = futures_util::future::join_all(commits).await;
+            assert!(all.into_iter().all(|committed| committed.is_ok_and(|committed| !committed.replayed)));
         }
         assert!(store.commit(batch(last - store::REMEMBERED_BATCHES)).await.unwrap().replayed);
         assert!(!store.commit(batch(0)).await.unwrap().replayed);
     });
 }
 
+fn a_store_is_open_once_and_again_after_it_is_closed(home: &Home) {
+    let store = home.open();
+    assert!(matches!(home.try_open(), Err(Error::InUse(_))));
+    commit(&store, |b| _ = b.put("vm", "1", "x"));
+    assert!(store.get("vm", "1").unwrap().is_some());
+    drop(store);
+    let store = home.open();
+    assert!(store.get("vm", "1").unwrap().is_some());
+    store.verify().unwrap();
+}
+
 #[test]
-fn a_store_is_open_once_and_again_after_it_is_closed() {
+fn a_closed_store_is_one_file() {
     in_directory(|path| {
-        let store = Store::open(path).unwrap();
-        assert!(matches!(Store::open(path), Err(Error::InUse(_))));
-        commit(&store, |b| _ = b.put("vm", "1", "x"));
-        assert!(store.get("vm", "1").unwrap().is_some());
-        drop(store);
+        commit(&Store::open(path).unwrap(), |b| _ = b.put("vm", "1", "x"));
         let log = path.with_extension("db-wal");
-        assert!(!log.exists(), "a closed store is one file");
-        Store::open(path).unwrap().verify().unwrap();
+        assert!(!log.exists());
     });
 }
 

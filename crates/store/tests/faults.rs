@@ -7,16 +7,26 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use store::{Batch, Error, Store};
+mod common;
 
+use common::{Home, target};
+use store::{Batch, Error, Options, Store, Target};
+
+/// The file of the child's store, or of its copy.
 const CHILD_STORE: &str = "STORE_TEST_CHILD";
+/// The child's database, if its store is in one.
+const CHILD_DATABASE: &str = "STORE_TEST_DATABASE";
 
 /// The writing process: eight writers that print each number once its batch is acknowledged.
 #[test]
-#[ignore = "started by nothing_acknowledged_is_lost_when_the_writer_is_killed"]
+#[ignore = "started by nothing_is_lost"]
 fn child_that_writes_until_it_is_killed() {
     let path = std::env::var_os(CHILD_STORE).expect("the parent names the store");
-    let store = Store::open(path).expect("open");
+    let store = match std::env::var(CHILD_DATABASE) {
+        Ok(name) => Store::connect(&Target::parse(&name).expect("a name"), path, &Options::default()),
+        Err(_) => Store::open(path),
+    };
+    let store = store.expect("open");
     let writers: Vec<_> = (0..8)
         .map(|_| {
             let store = store.clone();
@@ -41,14 +51,26 @@ fn child_that_writes_until_it_is_killed() {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
-    const ROUNDS: usize = 12;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("state.db");
+    nothing_is_lost(&Home::file(), 12);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_writer_to_a_database_is_killed() {
+    nothing_is_lost(&Home::database(), 6);
+}
+
+fn nothing_is_lost(home: &Home, rounds: usize) {
+    let (path, database) = match home {
+        Home::File(directory) => (directory.path().join("state.db"), None),
+        Home::Database(server, directory) => (directory.path().join("copy.db"), Some(target(server))),
+        Home::Memory => unreachable!("it dies with its process"),
+    };
     let mut acknowledged = HashSet::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child_that_writes_until_it_is_killed", "--ignored", "--nocapture"])
             .env(CHILD_STORE, &path)
+            .envs(database.as_ref().map(|database| (CHILD_DATABASE, database.to_string())))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -67,7 +89,7 @@ fn nothing_acknowledged_is_lost_when_the_writer_is_killed() {
         lines.map_while(Result::ok).for_each(|line| _ = note(&line, &mut acknowledged));
         child.wait().unwrap();
 
-        let store = Store::open(&path).unwrap();
+        let store = home.open();
         store.verify().unwrap();
         let keys = |collection| -> HashSet<u64> {
             let records = store.scan(collection, None, 100_000).unwrap();

@@ -1,9 +1,13 @@
 //! Random batches against a plain model in memory, with the store closed and opened in between.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::Home;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use store::{Batch, Committed, Error, Op, Store};
 
 type LogEntry = (u64, i64, Vec<u8>);
@@ -114,38 +118,58 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![8 => batch.prop_map(Step::Commit), 1 => Just(Step::Reopen)]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40), twice in any::<bool>()) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.db");
-        let mut file = Store::open(&path).unwrap();
-        let memory = Store::in_memory().unwrap();
-        let mut model = Model::default();
-        for step in steps {
-            match step {
-                Step::Reopen => {
-                    drop(file);
-                    file = Store::open(&path).unwrap();
+/// Takes the steps with the store of `home`, which is empty, and with the model.
+fn follow(home: &Home, steps: Vec<Step>, twice: bool) -> Result<(), TestCaseError> {
+    let mut store = home.open();
+    let mut model = Model::default();
+    for step in steps {
+        match step {
+            Step::Reopen => {
+                if !matches!(home, Home::Memory) {
+                    drop(store);
+                    store = home.open();
                 }
-                Step::Commit(batch) => {
-                    for _ in 0..=usize::from(twice) {
-                        let expected = model.apply(&batch);
-                        for store in [&file, &memory] {
-                            match (store.commit_blocking(batch.clone()), &expected) {
-                                (Ok(found), Ok(expected)) => prop_assert_eq!(&found, expected),
-                                (Err(Error::IdReused(_)), Err(())) => {}
-                                (found, expected) => prop_assert!(false, "{found:?}, expected {expected:?}"),
-                            }
-                        }
+            }
+            Step::Commit(batch) => {
+                for _ in 0..=usize::from(twice) {
+                    let expected = model.apply(&batch);
+                    match (store.commit_blocking(batch.clone()), &expected) {
+                        (Ok(found), Ok(expected)) => prop_assert_eq!(&found, expected),
+                        (Err(Error::IdReused(_)), Err(())) => {}
+                        (found, expected) => prop_assert!(false, "{found:?}, expected {expected:?}"),
                     }
                 }
             }
         }
-        model.compare(&file);
-        model.compare(&memory);
-        file.verify().unwrap();
     }
+    model.compare(&store);
+    store.verify().unwrap();
+    if let Home::Database(..) = home {
+        // What the database has, not what the copy has.
+        drop(store);
+        model.compare(&home.open());
+    }
+    home.clear();
+    Ok(())
+}
+
+fn follows(home: &Home, cases: u32) {
+    let mut runner = TestRunner::new(ProptestConfig { cases, ..ProptestConfig::default() });
+    let steps = (prop::collection::vec(step(), 1..40), any::<bool>());
+    runner.run(&steps, |(steps, twice)| follow(home, steps, twice)).unwrap();
+}
+
+#[test]
+fn a_store_in_memory_does_what_the_model_does() {
+    follows(&Home::Memory, 48);
+}
+
+#[test]
+fn a_store_in_a_file_does_what_the_model_does() {
+    follows(&Home::file(), 48);
+}
+
+#[test]
+fn a_store_in_a_database_does_what_the_model_does() {
+    follows(&Home::database(), 24);
 }

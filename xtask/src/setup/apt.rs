@@ -30,7 +30,7 @@ const LIBBPF: &str = "libbpf-dev";
 const BACKPORTED: &str = "~bpo";
 
 /// Further packages for running and testing.
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 28] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -54,6 +54,8 @@ const PACKAGES: [&str; 27] = [
     "python3",
     "python3-venv",
     "curl",
+    // The center's other database, which tests start.
+    "postgresql",
     // The guest image: FAT and ext4 without mounting, module lists.
     "mtools",
     "e2fsprogs",
@@ -67,7 +69,7 @@ const PACKAGES: [&str; 27] = [
 ];
 
 /// Servers that tests start themselves. Installing them must not start the system's own.
-const SERVERS: [&str; 2] = ["isc-dhcp-server", "lldpd"];
+const SERVERS: [&str; 3] = ["isc-dhcp-server", "lldpd", "postgresql"];
 
 /// Directory of an administrator's settings of services.
 const UNITS: &str = "/etc/systemd/system";

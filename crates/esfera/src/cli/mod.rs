@@ -1,6 +1,7 @@
 //! The command line. A noun is a folder or a file, a verb a file (of a small noun: a function) that holds its arguments and what it
 //! does, and a row in the enum of its noun. [`Command`] has a row for each noun.
 
+mod center;
 mod cluster;
 mod datacenter;
 mod datastore;
@@ -24,7 +25,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::client::failure::Failure;
 use crate::client::target::Target;
 use crate::client::terminal;
-use crate::daemon::center::CenterArgs;
 use crate::lab::LabArgs;
 use crate::sim::SimArgs;
 use crate::{daemon, lab, sim};
@@ -41,8 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Manage hosts; without a verb, run this machine as a virtualization host
     Host(Box<host::HostCommand>),
-    /// Run a control center
-    Center(CenterArgs),
+    /// Run a control center; with a verb, look after its database
+    Center(Box<center::CenterCommand>),
     /// Run a whole data center on this machine: a center, two hosts, a shared datastore, a Linux VM
     Lab(LabArgs),
     /// Run a control center over simulated hosts, for tests of automation
@@ -98,10 +98,7 @@ pub enum Command {
 pub async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Host(command) => host::run(*command).await,
-        Command::Center(args) => {
-            daemon::start_log("info");
-            Ok(daemon::center::run(args).await?)
-        }
+        Command::Center(command) => center::run(*command).await,
         Command::Lab(args) => {
             daemon::start_log("info");
             Ok(lab::run(args).await?)

@@ -2,6 +2,7 @@
 
 pub mod allocator;
 pub mod center;
+pub mod database;
 pub mod host;
 mod inherit;
 mod log;
