@@ -187,9 +187,10 @@ impl Session {
         let holder = tables::holder(client).await?;
         if !locked {
             let holder = holder.filter(|holder| !holder.name.is_empty());
-            if let (Some(before), Some(holder)) = (before, &holder)
-                && holder.instance == claimant.instance
-            {
+            if let (Some(before), Some(holder)) = (before, &holder) {
+                if holder.instance != claimant.instance {
+                    return Err(Refusal::Taken(holder.name.clone()));
+                }
                 // The server has not noticed yet that the connection is gone.
                 end_of(client, before).await?;
             }
