@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("placement", 1),
     ("alarm", 1),
     ("store", 1),
+    ("directory", 1),
     ("stats", 1),
     ("directory", 1),
     ("notify", 1),

@@ -30,7 +30,7 @@ const LIBBPF: &str = "libbpf-dev";
 const BACKPORTED: &str = "~bpo";
 
 /// Further packages for running and testing.
-const PACKAGES: [&str; 28] = [
+const PACKAGES: [&str; 29] = [
     // Firmware, network boot and TPM of VMs.
     "ovmf",
     "seabios",
@@ -49,6 +49,8 @@ const PACKAGES: [&str; 28] = [
     "lldpd",
     "nfdump",
     "iperf3",
+    // An identity source.
+    "slapd",
     // Clients: libvirt's esx:// and vpx:// drivers are inside its client library, no daemon is needed.
     "libvirt-clients",
     "python3",
@@ -69,7 +71,7 @@ const PACKAGES: [&str; 28] = [
 ];
 
 /// Servers that tests start themselves. Installing them must not start the system's own.
-const SERVERS: [&str; 3] = ["isc-dhcp-server", "lldpd", "postgresql"];
+const SERVERS: [&str; 4] = ["isc-dhcp-server", "lldpd", "postgresql", "slapd"];
 
 /// Directory of an administrator's settings of services.
 const UNITS: &str = "/etc/systemd/system";
