@@ -364,3 +364,18 @@ fn the_key_and_the_field_of_a_kept_setting_are_one() {
     let (changed, _) = reconfigured(&vm, false, &spec.into()).unwrap();
     assert_eq!(kept(&changed)[0], "high");
 }
+
+#[test]
+fn a_number_out_of_range_is_refused_and_not_taken_for_an_unset_one() {
+    let vm = VmConfig::new("web01", now());
+    let boot = |options| Object::from(vim!(VirtualMachineConfigSpec { bootOptions: options }));
+    let cases: [(&str, Object); 4] = [
+        ("numCPUs", vim!(VirtualMachineConfigSpec { numCPUs: 0 }).into()),
+        ("memoryMB", vim!(VirtualMachineConfigSpec { memoryMB: 0i64 }).into()),
+        ("bootOptions.bootDelay", boot(vim!(VirtualMachineBootOptions { bootDelay: -1i64 }))),
+        ("bootOptions.bootRetryDelay", boot(vim!(VirtualMachineBootOptions { bootRetryDelay: -1i64 }))),
+    ];
+    for (field, spec) in cases {
+        assert_eq!(refused(&vm, &spec), ("InvalidVmConfig", field.to_owned()));
+    }
+}

@@ -102,6 +102,26 @@ impl Call {
         Ok(())
     }
 
+    /// The same of every reference that the parameters name, at any depth.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound` for the first that does not exist, or that the session may not see.
+    pub fn require_all_references(&self) -> Result<(), Fault> {
+        let state = self.state();
+        let mut waiting: Vec<&Value> = self.args.values().iter().map(|(_, value)| value).collect();
+        while let Some(value) = waiting.pop() {
+            match value {
+                Value::Ref(reference) => {
+                    self.service.find(reference, self.session.as_deref(), &state)?;
+                }
+                Value::List(list) => waiting.extend(list.items.iter()),
+                Value::Object(object) => waiting.extend(object.fields().iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until the session puts no other large answer together. The turn lasts until the answer is written.
     pub(crate) async fn take_turn(&self) {
         if let Some(session) = &self.session {

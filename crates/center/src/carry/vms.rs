@@ -23,6 +23,9 @@ async fn reconfigure(carrier: Arc<Carrier>, call: Call) -> Reply {
     if let Some(name) = spec.get(field!(VirtualMachineConfigSpec.name)) {
         carrier.inventory.may_rename_vm(&call.this, &names::parse(name, Some(&call.this))?)?;
     }
+    if let Some(uuid) = spec.get(field!(VirtualMachineConfigSpec.instanceUuid)) {
+        carrier.inventory.may_have_instance_uuid(&call.this, uuid)?;
+    }
     let host = carrier.home(&call.this)?;
     StorageCheck::of_vm(&carrier.inventory, &call, &host).may_use(spec)?;
     let options = carrier.inventory.alone(&call);

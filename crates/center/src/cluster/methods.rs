@@ -36,6 +36,7 @@ pub(crate) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
 }
 
 async fn create(inventory: Arc<Inventory>, call: Call, spec: Arc<Object>) -> Reply {
+    call.require_all_references()?;
     // Both methods have the name as their first parameter.
     let name = names::parse(call.required(arg!(CreateCluster.name))?, Some(&call.this))?;
     let config = stored::encode(&Arc::new(changed(&compute::new_cluster_config(), &spec, true)?));
@@ -49,6 +50,7 @@ async fn create(inventory: Arc<Inventory>, call: Call, spec: Arc<Object>) -> Rep
 }
 
 async fn reconfigure(inventory: Arc<Inventory>, call: Call, spec: Arc<Object>, modify: bool) -> Reply {
+    call.require_all_references()?;
     let me = call.this.clone();
     let options = inventory.alone(&call);
     call.task(options, move |_running| async move {

@@ -103,6 +103,28 @@ impl Inventory {
         free_vm_name(&records, &record.folder, name, Some(vm))
     }
 
+    /// Refuses an instance UUID that another VM has: by it clients tell VMs apart.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(crate) fn may_have_instance_uuid(&self, vm: &MoRef, uuid: &str) -> Result<(), Fault> {
+        let records = self.records();
+        let other = records.iter().find_map(|(me, record)| match record {
+            Record::Vm(known) if me != vm && known.instance_uuid.eq_ignore_ascii_case(uuid) => {
+                Some(&known.name)
+            }
+            _ => None,
+        });
+        // An empty one asks for a new one.
+        match other.filter(|_| !uuid.is_empty()) {
+            None => Ok(()),
+            Some(name) => Err(fault!(
+                InvalidArgument { invalidProperty: "instanceUuid" },
+                "The VM {name} has the instance UUID {uuid} already; an empty one asks for a new one"
+            )),
+        }
+    }
+
     /// Puts a VM into a folder and a pool; none leaves it where it is.
     ///
     /// # Errors

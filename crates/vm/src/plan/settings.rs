@@ -133,7 +133,8 @@ fn processors(
         }
         config.cpu_hot_add = enabled;
     }
-    let count = spec.get(spec!(numCPUs)).filter(|count| *count != 0);
+    let count = spec.get(spec!(numCPUs));
+    // As many cores as the host finds best: the reference's meaning of 0.
     let cores = spec.get(spec!(numCoresPerSocket)).filter(|cores| *cores != 0);
     if count.is_none() && cores.is_none() {
         return Ok(());
@@ -188,7 +189,7 @@ fn memory(
         }
         config.memory_hot_add = enabled;
     }
-    let Some(mib) = spec.get(spec!(memoryMB)).filter(|mib| *mib != 0) else { return Ok(()) };
+    let Some(mib) = spec.get(spec!(memoryMB)) else { return Ok(()) };
     let bounds = MIN_MEMORY_MIB..=MAX_MEMORY_MIB;
     let wanted = u64::try_from(mib).ok().filter(|mib| bounds.contains(mib) && mib.is_multiple_of(4));
     config.memory_mib = wanted.ok_or_else(|| {
@@ -316,6 +317,14 @@ pub(super) fn apply_boot(spec: &Object, config: &mut VmConfig) -> Result<(), Fau
                 $to = value;
             }
         };
+    }
+    for (name, delay) in [
+        ("bootOptions.bootDelay", boot.get(field!(VirtualMachineBootOptions.bootDelay))),
+        ("bootOptions.bootRetryDelay", boot.get(field!(VirtualMachineBootOptions.bootRetryDelay))),
+    ] {
+        if delay.is_some_and(|delay| delay < 0) {
+            return Err(invalid_config(name, "A delay is not negative"));
+        }
     }
     take!(config.boot.delay_ms, bootDelay);
     take!(config.boot.setup, enterBIOSSetup);

@@ -128,3 +128,48 @@ async fn a_specification_with_an_unknown_name_is_refused_by_a_center_as_by_a_hos
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The fault of a call that must be refused, whether before its task or in it.
+async fn refusal(who: &Insider, object: &MoRef, args: Args) -> String {
+    match who.call(object, args.clone()).await {
+        Err(fault) => fault.type_name().to_owned(),
+        Ok(_) => fault_of(who, object, args).await.0,
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_has_no_rules_for_vms_that_do_not_exist() {
+    let (_center, client) = managed().await;
+    let folder = client.first(managed_id!(Datacenter));
+    let folder = client.reference(&folder, prop!(Datacenter.hostFolder).number());
+    let nobody = MoRef::new(managed_id!(VirtualMachine), "vm-4711");
+    let rule = vim!(ClusterRuleSpec {
+        operation: "add",
+        info: ClusterAffinityRuleSpec { name: "together", enabled: true, vm: [nobody] },
+    });
+    let spec = vim!(ClusterConfigSpecEx { rulesSpec: [rule] });
+    let made = client.call(&folder, call!(CreateClusterEx { name: "C", spec: spec.clone() })).await;
+    assert_eq!(made.unwrap_err().type_name(), "ManagedObjectNotFound");
+    let empty = vim!(ClusterConfigSpecEx {});
+    let cluster =
+        client.call(&folder, call!(CreateClusterEx { name: "C", spec: empty })).await.unwrap().unwrap();
+    let change = call!(ReconfigureComputeResource_Task { spec: spec, modify: true });
+    assert_eq!(refusal(&client, cluster.as_ref().unwrap(), change).await, "ManagedObjectNotFound");
+}
+
+#[tokio::test]
+async fn two_vms_have_different_instance_uuids() {
+    let (_center, client) = managed().await;
+    let (folder, args) = create(&client, "[LocalDS_0]", Vec::new());
+    let made = client.task(&folder, args).await.unwrap().unwrap();
+    let first = client.vm();
+    let config = client.get(&first, prop!(VirtualMachine.config).number()).unwrap();
+    let config = config.as_object().unwrap().clone();
+    let uuid = config.get(field!(VirtualMachineConfigInfo.instanceUuid)).unwrap().to_owned();
+    let set = |uuid: &str| call!(ReconfigVM_Task { spec: VirtualMachineConfigSpec { instanceUuid: uuid } });
+    let second = made.as_ref().unwrap();
+    assert_ne!(second, &first);
+    assert_eq!(refusal(&client, second, set(&uuid.to_uppercase())).await, "InvalidArgument");
+    client.task(&first, set(&uuid)).await.unwrap();
+    client.task(second, set("")).await.unwrap();
+}
