@@ -102,6 +102,7 @@ impl Center {
         managers::create(&common)?;
         accounts::create(&core, &accounts)?;
         managers::add(&core, &carry::MANAGERS, &carrier)?;
+        managers::add(&core, &[estate::pods::ROW], &inventory)?;
 
         supervisor.manage_all()?;
         let interrupted = carry::recover(&carrier, &connector).await?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use vim::{
     Data, Fault, Kind, List, ListRef, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method,
-    prop, props, vim,
+    props, vim,
 };
 
 use super::change::Rule;
 use super::privileges::{description, listed};
 use super::{AccountError, Accounts};
+use crate::tree::parent;
 use crate::{Account, Call, Manager, Snapshot, Table, all_privileges};
 
 /// Decisions (objects times privileges) that one call may ask for.
@@ -104,11 +105,11 @@ impl Accounts {
             call.state().require(call.required(arg!(RetrieveEntityPermissions.entity))?)?.me().clone();
         let mut found = self.permissions_on(&entity);
         if call.required(arg!(RetrieveEntityPermissions.inherited))? {
-            let mut at = parent(&entity, &state);
+            let mut at = parent(&state, &entity);
             while let Some(entity) = at {
                 let here = self.permissions_on(&entity);
                 found.extend(here.into_iter().filter(|p| p.get(field!(Permission.propagate)) == Some(true)));
-                at = parent(&entity, &state);
+                at = parent(&state, &entity);
             }
         }
         Ok(permissions(found))
@@ -226,10 +227,6 @@ fn rules<'a>(given: impl Iterator<Item = &'a Arc<Object>>) -> Vec<Rule> {
         propagate: permission.get(field!(Permission.propagate)).unwrap_or_default(),
     };
     given.map(rule).collect()
-}
-
-fn parent(entity: &MoRef, state: &Snapshot) -> Option<MoRef> {
-    state.find(entity)?.get(prop!(ManagedEntity.parent)).cloned()
 }
 
 /// The account of a session, by what `UserSession.key` shows.

@@ -15,6 +15,7 @@ use super::policy::Policy;
 use super::records::StoredPermission;
 use super::roles::Role;
 use crate::privilege::IMPLICIT;
+use crate::tree::parent;
 use crate::{Account, Snapshot, What};
 
 /// How deep the inventory may be.
@@ -194,8 +195,7 @@ impl Decisions {
             if let Some(roles) = self.defined_on(entity.id(), depth > 0) {
                 return roles;
             }
-            let node = state.find(&entity).filter(|node| node.me().is_a(managed_id!(ManagedEntity)));
-            at = node.and_then(|node| node.get(prop!(ManagedEntity.parent)).cloned());
+            at = parent(state, &entity);
         }
         Arc::new([])
     }
@@ -222,7 +222,13 @@ impl Remembered {
         if self.version == state.version() {
             return;
         }
-        let parent = prop!(ManagedEntity.parent).number();
+        let up = [prop!(ManagedEntity.parent).number(), prop!(VirtualMachine.parentVApp).number()];
+        let moved = |me: &MoRef, numbers: &[u16]| {
+            let leads_up = |number: &u16| {
+                *number == up[0] || (*number == up[1] && me.is_a(managed_id!(VirtualMachine)))
+            };
+            me.is_a(managed_id!(ManagedEntity)) && numbers.iter().any(leads_up)
+        };
         let from = std::mem::replace(&mut self.version, state.version());
         let Ok(commits) = state.since(from) else {
             self.by_object.clear();
@@ -232,7 +238,7 @@ impl Remembered {
             match &change.what {
                 What::Set(numbers) => {
                     // The entities below a moved one are not known here, so all roles are looked up again.
-                    if numbers.contains(&parent) && change.object.is_a(managed_id!(ManagedEntity)) {
+                    if moved(&change.object, numbers) {
                         self.by_object.clear();
                     }
                 }

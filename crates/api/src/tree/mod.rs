@@ -16,7 +16,7 @@ pub use node::Node;
 pub use shared::Shared;
 pub use snapshot::{Change, Commit, Snapshot, TooOld, What, not_found};
 pub use walk::ancestors;
-pub(crate) use walk::root_folder;
+pub(crate) use walk::{parent, root_folder};
 pub use writer::Writer;
 
 use std::sync::Arc;

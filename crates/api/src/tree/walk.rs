@@ -25,7 +25,8 @@ pub fn ancestors<'s>(state: &'s Snapshot, entity: &MoRef) -> impl Iterator<Item 
     .take(MAX_DEPTH)
 }
 
-fn parent(state: &Snapshot, entity: &MoRef) -> Option<MoRef> {
+/// The entity's parent; for a VM in a vApp the vApp.
+pub(crate) fn parent(state: &Snapshot, entity: &MoRef) -> Option<MoRef> {
     if !entity.is_a(managed_id!(ManagedEntity)) {
         return None;
     }

@@ -25,7 +25,8 @@ async fn create(new_vms: Arc<NewVms>, call: Call) -> Reply {
     let spec = call.required(arg!(CreateVM_Task.config))?.clone();
     let pool = new_vms.carrier.inventory.resolve(call.required(arg!(CreateVM_Task.pool))?)?;
     let host = call.arg(arg!(CreateVM_Task.host)).cloned();
-    let folder = call.this.clone();
+    // In a vApp the VM belongs to the vApp's folder.
+    let folder = new_vms.carrier.inventory.vapp_folder(&pool).unwrap_or_else(|| call.this.clone());
     create_at(new_vms, call, spec, Placement { folder, pool }, host).await
 }
 

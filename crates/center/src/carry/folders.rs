@@ -7,6 +7,7 @@ use vim::{Args, Fault, MoRef, call, data_id, fault, managed_id, method};
 
 use super::by::By;
 use super::carrier::Carrier;
+use crate::estate::vapps::{is_vapp, remove as remove_vapp};
 use crate::estate::{Holds, Record, not_found, not_supported, remove_container};
 use crate::link::LinkError;
 use crate::reply::Reply;
@@ -47,20 +48,23 @@ async fn destroy_with_vms(carrier: Arc<Carrier>, call: Call, end: Args, privileg
     let (options, asked) = (carrier.inventory.alone(&call), call.clone());
     call.task(options, move |running| async move {
         // VMs that were added to the folder since are checked as well.
-        let vms = carrier.may_end(&asked, privilege)?;
-        carrier.destroy_vm_folder(&asked.this, vms, &end, &By::task(&running)).await.map(|()| None)
+        let ended = carrier.may_end(&asked, privilege)?;
+        carrier.destroy_vm_folder(&asked.this, ended, &end, &By::task(&running)).await.map(|()| None)
     })
     .await
 }
 
+/// VMs, and vApps.
+type Ended = (Vec<MoRef>, Vec<MoRef>);
+
 impl Carrier {
-    /// The VMs in and below a folder of VMs, if the session may end each of them and remove each folder below.
+    /// The VMs and vApps in and below a folder of VMs, if the session may end each of them and remove each folder below.
     ///
     /// # Errors
     /// `NoPermission` with the first object that it may not, `NotSupported` for a folder that is not removed so.
-    fn may_end(&self, call: &Call, privilege: &str) -> Result<Vec<MoRef>, Fault> {
+    fn may_end(&self, call: &Call, privilege: &str) -> Result<Ended, Fault> {
         let me = &call.this;
-        let (mut vms, mut folders) = (Vec::new(), Vec::new());
+        let (mut vms, mut folders, mut vapps) = (Vec::new(), Vec::new(), Vec::new());
         {
             let records = self.inventory.records();
             match records.get(me) {
@@ -74,7 +78,10 @@ impl Carrier {
                 if at == *me {
                     return true;
                 }
-                match records.get(&at).and_then(Record::parent) {
+                // A vApp goes with the folder that lists it, not with the pool that it is in.
+                let up =
+                    records.get(&at).and_then(|record| record.second_parent().or_else(|| record.parent()));
+                match up {
                     Some(parent) => at = parent.clone(),
                     None => return false,
                 }
@@ -83,6 +90,7 @@ impl Carrier {
                 let list = match record {
                     Record::Vm(_) => &mut vms,
                     Record::Folder(_) => &mut folders,
+                    Record::Pool(_) if is_vapp(at) => &mut vapps,
                     _ => continue,
                 };
                 if within(at.clone()) {
@@ -94,14 +102,23 @@ impl Carrier {
         for folder in &folders {
             call.service.check(session, folder, "Folder.Delete", &tree)?;
         }
+        for vapp in &vapps {
+            call.service.check(session, vapp, "VApp.Delete", &tree)?;
+        }
         for vm in &vms {
             call.service.check(session, vm, privilege, &tree)?;
         }
-        Ok(vms)
+        Ok((vms, vapps))
     }
 
     /// Ends these VMs by this call on their hosts, then removes the folder that they are in.
-    async fn destroy_vm_folder(&self, me: &MoRef, vms: Vec<MoRef>, end: &Args, by: &By) -> Result<(), Fault> {
+    async fn destroy_vm_folder(
+        &self,
+        me: &MoRef,
+        (vms, vapps): Ended,
+        end: &Args,
+        by: &By,
+    ) -> Result<(), Fault> {
         let is_on = |vm: &&MoRef| match self.inventory.record(vm) {
             Some(Record::Vm(record)) => !self.hosts.is_powered_off(vm, &record),
             _ => false,
@@ -120,6 +137,15 @@ impl Carrier {
                 Err(error) => return Err(error.into_fault()),
             }
         }
-        self.inventory.change(|plan| remove_container(plan, me)).await
+        let removed = self.inventory.change(|plan| {
+            // One that is inside of another goes with that.
+            for vapp in &vapps {
+                if plan.find(vapp).is_some() {
+                    remove_vapp(plan, vapp)?;
+                }
+            }
+            remove_container(plan, me)
+        });
+        removed.await
     }
 }

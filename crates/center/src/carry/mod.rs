@@ -21,6 +21,7 @@ mod register;
 mod screens;
 mod table;
 mod tickets;
+mod vapps;
 mod vms;
 
 pub(crate) use carried::CarriedTasks;
@@ -39,6 +40,7 @@ use api::Methods;
 pub(crate) fn register(methods: &mut Methods, carrier: &Arc<Carrier>, new_vms: &Arc<NewVms>) {
     table::register(methods, carrier);
     vms::register(methods, carrier);
+    vapps::register(methods, carrier);
     power::register(methods, carrier);
     folders::register(methods, carrier);
     datastores::register(methods, carrier);

@@ -6,6 +6,7 @@ use vim::{Fault, MoRef, Object, Value, fault, field};
 
 use super::carrier::Carrier;
 use super::find::nobody_reaches;
+use crate::estate::vapps::is_vapp;
 use crate::estate::{
     Datacenter, Expected, Holds, Placement, Record, datacenter_of, datastore_name, not_found, not_supported,
 };
@@ -44,7 +45,7 @@ impl NewVms {
                 ));
             }
         }
-        inventory.free_vm_name(&place.folder, name)
+        inventory.free_vm_name(if is_vapp(&place.pool) { &place.pool } else { &place.folder }, name)
     }
 
     /// Whether a VM, or one that is being made, has this instance UUID.
@@ -62,6 +63,9 @@ impl NewVms {
     /// # Errors
     /// `ManagedObjectNotFound`.
     pub(super) fn default_folder(&self, pool: &MoRef) -> Result<MoRef, Fault> {
+        if let Some(folder) = self.carrier.inventory.vapp_folder(pool) {
+            return Ok(folder);
+        }
         let records = self.carrier.inventory.records();
         let datacenter = datacenter_of(|at| records.get(at), pool);
         match datacenter.and_then(|at| records.get(&at)) {

@@ -60,7 +60,7 @@ async fn power_on_many(carrier: Arc<Carrier>, call: Call) -> Reply {
 impl Carrier {
     /// # Errors
     /// `NotSupported` for another host than the VM's, `InvalidState` if that is in maintenance mode.
-    fn may_power_on(&self, vm: &MoRef, wanted: Option<&MoRef>) -> Result<(), Fault> {
+    pub(super) fn may_power_on(&self, vm: &MoRef, wanted: Option<&MoRef>) -> Result<(), Fault> {
         let Some(Record::Vm(record)) = self.inventory.record(vm) else { return Err(not_found(vm)) };
         if wanted.is_some_and(|host| host.id() != record.host.id()) {
             return Err(fault!(NotSupported {}, "The VM is on another host; migrate it first"));

@@ -40,7 +40,8 @@ async fn register_vm(new_vms: Arc<NewVms>, call: Call) -> Reply {
             ));
         }
     };
-    let place = Placement { folder: call.this.clone(), pool };
+    let folder = inventory.vapp_folder(&pool).filter(|_| !template).unwrap_or_else(|| call.this.clone());
+    let place = Placement { folder, pool };
     register_at(new_vms, call, path, name, template, place, host).await
 }
 

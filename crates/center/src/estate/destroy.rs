@@ -10,7 +10,7 @@ use super::faults::{not_found, not_supported};
 use super::inventory::Inventory;
 use super::plan::Plan;
 use super::pools;
-use super::records::{Pool, Record, Vm};
+use super::records::{Pool, Record};
 use crate::reply::Reply;
 
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
@@ -46,7 +46,7 @@ async fn destroy_pool(inventory: Arc<Inventory>, call: Call) -> Reply {
     .await
 }
 
-fn in_use(me: &MoRef, name: &str, why: &str) -> Fault {
+pub(super) fn in_use(me: &MoRef, name: &str, why: &str) -> Fault {
     fault!(ResourceInUse { type: me.type_name(), name: name }, "'{name}' is in use: {why}")
 }
 
@@ -62,7 +62,15 @@ pub(crate) fn remove_container(plan: &mut Plan, me: &MoRef) -> Result<(), Fault>
         let here = below[at].clone();
         for (child, record) in plan.children(&here) {
             match record {
-                Record::Folder(_) | Record::Datacenter(_) | Record::Compute(_) | Record::Pool(_) => {
+                // A folder lists a vApp, a pool contains it.
+                Record::Pool(pool) if pool.vapp.is_some() && record.second_parent() == Some(&here) => {
+                    return Err(in_use(me, &name, &format!("it contains the vApp '{}'", pool.name)));
+                }
+                Record::Folder(_)
+                | Record::Pod(_)
+                | Record::Datacenter(_)
+                | Record::Compute(_)
+                | Record::Pool(_) => {
                     below.push(child.clone());
                 }
                 other => {
@@ -85,9 +93,7 @@ fn remove_pool(plan: &mut Plan, me: &MoRef) -> Result<(), Fault> {
     let moved: Vec<(MoRef, Record)> = plan
         .all()
         .filter_map(|(at, record)| match record {
-            Record::Vm(vm) if vm.pool == *me => {
-                Some((at.clone(), Record::Vm(Vm { pool: heir.clone(), ..vm.clone() })))
-            }
+            Record::Vm(vm) if vm.pool == *me => Some((at.clone(), Record::Vm(vm.clone()))),
             Record::Pool(pool) if pool.parent == *me => {
                 Some((at.clone(), Record::Pool(Pool { parent: heir.clone(), ..pool.clone() })))
             }
@@ -95,9 +101,11 @@ fn remove_pool(plan: &mut Plan, me: &MoRef) -> Result<(), Fault> {
         })
         .collect();
     for (at, record) in moved {
-        if matches!(record, Record::Pool(_)) {
-            plan.free_name(&heir, record.name(), Some(me))?;
+        if let Record::Vm(vm) = record {
+            plan.put_into_pool(&at, vm, &heir);
+            continue;
         }
+        plan.free_name(&heir, record.name(), Some(me))?;
         plan.put(&at, record);
     }
     plan.remove(me);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use api::Writer;
 use vim::kind::{ListOf, Marker};
-use vim::{Field, List, MoRef, Value, prop, schema};
+use vim::{Field, List, MoRef, Value, managed_id, prop, schema};
 
 use super::records::Record;
 
@@ -13,7 +13,8 @@ use super::records::Record;
 pub(crate) struct Edges {
     lists: HashMap<(MoRef, u16), Delta>,
     order: Vec<(MoRef, u16)>,
-    /// Compute resources whose sums over hosts have to be computed again.
+    /// Containers of which something follows from their contents: the sums of a compute resource over its hosts, those of a
+    /// datastore cluster, the entities of a vApp.
     sums: HashSet<MoRef>,
 }
 
@@ -32,9 +33,9 @@ impl Edges {
         self.remove_at(owner, list.number(), item);
     }
 
-    /// Marks the sums of a compute resource for computing again.
-    pub(crate) fn refresh(&mut self, compute: &MoRef) {
-        self.sums.insert(compute.clone());
+    /// Marks what follows from a container's contents for computing again.
+    pub(crate) fn refresh(&mut self, container: &MoRef) {
+        self.sums.insert(container.clone());
     }
 
     fn add_at(&mut self, owner: &MoRef, number: u16, item: &MoRef) {
@@ -68,6 +69,9 @@ impl Edges {
         if let Some(Record::Host(host)) = new {
             self.refresh(&host.parent);
         }
+        for record in [old, new].into_iter().flatten() {
+            self.refresh_above(me, record);
+        }
         let (old, new) = (old.map(places).unwrap_or_default(), new.map(places).unwrap_or_default());
         for (owner, number) in old.iter().filter(|place| !new.contains(place)) {
             self.remove_at(owner, *number, me);
@@ -77,7 +81,24 @@ impl Edges {
         }
     }
 
-    /// Writes every list that has changed; returns the compute resources whose sums have to be computed again.
+    /// Marks the container whose sums or configuration follow from its contents.
+    fn refresh_above(&mut self, me: &MoRef, record: &Record) {
+        match record {
+            Record::Vm(vm) if vm.is_in_vapp() => self.refresh(&vm.pool),
+            Record::Pool(pool) if pool.vapp.is_some() => {
+                self.refresh(me);
+                if pool.parent.is_a(managed_id!(VirtualApp)) {
+                    self.refresh(&pool.parent);
+                }
+            }
+            Record::Datastore(datastore) if datastore.folder.is_a(managed_id!(StoragePod)) => {
+                self.refresh(&datastore.folder);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes every list that has changed; returns the containers of which something has to be computed again.
     pub(super) fn write(mut self, w: &mut Writer) -> HashSet<MoRef> {
         for key in std::mem::take(&mut self.order) {
             let Some(delta) = self.lists.remove(&key) else { continue };
@@ -106,16 +127,26 @@ fn places(record: &Record) -> Vec<(MoRef, u16)> {
             Some(parent) if !folder.fixed => vec![(parent.clone(), children)],
             _ => Vec::new(),
         },
+        Record::Pod(pod) => vec![(pod.parent.clone(), children)],
         Record::Datacenter(datacenter) => vec![(datacenter.parent.clone(), children)],
         Record::Compute(compute) => vec![(compute.parent.clone(), children)],
         Record::Pool(pool) if pool.parent == pool.owner => Vec::new(),
-        Record::Pool(pool) => vec![(pool.parent.clone(), prop!(ResourcePool.resourcePool).number())],
+        Record::Pool(pool) => {
+            let folder = record.second_parent().map(|folder| (folder.clone(), children));
+            let parent = (pool.parent.clone(), prop!(ResourcePool.resourcePool).number());
+            std::iter::once(parent).chain(folder).collect()
+        }
         Record::Host(host) => vec![(host.parent.clone(), prop!(ComputeResource.host).number())],
-        Record::Vm(vm) => vec![
-            (vm.folder.clone(), children),
-            (vm.pool.clone(), prop!(ResourcePool.vm).number()),
-            (vm.host.clone(), prop!(HostSystem.vm).number()),
-        ],
+        Record::Vm(vm) => {
+            let mut places = vec![(vm.host.clone(), prop!(HostSystem.vm).number())];
+            if !vm.is_in_vapp() {
+                places.push((vm.folder.clone(), children));
+            }
+            if !vm.template {
+                places.push((vm.pool.clone(), prop!(ResourcePool.vm).number()));
+            }
+            places
+        }
         Record::Datastore(datastore) => vec![
             (datastore.folder.clone(), children),
             (datastore.datacenter.clone(), prop!(Datacenter.datastore).number()),

@@ -66,6 +66,8 @@ fn prefix(ty: ManagedId) -> &'static str {
     const COMPUTE: ManagedId = managed_id!(ComputeResource);
     const POOL: ManagedId = managed_id!(ResourcePool);
     const DATASTORE: ManagedId = managed_id!(Datastore);
+    const POD: ManagedId = managed_id!(StoragePod);
+    const VAPP: ManagedId = managed_id!(VirtualApp);
     match ty {
         VM => "vm-",
         SNAPSHOT => "snapshot-",
@@ -75,6 +77,8 @@ fn prefix(ty: ManagedId) -> &'static str {
         COMPUTE => "domain-s",
         POOL => "resgroup-",
         DATASTORE => "datastore-",
+        POD => "group-p",
+        VAPP => "resgroup-v",
         ty if schema().managed(managed_id!(Network)).subtypes.contains(&ty.0) => "network-",
         _ => unreachable!("the center makes no other objects"),
     }

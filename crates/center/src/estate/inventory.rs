@@ -95,8 +95,8 @@ impl Inventory {
             }
             drop(records);
             also(w, &mut edges);
-            for compute in edges.write(w) {
-                show::compute::refresh(w, &compute);
+            for container in edges.write(w) {
+                show::refresh(w, &self.records(), &container);
             }
         });
     }

@@ -7,13 +7,16 @@ use vim::{Fault, ManagedId, MoRef, fault, schema};
 
 use super::faults::{duplicate_name, not_found};
 use super::inventory::Inventory;
+use super::plan::Plan;
 use super::records::{Record, Records, Vm};
+use super::vapps::folder_of;
 
 /// # Errors
 /// `DuplicateName` if another VM or folder in the folder has the name.
 fn free_vm_name(records: &Records, folder: &MoRef, name: &str, me: Option<&MoRef>) -> Result<(), Fault> {
     let same = |(at, record): &(&MoRef, &Record)| {
-        record.parent() == Some(folder) && record.name() == name && Some(*at) != me
+        let is_in = record.parent() == Some(folder) || record.second_parent() == Some(folder);
+        is_in && record.name() == name && Some(*at) != me
     };
     match records.iter().find(same) {
         None => Ok(()),
@@ -100,7 +103,8 @@ impl Inventory {
     pub(crate) fn may_rename_vm(&self, vm: &MoRef, name: &str) -> Result<(), Fault> {
         let records = self.records();
         let Some(Record::Vm(record)) = records.get(vm) else { return Err(not_found(vm)) };
-        free_vm_name(&records, &record.folder, name, Some(vm))
+        let parent = if record.is_in_vapp() { &record.pool } else { &record.folder };
+        free_vm_name(&records, parent, name, Some(vm))
     }
 
     /// Refuses an instance UUID that another VM has: by it clients tell VMs apart.
@@ -142,12 +146,20 @@ impl Inventory {
                 pool: pool.unwrap_or(&known.pool).clone(),
                 ..known.clone()
             };
+            let folder = folder_of(plan, &new.pool).unwrap_or_else(|| new.folder.clone());
+            let new = Vm { folder, ..new };
             if new != known {
                 plan.put(vm, Record::Vm(new));
             }
             Ok(())
         });
         placed.await
+    }
+
+    /// The folder of the VMs in a vApp; none for another pool.
+    pub(crate) fn vapp_folder(&self, pool: &MoRef) -> Option<MoRef> {
+        let records = self.records();
+        folder_of(&Plan::new(&records, &self.ids), pool)
     }
 
     pub(crate) fn in_maintenance(&self, host: &MoRef) -> bool {

@@ -19,12 +19,15 @@ mod moving;
 pub(crate) mod names;
 mod parts;
 mod plan;
+pub(crate) mod pods;
 mod pools;
 mod records;
 pub(crate) mod reference;
 mod rename;
 pub(crate) mod show;
 pub(crate) mod stored;
+mod vapp_config;
+pub(crate) mod vapps;
 
 pub(crate) use datacenter::datacenter_of;
 pub(crate) use datastores::datastore_name;
@@ -40,8 +43,11 @@ pub(crate) use moving::{compute_of, leave_cluster, move_entity, move_into_cluste
 pub(crate) use parts::{Parts, is_part, of_config_manager, systems};
 pub(crate) use plan::Plan;
 pub(crate) use records::{
-    Compute, Datacenter, Datastore, Holds, Host, Network, Record, Records, Snapshot, Vm,
+    Compute, Datacenter, Datastore, Holds, Host, Network, Record, Records, Snapshot, StartAction, StopAction,
+    VAppEntity, Vm,
 };
+
+pub(crate) use vapp_config::in_order;
 
 use std::sync::Arc;
 
@@ -50,8 +56,11 @@ use api::Methods;
 /// Registers the methods of the containers, and the guards of methods that all kinds of objects have.
 pub(crate) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
     kinds::guard(methods);
+    show::disabled::compute(methods);
     folders::register(methods, inventory);
     pools::register(methods, inventory);
+    pods::register(methods, inventory);
+    vapps::register(methods, inventory);
     rename::register(methods, inventory);
     destroy::register(methods, inventory);
 }

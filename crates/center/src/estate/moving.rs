@@ -7,9 +7,11 @@ use vim::{Fault, MoRef, fault, managed_id};
 
 use super::faults::{not_found, not_supported};
 use super::plan::Plan;
+use super::pods::MAX_DATASTORES;
 use super::records::{Holds, Host, Pool, Record, Vm};
 use super::show::compute::{is_cluster, new_standalone_config};
 use super::stored;
+use super::vapps::{is_vapp, refolder};
 
 /// The compute resource of a standalone host, which moves in its place; any other object itself.
 pub(crate) fn compute_of(plan: &Plan, entity: &MoRef) -> MoRef {
@@ -25,22 +27,27 @@ pub(crate) fn compute_of(plan: &Plan, entity: &MoRef) -> MoRef {
 /// `NotSupported` if the folder is for other contents, `InvalidFolder`, `DuplicateName`.
 pub(crate) fn move_entity(plan: &mut Plan, entity: &MoRef, target: &MoRef) -> Result<(), Fault> {
     let mut record = plan.get(entity)?.clone();
-    let folder = plan.folder(target)?;
-    let holds = folder.holds;
+    let (holds, name, in_pod) = match plan.get(target)? {
+        Record::Folder(folder) => (folder.holds, folder.name.clone(), false),
+        Record::Pod(pod) => (Holds::Datastores, pod.name.clone(), true),
+        _ => return Err(not_found(target)),
+    };
     let fits = match &record {
         Record::Folder(inner) if inner.fixed => {
             return Err(not_supported("The root folder and the folders of a datacenter cannot be moved"));
         }
-        Record::Folder(inner) => inner.holds == holds,
+        Record::Folder(inner) => inner.holds == holds && !in_pod,
+        Record::Pod(_) => holds == Holds::Datastores && !in_pod,
         Record::Datacenter(_) => holds == Holds::Datacenters,
         Record::Compute(_) => holds == Holds::Hosts,
         Record::Vm(_) => holds == Holds::Vms,
         Record::Datastore(_) => holds == Holds::Datastores,
         Record::Network(_) => holds == Holds::Networks,
-        Record::Pool(_) | Record::Host(_) | Record::Snapshot(_) => false,
+        Record::Pool(pool) => holds == Holds::Vms && pool.vapp.is_some(),
+        Record::Host(_) | Record::Snapshot(_) => false,
     };
     if !fits {
-        let message = format!("The folder '{}' cannot contain a {}", folder.name, entity.type_name());
+        let message = format!("The folder '{}' cannot contain a {}", name, entity.type_name());
         return Err(not_supported(&message));
     }
     if plan.is_within(target, entity) {
@@ -50,9 +57,42 @@ pub(crate) fn move_entity(plan: &mut Plan, entity: &MoRef, target: &MoRef) -> Re
         return Err(fault!(InvalidFolder { target: target }, "The folder is in another datacenter"));
     }
     plan.free_name(target, record.name(), Some(entity))?;
+    if in_pod && plan.children(target).count() >= MAX_DATASTORES {
+        let message = format!("A datastore cluster has at most {MAX_DATASTORES} datastores");
+        return Err(fault!(
+            LimitExceeded { limit: i32::try_from(MAX_DATASTORES).unwrap_or(i32::MAX) },
+            "{message}"
+        ));
+    }
+    match &mut record {
+        // A VM that goes to a folder leaves its vApp, for the pool that the vApp is in.
+        Record::Vm(vm) if vm.is_in_vapp() => vm.pool = pool_around(plan, &vm.pool)?,
+        Record::Pool(pool) => {
+            let vapp = pool.vapp.as_mut().filter(|vapp| vapp.folder.is_some());
+            let Some(vapp) = vapp else {
+                return Err(not_supported(
+                    "A vApp inside of another one is in no folder; move it to a resource pool first",
+                ));
+            };
+            vapp.folder = Some(target.clone());
+            plan.put(entity, record);
+            refolder(plan, entity);
+            return Ok(());
+        }
+        _ => {}
+    }
     record.set_parent(target);
     plan.put(entity, record);
     Ok(())
+}
+
+/// The pool that the outermost vApp around this one is in.
+fn pool_around(plan: &Plan, vapp: &MoRef) -> Result<MoRef, Fault> {
+    let mut at = vapp.clone();
+    while is_vapp(&at) {
+        at = plan.pool(&at)?.parent.clone();
+    }
+    Ok(at)
 }
 
 /// A host must be in maintenance mode, or disconnected, to leave its cluster.
@@ -116,7 +156,7 @@ fn put_host(plan: &mut Plan, host: &MoRef, record: Host, compute: &MoRef) -> Res
         })
         .collect();
     for (at, vm) in vms {
-        plan.put(&at, Record::Vm(Vm { pool: pool.clone(), ..vm }));
+        plan.put_into_pool(&at, vm, &pool);
     }
     if !is_cluster(&old) {
         remove_compute(plan, &old);

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use vim::{Fault, MoRef, managed_id};
 
 use super::datacenter::datacenter_of;
-use super::faults::{duplicate_name, not_found};
+use super::faults::{duplicate_name, not_found, not_supported};
 use super::ids::Ids;
-use super::records::{Changes, Compute, Datacenter, Folder, Holds, Pool, Record, Records};
+use super::records::{Changes, Compute, Datacenter, Folder, Holds, Pool, Record, Records, Vm};
+use super::vapps::folder_of;
 
 pub(crate) struct Plan<'a> {
     base: &'a Records,
@@ -62,6 +63,9 @@ impl<'a> Plan<'a> {
     pub(crate) fn folder(&self, reference: &MoRef) -> Result<&Folder, Fault> {
         match self.get(reference)? {
             Record::Folder(folder) => Ok(folder),
+            Record::Pod(pod) => {
+                Err(not_supported(&format!("The datastore cluster '{}' contains datastores only", pod.name)))
+            }
             _ => Err(not_found(reference)),
         }
     }
@@ -94,9 +98,11 @@ impl<'a> Plan<'a> {
         old.chain(new)
     }
 
-    /// The objects whose parent this is.
+    /// The objects whose parent this is; for a folder also its vApps.
     pub(crate) fn children(&self, parent: &MoRef) -> impl Iterator<Item = (&MoRef, &Record)> {
-        self.all().filter(move |(_, record)| record.parent() == Some(parent))
+        let is_in =
+            move |record: &Record| record.parent() == Some(parent) || record.second_parent() == Some(parent);
+        self.all().filter(move |(_, record)| is_in(record))
     }
 
     /// Refuses a name that another child of the parent has.
@@ -125,6 +131,12 @@ impl<'a> Plan<'a> {
             at = self.find(&here).and_then(Record::parent).cloned();
         }
         false
+    }
+
+    /// Puts a VM into a pool. In a vApp its folder is the vApp's, where it goes when it leaves the vApp.
+    pub(crate) fn put_into_pool(&mut self, me: &MoRef, vm: Vm, pool: &MoRef) {
+        let folder = folder_of(self, pool).unwrap_or_else(|| vm.folder.clone());
+        self.put(me, Record::Vm(Vm { pool: pool.clone(), folder, ..vm }));
     }
 
     /// A new datacenter with its four folders.
@@ -166,6 +178,7 @@ impl<'a> Plan<'a> {
             cpu: Default::default(),
             memory: Default::default(),
             version: 0,
+            vapp: None,
         };
         self.put(&pool, Record::Pool(root));
         let compute = Compute { name: name.into(), parent: parent.clone(), root_pool: pool, config };

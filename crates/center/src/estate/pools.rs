@@ -12,6 +12,7 @@ use super::names;
 use super::plan::Plan;
 use super::records::{Allocation, Pool, Record, Vm};
 use super::show;
+use super::vapps;
 use crate::reply::Reply;
 
 const EDIT: Guard = Guard::Privilege("Resource.EditPool");
@@ -29,7 +30,7 @@ pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
 }
 
 /// Applies an allocation that a client gave.
-fn allocate(known: &mut Allocation, given: Option<&Arc<Object>>) -> Result<(), Fault> {
+pub(super) fn allocate(known: &mut Allocation, given: Option<&Arc<Object>>) -> Result<(), Fault> {
     let Some(given) = given else { return Ok(()) };
     show::pool::apply(known, given);
     let bad =
@@ -74,6 +75,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
             cpu: Allocation::default(),
             memory: Allocation::default(),
             version: 0,
+            vapp: None,
         };
         allocate(&mut pool.cpu, spec.get(field!(ResourceConfigSpec.cpuAllocation)))?;
         allocate(&mut pool.memory, spec.get(field!(ResourceConfigSpec.memoryAllocation)))?;
@@ -163,13 +165,16 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
                         ));
                     }
                     plan.free_name(&me, &pool.name, Some(entity))?;
-                    plan.put(entity, Record::Pool(Pool { parent: me.clone(), ..pool }));
+                    move_pool(plan, entity, pool, &me)?;
                 }
                 Record::Vm(vm) => {
                     if plan.pool(&vm.pool)?.owner != owner {
                         return Err(not_supported("Migrate the VM to move it to another host or cluster"));
                     }
-                    plan.put(entity, Record::Vm(Vm { pool: me.clone(), ..vm }));
+                    if vm.template {
+                        return Err(not_supported("A template is in no resource pool"));
+                    }
+                    move_vm(plan, entity, vm, &me)?;
                 }
                 _ => {
                     return Err(fault!(
@@ -182,6 +187,47 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
         Ok(())
     });
     change.await.map(|()| None)
+}
+
+/// Puts a pool into another one. A vApp that enters a vApp leaves its folder, and one that leaves a vApp goes to the vApp's.
+fn move_pool(plan: &mut Plan, me: &MoRef, mut pool: Pool, into: &MoRef) -> Result<(), Fault> {
+    let above = vapps::folder_of(plan, &pool.parent);
+    match &mut pool.vapp {
+        None if vapps::is_vapp(into) => {
+            return Err(not_supported("A vApp contains VMs and vApps only, not resource pools"));
+        }
+        Some(_) if vapps::is_vapp(into) => {
+            vapps::check_depth(plan, into, vapps::levels(plan, me))?;
+            if let Some(vapp) = &mut pool.vapp {
+                vapp.folder = None;
+            }
+        }
+        Some(vapp) if vapp.folder.is_none() => {
+            if let Some(folder) = &above {
+                plan.free_name(folder, &pool.name, Some(me))?;
+            }
+            vapp.folder = above;
+        }
+        _ => {}
+    }
+    plan.put(me, Record::Pool(Pool { parent: into.clone(), ..pool }));
+    if vapps::is_vapp(me) {
+        vapps::refolder(plan, me);
+    }
+    Ok(())
+}
+
+/// Puts a VM into a pool; in a vApp, and in the folder that it goes to from a vApp, its name must be free.
+fn move_vm(plan: &mut Plan, me: &MoRef, vm: Vm, into: &MoRef) -> Result<(), Fault> {
+    if vapps::is_vapp(into) {
+        plan.free_name(into, &vm.name, Some(me))?;
+    } else if vm.is_in_vapp()
+        && let Some(folder) = vapps::folder_of(plan, &vm.pool)
+    {
+        plan.free_name(&folder, &vm.name, Some(me))?;
+    }
+    plan.put_into_pool(me, vm, into);
+    Ok(())
 }
 
 async fn destroy_children(inventory: Arc<Inventory>, call: Call) -> Reply {
@@ -218,7 +264,7 @@ fn dissolve(plan: &mut Plan, pool: &MoRef, heir: &MoRef) {
         })
         .collect();
     for (at, vm) in moved {
-        plan.put(&at, Record::Vm(Vm { pool: heir.clone(), ..vm }));
+        plan.put_into_pool(&at, vm, heir);
     }
     for pool in &gone {
         plan.remove(pool);

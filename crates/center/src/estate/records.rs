@@ -23,6 +23,7 @@ pub(crate) type Changes = Vec<(MoRef, Option<Record>)>;
 #[serde(tag = "is", rename_all = "camelCase")]
 pub(crate) enum Record {
     Folder(Folder),
+    Pod(Pod),
     Datacenter(Datacenter),
     Compute(Box<Compute>),
     Pool(Pool),
@@ -79,6 +80,16 @@ pub(crate) struct Folder {
     pub fixed: bool,
 }
 
+/// A datastore cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pod {
+    pub name: String,
+    #[serde(with = "reference")]
+    pub parent: MoRef,
+    /// `StorageDrsPodConfigInfo` in VI-JSON: stored, not acted upon.
+    pub config: serde_json::Value,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Datacenter {
     pub name: String,
@@ -121,6 +132,55 @@ pub(crate) struct Pool {
     /// Counts the changes of the configuration.
     #[serde(default)]
     pub version: u64,
+    /// Set for a vApp, which is a pool of its own kind.
+    #[serde(default)]
+    pub vapp: Option<Box<VApp>>,
+}
+
+/// The part of a vApp that other pools do not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VApp {
+    /// The folder of VMs that lists it; none for a vApp inside of another one.
+    #[serde(with = "reference::optional", default)]
+    pub folder: Option<MoRef>,
+    /// `VAppConfigInfo` in VI-JSON, without the entities.
+    pub config: serde_json::Value,
+    /// The entities that have settings of their own.
+    #[serde(default)]
+    pub entities: Vec<VAppEntity>,
+}
+
+/// How a vApp starts and stops one VM or vApp in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VAppEntity {
+    #[serde(with = "reference")]
+    pub key: MoRef,
+    #[serde(default)]
+    pub tag: Option<String>,
+    pub order: i32,
+    /// In seconds, as the other delay.
+    pub start_delay: i32,
+    /// Whether the delay ends with the first heartbeat of the guest.
+    pub waits: bool,
+    pub start: StartAction,
+    pub stop_delay: i32,
+    pub stop: StopAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StartAction {
+    None,
+    PowerOn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StopAction {
+    None,
+    PowerOff,
+    GuestShutdown,
+    Suspend,
 }
 
 /// The reservation, limit and shares of a pool for one resource, in MHz or MiB.
@@ -221,9 +281,11 @@ impl Record {
     pub(crate) fn reference(&self, id: &str) -> MoRef {
         let ty = match self {
             Self::Folder(_) => managed_id!(Folder),
+            Self::Pod(_) => managed_id!(StoragePod),
             Self::Datacenter(_) => managed_id!(Datacenter),
             Self::Compute(_) if id.starts_with("domain-c") => managed_id!(ClusterComputeResource),
             Self::Compute(_) => managed_id!(ComputeResource),
+            Self::Pool(Pool { vapp: Some(_), .. }) => managed_id!(VirtualApp),
             Self::Pool(_) => managed_id!(ResourcePool),
             Self::Host(_) => managed_id!(HostSystem),
             Self::Vm(_) => managed_id!(VirtualMachine),
@@ -234,14 +296,17 @@ impl Record {
         MoRef::new(ty, id)
     }
 
-    /// The parent in the tree of managed entities; none for the root folder and for a snapshot.
+    /// The parent in the tree of managed entities; none for the root folder and for a snapshot. The vApp of a VM counts as its
+    /// parent here, although clients see it as `parentVApp`.
     pub(crate) fn parent(&self) -> Option<&MoRef> {
         match self {
             Self::Folder(folder) => folder.parent.as_ref(),
+            Self::Pod(pod) => Some(&pod.parent),
             Self::Datacenter(datacenter) => Some(&datacenter.parent),
             Self::Compute(compute) => Some(&compute.parent),
             Self::Pool(pool) => Some(&pool.parent),
             Self::Host(host) => Some(&host.parent),
+            Self::Vm(vm) if vm.is_in_vapp() => Some(&vm.pool),
             Self::Vm(vm) => Some(&vm.folder),
             Self::Datastore(datastore) => Some(&datastore.folder),
             Self::Network(network) => Some(&network.folder),
@@ -249,9 +314,18 @@ impl Record {
         }
     }
 
+    /// The folder that lists a vApp, beside its parent.
+    pub(crate) fn second_parent(&self) -> Option<&MoRef> {
+        match self {
+            Self::Pool(pool) => pool.vapp.as_ref()?.folder.as_ref(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Folder(folder) => &folder.name,
+            Self::Pod(pod) => &pod.name,
             Self::Datacenter(datacenter) => &datacenter.name,
             Self::Compute(compute) => &compute.name,
             Self::Pool(pool) => &pool.name,
@@ -267,6 +341,7 @@ impl Record {
         let name = name.to_owned();
         match self {
             Self::Folder(folder) => folder.name = name,
+            Self::Pod(pod) => pod.name = name,
             Self::Datacenter(datacenter) => datacenter.name = name,
             Self::Compute(compute) => compute.name = name,
             Self::Pool(pool) => pool.name = name,
@@ -282,6 +357,7 @@ impl Record {
         let parent = parent.clone();
         match self {
             Self::Folder(folder) => folder.parent = Some(parent),
+            Self::Pod(pod) => pod.parent = parent,
             Self::Datacenter(datacenter) => datacenter.parent = parent,
             Self::Compute(compute) => compute.parent = parent,
             Self::Pool(pool) => pool.parent = parent,
@@ -291,6 +367,13 @@ impl Record {
             Self::Network(network) => network.folder = parent,
             Self::Snapshot(_) => {}
         }
+    }
+}
+
+impl Vm {
+    /// Whether a vApp, not its folder, lists it. A template is in no pool.
+    pub(crate) fn is_in_vapp(&self) -> bool {
+        !self.template && self.pool.is_a(managed_id!(VirtualApp))
     }
 }
 

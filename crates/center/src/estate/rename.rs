@@ -38,6 +38,9 @@ async fn rename(inventory: Arc<Inventory>, call: Call) -> Reply {
             if let Some(parent) = record.parent() {
                 plan.free_name(parent, &name, Some(&me))?;
             }
+            if let Some(folder) = record.second_parent() {
+                plan.free_name(folder, &name, Some(&me))?;
+            }
             record.set_name(&name);
             plan.put(&me, record);
             Ok(())

@@ -32,6 +32,9 @@ fn is_host(entity: &MoRef) -> bool {
 async fn into_folder(membership: Arc<Membership>, call: Call) -> Reply {
     let list = membership.inventory.resolve_all(call.required(arg!(MoveIntoFolder_Task.list))?)?;
     let me = call.this.clone();
+    if me.is_a(managed_id!(StoragePod)) {
+        call.check(&me, "StoragePod.Config")?;
+    }
     let options = membership.inventory.shared(&call);
     call.task(options, move |_running| async move {
         let moved = membership.inventory.change(|plan| {

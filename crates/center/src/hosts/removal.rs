@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use api::{Call, Methods, Table};
-use vim::{Fault, MoRef, fault, managed_id, method};
+use vim::{Fault, MoRef, call, fault, managed_id, method};
 
 use super::announce::Occurrence;
 use super::membership::Membership;
 use crate::estate::show::compute::is_cluster;
 use crate::estate::{Record, not_found};
+use crate::link::names;
 use crate::mirror::ManagedHost;
 use crate::reply::Reply;
 
@@ -51,6 +52,8 @@ impl Membership {
         }
         let event = self.announcer.event(&host, Occurrence::Removed);
         if let Some(link) = self.mirror.remove(&host).await? {
+            // Nobody could log in to a host that stays in lockdown mode without a center.
+            let _not_in_lockdown = link.invoke(&names::host(), call!(ExitLockdownMode {}), None).await;
             self.connector.release(&link).await;
         }
         if let Some(link) = host.set_link(None) {

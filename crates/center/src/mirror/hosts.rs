@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use vim::{Fault, MoRef};
+use vim::{Fault, MoRef, ty};
 
 use super::host::ManagedHost;
 use crate::estate::{Vm, not_found};
@@ -61,6 +61,11 @@ impl Hosts {
     /// Whether a host other than this one has the datastore or network.
     pub(super) fn others_have(&self, object: &MoRef, host: &MoRef) -> bool {
         self.all().iter().any(|other| other.me != *host && other.reported().has(object))
+    }
+
+    /// The power state of a VM, as far as its host has reported.
+    pub(crate) fn power(&self, me: &MoRef, vm: &Vm) -> Option<ty!(VirtualMachinePowerState)> {
+        self.find(&vm.host)?.reported().power(me)
     }
 
     /// Whether a VM is powered off, as far as its host has reported.

@@ -58,6 +58,10 @@ impl Reported {
         self.vms.values().all(VmReport::is_off)
     }
 
+    pub(super) fn power(&self, vm: &MoRef) -> Option<ty!(VirtualMachinePowerState)> {
+        self.vms.get(vm)?.power
+    }
+
     pub(super) fn is_powered_off(&self, vm: &MoRef) -> bool {
         self.vms.get(vm).is_none_or(VmReport::is_off)
     }

@@ -5,9 +5,12 @@
 pub(crate) mod compute;
 mod datacenter;
 pub(crate) mod datastore;
+pub(crate) mod disabled;
 pub(crate) mod host;
 mod network;
+pub(crate) mod pod;
 pub(crate) mod pool;
+pub(crate) mod vapp;
 pub(crate) mod vm;
 
 use api::Writer;
@@ -50,6 +53,17 @@ pub(super) fn changes(
     }
 }
 
+/// Shows again what follows from a container's contents.
+pub(super) fn refresh(w: &mut Writer, records: &Records, container: &MoRef) {
+    if container.is_a(managed_id!(StoragePod)) {
+        pod::refresh(w, container);
+    } else if container.is_a(managed_id!(VirtualApp)) {
+        vapp::refresh(w, records, container);
+    } else {
+        compute::refresh(w, container);
+    }
+}
+
 /// The browser that the center gives a compute resource, datastore or host.
 fn own_part(me: &MoRef) -> Option<MoRef> {
     if me.is_a(managed_id!(ComputeResource)) {
@@ -76,9 +90,13 @@ fn show(w: &mut Writer, me: &MoRef, record: &Record) {
                 w.set(me, props!(Folder { childType: types }));
             }
         }
+        Record::Pod(pod) => pod::show(w, me, pod, new),
         Record::Datacenter(datacenter) => w.set(me, datacenter::props(datacenter)),
         Record::Compute(compute) => compute::show(w, me, compute, new),
-        Record::Pool(pool) => w.set(me, pool::props(me, pool)),
+        Record::Pool(pool) => {
+            w.set(me, pool::props(me, pool));
+            vapp::show(w, me, pool);
+        }
         Record::Host(host) => host::show(w, me, host, new),
         Record::Vm(vm) => vm::show(w, me, vm, new),
         Record::Snapshot(_) => {}

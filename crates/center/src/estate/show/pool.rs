@@ -53,6 +53,10 @@ fn runtime(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Va
 
 /// `ResourcePool.summary`.
 fn summary(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
+    summary_of(node, state).map(Into::into)
+}
+
+pub(super) fn summary_of(node: &Node, state: &Snapshot) -> Option<ty!(ResourcePoolSummary)> {
     let config = node.get(prop!(ResourcePool.config))?;
     let usage = usage(node, state);
     let summary = vim!(ResourcePoolSummary {
@@ -67,7 +71,7 @@ fn summary(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Va
         },
         configuredMemoryMB: i32::try_from(usage.configured_mib).unwrap_or(i32::MAX),
     });
-    Some(summary.into())
+    Some(summary)
 }
 
 fn runtime_of(node: &Node, state: &Snapshot) -> ty!(ResourcePoolRuntimeInfo) {

@@ -8,10 +8,12 @@ use crate::estate::records::Vm;
 pub(crate) type Connection = ty!(VirtualMachineConnectionState);
 
 pub(crate) fn show(w: &mut Writer, me: &MoRef, vm: &Vm, new: bool) {
-    let (name, folder, pool) = (&vm.name, &vm.folder, &vm.pool);
-    // A template has no resource pool.
-    let pool = (!vm.template).then_some(pool).cloned();
-    w.set(me, props!(VirtualMachine { name: name, parent: folder, resourcePool: pool }));
+    let name = &vm.name;
+    // A template has no resource pool, and a VM in a vApp has that in place of a folder.
+    let pool = (!vm.template).then_some(&vm.pool).cloned();
+    let vapp = vm.is_in_vapp().then_some(&vm.pool).cloned();
+    let folder = (!vm.is_in_vapp()).then_some(&vm.folder).cloned();
+    w.set(me, props!(VirtualMachine { name: name, parent: folder, parentVApp: vapp, resourcePool: pool }));
     if new {
         let runtime = vim!(VirtualMachineRuntimeInfo {
             host: &vm.host,

@@ -59,6 +59,10 @@ impl Batch {
                     if let Some(accessible) = datastore(w, &me, &self.host.me, properties, &map) {
                         reported.mount(&me, accessible);
                     }
+                    let folder = w.find(&me).and_then(|node| node.get(prop!(Datastore.parent)).cloned());
+                    if let Some(pod) = folder.filter(|folder| folder.is_a(managed_id!(StoragePod))) {
+                        edges.refresh(&pod);
+                    }
                 }
                 managed_id!(VirtualMachineSnapshot) => {
                     let properties = translated(properties, &map);

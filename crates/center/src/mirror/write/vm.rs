@@ -11,9 +11,10 @@ use crate::mirror::facts::Properties;
 
 /// Writes the VM's properties, which are in the center's references.
 pub(super) fn vm(w: &mut Writer, edges: &mut Edges, me: &MoRef, properties: Properties) {
-    let pool = prop!(VirtualMachine.resourcePool).number();
+    let own = [prop!(VirtualMachine.resourcePool).number(), prop!(VirtualMachine.parentVApp).number()];
+    let mut relinked = false;
     for (number, mut value) in properties {
-        if is_centers(number) || number == pool {
+        if is_centers(number) || own.contains(&number) {
             continue;
         }
         if number == prop!(VirtualMachine.summary).number() {
@@ -24,6 +25,8 @@ pub(super) fn vm(w: &mut Writer, edges: &mut Edges, me: &MoRef, properties: Prop
                 summary.into()
             });
         }
+        relinked |= [prop!(VirtualMachine.datastore).number(), prop!(VirtualMachine.network).number()]
+            .contains(&number);
         if number == prop!(VirtualMachine.datastore).number() {
             relist(w, edges, me, number, value.as_ref(), prop!(Datastore.vm));
         }
@@ -31,6 +34,11 @@ pub(super) fn vm(w: &mut Writer, edges: &mut Edges, me: &MoRef, properties: Prop
             relist(w, edges, me, number, value.as_ref(), prop!(Network.vm));
         }
         w.put(me, number, value);
+    }
+    // A vApp shows the datastores and networks of its VMs.
+    let vapp = w.find(me).and_then(|node| node.get(prop!(VirtualMachine.parentVApp)).cloned());
+    if let Some(vapp) = vapp.filter(|_| relinked) {
+        edges.refresh(&vapp);
     }
 }
 
