@@ -3,8 +3,10 @@
 //! A daemon makes a [`Common`], calls [`register`] on its method table and [`create`], and [`add`]s its own managers, which are rows
 //! as well ([`crate::Manager`]).
 
+mod customization;
 mod extension;
 mod fields;
+mod ip_pools;
 mod license;
 mod license_assignment;
 mod options;
@@ -38,7 +40,8 @@ const MANAGERS: [Manager<Arc<Common>>; 8] = [
 ];
 
 /// On a daemon that is extensible; others know the methods only.
-const EXTENSIBLE: [Manager<Arc<Common>>; 3] = [extension::ROW, fields::ROW, license_assignment::ROW];
+const EXTENSIBLE: [Manager<Arc<Common>>; 5] =
+    [extension::ROW, fields::ROW, license_assignment::ROW, customization::ROW, ip_pools::ROW];
 
 /// Enters the managers' methods and computed properties.
 pub fn register(methods: &mut Methods, common: &Arc<Common>) {
