@@ -183,7 +183,7 @@ impl Host {
             hardware,
             vms,
             environment: Arc::new(environment),
-            subsystems: Subsystems::new(system.clone(), storage.clone(), Arc::new(networking)),
+            subsystems: Subsystems::new(system.clone(), storage.clone(), Arc::new(networking))?,
         });
         host.subsystems.create(&host.core)?;
         // The objects of port groups come first: VMs list themselves there.

@@ -24,10 +24,11 @@ mod vms;
 pub mod managers {
     pub use crate::network::{network_system, virtual_nic_manager};
     pub use crate::storage::{datastore_system, file_manager, virtual_disk_manager};
-    pub use crate::system::{advanced_options, auto_start_manager, date_time_system};
+    pub use crate::system::{access_manager, advanced_options, auto_start_manager, date_time_system};
 }
 
 pub use error::{Error, Result};
 pub use host::{DEFAULT_NETWORK, Host, HostOptions, SimulatedOptions};
 pub use service::{ADMINISTRATOR, Subsystem};
+pub use system::lift_lockdown;
 pub use vms::Vm;

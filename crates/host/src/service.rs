@@ -12,8 +12,7 @@ use crate::{Host, Result, ids, vms};
 /// Adds what the methods of further objects of a host do: how a crate above this one serves them.
 pub type Subsystem = fn(&Arc<Host>, &mut Methods);
 
-/// The account of a host's administrator.
-pub const ADMINISTRATOR: &str = "root";
+pub use crate::system::access::ADMINISTRATOR;
 
 impl Host {
     /// The accounts of this host. While there are none, [`Accounts::is_empty`] says so, and
@@ -39,6 +38,7 @@ impl Host {
         let mut methods = Methods::default();
         subsystems.iter().for_each(|register| register(self, &mut methods));
         accounts::register(&mut methods, accounts);
+        self.subsystems.access.know_accounts(accounts);
         let service = self.assemble_service(accounts.clone(), methods)?;
         accounts::create(&self.core, accounts)?;
         self.core.tree.write(|w| self.subsystems.system.name_accounts(w));

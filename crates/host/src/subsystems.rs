@@ -8,6 +8,7 @@ use vim::{Object, data_id};
 
 use crate::network::{self, Network};
 use crate::storage::{self, Storage};
+use crate::system::access::{self, Access};
 use crate::system::settings::{self, Settings};
 use crate::system::{self, System};
 
@@ -17,12 +18,20 @@ pub(crate) struct Subsystems {
     pub(crate) storage: Arc<Storage>,
     pub(crate) network: Arc<Network>,
     settings: Arc<Settings>,
+    pub(crate) access: Arc<Access>,
 }
 
 impl Subsystems {
-    pub(crate) fn new(system: Arc<System>, storage: Arc<Storage>, network: Arc<Network>) -> Self {
+    /// # Errors
+    /// The store's.
+    pub(crate) fn new(
+        system: Arc<System>,
+        storage: Arc<Storage>,
+        network: Arc<Network>,
+    ) -> store::Result<Self> {
         let settings = Settings::new(system.clone(), vec![network.clone()]);
-        Self { system, storage, network, settings }
+        let access = Access::open(&system)?;
+        Ok(Self { system, storage, network, settings, access })
     }
 
     /// Puts the fixed objects of the host, the subsystems and the datastores into the tree.
@@ -35,6 +44,7 @@ impl Subsystems {
             let mut named = Object::new(data_id!(HostConfigManager));
             Manager::create_all(&system::SUBSYSTEMS, &self.system, w, &mut named)?;
             Manager::create_all(&[settings::ROW], &self.settings, w, &mut named)?;
+            Manager::create_all(&[access::ROW], &self.access, w, &mut named)?;
             Manager::create_all(&storage::SUBSYSTEMS, &self.storage, w, &mut named)?;
             Manager::create_all(&network::SUBSYSTEMS, &self.network, w, &mut named)?;
             self.system.show_subsystems(w, named);
@@ -59,6 +69,7 @@ impl Subsystems {
     pub(crate) fn register(&self, methods: &mut Methods) {
         Table { methods, daemon: &self.system }.register(&system::SUBSYSTEMS);
         Table { methods, daemon: &self.settings }.register(&[settings::ROW]);
+        Table { methods, daemon: &self.access }.register(&[access::ROW]);
         Table { methods, daemon: &self.network }.register(&network::SUBSYSTEMS);
         let mut table = Table { methods, daemon: &self.storage };
         table.register(&storage::MANAGERS);

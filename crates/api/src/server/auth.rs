@@ -164,6 +164,7 @@ impl App {
         let (authority, name) = (self.site.service.authority.clone(), user.clone());
         let login = async move { authority.login(&name, &password).await };
         let account = self.guard_login(remote, &user, login).await.ok()?;
+        self.site.service.core.sessions.admit(&account).ok()?;
         remote.place.admit(&account.name);
         Some((account, None))
     }

@@ -1,8 +1,8 @@
 //! All sessions of the daemon: their begin, their end, and how many there may be.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -40,14 +40,32 @@ fn micros(time: Duration) -> i64 {
 pub struct Sessions {
     times: Arc<Times>,
     by_key: RwLock<HashMap<String, Arc<Session>>>,
+    gate: OnceLock<Gate>,
 }
 
+/// Decides whether an account may have a session now, though its password is right: a host in lockdown mode refuses most.
+pub type Gate = Box<dyn Fn(&Account) -> Result<(), Fault> + Send + Sync>;
+
 impl Sessions {
+    /// Sets the daemon's own condition for sessions, once.
+    pub fn guard(&self, gate: Gate) {
+        let _ = self.gate.set(gate);
+    }
+
+    /// Whether the account may use the daemon now.
+    ///
+    /// # Errors
+    /// The fault of the daemon's own condition.
+    pub fn admit(&self, account: &Account) -> Result<(), Fault> {
+        self.gate.get().map_or(Ok(()), |gate| gate(account))
+    }
+
     /// Begins a session.
     ///
     /// # Errors
-    /// `RuntimeFault` when there are too many that have requests under way.
+    /// `RuntimeFault` when there are too many that have requests under way; that of [`Sessions::admit`].
     pub fn open(&self, account: Account, peer: &Peer, locale: &str) -> Result<Arc<Session>, Fault> {
+        self.admit(&account)?;
         let session = Arc::new(Session::new(account, peer, locale));
         let mut sessions = self.by_key.write();
         let gives_way = one_too_many(&sessions, &session.account.name)?;

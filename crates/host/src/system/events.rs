@@ -11,6 +11,13 @@ impl System {
         self.core.events.post(self.about_host(event, text)).await;
     }
 
+    /// The same about what a user did.
+    pub(crate) async fn post_by(&self, event: Object, user: &str, text: &str) {
+        let mut event = self.about_host(event, text);
+        event.set(field!(Event.userName), user);
+        self.core.events.post(event).await;
+    }
+
     /// Posts an event for which vSphere has no type.
     pub(crate) async fn post_extended(&self, kind: &str, severity: &str, text: &str) {
         self.post(self.extended(kind, severity, text), text).await;

@@ -3,6 +3,7 @@
 //! [`System`] is the service. `inventory` makes the fixed objects, `host_system` is the `HostSystem` object, to which other
 //! slices add their parts; `settings` are the advanced settings, `date_time` is the clock, `events` the events about the host.
 
+pub(crate) mod access;
 mod auto_start;
 mod clock;
 pub mod cpuid;
@@ -23,6 +24,7 @@ use vim::{ty, vim};
 
 use crate::engine::EngineInfo;
 
+pub use access::{lift_lockdown, me as access_manager};
 pub use auto_start::me as auto_start_manager;
 pub(crate) use clock::Clock;
 pub use date_time::me as date_time_system;

@@ -117,6 +117,17 @@ pub fn props(on: &On<'_>, vm: &Shown<'_>) -> Props {
 
 /// Methods that make no sense in this vm.
 fn disabled(vm: &Shown<'_>) -> Vec<&'static str> {
+    if vm.config.template {
+        return vec![
+            "PowerOnVM_Task",
+            "PowerOffVM_Task",
+            "ResetVM_Task",
+            "SuspendVM_Task",
+            "ShutdownGuest",
+            "RebootGuest",
+            "MarkAsTemplate",
+        ];
+    }
     match vm.power {
         Power::On => vec!["PowerOnVM_Task", "Destroy_Task", "UnregisterVM", "MarkAsTemplate"],
         Power::Off => {
