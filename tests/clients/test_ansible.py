@@ -98,3 +98,12 @@ def test_a_user_of_a_host_comes_and_goes_once(request, tmp_path, server, names):
 
 def test_users_are_managed_at_the_host_itself_by_playbook(esx, tmp_path):
     play("local_users.yml", esx, tmp_path)
+
+
+def test_the_inventory_of_the_center_comes_and_goes_once(sim, tmp_path):
+    shared = ["vmware_datastore_cluster_manager", "vmware_resource_pool", "vcenter_folder", "vcenter_license",
+              "vmware_host_lockdown_exceptions", "vmware_host_lockdown"]
+    made = ["vmware_datastore_cluster", *shared, "vmware_custom_attribute_manager"]
+    for state, tasks in (("present", made), ("absent", shared)):
+        assert play("inventory_states.yml", sim, tmp_path, state=state) == tasks
+        assert play("inventory_states.yml", sim, tmp_path, state=state) == [], "the second run changes nothing"

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use vim::{MoRef, Object, Value, call, data_id, field, managed_id, vim};
 
+use super::host_lockdown::{self, LockdownCommand};
 use crate::client::failure::{Failure, Reason};
 use crate::client::inventory::{Found, Inventory};
 use crate::client::output::Table;
@@ -62,6 +63,9 @@ pub enum HostVerb {
         #[command(flatten)]
         target: Target,
     },
+    /// Lockdown mode: who may log in to a host itself
+    #[command(subcommand)]
+    Lockdown(LockdownCommand),
     /// Remove a disconnected host from the inventory; its VMs run on
     Remove {
         host: String,
@@ -95,6 +99,7 @@ pub async fn run(command: HostCommand) -> Result<(), Failure> {
         }
         HostVerb::Disconnect { host, target } => on_host(&host, &target, call!(DisconnectHost_Task {})).await,
         HostVerb::Reconnect { host, target } => on_host(&host, &target, call!(ReconnectHost_Task {})).await,
+        HostVerb::Lockdown(command) => host_lockdown::run(command).await,
         HostVerb::Remove { host, target } => remove(&host, &target).await,
     }
 }

@@ -3,6 +3,7 @@
 
 mod center;
 mod cluster;
+mod customization;
 mod datacenter;
 mod datastore;
 mod esxcli;
@@ -10,14 +11,17 @@ mod events;
 mod folder;
 mod group;
 mod host;
+mod host_lockdown;
 mod login;
 mod logout;
 mod net;
 mod passwd;
+mod pod;
 mod session;
 mod task;
 mod token;
 mod user;
+mod vapp;
 mod vm;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -63,6 +67,15 @@ pub enum Command {
     /// Clusters
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// vApps: VMs that start and stop as a whole
+    #[command(subcommand)]
+    Vapp(vapp::VappCommand),
+    /// Datastore clusters
+    #[command(subcommand)]
+    Pod(pod::PodCommand),
+    /// Specifications for the customization of guests
+    #[command(subcommand)]
+    Customization(customization::CustomizationCommand),
     /// Datastores and their files
     #[command(subcommand)]
     Datastore(datastore::DatastoreCommand),
@@ -114,6 +127,9 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Datacenter(command) => datacenter::run(command).await,
         Command::Folder(command) => folder::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Vapp(command) => vapp::run(command).await,
+        Command::Pod(command) => pod::run(command).await,
+        Command::Customization(command) => customization::run(command).await,
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,

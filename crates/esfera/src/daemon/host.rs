@@ -18,7 +18,7 @@ use super::{ListenArgs, Ready, certificate, healthy, listeners, password_for, se
 const FIRST_USER: u32 = 200_000;
 const CGROUP: &str = "/sys/fs/cgroup/esfera";
 const TAP_PREFIX: &str = "vm";
-const DATABASE: &str = "host.db";
+pub const DATABASE: &str = "host.db";
 
 #[derive(Args)]
 pub struct HostArgs {
