@@ -102,7 +102,7 @@ def test_users_are_managed_at_the_host_itself_by_playbook(esx, tmp_path):
 
 def test_the_inventory_of_the_center_comes_and_goes_once(sim, tmp_path):
     shared = ["vmware_datastore_cluster_manager", "vmware_resource_pool", "vcenter_folder", "vcenter_license",
-              "vmware_host_lockdown_exceptions", "vmware_host_lockdown"]
+              "vmware_host_lockdown_exceptions", "vmware_host_lockdown", "vmware_custom_attribute"]
     made = ["vmware_datastore_cluster", *shared, "vmware_custom_attribute_manager"]
     for state, tasks in (("present", made), ("absent", shared)):
         assert play("inventory_states.yml", sim, tmp_path, state=state) == tasks

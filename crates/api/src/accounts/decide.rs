@@ -224,9 +224,8 @@ impl Remembered {
         }
         let up = [prop!(ManagedEntity.parent).number(), prop!(VirtualMachine.parentVApp).number()];
         let moved = |me: &MoRef, numbers: &[u16]| {
-            let leads_up = |number: &u16| {
-                *number == up[0] || (*number == up[1] && me.is_a(managed_id!(VirtualMachine)))
-            };
+            let leads_up =
+                |number: &u16| *number == up[0] || (*number == up[1] && me.is_a(managed_id!(VirtualMachine)));
             me.is_a(managed_id!(ManagedEntity)) && numbers.iter().any(leads_up)
         };
         let from = std::mem::replace(&mut self.version, state.version());

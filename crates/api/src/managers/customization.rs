@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vim::{
-    DataId, DateTime, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method,
-    props,
+    DataId, DateTime, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id,
+    method, props,
 };
 
 use crate::common::Common;
@@ -76,7 +76,9 @@ fn item_of(stored: &Stored) -> Option<Object> {
 }
 
 fn infos(all: &[(String, Stored)]) -> Option<List> {
-    let info = |(_, stored): &(String, Stored)| item_of(stored)?.at(field!(CustomizationSpecItem.info).number()).cloned();
+    let info = |(_, stored): &(String, Stored)| {
+        item_of(stored)?.at(field!(CustomizationSpecItem.info).number()).cloned()
+    };
     let items: Vec<Value> = all.iter().filter_map(info).collect();
     (!items.is_empty()).then(|| List::new(Kind::Data(data_id!(CustomizationSpecInfo)), items))
 }
@@ -152,7 +154,10 @@ async fn rename(call: &Call) -> Reply {
 fn refuse_known(call: &Call, name: &str) -> Result<(), Fault> {
     let all = all(&call.service.core.store).map_err(|error| store_fault(&error))?;
     if all.iter().any(|(known, _)| known == name) {
-        return Err(fault!(AlreadyExists { name: name }, "The customization specification {name:?} exists already"));
+        return Err(fault!(
+            AlreadyExists { name: name },
+            "The customization specification {name:?} exists already"
+        ));
     }
     if all.len() >= MAX_SPECS {
         return Err(fault!(
@@ -205,7 +210,8 @@ fn prepared(call: &Call, item: &Object, old: Option<&Stored>, version: u64) -> R
 
 fn complete(item: &mut Object, version: u64) {
     let info = item.get(field!(CustomizationSpecItem.info));
-    let mut info = info.map_or_else(|| Object::new(data_id!(CustomizationSpecInfo)), |info| Object::clone(info));
+    let mut info =
+        info.map_or_else(|| Object::new(data_id!(CustomizationSpecInfo)), |info| Object::clone(info));
     info.set(field!(CustomizationSpecInfo.changeVersion), version.to_string());
     info.set(field!(CustomizationSpecInfo.lastUpdateTime), DateTime::now());
     item.put(field!(CustomizationSpecItem.info).number(), Some(info.into()));
@@ -214,7 +220,8 @@ fn complete(item: &mut Object, version: u64) {
 fn renamed(stored: &Stored, name: &str, version: u64) -> Result<Stored, Fault> {
     let mut item = item_of(stored).ok_or_else(|| fault!(RuntimeFault {}, "The specification is damaged"))?;
     let info = item.get(field!(CustomizationSpecItem.info));
-    let mut info = info.map_or_else(|| Object::new(data_id!(CustomizationSpecInfo)), |info| Object::clone(info));
+    let mut info =
+        info.map_or_else(|| Object::new(data_id!(CustomizationSpecInfo)), |info| Object::clone(info));
     info.set(field!(CustomizationSpecInfo.name), name);
     item.put(field!(CustomizationSpecItem.info).number(), Some(info.into()));
     complete(&mut item, version);

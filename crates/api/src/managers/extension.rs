@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use vim::{
-    DataId, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method, prop, props,
+    DataId, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method,
+    prop, props,
 };
 
 use crate::common::Common;
@@ -157,7 +158,9 @@ fn managed_by(call: &Call) -> Reply {
     let key = call.required(arg!(QueryManagedBy.extensionKey))?;
     let session = call.session()?;
     let state = call.state();
-    let by = |manager: Option<&Arc<Object>>| manager.and_then(|by| by.get(field!(ManagedByInfo.extensionKey))) == Some(key);
+    let by = |manager: Option<&Arc<Object>>| {
+        manager.and_then(|by| by.get(field!(ManagedByInfo.extensionKey))) == Some(key)
+    };
     let managed = state.iter().filter(|node| {
         let me = node.me();
         if me.is_a(managed_id!(VirtualMachine)) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vim::{
-    DataId, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id, method, props,
-    vim,
+    DataId, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id,
+    method, props, vim,
 };
 
 use crate::common::Common;
@@ -96,9 +96,9 @@ fn datacenter(call: &Call, given: &MoRef) -> Result<MoRef, Fault> {
 
 fn find(call: &Call, datacenter: &MoRef, id: i32) -> Result<Stored, Fault> {
     let found = POOLS.get(&call.service.core.store, &id.to_string()).map_err(|error| store_fault(&error))?;
-    found
-        .filter(|pool| pool.datacenter == datacenter.id())
-        .ok_or_else(|| crate::service::invalid_argument("poolId", &format!("The datacenter has no IP pool {id}")))
+    found.filter(|pool| pool.datacenter == datacenter.id()).ok_or_else(|| {
+        crate::service::invalid_argument("poolId", &format!("The datacenter has no IP pool {id}"))
+    })
 }
 
 async fn query(call: &Call) -> Reply {
@@ -117,7 +117,9 @@ fn shown(call: &Call, id: i32, stored: &Stored) -> Option<Object> {
         .get(field!(IpPool.networkAssociation))
         .into_iter()
         .flatten()
-        .filter(|at| at.get(field!(IpPoolAssociation.network)).is_none_or(|network| state.find(network).is_some()))
+        .filter(|at| {
+            at.get(field!(IpPoolAssociation.network)).is_none_or(|network| state.find(network).is_some())
+        })
         .map(|at| Value::Object(at.clone()))
         .collect();
     let kind = Kind::Data(data_id!(IpPoolAssociation));
@@ -126,8 +128,18 @@ fn shown(call: &Call, id: i32, stored: &Stored) -> Option<Object> {
     pool.set(field!(IpPool.id), id);
     let count = |n: u128| i32::try_from(n).unwrap_or(i32::MAX);
     for (family, taken, available, allocated) in [
-        (Family::V4, &stored.v4, field!(IpPool.availableIpv4Addresses), field!(IpPool.allocatedIpv4Addresses)),
-        (Family::V6, &stored.v6, field!(IpPool.availableIpv6Addresses), field!(IpPool.allocatedIpv6Addresses)),
+        (
+            Family::V4,
+            &stored.v4,
+            field!(IpPool.availableIpv4Addresses),
+            field!(IpPool.allocatedIpv4Addresses),
+        ),
+        (
+            Family::V6,
+            &stored.v6,
+            field!(IpPool.availableIpv6Addresses),
+            field!(IpPool.allocatedIpv6Addresses),
+        ),
     ] {
         let size: u128 = ranges(&pool, family).unwrap_or_default().iter().map(|range| range.1).sum();
         pool.set(available, count(size.saturating_sub(taken.len() as u128)));
@@ -152,7 +164,8 @@ async fn create(call: &Call) -> Reply {
     let core = &call.service.core;
     let committed = core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
     let number = committed.reserved.first().map_or(0, |range| range.start);
-    let id = i32::try_from(number).map_err(|_| fault!(RuntimeFault {}, "All numbers of IP pools are used up"))?;
+    let id =
+        i32::try_from(number).map_err(|_| fault!(RuntimeFault {}, "All numbers of IP pools are used up"))?;
     let stored = Stored {
         datacenter: datacenter.id().to_owned(),
         pool: kept(pool)?,
@@ -188,13 +201,22 @@ async fn destroy(call: &Call) -> Reply {
     let stored = find(call, &datacenter, id)?;
     let in_use = !stored.v4.is_empty() || !stored.v6.is_empty();
     if in_use && !call.required(arg!(DestroyIpPool.force))? {
-        return Err(fault!(InvalidState {}, "Addresses of the IP pool {id} are in use; release them, or use force"));
+        return Err(fault!(
+            InvalidState {},
+            "Addresses of the IP pool {id} are in use; release them, or use force"
+        ));
     }
     write(call, vec![id], None).await
 }
 
 /// Refuses a pool that makes no sense, and one with the name of another in the datacenter.
-fn check(call: &Call, datacenter: &MoRef, pool: &Object, id: Option<i32>, known: &[(i32, Stored)]) -> Result<(), Fault> {
+fn check(
+    call: &Call,
+    datacenter: &MoRef,
+    pool: &Object,
+    id: Option<i32>,
+    known: &[(i32, Stored)],
+) -> Result<(), Fault> {
     let name = pool.get(field!(IpPool.name));
     if id.is_none() || name.is_some() {
         let name = name.unwrap_or_default();
@@ -205,7 +227,8 @@ fn check(call: &Call, datacenter: &MoRef, pool: &Object, id: Option<i32>, known:
             ));
         }
         let same = |other: &Stored| other.pool.get("name").and_then(|name| name.as_str()) == Some(name);
-        let mut others = known.iter().filter(|(at, other)| Some(*at) != id && other.datacenter == datacenter.id());
+        let mut others =
+            known.iter().filter(|(at, other)| Some(*at) != id && other.datacenter == datacenter.id());
         if others.any(|(_, other)| same(other)) {
             return Err(crate::service::invalid_argument(
                 "pool.name",
@@ -245,7 +268,8 @@ fn kept(pool: &Object) -> Result<serde_json::Value, Fault> {
             &format!("An IP pool has at most {MAX_POOL_BYTES} bytes"),
         ));
     }
-    serde_json::from_slice(&text).map_err(|error| fault!(RuntimeFault {}, "The pool cannot be stored: {error}"))
+    serde_json::from_slice(&text)
+        .map_err(|error| fault!(RuntimeFault {}, "The pool cannot be stored: {error}"))
 }
 
 async fn write(call: &Call, gone: Vec<i32>, new: Option<(i32, &Stored)>) -> Reply {
@@ -273,7 +297,8 @@ async fn allocate_v6(call: &Call) -> Reply {
 /// Hands out the first free address. An allocation that has one keeps it.
 async fn allocate(call: &Call, datacenter: &MoRef, id: i32, allocation: &str, family: Family) -> Reply {
     call.check(datacenter, CONFIGURE)?;
-    if allocation.is_empty() || allocation.len() > MAX_NAME_BYTES || allocation.chars().any(char::is_control) {
+    if allocation.is_empty() || allocation.len() > MAX_NAME_BYTES || allocation.chars().any(char::is_control)
+    {
         return Err(crate::service::invalid_argument(
             "allocationId",
             &format!("An allocation has a name of 1 to {MAX_NAME_BYTES} bytes without control characters"),
@@ -321,7 +346,8 @@ async fn allocations(call: &Call) -> Reply {
     let key = call.required(arg!(QueryIPAllocations.extensionKey))?;
     let all = stored.v4.iter().chain(&stored.v6).filter(|(allocation, _)| allocation.starts_with(key));
     let items = all.map(|(allocation, address)| {
-        vim!(IpPoolManagerIpAllocation { ipAddress: address.to_string(), allocationId: allocation.as_str() }).into()
+        vim!(IpPoolManagerIpAllocation { ipAddress: address.to_string(), allocationId: allocation.as_str() })
+            .into()
     });
     let items: Vec<Value> = items.collect();
     Ok(Some(Value::List(List::new(Kind::Data(data_id!(IpPoolManagerIpAllocation)), items))))
@@ -367,7 +393,9 @@ fn ranges(pool: &Object, family: Family) -> Result<Vec<(u128, u128)>, Fault> {
         Family::V6 => (pool.get(field!(IpPool.ipv6Config)), "ipv6Config"),
     };
     let Some(config) = config else { return Ok(Vec::new()) };
-    let refuse = |field: &str, message: &str| Err(crate::service::invalid_argument(&format!("pool.{name}.{field}"), message));
+    let refuse = |field: &str, message: &str| {
+        Err(crate::service::invalid_argument(&format!("pool.{name}.{field}"), message))
+    };
     for (field, text) in [
         ("subnetAddress", config.get(field!(IpPoolIpPoolConfigInfo.subnetAddress))),
         ("gateway", config.get(field!(IpPoolIpPoolConfigInfo.gateway))),
@@ -387,7 +415,12 @@ fn ranges(pool: &Object, family: Family) -> Result<Vec<(u128, u128)>, Fault> {
         });
         match part {
             Some(part) if parts.len() < MAX_PARTS => parts.push(part),
-            _ => return refuse("range", "A range is a list of ADDRESS#COUNT, such as 10.20.60.4#10, 10.20.61.0#120"),
+            _ => {
+                return refuse(
+                    "range",
+                    "A range is a list of ADDRESS#COUNT, such as 10.20.60.4#10, 10.20.61.0#120",
+                );
+            }
         }
     }
     let enabled = config.get(field!(IpPoolIpPoolConfigInfo.ipPoolEnabled)).unwrap_or(false);
@@ -395,7 +428,11 @@ fn ranges(pool: &Object, family: Family) -> Result<Vec<(u128, u128)>, Fault> {
 }
 
 /// The first address of the ranges that is not taken.
-fn free<'a>(ranges: &[(u128, u128)], taken: impl Iterator<Item = &'a IpAddr>, family: Family) -> Option<IpAddr> {
+fn free<'a>(
+    ranges: &[(u128, u128)],
+    taken: impl Iterator<Item = &'a IpAddr>,
+    family: Family,
+) -> Option<IpAddr> {
     let taken: HashSet<&IpAddr> = taken.collect();
     // No more addresses are looked at than there are taken ones, and one more.
     ranges.iter().find_map(|(first, count)| {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vim::{Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, props, ty, vim};
+use vim::{
+    Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, props, ty, vim,
+};
 
 use crate::common::Common;
 use crate::stored::store_fault;
@@ -76,8 +78,10 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
 pub(super) fn licence(core: &Core, key: &str) -> store::Result<ty!(LicenseManagerLicenseInfo)> {
     let used = ASSIGNED.all(&core.store)?.into_iter().filter(|(_, assigned)| assigned == key).count();
     let labels = KEYS.get(&core.store, key)?.unwrap_or_default().labels;
-    let labels: Vec<_> =
-        labels.iter().map(|(key, value)| vim!(KeyValue { key: key.as_str(), value: value.as_str() })).collect();
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| vim!(KeyValue { key: key.as_str(), value: value.as_str() }))
+        .collect();
     let name = if key == OWN {
         "Esfera, free under the Apache License 2.0"
     } else {
@@ -163,7 +167,10 @@ async fn remove(call: &Call) -> Reply {
     added(call, &key)?;
     let assigned = ASSIGNED.all(&call.service.core.store).map_err(|error| store_fault(&error))?;
     if assigned.iter().any(|(_, known)| *known == key) {
-        return Err(fault!(InvalidState {}, "The licence key is assigned; assign another one in its place first"));
+        return Err(fault!(
+            InvalidState {},
+            "The licence key is assigned; assign another one in its place first"
+        ));
     }
     keep(call, &key, None).await.map(|_| None)
 }
@@ -171,8 +178,10 @@ async fn remove(call: &Call) -> Reply {
 async fn set_label(call: &Call) -> Reply {
     let key = checked(call.required(arg!(UpdateLicenseLabel.licenseKey))?)?;
     let mut labels = added(call, &key)?;
-    let (label, value) =
-        (call.required(arg!(UpdateLicenseLabel.labelKey))?, call.required(arg!(UpdateLicenseLabel.labelValue))?);
+    let (label, value) = (
+        call.required(arg!(UpdateLicenseLabel.labelKey))?,
+        call.required(arg!(UpdateLicenseLabel.labelValue))?,
+    );
     labels.labels.insert(label.to_owned(), value.to_owned());
     keep(call, &key, Some(labels)).await.map(|_| None)
 }
@@ -214,7 +223,8 @@ async fn keep(call: &Call, key: &str, labels: Option<Labels>) -> Reply {
 /// Shows the licences again, since the number of their uses changes too.
 pub(super) fn show(core: &Core) -> store::Result<()> {
     let list = licences(core)?;
-    let ids = [crate::singletons::Singletons::center(), crate::singletons::Singletons::host()].map(|ids| ids.license_manager);
+    let ids = [crate::singletons::Singletons::center(), crate::singletons::Singletons::host()]
+        .map(|ids| ids.license_manager);
     core.tree.write(|w| {
         for me in ids.iter().filter(|me| w.find(me).is_some()).cloned().collect::<Vec<_>>() {
             w.set(&me, props!(LicenseManager { licenses: list.clone() }));

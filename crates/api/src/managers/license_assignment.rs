@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vim::{
-    DataId, Fault, Kind, List, ManagedId, MoRef, Value, arg, data_id, fault, field, managed_id, method, prop, props,
-    vim,
+    DataId, Fault, Kind, List, ManagedId, MoRef, Value, arg, data_id, fault, field, managed_id, method, prop,
+    props, vim,
 };
 
 use super::license;
@@ -29,7 +29,10 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
             let key = call.required(arg!(UpdateAssignedLicense.licenseKey))?.trim().to_ascii_uppercase();
             let core = &call.service.core;
             if !license::is_known(core, &key).map_err(|error| store_fault(&error))? {
-                return Err(crate::service::invalid_argument("licenseKey", "The licence key has not been added"));
+                return Err(crate::service::invalid_argument(
+                    "licenseKey",
+                    "The licence key has not been added",
+                ));
             }
             assign(&call, call.required(arg!(UpdateAssignedLicense.entity))?, Some(&key)).await?;
             Ok(Some(license::licence(core, &key).map_err(|error| store_fault(&error))?.into()))
@@ -74,7 +77,10 @@ async fn assign(call: &Call, entity: &str, key: Option<&str>) -> Result<(), Faul
     let is_there = server(&state).is_some_and(|(id, _)| id == entity)
         || state.find_id(entity).is_some_and(|node| is_licensed(node.me()));
     if !is_there {
-        return Err(fault!(LicenseEntityNotFound { entityId: entity }, "{entity:?} is not a host, a cluster or the center"));
+        return Err(fault!(
+            LicenseEntityNotFound { entityId: entity },
+            "{entity:?} is not a host, a cluster or the center"
+        ));
     }
     let core = &call.service.core;
     let mut batch = store::Batch::new();

@@ -260,12 +260,11 @@ impl Access {
         .map(|()| None)
     }
 
-    /// The name of a user who exists, as sessions have it.
+    /// The name of a user who exists, as sessions have it. A simulated host has its administrator only, without a password.
     fn canonical(&self, user: &str) -> Result<String, Fault> {
-        let known = match self.accounts.get() {
-            Some(accounts) => accounts.find(user).map(|account| account.name),
-            None => (user == ADMINISTRATOR).then(|| user.to_owned()),
-        };
+        let account = self.accounts.get().and_then(|accounts| accounts.find(user));
+        let known =
+            account.map(|account| account.name).or_else(|| (user == ADMINISTRATOR).then(|| user.to_owned()));
         known.ok_or_else(|| {
             fault!(UserNotFound { principal: user, unresolved: true }, "The host has no user {user:?}")
         })
