@@ -322,8 +322,7 @@ mod tests {
 
     #[test]
     fn lockdown_admits_the_center_and_exception_users_only() {
-        let account =
-            |name: &str, extension| Account { name: name.into(), full_name: String::new(), extension };
+        let account = |name: &str, extension| Account { name: name.into(), extension, ..Account::default() };
         let kept = |mode| Kept { mode, exceptions: BTreeSet::from(["ann".to_owned()]) };
         for (mode, root) in [(Mode::Disabled, true), (Mode::Normal, false), (Mode::Strict, false)] {
             let kept = kept(mode);
