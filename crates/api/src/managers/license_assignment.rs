@@ -92,7 +92,7 @@ async fn assign(call: &Call, entity: &str, key: Option<&str>) -> Result<(), Faul
         }
     };
     written.map_err(|error| store_fault(&error))?;
-    // What is removed from the inventory uses its key no longer.
+    // An entity that is removed from the inventory gives its key back.
     for (gone, _) in license::ASSIGNED.all(&core.store).map_err(|error| store_fault(&error))? {
         if state.find_id(&gone).is_none() && server(&state).is_none_or(|(id, _)| id != gone) {
             license::ASSIGNED.delete(&mut batch, &gone);

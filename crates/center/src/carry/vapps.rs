@@ -287,7 +287,7 @@ impl At {
     ) -> Result<(), Fault> {
         tokio::select! {
             () = self.running.cancelled().cancelled() => {
-                Err(fault!(RequestCanceled {}, "The task was cancelled; what it had started and stopped stays so"))
+                Err(fault!(RequestCanceled {}, "The task was cancelled; the VMs that it had started or stopped stay so"))
             }
             _ = tokio::time::timeout(longest, event) => Ok(()),
         }

@@ -1,5 +1,5 @@
 //! Datastore clusters (`StoragePod`): folders of datastores with the settings of Storage DRS, which the center keeps. Nothing
-//! acts on them, so what they would enable is refused.
+//! acts on them, so the center refuses to enable it.
 
 use std::sync::Arc;
 

@@ -79,7 +79,7 @@ impl VAppEntity {
             };
         }
         if given.get(field!(VAppEntityConfigInfo.destroyWithParent)) == Some(false) {
-            return refuse("destroyWithParent", "What is in a vApp is removed with it");
+            return refuse("destroyWithParent", "The VMs and vApps in a vApp are removed with it");
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ fn reset(data: &std::path::Path) -> Result<(), Failure> {
     let _claim = state::claim(data, "stop its daemon first; the virtual machines run on")?;
     let was = host::lift_lockdown(data).map_err(anyhow::Error::from)?;
     terminal::line(if was {
-        "the host is no longer in lockdown mode"
+        "the lockdown of the host has ended"
     } else {
         "the host was not in lockdown mode"
     })

@@ -1,5 +1,5 @@
-//! A vApp: a pool with a folder, a configuration and a state. What follows from its contents is computed again when those
-//! change.
+//! A vApp: a pool with a folder, a configuration and a state. The properties that follow from its contents are computed again
+//! when those change.
 
 use std::collections::HashSet;
 
