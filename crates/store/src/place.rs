@@ -31,7 +31,7 @@ pub struct Table {
     pub bytes: u64,
 }
 
-/// What a store has.
+/// The content of a store in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// Version of its format.

@@ -35,7 +35,7 @@ CREATE TABLE batch (
 /// How much a file must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keeping {
-    /// What was committed survives a loss of power.
+    /// Commits survive a loss of power.
     Durable,
     /// The file is a copy, which is made again when it is needed.
     Copy,

@@ -145,7 +145,7 @@ fn follow(home: &Home, steps: Vec<Step>, twice: bool) -> Result<(), TestCaseErro
     model.compare(&store);
     store.verify().unwrap();
     if let Home::Database(..) = home {
-        // What the database has, not what the copy has.
+        // The copy is made anew of the database.
         drop(store);
         model.compare(&home.open());
     }

@@ -1,4 +1,4 @@
-//! What a group of applied batches changes in the tables, each row once: the database gets rows, and computes nothing.
+//! The changes that a group of applied batches makes in the tables, each row once: the database gets rows, and computes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

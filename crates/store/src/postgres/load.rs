@@ -12,7 +12,7 @@ use crate::limits::ANSWER_LIMIT;
 use crate::sqlite::{Keeping, open_writer, unsigned};
 use crate::{Error, Result};
 
-/// Who else may work with a database meanwhile.
+/// Others that may work with a database meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     Shared,

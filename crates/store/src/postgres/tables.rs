@@ -24,7 +24,7 @@ CREATE TABLE esfera.store (
     position bigint NOT NULL, instance text NOT NULL, holder text NOT NULL);
 "#;
 
-/// Who works with the database.
+/// The process that works with the database.
 pub(super) struct Holder {
     /// Identity of the process that opened it last.
     pub(super) instance: String,

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::target::Encryption;
 use crate::{Error, Result};
 
-/// What makes connections of this kind; none for connections without TLS.
+/// The maker of connections of this kind; none for connections without TLS.
 pub(super) fn connector(encryption: &Encryption) -> Result<Option<MakeRustlsConnect>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let wrong = |error: &dyn std::fmt::Display| Error::Target(error.to_string());

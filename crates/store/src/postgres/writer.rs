@@ -24,7 +24,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// How long opening waits for a lock: a process that was killed lets go of it in a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the writer needs to begin.
+/// All that the writer needs to begin.
 pub(crate) struct Start {
     pub(crate) target: Target,
     /// The file of the copy; one that exists is made anew.
@@ -396,7 +396,7 @@ impl Link {
     }
 }
 
-/// What the batches that were applied change.
+/// The changes of the batches that were applied.
 fn effects<'a>(batches: &'a [Batch], results: &[Result<Applied>]) -> Effects<'a> {
     let mut effects = Effects::default();
     for (batch, result) in batches.iter().zip(results) {

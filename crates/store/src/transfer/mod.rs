@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Version of the lines.
 const VERSION: u32 = 1;
 
-/// What an export has.
+/// The content of an export in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Position of the last batch.

@@ -95,7 +95,7 @@ impl Server {
         TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data.with_extension("log")).unwrap_or_default()
     }
