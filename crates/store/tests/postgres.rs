@@ -1,6 +1,6 @@
 //! A store in PostgreSQL whose server crashes, hangs, is cut off, fills its disk, or is taken by another center: with real
 //! servers, and with a proxy that cuts lines.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 mod common;
 

@@ -103,13 +103,14 @@ mod tests {
             batch(|b| _ = b.put("vm", "1", "a").put("vm", "2", "b").put("host", "1", "c").delete("vm", "3"));
         let second = batch(|b| _ = b.put("vm", "2", "d").put("vm", "3", "e").delete("host", "1"));
         effects(&[first, second], |effects| {
-            let expected: [((&str, &str), Option<&[u8]>); 4] = [
-                (("host", "1"), None),
-                (("vm", "1"), Some(b"a")),
-                (("vm", "2"), Some(b"d")),
-                (("vm", "3"), Some(b"e")),
-            ];
-            assert!(effects.records.iter().map(|(key, value)| (*key, *value)).eq(expected));
+            let text = |value: Option<&[u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned());
+            let found: Vec<String> = effects
+                .records
+                .iter()
+                .map(|((collection, key), value)| format!("{collection} {key} {:?}", text(*value)))
+                .collect();
+            let expected = ["host 1 None", "vm 1 Some(\"a\")", "vm 2 Some(\"d\")", "vm 3 Some(\"e\")"];
+            assert_eq!(found, expected);
             assert_eq!(effects.position(), Some(2));
         });
     }

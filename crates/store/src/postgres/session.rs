@@ -430,17 +430,22 @@ impl Statements {
     }
 }
 
+// Columns of a statement that takes many rows.
+type Names<'a> = Vec<&'a str>;
+type Blobs<'a> = Vec<&'a [u8]>;
+type Numbers = Vec<i64>;
+
 /// Effects as columns, the form in which a statement takes many rows.
 #[derive(Default)]
 struct Rows<'a> {
-    cleared: Vec<&'a str>,
-    deleted: (Vec<&'a str>, Vec<&'a [u8]>),
-    put: (Vec<&'a str>, Vec<&'a [u8]>, Vec<&'a [u8]>),
-    appended: (Vec<&'a str>, Vec<i64>, Vec<i64>, Vec<&'a [u8]>),
-    trimmed: (Vec<&'a str>, Vec<i64>),
-    logs: (Vec<&'a str>, Vec<i64>),
-    counters: (Vec<&'a str>, Vec<i64>),
-    batches: (Vec<i64>, Vec<&'a [u8]>, Vec<i64>, Vec<&'a str>),
+    cleared: Names<'a>,
+    deleted: (Names<'a>, Blobs<'a>),
+    put: (Names<'a>, Blobs<'a>, Blobs<'a>),
+    appended: (Names<'a>, Numbers, Numbers, Blobs<'a>),
+    trimmed: (Names<'a>, Numbers),
+    logs: (Names<'a>, Numbers),
+    counters: (Names<'a>, Numbers),
+    batches: (Numbers, Blobs<'a>, Numbers, Names<'a>),
     forgotten: Option<i64>,
     bytes: usize,
 }
