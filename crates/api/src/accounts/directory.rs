@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vim::{Fault, List, Value, arg, data_id, fault, field, managed_id, method, props, vim};
 
+use super::CENTER_ACCOUNT;
 use super::groups::Member;
 use super::records::StoredAccount;
 use super::{Accounts, Realm, invalid_login};
@@ -92,7 +93,12 @@ impl Accounts {
     /// On a host with the user's number, as ESXi shows it. Nobody has a shell.
     fn shown_user(&self, account: &StoredAccount) -> Value {
         let full_name = Some(&account.full_name).filter(|name| !name.is_empty()).cloned();
-        let number = if account.name == "root" { Some(0) } else { account.number };
+        // ESXi's numbers of the accounts that a host has from the beginning.
+        let number = match account.name.as_str() {
+            "root" => Some(0),
+            CENTER_ACCOUNT => Some(500),
+            _ => account.number,
+        };
         match number.filter(|_| self.realm == Realm::Host) {
             Some(number) => vim!(PosixUserSearchResult {
                 principal: &account.name,

@@ -94,7 +94,12 @@ impl From<Fault> for Failure {
             None
         };
         let denied = [data_id!(NotAuthenticated), data_id!(NoPermission), data_id!(InvalidLogin)];
-        let missing = [data_id!(ManagedObjectNotFound), data_id!(FileNotFound), data_id!(NotFound)];
+        let missing = [
+            data_id!(ManagedObjectNotFound),
+            data_id!(FileNotFound),
+            data_id!(NotFound),
+            data_id!(UserNotFound),
+        ];
         let reason = if denied.iter().any(|ty| fault.is_a(*ty)) {
             Reason::Denied
         } else if missing.iter().any(|ty| fault.is_a(*ty)) {
