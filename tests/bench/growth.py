@@ -165,6 +165,7 @@ def follow(server):
     while True:
         answer = client.call(*collector, "WaitForUpdatesEx", parameter("version", version) + limit)
         if "<version>" not in answer:
+            client.version = version
             return client
         version = re.search(r"<version>([^<]*)</version>", answer).group(1)
 

@@ -16,6 +16,7 @@ pub mod event;
 pub mod files;
 mod hash;
 pub mod history;
+mod locals;
 pub mod managers;
 mod privilege;
 pub mod property;

@@ -89,6 +89,12 @@ impl Toy {
         Self { service: Arc::new(service), guard, session, ids }
     }
 
+    /// Another session on the same service.
+    pub fn other_session(&self, user: &str) -> Self {
+        let session = self.service.core.sessions.open(account(user), &peer(None), "en").unwrap();
+        Self { service: self.service.clone(), guard: self.guard.clone(), session, ids: self.ids.clone() }
+    }
+
     pub fn state(&self) -> Arc<Snapshot> {
         self.service.core.tree.snapshot()
     }

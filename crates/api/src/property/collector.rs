@@ -18,6 +18,7 @@ use vim::{
 use super::share::{Keeps, Unconfirmed};
 use super::spec::Spec;
 use super::updates::{Active, Ask, Inner, MAX_KEPT_UPDATES};
+use super::walks;
 use crate::service::invalid_argument;
 use crate::service::not_authenticated;
 use crate::session::SessionObject;
@@ -152,7 +153,8 @@ fn create_filter(call: &Call) -> Reply {
     let session = call.session()?;
     let collector = of(call)?;
     let shown = call.required(arg!(CreateFilter.spec))?.clone();
-    let spec = Spec::compile(&shown)?;
+    let mut spec = Spec::compile(&shown)?;
+    spec.text = walks::text(&spec, &shown, session);
     if !spec.report_missing {
         let state = call.state();
         let missing = spec.starts.iter().find(|start| call.reader(&state).find(&start.object).is_none());
@@ -266,10 +268,9 @@ impl Collector {
         let mut ask = Ask::parse(version)?;
         let turn = self.turn();
         let tree = &call.service.core.tree;
-        let (mut versions, mut own) = (tree.versions(), session.local::<OwnChanges>().0.subscribe());
+        let mut own = session.local::<OwnChanges>().0.subscribe();
         let deadline = longest.filter(|longest| *longest < MAX_WAIT).map(|longest| Instant::now() + longest);
         loop {
-            versions.mark_unchanged();
             own.mark_unchanged();
             tokio::select! {
                 biased;
@@ -292,6 +293,13 @@ impl Collector {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(None);
             }
+            let waiting = tree.wait(self.inner().interest());
+            if tree.snapshot().version() != state.version() {
+                // A commit came before the place was taken.
+                continue;
+            }
+            // The wait keeps no old state alive.
+            drop(state);
             let timeout = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -302,7 +310,7 @@ impl Collector {
                 biased;
                 () = session.ended().cancelled() => return Err(not_authenticated(&self.me, "System.View")),
                 () = turn.ended.cancelled() => return Err(cancelled()),
-                _ = versions.changed() => {}
+                () = waiting.changed() => {}
                 _ = own.changed() => {}
                 () = timeout => {}
             }
@@ -318,6 +326,15 @@ fn cancelled() -> Fault {
 #[cfg(test)]
 pub(super) fn kept_updates(session: &Session, me: &MoRef) -> usize {
     session.local::<SessionCollector>().of(me).inner().last.as_ref().map_or(0, |last| last.updates)
+}
+
+/// The members of the filters of the session's own collector, and the number of objects that these filters keep for themselves.
+#[cfg(test)]
+pub(super) fn members(session: &Session, me: &MoRef) -> (Vec<Arc<super::members::Members>>, usize) {
+    let collector = session.local::<SessionCollector>().of(me);
+    let inner = collector.inner();
+    let members = inner.filters.iter().map(|active| active.known.members().clone()).collect();
+    (members, inner.filters.iter().map(|active| active.known.kept_objects()).sum())
 }
 
 /// The nodes that the session's own collector keeps though the tree has newer ones.

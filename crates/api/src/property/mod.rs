@@ -5,12 +5,15 @@
 
 mod collector;
 mod filter;
+mod members;
 mod read;
 mod retrieve;
 mod select;
+mod sent;
 mod share;
 mod spec;
 mod updates;
+mod walks;
 
 #[cfg(test)]
 mod tests;

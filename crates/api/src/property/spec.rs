@@ -18,6 +18,8 @@ pub(super) struct Spec {
     pub starts: Vec<Start>,
     pub traversals: Vec<Traversal>,
     pub report_missing: bool,
+    /// The same for all filters that may share a walk.
+    pub text: Option<Arc<str>>,
     plans: Mutex<HashMap<ManagedId, Option<Arc<Plan>>>>,
 }
 
@@ -128,7 +130,7 @@ impl Spec {
             .collect::<Result<_, Fault>>()?;
         let report_missing =
             spec.get(field!(PropertyFilterSpec.reportMissingObjectsInResults)).unwrap_or_default();
-        Ok(Self { sets, starts, traversals, report_missing, plans: Mutex::default() })
+        Ok(Self { sets, starts, traversals, report_missing, text: None, plans: Mutex::default() })
     }
 
     /// The properties to read of objects of this type; none if the specification does not name it.

@@ -9,6 +9,7 @@ use super::collector::Filter;
 use super::filter::{Known, Lost};
 use super::read::Reader;
 use super::share::FollowedShare;
+use crate::tree::Interest;
 
 /// A reply about no more objects is kept even when the client has it.
 pub(super) const MAX_KEPT_UPDATES: usize = 100;
@@ -106,7 +107,7 @@ impl Inner {
                     return Err(unknown_version(&(self.version - 1).to_string()));
                 }
             }
-            let objects = active.known.take(left, reader)?;
+            let objects = active.known.take(&filter.spec, left, reader)?;
             left -= objects.len();
             updates += objects.len();
             let missing = active.known.take_missing();
@@ -132,6 +133,13 @@ impl Inner {
         let reply = Value::from(reply);
         self.last = Some(Last { asked, updates, reply: reply.clone() });
         Ok(Some(reply))
+    }
+
+    /// The changes that may give the filters something to tell.
+    pub fn interest(&self) -> Interest {
+        let mut interest = Interest::default();
+        self.filters.iter().for_each(|active| active.known.interest(&mut interest));
+        interest
     }
 
     fn begin_anew(&mut self) {

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
 
+use crate::locals::Locals;
 use crate::session::SessionObject;
 use crate::settings::OwnedSettings;
 use crate::ticket::Tickets;
@@ -53,6 +54,7 @@ pub struct Service {
     pub core: Arc<Core>,
     pub authority: Arc<dyn Authority>,
     methods: Methods,
+    locals: Locals,
 }
 
 /// An object that a session can see: one of the tree, or one of its own.
@@ -81,7 +83,12 @@ impl Service {
             misspelt.is_empty(),
             "the guards of these methods ask for an unknown privilege: {misspelt:?}"
         );
-        Self { core, authority, methods }
+        Self { core, authority, methods, locals: Locals::default() }
+    }
+
+    /// State that a part of this crate keeps for all sessions: made at first use, dropped with the service.
+    pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.locals.get()
     }
 
     /// Posts the events that came about without a call of a method.

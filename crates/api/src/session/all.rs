@@ -115,7 +115,7 @@ impl Sessions {
             Some(session) => {
                 session.ended.cancel();
                 session.objects.lock().clear();
-                session.locals.lock().clear();
+                session.locals.clear();
                 true
             }
             None => false,

@@ -4,7 +4,7 @@ mod all;
 
 pub use all::{Sessions, Times};
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,14 +18,15 @@ use vim::{DateTime, Fault, MoRef, Value, fault, vim};
 
 use crate::budget::Budget;
 pub use crate::budget::MAX_SESSION_BYTES;
+use crate::locals::Locals;
 use crate::tls::Chain;
 use crate::{Account, Snapshot};
 
 /// Sessions at the same time. When there are as many, the one of the account with the most sessions that was idle for the longest time
 /// ends in favour of a new one; if all of that account's are at work, the longest idle one of any account.
-pub const MAX_SESSIONS: usize = 2_000;
+pub const MAX_SESSIONS: usize = 4_000;
 /// Sessions of one account; its longest idle one ends in favour of a new one.
-pub const MAX_ACCOUNT_SESSIONS: usize = 500;
+pub const MAX_ACCOUNT_SESSIONS: usize = 1_000;
 /// Filters, collectors and views of one session.
 pub const MAX_OBJECTS: usize = 1_000;
 /// A session ends after this time without use, unless an administrator has set another.
@@ -51,7 +52,7 @@ pub struct Session {
     calls: AtomicI64,
     under_way: AtomicUsize,
     objects: Mutex<HashMap<String, Arc<dyn SessionObject>>>,
-    locals: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    locals: Locals,
     ended: CancellationToken,
     /// The memory that its requests and answers may take.
     pub(crate) budget: Budget,
@@ -80,7 +81,7 @@ impl Session {
             calls: AtomicI64::new(0),
             under_way: AtomicUsize::new(0),
             objects: Mutex::default(),
-            locals: Mutex::default(),
+            locals: Locals::default(),
             ended: CancellationToken::new(),
             budget: Budget::default(),
         }
@@ -159,9 +160,7 @@ impl Session {
 
     /// State that a part of this crate keeps for the session and that no client sees: made at first use, dropped with the session.
     pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut locals = self.locals.lock();
-        let local = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
-        local.downcast().expect("each type has its own place")
+        self.locals.get()
     }
 
     /// The session's objects of this Rust type, in no order.

@@ -4,11 +4,14 @@
 //! written to the tree is therefore put together from parts that exist already. The table holds recently seen parts; when it has
 //! grown, it drops those with few users.
 //!
-//! A caller that gathers many values before it writes them uses a table of its own, so that they are small from the start.
+//! All trees of a process use one table, because a simulator has thousands of equal hosts. A caller that gathers many values before it
+//! writes them shares them itself ([`share`]), so that they are small from the start.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 
 use vim::{List, Object, Value};
 
@@ -18,11 +21,20 @@ use crate::hash::Quick;
 const FEW: usize = 4096;
 /// A part that is used in no more places may be dropped.
 const MIN_USES: usize = 8;
-/// Longer lists (the VMs of a folder) are hardly ever equal, and take long to compare.
+/// Longer lists of references (the VMs of a folder) are hardly ever equal, and take long to compare.
 const LONG_LIST: usize = 64;
+/// The same for lists of objects, such as all privileges.
+const LONG_LIST_OF_OBJECTS: usize = 1_024;
+
+static TABLE: LazyLock<Mutex<Shared>> = LazyLock::new(Mutex::default);
+
+/// An equal value, made of parts that the trees of this process share.
+pub fn share(value: &Value) -> Value {
+    TABLE.lock().share(value)
+}
 
 /// The table, by the parts' hashes. Of several parts with one hash it finds the last; the others are not shared.
-pub struct Shared {
+struct Shared {
     parts: HashMap<u64, Value>,
     /// The number of parts at which it looks for parts to drop.
     limit: usize,
@@ -36,14 +48,14 @@ impl Default for Shared {
 
 impl Shared {
     /// An equal value, made of shared parts.
-    pub fn share(&mut self, value: &Value) -> Value {
+    fn share(&mut self, value: &Value) -> Value {
         self.part(value, true)
     }
 
     /// `ours`: nothing else refers to the value that this is a part of.
     fn part(&mut self, value: &Value, ours: bool) -> Value {
         match value {
-            Value::List(list) if list.items.len() > LONG_LIST => return value.clone(),
+            Value::List(list) if is_long(list) => return value.clone(),
             Value::String(_) | Value::Ref(_) | Value::Object(_) | Value::List(_) => {}
             scalar => return scalar.clone(),
         }
@@ -87,6 +99,12 @@ impl Shared {
             other => other.clone(),
         }
     }
+}
+
+fn is_long(list: &List) -> bool {
+    let most =
+        if matches!(list.items.first(), Some(Value::Object(_))) { LONG_LIST_OF_OBJECTS } else { LONG_LIST };
+    list.items.len() > most
 }
 
 /// The number of places that refer to the part, including the table.

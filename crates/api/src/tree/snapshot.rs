@@ -47,7 +47,22 @@ pub struct Snapshot {
     pub(super) log_changes: usize,
 }
 
+/// The objects of a [`Snapshot`], without its log.
+#[derive(Clone, Default)]
+pub(crate) struct Nodes(imbl::HashMap<ById, Arc<Node>>);
+
+impl Nodes {
+    /// The object with this id whose type is the reference's or derived from it.
+    pub fn find(&self, reference: &MoRef) -> Option<&Arc<Node>> {
+        self.0.get(reference.id()).filter(|node| node.me().is_a(reference.ty()))
+    }
+}
+
 impl Snapshot {
+    pub(crate) fn nodes(&self) -> Nodes {
+        Nodes(self.nodes.clone())
+    }
+
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
 use vim::kind::Marker;
-use vim::{Field, MoRef, Props, Value};
+use vim::{Field, MoRef, Props, Value, schema};
 
 use super::by_id::ById;
-use super::shared::Shared;
+use super::shared::share;
 use super::{Change, Commit, LOG_CHANGES, Node, Snapshot, What};
 
 /// A change of the tree under way. Reads through it see what it has written so far.
 pub struct Writer<'t> {
+    /// One writer at a time.
+    _turn: &'t MutexGuard<'t, ()>,
     state: Snapshot,
-    shared: &'t mut Shared,
     changed: HashMap<MoRef, Touched>,
     /// The objects of `changed` in the order in which they were first touched.
     order: Vec<MoRef>,
@@ -27,8 +29,8 @@ struct Touched {
 }
 
 impl<'t> Writer<'t> {
-    pub(super) fn new(state: Snapshot, shared: &'t mut Shared) -> Self {
-        Self { state, shared, changed: HashMap::new(), order: Vec::new() }
+    pub(super) fn new(turn: &'t MutexGuard<'t, ()>, state: Snapshot) -> Self {
+        Self { _turn: turn, state, changed: HashMap::new(), order: Vec::new() }
     }
 
     pub fn find(&self, reference: &MoRef) -> Option<&Arc<Node>> {
@@ -65,7 +67,7 @@ impl<'t> Writer<'t> {
         if node.at(number) == value.as_ref() {
             return;
         }
-        let value = value.map(|value| self.shared.share(&value));
+        let value = value.as_ref().map(share);
         let me = node.me().clone();
         if Arc::make_mut(node).put(number, value) {
             let touched = self.touch(&me);
@@ -82,9 +84,20 @@ impl<'t> Writer<'t> {
         });
     }
 
+    /// [`Writer::add_ref`] by the number of the list.
+    pub fn add_ref_at(&mut self, me: &MoRef, list: u16, item: &MoRef) {
+        let element = schema().managed(me.ty()).properties[usize::from(list)].kind;
+        self.edit(me, list, item, false, |node, number, item| node.add_reference(number, element, item));
+    }
+
     /// Takes a reference out of a list property. The length of the list does not matter.
     pub fn remove_ref<K: Marker>(&mut self, me: &MoRef, list: Field<vim::kind::ListOf<K>>, item: &MoRef) {
-        self.edit(me, list.number(), item, true, Node::remove_reference);
+        self.remove_ref_at(me, list.number(), item);
+    }
+
+    /// [`Writer::remove_ref`] by the number of the list.
+    pub fn remove_ref_at(&mut self, me: &MoRef, list: u16, item: &MoRef) {
+        self.edit(me, list, item, true, Node::remove_reference);
     }
 
     /// Changes a list property of an object that exists, if it has the reference or lacks it as `has` says.

@@ -1,12 +1,49 @@
 //! A ContainerView's contents: the objects below its container, kept until the structure of the inventory changes.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use vim::{Fault, Kind, List, ManagedId, MoRef, Value, fault, managed_id, prop, schema};
+use vim::{Fault, Kind, List, ManagedId, MoRef, Value, fault, prop, schema};
 
 use super::references;
-use crate::{Change, Snapshot, What};
+use crate::Snapshot;
+use crate::tree::{is_structural, ways};
+
+/// Contents that are kept for clients that look at a state which is no longer the newest.
+const MAX_RECENT: usize = 4;
+
+/// The containers that sessions look into. Views of the same contents share them.
+#[derive(Default)]
+pub(super) struct Containers(Mutex<HashMap<Key, Weak<Container>>>);
+
+/// The container, names of types, and whether it is recursive.
+type Key = (MoRef, Vec<String>, bool);
+
+impl Containers {
+    /// The contents that a view with these settings shows.
+    ///
+    /// # Errors
+    /// Those of [`Container::new`].
+    pub fn get(
+        &self,
+        container: MoRef,
+        names: Vec<String>,
+        recursive: bool,
+    ) -> Result<Arc<Container>, Fault> {
+        let mut known = self.0.lock();
+        let key = (container, names, recursive);
+        if let Some(container) = known.get(&key).and_then(Weak::upgrade) {
+            return Ok(container);
+        }
+        let container = Arc::new(Container::new(key.0.clone(), key.1.clone(), key.2)?);
+        if known.len() == known.capacity() {
+            known.retain(|_, container| container.strong_count() > 0);
+        }
+        known.insert(key, Arc::downgrade(&container));
+        Ok(container)
+    }
+}
 
 pub(super) struct Container {
     container: MoRef,
@@ -15,29 +52,15 @@ pub(super) struct Container {
     /// Empty for all types.
     types: Vec<ManagedId>,
     recursive: bool,
-    last: Mutex<Option<Last>>,
+    /// Oldest first.
+    recent: Mutex<VecDeque<Contents>>,
 }
 
-/// The contents at one version of the tree.
-struct Last {
-    version: u64,
+/// The contents, and the versions of the tree in which they are these.
+struct Contents {
+    from: u64,
+    until: u64,
     view: Option<Value>,
-}
-
-/// The properties that lead down: the type that has one, its number, and the type that it leads to.
-fn ways() -> [(ManagedId, u16); 10] {
-    [
-        (managed_id!(Folder), prop!(Folder.childEntity).number()),
-        (managed_id!(Datacenter), prop!(Datacenter.vmFolder).number()),
-        (managed_id!(Datacenter), prop!(Datacenter.hostFolder).number()),
-        (managed_id!(Datacenter), prop!(Datacenter.datastoreFolder).number()),
-        (managed_id!(Datacenter), prop!(Datacenter.networkFolder).number()),
-        (managed_id!(ComputeResource), prop!(ComputeResource.host).number()),
-        (managed_id!(ComputeResource), prop!(ComputeResource.resourcePool).number()),
-        (managed_id!(ResourcePool), prop!(ResourcePool.resourcePool).number()),
-        (managed_id!(ResourcePool), prop!(ResourcePool.vm).number()),
-        (managed_id!(HostSystem), prop!(HostSystem.vm).number()),
-    ]
 }
 
 impl Container {
@@ -61,7 +84,7 @@ impl Container {
                 })
             })
             .collect::<Result<_, Fault>>()?;
-        Ok(Self { container, names, types, recursive, last: Mutex::default() })
+        Ok(Self { container, names, types, recursive, recent: Mutex::default() })
     }
 
     pub fn property(&self, number: u16) -> Option<Value> {
@@ -79,17 +102,24 @@ impl Container {
 
     /// The contents in that state. The list stays the same while the structure does not change.
     pub fn view(&self, state: &Snapshot) -> Option<Value> {
-        let mut last = self.last.lock();
-        if let Some(known) = last.as_mut()
-            && known.version <= state.version()
-            && let Ok(mut commits) = state.since(known.version)
-            && !commits.any(|commit| commit.changes.iter().any(is_structural))
-        {
-            known.version = state.version();
-            return known.view.clone();
+        let mut recent = self.recent.lock();
+        let version = state.version();
+        if let Some(known) = recent.iter_mut().rev().find(|known| known.from <= version) {
+            let mut is_still = version <= known.until;
+            if !is_still && let Ok(mut commits) = state.since(known.until) {
+                is_still = !commits.any(|commit| commit.changes.iter().any(is_structural));
+            }
+            if is_still {
+                known.until = known.until.max(version);
+                return known.view.clone();
+            }
         }
         let view = references(self.walk(state));
-        *last = Some(Last { version: state.version(), view: view.clone() });
+        let at = recent.iter().rposition(|known| known.from < version).map_or(0, |at| at + 1);
+        recent.insert(at, Contents { from: version, until: version, view: view.clone() });
+        if recent.len() > MAX_RECENT {
+            recent.pop_front();
+        }
         view
     }
 
@@ -117,15 +147,5 @@ impl Container {
             }
         }
         found
-    }
-}
-
-/// Whether a change may alter the structure of the inventory.
-fn is_structural(change: &Change) -> bool {
-    match &change.what {
-        What::Created | What::Removed => change.object.is_a(managed_id!(ManagedEntity)),
-        What::Set(numbers) => {
-            ways().iter().any(|(ty, number)| numbers.contains(number) && change.object.is_a(*ty))
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use vim::{Fault, ManagedId, MoRef, Value, arg, fault, field, managed_id, method, prop, props};
 
-use super::container::Container;
+use super::container::{Container, Containers};
 use super::{Contents, MAX_LISTED, View, references};
 use crate::common::Common;
 use crate::property::OwnChanges;
@@ -81,7 +81,8 @@ fn create_container(call: &Call) -> Reply {
     let container = state.require(call.required(arg!(CreateContainerView.container))?)?.me().clone();
     let types = call.arg(arg!(CreateContainerView.type)).into_iter().flatten().map(str::to_owned).collect();
     let recursive = call.required(arg!(CreateContainerView.recursive))?;
-    let container = Container::new(container, types, recursive)?;
+    let containers = call.service.local::<Containers>();
+    let container = containers.get(container, types, recursive)?;
     add(call.session()?, managed_id!(ContainerView), Contents::Container(container))
 }
 

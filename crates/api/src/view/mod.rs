@@ -7,6 +7,8 @@ mod tests;
 
 pub(crate) use methods::ROW;
 
+use std::sync::Arc;
+
 use parking_lot::{Mutex, MutexGuard};
 use vim::{Kind, List, MoRef, Value, managed_id, prop};
 
@@ -25,7 +27,7 @@ pub(crate) struct View {
 
 enum Contents {
     /// The objects below a container, as they are now.
-    Container(Container),
+    Container(Arc<Container>),
     /// The objects that the client added; also an InventoryView, to which opening a folder adds its children.
     List(Mutex<Vec<MoRef>>),
 }

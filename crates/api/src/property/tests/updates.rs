@@ -111,6 +111,62 @@ async fn a_client_that_waits_costs_no_more_than_what_it_has_not_been_sent() {
     assert_eq!(told(&next), ["modify vm-11 name=renamed"]);
 }
 
+/// A filter on the names of all VMs, by a view of the session's own, whose client has everything; its version.
+async fn follow_all(toy: &Toy) -> String {
+    let container = call!(CreateContainerView {
+        container: &toy.ids.root_folder,
+        type: ["VirtualMachine"],
+        recursive: true
+    });
+    let view = toy.reference(&toy.ids.view_manager, container).await;
+    let follow = traversal(None, "ContainerView", "view", vec![]);
+    filter(toy, spec(&view, true, vec![follow], vec![paths("VirtualMachine", &["name"])])).await;
+    version(&check(toy, "").await.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn sessions_that_follow_the_same_share_it_and_each_learns_every_change() {
+    let toy = Toy::new();
+    toy.write(|w| (10..20).for_each(|n| add_vm(w, n, &folder("group-v1"))));
+    let others = [toy.other_session("root"), toy.other_session("root"), toy.other_session("another")];
+    let at = follow_all(&toy).await;
+    let mut versions = vec![at];
+    for other in &others {
+        versions.push(follow_all(other).await);
+    }
+    let collector = &toy.ids.property_collector;
+    let members = |toy: &Toy| {
+        let (members, kept) = super::super::collector::members(&toy.session, collector);
+        assert_eq!(kept, 0, "the session keeps nothing of what it follows");
+        members[0].clone()
+    };
+    let same = |a: &Toy, b: &Toy| Arc::ptr_eq(&members(a), &members(b));
+    assert!(same(&toy, &others[0]) && same(&toy, &others[1]));
+    assert!(!same(&toy, &others[2]), "another account may see other objects");
+    let clients: Vec<&Toy> = std::iter::once(&toy).chain(&others).collect();
+    // The last one to ask learns of both changes at once.
+    for asking in [&clients[..3], &clients[..]] {
+        toy.write(|w| w.set(&vm(11), props!(VirtualMachine { name: format!("n{}", asking.len()) })));
+        toy.write(|w| {
+            remove_vm(w, 10 + u32::try_from(asking.len()).unwrap());
+            add_vm(w, 20 + u32::try_from(asking.len()).unwrap(), &folder("group-v2"));
+        });
+        for (client, at) in asking.iter().zip(&mut versions) {
+            let set = check(client, at).await.unwrap().unwrap();
+            *at = version(&set);
+            let now = format!("modify vm-11 name=n{}", asking.len());
+            assert!(told(&set).contains(&now), "{:?}", told(&set));
+            assert_eq!(told(&set).iter().filter(|line| line.starts_with("leave")).count(), {
+                if asking.len() == 4 && std::ptr::eq(*client, &others[2]) { 2 } else { 1 }
+            });
+        }
+        assert!(same(&toy, &others[0]) && same(&toy, &others[1]));
+    }
+    for (client, at) in clients.iter().zip(&versions) {
+        assert!(check(client, at).await.unwrap().is_none());
+    }
+}
+
 #[tokio::test]
 async fn a_new_filter_joins_and_a_destroyed_one_is_silent() {
     let toy = Toy::new();
