@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use api::Writer;
 use vim::kind::{ListOf, Marker};
-use vim::{Field, List, MoRef, Value, managed_id, prop, schema};
+use vim::{Field, MoRef, managed_id, prop};
 
 use super::records::Record;
 
@@ -103,17 +103,12 @@ impl Edges {
         for key in std::mem::take(&mut self.order) {
             let Some(delta) = self.lists.remove(&key) else { continue };
             let (owner, number) = key;
-            let Some(node) = w.find(&owner) else { continue };
-            let old = node.at(number).map(Value::items).unwrap_or_default();
-            let mut items: Vec<Value> = Vec::with_capacity(old.len() + delta.add.len());
-            items.extend(
-                old.iter().filter(|item| item.as_ref().is_none_or(|at| !delta.remove.contains(at))).cloned(),
-            );
-            let known: HashSet<&MoRef> = old.iter().filter_map(Value::as_ref).collect();
-            items.extend(delta.add.iter().filter(|item| !known.contains(item)).map(Value::from));
-            let element = schema().managed(owner.ty()).properties[usize::from(number)].kind;
-            let value = (!items.is_empty()).then(|| Value::List(List::new(element, items)));
-            w.put(&owner, number, value);
+            for item in &delta.remove {
+                w.remove_ref_at(&owner, number, item);
+            }
+            for item in &delta.add {
+                w.add_ref_at(&owner, number, item);
+            }
         }
         self.sums
     }

@@ -14,9 +14,10 @@ use vim::{Fault, MoRef, fault};
 use super::edges::Edges;
 use super::faults::store_fault;
 use super::ids::Ids;
+use super::index::Records;
 use super::parts::Parts;
 use super::plan::Plan;
-use super::records::{Changes, OBJECTS, Record, Records};
+use super::records::{Changes, OBJECTS, Record};
 use super::show;
 
 /// Numbers that a single operation on the inventory needs at most.
@@ -89,8 +90,8 @@ impl Inventory {
             let mut records = self.records.write();
             for (me, record) in changes {
                 match record {
-                    Some(record) => drop(records.insert(me, record)),
-                    None => drop(records.remove(&me)),
+                    Some(record) => records.insert(me, record),
+                    None => records.remove(&me),
                 }
             }
             drop(records);

@@ -6,21 +6,18 @@ use api::{Call, TaskOptions};
 use vim::{Fault, ManagedId, MoRef, fault, schema};
 
 use super::faults::{duplicate_name, not_found};
+use super::index::Records;
 use super::inventory::Inventory;
 use super::plan::Plan;
-use super::records::{Record, Records, Vm};
+use super::records::{Record, Vm};
 use super::vapps::folder_of;
 
 /// # Errors
 /// `DuplicateName` if another VM or folder in the folder has the name.
 fn free_vm_name(records: &Records, folder: &MoRef, name: &str, me: Option<&MoRef>) -> Result<(), Fault> {
-    let same = |(at, record): &(&MoRef, &Record)| {
-        let is_in = record.parent() == Some(folder) || record.second_parent() == Some(folder);
-        is_in && record.name() == name && Some(*at) != me
-    };
-    match records.iter().find(same) {
+    match records.named(folder, name).find(|at| Some(*at) != me) {
         None => Ok(()),
-        Some((other, _)) => Err(duplicate_name(name, other)),
+        Some(other) => Err(duplicate_name(name, other)),
     }
 }
 

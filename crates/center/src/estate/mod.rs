@@ -11,6 +11,7 @@ mod expected;
 mod faults;
 mod folders;
 mod ids;
+mod index;
 mod inventory;
 mod kinds;
 mod load;
@@ -36,6 +37,7 @@ pub(crate) use edges::Edges;
 pub(crate) use expected::{Expected, Placement};
 pub(crate) use faults::{duplicate_name, not_found, not_supported, store_fault};
 pub(crate) use folders::holding;
+pub(crate) use index::Records;
 pub(crate) use inventory::Inventory;
 pub(crate) use kinds::MOVE;
 pub(crate) use load::root;
@@ -43,7 +45,7 @@ pub(crate) use moving::{compute_of, leave_cluster, move_entity, move_into_cluste
 pub(crate) use parts::{Parts, is_part, of_config_manager, systems};
 pub(crate) use plan::Plan;
 pub(crate) use records::{
-    Compute, Datacenter, Datastore, Holds, Host, Network, Record, Records, Snapshot, StartAction, StopAction,
+    Compute, Datacenter, Datastore, Holds, Host, Network, Record, Snapshot, StartAction, StopAction,
     VAppEntity, Vm,
 };
 

@@ -149,9 +149,9 @@ fn put_host(plan: &mut Plan, host: &MoRef, record: Host, compute: &MoRef) -> Res
     let old = record.parent.clone();
     plan.put(host, Record::Host(Box::new(Host { parent: compute.clone(), ..record })));
     let vms: Vec<(MoRef, Vm)> = plan
-        .all()
+        .on_host(host)
         .filter_map(|(at, record)| match record {
-            Record::Vm(vm) if vm.host == *host => Some((at.clone(), vm.clone())),
+            Record::Vm(vm) => Some((at.clone(), vm.clone())),
             _ => None,
         })
         .collect();

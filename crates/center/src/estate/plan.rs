@@ -7,7 +7,8 @@ use vim::{Fault, MoRef, managed_id};
 use super::datacenter::datacenter_of;
 use super::faults::{duplicate_name, not_found, not_supported};
 use super::ids::Ids;
-use super::records::{Changes, Compute, Datacenter, Folder, Holds, Pool, Record, Records, Vm};
+use super::index::Records;
+use super::records::{Changes, Compute, Datacenter, Folder, Holds, Pool, Record, Vm};
 use super::vapps::folder_of;
 
 pub(crate) struct Plan<'a> {
@@ -98,11 +99,40 @@ impl<'a> Plan<'a> {
         old.chain(new)
     }
 
+    /// The objects of the plan that are `wanted`; `known` are those among the records.
+    fn among<'s>(
+        &'s self,
+        known: impl Iterator<Item = &'s MoRef>,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> impl Iterator<Item = (&'s MoRef, &'s Record)> {
+        let old = known.filter(|me| !self.changed.contains_key(*me));
+        let old = old.filter_map(|me| self.base.get_key_value(me));
+        let new = self.changed.iter().filter_map(|(at, record)| Some((at, record.as_ref()?)));
+        old.chain(new.filter(move |(_, record)| wanted(record)))
+    }
+
+    /// The VMs and snapshots on a host.
+    pub(crate) fn on_host(&self, host: &MoRef) -> impl Iterator<Item = (&MoRef, &Record)> {
+        self.among(self.base.on_host(host), move |record| record.host() == Some(host))
+    }
+
+    /// The datastores and networks of a datacenter.
+    pub(crate) fn shared(&self, datacenter: &MoRef) -> impl Iterator<Item = (&MoRef, &Record)> {
+        self.among(self.base.shared(datacenter), move |record| match record {
+            Record::Datastore(datastore) => datastore.datacenter == *datacenter,
+            Record::Network(network) => network.datacenter == *datacenter,
+            _ => false,
+        })
+    }
+
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&MoRef, &Record)> {
+        let known = self.base.hosts().map(|(me, _)| me);
+        self.among(known, |record| matches!(record, Record::Host(_)))
+    }
+
     /// The objects whose parent this is; for a folder also its vApps.
     pub(crate) fn children(&self, parent: &MoRef) -> impl Iterator<Item = (&MoRef, &Record)> {
-        let is_in =
-            move |record: &Record| record.parent() == Some(parent) || record.second_parent() == Some(parent);
-        self.all().filter(move |(_, record)| is_in(record))
+        self.among(self.base.children(parent), move |record| record.parents().any(|is| is == parent))
     }
 
     /// Refuses a name that another child of the parent has.
@@ -110,7 +140,8 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// `DuplicateName` with that child.
     pub(crate) fn free_name(&self, parent: &MoRef, name: &str, me: Option<&MoRef>) -> Result<(), Fault> {
-        match self.children(parent).find(|(at, record)| record.name() == name && Some(*at) != me) {
+        let wanted = |record: &Record| record.parents().any(|is| is == parent) && record.name() == name;
+        match self.among(self.base.named(parent, name), wanted).find(|(at, _)| Some(*at) != me) {
             None => Ok(()),
             Some((other, _)) => Err(duplicate_name(name, other)),
         }

@@ -3,8 +3,6 @@
 //! Containers are stored whole. Of VMs, datastores and networks the center stores only its own part (place, identity)
 //! and the last known facts, which describe them while their host is away.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use store::Collection;
 use vim::{MoRef, managed_id};
@@ -13,8 +11,6 @@ use super::reference;
 
 /// All objects, by id.
 pub(crate) const OBJECTS: Collection<Record> = Collection::new("objects");
-
-pub(crate) type Records = HashMap<MoRef, Record>;
 
 /// New records (none: the object is removed), in the order in which they were first changed.
 pub(crate) type Changes = Vec<(MoRef, Option<Record>)>;
@@ -318,6 +314,20 @@ impl Record {
     pub(crate) fn second_parent(&self) -> Option<&MoRef> {
         match self {
             Self::Pool(pool) => pool.vapp.as_ref()?.folder.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Everything that lists it among its children.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = &MoRef> {
+        self.parent().into_iter().chain(self.second_parent())
+    }
+
+    /// The host of a VM or a snapshot.
+    pub(crate) fn host(&self) -> Option<&MoRef> {
+        match self {
+            Self::Vm(vm) => Some(&vm.host),
+            Self::Snapshot(snapshot) => Some(&snapshot.host),
             _ => None,
         }
     }

@@ -111,7 +111,7 @@ impl Membership {
         let Wanted { address, credentials, force, .. } = wanted;
         let uuid = read_uuid(visit).await?;
         // A host that is in the inventory by another name already trusts the center, and must continue to do so.
-        refuse_same_host(self.inventory.records().iter(), &address.host, &uuid)?;
+        refuse_same_host(self.inventory.records().hosts(), &address.host, &uuid)?;
         self.connector.enroll(address, &certificate.fingerprint, credentials, *force).await?;
         let record = |parent: MoRef| Host {
             name: address.host.clone(),
@@ -144,7 +144,7 @@ impl Membership {
     /// [`Error::Attach`].
     pub(crate) async fn attach(&self, link: Arc<dyn HostLink>, place: &Place) -> Result<MoRef, Error> {
         let uuid = read_uuid(&link).await.map_err(Error::Attach)?;
-        let known = self.inventory.records().iter().find_map(|(me, record)| match record {
+        let known = self.inventory.records().hosts().find_map(|(me, record)| match record {
             Record::Host(host) if host.uuid == uuid && host.fingerprint.is_empty() => Some(me.clone()),
             _ => None,
         });
@@ -171,7 +171,7 @@ impl Membership {
 
     fn refuse_known(&self, address: &Address) -> Result<(), Fault> {
         let records = self.inventory.records();
-        let known = records.values().any(|record| {
+        let known = records.hosts().any(|(_, record)| {
             matches!(record, Record::Host(host) if host.name.eq_ignore_ascii_case(&address.host) && host.port == address.port)
         });
         if known {
@@ -216,7 +216,7 @@ impl Membership {
                     Place::Cluster { cluster } => cluster.clone(),
                     Place::Standalone { folder } => folder.clone(),
                 });
-                refuse_same_host(plan.all(), &new.name, &new.uuid)?;
+                refuse_same_host(plan.hosts(), &new.name, &new.uuid)?;
                 let compute = match place {
                     Place::Cluster { cluster } => {
                         plan.compute(cluster)?;

@@ -9,7 +9,7 @@ use api::Acting;
 use api::client::{CallError, Client, Updates};
 use api::files::Files;
 use api::ticket::ByteStream;
-use api::tree::Shared;
+use api::tree::share;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -118,7 +118,6 @@ impl HostLink for RemoteLink {
             updates,
             asked: self.asked.clone(),
             passed,
-            shared: Shared::default(),
             covered: None,
         }))
     }
@@ -165,8 +164,6 @@ struct RemoteStream {
     updates: Updates,
     asked: Arc<AtomicU64>,
     passed: watch::Sender<u64>,
-    /// Shares equal values between the portions of a state, which are gathered before they are applied.
-    shared: Shared,
     /// The marks that the state covers whose portions are arriving.
     covered: Option<u64>,
 }
@@ -184,12 +181,12 @@ impl HostStream for RemoteStream {
                     // A state that arrives in portions dates from the request for the first of them.
                     let covered = *self.covered.get_or_insert(asked);
                     if let Some(portion) = batch.as_ref().filter(|batch| is_portion(batch)) {
-                        return Ok(self.changes(portion, 0));
+                        return Ok(Self::changes(portion, 0));
                     }
                     self.covered = None;
                     let passed = self.passed.send_replace(covered);
                     match batch {
-                        Some(batch) => return Ok(self.changes(&batch, covered)),
+                        Some(batch) => return Ok(Self::changes(&batch, covered)),
                         None if hurry && covered > passed => {
                             return Ok(Changes { mark: covered, ..Changes::default() });
                         }
@@ -220,7 +217,7 @@ fn lost(address: &str, error: CallError) -> LinkError {
 }
 
 impl RemoteStream {
-    fn changes(&mut self, batch: &api::client::Batch, mark: u64) -> Changes {
+    fn changes(batch: &api::client::Batch, mark: u64) -> Changes {
         let filters = batch.set.get(field!(UpdateSet.filterSet)).into_iter().flatten();
         let mut changes = Vec::new();
         for filter in filters {
@@ -234,18 +231,14 @@ impl RemoteStream {
                 let set = update.get(field!(ObjectUpdate.changeSet)).into_iter().flatten();
                 let properties = set.filter_map(|change| {
                     let number = ty.member(change.get(field!(PropertyChange.name))?)?;
-                    let value = change.get(field!(PropertyChange.val)).map(|value| self.shared.share(value));
+                    let value = change.get(field!(PropertyChange.val)).map(share);
                     Some((number, value.map(|value| declared(ty.members()[usize::from(number)].kind, value))))
                 });
                 let properties = properties.collect();
                 changes.push(ObjectChange::Set { object, properties });
             }
         }
-        let more = is_portion(batch);
-        if !more {
-            self.shared = Shared::default();
-        }
-        Changes { reset: batch.full, more, changes, mark }
+        Changes { reset: batch.full, more: is_portion(batch), changes, mark }
     }
 }
 

@@ -78,12 +78,10 @@ impl<'p, 'r> Identifier<'p, 'r> {
         let me = &self.refs.fixed().host.clone();
         let known: Vec<(MoRef, MoRef)> = self
             .plan
-            .all()
+            .on_host(me)
             .filter_map(|(center, record)| match record {
-                Record::Vm(vm) if vm.host == *me => Some((vm.remote.clone(), center.clone())),
-                Record::Snapshot(snapshot) if snapshot.host == *me => {
-                    Some((snapshot.remote.clone(), center.clone()))
-                }
+                Record::Vm(vm) => Some((vm.remote.clone(), center.clone())),
+                Record::Snapshot(snapshot) => Some((snapshot.remote.clone(), center.clone())),
                 _ => None,
             })
             .collect();
@@ -193,15 +191,11 @@ impl<'p, 'r> Identifier<'p, 'r> {
         let plan = &self.plan;
         self.shared.get_or_insert_with(|| {
             let of = |(at, record): (&MoRef, &Record)| match record {
-                Record::Datastore(store) if store.datacenter == datacenter => {
-                    Some((store.url.clone(), at.clone()))
-                }
-                Record::Network(network) if network.datacenter == datacenter => {
-                    Some((network.name.clone(), at.clone()))
-                }
+                Record::Datastore(store) => Some((store.url.clone(), at.clone())),
+                Record::Network(network) => Some((network.name.clone(), at.clone())),
                 _ => None,
             };
-            plan.all().filter_map(of).collect()
+            plan.shared(&datacenter).filter_map(of).collect()
         })
     }
 
@@ -288,18 +282,15 @@ impl<'p, 'r> Identifier<'p, 'r> {
     fn lost(&mut self) -> &mut HashMap<String, MoRef> {
         let (plan, hosts, me) = (&self.plan, self.hosts, self.refs.fixed().host.clone());
         self.lost.get_or_insert_with(|| {
-            let mut away: HashMap<MoRef, bool> = HashMap::new();
-            let mut is_away = |host: &MoRef| {
-                let asked = || hosts.find(host).is_none_or(|host| !host.is_connected());
-                *away.entry(host.clone()).or_insert_with(asked)
-            };
+            let is_away = |host: &MoRef| hosts.find(host).is_none_or(|host| !host.is_connected());
+            let away = plan.hosts().filter(|(host, _)| **host != me && is_away(host));
             let of = |(at, record): (&MoRef, &Record)| match record {
-                Record::Vm(vm) if !vm.instance_uuid.is_empty() && vm.host != me && is_away(&vm.host) => {
+                Record::Vm(vm) if !vm.instance_uuid.is_empty() => {
                     Some((vm.instance_uuid.clone(), at.clone()))
                 }
                 _ => None,
             };
-            plan.all().filter_map(of).collect()
+            away.flat_map(|(host, _)| plan.on_host(host)).filter_map(of).collect()
         })
     }
 }

@@ -57,15 +57,7 @@ fn plan_removal(plan: &mut Plan, host: &ManagedHost, hosts: &Hosts) -> Result<()
     let me = &host.me;
     let Record::Host(record) = plan.get(me)? else { return Err(not_found(me)) };
     let compute = record.parent.clone();
-    let mut gone: Vec<MoRef> = plan
-        .all()
-        .filter(|(_, record)| match record {
-            Record::Vm(vm) => vm.host == *me,
-            Record::Snapshot(snapshot) => snapshot.host == *me,
-            _ => false,
-        })
-        .map(|(at, _)| at.clone())
-        .collect();
+    let mut gone: Vec<MoRef> = plan.on_host(me).map(|(at, _)| at.clone()).collect();
     gone.extend(host.reported().shared().filter(|at| !hosts.others_have(at, me)).cloned());
     gone.push(me.clone());
     for object in &gone {

@@ -17,8 +17,9 @@ use api::Writer;
 use vim::{MoRef, Props, managed_id, props};
 
 use super::edges::Edges;
+use super::index::Records;
 use super::parts::Parts;
-use super::records::{Changes, Record, Records};
+use super::records::{Changes, Record};
 
 /// Writes the objects of changed records; `records` are those before the change.
 pub(super) fn changes(

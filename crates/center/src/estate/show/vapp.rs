@@ -7,7 +7,8 @@ use api::{Methods, Node, Service, Session, Snapshot, Writer};
 use vim::{Kind, List, MoRef, Object, Value, data_id, field, managed_id, prop, props, ty, vim_enum};
 
 use super::pool;
-use crate::estate::records::{Pool, Record, Records, VAppEntity};
+use crate::estate::index::Records;
+use crate::estate::records::{Pool, Record, VAppEntity};
 use crate::estate::stored;
 
 pub(crate) fn show(w: &mut Writer, me: &MoRef, pool: &Pool) {
