@@ -7,17 +7,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use api::accounts::{AccountsDoor, CENTER_ACCOUNT};
 use api::server::Site;
-use api::session::Peer;
 use api::tls::{CertificateAuthority, Renewing};
-use api::{Account, Call, Service, Session};
 use center::link::LocalLink;
 use center::sim::{Counts, DATASTORE, HostPlan, plan};
 use center::{Center, Place};
 use clap::Args as Arguments;
 use datastore::Datastore;
-use host::{ADMINISTRATOR, Host, SimulatedOptions, ids};
+use futures_util::{StreamExt, stream};
+use host::{ADMINISTRATOR, Host, SimulatedOptions};
 use store::Store;
-use vim::{Args, Fault, MoRef, Value, call, field, prop};
+use vim::{Object, vim};
 
 use crate::client::terminal;
 use crate::daemon::state::keep_private;
@@ -30,6 +29,8 @@ const CENTER_USER: &str = "administrator@vsphere.local";
 const DATASTORE_BYTES: u64 = 10 << 40;
 const VM_MEMORY_MIB: i64 = 32;
 const VM_DISK_KIB: i64 = 10 << 20;
+/// Simulated hosts that are made at the same time.
+const HOSTS_AT_A_TIME: usize = 4;
 
 #[derive(Arguments)]
 pub struct SimArgs {
@@ -118,14 +119,10 @@ async fn data_center(args: &SimArgs, user: &str, address: &str) -> Result<Arc<Ce
         let store = shared_datastore();
         for cluster in &datacenter.clusters {
             let place = Place::Cluster { cluster: center.add_cluster(&folder, &cluster.name).await? };
-            for host in &cluster.hosts {
-                attach(&center, host, &store, &place).await?;
-            }
+            attach_all(&center, &cluster.hosts, &store, &place).await?;
         }
         let place = Place::Standalone { folder };
-        for host in &datacenter.standalone_hosts {
-            attach(&center, host, &store, &place).await?;
-        }
+        attach_all(&center, &datacenter.standalone_hosts, &store, &place).await?;
     }
     Ok(center)
 }
@@ -134,8 +131,31 @@ fn shared_datastore() -> Arc<Datastore> {
     Arc::new(Datastore::memory(uuid::Uuid::new_v4(), DATASTORE_BYTES))
 }
 
-async fn attach(center: &Center, plan: &HostPlan, store: &Arc<Datastore>, place: &Place) -> Result<()> {
-    let Site { service, files, .. } = simulated_host(plan, store, None).await?;
+/// Makes hosts, several at a time, and attaches them in their order.
+async fn attach_all(
+    center: &Center,
+    plans: &[HostPlan],
+    store: &Arc<Datastore>,
+    place: &Place,
+) -> Result<()> {
+    let made = stream::iter(plans.to_vec()).map(|plan| {
+        let store = store.clone();
+        let host = tokio::spawn(async move {
+            let site = simulated_host(&plan, &store, None).await?;
+            anyhow::Ok((site, plan))
+        });
+        async move { host.await? }
+    });
+    let mut made = made.buffered(HOSTS_AT_A_TIME);
+    while let Some(host) = made.next().await {
+        let (site, plan): (Site, HostPlan) = host?;
+        attach(center, &plan, site, place).await?;
+    }
+    Ok(())
+}
+
+async fn attach(center: &Center, plan: &HostPlan, site: Site, place: &Place) -> Result<()> {
+    let Site { service, files, .. } = site;
     let link = LocalLink::new(&plan.name, service, files).with_context(|| plan.name.clone())?;
     center.attach(Arc::new(link), place).await?;
     Ok(())
@@ -155,12 +175,8 @@ async fn simulated_host(
         accounts.ensure_administrator(user, "Administrator", Some(password)).await?;
     }
     let service = host.service(&accounts, &[esxcli::register])?;
-    let insider = Insider::new(&service)?;
-    for vm in &plan.vms {
-        let made = insider.task(&ids::vm_folder(), new_vm(vm)).await?;
-        let vm = made.as_ref().and_then(Value::as_ref).context("the host made no virtual machine")?;
-        insider.task(vm, call!(PowerOnVM_Task {})).await?;
-    }
+    let specs: Vec<Arc<Object>> = plan.vms.iter().map(|name| Arc::new(new_vm(name))).collect();
+    host.populate(&specs, true).await?;
     Ok(Site {
         files: Some(host.storage().files(accounts.clone())),
         screens: Some(host.screens()),
@@ -170,101 +186,42 @@ async fn simulated_host(
     })
 }
 
-fn new_vm(name: &str) -> Args {
-    call!(CreateVM_Task {
-        config: VirtualMachineConfigSpec {
-            name: name,
-            guestId: "otherGuest",
-            numCPUs: 1,
-            memoryMB: VM_MEMORY_MIB,
-            files: VirtualMachineFileInfo { vmPathName: format!("[{DATASTORE}]") },
-            deviceChange: [
-                VirtualDeviceConfigSpec {
-                    operation: "add",
-                    device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-                },
-                VirtualDeviceConfigSpec {
-                    operation: "add",
-                    fileOperation: "create",
-                    device: VirtualDisk {
-                        key: -2,
-                        controllerKey: -1,
-                        unitNumber: 0,
-                        capacityInKB: VM_DISK_KIB,
-                        backing: VirtualDiskFlatVer2BackingInfo {
-                            fileName: "",
-                            diskMode: "persistent",
-                            thinProvisioned: true,
-                        },
+fn new_vm(name: &str) -> Object {
+    vim!(VirtualMachineConfigSpec {
+        name: name,
+        guestId: "otherGuest",
+        numCPUs: 1,
+        memoryMB: VM_MEMORY_MIB,
+        files: VirtualMachineFileInfo { vmPathName: format!("[{DATASTORE}]") },
+        deviceChange: [
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
+            },
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                fileOperation: "create",
+                device: VirtualDisk {
+                    key: -2,
+                    controllerKey: -1,
+                    unitNumber: 0,
+                    capacityInKB: VM_DISK_KIB,
+                    backing: VirtualDiskFlatVer2BackingInfo {
+                        fileName: "",
+                        diskMode: "persistent",
+                        thinProvisioned: true,
                     },
                 },
-                VirtualDeviceConfigSpec {
-                    operation: "add",
-                    device: VirtualE1000 {
-                        key: -3,
-                        addressType: "generated",
-                        backing: VirtualEthernetCardNetworkBackingInfo { deviceName: center::sim::NETWORK },
-                    },
+            },
+            VirtualDeviceConfigSpec {
+                operation: "add",
+                device: VirtualE1000 {
+                    key: -3,
+                    addressType: "generated",
+                    backing: VirtualEthernetCardNetworkBackingInfo { deviceName: center::sim::NETWORK },
                 },
-            ],
-        },
-        pool: ids::root_pool(),
+            },
+        ],
     })
-}
-
-/// Calls a host's service from within the process.
-struct Insider {
-    service: Arc<Service>,
-    session: Arc<Session>,
-    peer: Arc<Peer>,
-}
-
-impl Insider {
-    fn new(service: &Arc<Service>) -> Result<Self> {
-        let account = Account {
-            name: CENTER_ACCOUNT.into(),
-            full_name: "Simulator".into(),
-            extension: true,
-            narrowed: None,
-        };
-        Self::of(service, account)
-    }
-
-    fn of(service: &Arc<Service>, account: Account) -> Result<Self> {
-        let address = std::net::Ipv4Addr::LOCALHOST.into();
-        let peer = Arc::new(Peer { address, user_agent: "esfera sim".into(), certificate: None });
-        let session = service.core.sessions.open(account, &peer, "en")?;
-        Ok(Self { service: service.clone(), session, peer })
-    }
-
-    async fn call(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
-        let (session, peer) = (Some(self.session.clone()), self.peer.clone());
-        self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await
-    }
-
-    async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>> {
-        let mut versions = self.service.core.tree.versions();
-        let task = self.call(this, args).await?;
-        let task = task.as_ref().and_then(Value::as_ref).context("the method returned no task")?;
-        loop {
-            let state = self.service.core.tree.snapshot();
-            let info =
-                state.find(task).and_then(|node| node.get(prop!(Task.info))).context("the task is gone")?;
-            match info.get(field!(TaskInfo.state)).map(|state| state.name()) {
-                Some("success") => return Ok(info.get(field!(TaskInfo.result)).cloned()),
-                Some("error") => {
-                    let error =
-                        info.get(field!(TaskInfo.error)).and_then(|error| Fault::from_localized(error));
-                    return Err(error.map_or_else(|| anyhow::anyhow!("the task failed"), Into::into));
-                }
-                _ => versions.changed().await?,
-            }
-        }
-    }
-}
-
-impl Drop for Insider {
-    fn drop(&mut self) {
-        self.service.core.sessions.close(&self.session.key);
-    }
+    .into()
 }

@@ -9,7 +9,7 @@ use datastore::Datastore;
 use hostnet::{HostNetwork, NetworkOptions};
 use store::{Batch, Collection, Store};
 use uuid::Uuid;
-use vim::{DateTime, Fault, MoRef};
+use vim::{DateTime, Fault, MoRef, Object};
 
 use crate::datastores::{Datastores, remembered};
 use crate::engine::{Engine, QemuEngine, QemuOptions, SimulatedEngine};
@@ -225,6 +225,15 @@ impl Host {
     /// All VMs.
     pub fn all_vms(&self) -> Vec<Arc<Vm>> {
         self.vms.register.all()
+    }
+
+    /// Makes many VMs of a simulated host at once and turns them on, if `turn_on`: nothing of it is in the history.
+    ///
+    /// # Errors
+    /// Those of their specifications and files. The host is of no use then.
+    pub async fn populate(&self, specs: &[Arc<Object>], turn_on: bool) -> Result<Vec<MoRef>, Fault> {
+        debug_assert!(self.engine.info().simulated, "an interrupted creation is not recovered");
+        vms::populate(&self.vms, specs, turn_on).await
     }
 
     /// Pictures of the screens of VMs.

@@ -176,6 +176,10 @@ pub trait Machine: Send + Sync {
     async fn add_nic(&self, config: &VmConfig, key: i32, tap: Option<&Tap>) -> Result<()>;
     async fn remove_nic(&self, key: i32) -> Result<()>;
     async fn set_link(&self, key: i32, up: bool) -> Result<()>;
+    /// Whether its guest may become another one by itself: else nobody needs to ask it again and again.
+    fn changes_by_itself(&self) -> bool {
+        true
+    }
     /// The MACs that adapters have now, by key: the guest may have set others. None where nobody can.
     async fn macs(&self) -> Result<BTreeMap<i32, Mac>> {
         Ok(BTreeMap::new())

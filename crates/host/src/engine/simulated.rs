@@ -25,7 +25,7 @@ use super::{
 use crate::datastores::Datastores;
 
 /// Events kept for a slow listener. The channel holds room for all of them, and there may be thousands of VMs.
-const EVENTS: usize = 8;
+const EVENTS: usize = 2;
 
 /// Runs VMs in memory.
 pub struct SimulatedEngine {
@@ -201,6 +201,10 @@ impl Machine for SimulatedMachine {
 
     fn booted(&self) -> Option<DateTime> {
         Some(self.started)
+    }
+
+    fn changes_by_itself(&self) -> bool {
+        false
     }
 
     async fn processors(&self) -> Result<Processors> {

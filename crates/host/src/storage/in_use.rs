@@ -4,7 +4,6 @@
 //! keeps on every image it has open, which on shared storage tell of other hosts' VMs too; and the locks of VMs beside
 //! their configurations.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,8 +23,8 @@ const WRITER: Range<u64> = 101..102;
 
 /// The VMs of the host as storage asks about them: the register of VMs is one.
 pub(crate) trait OpenFiles: Send + Sync {
-    /// The files that running VMs have open; those of the VM `but` are left out.
-    fn open_files(&self, but: Option<&MoRef>) -> BTreeSet<FileRef>;
+    /// The first file at this place or below it that a running VM has open; those of the VM `but` are left out.
+    fn open_within(&self, place: &FileRef, but: Option<&MoRef>) -> Option<FileRef>;
 
     /// The name of a VM that has files on this datastore, running or not.
     fn user_of(&self, datastore: Uuid) -> Option<String>;
@@ -57,7 +56,7 @@ impl InUse {
     /// # Errors
     /// `FileLocked`, or the fault of a file that cannot be read.
     pub(super) fn refuse_open(&self, place: &Place) -> Result<(), Fault> {
-        refuse_among(&self.vms.open_files(None), place)
+        self.refuse_place(place, None)
     }
 
     /// As `refuse_open`, for a file on a mounted datastore.
@@ -78,13 +77,17 @@ impl InUse {
         vm: &MoRef,
         files: impl IntoIterator<Item = &'a FileRef>,
     ) -> Result<(), Fault> {
-        let open = self.vms.open_files(Some(vm));
         for file in files {
             if let Some(on) = self.datastores.by_uuid(file.datastore) {
-                refuse_among(&open, &Place { on, file: file.clone() })?;
+                self.refuse_place(&Place { on, file: file.clone() }, Some(vm))?;
             }
         }
         Ok(())
+    }
+
+    fn refuse_place(&self, place: &Place, but: Option<&MoRef>) -> Result<(), Fault> {
+        refuse_known(self.vms.open_within(&place.file, but).as_ref(), &place.file, &place.show())?;
+        refuse_locks(place)
     }
 
     /// Refuses to read a disk that a VM is writing: the copy would show no single moment of it.
@@ -94,7 +97,9 @@ impl InUse {
     pub(super) fn refuse_written(&self, place: &Place, layers: &[FilePath]) -> Result<(), Fault> {
         let locked = |file: &str| locked(file, "a running VM writes to it");
         // A VM in memory keeps no locks: there the newest layer of each disk counts.
-        if place.on.store.root_path().is_none() && self.vms.open_files(None).contains(&place.file) {
+        if place.on.store.root_path().is_none()
+            && self.vms.open_within(&place.file, None).as_ref() == Some(&place.file)
+        {
             return Err(locked(&place.show()));
         }
         for path in std::iter::once(&place.file.path).chain(layers) {
@@ -106,8 +111,7 @@ impl InUse {
     }
 }
 
-fn refuse_among(open: &BTreeSet<FileRef>, place: &Place) -> Result<(), Fault> {
-    refuse_known(open, &place.file, &place.show())?;
+fn refuse_locks(place: &Place) -> Result<(), Fault> {
     let store = &place.on.store;
     let fault = |error: Error| place.fault(&error);
     let entry = match store.entry(&place.file.path) {
@@ -129,10 +133,9 @@ fn refuse_among(open: &BTreeSet<FileRef>, place: &Place) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses a place if it, or anything in it, is among the open files.
-fn refuse_known(open: &BTreeSet<FileRef>, place: &FileRef, shown: &str) -> Result<(), Fault> {
-    let inside = |open: &&FileRef| open.datastore == place.datastore && place.path.contains(&open.path);
-    match open.iter().find(inside) {
+/// Refuses a place if this file, which is there or in it, is open.
+fn refuse_known(open: Option<&FileRef>, place: &FileRef, shown: &str) -> Result<(), Fault> {
+    match open {
         Some(open) if open.path == place.path => Err(locked(shown, "a running VM uses it")),
         Some(open) => Err(locked(shown, &format!("a running VM uses {} in it", open.path))),
         None => Ok(()),

@@ -7,7 +7,7 @@ use datastore::VmLock;
 use vim::Fault;
 use vm::{FileRef, Power};
 
-use super::files::{all_disk_files, all_named_files, sibling};
+use super::files::{all_disk_files, sibling};
 use super::records;
 use super::service::Vms;
 use super::vm::Vm;
@@ -67,19 +67,15 @@ fn lock_home(vms: &Vms, home: &FileRef) -> Result<Option<VmLock>, Fault> {
 fn files_to_remove(vms: &Vms, vm: &Vm) -> Result<Vec<FileRef>, Fault> {
     let home = vm.home();
     let mut others = BTreeSet::new();
-    for other in vms.register.others(&vm.me) {
-        let (beside, named) = {
-            let state = other.read();
-            (state.home.clone(), all_named_files(&state))
-        };
+    for other in vms.register.within(&home.directory(), Some(&vm.me)) {
+        let beside = other.home();
         if beside.directory() == home.directory() {
             others.extend(vms.files.beside(&beside));
         }
-        others.extend(named);
     }
     let disks = all_disk_files(&vm.read());
     let mut gone: BTreeSet<FileRef> = vms.files.own(vm).into_iter().collect();
-    gone.retain(|file| !others.contains(file));
+    gone.retain(|file| !others.contains(file) && !vms.register.is_named_elsewhere(&vm.me, file));
     let used = disks.iter().chain(gone.iter().filter(|file| **file != home && !disks.contains(file)));
     vms.in_use.refuse_open_files(&vm.me, used)?;
     let last = gone.take(&home);

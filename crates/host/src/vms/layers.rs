@@ -80,11 +80,7 @@ pub(super) fn mergeable(register: &Register, vm: &Vm) -> Vec<(i32, FileRef)> {
         let state = vm.read();
         if all_read(&state) { superfluous(&state.config, &state.frozen) } else { Vec::new() }
     };
-    if found.is_empty() {
-        return Vec::new();
-    }
-    let foreign = register.foreign_disks(&vm.me);
-    found.into_iter().filter(|(_, base)| !foreign.contains(base)).collect()
+    found.into_iter().filter(|(_, base)| !register.is_foreign_disk(&vm.me, base)).collect()
 }
 
 /// Notes whether disks have layers that no snapshot needs.

@@ -127,7 +127,7 @@ pub(super) async fn merge_into(vms: &Vms, vm: &Arc<Vm>, key: i32, base: &FileRef
     }
     let above = lying_on(configs(&current, &frozen), base);
     let [layer] = above.as_slice() else {
-        if above.is_empty() && !vms.register.foreign_disks(&vm.me).contains(base) {
+        if above.is_empty() && !vms.register.is_foreign_disk(&vm.me, base) {
             vms.files.clear_away(std::slice::from_ref(base)).await;
         }
         return Ok(());

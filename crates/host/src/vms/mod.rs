@@ -16,10 +16,12 @@ mod faulty;
 mod files;
 mod follow;
 mod home;
+mod index;
 mod layers;
 mod merge;
 mod methods;
 mod planning;
+mod populate;
 mod ports;
 mod power;
 mod reconfigure;
@@ -39,6 +41,7 @@ mod watch;
 
 pub(crate) use environment::{Environment, register as register_environment};
 pub(crate) use methods::{Screenshots, register as register_methods};
+pub(crate) use populate::populate;
 pub(crate) use recover::{recover, storage_users};
 pub(crate) use service::{Identity, Parts, Vms};
 

@@ -28,12 +28,12 @@ pub(super) fn plan<T>(
         (state.power == Power::On, !state.snapshots.snapshots.is_empty())
     });
     let datastores = &vms.files.datastores;
-    let taken = vms.register.taken_macs(vm.map(|vm| &vm.me));
+    let own = vm.map(|vm| &vm.me);
     let given = RefCell::new(BTreeSet::new());
     let new_mac = || {
         loop {
             let mac = random_mac();
-            if !taken.contains(&mac) && given.borrow_mut().insert(mac.clone()) {
+            if !vms.register.is_mac_taken(&mac, own) && given.borrow_mut().insert(mac.clone()) {
                 return mac;
             }
         }

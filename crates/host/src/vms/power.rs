@@ -14,7 +14,7 @@ use vm::{FileRef, Power};
 use super::files::{Files, sibling};
 use super::service::Vms;
 use super::vm::Vm;
-use super::watch::watch;
+use super::watch::{ask_again, watch};
 use super::{end, saved_state};
 use crate::blocking::blocking;
 use crate::engine::{Error, ExitReason, Launch, Machine, image_fault, machine_fault};
@@ -94,7 +94,7 @@ pub(super) async fn power_on(vms: &Arc<Vms>, vm: &Arc<Vm>, who: &Who) -> Result<
 }
 
 /// The configuration as it is to be while the VM runs: devices that connect at power-on are connected.
-fn ready_config(files: &Files, before: &VmConfig) -> Result<VmConfig, Fault> {
+pub(super) fn ready_config(files: &Files, before: &VmConfig) -> Result<VmConfig, Fault> {
     let mut config = before.clone();
     let unusable = config.devices.values().find_map(|device| match &device.kind {
         Kind::Unusable(unusable) => Some(unusable),
@@ -131,7 +131,11 @@ fn ready_config(files: &Files, before: &VmConfig) -> Result<VmConfig, Fault> {
     Ok(config)
 }
 
-async fn start(
+/// Starts the process of a VM.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn start(
     vms: &Vms,
     vm: &Vm,
     config: &VmConfig,
@@ -233,6 +237,7 @@ pub(super) async fn reset(vms: &Vms, vm: &Arc<Vm>, who: &Who) -> Result<(), Faul
         state.guest = None;
         state.booted = Some(DateTime::now());
     });
+    ask_again(vms, vm, &machine);
     Ok(())
 }
 

@@ -123,8 +123,8 @@ async fn prepare_disks(
 
 /// Removes the images of a disk that is no longer the VM's, but those that a snapshot or another VM needs.
 async fn destroy_disk(vms: &Vms, vm: &Vm, images: &[FileRef]) {
-    let mut kept = all_disk_files(&vm.read());
-    kept.extend(vms.register.foreign_disks(&vm.me));
-    let gone: Vec<FileRef> = images.iter().filter(|file| !kept.contains(file)).cloned().collect();
+    let own = all_disk_files(&vm.read());
+    let is_kept = |file: &FileRef| own.contains(file) || vms.register.is_foreign_disk(&vm.me, file);
+    let gone: Vec<FileRef> = images.iter().filter(|file| !is_kept(file)).cloned().collect();
     vms.files.clear_away(&gone).await;
 }

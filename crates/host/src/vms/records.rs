@@ -1,5 +1,7 @@
 //! The durable records of the VMs of this host: [`Records`] is a collection of the host's store, by the number of the VM.
 
+use std::ops::Range;
+
 use datastore::FilePath;
 use serde::{Deserialize, Serialize};
 use store::{Batch, Collection, Store};
@@ -44,17 +46,31 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// A VM that `task` makes. Recovery removes the files `unfinished`, unless the record is written without them.
-    pub(super) fn new(home: &FileRef, pool: &MoRef, unfinished: &[FileRef], task: &MoRef) -> Self {
+    /// A VM that is there.
+    pub(super) fn finished(home: &FileRef, pool: &MoRef) -> Self {
         Self {
             datastore: home.datastore,
             path: home.path.as_str().to_owned(),
             pool: (*pool != ids::root_pool()).then(|| pool.id().to_owned()),
             user: 0,
-            unfinished: Some(unfinished.iter().map(named).collect()),
+            unfinished: None,
             suspending: None,
             merging: None,
+            task: None,
+        }
+    }
+
+    /// Gives the QEMU process of the VM with this number a user.
+    pub(super) fn give_user(&mut self, number: u64) {
+        self.user = u32::try_from(number % USERS).unwrap_or_default();
+    }
+
+    /// A VM that `task` makes. Recovery removes the files `unfinished`, unless the record is written without them.
+    pub(super) fn new(home: &FileRef, pool: &MoRef, unfinished: &[FileRef], task: &MoRef) -> Self {
+        Self {
+            unfinished: Some(unfinished.iter().map(named).collect()),
             task: Some(task.id().to_owned()),
+            ..Self::finished(home, pool)
         }
     }
 }
@@ -123,13 +139,33 @@ impl Records {
     /// # Errors
     /// If the store cannot be written.
     pub(super) async fn begin(&self, record: &mut Registered) -> Result<u64, Fault> {
-        let mut batch = Batch::new();
-        batch.reserve(NUMBERS, 1);
-        let reserved = self.store.commit(batch).await.map_err(|error| store_fault(&error))?;
-        let number = reserved.reserved.first().map_or(1, |range| range.start);
-        record.user = u32::try_from(number % USERS).unwrap_or_default();
+        let number = self.reserve(1).await?.start;
+        record.give_user(number);
         self.write(number, record).await?;
         Ok(number)
+    }
+
+    /// Takes numbers for VMs.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn reserve(&self, count: usize) -> Result<Range<u64>, Fault> {
+        let mut batch = Batch::new();
+        batch.reserve(NUMBERS, count as u64);
+        let reserved = self.store.commit(batch).await.map_err(|error| store_fault(&error))?;
+        Ok(reserved.reserved.first().cloned().unwrap_or(1..1 + count as u64))
+    }
+
+    /// Writes the records of many VMs at once.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn write_all(&self, records: &[(u64, Registered)]) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        for (number, record) in records {
+            VMS.put(&mut batch, &number.to_string(), record).map_err(|error| store_fault(&error))?;
+        }
+        self.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
     }
 
     /// # Errors

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
 use vm::{FileRef, Power, show};
 
-use super::files::{all_disk_files, open_files};
+use super::files::{all_disk_files, all_named_files, open_files};
+use super::index::{Index, Used};
 use super::records::Records;
 use super::vm::Vm;
 use crate::ids;
@@ -21,6 +22,7 @@ use crate::storage::OpenFiles;
 pub struct Register {
     records: Records,
     vms: RwLock<BTreeMap<String, Arc<Vm>>>,
+    index: Arc<Index>,
     /// Names that are kept for VMs that are being made, registered or renamed, and whether the VM is a new one.
     kept: Mutex<BTreeMap<String, bool>>,
     /// Instance UUIDs that VMs are being given.
@@ -58,10 +60,15 @@ impl Register {
         Self {
             records: Records::new(store),
             vms: RwLock::default(),
+            index: Arc::default(),
             kept: Mutex::default(),
             uuids: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
         }
+    }
+
+    pub(super) fn index(&self) -> &Arc<Index> {
+        &self.index
     }
 
     pub(super) fn records(&self) -> &Records {
@@ -83,20 +90,43 @@ impl Register {
         self.vms.read().values().cloned().collect()
     }
 
-    /// All VMs but one.
-    pub(super) fn others(&self, me: &MoRef) -> impl Iterator<Item = Arc<Vm>> {
-        self.all().into_iter().filter(move |other| other.me != *me)
+    /// The VMs that may use this, but one.
+    fn users(&self, used: &Used<'_>, but: Option<&MoRef>) -> Vec<Arc<Vm>> {
+        let found = self.index.find(used);
+        let vms = self.vms.read();
+        let found = found.iter().filter(|me| Some(*me) != but);
+        found.filter_map(|me| vms.get(me.id()).cloned()).collect()
     }
 
-    /// The images that the disks of other VMs than this one are in.
-    pub(super) fn foreign_disks(&self, me: &MoRef) -> BTreeSet<FileRef> {
-        self.others(me).flat_map(|other| all_disk_files(&other.read())).collect()
+    /// The VMs that may have files in this directory or below it, but one.
+    pub(super) fn within(&self, directory: &FileRef, but: Option<&MoRef>) -> Vec<Arc<Vm>> {
+        if directory.path.is_root() {
+            return self.all().into_iter().filter(|vm| Some(&vm.me) != but).collect();
+        }
+        self.users(&Used::Within(directory.datastore, directory.path.as_str()), but)
     }
 
-    /// The MAC addresses of all adapters but those of one VM.
-    pub(super) fn taken_macs(&self, but: Option<&MoRef>) -> BTreeSet<String> {
-        let others = self.all().into_iter().filter(|vm| Some(&vm.me) != but);
-        others.flat_map(|vm| vm.config().nics().map(|(_, nic)| nic.mac.clone()).collect::<Vec<_>>()).collect()
+    /// The VM whose `.vmx` this is.
+    pub(super) fn at_home(&self, home: &FileRef) -> Option<Arc<Vm>> {
+        self.users(&Used::File(home), None).into_iter().find(|vm| vm.read().home == *home)
+    }
+
+    /// Whether a disk of another VM than this one is in this image.
+    pub(super) fn is_foreign_disk(&self, me: &MoRef, image: &FileRef) -> bool {
+        let users = self.users(&Used::File(image), Some(me));
+        users.iter().any(|other| all_disk_files(&other.read()).contains(image))
+    }
+
+    /// Whether the configuration of another VM than this one names the file.
+    pub(super) fn is_named_elsewhere(&self, me: &MoRef, file: &FileRef) -> bool {
+        let users = self.users(&Used::File(file), Some(me));
+        users.iter().any(|other| all_named_files(&other.read()).contains(file))
+    }
+
+    /// Whether an adapter has this MAC address; those of one VM do not count.
+    pub(super) fn is_mac_taken(&self, mac: &str, but: Option<&MoRef>) -> bool {
+        let users = self.users(&Used::Mac(mac), but);
+        users.iter().any(|vm| vm.config().nics().any(|(_, nic)| nic.mac == mac))
     }
 
     /// Notes the use that each VM makes of the host, on processors of `mhz` each.
@@ -113,11 +143,13 @@ impl Register {
     /// Adds a VM whose files others must respect already. The caller makes it appear.
     pub(super) fn add_unshown(&self, vm: &Arc<Vm>) {
         self.vms.write().insert(vm.me.id().to_owned(), vm.clone());
+        vm.enlist();
     }
 
     /// Removes a VM, which is no longer shown. Its record is left to the caller.
     pub(super) fn remove(&self, vm: &Vm) {
         self.vms.write().remove(vm.me.id());
+        vm.delist();
         vm.vanish();
     }
 
@@ -157,7 +189,7 @@ impl Register {
         name: &str,
         own: Option<&MoRef>,
     ) -> Result<KeptName<'_>, Fault> {
-        if let Some(other) = self.all().into_iter().find(|vm| Some(&vm.me) != own && vm.name() == name) {
+        if let Some(other) = self.users(&Used::Name(name), own).into_iter().find(|vm| vm.name() == name) {
             return Err(fault!(
                 DuplicateName { name: name, object: &other.me },
                 "A virtual machine called {name} exists already"
@@ -177,8 +209,8 @@ impl Register {
     /// that one; then the newcomer gets another.
     pub(super) fn keep_uuid(&self, wanted: Uuid, own: Option<&MoRef>) -> KeptUuid<'_> {
         let mut kept = self.uuids.lock();
-        let others = self.all().into_iter().filter(|vm| Some(&vm.me) != own);
-        let taken = others.map(|vm| vm.config().instance_uuid).any(|other| other == wanted);
+        let others = self.users(&Used::InstanceUuid(wanted), own);
+        let taken = others.iter().any(|vm| vm.config().instance_uuid == wanted);
         let mut uuid = if taken { Uuid::new_v4() } else { wanted };
         while !kept.insert(uuid) {
             uuid = Uuid::new_v4();
@@ -188,20 +220,26 @@ impl Register {
 
     /// The MAC addresses of a VM that another VM has as well, with that VM.
     pub(super) fn shared_macs(&self, vm: &Vm) -> Vec<(String, Arc<Vm>)> {
-        let macs: BTreeSet<String> = vm.config().nics().map(|(_, nic)| nic.mac.clone()).collect();
-        let of = |other: Arc<Vm>| {
-            let config = other.config();
-            let shared = config.nics().map(|(_, nic)| &nic.mac).find(|mac| macs.contains(*mac)).cloned();
-            shared.map(|mac| (mac, other))
-        };
-        self.others(&vm.me).filter_map(of).collect()
+        let mut shared: Vec<(String, Arc<Vm>)> = Vec::new();
+        for (_, nic) in vm.config().nics() {
+            for other in self.users(&Used::Mac(&nic.mac), Some(&vm.me)) {
+                let has = other.config().nics().any(|(_, its)| its.mac == nic.mac);
+                if has && !shared.iter().any(|(_, known)| known.me == other.me) {
+                    shared.push((nic.mac.clone(), other));
+                }
+            }
+        }
+        shared
     }
 }
 
 impl OpenFiles for Register {
-    fn open_files(&self, but: Option<&MoRef>) -> BTreeSet<FileRef> {
-        let vms = self.all().into_iter().filter(|vm| Some(&vm.me) != but);
-        vms.flat_map(|vm| open_files(&vm.read())).collect()
+    fn open_within(&self, place: &FileRef, but: Option<&MoRef>) -> Option<FileRef> {
+        let inside = |open: &FileRef| open.datastore == place.datastore && place.path.contains(&open.path);
+        let mut users = self.within(place, but);
+        users.extend(self.users(&Used::File(place), but));
+        let open = users.iter().flat_map(|vm| open_files(&vm.read()));
+        open.filter(inside).min()
     }
 
     fn user_of(&self, datastore: Uuid) -> Option<String> {

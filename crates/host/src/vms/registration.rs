@@ -47,7 +47,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     let Wanted { path, pool, .. } = wanted;
     let home = vms.files.datastores.parse(path)?;
     may(&vms.files.datastores.of(&home)?.me(), BROWSE)?;
-    if let Some(known) = vms.register.all().into_iter().find(|vm| vm.read().home == home) {
+    if let Some(known) = vms.register.at_home(&home) {
         return Err(fault!(AlreadyExists { name: path }, "{path} is registered already as {}", known.name()));
     }
     let mut loaded = vms.files.load(&home).await?;

@@ -60,7 +60,12 @@ pub(crate) struct Parts {
 
 impl Vms {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let view = View::new(parts.core.tree.clone(), parts.datastores.clone(), parts.mhz);
+        let view = View::new(
+            parts.core.tree.clone(),
+            parts.datastores.clone(),
+            parts.mhz,
+            parts.register.index().clone(),
+        );
         Arc::new(Self {
             register: parts.register,
             core: parts.core,

@@ -6,6 +6,7 @@ use api::{Tree, Writer};
 use vim::{MoRef, Props, prop};
 use vm::show;
 
+use super::index::Index;
 use super::state::State;
 use crate::datastores::Datastores;
 use crate::ids;
@@ -16,6 +17,8 @@ pub(crate) struct View {
     datastores: Arc<Datastores>,
     /// Speed of one processor, MHz.
     mhz: u32,
+    /// What the VMs use.
+    pub(super) index: Arc<Index>,
 }
 
 /// The last that was shown of a VM.
@@ -35,8 +38,8 @@ pub(super) struct Uses {
 }
 
 impl View {
-    pub(crate) fn new(tree: Arc<Tree>, datastores: Arc<Datastores>, mhz: u32) -> Self {
-        Self { tree, datastores, mhz }
+    pub(super) fn new(tree: Arc<Tree>, datastores: Arc<Datastores>, mhz: u32, index: Arc<Index>) -> Self {
+        Self { tree, datastores, mhz, index }
     }
 
     /// Shows a VM for the first time.

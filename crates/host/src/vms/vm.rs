@@ -11,6 +11,7 @@ use vm::config::VmConfig;
 use vm::observed::{GuestReport, Statistics};
 use vm::{FileRef, Power};
 
+use super::index::Keys;
 use super::state::State;
 use super::view::{Last, View};
 use crate::engine::Machine;
@@ -30,6 +31,8 @@ pub struct Vm {
 struct Inner {
     state: State,
     last: Last,
+    /// What the index has of it; none while it is not registered.
+    indexed: Option<Keys>,
 }
 
 /// The state of a VM for a moment: never across a wait.
@@ -46,7 +49,7 @@ impl Deref for Reading<'_> {
 impl Vm {
     /// A VM that is not shown before [`Self::appear`].
     pub(super) fn new(me: MoRef, state: State, view: Arc<View>) -> Arc<Self> {
-        let inner = Mutex::new(Inner { state, last: Last::NotYet });
+        let inner = Mutex::new(Inner { state, last: Last::NotYet, indexed: None });
         let changing = tokio::sync::Mutex::default();
         Arc::new(Self { me, inner, ending: AtomicBool::new(false), changing, view })
     }
@@ -59,15 +62,31 @@ impl Vm {
     /// Changes its state and shows it. The state stays locked until the tree has it, so that changes are shown in their
     /// order.
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let Inner { state, last } = &mut *self.inner.lock();
+        let Inner { state, last, indexed } = &mut *self.inner.lock();
         let result = change(state);
+        if let Some(keys) = indexed {
+            self.view.index.renew(&self.me, keys, state);
+        }
         self.view.show(&self.me, state, last);
         result
     }
 
+    /// The register finds the VM from now on by what it uses.
+    pub(super) fn enlist(&self) {
+        let Inner { state, indexed, .. } = &mut *self.inner.lock();
+        self.view.index.renew(&self.me, indexed.get_or_insert_default(), state);
+    }
+
+    /// The register finds the VM no more.
+    pub(super) fn delist(&self) {
+        if let Some(mut keys) = self.inner.lock().indexed.take() {
+            self.view.index.forget(&self.me, &mut keys);
+        }
+    }
+
     /// Shows the VM from now on.
     pub(super) fn appear(&self) {
-        let Inner { state, last } = &mut *self.inner.lock();
+        let Inner { state, last, .. } = &mut *self.inner.lock();
         self.view.appear(&self.me, state, last);
     }
 
@@ -83,7 +102,7 @@ impl Vm {
 
     /// Notes its use of the host, on processors of `mhz` each. The time of the look is shown with the next news.
     pub(super) fn look_at_use(&self, mhz: u32) {
-        let Inner { state, last } = &mut *self.inner.lock();
+        let Inner { state, last, .. } = &mut *self.inner.lock();
         let Some(usage) = state.machine.as_ref().and_then(|machine| machine.usage()) else { return };
         let now = DateTime::now();
         let elapsed_us = now.as_micros().saturating_sub(state.statistics_at.as_micros()).max(1);

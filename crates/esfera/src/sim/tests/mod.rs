@@ -1,11 +1,14 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
+mod insider;
 mod references;
 mod specifications;
 mod unknown_names;
 
 use api::Authority;
-use vim::{ManagedId, managed_id};
+use vim::{Args, Fault, ManagedId, MoRef, Value, call, field, managed_id, prop};
+
+use insider::Insider;
 
 use super::*;
 
@@ -30,7 +33,7 @@ async fn managed() -> (Arc<Center>, Insider) {
     options.password = Some(PASSWORD.into());
     let center = Center::open(options).await.unwrap();
     let (_, folder) = center.add_datacenter("DC0").await.unwrap();
-    attach(&center, &host_plan(), &shared_datastore(), &Place::Standalone { folder }).await.unwrap();
+    attach_all(&center, &[host_plan()], &shared_datastore(), &Place::Standalone { folder }).await.unwrap();
     let account = center.accounts().login(CENTER_USER, PASSWORD).await.unwrap();
     let insider = Insider::of(&center.service(), account).unwrap();
     (center, insider)

@@ -14,6 +14,7 @@ use datastore::vmsd::SnapshotList;
 use vim::{DateTime, Fault, fault};
 use vm::FileRef;
 use vm::config::VmConfig;
+use vm::observed::OwnFile;
 
 use super::state::State;
 use super::vm::Vm;
@@ -188,6 +189,11 @@ impl Files {
                 state.files_at = DateTime::now();
             });
         }
+    }
+
+    /// The files of a VM in this state, with the room that they take. Blocking.
+    pub(super) fn find_own(&self, state: &State) -> Vec<OwnFile> {
+        own::own_files(&self.datastores, &state.home, &all_disk_files(state))
     }
 
     /// The files of a VM that are there. Blocking.

@@ -85,12 +85,11 @@ async fn clear_left_layers(vms: &Vms, vm: &Vm, left: &VmConfig) {
         }
         all_disk_files(&state)
     };
-    let foreign = vms.register.foreign_disks(&vm.me);
     let gone: Vec<FileRef> = left
         .disks()
         .filter(|(_, disk)| disk.parents.first().is_some_and(|below| used.contains(below)))
         .map(|(_, disk)| disk.file.clone())
-        .filter(|file| !used.contains(file) && !foreign.contains(file))
+        .filter(|file| !used.contains(file) && !vms.register.is_foreign_disk(&vm.me, file))
         .collect();
     vms.files.clear_away(&gone).await;
 }

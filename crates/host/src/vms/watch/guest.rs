@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::vms::vm::Vm;
 
-/// Asks until the VM is off or the host closes.
+/// Asks until the VM is off or the host closes, or nothing new is to come.
 pub(super) async fn poll(vm: Arc<Vm>, machine: Arc<dyn Machine>, closing: CancellationToken) {
     loop {
         if machine.ended().is_some() || vm.power() == Power::Off {
@@ -27,6 +27,9 @@ pub(super) async fn poll(vm: Arc<Vm>, machine: Arc<dyn Machine>, closing: Cancel
         let known = vm.read().guest.as_ref().is_some_and(|guest| {
             guest.interfaces.iter().any(|interface| interface.addresses.iter().any(|(ip, _)| ip.is_ipv4()))
         });
+        if !machine.changes_by_itself() && vm.read().guest.is_some() {
+            return;
+        }
         sleep(if known { GUEST_POLL } else { GUEST_POLL_FIRST }).await;
     }
 }
@@ -48,7 +51,7 @@ fn note(vm: &Vm, report: Option<GuestReport>) {
 }
 
 /// The part that is kept of a guest's report, which may say anything.
-fn bounded(mut report: GuestReport) -> GuestReport {
+pub(in crate::vms) fn bounded(mut report: GuestReport) -> GuestReport {
     for text in [&mut report.host_name, &mut report.system, &mut report.agent_version] {
         *text = text.take().map(|text| plain(&text)).filter(|text| !text.is_empty());
     }

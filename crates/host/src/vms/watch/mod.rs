@@ -4,6 +4,7 @@
 mod guest;
 mod macs;
 
+pub(super) use guest::bounded;
 pub(super) use macs::macs_of;
 
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use crate::events::{VmEvent, Who};
 /// Follows a QEMU process until it ends or the host closes.
 pub(super) fn watch(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine>) {
     let guest = tokio::spawn(guest::poll(vm.clone(), machine.clone(), vms.closing.clone()));
-    let macs = tokio::spawn(macs::poll(Arc::downgrade(vms), vm.clone(), machine.clone()));
+    let macs = machine
+        .changes_by_itself()
+        .then(|| tokio::spawn(macs::poll(Arc::downgrade(vms), vm.clone(), machine.clone())));
     let (vms, vm, closing) = (Arc::downgrade(vms), vm.clone(), vms.closing.clone());
     let mut events = machine.events();
     tokio::spawn(async move {
@@ -51,8 +54,17 @@ pub(super) fn watch(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine>) {
             }
         }
         guest.abort();
-        macs.abort();
+        if let Some(macs) = macs {
+            macs.abort();
+        }
     });
+}
+
+/// The guest boots anew. One that is not asked in a rhythm is asked again.
+pub(super) fn ask_again(vms: &Vms, vm: &Arc<Vm>, machine: &Arc<dyn Machine>) {
+    if !machine.changes_by_itself() {
+        tokio::spawn(guest::poll(vm.clone(), machine.clone(), vms.closing.clone()));
+    }
 }
 
 /// A QEMU process has ended: the operation that asked for it does the rest, else it is done here.
@@ -73,6 +85,7 @@ async fn noticed(vms: &Vms, vm: &Arc<Vm>, machine: &Arc<dyn Machine>, happening:
                 state.booted = Some(DateTime::now());
                 std::mem::take(&mut state.reboot_asked)
             });
+            ask_again(vms, vm, machine);
             if by_guest && !asked {
                 vms.post(vm, VmEvent::GuestReboot, &Who::default()).await;
             }
