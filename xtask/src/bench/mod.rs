@@ -40,13 +40,15 @@ enum Measure {
     StartUp,
     /// Curves of what must stay flat as history, inventory and crowds grow
     Growth,
+    /// A center with a large inventory
+    Center,
     /// The virtual switch beside a veth pair, Linux' bridge and Open vSwitch
     Net,
     All,
 }
 
 impl Measure {
-    const EACH: [Self; 8] = [
+    const EACH: [Self; 9] = [
         Self::Write,
         Self::Store,
         Self::StartUp,
@@ -55,6 +57,7 @@ impl Measure {
         Self::PowerOn,
         Self::Memory,
         Self::Growth,
+        Self::Center,
     ];
 
     fn title(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Measure {
             Self::StartUp => "start-up",
             Self::Net => "net",
             Self::Growth => "growth",
+            Self::Center => "center",
             Self::All => "all",
         }
     }
@@ -80,6 +84,7 @@ impl Measure {
             Self::PowerOn => &[Program::Script("power_on.py")],
             Self::Memory => &[Program::Script("memory.py")],
             Self::Growth => &[Program::Script("growth.py")],
+            Self::Center => &[Program::Script("center.py")],
             Self::Net => &[Program::ScriptOver("net.py", "vswitch", "bench_switch")],
             Self::All => &[],
         }
