@@ -1,4 +1,4 @@
-"""What the center's inventory has beside folders and clusters: datastore clusters, IP pools, customization specifications,
+"""The inventory of the center beside folders and clusters: datastore clusters, IP pools, customization specifications,
 extensions, licence keys."""
 import pytest
 from pyVmomi import vim, vmodl

@@ -81,7 +81,7 @@ async fn a_server_that_floods_is_cut_off() {
         let many = entry.repeat(10_000);
         while stream.write_all(&many).is_ok() {}
     });
-    // Entries without a name are no user.
+    // The directory passes over entries without a name.
     assert!(matches!(directory.login("alice", PASSWORD).await, Ok(None) | Err(Error::Server { .. })));
 }
 
