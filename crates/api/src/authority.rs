@@ -27,6 +27,18 @@ pub struct Narrowed {
     pub ends: DateTime,
 }
 
+/// A privilege that a call took and had.
+#[derive(Clone, Copy, Debug)]
+pub struct Use<'a> {
+    pub account: &'a Account,
+    pub object: &'a MoRef,
+    pub privilege: &'a str,
+    /// The session, by what `UserSession.key` shows.
+    pub session: &'a str,
+    /// The client's name for the operation.
+    pub operation: Option<&'a str>,
+}
+
 /// Keeps accounts and decides who may do what.
 #[async_trait]
 pub trait Authority: Send + Sync {
@@ -70,5 +82,16 @@ pub trait Authority: Send + Sync {
     fn permissions(&self, object: &MoRef) -> Vec<ty!(Permission)> {
         let _ = object;
         Vec::new()
+    }
+
+    /// The labels of roles that have this privilege, for whoever lacks it.
+    fn granting(&self, privilege: &str) -> Vec<String> {
+        let _ = privilege;
+        Vec::new()
+    }
+
+    /// Notes that a call used a privilege. It must be quick.
+    fn note(&self, used: &Use<'_>) {
+        let _ = used;
     }
 }

@@ -36,9 +36,11 @@ pub mod tree;
 mod view;
 
 pub use acting::Acting;
-pub use authority::{Account, Authority, Narrowed};
+pub use authority::{Account, Authority, Narrowed, Use};
 pub use event::Events;
-pub use privilege::{all_privileges, host_privileges};
+pub use privilege::{
+    Privilege, PrivilegeGroup, all_privileges, host_privileges, privilege_groups, privileges,
+};
 pub use service::{
     Answer, Ask, Call, Computed, Core, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
 };

@@ -8,10 +8,11 @@ use vim::{
     props, vim,
 };
 
-use super::change::Rule;
+use super::decide::ancestors;
+use super::permissions::{Author, Place, Rule, Wanted};
 use super::privileges::{description, listed};
+use super::records::StoredPermission;
 use super::{AccountError, Accounts};
-use crate::tree::parent;
 use crate::{Account, Call, Manager, Snapshot, Table, all_privileges};
 
 /// Decisions (objects times privileges) that one call may ask for.
@@ -35,6 +36,7 @@ fn register(table: &mut Table<'_, Arc<Accounts>>) {
     on!(AddAuthorizationRole, add_authorization_role);
     on!(UpdateAuthorizationRole, update_authorization_role);
     on!(RemoveAuthorizationRole, remove_authorization_role);
+    on!(MergePermissions, merge_permissions_of);
     on!(SetEntityPermissions, set_entity_permissions);
     on!(ResetEntityPermissions, reset_entity_permissions);
     on!(RemoveEntityPermission, remove_entity_permission);
@@ -53,7 +55,8 @@ impl Accounts {
     async fn add_authorization_role(&self, call: &Call) -> Answer {
         let name = call.required(arg!(AddAuthorizationRole.name))?;
         let privileges = strings(call.arg(arg!(AddAuthorizationRole.privIds)));
-        let id = self.add_role(name, privileges).await?;
+        let wanted = Wanted { name: name.to_owned(), label: None, privileges };
+        let id = self.add_role(wanted, Some(author(call, &call.state())?)).await?;
         tracing::info!(user = call.user(), role = id, name, "a role was added");
         Ok(Some(Value::Int(id)))
     }
@@ -62,39 +65,55 @@ impl Accounts {
         let id = call.required(arg!(UpdateAuthorizationRole.roleId))?;
         let name = call.required(arg!(UpdateAuthorizationRole.newName))?;
         let privileges = strings(call.arg(arg!(UpdateAuthorizationRole.privIds)));
-        self.update_role(id, name, privileges).await?;
+        let wanted = Wanted { name: name.to_owned(), label: None, privileges };
+        self.update_role(id, wanted, Some(author(call, &call.state())?)).await?;
         tracing::info!(user = call.user(), role = id, name, "a role was changed");
         Ok(None)
     }
 
     async fn remove_authorization_role(&self, call: &Call) -> Answer {
         let id = call.required(arg!(RemoveAuthorizationRole.roleId))?;
-        self.remove_role(id, call.required(arg!(RemoveAuthorizationRole.failIfUsed))?).await?;
+        let fail_if_used = call.required(arg!(RemoveAuthorizationRole.failIfUsed))?;
+        self.remove_role(id, fail_if_used, Some(author(call, &call.state())?)).await?;
         tracing::info!(user = call.user(), role = id, "a role was removed");
         Ok(None)
     }
 
+    async fn merge_permissions_of(&self, call: &Call) -> Answer {
+        let from = call.required(arg!(MergePermissions.srcRoleId))?;
+        let to = call.required(arg!(MergePermissions.dstRoleId))?;
+        self.merge_permissions(from, to, Some(author(call, &call.state())?)).await?;
+        tracing::info!(user = call.user(), from, to, "the permissions of a role went to another");
+        Ok(None)
+    }
+
     async fn set_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = call.state().require(call.required(arg!(SetEntityPermissions.entity))?)?.me().clone();
+        let state = call.state();
+        let entity = state.require(call.required(arg!(SetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(SetEntityPermissions.permission)).into_iter().flatten());
-        self.set_permissions(&entity, &rules, false).await?;
+        let by = author(call, &state)?;
+        self.set_permissions(Place::Entity(&entity), &rules, false, Some(by)).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were set");
         Ok(None)
     }
 
     async fn reset_entity_permissions(&self, call: &Call) -> Answer {
-        let entity = call.state().require(call.required(arg!(ResetEntityPermissions.entity))?)?.me().clone();
+        let state = call.state();
+        let entity = state.require(call.required(arg!(ResetEntityPermissions.entity))?)?.me().clone();
         let rules = rules(call.arg(arg!(ResetEntityPermissions.permission)).into_iter().flatten());
-        self.set_permissions(&entity, &rules, true).await?;
+        let by = author(call, &state)?;
+        self.set_permissions(Place::Entity(&entity), &rules, true, Some(by)).await?;
         tracing::info!(user = call.user(), %entity, ?rules, "permissions were replaced");
         Ok(None)
     }
 
     async fn remove_entity_permission(&self, call: &Call) -> Answer {
-        let entity = call.state().require(call.required(arg!(RemoveEntityPermission.entity))?)?.me().clone();
+        let state = call.state();
+        let entity = state.require(call.required(arg!(RemoveEntityPermission.entity))?)?.me().clone();
         let principal = call.required(arg!(RemoveEntityPermission.user))?;
         let group = call.required(arg!(RemoveEntityPermission.isGroup))?;
-        self.remove_permission(&entity, principal, group).await?;
+        let by = author(call, &state)?;
+        self.remove_permission(Place::Entity(&entity), principal, group, Some(by)).await?;
         tracing::info!(user = call.user(), %entity, principal, "a permission was removed");
         Ok(None)
     }
@@ -105,29 +124,34 @@ impl Accounts {
             call.state().require(call.required(arg!(RetrieveEntityPermissions.entity))?)?.me().clone();
         let mut found = self.permissions_on(&entity);
         if call.required(arg!(RetrieveEntityPermissions.inherited))? {
-            let mut at = parent(&state, &entity);
-            while let Some(entity) = at {
+            for entity in ancestors(&entity, &state) {
                 let here = self.permissions_on(&entity);
                 found.extend(here.into_iter().filter(|p| p.get(field!(Permission.propagate)) == Some(true)));
-                at = parent(&state, &entity);
             }
         }
         Ok(permissions(found))
     }
 
-    async fn retrieve_all_permissions(&self, _call: &Call) -> Answer {
-        let policy = self.policy.load();
-        Ok(permissions(policy.all_permissions().filter_map(|p| self.shown_permission(p)).collect()))
+    async fn retrieve_all_permissions(&self, call: &Call) -> Answer {
+        self.permissions_in_sight(call, |_| true)
     }
 
     async fn retrieve_role_permissions(&self, call: &Call) -> Answer {
         let id = call.required(arg!(RetrieveRolePermissions.roleId))?;
-        let policy = self.policy.load();
-        if !policy.roles.contains_key(&id) {
+        if !self.policy.load().roles.contains_key(&id) {
             return Err(AccountError::UnknownRole(id).into());
         }
-        let with = policy.all_permissions().filter(|permission| permission.role == id);
-        Ok(permissions(with.filter_map(|p| self.shown_permission(p)).collect()))
+        self.permissions_in_sight(call, |permission| permission.role == id)
+    }
+
+    /// Permissions on the entities that the caller may view: the others are hidden with their entities.
+    fn permissions_in_sight(&self, call: &Call, fits: impl Fn(&StoredPermission) -> bool) -> Answer {
+        let (account, state, policy) = (&call.session()?.account, call.state(), self.policy.load());
+        let sees = |permission: &&StoredPermission| {
+            permission.entity().is_some_and(|entity| self.decide(account, &entity, "System.View", &state))
+        };
+        let found = policy.all_permissions().filter(|permission| fits(permission)).filter(sees);
+        Ok(permissions(found.filter_map(|permission| self.shown_permission(permission)).collect()))
     }
 
     async fn has_privilege_on_entity(&self, call: &Call) -> Answer {
@@ -227,6 +251,11 @@ fn rules<'a>(given: impl Iterator<Item = &'a Arc<Object>>) -> Vec<Rule> {
         propagate: permission.get(field!(Permission.propagate)).unwrap_or_default(),
     };
     given.map(rule).collect()
+}
+
+/// Who changes roles and permissions by this call.
+fn author<'a>(call: &'a Call, state: &'a Snapshot) -> Result<Author<'a>, Fault> {
+    Ok(Author { account: &call.session()?.account, state })
 }
 
 /// The account of a session, by what `UserSession.key` shows.

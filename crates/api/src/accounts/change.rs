@@ -1,4 +1,4 @@
-//! Changes of accounts, roles, permissions and trusted certificates. Each is stored before it takes effect.
+//! Changes of accounts and trusted certificates. Each is stored before it takes effect.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,16 +11,12 @@ use super::groups::{Member, leave_all};
 use super::people::{now_ms, remember};
 use super::policy::Policy;
 use super::records::{
-    ACCOUNTS, CERTIFICATES, PERMISSIONS, ROLE_IDS, ROLES, StoredAccount, StoredCertificate, StoredPermission,
-    StoredRole, TOKENS,
+    ACCOUNTS, CERTIFICATES, PERMISSIONS, StoredAccount, StoredCertificate, StoredPermission, TOKENS,
 };
-use super::roles::{ADMIN, Role};
+use super::roles::ADMIN;
 use super::{AccountError, Accounts, MAX_ACCOUNTS};
 
-const MAX_ROLES: usize = 1_000;
-const MAX_PERMISSIONS: usize = 50_000;
 const MAX_CERTIFICATES: usize = 1_000;
-const MAX_ROLE_NAME_CHARS: usize = 80;
 
 pub(super) type Result<T> = std::result::Result<T, AccountError>;
 
@@ -33,15 +29,6 @@ pub struct TrustedCertificate {
     pub uri: Option<String>,
     pub account: String,
     pub description: String,
-}
-
-/// A permission that a caller asks for.
-#[derive(Clone, Debug)]
-pub(super) struct Rule {
-    pub principal: String,
-    pub group: bool,
-    pub role: i32,
-    pub propagate: bool,
 }
 
 impl Accounts {
@@ -236,101 +223,6 @@ impl Accounts {
         all.collect()
     }
 
-    pub(super) async fn add_role(&self, name: &str, privileges: BTreeSet<String>) -> Result<i32> {
-        let mut ids = Batch::new();
-        ids.reserve(ROLE_IDS, 1);
-        let id =
-            self.store.commit(ids).await?.reserved.first().and_then(|range| i32::try_from(range.start).ok());
-        let id = id.ok_or(AccountError::Internal("numbering a role"))?;
-        self.change(|policy, batch| {
-            within("roles", policy.roles.len(), MAX_ROLES)?;
-            put_role(policy, batch, id, name, privileges)
-        })
-        .await?;
-        Ok(id)
-    }
-
-    pub(super) async fn update_role(&self, id: i32, name: &str, privileges: BTreeSet<String>) -> Result<()> {
-        self.change(|policy, batch| {
-            changeable(policy, id)?;
-            put_role(policy, batch, id, name, privileges)
-        })
-        .await
-    }
-
-    pub(super) async fn remove_role(&self, id: i32, fail_if_used: bool) -> Result<()> {
-        self.change(|policy, batch| {
-            changeable(policy, id)?;
-            let users: Vec<_> = policy.all_permissions().filter(|p| p.role == id).cloned().collect();
-            let tokens = policy.tokens.iter().filter(|(_, token)| token.role == id);
-            let tokens: Vec<String> = tokens.map(|(token, _)| token.clone()).collect();
-            if fail_if_used && !(users.is_empty() && tokens.is_empty()) {
-                return Err(AccountError::RoleInUse(id));
-            }
-            for token in tokens {
-                policy.tokens.remove(&token);
-                TOKENS.delete(batch, &token);
-            }
-            for permission in users {
-                policy.remove_permission(&permission);
-                PERMISSIONS.delete(batch, &permission.key());
-            }
-            policy.roles.remove(&id);
-            ROLES.delete(batch, &id.to_string());
-            self.still_administered(policy)
-        })
-        .await
-    }
-
-    /// Adds or changes permissions on an entity; `reset` removes all others on it.
-    pub(super) async fn set_permissions(&self, entity: &MoRef, rules: &[Rule], reset: bool) -> Result<()> {
-        self.change(|policy, batch| {
-            if reset {
-                for permission in policy.permissions.remove(entity.id()).unwrap_or_default() {
-                    PERMISSIONS.delete(batch, &permission.key());
-                }
-            }
-            within("permissions", policy.all_permissions().count() + rules.len(), MAX_PERMISSIONS)?;
-            for rule in rules {
-                if !policy.roles.contains_key(&rule.role) {
-                    return Err(AccountError::UnknownRole(rule.role));
-                }
-                let principal = self.principal(policy, &rule.principal, rule.group)?;
-                let permission = StoredPermission {
-                    entity_type: entity.type_name().to_owned(),
-                    entity: entity.id().to_owned(),
-                    principal,
-                    group: rule.group,
-                    role: rule.role,
-                    propagate: rule.propagate,
-                };
-                PERMISSIONS.put(batch, &permission.key(), &permission)?;
-                policy.put_permission(permission);
-            }
-            self.still_administered(policy)
-        })
-        .await
-    }
-
-    pub(super) async fn remove_permission(&self, entity: &MoRef, user: &str, group: bool) -> Result<()> {
-        self.change(|policy, batch| {
-            let like = StoredPermission {
-                entity_type: entity.type_name().to_owned(),
-                entity: entity.id().to_owned(),
-                principal: self.realm.plain(user).ok_or(AccountError::UnknownPermission)?.to_owned(),
-                group,
-                role: 0,
-                propagate: false,
-            };
-            if !policy.remove_permission(&like) {
-                return Err(AccountError::UnknownPermission);
-            }
-            PERMISSIONS.delete(batch, &like.key());
-            self.still_administered(policy)
-        })
-        .await
-    }
-
     /// Removes the permissions on an entity; a daemon calls it when it removes the entity.
     ///
     /// # Errors
@@ -346,26 +238,6 @@ impl Accounts {
             Ok(())
         })
         .await
-    }
-
-    pub(super) async fn seed_roles(&self, samples: Vec<(&'static str, BTreeSet<String>)>) -> Result<()> {
-        if samples.is_empty() || self.store.read(|view| view.counter(ROLE_IDS))? > 1 {
-            return Ok(());
-        }
-        for (name, privileges) in samples {
-            self.add_role(name, privileges).await?;
-        }
-        Ok(())
-    }
-
-    /// The plain name of a principal that exists.
-    fn principal(&self, policy: &Policy, name: &str, group: bool) -> Result<String> {
-        let unknown = || AccountError::UnknownUser(name.to_owned());
-        let key = self.realm.key(name).ok_or_else(unknown)?;
-        match group {
-            false => policy.accounts.get(&key).map(|account| account.name.clone()).ok_or_else(unknown),
-            true => policy.groups().get(&key).map(|group| group.name.clone()).ok_or_else(unknown),
-        }
     }
 
     pub(super) fn still_administered(&self, policy: &Policy) -> Result<()> {
@@ -403,41 +275,4 @@ pub(super) fn within(what: &'static str, count: usize, limit: usize) -> Result<(
 fn new_account(name: String, full_name: &str, hash: Option<String>) -> StoredAccount {
     let password_set_ms = hash.is_some().then(now_ms);
     StoredAccount { name, full_name: full_name.into(), hash, password_set_ms, ..StoredAccount::default() }
-}
-
-fn changeable(policy: &Policy, id: i32) -> Result<()> {
-    match policy.roles.get(&id) {
-        None => Err(AccountError::UnknownRole(id)),
-        Some(role) if role.is_system() => Err(AccountError::SystemRole(id)),
-        Some(_) => Ok(()),
-    }
-}
-
-fn put_role(
-    policy: &mut Policy,
-    batch: &mut Batch,
-    id: i32,
-    name: &str,
-    mut privileges: BTreeSet<String>,
-) -> Result<()> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > MAX_ROLE_NAME_CHARS || name.chars().any(char::is_control) {
-        return Err(AccountError::BadRoleName(name.to_owned()));
-    }
-    if policy.roles.values().any(|role| role.id != id && role.name == name) {
-        return Err(AccountError::RoleExists(name.to_owned()));
-    }
-    if let Some(unknown) = privileges.iter().find(|id| !crate::all_privileges().contains(id.as_str())) {
-        return Err(AccountError::UnknownPrivilege(unknown.clone()));
-    }
-    // Every role lets its users see the objects that they work on.
-    privileges.extend(["System.Anonymous", "System.View", "System.Read"].map(String::from));
-    ROLES.put(
-        batch,
-        &id.to_string(),
-        &StoredRole { id, name: name.to_owned(), privileges: privileges.clone() },
-    )?;
-    let role = Role { id, name: name.to_owned(), label: name.to_owned(), privileges };
-    policy.roles.insert(id, Arc::new(role));
-    Ok(())
 }

@@ -1,4 +1,6 @@
-//! Decisions with their memory agree with a naive model, for random permissions, moves, removals and creations.
+//! Decisions with their memory agree with a naive model, for random trees, roles, permissions, groups, moves, removals and creations.
+//!
+//! A usual run has few cases; `ESFERA_PERMISSION_CASES=100000` asks for more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,20 +9,33 @@ use proptest::prelude::*;
 use store::Store;
 use vim::{MoRef, managed_id, props};
 
+use super::decide::GLOBAL;
 use super::policy::Policy;
 use super::records::{StoredAccount, StoredGroup, StoredPermission};
 use super::roles::Role;
 use super::{Accounts, Realm};
 use crate::{Authority, Snapshot, Tree};
 
-const ENTITIES: usize = 8;
+const ENTITIES: usize = 10;
+/// From this entity on they are pools. The last of them is a vApp, which may have a folder as a second parent.
+const POOLS: usize = 4;
+/// From this entity on they are VMs, which have nothing below them and may have a pool as a second parent.
+const VMS: usize = 8;
+/// The place of global permissions, behind those of the entities.
+const GLOBAL_PLACE: usize = ENTITIES;
 const USERS: [&str; 3] = ["ann", "ben", "cid"];
 const GROUPS: [&str; 2] = ["red", "blue"];
 const PRIVILEGES: [&str; 2] = ["System.Read", "VirtualMachine.Interact.PowerOn"];
 
-/// Entity 0 is the root; the parent of another has a lower number.
+/// Entity 0 is the root; the parents of another have lower numbers.
 fn entity(n: usize) -> MoRef {
-    MoRef::new(managed_id!(Folder), format!("group-{n}"))
+    let ty = match n {
+        VMS.. => managed_id!(VirtualMachine),
+        _ if n == VMS - 1 => managed_id!(VirtualApp),
+        POOLS.. => managed_id!(ResourcePool),
+        _ => managed_id!(Folder),
+    };
+    MoRef::new(ty, format!("entity-{n}"))
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +54,11 @@ enum Step {
         what: usize,
         to: usize,
     },
+    /// Gives a VM or vApp another second parent.
+    Assign {
+        what: usize,
+        to: usize,
+    },
     Remove {
         what: usize,
     },
@@ -50,6 +70,8 @@ enum Step {
         user: usize,
         group: usize,
     },
+    /// Takes the first group into the second, or out of it.
+    Nest(bool),
     /// Keeps the state of now, to be asked about later.
     Keep,
 }
@@ -73,29 +95,40 @@ impl Who {
 #[derive(Clone, Default)]
 struct Model {
     /// The permissions on each entity: role, and whether it propagates.
-    permissions: [BTreeMap<Who, (usize, bool)>; ENTITIES],
+    permissions: [BTreeMap<Who, (usize, bool)>; ENTITIES + 1],
     groups: [BTreeSet<usize>; USERS.len()],
+    /// Whether the first group belongs to the second.
+    nested: bool,
 }
 
-/// The parent of each entity that exists.
-type Parents = [Option<Option<usize>>; ENTITIES];
+/// The first and second parent of each entity that exists.
+type Parents = [Option<[Option<usize>; 2]>; ENTITIES];
 
 impl Model {
     /// Role 0 has neither privilege, role 1 the first, role 2 the second, role 3 both.
     fn allows(&self, user: usize, at: usize, privilege: usize, parents: &Parents) -> bool {
-        let mut entity = Some(at);
-        while let Some(here) = entity {
-            let holds = |who: &Who| self.permissions[here].get(who).filter(|(_, all)| *all || here == at);
-            let own = holds(&Who::User(user)).into_iter();
-            let through = self.groups[user].iter().filter_map(|group| holds(&Who::Group(*group)));
-            let (own, through): (Vec<_>, Vec<_>) = (own.collect(), through.collect());
-            let deciding = if own.is_empty() { through } else { own };
-            if !deciding.is_empty() {
-                return deciding.iter().any(|(role, _)| role & (1 << privilege) != 0);
-            }
-            entity = parents[here].flatten();
+        self.inherits(user, at, privilege, parents, false)
+    }
+
+    fn inherits(&self, user: usize, at: usize, privilege: usize, parents: &Parents, inherited: bool) -> bool {
+        let holds = |who: &Who| self.permissions[at].get(who).filter(|(_, all)| *all || !inherited);
+        let own = holds(&Who::User(user)).into_iter();
+        let his = &self.groups[user];
+        let belongs = |group: &usize| his.contains(group) || (self.nested && *group == 1 && his.contains(&0));
+        let through = (0..GROUPS.len()).filter(belongs).filter_map(|group| holds(&Who::Group(group)));
+        let (own, through): (Vec<_>, Vec<_>) = (own.collect(), through.collect());
+        let deciding = if own.is_empty() { through } else { own };
+        if !deciding.is_empty() {
+            return deciding.iter().any(|(role, _)| role & (1 << privilege) != 0);
         }
-        false
+        match at {
+            GLOBAL_PLACE => false,
+            0 => self.inherits(user, GLOBAL_PLACE, privilege, parents, true),
+            _ => {
+                let above = parents[at].into_iter().flatten().flatten();
+                above.into_iter().any(|parent| self.inherits(user, parent, privilege, parents, true))
+            }
+        }
     }
 
     fn policy(&self, version: u64) -> Policy {
@@ -117,11 +150,18 @@ impl Model {
                 }
             });
         }
+        if self.nested {
+            policy.edit_groups(|known| {
+                let outer = StoredGroup { name: GROUPS[1].to_owned(), ..StoredGroup::default() };
+                known.entry(GROUPS[1].to_owned()).or_insert(outer).groups.insert(GROUPS[0].to_owned());
+            });
+        }
         for (at, here) in self.permissions.iter().enumerate() {
             for (who, (role, propagate)) in here {
+                let place = if at == GLOBAL_PLACE { GLOBAL.to_owned() } else { entity(at).id().to_owned() };
                 policy.put_permission(StoredPermission {
                     entity_type: "Folder".into(),
-                    entity: entity(at).id().to_owned(),
+                    entity: place,
                     principal: who.name().to_owned(),
                     group: matches!(who, Who::Group(_)),
                     role: number(*role),
@@ -139,17 +179,20 @@ fn number(role: usize) -> i32 {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let who = prop_oneof![(0..USERS.len()).prop_map(Who::User), (0..GROUPS.len()).prop_map(Who::Group)];
-    let at = 0..ENTITIES;
+    let at = 0..=GLOBAL_PLACE;
     // Number and number of the parent.
-    let pair = || (1..ENTITIES).prop_flat_map(|what| (Just(what), 0..what));
+    let pair = || (1..ENTITIES).prop_flat_map(|what| (Just(what), 0..what.min(VMS)));
+    let second = prop_oneof![(Just(VMS - 1), 0..POOLS), (VMS..ENTITIES, POOLS..VMS)];
     let step = prop_oneof![
         6 => (at.clone(), who.clone(), 0..4_usize, any::<bool>())
             .prop_map(|(at, who, role, propagate)| Step::Permit { at, who, role, propagate }),
         1 => (at, who).prop_map(|(at, who)| Step::Revoke { at, who }),
         3 => pair().prop_map(|(what, to)| Step::Move { what, to }),
+        3 => second.prop_map(|(what, to)| Step::Assign { what, to }),
         1 => (1..ENTITIES).prop_map(|what| Step::Remove { what }),
         1 => pair().prop_map(|(what, below)| Step::Make { what, below }),
         1 => (0..USERS.len(), 0..GROUPS.len()).prop_map(|(user, group)| Step::Join { user, group }),
+        1 => any::<bool>().prop_map(Step::Nest),
         1 => Just(Step::Keep),
     ];
     prop::collection::vec(step, 1..24)
@@ -165,7 +208,7 @@ impl Subject {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let store = Store::in_memory().unwrap();
-        let opened = Accounts::open(store, Realm::vsphere_local(), entity(0), |_, _| None);
+        let opened = Accounts::open(store, Realm::Host, entity(0), |_, _| None);
         Self { accounts: runtime.block_on(opened).unwrap(), version: 1 }
     }
 
@@ -190,19 +233,51 @@ impl Subject {
 }
 
 fn make(tree: &Tree, parents: &mut Parents, what: usize, below: Option<usize>) {
-    parents[what] = Some(below);
-    tree.write(|w| w.create(&entity(what), props!(Folder { parent: below.map(entity) })));
+    parents[what] = Some([below, None]);
+    let below = below.map(entity);
+    tree.write(|w| match what {
+        VMS.. => w.create(&entity(what), props!(VirtualMachine { parent: below })),
+        _ if what == VMS - 1 => w.create(&entity(what), props!(VirtualApp { parent: below })),
+        POOLS.. => w.create(&entity(what), props!(ResourcePool { parent: below })),
+        _ => w.create(&entity(what), props!(Folder { parent: below })),
+    });
+}
+
+fn assign(tree: &Tree, parents: &mut Parents, what: usize, to: usize) {
+    let Some(known) = &mut parents[what] else { return };
+    known[1] = Some(to);
+    tree.write(|w| match what {
+        VMS.. => w.set(&entity(what), props!(VirtualMachine { resourcePool: entity(to) })),
+        _ => w.set(&entity(what), props!(VirtualApp { parentFolder: entity(to) })),
+    });
+}
+
+/// Removes an entity and everything below it, as daemons do.
+fn remove(tree: &Tree, parents: &mut Parents, what: usize) {
+    tree.write(|w| {
+        for gone in what..ENTITIES {
+            let below = |parent: &usize| parents[*parent].is_none();
+            if gone == what || parents[gone].is_some_and(|of| of.iter().flatten().any(below)) {
+                parents[gone] = None;
+                w.remove(&entity(gone));
+            }
+        }
+    });
+}
+
+fn cases() -> u32 {
+    std::env::var("ESFERA_PERMISSION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn the_memory_of_decisions_never_changes_an_answer(steps in steps(), below in prop::collection::vec(0..ENTITIES, ENTITIES)) {
         let mut subject = Subject::new();
         let (tree, mut model, mut parents) = (Tree::new(), Model::default(), Parents::default());
         for (what, parent) in below.iter().enumerate() {
-            make(&tree, &mut parents, what, (what > 0).then(|| parent % what.max(1)));
+            make(&tree, &mut parents, what, (what > 0).then(|| parent % what.clamp(1, VMS)));
         }
         let mut kept = Vec::new();
         subject.set(&model);
@@ -220,27 +295,23 @@ proptest! {
                     model.groups[user].insert(group);
                     subject.set(&model);
                 }
-                Step::Move { what, to } if parents[what].is_some() && parents[to].is_some() => {
-                    parents[what] = Some(Some(to));
-                    tree.write(|w| w.set(&entity(what), props!(Folder { parent: entity(to) })));
+                Step::Nest(nested) => {
+                    model.nested = nested;
+                    subject.set(&model);
                 }
-                Step::Remove { what } if parents[what].is_some() => {
-                    // With everything below it, as daemons do.
-                    tree.write(|w| {
-                        for gone in what..ENTITIES {
-                            let below = matches!(parents[gone], Some(Some(parent)) if parents[parent].is_none());
-                            if gone == what || below {
-                                parents[gone] = None;
-                                w.remove(&entity(gone));
-                            }
-                        }
-                    });
+                Step::Move { what, to } if parents[to].is_some() => {
+                    if let Some(known) = &mut parents[what] {
+                        known[0] = Some(to);
+                        tree.write(|w| w.set(&entity(what), props!(ManagedEntity { parent: entity(to) })));
+                    }
                 }
+                Step::Assign { what, to } if parents[to].is_some() => assign(&tree, &mut parents, what, to),
+                Step::Remove { what } if parents[what].is_some() => remove(&tree, &mut parents, what),
                 Step::Make { what, below } if parents[what].is_none() && parents[below].is_some() => {
                     make(&tree, &mut parents, what, Some(below));
                 }
                 Step::Keep => kept.push((tree.snapshot(), parents)),
-                Step::Move { .. } | Step::Remove { .. } | Step::Make { .. } => {}
+                Step::Move { .. } | Step::Assign { .. } | Step::Remove { .. } | Step::Make { .. } => {}
             }
             subject.compare(&model, &parents, &tree.snapshot())?;
             if let Some((state, parents)) = kept.last() {

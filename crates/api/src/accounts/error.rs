@@ -1,6 +1,6 @@
 //! The errors of changes to accounts, roles and permissions.
 
-use vim::{Fault, fault};
+use vim::{Fault, MoRef, fault, vim};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -44,6 +44,15 @@ pub enum AccountError {
     SystemRole(i32),
     #[error("role {0} is in use; remove the permissions with it first")]
     RoleInUse(i32),
+    /// Nobody gives or takes away what he does not hold himself.
+    #[error(
+        "{user} may not change who has {} on {object}, because {user} does not have it there",
+        shortened(privileges)
+    )]
+    NotHeld { user: String, object: MoRef, privileges: Vec<String> },
+    /// The entity always has the permissions of its parent.
+    #[error("{0} always has the permissions of its parent; set them there")]
+    TakesNone(MoRef),
     #[error("the permission does not exist")]
     UnknownPermission,
     #[error(
@@ -80,6 +89,8 @@ impl AccountError {
             Self::UnknownRole(_) | Self::UnknownPermission => fault!(NotFound {}, "{self}"),
             Self::UnknownPrivilege(_) => fault!(InvalidArgument { invalidProperty: "privIds" }, "{self}"),
             Self::SystemRole(_) => fault!(InvalidArgument { invalidProperty: "roleId" }, "{self}"),
+            Self::NotHeld { object, privileges, .. } => no_permission(object, privileges, self.to_string()),
+            Self::TakesNone(_) => fault!(InvalidArgument { invalidProperty: "entity" }, "{self}"),
             Self::RoleInUse(_) => fault!(RemoveFailed {}, "{self}"),
             Self::LastAdministrator => fault!(AuthMinimumAdminPermission {}, "{self}"),
             Self::TooMany { what, .. } => fault!(OutOfBounds { argumentName: *what }, "{self}"),
@@ -97,5 +108,26 @@ impl AccountError {
 impl From<AccountError> for Fault {
     fn from(error: AccountError) -> Self {
         error.to_fault()
+    }
+}
+
+/// `NoPermission` for several privileges on one object.
+fn no_permission(object: &MoRef, privileges: &[String], message: String) -> Fault {
+    let missing = vim!(NoPermissionEntityPrivileges { entity: object, privilegeIds: privileges.to_vec() });
+    fault!(
+        NoPermission {
+            object: object,
+            privilegeId: privileges.first().cloned(),
+            missingPrivileges: [missing]
+        },
+        "{message}"
+    )
+}
+
+/// The first of several privileges.
+fn shortened(privileges: &[String]) -> String {
+    match privileges {
+        [first, others @ ..] if !others.is_empty() => format!("{first} and {} more", others.len()),
+        _ => privileges.concat(),
     }
 }

@@ -1,9 +1,10 @@
 //! Accounts, roles and permissions of a daemon: the [`Authority`] of hosts and of the center.
 //!
-//! `records` has the stored form, `policy` the form in memory, `decide` the decisions with their cache. Every change goes to the store
-//! first; then a new policy replaces the old one.
+//! `records` has the stored form, `policy` the form in memory, `decide` the decisions with their cache, `change` the changes of accounts,
+//! `permissions` those of roles and permissions. Every change goes to the store first; then a new policy replaces the old one.
 
 mod authorization;
+mod automation;
 mod change;
 mod decide;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod password;
 mod people;
 #[cfg(test)]
 mod people_tests;
+mod permissions;
 mod policy;
 mod privileges;
 mod quality;
@@ -30,16 +32,21 @@ mod rules;
 mod tests;
 mod tokens;
 mod trust;
+mod used;
 mod who;
 
 pub use crate::acting::CENTER_ACCOUNT;
+pub use automation::{PermissionInfo, PermissionPlace, RoleInfo};
 pub use change::TrustedCertificate;
 pub use door::AccountsDoor;
 pub use error::AccountError;
 pub use managers::{create, register};
 pub use names::Realm;
 pub use people::{Edit, Person};
-pub use roles::{ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, READ_ONLY, VIEW};
+pub use roles::{
+    ADMIN, ANONYMOUS, NO_ACCESS, NO_CRYPTO_ADMIN, NO_TRUSTED_ADMIN, READ_ONLY, TRUSTED_ADMIN, VIEW,
+};
+pub use used::{Noted, Page, Window};
 pub use who::Who;
 
 use std::collections::HashMap;
@@ -54,12 +61,13 @@ use vim::{Fault, MoRef, Object, fault, ty, vim};
 
 use crate::session::Times;
 use crate::tls::Chain;
-use crate::{Account, Authority, Snapshot, Tree};
+use crate::{Account, Authority, Snapshot, Tree, Use};
 use decide::Decisions;
 use lockout::Lockouts;
 use password::Passwords;
 use people::now_ms;
 use policy::Policy;
+use used::Uses;
 
 const MAX_ACCOUNTS: usize = 10_000;
 /// Events that wait for somebody who posts them.
@@ -84,6 +92,7 @@ pub struct Accounts {
     /// Those of the daemon's sessions, once it has some.
     session_times: OnceLock<Arc<Times>>,
     decisions: RwLock<HashMap<String, Arc<Decisions>>>,
+    uses: Uses,
     /// The object that shows roles and privileges.
     shown: OnceLock<(Arc<Tree>, MoRef)>,
 }
@@ -101,7 +110,8 @@ impl Accounts {
     ) -> Result<Arc<Self>, AccountError> {
         let seeds = roles::samples(&realm);
         let reading = store.clone();
-        let policy = tokio::task::spawn_blocking(move || Policy::read(&reading))
+        let read = move || Ok::<_, store::Error>((Policy::read(&reading)?, Uses::read(&reading)?));
+        let (policy, uses) = tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| AccountError::Internal("reading the accounts"))??;
         let accounts = Self {
@@ -116,6 +126,7 @@ impl Accounts {
             unposted: Mutex::default(),
             session_times: OnceLock::new(),
             decisions: RwLock::default(),
+            uses,
             shown: OnceLock::new(),
         };
         accounts.seed_roles(seeds).await?;
@@ -147,6 +158,9 @@ impl Accounts {
         })
     }
 }
+
+/// Roles that a refusal names.
+const MAX_NAMED_ROLES: usize = 5;
 
 impl Accounts {
     /// The account if this is its password, expired or not. Wrong ones lock it after a while.
@@ -262,5 +276,16 @@ impl Authority for Accounts {
 
     fn permissions(&self, object: &MoRef) -> Vec<ty!(Permission)> {
         self.permissions_on(object)
+    }
+
+    fn granting(&self, privilege: &str) -> Vec<String> {
+        let policy = self.policy.load();
+        // The administrator's role has every privilege, and naming it would advise nobody to give less.
+        let roles = policy.roles.values().filter(|role| role.id != ADMIN && role.has(privilege));
+        roles.take(MAX_NAMED_ROLES).map(|role| role.label.clone()).collect()
+    }
+
+    fn note(&self, used: &Use<'_>) {
+        self.uses.note(&self.store, used);
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use store::Store;
 use vim::{MoRef, Value, managed_id, props};
 
-use super::change::Rule;
 use super::groups::Member;
 use super::people::Edit;
+use super::permissions::{Place, Rule, Wanted};
 use super::records::StoredRules;
 use super::{ADMIN, AccountError, Accounts, READ_ONLY, Realm};
 use crate::{Account, Authority, OwnedSettings, Tree};
@@ -43,7 +43,7 @@ async fn accounts() -> Arc<Accounts> {
 
 async fn permit(accounts: &Accounts, principal: &str, group: bool, role: i32) {
     let rule = Rule { principal: principal.into(), group, role, propagate: true };
-    accounts.set_permissions(&root(), &[rule], false).await.unwrap();
+    accounts.set_permissions(Place::Entity(&root()), &[rule], false, None).await.unwrap();
 }
 
 fn may(accounts: &Accounts, user: &str, privilege: &str) -> bool {
@@ -181,7 +181,8 @@ async fn a_token_has_the_rights_that_both_its_user_and_its_role_have() {
     let accounts = accounts().await;
     let state = tree().snapshot();
     permit(&accounts, "eve", false, READ_ONLY).await;
-    let operator = accounts.add_role("Operator", [POWER_ON.to_owned()].into()).await.unwrap();
+    let wanted = Wanted { name: "Operator".into(), label: None, privileges: [POWER_ON.to_owned()].into() };
+    let operator = accounts.add_role(wanted, None).await.unwrap();
     let allows = |account: &Account, privilege: &str| accounts.allows(account, &vm(), privilege, &state);
     let (id, strong) = accounts.add_token("administrator", "ci", operator, 1).await.unwrap();
     let (_, weak) = accounts.add_token("eve", "ci", operator, 1).await.unwrap();
@@ -197,8 +198,8 @@ async fn a_token_has_the_rights_that_both_its_user_and_its_role_have() {
     accounts.remove_token(&id).await.unwrap();
     assert!(!allows(&admin, POWER_ON), "at once");
     assert!(accounts.login("administrator", &strong).await.is_err());
-    assert!(matches!(accounts.remove_role(operator, true).await, Err(AccountError::RoleInUse(_))));
-    accounts.remove_role(operator, false).await.unwrap();
+    assert!(matches!(accounts.remove_role(operator, true, None).await, Err(AccountError::RoleInUse(_))));
+    accounts.remove_role(operator, false, None).await.unwrap();
     assert!(accounts.login("eve", &weak).await.is_err(), "it ends with its role");
     for (name, days) in [("", 1), ("a\nb", 1), ("x", 0), ("x", 100_000)] {
         assert!(accounts.add_token("eve", name, READ_ONLY, days).await.is_err(), "{name:?} {days}");

@@ -128,8 +128,7 @@ impl Policy {
                 policy.roles.insert(role.id, Arc::new(role));
             }
             for (_, stored) in ROLES.all_in(view)? {
-                let label = stored.name.clone();
-                let role = Role { id: stored.id, name: stored.name, label, privileges: stored.privileges };
+                let role = Role::from(stored);
                 policy.roles.insert(role.id, Arc::new(role));
             }
             for (_, permission) in PERMISSIONS.all_in(view)? {

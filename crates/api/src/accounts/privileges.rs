@@ -1,35 +1,33 @@
 //! `AuthorizationManager.privilegeList` and `.description`.
 
-use std::collections::BTreeSet;
-
 use vim::{ty, vim};
 
-use crate::all_privileges;
+use crate::{privilege_groups, privileges};
 
 /// `AuthorizationManager.privilegeList`.
 pub(super) fn listed() -> Vec<ty!(AuthorizationPrivilege)> {
-    let listed = all_privileges().iter().map(|id| {
-        let (group, name) = split(id);
+    let listed = privileges().iter().map(|privilege| {
         vim!(AuthorizationPrivilege {
-            privId: *id,
-            onParent: matches!(name, "Create" | "Delete" | "Move" | "Rename"),
-            name: name,
-            privGroupName: group,
+            privId: privilege.id,
+            onParent: is_on_parent(privilege.name),
+            name: privilege.name,
+            privGroupName: privilege.group,
         })
     });
     listed.collect()
 }
 
-/// `AuthorizationManager.description`.
-pub(super) fn description() -> ty!(AuthorizationDescription) {
-    let element = |key: &str| vim!(ElementDescription { key: key, label: key, summary: key });
-    let groups: BTreeSet<&str> = all_privileges().iter().map(|id| split(id).0).collect();
-    let privileges: Vec<_> = all_privileges().iter().map(|id| element(id)).collect();
-    let groups: Vec<_> = groups.into_iter().map(element).collect();
-    vim!(AuthorizationDescription { privilege: privileges, privilegeGroup: groups })
+/// Whether a privilege of this name is needed on the parent of the object that it is about.
+pub(super) fn is_on_parent(name: &str) -> bool {
+    matches!(name, "Create" | "Delete" | "Move" | "Rename")
 }
 
-/// Group and name: `VirtualMachine.Interact` and `PowerOn`.
-fn split(id: &str) -> (&str, &str) {
-    id.rsplit_once('.').unwrap_or(("", id))
+/// `AuthorizationManager.description`.
+pub(super) fn description() -> ty!(AuthorizationDescription) {
+    let element =
+        |key: &str, label: &str| vim!(ElementDescription { key: key, label: label, summary: label });
+    let listed: Vec<_> =
+        privileges().iter().map(|privilege| element(privilege.id, privilege.label)).collect();
+    let groups: Vec<_> = privilege_groups().iter().map(|group| element(group.name, group.label)).collect();
+    vim!(AuthorizationDescription { privilege: listed, privilegeGroup: groups })
 }

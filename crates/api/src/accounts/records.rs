@@ -96,6 +96,9 @@ pub(super) struct StoredRules {
 pub(super) struct StoredRole {
     pub id: i32,
     pub name: String,
+    /// Empty for a role that is shown by its name.
+    #[serde(default)]
+    pub label: String,
     pub privileges: BTreeSet<String>,
 }
 

@@ -83,9 +83,9 @@ fn holds(accounts: &Accounts, who: &Who, given: &[StoredPermission]) -> Result<(
     }
     let mut decisions = 0;
     for permission in given {
-        let (Some(entity), Some(role)) = (permission.entity(), policy.roles.get(&permission.role)) else {
-            continue;
-        };
+        // What holds globally holds from the root folder down.
+        let entity = permission.entity().unwrap_or_else(|| accounts.root.clone());
+        let Some(role) = policy.roles.get(&permission.role) else { continue };
         decisions += role.privileges.len();
         let lacks = |privilege: &&String| !accounts.decide(&who.account, &entity, privilege, &state);
         // Some privileges of Admin have no name yet.

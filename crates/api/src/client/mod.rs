@@ -4,6 +4,7 @@
 //! client repeats only reads of properties when a connection breaks.
 
 mod address;
+mod automation;
 mod call;
 mod console;
 mod error;

@@ -80,7 +80,7 @@ impl Call {
     /// # Errors
     /// `NoPermission` that names both.
     pub fn check(&self, object: &MoRef, privilege: &str) -> Result<(), Fault> {
-        self.service.check(self.session()?, object, privilege, &self.state())?;
+        self.service.check_call(self, self.session()?, object, privilege, &self.state())?;
         match &self.acting {
             Some(acting) if !acting.may(object, privilege) => {
                 Err(super::no_permission(acting.shown(), object, privilege))

@@ -45,7 +45,7 @@ impl Ask<'_> {
     /// # Errors
     /// `NoPermission` if the session lacks the privilege on the object `at`.
     pub fn needs(&self, at: &MoRef, privilege: &str) -> Result<(), Fault> {
-        self.call.service.check(self.session, at, privilege, self.state)
+        self.call.service.check_call(self.call, self.session, at, privilege, self.state)
     }
 }
 

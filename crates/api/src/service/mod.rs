@@ -12,8 +12,9 @@ pub use methods::{Answer, Computed, Methods};
 
 use std::sync::{Arc, OnceLock};
 
-use vim::{Fault, ManagedId, MoRef, Value, fault, schema};
+use vim::{Fault, ManagedId, MoRef, Value, fault, schema, vim};
 
+use crate::authority::Use;
 use crate::locals::Locals;
 use crate::session::SessionObject;
 use crate::settings::OwnedSettings;
@@ -208,18 +209,62 @@ impl Service {
         privilege: &str,
         state: &Snapshot,
     ) -> Result<(), Fault> {
-        self.check(session, object, privilege, state)?;
+        self.check_call(call, session, object, privilege, state)?;
         let method = schema().method(call.args.method);
         for (number, value) in call.args.values() {
             let Some(privilege) = method.parameter_privileges[usize::from(*number)] else { continue };
             for reference in value.items().iter().filter_map(Value::as_ref) {
-                self.check(session, reference, privilege, state)?;
+                self.check_call(call, session, reference, privilege, state)?;
             }
         }
         match self.methods.guard_of(object.ty(), call.args.method) {
             Some(guard) => guard.check(&Ask { session, object, call, state }),
             None => Ok(()),
         }
+    }
+
+    /// As [`Service::check`] for a call: the use of the privilege is noted, and the fault says which roles would grant it.
+    ///
+    /// # Errors
+    /// `NoPermission` that names the object and the privilege.
+    pub(crate) fn check_call(
+        &self,
+        call: &Call,
+        session: &Session,
+        object: &MoRef,
+        privilege: &str,
+        state: &Snapshot,
+    ) -> Result<(), Fault> {
+        if privilege == "System.Anonymous" {
+            return Ok(());
+        }
+        if !self.authority.allows(&session.account, object, privilege, state) {
+            return Err(self.refusal(&session.account.name, object, privilege));
+        }
+        // Every role can read, so these uses say nothing.
+        if !privilege.starts_with("System.") {
+            self.authority.note(&Use {
+                account: &session.account,
+                object,
+                privilege,
+                session: session.public_id(),
+                operation: call.operation_id.as_deref(),
+            });
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, user: &str, object: &MoRef, privilege: &str) -> Fault {
+        let roles = self.authority.granting(privilege);
+        let hint = match roles.as_slice() {
+            [] => String::new(),
+            roles => format!(". Roles that have it: {}", roles.join(", ")),
+        };
+        let missing = vim!(NoPermissionEntityPrivileges { entity: object, privilegeIds: [privilege] });
+        fault!(
+            NoPermission { object: object, privilegeId: privilege, missingPrivileges: [missing] },
+            "{user} does not have the privilege {privilege} on {object}{hint}"
+        )
     }
 
     /// Whether the session has the privilege on the object.

@@ -21,7 +21,7 @@ pub use snapshot::{Change, Commit, Snapshot, TooOld, What, not_found};
 pub(crate) use structure::{is_structural, ways};
 pub(crate) use waiters::{Concerns, Interest, Waiting};
 pub use walk::ancestors;
-pub(crate) use walk::{parent, root_folder};
+pub(crate) use walk::root_folder;
 pub use writer::Writer;
 
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub fn ancestors<'s>(state: &'s Snapshot, entity: &MoRef) -> impl Iterator<Item 
 }
 
 /// The entity's parent; for a VM in a vApp the vApp.
-pub(crate) fn parent(state: &Snapshot, entity: &MoRef) -> Option<MoRef> {
+fn parent(state: &Snapshot, entity: &MoRef) -> Option<MoRef> {
     if !entity.is_a(managed_id!(ManagedEntity)) {
         return None;
     }
