@@ -128,7 +128,7 @@ impl Center {
             screens: Some(Arc::new(screens)),
             captures: None,
             protocols: vec![
-                Arc::new(Automation::new(Singletons::center())),
+                Arc::new(Automation::new(Singletons::center(), self.accounts.clone())),
                 Arc::new(AccountsDoor(self.accounts.clone())),
             ],
         }

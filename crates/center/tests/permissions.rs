@@ -226,12 +226,13 @@ async fn the_history_of_a_vm_is_shown_to_users_who_may_view_the_vm() {
     }
     // Two permissions make the decision differ by entity.
     stage.grant(&web, &["System.View"]).await;
-    stage.grant(&stage.vms, &["System.View"]).await;
+    let dc = stage.admin.reference(&stage.vms, prop!(Folder.parent).number());
+    stage.grant(&dc, &["System.View"]).await;
     stage
         .admin
         .call(
             &authorization(),
-            call!(RemoveEntityPermission { entity: &stage.vms, user: stage.user_name(), isGroup: false }),
+            call!(RemoveEntityPermission { entity: &dc, user: stage.user_name(), isGroup: false }),
         )
         .await
         .unwrap();
@@ -280,7 +281,8 @@ async fn a_hosts_network_is_changed_only_by_users_who_may_configure_it() {
     let change = || call!(UpdateOptions { changedValue: [OptionValue { key: "a", value: Value::Int(1) }] });
     stage.grant(&root(), &["System.View", "System.Read", "Global.Settings"]).await;
     assert_eq!(stage.missing(&options, change()).await.1, "Host.Config.AdvancedConfig");
-    stage.grant(&host, &["System.View", "Host.Config.AdvancedConfig"]).await;
+    let compute = stage.admin.reference(&host, prop!(HostSystem.parent).number());
+    stage.grant(&compute, &["System.View", "Host.Config.AdvancedConfig"]).await;
     let fault = stage.user.call(&options, change()).await.unwrap_err();
     assert_eq!(fault.type_name(), "NotSupported", "the answer of this host");
 }
@@ -289,6 +291,7 @@ async fn a_hosts_network_is_changed_only_by_users_who_may_configure_it() {
 async fn a_command_takes_the_privilege_of_the_centers_user_that_the_host_asks_for() {
     let stage = Stage::new().await;
     let host = stage.admin.find(managed_id!(HostSystem), "h1");
+    let compute = stage.admin.reference(&host, prop!(HostSystem.parent).number());
     stage.grant(&root(), &["System.Read"]).await;
     let executer = stage.user.make(&host, call!(RetrieveManagedMethodExecuter {})).await;
     let execute = |privilege: &str| {
@@ -301,7 +304,7 @@ async fn a_command_takes_the_privilege_of_the_centers_user_that_the_host_asks_fo
         stage.missing(&executer, execute("Host.Config.Network")).await,
         (host.clone(), "Host.Config.Network".to_owned())
     );
-    stage.grant(&host, &["Host.Config.Network"]).await;
+    stage.grant(&compute, &["Host.Config.Network"]).await;
     stage.user.call(&executer, execute("Host.Config.Network")).await.unwrap();
 }
 
@@ -309,6 +312,7 @@ async fn a_command_takes_the_privilege_of_the_centers_user_that_the_host_asks_fo
 async fn a_property_of_a_command_takes_the_privilege_to_read_its_host() {
     let stage = Stage::new().await;
     let host = stage.admin.find(managed_id!(HostSystem), "h1");
+    let compute = stage.admin.reference(&host, prop!(HostSystem.parent).number());
     let executer = stage.admin.make(&host, call!(RetrieveManagedMethodExecuter {})).await;
     let fetch = || call!(FetchSoap { moid: "a", version: "urn:vim25/5.0", prop: "b" });
     // The role that only sees that objects are there.
@@ -316,7 +320,7 @@ async fn a_property_of_a_command_takes_the_privilege_to_read_its_host() {
     let set = call!(SetEntityPermissions { entity: root(), permission: [view] });
     stage.admin.call(&authorization(), set).await.unwrap();
     assert_eq!(stage.missing(&executer, fetch()).await, (executer.clone(), "System.Read".to_owned()));
-    stage.grant(&host, &["System.Read"]).await;
+    stage.grant(&compute, &["System.Read"]).await;
     let fault = stage.user.call(&executer, fetch()).await.unwrap_err();
     assert_eq!(fault.type_name(), "NotSupported", "the answer of this host");
 }

@@ -14,6 +14,8 @@ const KINDS: &[(DataId, ErrorKind)] = &[
     (data_id!(AlreadyExists), ErrorKind::AlreadyExists),
     (data_id!(InvalidArgument), ErrorKind::InvalidArgument),
     (data_id!(InvalidName), ErrorKind::InvalidArgument),
+    (data_id!(UserNotFound), ErrorKind::InvalidArgument),
+    (data_id!(RemoveFailed), ErrorKind::ResourceInUse),
     (data_id!(ResourceInUse), ErrorKind::ResourceInUse),
     (data_id!(InvalidPowerState), ErrorKind::NotAllowedInCurrentState),
     (data_id!(TaskInProgress), ErrorKind::ResourceBusy),

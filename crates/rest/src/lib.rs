@@ -9,6 +9,7 @@ mod families;
 mod fault;
 mod input;
 mod operation;
+mod pages;
 mod protocol;
 mod route;
 mod rpc;

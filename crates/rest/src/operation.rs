@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::Session;
+use api::accounts::Accounts;
 use api::managers::Singletons;
 use api::server::Door;
 use futures_util::future::BoxFuture;
@@ -14,6 +15,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) door: &'a Door,
     /// The managers of the vSphere API.
     pub(crate) ids: &'a Singletons,
+    /// Roles and permissions.
+    pub(crate) accounts: &'a Arc<Accounts>,
     /// None before login.
     pub(crate) session: Option<Arc<Session>>,
     /// User and password, where the request brings them.
@@ -25,6 +28,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) door: &'a Door,
     /// The managers of the vSphere API.
     pub(crate) ids: &'a Singletons,
+    /// Roles and permissions.
+    pub(crate) accounts: &'a Arc<Accounts>,
     /// The parameters, in the order of the table. Families take them by their numbers.
     pub(crate) input: Vec<Value>,
     /// None before login.
@@ -107,10 +112,10 @@ impl Operations {
         input: impl FnOnce() -> Result<Vec<Value>, Error>,
     ) -> Reply {
         let row = self.admit(id, asker.session.is_some())?;
-        let Asker { door, ids, session, credentials } = asker;
+        let Asker { door, ids, accounts, session, credentials } = asker;
         // The session counts as in use until the answer is there.
         let _active = session.as_ref().map(Session::begin);
-        let ask = Ask { door, ids, input: input()?, session: session.clone(), credentials };
+        let ask = Ask { door, ids, accounts, input: input()?, session: session.clone(), credentials };
         (row.handler)(ask).await
     }
 

@@ -1,7 +1,8 @@
 //! The automation API as a protocol of the server: from requests to operations and back.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use api::accounts::Accounts;
 use api::files::unescape;
 use api::managers::Singletons;
 use api::server::{Door, Protocol, SessionFinder};
@@ -21,6 +22,7 @@ use crate::web::{MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
 /// Serves the automation API.
 pub struct Automation {
     ids: Singletons,
+    accounts: Arc<Accounts>,
 }
 
 /// The families' operations, found in the table at first use.
@@ -35,9 +37,9 @@ fn is_rpc(request: &Parts) -> bool {
 }
 
 impl Automation {
-    /// The automation API beside a vSphere API that has these managers.
-    pub fn new(ids: Singletons) -> Self {
-        Self { ids }
+    /// The automation API beside a vSphere API that has these managers, and these roles and permissions.
+    pub fn new(ids: Singletons, accounts: Arc<Accounts>) -> Self {
+        Self { ids, accounts }
     }
 }
 
@@ -108,7 +110,13 @@ impl Automation {
             let given = Given { form, path, query: &query, headers: &request.headers, body: json(body)? };
             gather(schema().at(id), &given)
         };
-        let asker = Asker { door, ids: &self.ids, session: door.session(), credentials: door.credentials() };
+        let asker = Asker {
+            door,
+            ids: &self.ids,
+            accounts: &self.accounts,
+            session: door.session(),
+            credentials: door.credentials(),
+        };
         Ok((id, operations().answer(id, asker, input).await?))
     }
 
@@ -131,7 +139,7 @@ impl Automation {
             return rpc::answer(&invocation.id, Err(&error));
         }
         let credentials = invocation.credentials;
-        let asker = Asker { door, ids: &self.ids, session, credentials };
+        let asker = Asker { door, ids: &self.ids, accounts: &self.accounts, session, credentials };
         let input = || rpc::input(operation, invocation.input);
         match operations().answer(invocation.operation, asker, input).await {
             Ok(value) => rpc::answer(&invocation.id, Ok((operation, &value))),
