@@ -16,7 +16,9 @@ mod login;
 mod logout;
 mod net;
 mod passwd;
+mod permission;
 mod pod;
+mod role;
 mod session;
 mod task;
 mod token;
@@ -84,6 +86,12 @@ pub enum Command {
     Net(net::NetCommand),
     /// Run an esxcli command on a host; an incomplete one lists its completions
     Esxcli(esxcli::Esxcli),
+    /// Roles: sets of privileges
+    #[command(subcommand)]
+    Role(role::RoleCommand),
+    /// Permissions: who has which role where
+    #[command(subcommand)]
+    Permission(permission::PermissionCommand),
     /// Users of the server
     #[command(subcommand)]
     User(user::UserCommand),
@@ -133,6 +141,8 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,
+        Command::Role(command) => role::run(command).await,
+        Command::Permission(command) => permission::run(command).await,
         Command::User(command) => user::run(command).await,
         Command::Group(command) => group::run(command).await,
         Command::Passwd(args) => passwd::run(args).await,

@@ -39,7 +39,8 @@ impl Table {
         if json { terminal::json(&self.to_json()) } else { terminal::lines(self.to_lines()) }
     }
 
-    fn to_json(&self) -> Json {
+    /// A list of objects whose keys are the headings.
+    pub fn to_json(&self) -> Json {
         let object = |row: &Vec<Json>| -> Json {
             self.headings
                 .iter()
