@@ -42,7 +42,7 @@ pub use privilege::{
     Privilege, PrivilegeGroup, all_privileges, host_privileges, privilege_groups, privileges,
 };
 pub use service::{
-    Answer, Ask, Call, Computed, Core, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
+    Answer, Ask, Call, Computed, Core, Gate, Guard, Manager, Methods, Rule, Service, Table, invalid_argument,
 };
 pub use session::{Session, Sessions};
 pub use settings::OwnedSettings;

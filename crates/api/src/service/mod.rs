@@ -1,25 +1,27 @@
 //! The only way to the objects: finds the object, checks the session and the privilege, calls the method.
 
 mod call;
+mod gate;
 mod guard;
 mod manager;
 mod methods;
 
 pub use call::{Call, invalid_argument};
+pub use gate::Gate;
 pub use guard::{Ask, Guard, Rule};
 pub use manager::{Manager, Table};
 pub use methods::{Answer, Computed, Methods};
 
 use std::sync::{Arc, OnceLock};
 
-use vim::{Fault, ManagedId, MoRef, Value, fault, schema, vim};
+use vim::{Fault, ManagedId, MoRef, Value, fault, prop, schema, vim};
 
 use crate::authority::Use;
 use crate::locals::Locals;
 use crate::session::SessionObject;
 use crate::settings::OwnedSettings;
 use crate::ticket::Tickets;
-use crate::{Authority, Events, Node, Session, Sessions, Snapshot, Tasks, Tree, not_found};
+use crate::{Authority, Events, Node, Session, Sessions, Snapshot, TaskOptions, Tasks, Tree, not_found};
 
 /// The state that a daemon's parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -56,6 +58,7 @@ pub struct Service {
     pub authority: Arc<dyn Authority>,
     methods: Methods,
     locals: Locals,
+    gate: OnceLock<Arc<dyn Gate>>,
 }
 
 /// An object that a session can see: one of the tree, or one of its own.
@@ -84,12 +87,17 @@ impl Service {
             misspelt.is_empty(),
             "the guards of these methods ask for an unknown privilege: {misspelt:?}"
         );
-        Self { core, authority, methods, locals: Locals::default() }
+        Self { core, authority, methods, locals: Locals::default(), gate: OnceLock::new() }
     }
 
     /// State that a part of this crate keeps for all sessions: made at first use, dropped with the service.
     pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.locals.get()
+    }
+
+    /// Sets the gate that calls pass from now on, once.
+    pub fn set_gate(&self, gate: Arc<dyn Gate>) {
+        let _ = self.gate.set(gate);
     }
 
     /// Posts the events that came about without a call of a method.
@@ -198,7 +206,25 @@ impl Service {
                 object.me().type_name()
             ));
         };
-        handler(Call { this: object.me().clone(), ..call }).await
+        let call = Call { this: object.me().clone(), ..call };
+        match self.gate.get().and_then(|gate| gate.refuse(&call)) {
+            Some(fault) => Self::refused(&object, &call, fault).await,
+            None => handler(call).await,
+        }
+    }
+
+    /// Ends a call with a fault: at once, or as the end of the task that the method begins.
+    async fn refused(object: &Object, call: &Call, fault: Fault) -> Result<Option<Answer>, Fault> {
+        if !schema().method(call.args.method).is_task {
+            return Err(fault);
+        }
+        let entity_name = match object {
+            Object::Shared(node) => node.get(prop!(ManagedEntity.name)).map(str::to_owned),
+            Object::Own(_) => None,
+        };
+        let options = TaskOptions { entity: Some(call.this.clone()), entity_name, ..TaskOptions::default() };
+        let task = call.task(options, |_| async { Err(fault) }).await?;
+        Ok(task.map(|task| Box::new(task) as Answer))
     }
 
     fn check_method(

@@ -39,6 +39,9 @@ pub const MAX_FINISHED: usize = 1_000;
 /// How long a finished task stays in the tree.
 pub const KEPT_FINISHED: Duration = Duration::from_secs(10 * 60);
 
+/// Reports of progress while a task takes its time.
+const SPENT_STEPS: u32 = 10;
+
 /// How a task is to run.
 #[derive(Clone, Debug, Default)]
 pub struct TaskOptions {
@@ -78,6 +81,22 @@ impl Running {
         change_info(&self.tree, &self.task, |info| info.set(field!(TaskInfo.progress), percent));
     }
 
+    /// Spends time, with progress.
+    ///
+    /// # Errors
+    /// `RequestCanceled` when a user has asked the task to stop.
+    async fn spend(&self, time: Duration) -> Result<(), Fault> {
+        for step in 1..=SPENT_STEPS {
+            let wait = tokio::time::sleep(time / SPENT_STEPS);
+            if self.cancelled.run_until_cancelled(wait).await.is_none() {
+                return Err(fault!(RequestCanceled {}, "The task was cancelled"));
+            }
+            let percent = step * 100 / SPENT_STEPS;
+            self.progress(u8::try_from(percent).unwrap_or(100).min(99));
+        }
+        Ok(())
+    }
+
     /// Cancelled when a user has asked the task to stop; the work then ends with `RequestCanceled`.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
@@ -92,6 +111,8 @@ struct Inner {
     tree: Arc<Tree>,
     journal: Journal,
     manager: OnceLock<MoRef>,
+    /// The time that each task takes before its work, on a simulator that is asked to be slow.
+    pace: OnceLock<Duration>,
     state: Mutex<State>,
 }
 
@@ -117,12 +138,23 @@ struct Live {
 impl Tasks {
     pub(crate) fn new(tree: Arc<Tree>, store: store::Store) -> Self {
         let journal = Journal::new(store);
-        Self(Arc::new(Inner { tree, journal, manager: OnceLock::new(), state: Mutex::default() }))
+        Self(Arc::new(Inner {
+            tree,
+            journal,
+            manager: OnceLock::new(),
+            pace: OnceLock::new(),
+            state: Mutex::default(),
+        }))
     }
 
     /// Sets the object that lists the tasks.
     pub(crate) fn shown_by(&self, manager: &MoRef) {
         let _ = self.0.manager.set(manager.clone());
+    }
+
+    /// Lets each task from now on take this long, with progress, before its work is done. To be set once.
+    pub fn set_pace(&self, pace: Duration) {
+        let _ = self.0.pace.set(pace);
     }
 
     /// The history of tasks.
@@ -153,7 +185,13 @@ impl Tasks {
             let task = running.task.clone();
             let me = task.clone();
             tokio::spawn(async move {
-                let work = AssertUnwindSafe(async move { work(running).await });
+                let pace = tasks.0.pace.get().copied();
+                let work = AssertUnwindSafe(async move {
+                    if let Some(pace) = pace {
+                        running.spend(pace).await?;
+                    }
+                    work(running).await
+                });
                 let result = work.catch_unwind().await.unwrap_or_else(|_panic| {
                     Err(fault!(
                         SystemError { reason: "internal error" },
