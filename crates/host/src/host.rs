@@ -47,6 +47,10 @@ pub struct SimulatedOptions {
     pub networks: Vec<String>,
     pub threads: u16,
     pub memory_bytes: u64,
+    /// Its identity; a new one if unset.
+    pub uuid: Option<Uuid>,
+    /// A number that its cards and the address of its management adapter are derived from; without it the host has no such adapter.
+    pub number: Option<u32>,
 }
 
 impl SimulatedOptions {
@@ -58,6 +62,8 @@ impl SimulatedOptions {
             networks: vec![DEFAULT_NETWORK.into()],
             threads: 16,
             memory_bytes: 64 << 30,
+            uuid: None,
+            number: None,
         }
     }
 }
@@ -66,6 +72,7 @@ impl SimulatedOptions {
 pub const DEFAULT_NETWORK: &str = "VM Network";
 
 const IDENTITY: Collection<Uuid> = Collection::new("host");
+const KEY: &str = "uuid";
 
 /// One host.
 pub struct Host {
@@ -132,11 +139,15 @@ impl Host {
         for (name, store) in options.datastores {
             datastores.add(&name, store)?;
         }
+        let store = Store::in_memory()?;
+        if let Some(uuid) = options.uuid {
+            keep_identity(&store, uuid).await?;
+        }
         let parts = Opened {
-            store: Store::in_memory()?,
+            store,
             engine: Arc::new(SimulatedEngine::new(datastores.clone())),
             datastores,
-            network: NetworkOptions::simulated(options.networks),
+            network: NetworkOptions::simulated(options.networks, options.number),
             name: options.name,
             hardware: Hardware::simulated(options.threads, options.memory_bytes, DateTime::now()),
             clock: Clock::simulated(),
@@ -256,13 +267,17 @@ struct Opened {
 /// The host's identity, made when it is first opened. That of the firmware will not do, because several hosts of a lab share
 /// it.
 async fn identity(store: &Store) -> Result<Uuid> {
-    const KEY: &str = "uuid";
     if let Some(uuid) = IDENTITY.get(store, KEY)? {
         return Ok(uuid);
     }
     let uuid = Uuid::new_v4();
+    keep_identity(store, uuid).await?;
+    Ok(uuid)
+}
+
+async fn keep_identity(store: &Store, uuid: Uuid) -> Result<()> {
     let mut batch = Batch::new();
     IDENTITY.put(&mut batch, KEY, &uuid)?;
     store.commit(batch).await?;
-    Ok(uuid)
+    Ok(())
 }

@@ -100,7 +100,7 @@ async fn qemu_a_machine_that_does_not_answer_a_new_daemon_is_on_keeps_its_port_a
     let fabric = Arc::new(NoFabric::new(2));
     let network = || NetworkOptions {
         fabric: fabric.clone(),
-        ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()])
+        ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()], None)
     };
     let c = Client::of(site.open_host_with(network).await);
     assert_eq!((c.power(&vm), connection(&c, &vm)), ("poweredOn", "disconnected"));

@@ -40,7 +40,7 @@ async fn open(site: &Site) -> (Client, Arc<NoFabric>) {
     let fabric = Arc::new(NoFabric::new(2));
     let network = || NetworkOptions {
         fabric: fabric.clone(),
-        ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()])
+        ..NetworkOptions::simulated(vec![host::DEFAULT_NETWORK.into()], None)
     };
     (Client::of(site.open_host_with(network).await), fabric)
 }

@@ -121,6 +121,8 @@ pub struct SimulatedMachine {
 
 struct State {
     ended: Option<ExitReason>,
+    /// Network adapters as the guest sees them, by key.
+    interfaces: BTreeMap<i32, GuestInterface>,
     /// Files of each disk, newest first.
     chains: BTreeMap<i32, Vec<FileRef>>,
 }
@@ -130,10 +132,6 @@ impl SimulatedMachine {
         let config = &launch.config;
         let chain = |disk: &vm::device::Disk| {
             std::iter::once(disk.file.clone()).chain(disk.parents.iter().cloned()).collect()
-        };
-        let interface = |(key, nic): (i32, &vm::device::Nic)| GuestInterface {
-            mac: nic.mac.clone(),
-            addresses: vec![(address(&launch.vm, key), 16)],
         };
         Self {
             images,
@@ -147,10 +145,11 @@ impl SimulatedMachine {
                 system: Some("Simulated guest".into()),
                 family: Some("linuxGuest"),
                 agent_version: Some("simulated".into()),
-                interfaces: config.nics().map(interface).collect(),
+                interfaces: Vec::new(),
             },
             state: Mutex::new(State {
                 ended: None,
+                interfaces: config.nics().map(|(key, nic)| (key, interface(nic))).collect(),
                 chains: config.disks().map(|(key, disk)| (key, chain(disk))).collect(),
             }),
             events: broadcast::Sender::new(EVENTS),
@@ -171,14 +170,15 @@ impl SimulatedMachine {
     }
 }
 
-/// An address that is always the same for the same adapter of the same VM.
-fn address(vm: &str, key: i32) -> IpAddr {
-    let mut hash: u32 = 0x811c_9dc5;
-    for byte in vm.bytes().chain(key.to_le_bytes()) {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    let [a, b, ..] = hash.to_le_bytes();
-    IpAddr::V4(Ipv4Addr::new(10, 253, a, b.clamp(1, 254)))
+/// The guests of all simulated VMs are on the network 10.0.0.0/8.
+const GUEST_PREFIX: u8 = 8;
+
+/// An adapter as its guest sees it. The address follows from the MAC, so adapters with different ones have different addresses.
+fn interface(nic: &vm::device::Nic) -> GuestInterface {
+    let mut octets = nic.mac.split(':').skip(3).map(|octet| u8::from_str_radix(octet, 16).unwrap_or(0));
+    let mut next = || octets.next().unwrap_or(0);
+    let address = Ipv4Addr::new(10, next(), next(), next());
+    GuestInterface { mac: nic.mac.clone(), addresses: vec![(IpAddr::V4(address), GUEST_PREFIX)] }
 }
 
 #[async_trait]
@@ -274,12 +274,18 @@ impl Machine for SimulatedMachine {
         self.images.grow(&file, bytes).await
     }
 
-    async fn add_nic(&self, _config: &VmConfig, _key: i32, _tap: Option<&Tap>) -> Result<()> {
-        self.living()
+    async fn add_nic(&self, config: &VmConfig, key: i32, _tap: Option<&Tap>) -> Result<()> {
+        self.living()?;
+        if let Some((_, nic)) = config.nics().find(|(at, _)| *at == key) {
+            self.state.lock().interfaces.insert(key, interface(nic));
+        }
+        Ok(())
     }
 
-    async fn remove_nic(&self, _key: i32) -> Result<()> {
-        self.living()
+    async fn remove_nic(&self, key: i32) -> Result<()> {
+        self.living()?;
+        self.state.lock().interfaces.remove(&key);
+        Ok(())
     }
 
     async fn set_link(&self, _key: i32, _up: bool) -> Result<()> {
@@ -370,7 +376,9 @@ impl Machine for SimulatedMachine {
     }
 
     async fn guest(&self) -> Option<GuestReport> {
-        self.ended().is_none().then(|| self.report.clone())
+        let state = self.state.lock();
+        let interfaces = state.interfaces.values().cloned().collect();
+        state.ended.is_none().then(|| GuestReport { interfaces, ..self.report.clone() })
     }
 
     async fn screenshot(&self) -> Result<Vec<u8>> {

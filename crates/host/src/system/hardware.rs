@@ -83,7 +83,7 @@ impl Hardware {
             numa: vec![Numa { cpus: processor_numbers(threads), memory_bytes }],
             cpu,
             memory_bytes,
-            nics: 1,
+            nics: 2,
             booted: now,
         }
     }

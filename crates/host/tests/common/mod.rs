@@ -215,7 +215,7 @@ impl Site {
     }
 
     pub async fn open_host(&self) -> Arc<Host> {
-        self.open_host_with(|| NetworkOptions::simulated(vec![DEFAULT_NETWORK.into()])).await
+        self.open_host_with(|| NetworkOptions::simulated(vec![DEFAULT_NETWORK.into()], None)).await
     }
 
     pub async fn open_host_with(&self, network: impl Fn() -> NetworkOptions) -> Arc<Host> {

@@ -46,7 +46,7 @@ pub struct NetworkConfig {
 }
 
 /// The port group of the first VMkernel adapter.
-const MANAGEMENT: &str = "Management Network";
+pub const MANAGEMENT: &str = "Management Network";
 /// Ports of a switch unless a client requests more.
 pub const DEFAULT_PORTS: i32 = 128;
 /// Largest payload of a frame in bytes, unless a client sets another.
@@ -66,7 +66,9 @@ impl NetworkConfig {
             first.put_group(FIRST_SWITCH, name, Vlan::None, Override::default());
         }
         if let Some(management) = management {
-            first.put_group(FIRST_SWITCH, MANAGEMENT, Vlan::None, Override::default());
+            if first.group(MANAGEMENT).is_none() {
+                first.put_group(FIRST_SWITCH, MANAGEMENT, Vlan::None, Override::default());
+            }
             first.add_management(management);
         }
         first

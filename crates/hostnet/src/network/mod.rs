@@ -35,12 +35,22 @@ pub struct NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// Options of a simulated host, whose fabric connects nothing.
-    pub fn simulated(networks: Vec<String>) -> Self {
-        let fabric = NoFabric::new(2);
+    /// Options of a simulated host, whose fabric connects nothing. With a number it has cards and a management adapter of its own.
+    pub fn simulated(networks: Vec<String>, number: Option<u32>) -> Self {
+        let fabric = match number {
+            Some(number) => NoFabric::numbered(2, number),
+            None => NoFabric::new(2),
+        };
         let uplinks = fabric.nics().into_iter().take(1).map(|nic| nic.name).collect();
         let nics = Vec::new();
-        Self { fabric: Arc::new(fabric), prefix: "vm".into(), uplinks, nics, networks, management: false }
+        Self {
+            fabric: Arc::new(fabric),
+            prefix: "vm".into(),
+            uplinks,
+            nics,
+            networks,
+            management: number.is_some(),
+        }
     }
 }
 

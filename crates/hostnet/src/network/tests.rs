@@ -4,7 +4,7 @@ use crate::{Error, Nic, SwitchSpec};
 
 fn options(uplinks: &[&str]) -> NetworkOptions {
     let uplinks = uplinks.iter().map(|name| (*name).to_owned()).collect();
-    NetworkOptions { uplinks, ..NetworkOptions::simulated(vec!["VM Network".into()]) }
+    NetworkOptions { uplinks, ..NetworkOptions::simulated(vec!["VM Network".into()], None) }
 }
 
 fn uplinks(network: &HostNetwork) -> Vec<String> {
