@@ -6,6 +6,7 @@ use api::{Call, Methods, Table};
 use vim::{Object, arg, managed_id, method};
 
 use super::config::changed;
+use super::usage::usage;
 use crate::estate::show::compute;
 use crate::estate::{Compute, Holds, Inventory, Record, holding, names, stored};
 use crate::reply::Reply;
@@ -33,6 +34,7 @@ pub(crate) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
         let modify = call.required(arg!(ReconfigureCluster_Task.modify))?;
         reconfigure(inventory, call, spec, modify).await
     });
+    table.on(cluster, method!(GetResourceUsage), |_, call| async move { Ok(Some(usage(&call)?.into())) });
 }
 
 async fn create(inventory: Arc<Inventory>, call: Call, spec: Arc<Object>) -> Reply {

@@ -2,6 +2,7 @@
 
 mod config;
 mod methods;
+mod usage;
 
 pub(crate) use config::changed;
 pub(crate) use methods::register;

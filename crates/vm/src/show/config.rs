@@ -60,6 +60,7 @@ pub fn info(config: &VmConfig, home: &FileRef, names: &Names<'_>) -> Object {
             beforeGuestStandby: config.tools.before_standby,
             beforeGuestShutdown: config.tools.before_shutdown,
             toolsUpgradePolicy: "manual",
+            lastInstallInfo: ToolsConfigInfoToolsLastInstallInfo { counter: 0 },
             syncTimeWithHostAllowed: Flag::TimeSync.of(config),
             syncTimeWithHost: config.tools.sync_time,
         },

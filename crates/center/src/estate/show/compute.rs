@@ -80,6 +80,7 @@ pub(crate) fn new_cluster_config() -> Object {
             vmotionRate: 3,
         },
         dpmConfigInfo: ClusterDpmConfigInfo { enabled: false, defaultDpmBehavior: "automated" },
+        vsanConfigInfo: VsanClusterConfigInfo { enabled: false },
     })
     .into_object()
 }
