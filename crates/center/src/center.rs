@@ -43,8 +43,8 @@ impl Center {
     /// # Errors
     /// [`Error`] if its state cannot be read or written.
     pub async fn open(options: Options) -> Result<Arc<Self>, Error> {
-        let Options { store, durable, address, administrator, password, network } = options;
-        let uuid = identity(&store).await?;
+        let Options { store, durable, address, administrator, password, uuid, network } = options;
+        let uuid = identity(&store, uuid).await?;
         let connector = connector(network, &uuid, address.as_deref())?;
         let core = Arc::new(Core::new(store.clone()));
         let inventory = Inventory::open(core.tree.clone(), store.clone(), durable).await?;
@@ -189,11 +189,11 @@ impl Drop for Center {
 }
 
 /// The center's UUID.
-async fn identity(store: &Store) -> Result<String, Error> {
+async fn identity(store: &Store, wanted: Option<String>) -> Result<String, Error> {
     if let Some(uuid) = IDENTITY.get(store, UUID)? {
         return Ok(uuid);
     }
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = wanted.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut batch = Batch::new();
     IDENTITY.put(&mut batch, UUID, &uuid)?;
     store.commit(batch).await?;

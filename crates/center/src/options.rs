@@ -27,6 +27,8 @@ pub struct Options {
     /// The first administrator, which the first start creates, and its password.
     pub administrator: String,
     pub password: Option<String>,
+    /// The center's identity; a new one at the first start if unset.
+    pub uuid: Option<String>,
     pub network: Network,
 }
 
@@ -39,6 +41,7 @@ impl Options {
             address: None,
             administrator: "Administrator".into(),
             password: None,
+            uuid: None,
             network: Network::None,
         }
     }

@@ -161,7 +161,9 @@ impl Membership {
                     maintenance: false,
                     vm_folder: None,
                 };
-                self.enter(place, record, None).await.map_err(Error::Attach)?
+                let host = self.enter(place, record, None).await.map_err(Error::Attach)?;
+                self.announcer.tell(&host, Occurrence::Added).await;
+                host
             }
         };
         host.set_link(Some(link));

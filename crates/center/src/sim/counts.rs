@@ -1,5 +1,6 @@
-//! The contents of a simulated data center, with the names that API test servers use. This is only a plan: the caller
-//! creates the simulated hosts and attaches them.
+//! The inventory that clients of API test servers expect: its names and numbers.
+
+use super::inventory::{Compute, Datacenter, Datastore, Folders, Host, Inventory, Network, Path, Vm};
 
 /// The numbers of objects of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,94 +12,211 @@ pub struct Counts {
     pub hosts: usize,
     /// By themselves, in each datacenter.
     pub standalone_hosts: usize,
-    /// In each cluster, and on each standalone host.
+    /// In each pool (in a cluster without pools: in the cluster), and on each standalone host.
     pub vms: usize,
+    /// In each datacenter, on all its hosts.
+    pub datastores: usize,
+    /// In each cluster, below its root pool.
+    pub pools: usize,
+    /// Datacenters that lie in folders, and have their contents in folders.
+    pub folders: usize,
+    /// Whether VMs are on.
+    pub autostart: bool,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { datacenters: 1, clusters: 1, hosts: 3, standalone_hosts: 1, vms: 2 }
-    }
-}
-
-/// The datastore and the network that all hosts of a datacenter share.
-pub const DATASTORE: &str = "LocalDS_0";
-pub const NETWORK: &str = "VM Network";
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatacenterPlan {
-    pub name: String,
-    pub clusters: Vec<ClusterPlan>,
-    pub standalone_hosts: Vec<HostPlan>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterPlan {
-    pub name: String,
-    pub hosts: Vec<HostPlan>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPlan {
-    pub name: String,
-    pub vms: Vec<String>,
-}
-
-/// The datacenters in order. The VMs of a cluster are distributed over its hosts in turn.
-pub fn plan(counts: &Counts) -> Vec<DatacenterPlan> {
-    (0..counts.datacenters).map(|dc| datacenter(&format!("DC{dc}"), counts)).collect()
-}
-
-fn datacenter(name: &str, counts: &Counts) -> DatacenterPlan {
-    let clusters = (0..counts.clusters).map(|at| cluster(&format!("{name}_C{at}"), counts)).collect();
-    let standalone_hosts = (0..counts.standalone_hosts).map(|at| {
-        let host = format!("{name}_H{at}");
-        let vms = (0..counts.vms).map(|vm| format!("{host}_VM{vm}")).collect();
-        HostPlan { name: host, vms }
-    });
-    DatacenterPlan { name: name.to_owned(), clusters, standalone_hosts: standalone_hosts.collect() }
-}
-
-fn cluster(name: &str, counts: &Counts) -> ClusterPlan {
-    let mut hosts: Vec<HostPlan> =
-        (0..counts.hosts).map(|at| HostPlan { name: format!("{name}_H{at}"), vms: Vec::new() }).collect();
-    if !hosts.is_empty() {
-        let many = hosts.len();
-        for vm in 0..counts.vms {
-            hosts[vm % many].vms.push(format!("{name}_RP0_VM{vm}"));
+        Self {
+            datacenters: 1,
+            clusters: 1,
+            hosts: 3,
+            standalone_hosts: 1,
+            vms: 2,
+            datastores: 1,
+            pools: 0,
+            folders: 0,
+            autostart: true,
         }
     }
-    ClusterPlan { name: name.to_owned(), hosts }
+}
+
+/// The datastore of all VMs, and the network that all hosts have.
+pub const DATASTORE: &str = "LocalDS_0";
+pub const NETWORK: &str = "VM Network";
+/// The network of the hosts' management adapters.
+const MANAGEMENT: &str = "Management Network";
+
+/// The size of a VM.
+pub const VM_MEMORY_MIB: i64 = 32;
+pub const VM_DISK_KIB: i64 = 10 << 20;
+
+const DATASTORE_BYTES: u64 = 10 << 40;
+const HOST_THREADS: u16 = 16;
+const HOST_MEMORY_MIB: u64 = 64 << 10;
+
+/// The datacenters in order. The VMs of a cluster are distributed over its hosts in turn.
+pub fn plan(counts: &Counts) -> Inventory {
+    Inventory::new((0..counts.datacenters).map(|at| datacenter(at, counts)).collect())
+}
+
+/// A host without a center.
+pub fn lone_host(counts: &Counts) -> (Host, Vec<Datastore>) {
+    let datastores = datastores(counts, &Path::new());
+    let mut lone = host("localhost.localdomain".into(), counts);
+    lone.vms = (0..counts.vms).map(|at| vm(format!("ha-host_VM{at}"), counts)).collect();
+    (lone, datastores)
+}
+
+fn datacenter(number: usize, counts: &Counts) -> Datacenter {
+    let name = format!("DC{number}");
+    // A datacenter in a folder has one of the same name in each of its own folders.
+    let folder: Path = (number < counts.folders).then(|| format!("F{number}")).into_iter().collect();
+    let clusters = (0..counts.clusters).map(|at| cluster(format!("{name}_C{at}"), counts));
+    let alone = (0..counts.standalone_hosts).map(|at| {
+        let mut host = host(format!("{name}_H{at}"), counts);
+        host.vms = (0..counts.vms).map(|vm_at| vm(format!("{}_VM{vm_at}", host.name), counts)).collect();
+        let (name, pools) = (host.name.clone(), Vec::new());
+        Compute { name, cluster: false, folder: Path::new(), pools, hosts: vec![host] }
+    });
+    let mut datacenter = Datacenter {
+        name: name.clone(),
+        folder: folder.clone(),
+        folders: Folders::default(),
+        datastores: datastores(counts, &folder),
+        networks: Vec::new(),
+        computes: clusters.chain(alone).collect(),
+    };
+    if !folder.is_empty() {
+        let all = || vec![folder.clone()];
+        datacenter.folders = Folders { vm: all(), host: all(), datastore: all(), network: all() };
+        let network = |name: &str| Network { name: name.into(), folder: folder.clone() };
+        datacenter.networks = [NETWORK, MANAGEMENT].map(network).into();
+        for compute in &mut datacenter.computes {
+            compute.folder.clone_from(&folder);
+            for vm in compute.hosts.iter_mut().flat_map(|host| &mut host.vms) {
+                vm.folder.clone_from(&folder);
+            }
+        }
+    }
+    datacenter
+}
+
+fn datastores(counts: &Counts, folder: &Path) -> Vec<Datastore> {
+    let one = |at| Datastore {
+        name: format!("LocalDS_{at}"),
+        capacity_bytes: DATASTORE_BYTES,
+        folder: folder.clone(),
+    };
+    (0..counts.datastores).map(one).collect()
+}
+
+fn host(name: String, counts: &Counts) -> Host {
+    Host {
+        name,
+        threads: HOST_THREADS,
+        memory_mib: HOST_MEMORY_MIB,
+        datastores: datastores(counts, &Path::new()).into_iter().map(|datastore| datastore.name).collect(),
+        networks: vec![NETWORK.into()],
+        vms: Vec::new(),
+    }
+}
+
+fn vm(name: String, counts: &Counts) -> Vm {
+    Vm {
+        name,
+        folder: Path::new(),
+        pool: Path::new(),
+        guest_id: "otherGuest".into(),
+        cpus: 1,
+        memory_mib: VM_MEMORY_MIB,
+        datastore: DATASTORE.into(),
+        disks_kib: vec![VM_DISK_KIB],
+        networks: vec![NETWORK.into()],
+        cdrom: true,
+        powered_on: counts.autostart,
+    }
+}
+
+fn cluster(name: String, counts: &Counts) -> Compute {
+    let mut hosts: Vec<Host> = (0..counts.hosts).map(|at| host(format!("{name}_H{at}"), counts)).collect();
+    let pools: Vec<Path> = (1..=counts.pools).map(|at| vec![format!("{name}_RP{at}")]).collect();
+    let in_root = (counts.pools == 0).then(|| (format!("{name}_RP0"), Path::new()));
+    let places = pools.iter().map(|pool| (pool[0].clone(), pool.clone())).chain(in_root);
+    if !hosts.is_empty() {
+        let many = hosts.len();
+        for (prefix, pool) in places {
+            for at in 0..counts.vms {
+                let vm = vm(format!("{prefix}_VM{at}"), counts);
+                hosts[at % many].vms.push(Vm { pool: pool.clone(), ..vm });
+            }
+        }
+    }
+    Compute { name, cluster: true, folder: Path::new(), pools, hosts }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn vms(compute: &Compute) -> Vec<&str> {
+        compute.hosts.iter().flat_map(|host| &host.vms).map(|vm| vm.name.as_str()).collect()
+    }
+
     #[test]
     fn the_default_plan_has_the_usual_names() {
         let plan = plan(&Counts::default());
-        let [dc] = plan.as_slice() else { panic!("one datacenter") };
+        let [dc] = plan.datacenters.as_slice() else { panic!("one datacenter") };
         assert_eq!(dc.name, "DC0");
-        assert_eq!(dc.clusters[0].name, "DC0_C0");
-        let hosts: Vec<_> = dc.clusters[0].hosts.iter().map(|host| host.name.as_str()).collect();
+        let [cluster, alone] = dc.computes.as_slice() else { panic!("a cluster and a host") };
+        assert_eq!(cluster.name, "DC0_C0");
+        let hosts: Vec<_> = cluster.hosts.iter().map(|host| host.name.as_str()).collect();
         assert_eq!(hosts, ["DC0_C0_H0", "DC0_C0_H1", "DC0_C0_H2"]);
-        let in_cluster: Vec<_> =
-            dc.clusters[0].hosts.iter().flat_map(|host| &host.vms).map(String::as_str).collect();
-        assert_eq!(in_cluster, ["DC0_C0_RP0_VM0", "DC0_C0_RP0_VM1"]);
-        assert_eq!(dc.standalone_hosts[0].name, "DC0_H0");
-        assert_eq!(dc.standalone_hosts[0].vms, ["DC0_H0_VM0", "DC0_H0_VM1"]);
+        assert_eq!(vms(cluster), ["DC0_C0_RP0_VM0", "DC0_C0_RP0_VM1"]);
+        assert_eq!(alone.name, "DC0_H0");
+        assert_eq!(vms(alone), ["DC0_H0_VM0", "DC0_H0_VM1"]);
+        assert_eq!(dc.datastores[0].name, DATASTORE);
     }
 
     #[test]
     fn counts_multiply_and_a_cluster_without_hosts_has_no_vms() {
-        let counts = Counts { datacenters: 2, clusters: 3, hosts: 4, standalone_hosts: 5, vms: 10 };
-        let plan = plan(&counts);
-        let hosts = |dc: &DatacenterPlan| dc.clusters.iter().map(|c| c.hosts.len()).sum::<usize>();
-        assert_eq!(plan.iter().map(hosts).sum::<usize>(), 24);
-        let first = &plan[0].clusters[0].hosts;
+        let counts = Counts {
+            datacenters: 2,
+            clusters: 3,
+            hosts: 4,
+            standalone_hosts: 5,
+            vms: 10,
+            ..Counts::default()
+        };
+        let made = plan(&counts);
+        let clustered = |dc: &Datacenter| dc.hosts().filter(|(compute, _)| compute.cluster).count();
+        assert_eq!(made.datacenters.iter().map(clustered).sum::<usize>(), 24);
+        let first = &made.datacenters[0].computes[0].hosts;
         assert_eq!(first.iter().map(|host| host.vms.len()).collect::<Vec<_>>(), [3, 3, 2, 2]);
-        let empty = super::plan(&Counts { hosts: 0, ..counts });
-        assert!(empty[0].clusters[0].hosts.is_empty());
+        let empty = plan(&Counts { hosts: 0, ..counts });
+        assert!(empty.datacenters[0].computes[0].hosts.is_empty());
+    }
+
+    #[test]
+    fn with_pools_each_has_the_vms_and_the_root_pool_has_none() {
+        let made = plan(&Counts { pools: 2, ..Counts::default() });
+        let cluster = &made.datacenters[0].computes[0];
+        assert_eq!(cluster.pools, [["DC0_C0_RP1"], ["DC0_C0_RP2"]]);
+        let mut names = vms(cluster);
+        names.sort_unstable();
+        assert_eq!(names, ["DC0_C0_RP1_VM0", "DC0_C0_RP1_VM1", "DC0_C0_RP2_VM0", "DC0_C0_RP2_VM1"]);
+        assert!(cluster.hosts.iter().flat_map(|host| &host.vms).all(|vm| vm.name.starts_with(&vm.pool[0])));
+    }
+
+    #[test]
+    fn folders_hold_the_first_datacenters_and_all_that_is_in_them() {
+        let made = plan(&Counts { datacenters: 2, folders: 1, ..Counts::default() });
+        let [inside, outside] = made.datacenters.as_slice() else { panic!("two datacenters") };
+        assert_eq!((inside.folder.as_slice(), outside.folder.len()), (["F0".to_owned()].as_slice(), 0));
+        let vms = inside.hosts().flat_map(|(_, host)| &host.vms);
+        assert!(
+            vms.map(|vm| &vm.folder)
+                .chain(inside.computes.iter().map(|at| &at.folder))
+                .all(|at| *at == ["F0"])
+        );
     }
 }

@@ -32,7 +32,7 @@ use crate::client::failure::Failure;
 use crate::client::target::Target;
 use crate::client::terminal;
 use crate::lab::LabArgs;
-use crate::sim::SimArgs;
+use crate::sim::SimCommand;
 use crate::{daemon, lab, sim};
 
 /// A free virtualization platform that speaks the vSphere API.
@@ -52,7 +52,7 @@ pub enum Command {
     /// Run a whole data center on this machine: a center, two hosts, a shared datastore, a Linux VM
     Lab(LabArgs),
     /// Run a control center over simulated hosts, for tests of automation
-    Sim(SimArgs),
+    Sim(Box<SimCommand>),
     /// Log in to a center or host; later commands use the session
     Login(login::Login),
     /// End the session
@@ -124,11 +124,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             daemon::start_log("info");
             Ok(lab::run(args).await?)
         }
-        Command::Sim(args) => {
-            // A simulator is a tool of tests: it logs only problems.
-            daemon::start_log("warn");
-            Ok(sim::run(args).await?)
-        }
+        Command::Sim(command) => sim::run(*command).await,
         Command::Login(args) => login::run(args).await,
         Command::Logout(target) => logout::run(&target).await,
         Command::Vm(command) => vm::run(command).await,

@@ -1,75 +1,65 @@
 //! `esfera sim`: the real center over simulated hosts, or one simulated host, all in memory.
+//!
+//! `center::sim` describes the inventory, [`build`] makes it, [`hosts`] makes one host with its VMs, [`connector`] those
+//! that are added later, [`failing`] lets calls fail, and [`record`] describes what a center shows.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use anyhow::{Context, Result};
-use api::accounts::{AccountsDoor, CENTER_ACCOUNT};
-use api::server::Site;
-use api::tls::{CertificateAuthority, Renewing};
-use center::link::LocalLink;
-use center::sim::{Counts, DATASTORE, HostPlan, plan};
-use center::{Center, Place};
-use clap::Args as Arguments;
-use datastore::Datastore;
-use futures_util::{StreamExt, stream};
-use host::{ADMINISTRATOR, Host, SimulatedOptions};
-use store::Store;
-use vim::{Object, vim};
-
-use crate::client::terminal;
-use crate::daemon::state::keep_private;
-use crate::daemon::{Ready, bind, serve_all, shutdown_signal};
-
+mod args;
+mod build;
+mod connector;
+mod failing;
+mod hosts;
+mod identity;
+mod insider;
+mod record;
 #[cfg(test)]
 mod tests;
 
-const CENTER_USER: &str = "administrator@vsphere.local";
-const DATASTORE_BYTES: u64 = 10 << 40;
-const VM_MEMORY_MIB: i64 = 32;
-const VM_DISK_KIB: i64 = 10 << 20;
-/// Simulated hosts that are made at the same time.
-const HOSTS_AT_A_TIME: usize = 4;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-#[derive(Arguments)]
-pub struct SimArgs {
-    #[arg(long, default_value = "127.0.0.1:8989")]
-    listen: SocketAddr,
-    /// Name of the administrator [default: administrator@vsphere.local, with --esx root]
-    #[arg(long)]
-    user: Option<String>,
-    #[arg(long, default_value = "pass")]
-    password: String,
-    /// Serve plain HTTP
-    #[arg(long)]
-    plain: bool,
-    /// Simulate one standalone host and no center
-    #[arg(long)]
-    esx: bool,
-    #[arg(long, default_value_t = 1)]
-    datacenters: usize,
-    /// Clusters in each datacenter
-    #[arg(long, default_value_t = 1)]
-    clusters: usize,
-    /// Hosts in each cluster
-    #[arg(long, default_value_t = 3)]
-    hosts: usize,
-    /// Standalone hosts in each datacenter
-    #[arg(long, default_value_t = 1)]
-    standalone_hosts: usize,
-    /// VMs in each cluster and on each standalone host
-    #[arg(long, default_value_t = 2)]
-    vms: usize,
-    /// Write URL, user and password into this file when the simulator answers
-    #[arg(long)]
-    ready_file: Option<PathBuf>,
+use anyhow::{Context, Result, bail};
+use api::Service;
+use api::server::Site;
+use api::tls::{CertificateAuthority, Renewing};
+use center::Center;
+use center::sim::{Inventory, LIMIT, lone_host, plan};
+use datastore::Datastore;
+use host::ADMINISTRATOR;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use args::SimCommand;
+use args::{SimArgs, SimVerb};
+use build::{build, insider};
+use failing::Failures;
+use hosts::Plan;
+use identity::Seed;
+use record::Door;
+
+use crate::client::failure::Failure;
+use crate::client::terminal;
+use crate::daemon::state::keep_private;
+use crate::daemon::{Ready, bind, serve_all, shutdown_signal, start_log};
+
+const CENTER_USER: &str = "administrator@vsphere.local";
+
+pub async fn run(command: SimCommand) -> Result<(), Failure> {
+    match command.verb {
+        Some(SimVerb::Record(args)) => record::run(args).await,
+        None => {
+            // A simulator is a tool of tests: it logs only problems.
+            start_log("warn");
+            Ok(simulate(command.run).await?)
+        }
+    }
 }
 
 /// Serves a simulated data center until it is told to stop.
-pub async fn run(args: SimArgs) -> Result<()> {
+async fn simulate(args: SimArgs) -> Result<()> {
     keep_private();
     let shutdown = shutdown_signal()?;
+    let inventory = wanted(&args)?;
     let listener = bind(args.listen)?;
     let default_user = if args.esx { ADMINISTRATOR } else { CENTER_USER };
     let user = args.user.clone().unwrap_or_else(|| default_user.to_owned());
@@ -80,11 +70,52 @@ pub async fn run(args: SimArgs) -> Result<()> {
     let scheme = if args.plain { "http" } else { "https" };
     terminal::line(format!("{scheme}://{address}   user {user}   password {}", args.password))?;
     if args.esx {
-        let site = lone_host(&args, &user).await?;
+        let site = lone(&args, &user).await?;
+        behave(&site.service, &args);
         return serve_all(site, vec![listener], certificate, ready, shutdown).await;
     }
-    let center = data_center(&args, &user, &address.to_string()).await?;
-    serve_all(center.site(), vec![listener], certificate, ready, shutdown).await
+    let center = build(&args, &user, &address.to_string(), &inventory).await?;
+    behave(&center.service(), &args);
+    let saver = args.save.clone().map(|file| {
+        let (center, user) = (center.clone(), user.clone());
+        Arc::new(Saver { center, user, file, turn: tokio::sync::Mutex::default() })
+    });
+    let _saving = saver.clone().map(Saver::at_signals).transpose()?;
+    serve_all(center.site(), vec![listener], certificate, ready, shutdown).await?;
+    match saver {
+        Some(saver) => saver.save().await,
+        None => Ok(()),
+    }
+}
+
+/// The inventory that the command line asks for.
+fn wanted(args: &SimArgs) -> Result<Inventory> {
+    let Some(file) = &args.load else { return Ok(plan(&args.counts())) };
+    let mut text = Vec::new();
+    let shown = file.display();
+    let open = std::fs::File::open(file).with_context(|| format!("cannot read {shown}"))?;
+    open.take(LIMIT + 1).read_to_end(&mut text).with_context(|| format!("cannot read {shown}"))?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LIMIT {
+        bail!("{shown} is larger than {LIMIT} bytes");
+    }
+    let mut inventory = Inventory::read(&text).with_context(|| format!("cannot load {shown}"))?;
+    if !args.autostart {
+        let computes = inventory.datacenters.iter_mut().flat_map(|datacenter| &mut datacenter.computes);
+        for vm in computes.flat_map(|compute| &mut compute.hosts).flat_map(|host| &mut host.vms) {
+            vm.powered_on = false;
+        }
+    }
+    Ok(inventory)
+}
+
+/// Lets tasks take their time and calls fail, as the command line asks. What is simulated is made already.
+fn behave(service: &Service, args: &SimArgs) {
+    if let Some(pace) = args.pace() {
+        service.core.tasks.set_pace(pace);
+    }
+    if !args.fail.is_empty() {
+        service.set_gate(Arc::new(Failures::new(Seed(args.seed), &args.fail)));
+    }
 }
 
 /// A certificate of an authority that ends with the process.
@@ -94,134 +125,52 @@ fn certificate(args: &SimArgs, directory: &Path) -> Result<Arc<Renewing>> {
     Ok(Renewing::new(authority, "server", names)?)
 }
 
-async fn lone_host(args: &SimArgs, user: &str) -> Result<Site> {
-    let vms = (0..args.vms).map(|at| format!("ha-host_VM{at}")).collect();
-    let plan = HostPlan { name: "localhost.localdomain".into(), vms };
-    simulated_host(&plan, &shared_datastore(), Some((user, &args.password))).await
-}
-
-async fn data_center(args: &SimArgs, user: &str, address: &str) -> Result<Arc<Center>> {
-    let mut options = center::Options::new(Store::in_memory()?);
-    options.durable = false;
-    options.address = Some(address.to_owned());
-    options.administrator = user.to_owned();
-    options.password = Some(args.password.clone());
-    let center = Center::open(options).await?;
-    let counts = Counts {
-        datacenters: args.datacenters,
-        clusters: args.clusters,
-        hosts: args.hosts,
-        standalone_hosts: args.standalone_hosts,
-        vms: args.vms,
-    };
-    for datacenter in plan(&counts) {
-        let (_, folder) = center.add_datacenter(&datacenter.name).await?;
-        let store = shared_datastore();
-        for cluster in &datacenter.clusters {
-            let place = Place::Cluster { cluster: center.add_cluster(&folder, &cluster.name).await? };
-            attach_all(&center, &cluster.hosts, &store, &place).await?;
-        }
-        let place = Place::Standalone { folder };
-        attach_all(&center, &datacenter.standalone_hosts, &store, &place).await?;
-    }
-    Ok(center)
-}
-
-fn shared_datastore() -> Arc<Datastore> {
-    Arc::new(Datastore::memory(uuid::Uuid::new_v4(), DATASTORE_BYTES))
-}
-
-/// Makes hosts, several at a time, and attaches them in their order.
-async fn attach_all(
-    center: &Center,
-    plans: &[HostPlan],
-    store: &Arc<Datastore>,
-    place: &Place,
-) -> Result<()> {
-    let made = stream::iter(plans.to_vec()).map(|plan| {
-        let store = store.clone();
-        let host = tokio::spawn(async move {
-            let site = simulated_host(&plan, &store, None).await?;
-            anyhow::Ok((site, plan))
-        });
-        async move { host.await? }
+async fn lone(args: &SimArgs, user: &str) -> Result<Site> {
+    let (host, datastores) = lone_host(&args.counts());
+    let seed = Seed(args.seed);
+    let datastores = datastores.into_iter().map(|store| {
+        let memory = Datastore::memory(seed.uuid("datastore", &["", &store.name]), store.capacity_bytes);
+        (store.name, Arc::new(memory))
     });
-    let mut made = made.buffered(HOSTS_AT_A_TIME);
-    while let Some(host) = made.next().await {
-        let (site, plan): (Site, HostPlan) = host?;
-        attach(center, &plan, site, place).await?;
+    let plan = Plan {
+        host: &host,
+        names: ["", &host.name],
+        datastores: datastores.collect(),
+        number: 0,
+        first_adapter: 0,
+        seed,
+        with_vms: true,
+        administrator: Some((user, &args.password)),
+    };
+    plan.make().await
+}
+
+/// Writes the structure of the inventory into a file.
+struct Saver {
+    center: Arc<Center>,
+    user: String,
+    file: PathBuf,
+    /// Held while the file is written.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Saver {
+    async fn save(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let insider = insider(&self.center, &self.user)?;
+        let inventory = record::read(&Door::Inside(&insider)).await?;
+        record::write(&self.file, &inventory)
     }
-    Ok(())
-}
 
-async fn attach(center: &Center, plan: &HostPlan, site: Site, place: &Place) -> Result<()> {
-    let Site { service, files, .. } = site;
-    let link = LocalLink::new(&plan.name, service, files).with_context(|| plan.name.clone())?;
-    center.attach(Arc::new(link), place).await?;
-    Ok(())
-}
-
-/// A host with its VMs turned on.
-async fn simulated_host(
-    plan: &HostPlan,
-    store: &Arc<Datastore>,
-    administrator: Option<(&str, &str)>,
-) -> Result<Site> {
-    let options = SimulatedOptions::new(&plan.name, vec![(DATASTORE.into(), store.clone())]);
-    let host = Host::simulated(options).await?;
-    let accounts = host.accounts().await?;
-    accounts.ensure_administrator(CENTER_ACCOUNT, "Control center", None).await?;
-    if let Some((user, password)) = administrator {
-        accounts.ensure_administrator(user, "Administrator", Some(password)).await?;
+    /// Saves whenever the signal USR1 arrives.
+    fn at_signals(self: Arc<Self>) -> Result<AbortOnDropHandle<()>> {
+        let mut asked = signal(SignalKind::user_defined1())?;
+        Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                if let Err(error) = self.save().await {
+                    terminal::complain(format!("error: {error:#}"));
+                }
+            }
+        })))
     }
-    let service = host.service(&accounts, &[esxcli::register])?;
-    let specs: Vec<Arc<Object>> = plan.vms.iter().map(|name| Arc::new(new_vm(name))).collect();
-    host.populate(&specs, true).await?;
-    Ok(Site {
-        files: Some(host.storage().files(accounts.clone())),
-        screens: Some(host.screens()),
-        captures: Some(host.networking().captures()),
-        protocols: vec![Arc::new(AccountsDoor(accounts))],
-        service,
-    })
-}
-
-fn new_vm(name: &str) -> Object {
-    vim!(VirtualMachineConfigSpec {
-        name: name,
-        guestId: "otherGuest",
-        numCPUs: 1,
-        memoryMB: VM_MEMORY_MIB,
-        files: VirtualMachineFileInfo { vmPathName: format!("[{DATASTORE}]") },
-        deviceChange: [
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: ParaVirtualSCSIController { key: -1, busNumber: 0, sharedBus: "noSharing" },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                fileOperation: "create",
-                device: VirtualDisk {
-                    key: -2,
-                    controllerKey: -1,
-                    unitNumber: 0,
-                    capacityInKB: VM_DISK_KIB,
-                    backing: VirtualDiskFlatVer2BackingInfo {
-                        fileName: "",
-                        diskMode: "persistent",
-                        thinProvisioned: true,
-                    },
-                },
-            },
-            VirtualDeviceConfigSpec {
-                operation: "add",
-                device: VirtualE1000 {
-                    key: -3,
-                    addressType: "generated",
-                    backing: VirtualEthernetCardNetworkBackingInfo { deviceName: center::sim::NETWORK },
-                },
-            },
-        ],
-    })
-    .into()
 }

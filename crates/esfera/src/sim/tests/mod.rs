@@ -1,28 +1,40 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
-mod insider;
+mod describing;
 mod references;
 mod specifications;
 mod unknown_names;
 
 use api::Authority;
+use center::Place;
+use center::link::LocalLink;
+use center::sim::{Counts, DATASTORE};
+use store::Store;
 use vim::{Args, Fault, ManagedId, MoRef, Value, call, field, managed_id, prop};
 
-use insider::Insider;
+use super::insider::Insider;
 
 use super::*;
 
 const PASSWORD: &str = "Test!123";
 const VM: &str = "web";
 
-fn host_plan() -> HostPlan {
-    HostPlan { name: "h1".into(), vms: vec![VM.into()] }
+/// The host of a plan with one VM.
+async fn one_host(administrator: Option<(&str, &str)>) -> Site {
+    let (mut host, _) = lone_host(&Counts { vms: 1, ..Counts::default() });
+    host.name = "h1".into();
+    host.vms[0].name = VM.into();
+    let datastores = vec![(DATASTORE.into(), Arc::new(Datastore::memory(uuid::Uuid::new_v4(), 10 << 40)))];
+    let names = ["", "h1"];
+    let seed = Seed(0);
+    let (number, first_adapter, with_vms) = (0, 0, true);
+    let plan = Plan { host: &host, names, datastores, number, first_adapter, seed, with_vms, administrator };
+    plan.make().await.unwrap()
 }
 
 /// A standalone host with one VM, and its administrator.
 async fn lone() -> Insider {
-    let site =
-        simulated_host(&host_plan(), &shared_datastore(), Some((ADMINISTRATOR, PASSWORD))).await.unwrap();
+    let site = one_host(Some((ADMINISTRATOR, PASSWORD))).await;
     Insider::new(&site.service).unwrap()
 }
 
@@ -33,7 +45,9 @@ async fn managed() -> (Arc<Center>, Insider) {
     options.password = Some(PASSWORD.into());
     let center = Center::open(options).await.unwrap();
     let (_, folder) = center.add_datacenter("DC0").await.unwrap();
-    attach_all(&center, &[host_plan()], &shared_datastore(), &Place::Standalone { folder }).await.unwrap();
+    let Site { service, files, .. } = one_host(None).await;
+    let link = Arc::new(LocalLink::new("h1", service, files).unwrap());
+    center.attach(link, &Place::Standalone { folder }).await.unwrap();
     let account = center.accounts().login(CENTER_USER, PASSWORD).await.unwrap();
     let insider = Insider::of(&center.service(), account).unwrap();
     (center, insider)

@@ -1,4 +1,4 @@
-//! A caller of a service from within the process.
+//! A caller within the process.
 
 use std::sync::Arc;
 
@@ -8,41 +8,49 @@ use api::session::Peer;
 use api::{Account, Call, Service, Session};
 use vim::{Args, Fault, MoRef, Value, field, prop};
 
-/// Calls a host's service from within the process.
-pub(super) struct Insider {
-    pub(super) service: Arc<Service>,
-    pub(super) session: Arc<Session>,
+/// Calls a service from within the process.
+pub struct Insider {
+    pub service: Arc<Service>,
+    pub session: Arc<Session>,
     peer: Arc<Peer>,
 }
 
 impl Insider {
-    pub(super) fn new(service: &Arc<Service>) -> Result<Self> {
-        let account = Account {
-            name: CENTER_ACCOUNT.into(),
-            full_name: "Simulator".into(),
-            extension: true,
-            ..Account::default()
-        };
+    /// A host's center.
+    pub fn new(service: &Arc<Service>) -> Result<Self> {
+        let account = Account { name: CENTER_ACCOUNT.into(), full_name: "Simulator".into(), extension: true, narrowed: None };
         Self::of(service, account)
     }
 
-    pub(super) fn of(service: &Arc<Service>, account: Account) -> Result<Self> {
+    pub fn of(service: &Arc<Service>, account: Account) -> Result<Self> {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         let peer = Arc::new(Peer { address, user_agent: "esfera sim".into(), certificate: None });
         let session = service.core.sessions.open(account, &peer, "en")?;
         Ok(Self { service: service.clone(), session, peer })
     }
 
-    pub(super) async fn call(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
+    pub async fn call(&self, this: &MoRef, args: Args) -> Result<Option<Value>, Fault> {
         let (session, peer) = (Some(self.session.clone()), self.peer.clone());
         self.service.invoke(Call::new(self.service.clone(), peer, session, this.clone(), args)).await
     }
 
-    pub(super) async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>> {
+    /// Calls a method that makes an object.
+    pub async fn make(&self, this: &MoRef, args: Args) -> Result<MoRef> {
+        let made = self.call(this, args).await?;
+        made.as_ref().and_then(Value::as_ref).cloned().context("the method made no object")
+    }
+
+    /// Calls a method that begins a task, and waits for its result.
+    pub async fn task(&self, this: &MoRef, args: Args) -> Result<Option<Value>> {
+        let task = self.make(this, args).await?;
+        self.wait(&task).await
+    }
+
+    /// Waits for the result of a task.
+    pub async fn wait(&self, task: &MoRef) -> Result<Option<Value>> {
         let mut versions = self.service.core.tree.versions();
-        let task = self.call(this, args).await?;
-        let task = task.as_ref().and_then(Value::as_ref).context("the method returned no task")?;
         loop {
+            versions.mark_unchanged();
             let state = self.service.core.tree.snapshot();
             let info =
                 state.find(task).and_then(|node| node.get(prop!(Task.info))).context("the task is gone")?;
