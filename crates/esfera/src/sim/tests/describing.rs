@@ -28,7 +28,9 @@ fn identities(center: &Arc<Center>) -> Vec<String> {
     let state = center.service().core.tree.snapshot();
     let mut found = Vec::new();
     for node in state.iter() {
-        if let Some(config) = node.get(prop!(VirtualMachine.config)) {
+        if let Some(config) =
+            node.get(prop!(VirtualMachine.config)).filter(|_| node.me().is_a(managed_id!(VirtualMachine)))
+        {
             found.push(format!("{:?}", config.get(field!(VirtualMachineConfigInfo.instanceUuid))));
             found.push(format!("{:?}", config.get(field!(VirtualMachineConfigInfo.uuid))));
             let hardware = config.get(field!(VirtualMachineConfigInfo.hardware)).unwrap();
@@ -37,7 +39,9 @@ fn identities(center: &Arc<Center>) -> Vec<String> {
                 devices.into_iter().filter_map(|device| Some(format!("{:?}", device.named("macAddress")?))),
             );
         }
-        if let Some(summary) = node.get(prop!(HostSystem.summary)) {
+        if let Some(summary) =
+            node.get(prop!(HostSystem.summary)).filter(|_| node.me().is_a(managed_id!(HostSystem)))
+        {
             let hardware = summary.get(field!(HostListSummary.hardware)).unwrap();
             found.push(format!("{:?}", hardware.get(field!(HostHardwareSummary.uuid))));
         }
