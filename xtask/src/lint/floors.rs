@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("api", 2),
     ("vm", 3),
     ("hostnet", 3),
+    ("pools", 3),
     ("rest", 3),
     ("host", 4),
     ("center", 4),

@@ -58,10 +58,8 @@ pub(super) const KINDS: [OfKind; 13] = [
     kind(managed_id!(DistributedVirtualSwitch), "DVSwitch.Modify", "DVSwitch.Delete", "DVSwitch.Move"),
 ];
 
-const ASSIGN_VM: &str = "Resource.AssignVMToPool";
-
-const RELOCATE: [&str; KINDS.len() + 1] = {
-    let mut all = [ASSIGN_VM; KINDS.len() + 1];
+const RELOCATE: [&str; KINDS.len()] = {
+    let mut all = [""; KINDS.len()];
     let mut at = 0;
     while at < KINDS.len() {
         all[at] = KINDS[at].relocate;
@@ -78,18 +76,15 @@ pub(super) fn guard(methods: &mut Methods) {
     }
 }
 
-/// For `MoveIntoFolder_Task` and `MoveIntoResourcePool`: the privilege of the kind, on each of the objects and on the
-/// target.
+/// For `MoveIntoFolder_Task`: the privilege of the kind, on each of the objects and on the target.
 pub(crate) const MOVE: Guard = Guard::Rule(Rule { privileges: &RELOCATE, check: may_move });
 
 fn may_move(ask: &Ask<'_>) -> Result<(), Fault> {
     let list = ask.call.args.values().iter().flat_map(|(_, value)| value.items());
     for moved in list.filter_map(Value::as_ref) {
         let Some(kind) = KINDS.iter().find(|kind| moved.is_a(kind.ty)) else { continue };
-        let into_pool = ask.object.is_a(managed_id!(ResourcePool)) && kind.ty == managed_id!(VirtualMachine);
-        let privilege = if into_pool { ASSIGN_VM } else { kind.relocate };
-        ask.needs(moved, if into_pool { "System.View" } else { privilege })?;
-        ask.needs(ask.object, privilege)?;
+        ask.needs(moved, kind.relocate)?;
+        ask.needs(ask.object, kind.relocate)?;
     }
     Ok(())
 }

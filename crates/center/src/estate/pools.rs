@@ -2,63 +2,69 @@
 
 use std::sync::Arc;
 
-use api::{Call, Guard, Methods, Table};
+use api::{Call, Methods, Table};
+use pools::Member;
+use pools::privileges::{DELETE, EDIT, MOVE_INTO};
 use vim::{Fault, MoRef, Object, arg, fault, field, managed_id, method};
 
 use super::faults::not_supported;
 use super::inventory::Inventory;
-use super::kinds::MOVE;
 use super::names;
 use super::plan::Plan;
-use super::records::{Allocation, Pool, Record, Vm};
-use super::show;
+use super::records::{Pool, Record, Vm};
 use super::vapps;
 use crate::reply::Reply;
 
-const EDIT: Guard = Guard::Privilege("Resource.EditPool");
-
 pub(super) fn register(methods: &mut Methods, inventory: &Arc<Inventory>) {
     let mut table = Table { methods, daemon: inventory };
-    show::pool::compute(table.methods);
+    pools::show::compute(table.methods);
     let pool = managed_id!(ResourcePool);
     table.on(pool, method!(CreateResourcePool), create);
     table.guarded(pool, method!(UpdateConfig), EDIT, update_config);
     table.guarded(pool, method!(UpdateChildResourceConfiguration), EDIT, update_children);
-    table.guarded(pool, method!(MoveIntoResourcePool), MOVE, move_into);
-    table.guarded(pool, method!(DestroyChildren), Guard::Privilege("Resource.DeletePool"), destroy_children);
+    table.guarded(pool, method!(MoveIntoResourcePool), MOVE_INTO, move_into);
+    table.guarded(pool, method!(DestroyChildren), DELETE, destroy_children);
     table.on(pool, method!(RefreshRuntime), |_, _| async { Ok(None) });
 }
 
-/// Applies an allocation that a client gave.
-pub(super) fn allocate(known: &mut Allocation, given: Option<&Arc<Object>>) -> Result<(), Fault> {
-    let Some(given) = given else { return Ok(()) };
-    show::pool::apply(known, given);
-    let bad =
-        known.reservation < 0 || known.limit < -1 || (known.limit >= 0 && known.limit < known.reservation);
-    if bad {
-        return Err(fault!(
-            InvalidArgument { invalidProperty: "spec" },
-            "A reservation must not be negative, nor a limit below it (-1 for no limit)"
-        ));
-    }
-    Ok(())
+fn configure(pool: &mut Pool, spec: &Object) -> Result<(), Fault> {
+    let allocations = [&mut pool.cpu, &mut pool.memory];
+    pools::configure(&pool.name, &mut pool.version, allocations, spec)
 }
 
-fn configure(pool: &mut Pool, spec: &Object) -> Result<(), Fault> {
-    if let Some(version) = spec.get(field!(ResourceConfigSpec.changeVersion))
-        && !version.is_empty()
-        && version != pool.version.to_string()
-    {
-        return Err(fault!(
-            ConcurrentAccess {},
-            "The resource pool '{}' has changed meanwhile; read it again",
-            pool.name
-        ));
+/// The pools of a compute resource before a change.
+pub(super) struct Before(Vec<(MoRef, Pool)>);
+
+impl Before {
+    pub(super) fn of(plan: &Plan, owner: &MoRef) -> Self {
+        let own = |(at, record): (&MoRef, &Record)| match record {
+            Record::Pool(pool) if pool.owner == *owner => Some((at.clone(), pool.clone())),
+            _ => None,
+        };
+        Self(plan.all().filter_map(own).collect())
     }
-    allocate(&mut pool.cpu, spec.get(field!(ResourceConfigSpec.cpuAllocation)))?;
-    allocate(&mut pool.memory, spec.get(field!(ResourceConfigSpec.memoryAllocation)))?;
-    pool.version += 1;
-    Ok(())
+
+    fn members(&self) -> Vec<Member<'_, &MoRef>> {
+        let members = self.0.iter().map(|(me, pool)| Member {
+            me,
+            parent: (pool.parent != pool.owner).then_some(&pool.parent),
+            cpu: &pool.cpu,
+            memory: &pool.memory,
+        });
+        members.collect()
+    }
+
+    /// Admits what the plan has made of the pools. A cluster's hosts come and go, and their capacity is not a fact of the
+    /// inventory: the root pool bounds nothing here.
+    ///
+    /// # Errors
+    /// `InsufficientResourcesFault` by its kinds, and for too many pools.
+    pub(super) fn admit(&self, plan: &Plan, owner: &MoRef) -> Result<(), Fault> {
+        let after = Self::of(plan, owner);
+        let (before, after) = (self.members(), after.members());
+        pools::admission::bound(&before, &after)?;
+        pools::admit(&before, &after, None)
+    }
 }
 
 async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
@@ -67,20 +73,13 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
     let parent = call.this.clone();
     let made = inventory.change(|plan| {
         let owner = plan.pool(&parent)?.owner.clone();
+        let before = Before::of(plan, &owner);
         plan.free_name(&parent, &name, None)?;
-        let mut pool = Pool {
-            name,
-            parent,
-            owner,
-            cpu: Allocation::default(),
-            memory: Allocation::default(),
-            version: 0,
-            vapp: None,
-        };
-        allocate(&mut pool.cpu, spec.get(field!(ResourceConfigSpec.cpuAllocation)))?;
-        allocate(&mut pool.memory, spec.get(field!(ResourceConfigSpec.memoryAllocation)))?;
+        let [cpu, memory] = pools::fresh(&spec)?;
+        let pool = Pool { name, parent, owner: owner.clone(), cpu, memory, version: 0, vapp: None };
         let me = plan.ids.reference(managed_id!(ResourcePool));
         plan.put(&me, Record::Pool(pool));
+        before.admit(plan, &owner)?;
         Ok(me)
     });
     Ok(Some(made.await?.into()))
@@ -93,6 +92,7 @@ async fn update_config(inventory: Arc<Inventory>, call: Call) -> Reply {
     let spec = call.arg(arg!(UpdateConfig.config)).cloned();
     let change = inventory.change(|plan| {
         let mut pool = plan.pool(&me)?.clone();
+        let (owner, before) = (pool.owner.clone(), Before::of(plan, &pool.owner));
         if let Some(name) = name.filter(|name| *name != pool.name) {
             refuse_root(&pool, "renamed")?;
             plan.free_name(&pool.parent, &name, Some(&me))?;
@@ -102,7 +102,7 @@ async fn update_config(inventory: Arc<Inventory>, call: Call) -> Reply {
             configure(&mut pool, &spec)?;
         }
         plan.put(&me, Record::Pool(pool));
-        Ok(())
+        before.admit(plan, &owner)
     });
     change.await.map(|()| None)
 }
@@ -124,6 +124,8 @@ async fn update_children(inventory: Arc<Inventory>, call: Call) -> Reply {
     });
     let entities = entities.collect::<Result<Vec<_>, _>>()?;
     let change = inventory.change(|plan| {
+        let owner = plan.pool(&me)?.owner.clone();
+        let before = Before::of(plan, &owner);
         for (entity, spec) in entities.iter().zip(&specs) {
             match plan.get(entity)? {
                 Record::Pool(pool) if pool.parent == me => {
@@ -143,7 +145,7 @@ async fn update_children(inventory: Arc<Inventory>, call: Call) -> Reply {
                 }
             }
         }
-        Ok(())
+        before.admit(plan, &owner)
     });
     change.await.map(|()| None)
 }
@@ -154,6 +156,7 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
     let me = call.this.clone();
     let change = inventory.change(|plan| {
         let owner = plan.pool(&me)?.owner.clone();
+        let before = Before::of(plan, &owner);
         for entity in &list {
             match plan.get(entity)?.clone() {
                 Record::Pool(pool) => {
@@ -184,7 +187,7 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
                 }
             }
         }
-        Ok(())
+        before.admit(plan, &owner)
     });
     change.await.map(|()| None)
 }

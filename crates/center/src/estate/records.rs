@@ -3,6 +3,7 @@
 //! Containers are stored whole. Of VMs, datastores and networks the center stores only its own part (place, identity)
 //! and the last known facts, which describe them while their host is away.
 
+pub(crate) use pools::Allocation;
 use serde::{Deserialize, Serialize};
 use store::Collection;
 use vim::{MoRef, managed_id};
@@ -177,25 +178,6 @@ pub(crate) enum StopAction {
     PowerOff,
     GuestShutdown,
     Suspend,
-}
-
-/// The reservation, limit and shares of a pool for one resource, in MHz or MiB.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Allocation {
-    pub reservation: i64,
-    pub expandable: bool,
-    /// -1: no limit.
-    pub limit: i64,
-    pub shares: Shares,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Shares {
-    Low,
-    Normal,
-    High,
-    Custom(i32),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -384,11 +366,5 @@ impl Vm {
     /// Whether a vApp, not its folder, lists it. A template is in no pool.
     pub(crate) fn is_in_vapp(&self) -> bool {
         !self.template && self.pool.is_a(managed_id!(VirtualApp))
-    }
-}
-
-impl Default for Allocation {
-    fn default() -> Self {
-        Self { reservation: 0, expandable: true, limit: -1, shares: Shares::Normal }
     }
 }

@@ -45,10 +45,12 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
     let made = inventory.change(|plan| {
         let me = add(plan, &parent, folder.as_ref(), name)?;
         let Record::Pool(mut pool) = plan.get(&me)?.clone() else { return Err(not_found(&me)) };
-        pools::allocate(&mut pool.cpu, resources.get(field!(ResourceConfigSpec.cpuAllocation)))?;
-        pools::allocate(&mut pool.memory, resources.get(field!(ResourceConfigSpec.memoryAllocation)))?;
+        let before = pools::Before::of(plan, &pool.owner);
+        let owner = pool.owner.clone();
+        [pool.cpu, pool.memory] = ::pools::fresh(&resources)?;
         plan.put(&me, Record::Pool(pool));
         configure(plan, &me, &spec)?;
+        before.admit(plan, &owner)?;
         Ok(me)
     });
     let made = made.await?;

@@ -18,6 +18,7 @@ mod net;
 mod passwd;
 mod permission;
 mod pod;
+mod pool;
 mod role;
 mod session;
 mod task;
@@ -78,6 +79,9 @@ pub enum Command {
     /// Specifications for the customization of guests
     #[command(subcommand)]
     Customization(customization::CustomizationCommand),
+    /// Resource pools of clusters and hosts
+    #[command(subcommand)]
+    Pool(pool::PoolCommand),
     /// Datastores and their files
     #[command(subcommand)]
     Datastore(datastore::DatastoreCommand),
@@ -134,6 +138,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Vapp(command) => vapp::run(command).await,
         Command::Pod(command) => pod::run(command).await,
         Command::Customization(command) => customization::run(command).await,
+        Command::Pool(command) => pool::run(command).await,
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,

@@ -1,5 +1,6 @@
 //! The compute resource and the root resource pool.
 
+use pools::Capacity;
 use vim::{MoRef, Object, Props, props, vim};
 
 use super::System;
@@ -7,19 +8,11 @@ use crate::ids;
 
 /// The root pool: all resources of the host.
 pub(super) fn root(system: &System) -> Props {
-    let (mhz, mib) = (i64::from(system.hardware.total_mhz()), system.hardware.memory_bytes >> 20);
-    let config = allocations(mhz, i64::try_from(mib).unwrap_or(i64::MAX));
-    let runtime = runtime(system);
-    props!(ResourcePool {
-        summary: ResourcePoolSummary { name: "Resources", config: config.clone(), runtime: runtime.clone() },
-        runtime: runtime,
-        owner: ids::compute_resource(),
-        config: config,
-    })
+    props!(ResourcePool { owner: ids::compute_resource(), config: allocations(system.capacity()) })
 }
 
 /// The allocations of the root pool, which are fixed.
-fn allocations(mhz: i64, mib: i64) -> Object {
+fn allocations(Capacity { mhz, mib }: Capacity) -> Object {
     vim!(ResourceConfigSpec {
         entity: ids::root_pool(),
         cpuAllocation: ResourceAllocationInfo {
@@ -91,6 +84,12 @@ pub(super) fn compute_resource(system: &System) -> Props {
 }
 
 impl System {
+    /// The resources that pools share.
+    pub(crate) fn capacity(&self) -> Capacity {
+        let mib = i64::try_from(self.hardware.memory_bytes >> 20).unwrap_or(i64::MAX);
+        Capacity { mhz: i64::from(self.hardware.total_mhz()), mib }
+    }
+
     /// The resources that the root pool uses and has left.
     pub(crate) fn root_pool_runtime(&self) -> Object {
         runtime(self)

@@ -52,7 +52,7 @@ pub(super) async fn create(
     } else {
         planned.push(home.clone());
     }
-    let mut record = Registered::new(&home, &pool, &planned, task);
+    let mut record = Registered::new(&home, &planned, task);
     let number = vms.register.records().begin(&mut record).await?;
     if new_directory && let Err(fault) = make_directory(vms, &home, number).await {
         vms.register.records().forget(number).await;
@@ -61,11 +61,12 @@ pub(super) async fn create(
     drop(placing);
     let built = async {
         let built = build(vms, &home, &decided, &mut made).await?;
+        let entered = vms.pools.enter(&pool, number).await?;
         record.unfinished = None;
         vms.register.records().write(number, &record).await?;
-        Ok(built)
+        Ok((built, entered))
     };
-    let text = match built.await {
+    let (text, entered) = match built.await {
         Ok(built) => built,
         Err(fault) => {
             vms.files.clear_away(&made).await;
@@ -76,7 +77,7 @@ pub(super) async fn create(
     if new_directory {
         disown(vms, &home).await;
     }
-    let mut state = State::new(home, decided.config, &text, pool);
+    let mut state = State::new(home, decided.config, &text, entered.pool.clone());
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     vms.files.look(&vm).await;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datastore::Datastore;
@@ -69,7 +70,6 @@ pub(super) async fn running(fault: Fault, before: impl Fn() + Send + Sync + 'sta
     let record = Registered {
         datastore: home.datastore,
         path: home.path.as_str().into(),
-        pool: None,
         user: 1,
         unfinished: None,
         suspending: None,
@@ -229,8 +229,8 @@ impl Machine for Faulty {
     async fn end_merging(&self) -> Result<bool> {
         self.inner.end_merging().await
     }
-    async fn freeze(&self) -> Result<()> {
-        self.inner.freeze().await
+    async fn freeze(&self, within: Duration) -> Result<()> {
+        self.inner.freeze(within).await
     }
     async fn thaw(&self) -> Result<()> {
         self.inner.thaw().await

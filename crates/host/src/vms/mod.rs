@@ -21,6 +21,7 @@ mod layers;
 mod merge;
 mod methods;
 mod planning;
+mod pools;
 mod populate;
 mod ports;
 mod power;

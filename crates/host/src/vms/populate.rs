@@ -77,7 +77,7 @@ async fn make(vms: &Arc<Vms>, number: u64, spec: &Object) -> Result<(Arc<Vm>, Re
     let text = render(&decided.config, &home, None, &Dictionary::new())?;
     on.store.write(&home.path, text.to_string().as_bytes()).map_err(|error| on.fault(&error))?;
     let pool = ids::root_pool();
-    let mut record = Registered::finished(&home, &pool);
+    let mut record = Registered::finished(&home);
     record.give_user(number);
     let mut state = State::new(home, decided.config, &text, pool);
     state.user = record.user;

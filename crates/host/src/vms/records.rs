@@ -9,6 +9,7 @@ use uuid::Uuid;
 use vim::{Fault, MoRef};
 use vm::FileRef;
 
+use super::pools::MEMBERS;
 use crate::error::store_fault;
 use crate::ids;
 
@@ -25,9 +26,6 @@ pub(crate) struct Registered {
     pub(crate) datastore: Uuid,
     /// Path of the `.vmx`.
     pub(crate) path: String,
-    /// Resource pool; none for the root pool.
-    #[serde(default)]
-    pub(crate) pool: Option<String>,
     /// Number of the user that the QEMU process runs as.
     pub(crate) user: u32,
     /// The VM is being made or destroyed: after a crash, recovery removes these files and directories, by datastore and
@@ -47,11 +45,10 @@ pub(crate) struct Registered {
 
 impl Registered {
     /// A VM that is there.
-    pub(super) fn finished(home: &FileRef, pool: &MoRef) -> Self {
+    pub(super) fn finished(home: &FileRef) -> Self {
         Self {
             datastore: home.datastore,
             path: home.path.as_str().to_owned(),
-            pool: (*pool != ids::root_pool()).then(|| pool.id().to_owned()),
             user: 0,
             unfinished: None,
             suspending: None,
@@ -66,11 +63,11 @@ impl Registered {
     }
 
     /// A VM that `task` makes. Recovery removes the files `unfinished`, unless the record is written without them.
-    pub(super) fn new(home: &FileRef, pool: &MoRef, unfinished: &[FileRef], task: &MoRef) -> Self {
+    pub(super) fn new(home: &FileRef, unfinished: &[FileRef], task: &MoRef) -> Self {
         Self {
             unfinished: Some(unfinished.iter().map(named).collect()),
             task: Some(task.id().to_owned()),
-            ..Self::finished(home, pool)
+            ..Self::finished(home)
         }
     }
 }
@@ -193,6 +190,7 @@ impl Records {
     pub(super) async fn remove(&self, number: u64) -> Result<(), Fault> {
         let mut batch = Batch::new();
         VMS.delete(&mut batch, &number.to_string());
+        MEMBERS.delete(&mut batch, &number.to_string());
         self.store.commit(batch).await.map(drop).map_err(|error| store_fault(&error))
     }
 

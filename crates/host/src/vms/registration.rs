@@ -63,10 +63,17 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
     distrust(&mut loaded.config.devices);
     let distrusted = distrust_frozen(&mut loaded);
     // None of its files may be removed if this is interrupted: they were there before.
-    let mut record = Registered::new(&home, &pool, &[], wanted.task);
+    let mut record = Registered::new(&home, &[], wanted.task);
     let number = vms.register.records().begin(&mut record).await?;
     let config = loaded.config.clone();
-    let mut state = State::new(home, loaded.config, &loaded.text, pool);
+    let entered = match vms.pools.enter(&pool, number).await {
+        Ok(entered) => entered,
+        Err(fault) => {
+            vms.register.records().forget(number).await;
+            return Err(fault);
+        }
+    };
+    let mut state = State::new(home, loaded.config, &loaded.text, entered.pool.clone());
     state.user = record.user;
     state.snapshots = loaded.snapshots;
     state.frozen = loaded.frozen;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use ::pools::Capacity;
 use api::Core;
 use hostnet::HostNetwork;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::files::Files;
+use super::pools::Pools;
 use super::ports::Ports;
 use super::register::Register;
 use super::view::View;
@@ -26,6 +28,7 @@ pub(crate) struct Vms {
     pub(super) ports: Ports,
     pub(super) in_use: Arc<InUse>,
     pub(super) view: Arc<View>,
+    pub(super) pools: Pools,
     pub(super) events: Arc<Events>,
     pub(super) host: Identity,
     /// Cancelled when the last operation and the last client have let go of the VMs; QEMU processes go on.
@@ -56,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) host: Identity,
     /// Speed of one processor, MHz.
     pub(crate) mhz: u32,
+    /// The resources that pools share.
+    pub(crate) capacity: Capacity,
 }
 
 impl Vms {
@@ -66,7 +71,9 @@ impl Vms {
             parts.mhz,
             parts.register.index().clone(),
         );
+        let pools = Pools::new(parts.core.clone(), parts.register.clone(), parts.capacity);
         Arc::new(Self {
+            pools,
             register: parts.register,
             core: parts.core,
             files: Files { datastores: parts.datastores, engine: parts.engine.clone() },

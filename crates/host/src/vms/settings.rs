@@ -8,6 +8,7 @@ use vm::config::VmConfig;
 use vm::plan::parse_name;
 
 use super::power::power_off;
+use super::records::number;
 use super::service::Vms;
 use super::vm::Vm;
 use crate::engine::machine_fault;
@@ -54,7 +55,8 @@ pub(super) async fn mark_as_template(
     config.touch(DateTime::now());
     vms.files.save(vm, config, None).await?;
     if let Some(pool) = pool {
-        vm.change(|state| state.pool = pool);
+        let entered = vms.pools.enter(&pool, number(&vm.me)).await?;
+        vm.change(|state| state.pool = entered.pool.clone());
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use api::{Methods, Node, Service, Session, Snapshot, Writer};
 use vim::{Kind, List, MoRef, Object, Value, data_id, field, managed_id, prop, props, ty, vim_enum};
 
-use super::pool;
 use crate::estate::index::Records;
 use crate::estate::records::{Pool, Record, VAppEntity};
 use crate::estate::stored;
@@ -64,7 +63,8 @@ pub(crate) fn compute(methods: &mut Methods) {
 }
 
 fn summary(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
-    let mut summary = Object::from(pool::summary_of(node, state)?).retyped(data_id!(VirtualAppSummary));
+    let mut summary =
+        Object::from(pools::show::summary_of(node, state)?).retyped(data_id!(VirtualAppSummary));
     let config = node.get(prop!(VirtualApp.vAppConfig));
     if let Some(config) = config {
         let product =

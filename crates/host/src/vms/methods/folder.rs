@@ -54,20 +54,18 @@ fn check_folder(call: &Call) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The pool that a VM goes into: a host has the root pool alone.
-pub(super) fn pool_of(asked: Option<MoRef>) -> Result<MoRef, Fault> {
-    let root = ids::root_pool();
-    match asked {
-        Some(other) if other.id() != root.id() => {
-            Err(fault!(ManagedObjectNotFound { obj: &other }, "This host has no pool {other}; use {root}"))
-        }
-        _ => Ok(root),
+/// The pool that a VM goes into: the root pool, unless a client names another one.
+pub(super) fn pool_of(vms: &Vms, asked: Option<MoRef>) -> Result<MoRef, Fault> {
+    let Some(pool) = asked else { return Ok(ids::root_pool()) };
+    if pool != ids::root_pool() {
+        vms.pools.find(&pool)?;
     }
+    Ok(pool)
 }
 
 async fn create_vm(vms: Arc<Vms>, call: Call, spec: Arc<Object>, pool: Option<MoRef>) -> Reply {
     check_folder(&call)?;
-    let pool = pool_of(pool)?;
+    let pool = pool_of(&vms, pool)?;
     let name = parse_name(spec.get(field!(VirtualMachineConfigSpec.name)).unwrap_or_default(), None)?;
     let who = Who::of(&call);
     let options = on_folder(&call, &name);
@@ -90,7 +88,7 @@ async fn register_vm(
     pool: Option<MoRef>,
 ) -> Reply {
     check_folder(&call)?;
-    let pool = pool_of(pool)?;
+    let pool = pool_of(&vms, pool)?;
     let who = Who::of(&call);
     let (options, call_of_task) = (on_folder(&call, &path), call.clone());
     call.task(options, move |running| async move {

@@ -2,6 +2,7 @@
 
 mod console;
 mod folder;
+mod pool;
 mod screens;
 mod snapshot;
 mod vm;
@@ -25,6 +26,7 @@ type Reply = Result<Option<Value>, Fault>;
 pub(crate) fn register(table: &mut Table<'_>) {
     console::register(table);
     folder::register(table);
+    pool::register(table);
     snapshot::register(table);
     vm::register(table);
 }

@@ -47,7 +47,7 @@ pub(super) fn register(table: &mut Table<'_>) {
     table.on(VM, method!(MarkAsVirtualMachine), |vms, call| async move {
         call.require_references()?;
         let vm = vms.register.find(&call.this)?;
-        let pool = pool_of(Some(call.required(arg!(MarkAsVirtualMachine.pool))?.clone()))?;
+        let pool = pool_of(&vms, Some(call.required(arg!(MarkAsVirtualMachine.pool))?.clone()))?;
         settings::mark_as_template(&vms, &vm, false, Some(pool)).await.map(|()| None)
     });
     table.on(VM, method!(AnswerVM), |vms, call| async move {

@@ -34,6 +34,7 @@ pub(crate) use storage::users as storage_users;
 /// # Errors
 /// If the store or the runtime directory cannot be read. A VM that cannot be read is shown as inaccessible.
 pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
+    vms.pools.open()?;
     let records = vms.register.records().all()?;
     let finished = records.iter().filter(|(_, record)| record.unfinished.is_none());
     let wanted: BTreeSet<String> = finished.map(|(id, _)| id.clone()).collect();
@@ -116,13 +117,12 @@ async fn read_vm(vms: &Arc<Vms>, number: u64, record: &Registered, runs: bool) -
     Some(vm)
 }
 
-/// The state of a VM by its files, with the configuration that it runs with if it does. Pools other than the root pool do
-/// not outlive the daemon.
+/// The state of a VM by its files, with the configuration that it runs with if it does.
 async fn read(vms: &Vms, number: u64, home: FileRef, runs: bool) -> State {
     if runs && let Some(state) = running::read(vms, number, &home).await {
         return state;
     }
-    let pool = ids::root_pool();
+    let pool = vms.pools.of(number);
     match vms.files.load(&home).await {
         Ok(loaded) => {
             vms.files.identify(&loaded.config).await;
@@ -206,7 +206,7 @@ mod tests {
         );
         on.store.write(&path, text.as_bytes()).unwrap();
         let home = FileRef { datastore: on.store.uuid(), path };
-        let mut record = Registered::new(&home, &ids::root_pool(), &[], &ids::vm(0));
+        let mut record = Registered::new(&home, &[], &ids::vm(0));
         record.unfinished = None;
         host.vms.register.records().write(number, &record).await.unwrap();
     }

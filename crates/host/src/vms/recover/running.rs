@@ -8,7 +8,6 @@ use vm::{FileRef, Power};
 
 use crate::blocking::blocking;
 use crate::events::{VmEvent, Who};
-use crate::ids;
 use crate::vms::service::Vms;
 use crate::vms::state::State;
 use crate::vms::vm::Vm;
@@ -23,7 +22,7 @@ pub(super) async fn read(vms: &Vms, number: u64, home: &FileRef) -> Option<State
             return None;
         }
     };
-    let mut state = State::new(home.clone(), config, &text, ids::root_pool());
+    let mut state = State::new(home.clone(), config, &text, vms.pools.of(number));
     match vms.files.load_snapshots(home).await {
         Ok((snapshots, frozen)) => (state.snapshots, state.frozen) = (snapshots, frozen),
         Err(fault) => {

@@ -180,7 +180,7 @@ mod tests {
         let path = FilePath::parse("vm/1.vmx").unwrap();
         home.write(&path, b"displayName = \"known\"\nmemSize = \"64\"\n").unwrap();
         let file = FileRef { datastore: home.uuid(), path };
-        let mut record = Registered::new(&file, &ids::root_pool(), &[], &ids::vm(0));
+        let mut record = Registered::new(&file, &[], &ids::vm(0));
         record.unfinished = None;
         host.vms.register.records().write(1, &record).await.unwrap();
         recover(&host.vms).await.unwrap();

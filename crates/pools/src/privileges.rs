@@ -1,0 +1,31 @@
+//! The privileges that methods of pools take where the schema names none.
+
+use api::{Ask, Guard, Rule};
+use vim::{Fault, Value, managed_id};
+
+pub const EDIT: Guard = Guard::Privilege("Resource.EditPool");
+pub const RENAME: Guard = Guard::Privilege("Resource.RenamePool");
+pub const DELETE: Guard = Guard::Privilege("Resource.DeletePool");
+
+const ASSIGN_VM: &str = "Resource.AssignVMToPool";
+const VIEW: &str = "System.View";
+
+/// For `MoveIntoResourcePool`: to assign a VM to the pool, or to move a pool, on the pool as on the target.
+pub const MOVE_INTO: Guard =
+    Guard::Rule(Rule { privileges: &[ASSIGN_VM, VIEW, "Resource.MovePool", "VApp.Move"], check: may_move });
+
+fn may_move(ask: &Ask<'_>) -> Result<(), Fault> {
+    let list = ask.call.args.values().iter().flat_map(|(_, value)| value.items());
+    for moved in list.filter_map(Value::as_ref) {
+        let (on_moved, on_target) = if moved.is_a(managed_id!(VirtualMachine)) {
+            (VIEW, ASSIGN_VM)
+        } else if moved.is_a(managed_id!(VirtualApp)) {
+            ("VApp.Move", "VApp.Move")
+        } else {
+            ("Resource.MovePool", "Resource.MovePool")
+        };
+        ask.needs(moved, on_moved)?;
+        ask.needs(ask.object, on_target)?;
+    }
+    Ok(())
+}
