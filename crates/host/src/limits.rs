@@ -9,6 +9,11 @@ pub const MAX_VMS: usize = 4096;
 /// Largest screenshot that is kept, bytes.
 pub const MAX_SCREENSHOT_BYTES: u64 = 32 << 20;
 
+/// Time for a guest's file systems to come to rest for a snapshot.
+pub const QUIESCE: Duration = Duration::from_secs(60);
+/// The same where a `quiesceSpec` says nothing else, and what it may say, in minutes: as vSphere has it.
+pub const QUIESCE_SPEC: Duration = Duration::from_secs(15 * 60);
+pub const QUIESCE_MINUTES: std::ops::RangeInclusive<u64> = 5..=240;
 /// How long the host leaves a QEMU process alone that does not answer before it asks again.
 pub const ASK_SILENT: Duration = Duration::from_secs(5);
 /// How often the host asks a QEMU process that does not say what it has merged before the operation fails.

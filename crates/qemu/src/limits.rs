@@ -37,7 +37,7 @@ pub const KILL: Duration = Duration::from_secs(30);
 pub const UNPLUG: Duration = Duration::from_secs(20);
 /// Answer of a guest agent to a short question.
 pub const AGENT_CALL: Duration = Duration::from_secs(5);
-/// Time for guest file systems to freeze or thaw.
+/// Time for guest file systems to thaw, and to freeze if nobody asks for another time.
 pub const AGENT_FREEZE: Duration = Duration::from_secs(60);
 /// `qemu-img` operations that only touch metadata.
 pub const IMAGE_QUICK: Duration = Duration::from_secs(60);

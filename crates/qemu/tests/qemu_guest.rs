@@ -240,7 +240,7 @@ async fn qemu_a_suspended_guest_goes_on_where_it_was_and_a_snapshot_is_quiesced(
     wait_for_agent(&agent).await;
     assert_eq!(shell(&agent, "cat /proc/sys/kernel/random/boot_id").await, boot_id);
     assert_eq!(shell(&agent, "cat /dev/shm/note /tmp/note 2>/dev/null || true").await, "remembered");
-    agent.freeze().await.unwrap();
+    agent.freeze(qemu::limits::AGENT_FREEZE).await.unwrap();
     assert!(agent.is_frozen().await.unwrap());
     vm.snapshot(&[NewLayer { disk: "root".into(), file: room.path("root-1.qcow2") }]).await.unwrap();
     agent.thaw().await.unwrap();

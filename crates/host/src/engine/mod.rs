@@ -10,6 +10,7 @@ mod simulated;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hostnet::Tap;
@@ -209,8 +210,8 @@ pub trait Machine: Send + Sync {
     ) -> Result<bool>;
     /// Ends the merging that nobody follows any more; [`Self::chain`] tells what came of it. Whether there was any.
     async fn end_merging(&self) -> Result<bool>;
-    /// Freezes the guest's file systems; false if no agent is there to do it.
-    async fn freeze(&self) -> Result<()>;
+    /// Freezes the guest's file systems, which may take `within`; an error if no agent is there to do it.
+    async fn freeze(&self, within: Duration) -> Result<()>;
     async fn thaw(&self) -> Result<()>;
 
     /// Asks the guest about itself; none while nobody answers.

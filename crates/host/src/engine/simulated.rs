@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datastore::disk_image;
@@ -367,7 +368,7 @@ impl Machine for SimulatedMachine {
         self.living().map(|()| false)
     }
 
-    async fn freeze(&self) -> Result<()> {
+    async fn freeze(&self, _within: Duration) -> Result<()> {
         self.living()
     }
 

@@ -15,7 +15,7 @@ use crate::Host;
 use crate::events::Who;
 
 fn wanted() -> Wanted {
-    Wanted { name: "one".into(), description: String::new(), memory: false, quiesce: false }
+    Wanted { name: "one".into(), description: String::new(), memory: false, quiesce: None }
 }
 
 /// A VM with this fault, and the disk that its configuration named whenever it went on.

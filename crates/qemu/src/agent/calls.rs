@@ -232,9 +232,10 @@ impl Agent {
         }
     }
 
-    /// Flushes and freezes the guest's file systems; returns their number. Always thaw them again, whatever happens.
-    pub async fn freeze(&self) -> Result<u64> {
-        self.ask("guest-fsfreeze-freeze", Value::Null, limits::AGENT_FREEZE).await
+    /// Flushes and freezes the guest's file systems, which may take `within`; returns their number. Always thaw them again,
+    /// whatever happens.
+    pub async fn freeze(&self, within: Duration) -> Result<u64> {
+        self.ask("guest-fsfreeze-freeze", Value::Null, within).await
     }
 
     /// Thaws the file systems; returns how many were frozen.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::qemu::agent::ShutdownMode;
 use ::qemu::machine::NewLayer;
@@ -227,10 +228,10 @@ impl Machine for QemuMachine {
         Ok(!ended.is_empty())
     }
 
-    async fn freeze(&self) -> Result<()> {
+    async fn freeze(&self, within: Duration) -> Result<()> {
         let agent = self.machine.agent().ok_or_else(|| silent("guest-fsfreeze-freeze"))?;
         agent.ping().await?;
-        agent.freeze().await.map(drop)
+        agent.freeze(within).await.map(drop)
     }
 
     async fn thaw(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use super::{Reply, Table, task};
 use crate::ids;
 use crate::vms::merge::consolidate;
 use crate::vms::service::Vms;
-use crate::vms::snapshot::{self, Wanted};
+use crate::vms::snapshot::{self, Quiesce, Wanted};
 use crate::vms::vm::Vm;
 
 pub(super) fn register(table: &mut Table<'_>) {
@@ -19,16 +19,17 @@ pub(super) fn register(table: &mut Table<'_>) {
             name: call.required(arg!(CreateSnapshot_Task.name))?.to_owned(),
             description: call.arg(arg!(CreateSnapshot_Task.description)).unwrap_or_default().to_owned(),
             memory: call.required(arg!(CreateSnapshot_Task.memory))?,
-            quiesce: call.required(arg!(CreateSnapshot_Task.quiesce))?,
+            quiesce: Quiesce::plain(call.required(arg!(CreateSnapshot_Task.quiesce))?),
         };
         take(vms, call, wanted).await
     });
     table.on(vm, method!(CreateSnapshotEx_Task), |vms, call| async move {
+        let quiesce = call.arg(arg!(CreateSnapshotEx_Task.quiesceSpec));
         let wanted = Wanted {
             name: call.required(arg!(CreateSnapshotEx_Task.name))?.to_owned(),
             description: call.arg(arg!(CreateSnapshotEx_Task.description)).unwrap_or_default().to_owned(),
             memory: call.required(arg!(CreateSnapshotEx_Task.memory))?,
-            quiesce: call.arg(arg!(CreateSnapshotEx_Task.quiesceSpec)).is_some(),
+            quiesce: quiesce.map(|spec| Quiesce::of(spec)).transpose()?,
         };
         take(vms, call, wanted).await
     });

@@ -13,7 +13,7 @@ mod take;
 
 pub(super) use remove::{remove, remove_all};
 pub(super) use revert::revert;
-pub(super) use take::{Wanted, take};
+pub(super) use take::{Quiesce, Wanted, take};
 
 use std::sync::Arc;
 

@@ -1,16 +1,17 @@
 //! Taking a snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datastore::vmsd::SnapshotRecord;
-use vim::{DateTime, Fault, fault};
+use vim::{DateTime, Fault, Object, data_id, fault, field};
 use vm::config::VmConfig;
 use vm::faults::not_supported;
 use vm::{FileRef, Power};
 
 use super::{check_name, files_of, layer_names, on_layers};
 use crate::engine::{Error, Layer, Machine, image_fault, machine_fault};
-use crate::limits::MAX_SNAPSHOT_DEPTH;
+use crate::limits::{MAX_SNAPSHOT_DEPTH, QUIESCE, QUIESCE_MINUTES, QUIESCE_SPEC};
 use crate::vms::files::sibling;
 use crate::vms::layers::{depth, disks_of, set_consolidation_needed};
 use crate::vms::service::Vms;
@@ -21,8 +22,50 @@ pub(in crate::vms) struct Wanted {
     pub(in crate::vms) name: String,
     pub(in crate::vms) description: String,
     pub(in crate::vms) memory: bool,
-    pub(in crate::vms) quiesce: bool,
+    pub(in crate::vms) quiesce: Option<Quiesce>,
 }
+
+/// How the guest's file systems are brought to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::vms) struct Quiesce {
+    /// The time that the guest may take.
+    within: Duration,
+    /// The client has said how: then a guest whose agent fails at it makes the snapshot fail.
+    strict: bool,
+}
+
+impl Quiesce {
+    /// As `quiesce` of CreateSnapshot_Task asks.
+    pub(in crate::vms) fn plain(asked: bool) -> Option<Self> {
+        asked.then_some(Self { within: QUIESCE, strict: false })
+    }
+
+    /// As `quiesceSpec` of CreateSnapshotEx_Task asks.
+    ///
+    /// # Errors
+    /// `NotSupported` for what only guests with Windows have, `InvalidArgument` for a time that is out of range.
+    pub(in crate::vms) fn of(spec: &Object) -> Result<Self, Fault> {
+        if spec.ty() != data_id!(VirtualMachineGuestQuiesceSpec) {
+            let message = format!("quiesceSpec: {} is not supported; give a {PLAIN}", spec.type_name());
+            return Err(not_supported(&message));
+        }
+        let minutes = match spec.get(field!(VirtualMachineGuestQuiesceSpec.timeout)) {
+            None => return Ok(Self { within: QUIESCE_SPEC, strict: true }),
+            Some(minutes) => u64::try_from(minutes).unwrap_or(0),
+        };
+        if !QUIESCE_MINUTES.contains(&minutes) {
+            return Err(fault!(
+                InvalidArgument { invalidProperty: "quiesceSpec.timeout" },
+                "quiesceSpec.timeout: give {} to {} minutes",
+                QUIESCE_MINUTES.start(),
+                QUIESCE_MINUTES.end()
+            ));
+        }
+        Ok(Self { within: Duration::from_secs(minutes * 60), strict: true })
+    }
+}
+
+const PLAIN: &str = "VirtualMachineGuestQuiesceSpec";
 
 /// Takes a snapshot; gives its number.
 ///
@@ -116,7 +159,7 @@ async fn lay(
     vm: &Vm,
     before: &Arc<VmConfig>,
     layers: &[Layer],
-    quiesce: bool,
+    quiesce: Option<Quiesce>,
 ) -> Result<bool, Fault> {
     if let Err(fault) = vms.files.save(vm, on_layers(before, layers), None).await {
         // It may have been written all the same: the layers go only if the configuration is surely the old one.
@@ -124,7 +167,16 @@ async fn lay(
         return Err(fault);
     }
     let Some(machine) = vm.machine() else { return Ok(false) };
-    let frozen = quiesce && freeze(vm, &machine).await;
+    let frozen = match quiesce {
+        None => false,
+        Some(how) => match freeze(vm, &machine, how).await {
+            Ok(frozen) => frozen,
+            Err(fault) => {
+                leave_layers(vms, vm, before, layers).await;
+                return Err(fault);
+            }
+        },
+    };
     let laid = machine.snapshot(layers).await;
     if frozen && let Err(error) = machine.thaw().await {
         tracing::error!(vm = vm.me.id(), %error, "the guest's file systems may still be frozen");
@@ -174,15 +226,28 @@ fn layer_fault(vms: &Vms, vm: &Vm, layers: &[Layer], error: &Error) -> Fault {
     }
 }
 
-/// Freezes the guest's file systems if an agent is there to do it. A snapshot without is taken otherwise, as the log says.
-async fn freeze(vm: &Vm, machine: &Arc<dyn Machine>) -> bool {
-    match machine.freeze().await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(vm = vm.me.id(), %error, "the guest's file systems cannot be frozen");
-            false
-        }
+/// Freezes the guest's file systems if an agent is there to do it; whether they are. A snapshot without is taken otherwise, as
+/// the log says.
+///
+/// # Errors
+/// `FilesystemQuiesceFault` if the client has said how, and the agent that is there fails at it.
+async fn freeze(vm: &Vm, machine: &Arc<dyn Machine>, how: Quiesce) -> Result<bool, Fault> {
+    let Err(error) = machine.freeze(how.within).await else { return Ok(true) };
+    tracing::warn!(vm = vm.me.id(), %error, "the guest's file systems cannot be frozen");
+    let has_agent = vm.read().guest.as_ref().is_some();
+    if !how.strict || !has_agent {
+        return Ok(false);
     }
+    // It may have frozen some of them, or be about to.
+    if let Err(error) = machine.thaw().await {
+        tracing::error!(vm = vm.me.id(), %error, "the guest's file systems may still be frozen");
+    }
+    Err(fault!(
+        FilesystemQuiesceFault {},
+        "The guest of {} did not bring its file systems to rest within {} minutes: {error}",
+        vm.name(),
+        how.within.as_secs() / 60
+    ))
 }
 
 /// Whether a QEMU process has gone over to new layers; none if it does not say.
@@ -198,4 +263,30 @@ async fn uses_layers(machine: &Arc<dyn Machine>, layers: &[Layer]) -> Option<boo
         }
     }
     Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use vim::vim;
+
+    use super::*;
+
+    #[test]
+    fn a_quiesce_spec_is_carried_out_or_refused_by_name() {
+        let plain =
+            |minutes: Option<i32>| Object::from(vim!(VirtualMachineGuestQuiesceSpec { timeout: minutes }));
+        let minutes = |spec: &Object| Quiesce::of(spec).map(|how| how.within.as_secs() / 60);
+        assert_eq!(minutes(&plain(None)).unwrap(), 15);
+        assert_eq!(minutes(&plain(Some(5))).unwrap(), 5);
+        assert_eq!(minutes(&plain(Some(240))).unwrap(), 240);
+        for wrong in [-1, 0, 4, 241, i32::MAX] {
+            let fault = minutes(&plain(Some(wrong))).unwrap_err();
+            assert_eq!(fault.type_name(), "InvalidArgument", "{wrong}");
+            assert!(fault.to_string().contains("quiesceSpec.timeout"), "{fault}");
+        }
+        let windows = vim!(VirtualMachineWindowsQuiesceSpec { vssBackupContext: "ctx_auto" });
+        let fault = minutes(&windows.into()).unwrap_err();
+        assert_eq!(fault.type_name(), "NotSupported");
+        assert!(fault.to_string().contains("VirtualMachineWindowsQuiesceSpec"), "{fault}");
+    }
 }
