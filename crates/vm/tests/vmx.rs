@@ -278,6 +278,17 @@ fn devices_that_cannot_be_had_are_shown_with_the_reason_and_keep_their_keys() {
         (format!("{nic}ethernet0.generatedAddress = \"1:2\""), "Network adapter ethernet0", "1:2"),
         (format!("{port}\"x\""), "Serial port serial0", "serial0.fileType"),
         (
+            format!(
+                "{port}\"network\"\nserial0.fileName = \"telnet://:2001\"\nserial0.network.endPoint = \"server\"\n\
+                 serial0.vspc = \"telnet://proxy:13370\""
+            ),
+            "Serial port serial0",
+            "network",
+        ),
+        (format!("{port}\"device\"\nserial0.fileName = \"/dev/ttyS0\""), "Serial port serial0", "device"),
+        ("serial0.present = \"TRUE\"\nserial0.fileName = \"COM1\"".into(), "Serial port serial0", "device"),
+        (format!("{port}\"thinprint\""), "Serial port serial0", "thinprint"),
+        (
             format!("{port}\"pipe\"\nserial3.present = \"TRUE\"\nserial3.fileType = \"pipe\""),
             "Serial port serial3",
             "one serial port",
@@ -312,6 +323,37 @@ fn devices_that_cannot_be_had_are_shown_with_the_reason_and_keep_their_keys() {
         let (config, _) = reconfigured(&config, false, &spec.into()).unwrap();
         let prefix = format!("{}.", unusable.prefix);
         assert!(!written(&config, &before).iter().any(|(key, _)| key.starts_with(&prefix)), "{text}");
+    }
+}
+
+#[test]
+fn a_serial_port_that_cannot_be_had_is_shown_as_what_it_is() {
+    for (keys, backing, place) in [
+        (
+            "serial0.fileType = \"network\"\nserial0.fileName = \"telnet://:2001\"\n\
+             serial0.network.endPoint = \"client\"\n",
+            "VirtualSerialPortURIBackingInfo",
+            "telnet://:2001",
+        ),
+        (
+            "serial0.fileType = \"device\"\nserial0.fileName = \"/dev/ttyS0\"\n",
+            "VirtualSerialPortDeviceBackingInfo",
+            "/dev/ttyS0",
+        ),
+        ("serial0.fileType = \"thinprint\"\n", "VirtualSerialPortThinPrintBackingInfo", ""),
+    ] {
+        let before = parse(format!("serial0.present = \"TRUE\"\n{keys}").as_bytes()).unwrap();
+        let config = read(&before).unwrap();
+        let device = config.devices.values().find(|device| matches!(device.kind, Kind::Unusable(_))).unwrap();
+        let shown = show::device(&config, device, &Names { storage: &World, vm: "1" });
+        assert_eq!(shown.type_name(), "VirtualSerialPort");
+        let found = shown.get(field!(VirtualDevice.backing)).unwrap();
+        assert_eq!(found.type_name(), backing);
+        let uri = found.get(field!(VirtualDeviceURIBackingInfo.serviceURI));
+        let name = found.get(field!(VirtualDeviceDeviceBackingInfo.deviceName));
+        assert_eq!(uri.or(name).unwrap_or_default(), place);
+        let direction = found.get(field!(VirtualDeviceURIBackingInfo.direction));
+        assert!(direction.is_none_or(|direction| direction == "client"));
     }
 }
 

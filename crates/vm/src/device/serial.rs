@@ -253,12 +253,13 @@ fn read_one(from: &mut Reading<'_>, number: u8) -> Result<(Serial, Connect), Rea
                 return Err(invalid_config("config", &message).into());
             }
         },
-        "pipe" | "device" => (None, name),
-        "network" => {
-            from.source.take(&key("network.endPoint"));
-            (None, name)
+        "pipe" => (None, name),
+        "network" | "device" | "thinprint" => {
+            let message = format!(
+                "{prefix}.fileType: a serial port of the type \"{ty}\" is not supported on this host; use a pipe or a file"
+            );
+            return Err(invalid_config("config", &message).into());
         }
-        "thinprint" => (None, ""),
         _ => {
             let expected = "file, pipe, device, network or thinprint";
             return Err(from.source.bad(&key("fileType"), expected).into());

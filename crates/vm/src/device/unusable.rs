@@ -59,6 +59,37 @@ impl Unusable {
         format!("{} {}", self.looks.name(), self.prefix)
     }
 
+    /// Where a serial port would lead; none if its type is not known.
+    fn serial_backing(&self) -> Option<Object> {
+        let file = self.value("fileName");
+        let backing = match self.value("fileType").to_ascii_lowercase().as_str() {
+            "network" => {
+                let proxy = Some(self.value("vspc")).filter(|uri| !uri.is_empty());
+                let direction = if self.value("network.endPoint").eq_ignore_ascii_case("client") {
+                    "client"
+                } else {
+                    "server"
+                };
+                vim!(VirtualSerialPortURIBackingInfo {
+                    serviceURI: file,
+                    direction: direction,
+                    proxyURI: proxy
+                })
+                .into()
+            }
+            "device" | "" => vim!(VirtualSerialPortDeviceBackingInfo { deviceName: file }).into(),
+            "thinprint" => vim!(VirtualSerialPortThinPrintBackingInfo {}).into(),
+            "file" => vim!(VirtualSerialPortFileBackingInfo { fileName: file }).into(),
+            "pipe" => vim!(VirtualSerialPortPipeBackingInfo {
+                pipeName: file,
+                endpoint: self.value("pipe.endPoint"),
+            })
+            .into(),
+            _ => return None,
+        };
+        Some(backing)
+    }
+
     fn value(&self, name: &str) -> &str {
         let is = |key: &str| {
             let rest = key.get(self.prefix.len() + 1..);
@@ -174,7 +205,10 @@ impl DeviceKind for Unusable {
                 shown!(at, VirtualVmxnet { backing: network() })
             }
             Looks::Nic => shown!(at, VirtualPCNet32 { backing: network() }),
-            Looks::Serial => shown!(at, VirtualSerialPort { yieldOnPoll: false }),
+            Looks::Serial => {
+                let yields = self.value("yieldOnMsrRead").eq_ignore_ascii_case("TRUE");
+                shown!(at, VirtualSerialPort { backing: self.serial_backing(), yieldOnPoll: yields })
+            }
             Looks::Scsi(bus) => {
                 shown!(
                     at,
