@@ -20,6 +20,7 @@ use crate::storage::{InUse, Storage};
 use crate::subsystems::Subsystems;
 use crate::system::hardware::Hardware;
 use crate::system::{Clock, System};
+use crate::users;
 use crate::vms::{self, Environment, Identity, Parts, Register, Screenshots, Vm, Vms};
 use crate::{Error, Result};
 
@@ -72,7 +73,7 @@ impl SimulatedOptions {
 pub const DEFAULT_NETWORK: &str = "VM Network";
 
 const IDENTITY: Collection<Uuid> = Collection::new("host");
-const KEY: &str = "uuid";
+const IDENTITY_KEY: &str = "uuid";
 
 /// One host.
 pub struct Host {
@@ -111,9 +112,16 @@ impl Host {
         for (datastore, known) in mounted {
             remembered::put(&store, &datastore, Some(&known)).await?;
         }
-        let (qemu, over, hardware) = (options.qemu, datastores.clone(), Hardware::detect());
+        let qemu = options.qemu;
+        let is_new = IDENTITY.get(&store, IDENTITY_KEY)?.is_none();
+        let uuid = identity(&store).await?;
+        let users = match qemu.first_user {
+            Some(common) => users::first(&store, uuid, (!is_new).then_some(common)).await?,
+            None => 0,
+        };
+        let (over, hardware) = (datastores.clone(), Hardware::detect());
         let mhz = hardware.cpu.mhz;
-        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, over, mhz)).await;
+        let engine = tokio::task::spawn_blocking(move || QemuEngine::new(qemu, users, over, mhz)).await;
         let engine = engine.map_err(|error| Error::Io {
             what: "look for an accelerator".into(),
             source: std::io::Error::other(error),
@@ -183,6 +191,7 @@ impl Host {
             events,
             host: Identity { name: name.clone(), uuid },
             mhz: hardware.cpu.mhz,
+            capacity: system.capacity(),
         });
         let host = Arc::new(Self {
             core,
@@ -267,7 +276,7 @@ struct Opened {
 /// The host's identity, made when it is first opened. That of the firmware will not do, because several hosts of a lab share
 /// it.
 async fn identity(store: &Store) -> Result<Uuid> {
-    if let Some(uuid) = IDENTITY.get(store, KEY)? {
+    if let Some(uuid) = IDENTITY.get(store, IDENTITY_KEY)? {
         return Ok(uuid);
     }
     let uuid = Uuid::new_v4();
@@ -277,7 +286,7 @@ async fn identity(store: &Store) -> Result<Uuid> {
 
 async fn keep_identity(store: &Store, uuid: Uuid) -> Result<()> {
     let mut batch = Batch::new();
-    IDENTITY.put(&mut batch, KEY, &uuid)?;
+    IDENTITY.put(&mut batch, IDENTITY_KEY, &uuid)?;
     store.commit(batch).await?;
     Ok(())
 }

@@ -18,6 +18,7 @@ mod statistics;
 pub mod storage;
 mod subsystems;
 pub mod system;
+mod users;
 mod vms;
 
 /// References of the host's managers and subsystems.

@@ -34,7 +34,8 @@ pub struct QemuOptions {
     pub runtime: PathBuf,
     /// KVM, emulation, or what works.
     pub accel: AccelPolicy,
-    /// First of the users that QEMU processes run as; none to run them as the daemon's own user.
+    /// The group of all VMs on all hosts, for files that several of them read; none to run QEMU processes as the daemon's own
+    /// user.
     pub first_user: Option<u32>,
     /// Directory of the cgroup above those of VMs.
     pub cgroup: Option<PathBuf>,
@@ -48,16 +49,18 @@ pub struct QemuEngine {
 
 pub(super) struct Shared {
     pub(super) options: QemuOptions,
+    /// First of the users that QEMU processes of this host run as.
+    pub(super) users: u32,
     pub(super) datastores: Arc<Datastores>,
     cgroups: Cgroups,
 }
 
 impl QemuEngine {
-    /// An engine over these datastores, on processors of so many MHz. Looks for KVM, which takes up to two seconds.
-    pub fn new(options: QemuOptions, datastores: Arc<Datastores>, mhz: u32) -> Self {
+    /// An engine over these datastores, on processors of so many MHz, for QEMU processes that run as `users` and those behind. Looks for KVM, which takes up to two seconds.
+    pub fn new(options: QemuOptions, users: u32, datastores: Arc<Datastores>, mhz: u32) -> Self {
         let decision = accel::choose(options.accel);
         let cgroups = Cgroups::prepare(options.cgroup.as_deref(), &options.runtime, mhz);
-        Self { shared: Arc::new(Shared { options, datastores, cgroups }), decision }
+        Self { shared: Arc::new(Shared { options, users, datastores, cgroups }), decision }
     }
 }
 

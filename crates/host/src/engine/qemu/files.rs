@@ -54,7 +54,8 @@ impl Files for Lent<'_> {
 impl Shared {
     /// The user of a QEMU process, with a group of its own.
     pub(super) fn user(&self, number: u32) -> Option<User> {
-        let id = self.common()?.saturating_add(1).saturating_add(number);
+        self.common()?;
+        let id = self.users.saturating_add(1).saturating_add(number);
         Some(User { uid: id, gid: id })
     }
 
@@ -147,7 +148,7 @@ mod tests {
             cgroup: None,
         };
         let cgroups = Cgroups::prepare(None, &options.runtime, 1000);
-        let shared = Shared { options, datastores, cgroups };
+        let shared = Shared { options, users: 210_000, datastores, cgroups };
         std::fs::create_dir(root.path().join("vm")).unwrap();
         let file = |name: &str| FileRef { datastore: store.uuid(), path: FilePath::parse(name).unwrap() };
         for name in ["vm/disk.vmdk", "vm/image.iso"] {
