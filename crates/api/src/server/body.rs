@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
@@ -78,7 +78,7 @@ pub(super) async fn read(
     if length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return too_large(MAX_BODY_BYTES);
     }
-    let mut reading = Reading { body, whole: BytesMut::new() };
+    let mut reading = Reading { body, whole: Vec::new() };
     let session = match named {
         Named::Found(session) => Some(session.clone()),
         Named::Nothing | Named::Ended => {
@@ -95,7 +95,7 @@ pub(super) async fn read(
         }
         None => None,
     };
-    let body = reading.whole.freeze();
+    let body = Bytes::from(reading.whole);
     let bytes = match (encoding, &session) {
         (None, _) => body,
         (Some(coding), Some(_)) => inflate(coding, &body, MAX_BODY_BYTES)?,
@@ -138,7 +138,7 @@ fn late<T>() -> Result<T, Refused> {
 /// A body that is being read.
 struct Reading {
     body: Body,
-    whole: BytesMut,
+    whole: Vec<u8>,
 }
 
 impl Reading {
@@ -161,7 +161,7 @@ impl Reading {
         match (known.map_or(Named::Nothing, |known| known(&self.whole)), named) {
             (Named::Found(session), _) => Ok(Some(session)),
             (Named::Ended, _) | (_, Named::Ended) => {
-                Err(Refused::ended(std::mem::take(&mut self.whole).freeze()))
+                Err(Refused::ended(std::mem::take(&mut self.whole).into()))
             }
             _ => too_large(MAX_STRANGE_BODY_BYTES),
         }
@@ -186,10 +186,17 @@ impl Reading {
                 Ok(Some(Ok(frame))) => frame,
             };
             let Ok(chunk) = frame.into_data() else { continue };
+            let room = grown(self.whole.len(), chunk.len());
+            self.whole.reserve_exact(room);
             self.whole.extend_from_slice(&chunk);
         }
         Ok(false)
     }
+}
+
+/// The room that is made for a chunk behind so many bytes: a large body doubles, a stranger's takes no more than it has sent.
+fn grown(have: usize, chunk: usize) -> usize {
+    if have < MAX_STRANGE_BODY_BYTES { chunk } else { chunk.max(have) }
 }
 
 fn inflate(coding: &str, body: &[u8], most: usize) -> Result<Bytes, Refused> {

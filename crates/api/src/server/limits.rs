@@ -9,8 +9,11 @@ pub const MAX_STRANGERS: usize = 1_500;
 pub const MAX_ADDRESS_STRANGERS: usize = 500;
 /// Connections of one account; further ones remain those of strangers.
 pub const MAX_ACCOUNT_CONNECTIONS: usize = 1_000;
-/// The largest body of a request without a login, as sent and when inflated.
-pub const MAX_STRANGE_BODY_BYTES: usize = 64 << 10;
+/// The server's memory that a connection without a login may take. The following limits, and the buffers of TLS for one record,
+/// stay below it together.
+pub const MAX_STRANGER_BYTES: usize = 64 << 10;
+/// The largest body of a request without a login, as sent and when inflated. A token of an identity source fits into it.
+pub const MAX_STRANGE_BODY_BYTES: usize = 20 << 10;
 /// The rest of a refused body that the server still reads, so that the client reads the answer.
 pub const MAX_DRAINED_BYTES: usize = 1 << 20;
 /// The same for what the client sends after the answer, on a connection that ends.
@@ -18,7 +21,7 @@ pub const MAX_LINGER_BYTES: usize = 16 << 20;
 /// The largest body of a SOAP or VI-JSON call, as sent and when inflated.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// The largest head of a request, in bytes and lines.
-pub const MAX_HEAD_BYTES: usize = 32 << 10;
+pub const MAX_HEAD_BYTES: usize = 16 << 10;
 pub const MAX_HEAD_LINES: usize = 100;
 /// The largest message on a console's WebSocket.
 pub const MAX_CONSOLE_MESSAGE_BYTES: usize = 1 << 20;
