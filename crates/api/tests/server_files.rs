@@ -141,6 +141,21 @@ async fn an_upload_that_breaks_off_is_told_to_the_files() {
 }
 
 #[tokio::test]
+async fn an_upload_ends_with_its_session() {
+    let daemon = plain().await;
+    let session = daemon.login("root", PASSWORD).await;
+    let key = cookie(&session);
+    let mut stream = TcpStream::connect(daemon.address).await.unwrap();
+    let head = format!("PUT {FILE} HTTP/1.1\r\nHost: toy\r\n{key}Content-Length: 100\r\n\r\nhalf");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    until(|| !daemon.files.asked.lock().unwrap().is_empty()).await;
+    assert!(daemon.core.sessions.close(&session));
+    until(|| daemon.files.broken.lock().unwrap().len() == 1).await;
+    assert!(daemon.files.get("dir/a file.iso").is_none());
+    drop(stream);
+}
+
+#[tokio::test]
 async fn a_screenshot_needs_its_privilege() {
     let daemon = plain().await;
     daemon.accounts.create("other", "", Some("o")).await.unwrap();

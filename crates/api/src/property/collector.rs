@@ -15,6 +15,7 @@ use vim::{
     Fault, Kind, List, ManagedId, MoRef, Object as Data, Value, arg, fault, field, managed_id, method, prop,
 };
 
+use super::read::Reader;
 use super::share::{Keeps, Unconfirmed};
 use super::spec::Spec;
 use super::updates::{Active, Ask, Inner, MAX_KEPT_UPDATES};
@@ -256,6 +257,20 @@ impl Collector {
         Turn { collector: self, ended }
     }
 
+    /// The next reply. One that the client confirms by asking for it counts no more.
+    fn updates(self: &Arc<Self>, session: &Session, reader: Reader<'_>, ask: Ask, most: usize) -> Reply {
+        let (reply, confirmed) = {
+            let mut inner = self.inner();
+            let reply = inner.updates(reader, ask, most);
+            (reply, std::mem::take(&mut inner.confirmed))
+        };
+        if confirmed {
+            let me: Arc<dyn Keeps> = self.clone();
+            session.local::<Unconfirmed>().release(&me);
+        }
+        reply
+    }
+
     /// Waits until a client with `version` has something to learn; none if that takes longer than `longest`.
     async fn wait(
         self: Arc<Self>,
@@ -279,7 +294,7 @@ impl Collector {
                 () = call.take_turn() => {}
             }
             let state = tree.snapshot();
-            let reply = self.inner().updates(call.reader(&state), ask, most)?;
+            let reply = self.updates(session, call.reader(&state), ask, most)?;
             if let Some(reply) = reply {
                 let kept = self.inner().last.as_ref().map_or(0, |last| last.updates);
                 if kept > MAX_KEPT_UPDATES {

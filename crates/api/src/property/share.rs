@@ -20,7 +20,11 @@ struct Followed(AtomicUsize);
 
 /// One filter's part of the objects that its session follows; given back when it is dropped.
 #[derive(Default)]
-pub(super) struct FollowedShare(Option<(Arc<Followed>, usize)>);
+pub(super) struct FollowedShare {
+    mine: Option<(Arc<Followed>, usize)>,
+    /// There was no room for them, and there may still be none.
+    refused: bool,
+}
 
 impl FollowedShare {
     /// The filter follows this many objects from now on.
@@ -28,13 +32,16 @@ impl FollowedShare {
     /// # Errors
     /// `OutOfBounds` when the session follows too many.
     pub fn resize(&mut self, session: &Session, objects: usize) -> Result<(), Fault> {
-        let (total, mine) = self.0.get_or_insert_with(|| (session.local::<Followed>(), 0));
+        let (total, mine) = self.mine.get_or_insert_with(|| (session.local::<Followed>(), 0));
+        // A filter that does not grow fails for no other's growth.
+        let grows = objects > *mine || self.refused;
         let before = total.0.fetch_add(objects, Ordering::Relaxed);
         let others = before.saturating_sub(*mine);
         total.0.fetch_sub(*mine, Ordering::Relaxed);
         *mine = objects;
         // One filter may follow any inventory.
-        if others > 0 && others + objects > MAX_FOLLOWED {
+        self.refused = grows && others > 0 && others + objects > MAX_FOLLOWED;
+        if self.refused {
             return Err(fault!(
                 OutOfBounds { argumentName: "session" },
                 "The filters of a session may follow {MAX_FOLLOWED} objects; destroy those that you do not use"
@@ -46,7 +53,7 @@ impl FollowedShare {
 
 impl Drop for FollowedShare {
     fn drop(&mut self) {
-        if let Some((total, mine)) = &self.0 {
+        if let Some((total, mine)) = &self.mine {
             total.0.fetch_sub(*mine, Ordering::Relaxed);
         }
     }
@@ -62,6 +69,11 @@ pub(super) trait Keeps: Send + Sync {
 pub(super) struct Unconfirmed(Mutex<VecDeque<(Weak<dyn Keeps>, usize)>>);
 
 impl Unconfirmed {
+    /// The client has the collector's large reply.
+    pub fn release(&self, collector: &Arc<dyn Keeps>) {
+        self.0.lock().retain(|(known, _)| !std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(collector)));
+    }
+
     /// The collector keeps a reply about this many objects. Others may have to forget theirs.
     pub fn keep(&self, collector: &Arc<dyn Keeps>, objects: usize) {
         let mut kept = self.0.lock();
@@ -112,6 +124,18 @@ mod tests {
         assert_eq!(forgotten(), [0, 1, 0, 0], "the oldest");
         keep(3, 3 * MAX_UNCONFIRMED);
         assert_eq!(forgotten(), [1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_confirmed_reply_takes_no_room_of_others() {
+        let unconfirmed = Unconfirmed::default();
+        let collectors: Vec<Arc<Forgets>> = (0..3).map(|_| Arc::default()).collect();
+        let of = |at: usize| -> Arc<dyn Keeps> { collectors[at].clone() };
+        unconfirmed.keep(&of(0), MAX_UNCONFIRMED / 2);
+        unconfirmed.keep(&of(1), MAX_UNCONFIRMED / 2);
+        unconfirmed.release(&of(1));
+        unconfirmed.keep(&of(2), MAX_UNCONFIRMED / 2);
+        assert_eq!(collectors[0].0.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Inner {
     version: u64,
     pub filters: VecDeque<Active>,
     pub last: Option<Last>,
+    /// A large reply has been confirmed, and no other has taken its place.
+    pub confirmed: bool,
 }
 
 pub(super) struct Active {
@@ -84,13 +86,14 @@ impl Inner {
                     return Err(unknown_version(&version.to_string()));
                 }
                 // The client has the last reply; a small one may stay for a client that asks strangely.
-                self.last.take_if(|last| last.updates > MAX_KEPT_UPDATES);
+                if self.last.take_if(|last| last.updates > MAX_KEPT_UPDATES).is_some() {
+                    self.confirmed = true;
+                }
                 Some(version)
             }
             Ask::Again => (self.version > 0).then_some(self.version),
         };
-        let mut sets: Vec<Value> = Vec::new();
-        let (mut left, mut updates) = (most, 0);
+        // Updates that are taken from a filter must reach the client: so all that fails for want of room comes first.
         for active in &mut self.filters {
             let filter = &active.filter;
             match active.known.refresh(&filter.spec, reader) {
@@ -107,6 +110,11 @@ impl Inner {
                     return Err(unknown_version(&(self.version - 1).to_string()));
                 }
             }
+        }
+        let mut sets: Vec<Value> = Vec::new();
+        let (mut left, mut updates) = (most, 0);
+        for active in &mut self.filters {
+            let filter = &active.filter;
             let objects = active.known.take(&filter.spec, left, reader)?;
             left -= objects.len();
             updates += objects.len();

@@ -33,7 +33,7 @@ pub(super) async fn handle(
         Ok(who) => who,
         Err(refusal) => return refusal.into_response(),
     };
-    let ended = who.ended();
+    let (ended, upload_ended) = (who.ended(), who.ended());
     let Admitted { account, active, .. } = who;
     let path = head.uri.path();
     let path = path.strip_prefix("/folder").unwrap_or(path).trim_start_matches('/');
@@ -52,7 +52,7 @@ pub(super) async fn handle(
             match head.method {
                 Method::GET => read(&*files, &account, &target, &head.headers).await,
                 Method::HEAD => facts(&*files, &account, &target).await,
-                Method::PUT => write(files, account, target, &head.headers, body).await,
+                Method::PUT => write(files, account, target, &head.headers, body, upload_ended).await,
                 Method::DELETE => {
                     let work = tokio::spawn(async move { files.delete(&account, &target).await });
                     finished(work.await).map(|()| StatusCode::NO_CONTENT.into_response())
@@ -171,6 +171,7 @@ async fn write(
     target: Target,
     headers: &HeaderMap,
     body: Body,
+    ended: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Response, FileError> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         let why = "send files without Content-Encoding\n";
@@ -180,12 +181,18 @@ async fn write(
         return Ok((StatusCode::BAD_REQUEST, "send files as a whole\n").into_response());
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let chunks = stream::unfold(body.into_data_stream(), |mut chunks| async move {
-        let chunk = match tokio::time::timeout(STALL_TIME, chunks.next()).await {
-            Ok(chunk) => chunk?.map_err(io::Error::other),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client sends no more bytes")),
+    let begun = (body.into_data_stream(), Box::pin(ended));
+    let chunks = stream::unfold(begun, |(mut chunks, mut ended)| async move {
+        let chunk = tokio::select! {
+            biased;
+            // A transfer ends with its session.
+            () = &mut ended => Err(io::Error::new(io::ErrorKind::PermissionDenied, "the session has ended")),
+            chunk = tokio::time::timeout(STALL_TIME, chunks.next()) => match chunk {
+                Ok(chunk) => chunk?.map_err(io::Error::other),
+                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client sends no more bytes")),
+            },
         };
-        Some((chunk, chunks))
+        Some((chunk, (chunks, ended)))
     });
     let body = Box::new(StreamReader::new(Box::pin(chunks.into_stream())));
     // A task of its own, which ends properly when the client hangs up: the body fails then, and the write is undone.

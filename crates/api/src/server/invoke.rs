@@ -41,10 +41,26 @@ pub struct Done {
     pub(crate) turn: Option<Share>,
 }
 
-/// Methods that change nothing and may wait for a long time: they end when the client hangs up, and when the server stops. Every other
-/// call is finished once it has begun, lest a client that hangs up leave half of a change behind.
-fn only_waits(method: &str) -> bool {
-    matches!(method, "WaitForUpdates" | "WaitForUpdatesEx")
+/// The ways in which a call may end before it is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// When the client hangs up, and when the server stops: it changes nothing and may wait for a long time.
+    Early,
+    /// When the client hangs up: it changes nothing, and may wait for the session's turn.
+    WithItsClient,
+    /// Never, once it has begun, lest a client that hangs up leave half of a change behind.
+    Finished,
+}
+
+fn ends(method: &str) -> Ends {
+    match method {
+        "WaitForUpdates" | "WaitForUpdatesEx" => Ends::Early,
+        "CheckForUpdates"
+        | "RetrieveProperties"
+        | "RetrievePropertiesEx"
+        | "ContinueRetrievePropertiesEx" => Ends::WithItsClient,
+        _ => Ends::Finished,
+    }
 }
 
 /// The account whose password or other secret a method tries, as the client names it; none for a method that tries none.
@@ -79,14 +95,14 @@ impl App {
         let (shutdown, waited_on) = (self.shutdown.clone(), this.clone());
         let run = async move {
             let work = tokio::spawn(async move { service.answer(call).await });
-            let ended = if only_waits(name) {
-                tokio::select! {
+            let ended = match ends(name) {
+                Ends::Early => tokio::select! {
                     ended = AbortOnDropHandle::new(work) => ended,
                     // Sessions end with the daemon: a stopping server does not wait for waits to end.
                     () = shutdown.cancelled() => return Err(not_authenticated(&waited_on, "System.View")),
-                }
-            } else {
-                work.await
+                },
+                Ends::WithItsClient => AbortOnDropHandle::new(work).await,
+                Ends::Finished => work.await,
             };
             ended.unwrap_or_else(|error| {
                 tracing::error!(method = name, %error, "a method failed because of an internal error");
@@ -155,5 +171,21 @@ impl App {
             }
         };
         Ok(value.and_then(|value| path.get(&value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_changes_nothing_ends_with_its_client_and_no_other_does() {
+        assert_eq!(ends("WaitForUpdatesEx"), Ends::Early);
+        for waits in ["RetrieveProperties", "RetrievePropertiesEx", "ContinueRetrievePropertiesEx"] {
+            assert_eq!(ends(waits), Ends::WithItsClient, "{waits}");
+        }
+        for changes in ["CreateFilter", "PowerOnVM_Task", "Login", "DestroyPropertyCollector"] {
+            assert_eq!(ends(changes), Ends::Finished, "{changes}");
+        }
     }
 }

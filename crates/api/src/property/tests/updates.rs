@@ -359,3 +359,23 @@ async fn a_live_view_is_followed() {
     let fourth = check(&toy, &version(&third)).await.unwrap().unwrap();
     assert_eq!(told(&fourth), ["leave host-1"]);
 }
+
+#[tokio::test]
+async fn a_filter_without_room_costs_another_one_none_of_its_updates() {
+    use super::super::share::{FollowedShare, MAX_FOLLOWED};
+    let toy = Toy::new();
+    filter(&toy, vms_of_pool()).await;
+    let first = check(&toy, "").await.unwrap().unwrap();
+    let mut others = FollowedShare::default();
+    assert!(others.resize(&toy.session, MAX_FOLLOWED).is_err());
+    toy.write(|w| w.set(&vm(1), props!(VirtualMachine { name: "renamed" })));
+    filter(&toy, vms_of_pool()).await;
+    let fault = check(&toy, &version(&first)).await.unwrap_err();
+    assert_eq!(fault.type_name(), "OutOfBounds");
+    let fault = check(&toy, &version(&first)).await.unwrap_err();
+    assert_eq!(fault.type_name(), "OutOfBounds", "again, as long as there is no room");
+    drop(others);
+    let second = told(&check(&toy, &version(&first)).await.unwrap().unwrap());
+    assert!(second.iter().any(|line| line.starts_with("modify vm-1 name=renamed")), "{second:?}");
+    assert_eq!(second.iter().filter(|line| line.starts_with("enter")).count(), 3, "{second:?}");
+}
