@@ -9,7 +9,7 @@ use std::sync::Arc;
 use center::{Center, Place};
 use common::toy::{self, Toy, vm_ref};
 use common::{Client, center, root};
-use vim::{MoRef, Value, call, field, managed_id, prop, vim, vim_enum};
+use vim::{MoRef, Value, call, field, managed_id, prop, props, vim, vim_enum};
 
 async fn folders(client: &Client) -> (MoRef, MoRef, MoRef) {
     let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
@@ -528,4 +528,42 @@ async fn a_hosts_event_names_the_centers_objects_even_those_just_removed() {
     assert_eq!(named, vm);
     let place = event.get(field!(Event.datacenter)).unwrap();
     assert_eq!(place.get(field!(DatacenterEventArgument.datacenter)), Some(&dc));
+}
+
+#[tokio::test]
+async fn a_system_that_the_host_no_longer_names_leaves_the_tree_and_comes_back_with_its_name() {
+    let center = center().await;
+    let client = Client::of(&center);
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    let folder = client.reference(&dc, prop!(Datacenter.hostFolder).number());
+    let toy = Toy::new("h1");
+    let host = center.attach(toy.link(), &Place::Standalone { folder }).await.unwrap();
+    let clock = |client: &Client| {
+        let manager = client.get(&host, prop!(HostSystem.configManager).number())?;
+        manager.as_object()?.get(field!(HostConfigManager.dateTimeSystem)).cloned()
+    };
+    let shown = clock(&client).unwrap();
+    assert!(client.exists(&shown));
+    let on_host = toy.core().tree.snapshot();
+    let on_host = on_host
+        .find(&center::link::names::host())
+        .unwrap()
+        .get(prop!(HostSystem.configManager))
+        .unwrap()
+        .clone();
+    let name_it = |named: bool| {
+        let mut manager = vim::Object::clone(&on_host);
+        if !named {
+            manager.put(field!(HostConfigManager.dateTimeSystem).number(), None);
+        }
+        toy.core().tree.write(|w| {
+            w.set(&center::link::names::host(), props!(HostSystem { configManager: manager }));
+        });
+    };
+    name_it(false);
+    client.until(|client| !client.exists(&shown)).await;
+    assert_eq!(clock(&client), None);
+    name_it(true);
+    client.until(|client| client.exists(&shown)).await;
+    assert_eq!(clock(&client), Some(shown));
 }

@@ -106,14 +106,14 @@ impl<'p, 'r> Identifier<'p, 'r> {
 
     fn host(&mut self, properties: &Properties) {
         if let Some(manager) = facts::object(properties, prop!(HostSystem.configManager)) {
-            for (_, value) in manager.fields().to_vec() {
-                if let Some(system) = value.as_ref() {
-                    self.system(system);
-                }
-            }
+            let named = manager.fields().iter().filter_map(|(_, value)| value.as_ref().cloned());
             // No property names these.
-            self.system(&names::method_executer());
-            self.system(&names::dynamic_type_manager());
+            let named: HashSet<MoRef> =
+                named.chain([names::method_executer(), names::dynamic_type_manager()]).collect();
+            self.refs.retain_subsystems(&named);
+            for system in &named {
+                self.system(system);
+            }
         }
         if let Some(Some(remote)) = facts::changed(properties, prop!(HostSystem.datastoreBrowser))
             && let Some(remote) = remote.as_ref()

@@ -51,6 +51,8 @@ pub(crate) struct Refs {
     to_host: HashMap<MoRef, MoRef>,
     /// The host's systems (`configManager`), by the host's references.
     subsystems: HashSet<MoRef>,
+    /// The center's references for systems that the host names no more.
+    dropped: HashSet<MoRef>,
     /// The last removed objects, by the host's reference: an event may still name them.
     former: VecDeque<(MoRef, MoRef)>,
 }
@@ -66,6 +68,7 @@ impl Refs {
             to_center: HashMap::new(),
             to_host: HashMap::new(),
             subsystems: HashSet::new(),
+            dropped: HashSet::new(),
             former: VecDeque::new(),
             fixed,
         };
@@ -150,8 +153,25 @@ impl Refs {
         }
         let number = self.fixed.host.id().trim_start_matches("host-");
         let center = MoRef::new(remote.ty(), format!("{}-{number}", remote.id()));
+        self.dropped.remove(&center);
         self.add(remote, &center);
         Some(center)
+    }
+
+    /// Forgets the systems that the host names no more, which [`Self::dropped_systems`] has from now on.
+    pub(super) fn retain_subsystems(&mut self, named: &HashSet<MoRef>) {
+        let gone: Vec<MoRef> =
+            self.subsystems.iter().filter(|known| !named.contains(*known)).cloned().collect();
+        for remote in gone {
+            self.subsystems.remove(&remote);
+            let center = self.remove(&remote);
+            self.dropped.extend(center);
+        }
+    }
+
+    /// The center's references for systems that the host has named, and names no more.
+    pub(super) fn dropped_systems(&self) -> impl Iterator<Item = &MoRef> {
+        self.dropped.iter()
     }
 
     pub(super) fn is_subsystem(&self, remote: &MoRef) -> bool {

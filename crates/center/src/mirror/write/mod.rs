@@ -49,6 +49,12 @@ impl Batch {
                     let properties = translated(properties, &map);
                     reported.host(&properties);
                     self.host(w, edges, &me, properties, refs.subsystem_centers());
+                    for gone in refs.dropped_systems() {
+                        if w.find(gone).is_some() {
+                            w.remove(gone);
+                        }
+                        self.inventory.parts.remove(gone);
+                    }
                 }
                 managed_id!(VirtualMachine) => {
                     let properties = translated(properties, &map);
