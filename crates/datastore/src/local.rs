@@ -252,13 +252,8 @@ impl Local {
     }
 
     pub(crate) fn keep_raw(&self, path: &FilePath) -> Result<()> {
-        keep_raw(&self.readable(path)?).map_err(|error| match error {
-            Errno::OPNOTSUPP => Error::Unfit {
-                path: path.clone(),
-                format: "a raw disk on a file system that keeps no user attributes",
-                remedy: "copy it with CopyVirtualDisk, which converts it, and use the copy",
-            },
-            error => Error::system(path, error),
+        keep_raw(&self.readable(path)?).map_err(|error| {
+            unkept(path, error, "copy it with CopyVirtualDisk, which converts it, and use the copy")
         })
     }
 
@@ -289,6 +284,21 @@ impl Local {
 pub(crate) fn keep_raw(file: &File) -> rustix::io::Result<()> {
     rustix::fs::fsetxattr(file, FORMAT, RAW, XattrFlags::empty()).and_then(|()| rustix::fs::fsync(file))
 }
+
+/// Why it could not be kept that a file is a raw image; the remedy is for a file system that keeps no user attributes.
+pub(crate) fn unkept(path: &FilePath, error: Errno, remedy: &'static str) -> Error {
+    match error {
+        Errno::OPNOTSUPP => Error::Unfit {
+            path: path.clone(),
+            format: "a raw disk on a file system that keeps no user attributes",
+            remedy,
+        },
+        error => Error::system(path, error),
+    }
+}
+
+/// The remedy for a raw disk that is being made where this cannot be kept.
+pub(crate) const ELSEWHERE: &str = "make a sparse one (thin), or use a datastore on a file system that keeps user attributes, as ext4, XFS and NFS 4.2 do";
 
 /// Moves `from` to `to`; replaces an existing file only with `force`, and never a directory.
 pub(crate) fn place(
@@ -357,4 +367,18 @@ fn entry(name: &str, stat: &Stat) -> Option<Entry> {
     let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
     let modified = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(UNIX_EPOCH);
     Some(Entry { name: name.to_owned(), kind, size_bytes, allocated_bytes, modified, owner: stat.st_uid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_that_keeps_no_attributes_is_named_with_what_to_do() {
+        let path = FilePath::parse("d/a.vmdk").unwrap();
+        let error = unkept(&path, Errno::OPNOTSUPP, ELSEWHERE);
+        assert!(matches!(error, Error::Unfit { .. }), "{error}");
+        assert!(error.to_string().contains("keeps user attributes"), "{error}");
+        assert!(matches!(unkept(&path, Errno::NOSPC, ELSEWHERE), Error::NoSpace(_)));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::local::{Local, keep_raw};
+use crate::local::{ELSEWHERE, Local, keep_raw, unkept};
 use crate::transfer::{SLOTS, Slot};
 use crate::{Error, FilePath, Result};
 
@@ -33,9 +33,9 @@ impl Staged {
     /// Keeps with the file that it is a raw image.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the file was not made, [`Error::Io`] if the file system does not keep user attributes.
+    /// [`Error::NotFound`] if the file was not made, [`Error::Unfit`] if the file system does not keep user attributes.
     pub fn keep_raw(&self) -> Result<()> {
-        keep_raw(&self.slot.open_file(&self.path)?).map_err(|e| Error::system(&self.path, e))
+        keep_raw(&self.slot.open_file(&self.path)?).map_err(|e| unkept(&self.path, e, ELSEWHERE))
     }
 
     /// Makes the file durable and gives it its name.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::datastore::Backend;
-use crate::local::{DIRECTORY_MODE, FILE_MODE, Local, keep_raw, place, remove_tree};
+use crate::local::{DIRECTORY_MODE, ELSEWHERE, FILE_MODE, Local, keep_raw, place, remove_tree, unkept};
 use crate::lock::{is_range_locked, is_still_there, try_lock};
 use crate::memory::{Memory, Sparse};
 use crate::{Datastore, Error, FilePath, Result};
@@ -362,7 +362,7 @@ impl Upload {
     /// Keeps with the file that it is a raw image.
     pub(crate) fn keep_raw(&mut self) -> Result<()> {
         match &mut self.target {
-            Target::Local { file, .. } => keep_raw(file).map_err(|e| Error::system(&self.path, e))?,
+            Target::Local { file, .. } => keep_raw(file).map_err(|e| unkept(&self.path, e, ELSEWHERE))?,
             Target::Memory { raw, .. } => *raw = true,
         }
         Ok(())
