@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
+use unicode_width::UnicodeWidthStr;
 
 use super::escape::escape;
 use super::failure::Failure;
@@ -59,12 +60,16 @@ impl Table {
         let headings: Vec<String> = self.headings.iter().map(heading).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
         let width = |column: usize| {
-            let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
+            let cells = rows.iter().map(|row| row[column].width());
+            cells.chain([headings[column].width()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..headings.len()).map(width).collect();
         let line = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            // A character may take no column, or two.
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width()) + 2)));
             cells.collect::<String>().trim_end().to_owned()
         };
         std::iter::once(&headings).chain(&rows).map(line).collect()
@@ -113,6 +118,14 @@ mod tests {
         table.row(vec!["database".into(), "10.0.0.1".into()]);
         assert_eq!(table.to_lines(), ["NAME      GUEST ADDRESS", "web       -", "database  10.0.0.1"]);
         assert_eq!(table.to_json()[0]["guest_address"], Json::Null);
+    }
+
+    #[test]
+    fn wide_characters_do_not_shift_the_columns_behind_them() {
+        let mut table = Table::new(&["name", "power"]);
+        table.row(vec!["日本語".into(), "on".into()]);
+        table.row(vec!["e\u{301}té".into(), "off".into()]);
+        assert_eq!(table.to_lines(), ["NAME    POWER", "日本語  on", "e\u{301}té     off"]);
     }
 
     #[test]
