@@ -9,11 +9,13 @@ use vim::MoRef;
 
 use crate::files::{escape, unescape};
 
-/// `user=<name>`, then `<privilege>=<id>,<id>` for each limit, with `&` between, each part escaped as in a URL.
+/// `user=<name>`, then `task=<key>` if a task of the center calls, then `<privilege>=<id>,<id>` for each limit, with `&` between, each
+/// part escaped as in a URL.
 pub const HEADER: &str = "esfera-acting";
 /// The account that a center has on its hosts; it has no password.
 pub const CENTER_ACCOUNT: &str = "vpxuser";
 const USER: &str = "user";
+const TASK: &str = "task";
 
 /// A user of the center, on whose behalf it calls a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +23,13 @@ pub struct Acting {
     /// The center's account and the user, as the host shows them.
     shown: String,
     limits: BTreeMap<String, BTreeSet<String>>,
+    /// The key of the center's task that the call is a part of.
+    task: Option<String>,
 }
 
 impl Acting {
     pub fn new(user: &str) -> Self {
-        Self { shown: format!("{CENTER_ACCOUNT}:{user}"), limits: BTreeMap::new() }
+        Self { shown: format!("{CENTER_ACCOUNT}:{user}"), limits: BTreeMap::new(), task: None }
     }
 
     /// The user has the privilege only on these objects, by the host's ids. Only [`crate::Call::check`] applies the limit.
@@ -34,6 +38,18 @@ impl Acting {
         let ids = objects.into_iter().map(|object| object.id().to_owned()).collect();
         self.limits.insert(privilege.to_owned(), ids);
         self
+    }
+
+    /// The call is a part of this task of the center.
+    #[must_use]
+    pub fn in_task(mut self, key: &str) -> Self {
+        self.task = Some(key.to_owned());
+        self
+    }
+
+    /// The key of the center's task that the call is a part of.
+    pub fn task(&self) -> Option<&str> {
+        self.task.as_deref()
     }
 
     /// As the host's tasks and events name the user: `vpxuser:VSPHERE.LOCAL\eve`.
@@ -55,6 +71,9 @@ impl Acting {
     pub(crate) fn to_header(&self) -> String {
         let user = Self::user_in(&self.shown).unwrap_or_default();
         let mut text = format!("{USER}={}", escape(user));
+        if let Some(task) = &self.task {
+            text.push_str(&format!("&{TASK}={}", escape(task)));
+        }
         for (privilege, ids) in &self.limits {
             let ids: Vec<String> = ids.iter().map(|id| escape(id)).collect();
             text.push_str(&format!("&{}={}", escape(privilege), ids.join(",")));
@@ -68,6 +87,10 @@ impl Acting {
         let mut acting = Self::new(&unescape(parts.next()?.strip_prefix(USER)?.strip_prefix('=')?)?);
         for part in parts {
             let (privilege, ids) = part.split_once('=')?;
+            if privilege == TASK {
+                acting.task = Some(unescape(ids)?);
+                continue;
+            }
             let ids = ids.split(',').filter(|id| !id.is_empty());
             acting.limits.insert(unescape(privilege)?, ids.map(unescape).collect::<Option<_>>()?);
         }
@@ -86,7 +109,8 @@ mod tests {
         let datastore = |id: &str| MoRef::new(managed_id!(Datastore), id);
         let acting = Acting::new("VSPHERE.LOCAL\\Zoë & Co=1")
             .limited("Datastore.Browse", [datastore("a,b"), datastore("c")])
-            .limited("Datastore.AllocateSpace", []);
+            .limited("Datastore.AllocateSpace", [])
+            .in_task("task-7");
         let read = Acting::from_header(&acting.to_header()).expect("it is well formed");
         assert_eq!(read, acting);
         assert_eq!(Acting::user_in(read.shown()), Some("VSPHERE.LOCAL\\Zoë & Co=1"));

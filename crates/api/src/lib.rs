@@ -7,6 +7,7 @@
 
 pub mod accounts;
 mod acting;
+mod actor;
 mod authority;
 mod budget;
 pub mod client;
@@ -20,6 +21,7 @@ mod locals;
 pub mod managers;
 mod privilege;
 pub mod property;
+pub mod retention;
 mod search;
 pub mod server;
 mod service;
@@ -36,6 +38,7 @@ pub mod tree;
 mod view;
 
 pub use acting::Acting;
+pub use actor::Actor;
 pub use authority::{Account, Authority, Narrowed, Use};
 pub use event::Events;
 pub use privilege::{

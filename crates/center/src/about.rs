@@ -41,11 +41,13 @@ pub(crate) fn capability() -> ty!(Capability) {
 pub(crate) fn settings(uuid: &str, address: Option<&str>) -> Vec<(String, Value)> {
     let name = address.unwrap_or("localhost");
     let text = |key: &str, value: &str| (key.to_owned(), Value::from(value));
-    vec![
+    let mut settings = vec![
         text("VirtualCenter.InstanceName", name),
         text("VirtualCenter.FQDN", name),
         text("VirtualCenter.VimApiUrl", &format!("https://{name}/sdk")),
         text("config.vpxd.sso.default.admin", "Administrator@vsphere.local"),
         text("instance.uuid", uuid),
-    ]
+    ];
+    settings.extend(api::retention::settings());
+    settings
 }

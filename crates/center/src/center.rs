@@ -20,6 +20,7 @@ use crate::link::connector::Connector;
 use crate::link::{HostLink, NoNetwork, RemoteConnector};
 use crate::mirror::{Hosts, Mirror};
 use crate::options::{Network, Options};
+use crate::schedule::{self, Schedule};
 use crate::{about, access, carry, cluster, estate, hosts};
 
 const IDENTITY: Collection<String> = Collection::new("center");
@@ -33,6 +34,7 @@ pub struct Center {
     carrier: Arc<Carrier>,
     service: Arc<Service>,
     accounts: Arc<Accounts>,
+    schedule: Arc<Schedule>,
     uuid: String,
 }
 
@@ -43,11 +45,12 @@ impl Center {
     /// # Errors
     /// [`Error`] if its state cannot be read or written.
     pub async fn open(options: Options) -> Result<Arc<Self>, Error> {
-        let Options { store, durable, address, administrator, password, uuid, network } = options;
+        let Options { store, durable, address, administrator, password, uuid, network, clock } = options;
         let uuid = identity(&store, uuid).await?;
         let connector = connector(network, &uuid, address.as_deref())?;
         let core = Arc::new(Core::new(store.clone()));
         let inventory = Inventory::open(core.tree.clone(), store.clone(), durable).await?;
+        inventory.told_by(&core);
         let expected = Arc::new(Expected::open(store.clone())?);
         expected.prune(&inventory).await?;
         let parts = inventory.clone();
@@ -91,6 +94,7 @@ impl Center {
             extensible: true,
         };
         let common = Arc::new(Common { core: core.clone(), ids: Singletons::center(), facts });
+        let schedule = Schedule::open(core.clone(), accounts.clone(), clock)?;
         let mut methods = Methods::default();
         managers::register(&mut methods, &common);
         accounts::register(&mut methods, &accounts);
@@ -98,19 +102,22 @@ impl Center {
         cluster::register(&mut methods, &inventory);
         hosts::register(&mut methods, &membership);
         carry::register(&mut methods, &carrier, &new_vms);
+        schedule::register(&mut methods, &schedule);
         let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
         managers::create(&common)?;
         accounts::create(&core, &accounts)?;
         managers::add(&core, &carry::MANAGERS, &carrier)?;
         managers::add(&core, &[estate::pods::ROW], &inventory)?;
+        managers::add(&core, &schedule::MANAGERS, &schedule)?;
 
         supervisor.manage_all()?;
         let interrupted = carry::recover(&carrier, &connector).await?;
         if interrupted > 0 {
             tracing::warn!(interrupted, "ended tasks that were running when the center stopped");
         }
+        schedule.start(&service).await?;
         supervisor.start_all();
-        Ok(Arc::new(Self { inventory, supervisor, membership, carrier, service, accounts, uuid }))
+        Ok(Arc::new(Self { inventory, supervisor, membership, carrier, service, accounts, schedule, uuid }))
     }
 
     /// The service that answers the API.
@@ -184,6 +191,7 @@ impl Center {
 
 impl Drop for Center {
     fn drop(&mut self) {
+        self.schedule.halt();
         self.supervisor.halt_all();
     }
 }

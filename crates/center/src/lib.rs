@@ -18,6 +18,7 @@ pub mod link;
 mod mirror;
 mod options;
 mod reply;
+mod schedule;
 pub mod sim;
 
 pub use center::Center;
@@ -25,3 +26,4 @@ pub use error::Error;
 pub use hosts::Place;
 pub use link::{HostLink, HostStream, LinkError, RemoteConnector, connector};
 pub use options::{Network, Options};
+pub use schedule::Clock;

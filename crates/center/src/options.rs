@@ -6,6 +6,7 @@ use api::tls::CertificateAuthority;
 use store::Store;
 
 use crate::link::connector::Connector;
+use crate::schedule::Clock;
 
 /// The way in which the center reaches hosts outside of its process.
 pub enum Network {
@@ -30,6 +31,8 @@ pub struct Options {
     /// The center's identity; a new one at the first start if unset.
     pub uuid: Option<String>,
     pub network: Network,
+    /// The clock of the scheduled tasks.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -43,6 +46,7 @@ impl Options {
             password: None,
             uuid: None,
             network: Network::None,
+            clock: Clock::default(),
         }
     }
 }

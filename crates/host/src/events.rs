@@ -126,52 +126,40 @@ impl Events {
                 }))
             };
         }
+        // The catalog of events has their sentences.
         macro_rules! vm_event {
-            ($ty:ident, $($message:tt)+) => {{
-                let mut event = event!($ty { template: template });
-                event.set(field!(Event.fullFormattedMessage), format!($($message)+));
-                event
-            }};
+            ($ty:ident) => {
+                event!($ty { template: template })
+            };
         }
         let mut event = match what {
-            VmEvent::Created => vm_event!(VmCreatedEvent, "Created virtual machine {name} on {host}"),
-            VmEvent::Registered => vm_event!(VmRegisteredEvent, "Registered {name} on {host}"),
-            VmEvent::Removed => vm_event!(VmRemovedEvent, "Removed {name} on {host}"),
+            VmEvent::Created => vm_event!(VmCreatedEvent),
+            VmEvent::Registered => vm_event!(VmRegisteredEvent),
+            VmEvent::Removed => vm_event!(VmRemovedEvent),
             VmEvent::Reconfigured => {
-                let mut event = event!(VmReconfiguredEvent {
-                    template: template,
-                    configSpec: VirtualMachineConfigSpec {},
-                });
-                event.set(field!(Event.fullFormattedMessage), format!("Reconfigured {name} on {host}"));
-                event
+                event!(VmReconfiguredEvent { template: template, configSpec: VirtualMachineConfigSpec {} })
             }
             VmEvent::Renamed { old } => {
-                let mut event = event!(VmRenamedEvent { template: template, oldName: &*old, newName: name });
-                event.set(field!(Event.fullFormattedMessage), format!("Renamed {old} to {name} on {host}"));
-                event
+                event!(VmRenamedEvent { template: template, oldName: &*old, newName: name })
             }
-            VmEvent::Starting => vm_event!(VmStartingEvent, "{name} on {host} is starting"),
-            VmEvent::PoweredOn => vm_event!(VmPoweredOnEvent, "{name} on {host} is powered on"),
-            VmEvent::PoweredOff(None) => vm_event!(VmPoweredOffEvent, "{name} on {host} is powered off"),
-            VmEvent::PoweredOff(Some(reason)) => {
-                vm_event!(VmPoweredOffEvent, "{name} on {host} is powered off: {reason}")
-            }
-            VmEvent::Resetting => vm_event!(VmResettingEvent, "{name} on {host} is reset"),
-            VmEvent::Suspending => vm_event!(VmSuspendingEvent, "{name} on {host} is being suspended"),
-            VmEvent::Suspended => vm_event!(VmSuspendedEvent, "{name} on {host} is suspended"),
-            VmEvent::GuestShutdown => vm_event!(VmGuestShutdownEvent, "Guest shutdown of {name} on {host}"),
-            VmEvent::GuestReboot => vm_event!(VmGuestRebootEvent, "Guest reboot of {name} on {host}"),
-            VmEvent::MacConflict { mac, other, name: other_name } => {
-                let mut event = event!(VmMacConflictEvent {
-                    template: template,
-                    conflictedVm: VmEventArgument { name: &*other_name, vm: &other },
-                    mac: &*mac,
-                });
-                let text =
-                    format!("The MAC address ({mac}) of {name} on {host} is that of {other_name} as well");
+            VmEvent::Starting => vm_event!(VmStartingEvent),
+            VmEvent::PoweredOn => vm_event!(VmPoweredOnEvent),
+            VmEvent::PoweredOff(reason) => {
+                let mut event = vm_event!(VmPoweredOffEvent);
+                let text = reason.map(|reason| format!("{name} on {host} is powered off: {reason}"));
                 event.set(field!(Event.fullFormattedMessage), text);
                 event
             }
+            VmEvent::Resetting => vm_event!(VmResettingEvent),
+            VmEvent::Suspending => vm_event!(VmSuspendingEvent),
+            VmEvent::Suspended => vm_event!(VmSuspendedEvent),
+            VmEvent::GuestShutdown => vm_event!(VmGuestShutdownEvent),
+            VmEvent::GuestReboot => vm_event!(VmGuestRebootEvent),
+            VmEvent::MacConflict { mac, other, name: other_name } => event!(VmMacConflictEvent {
+                template: template,
+                conflictedVm: VmEventArgument { name: &*other_name, vm: &other },
+                mac: &*mac,
+            }),
             VmEvent::Warning(message) => {
                 let text = format!("{name} on {host}: {message}");
                 let mut event = event!(EventEx {

@@ -11,7 +11,7 @@ use vim::{
 use super::event_filter::EventFilter;
 use super::{blocking, too_many_collectors};
 use crate::common::Common;
-use crate::event::{EVENT, EventLog, catalog};
+use crate::event::{EVENT, EventLog, catalog, in_language};
 use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, Sight, backward, list};
 use crate::service::invalid_argument;
 use crate::session::SessionObject;
@@ -29,7 +29,7 @@ pub(crate) const ROW: Manager<Arc<Common>> = Manager {
     named: Some(field!(ServiceContent.eventManager).number()),
     properties: |_| {
         Ok(props!(EventManager {
-            description: catalog::description(),
+            description: catalog::description("en"),
             maxCollector: i32::try_from(MAX_COLLECTORS).unwrap_or(i32::MAX),
         }))
     },
@@ -42,6 +42,10 @@ pub(crate) const ROW: Manager<Arc<Common>> = Manager {
         let describe = method!(RetrieveArgumentDescription);
         methods.on(MANAGER, describe, |call| async move { argument_description(&call) });
         methods.compute(MANAGER, prop!(EventManager.latestEvent).number(), latest);
+        let described = prop!(EventManager.description).number();
+        methods.compute(MANAGER, described, |_, session, _, _| {
+            Some(catalog::description(&session.locale()).into())
+        });
         register_collector(methods);
     },
 };
@@ -77,7 +81,7 @@ fn register_collector(methods: &mut Methods) {
 fn latest(service: &Service, session: &Session, node: &Node, state: &Snapshot) -> Option<Value> {
     let event = node.get(prop!(EventManager.latestEvent))?;
     let sight = Sight { authority: &*service.authority, account: &session.account, state };
-    sight.of_event(event).then(|| Value::Object(event.clone()))
+    sight.of_event(event).then(|| Value::Object(in_language(event.clone(), &session.locale())))
 }
 
 /// Event history that one session reads.
@@ -116,7 +120,11 @@ impl SessionObject for EventCollector {
         let sight = Sight { authority: &*self.authority, account: &session.account, state };
         let matches = |event: &Object| self.filter.matches(event, state);
         let version = self.authority.version();
-        self.latest.get(&self.log, version, EVENT, size, &matches, &|event| sight.of_event(event))
+        let page =
+            self.latest.get(&self.log, version, EVENT, size, &matches, &|event| sight.of_event(event))?;
+        let locale = session.locale();
+        let events = page.items().iter().filter_map(Value::as_object).cloned();
+        list(EVENT, events.map(|event| self.filter.shown(event, &locale)))
     }
 }
 
@@ -129,14 +137,9 @@ fn query(call: &Call) -> Reply {
     let sight = call.sight(&state)?;
     let matches = |event: &Object| filter.matches(event, &state) && sight.of_event(event);
     let page = backward(&log, u64::MAX, most, MAX_SCANNED, &matches).map_err(|error| store_fault(&error))?;
-    let events = page.items.into_iter().map(|(_, event)| event);
-    Ok(list(EVENT, events.map(|event| if filter.full_message { event } else { without_message(&event) })))
-}
-
-fn without_message(event: &Arc<Object>) -> Arc<Object> {
-    let mut event = Object::clone(event);
-    event.set(field!(Event.fullFormattedMessage), None::<&str>);
-    Arc::new(event)
+    let locale = call.session()?.locale();
+    let events = page.items.into_iter().map(|(_, event)| filter.shown(event, &locale));
+    Ok(list(EVENT, events))
 }
 
 fn create_collector(call: &Call) -> Reply {
@@ -175,7 +178,8 @@ fn read(call: &Call, forward: bool) -> Reply {
         let size = call.required(arg!(ReadPreviousEvents.maxCount))?;
         collector.cursor().previous(&collector.log, size, &matches)?
     };
-    Ok(list(EVENT, events.into_iter()))
+    let locale = call.session()?.locale();
+    Ok(list(EVENT, events.into_iter().map(|event| collector.filter.shown(event, &locale))))
 }
 
 async fn post_event(call: Call) -> Reply {

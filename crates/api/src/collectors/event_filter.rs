@@ -1,10 +1,12 @@
 //! A client's filter for events.
 
+use std::sync::Arc;
+
 use vim::{Fault, MoRef, Object, Value, data_id, fault, field, schema, vim_enum};
 
-use super::{Reach, texts};
+use super::{Reach, not_by_alarm, texts};
 use crate::Snapshot;
-use crate::event::catalog;
+use crate::event::{catalog, in_language};
 use crate::service::invalid_argument;
 
 /// An `EventFilterSpec`, checked.
@@ -18,10 +20,9 @@ pub(super) struct EventFilter {
     types: Vec<vim::DataId>,
     type_ids: Vec<String>,
     tags: Vec<String>,
-    /// An alarm or scheduled task: no event here refers to one.
-    nothing: bool,
+    scheduled: Option<MoRef>,
     pub max_count: Option<i32>,
-    pub full_message: bool,
+    full_message: bool,
 }
 
 impl EventFilter {
@@ -54,8 +55,12 @@ impl EventFilter {
             })?;
             types.push(ty);
         }
-        let nothing = spec.get(field!(EventFilterSpec.alarm)).is_some()
-            || spec.get(field!(EventFilterSpec.scheduledTask)).is_some();
+        if let Some(alarm) = spec.get(field!(EventFilterSpec.alarm)) {
+            state.require(alarm)?;
+            return Err(not_by_alarm());
+        }
+        let scheduled = spec.get(field!(EventFilterSpec.scheduledTask));
+        let scheduled = scheduled.map(|task| state.require(task)).transpose()?;
         let max_count = spec.get(field!(EventFilterSpec.maxCount));
         if max_count.is_some_and(|count| count < 1) {
             return Err(invalid_argument("filter.maxCount", "maxCount must be at least 1"));
@@ -73,17 +78,33 @@ impl EventFilter {
             types,
             type_ids: texts(spec.get(field!(EventFilterSpec.eventTypeId)).map(|list| list.iter())),
             tags: texts(spec.get(field!(EventFilterSpec.tag)).map(|list| list.iter())),
-            nothing,
+            scheduled: scheduled.map(|task| task.me().clone()),
             max_count,
             full_message: !spec.get(field!(EventFilterSpec.disableFullMessage)).unwrap_or_default(),
         })
     }
 
+    /// The event as the filter's client reads it.
+    pub fn shown(&self, event: Arc<Object>, locale: &str) -> Arc<Object> {
+        if self.full_message {
+            return in_language(event, locale);
+        }
+        let mut event = Object::clone(&event);
+        event.set(field!(Event.fullFormattedMessage), None::<&str>);
+        Arc::new(event)
+    }
+
     pub fn matches(&self, event: &Object, state: &Snapshot) -> bool {
         let time = event.get(field!(Event.createdTime)).map_or(0, vim::DateTime::as_micros);
         let user = event.get(field!(Event.userName)).unwrap_or_default();
-        !self.nothing
-            && (self.begin_us..=self.end_us).contains(&time)
+        (self.begin_us..=self.end_us).contains(&time)
+            && self.scheduled.as_ref().is_none_or(|task| {
+                event.is_a(data_id!(ScheduledTaskEvent))
+                    && event
+                        .get(field!(ScheduledTaskEvent.scheduledTask))
+                        .and_then(|argument| argument.get(field!(ScheduledTaskEventArgument.scheduledTask)))
+                        == Some(task)
+            })
             && self.chain.is_none_or(|chain| event.get(field!(Event.chainId)) == Some(chain))
             && self.users.as_ref().is_none_or(|(system, users)| {
                 if user.is_empty() {

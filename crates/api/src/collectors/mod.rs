@@ -65,6 +65,11 @@ fn too_many_collectors() -> Fault {
     )
 }
 
+/// The refusal of a filter by an alarm.
+fn not_by_alarm() -> Fault {
+    fault!(NotSupported {}, "No event or task here refers to an alarm, so a filter cannot either")
+}
+
 fn texts<'a>(list: Option<impl Iterator<Item = &'a str>>) -> Vec<String> {
     list.into_iter().flatten().map(str::to_owned).collect()
 }

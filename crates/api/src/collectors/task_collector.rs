@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use vim::{DateTime, Fault, MoRef, Object, Value, arg, data_id, field, prop, vim_enum};
 
-use super::{Reach, texts};
+use super::{Reach, not_by_alarm, texts};
 use crate::history::{Cursor, LatestPage, Sight, list};
 use crate::service::invalid_argument;
 use crate::session::SessionObject;
@@ -35,8 +35,7 @@ struct Filter {
     parents: Vec<String>,
     roots: Vec<String>,
     tags: Vec<String>,
-    /// An alarm or scheduled task: no task here was begun by one.
-    nothing: bool,
+    scheduled: Option<MoRef>,
 }
 
 struct Period {
@@ -74,6 +73,12 @@ impl Filter {
             let end = time.get(field!(TaskFilterSpecByTime.endTime)).map_or(i64::MAX, DateTime::as_micros);
             Period { of, begin_us: begin, end_us: end }
         });
+        if let Some(alarm) = spec.get(field!(TaskFilterSpec.alarm)) {
+            state.require(alarm)?;
+            return Err(not_by_alarm());
+        }
+        let scheduled = spec.get(field!(TaskFilterSpec.scheduledTask));
+        let scheduled = scheduled.map(|task| state.require(task)).transpose()?;
         Ok(Self {
             entity,
             time,
@@ -93,8 +98,7 @@ impl Filter {
             parents: texts(spec.get(field!(TaskFilterSpec.parentTaskKey)).map(|list| list.iter())),
             roots: texts(spec.get(field!(TaskFilterSpec.rootTaskKey)).map(|list| list.iter())),
             tags: texts(spec.get(field!(TaskFilterSpec.tag)).map(|list| list.iter())),
-            nothing: spec.get(field!(TaskFilterSpec.alarm)).is_some()
-                || spec.get(field!(TaskFilterSpec.scheduledTask)).is_some(),
+            scheduled: scheduled.map(|task| task.me().clone()),
         })
     }
 
@@ -104,7 +108,7 @@ impl Filter {
         let among = |wanted: &[String], value: Option<&str>| {
             wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
         };
-        !self.nothing
+        self.scheduled.as_ref().is_none_or(|task| by_schedule(info) == Some(task))
             && self.time.as_ref().is_none_or(|period| {
                 let at = info.get(period.of).map(DateTime::as_micros);
                 at.is_some_and(|at| (period.begin_us..=period.end_us).contains(&at))
@@ -125,6 +129,13 @@ impl Filter {
                 info.get(field!(TaskInfo.entity)).is_some_and(|entity| reach.covers(top, entity, state))
             })
     }
+}
+
+/// The scheduled task that began a task.
+fn by_schedule(info: &Object) -> Option<&MoRef> {
+    let reason =
+        info.get(field!(TaskInfo.reason)).filter(|reason| reason.is_a(data_id!(TaskReasonSchedule)))?;
+    reason.get(field!(TaskReasonSchedule.scheduledTask))
 }
 
 impl TaskCollector {

@@ -1,7 +1,11 @@
 //! The category of each type of event and the sentence that people read. `EventManager.description` is made of them, and so is the
 //! message of an event that is posted without one.
 
-use vim::{DataId, Object, Value, data_id, field, schema, ty, vim};
+use std::collections::BTreeSet;
+
+use vim::{DataId, Kind, Object, Value, data_id, field, schema, ty, vim};
+
+use super::spanish::{SENTENCES, Sentence};
 
 struct Entry {
     ty: DataId,
@@ -41,24 +45,45 @@ const CATALOG: &[Entry] = catalog! {
     VmConnectedEvent "info" "VM connected" "{vm.name} on host {host.name} is connected";
     VmMigratedEvent "info" "VM migrated" "{vm.name} was migrated from {sourceHost.name} to {host.name}";
     VmRelocatedEvent "info" "VM relocated" "{vm.name} was relocated from {sourceHost.name} to {host.name}";
+    VmResourcePoolMovedEvent "info" "VM moved to another pool" "{vm.name} moved from resource pool {oldParent.name} to {newParent.name}";
+    VmMacConflictEvent "error" "MAC address conflict" "The MAC address ({mac}) of {vm.name} on {host.name} is that of {conflictedVm.name} as well";
     VmClonedEvent "info" "VM cloned" "{sourceVm.name} was cloned to {vm.name} on {host.name}";
     HostAddedEvent "info" "Host added" "Added host {host.name} to datacenter {datacenter.name}";
     HostConnectedEvent "info" "Host connected" "Connected to {host.name} in {datacenter.name}";
     HostDisconnectedEvent "info" "Host disconnected" "Disconnected from {host.name} in {datacenter.name}";
     HostConnectionLostEvent "error" "Host connection lost" "Host {host.name} in {datacenter.name} is not responding";
     HostRemovedEvent "info" "Host removed" "Removed host {host.name} in {datacenter.name}";
+    EnteringMaintenanceModeEvent "info" "Entering maintenance mode" "Host {host.name} in {datacenter.name} is entering maintenance mode";
+    EnteredMaintenanceModeEvent "info" "Entered maintenance mode" "Host {host.name} in {datacenter.name} has entered maintenance mode";
+    ExitMaintenanceModeEvent "info" "Left maintenance mode" "Host {host.name} in {datacenter.name} has left maintenance mode";
     DatacenterCreatedEvent "info" "Datacenter created" "Created datacenter {datacenter.name} in {parent.name}";
     DatacenterRenamedEvent "info" "Datacenter renamed" "Renamed datacenter from {oldName} to {newName}";
     ClusterCreatedEvent "info" "Cluster created" "Created cluster {computeResource.name} in {parent.name}";
+    ClusterReconfiguredEvent "info" "Cluster reconfigured" "Reconfigured cluster {computeResource.name}";
     ClusterDestroyedEvent "info" "Cluster removed" "Removed cluster {computeResource.name}";
     ResourcePoolCreatedEvent "info" "Resource pool created" "Created resource pool {resourcePool.name} in {parent.name}";
+    ResourcePoolReconfiguredEvent "info" "Resource pool reconfigured" "Reconfigured resource pool {resourcePool.name}";
+    ResourcePoolMovedEvent "info" "Resource pool moved" "Moved resource pool {resourcePool.name} from {oldParent.name} to {newParent.name}";
     ResourcePoolDestroyedEvent "info" "Resource pool removed" "Removed resource pool {resourcePool.name}";
     DatastoreDiscoveredEvent "info" "Datastore found" "Found datastore {datastore.name} on {host.name}";
     DatastoreRemovedOnHostEvent "info" "Datastore removed from host" "Removed datastore {datastore.name} from {host.name}";
     DatastoreRenamedEvent "info" "Datastore renamed" "Renamed datastore from {oldName} to {newName}";
     CustomFieldDefAddedEvent "info" "Custom field added" "Added custom field {name}";
+    CustomFieldDefRenamedEvent "info" "Custom field renamed" "Renamed custom field {name} to {newName}";
     CustomFieldDefRemovedEvent "info" "Custom field removed" "Removed custom field {name}";
     CustomFieldValueChangedEvent "info" "Custom field changed" "Changed custom field {name} on {entity.name} to {value}";
+    RoleAddedEvent "info" "Role added" "Added role {role.name}";
+    RoleUpdatedEvent "info" "Role changed" "Changed role {role.name}";
+    RoleRemovedEvent "info" "Role removed" "Removed role {role.name}";
+    PermissionAddedEvent "info" "Permission added" "Gave {principal} the role {role.name} on {entity.name}";
+    PermissionUpdatedEvent "info" "Permission changed" "The permission of {principal} on {entity.name} is now the role {role.name}";
+    PermissionRemovedEvent "info" "Permission removed" "Removed the permission of {principal} on {entity.name}";
+    ScheduledTaskCreatedEvent "info" "Scheduled task created" "Created scheduled task {scheduledTask.name} on {entity.name}";
+    ScheduledTaskStartedEvent "info" "Scheduled task started" "Scheduled task {scheduledTask.name} on {entity.name} started";
+    ScheduledTaskCompletedEvent "info" "Scheduled task completed" "Scheduled task {scheduledTask.name} on {entity.name} completed";
+    ScheduledTaskFailedEvent "error" "Scheduled task failed" "Scheduled task {scheduledTask.name} on {entity.name} failed: {reason.localizedMessage}";
+    ScheduledTaskReconfiguredEvent "info" "Scheduled task reconfigured" "Reconfigured scheduled task {scheduledTask.name} on {entity.name}";
+    ScheduledTaskRemovedEvent "info" "Scheduled task removed" "Removed scheduled task {scheduledTask.name} on {entity.name}";
     TaskEvent "info" "Task" "Task: {info.descriptionId}";
     UserLoginSessionEvent "info" "User login" "User {userName}@{ipAddress} logged in as {userAgent}";
     UserLogoutSessionEvent "info" "User logout" "User {userName}@{ipAddress} logged out";
@@ -102,6 +127,28 @@ pub(crate) fn category(event: &Object) -> &str {
     entry(event.ty()).map_or("info", |entry| entry.category)
 }
 
+/// The language of the sentences for a session with this locale (`es`, `es_ES`).
+fn is_spanish(locale: &str) -> bool {
+    let language = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
+    language.eq_ignore_ascii_case("es")
+}
+
+fn spanish(ty: DataId) -> Option<&'static Sentence> {
+    SENTENCES.iter().find(|sentence| sentence.ty == ty)
+}
+
+/// The sentence of an event for a session with this locale; none if the event's own sentence is the right one: in English, or for an
+/// event whose writer has said more than the catalog knows.
+pub(crate) fn translated(event: &Object, locale: &str) -> Option<String> {
+    if !is_spanish(locale) {
+        return None;
+    }
+    let sentence = spanish(entry(event.ty())?.ty)?;
+    let is_ours = event.get(field!(Event.fullFormattedMessage)) == Some(&*message(event));
+    let text = fill(sentence.format, event);
+    (is_ours && !text.is_empty()).then_some(text)
+}
+
 /// The sentence for an event that has none.
 pub(crate) fn message(event: &Object) -> String {
     let text = entry(event.ty()).map(|entry| fill(entry.format, event)).unwrap_or_default();
@@ -140,33 +187,82 @@ fn resolve<'a>(event: &'a Object, path: &str) -> Option<&'a str> {
     None
 }
 
-/// The event types of the catalog with their formats.
-pub(crate) fn description() -> ty!(EventDescription) {
-    let categories: Vec<_> = CATEGORIES
+/// The event types of the catalog with their formats, for a session with this locale.
+pub(crate) fn description(locale: &str) -> ty!(EventDescription) {
+    let in_spanish = is_spanish(locale);
+    let categories = if in_spanish { super::spanish::CATEGORIES } else { CATEGORIES };
+    let categories: Vec<_> = categories
         .iter()
         .map(|(key, label)| vim!(ElementDescription { key: *key, label: *label, summary: *label }))
         .collect();
     let details: Vec<_> = CATALOG
         .iter()
         .map(|entry| {
+            let other = spanish(entry.ty).filter(|_| in_spanish);
+            let format = other.map_or(entry.format, |sentence| sentence.format);
             vim!(EventDescriptionEventDetail {
                 key: schema().data(entry.ty).name,
-                description: entry.description,
+                description: other.map_or(entry.description, |sentence| sentence.description),
                 category: entry.category,
-                formatOnDatacenter: entry.format,
-                formatOnComputeResource: entry.format,
-                formatOnHost: entry.format,
-                formatOnVm: entry.format,
-                fullFormat: entry.format,
+                formatOnDatacenter: format,
+                formatOnComputeResource: format,
+                formatOnHost: format,
+                formatOnVm: format,
+                fullFormat: format,
             })
         })
         .collect();
-    vim!(EventDescription { category: categories, eventInfo: details })
+    vim!(EventDescription { category: categories, eventInfo: details, enumeratedTypes: enumerated() })
+}
+
+/// The enums that the fields of the catalog's events have.
+fn enumerated() -> Vec<ty!(EnumDescription)> {
+    let fields = CATALOG.iter().flat_map(|entry| &schema().data(entry.ty).fields);
+    let used: BTreeSet<_> = fields
+        .filter_map(|field| match field.kind {
+            Kind::Enum(id) => Some(schema().enumeration(id).name),
+            _ => None,
+        })
+        .collect();
+    let described = used.into_iter().filter_map(|name| {
+        let values = &schema().enumeration(schema().find_enum(name)?).values;
+        let tags =
+            values.iter().map(|key| vim!(ElementDescription { key: *key, label: *key, summary: *key }));
+        Some(vim!(EnumDescription { key: name, tags: tags.collect::<Vec<_>>() }))
+    });
+    described.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_sentence_has_a_spanish_one_with_the_same_fields() {
+        let fields = |format: &'static str| -> BTreeSet<&'static str> {
+            format.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect()
+        };
+        let missing: Vec<&str> = CATALOG
+            .iter()
+            .filter(|entry| {
+                spanish(entry.ty).is_none_or(|other| fields(other.format) != fields(entry.format))
+            })
+            .map(|entry| schema().data(entry.ty).name)
+            .collect();
+        assert!(missing.is_empty(), "spanish.rs lacks sentences for {missing:?}");
+    }
+
+    #[test]
+    fn a_spanish_session_reads_spanish_unless_the_writer_said_more() {
+        let mut event = Object::from(vim!(VmPoweredOnEvent { vm: VmEventArgument { name: "web" } }));
+        event.set(field!(Event.fullFormattedMessage), message(&event));
+        assert_eq!(translated(&event, "es_ES").as_deref(), Some("web está encendida en ?, en ?"));
+        assert_eq!(translated(&event, "en"), None);
+        assert_eq!(translated(&event, "est"), None);
+        event.set(field!(Event.fullFormattedMessage), "web is on, by chance");
+        assert_eq!(translated(&event, "es"), None);
+        assert_eq!(description("es").get(field!(EventDescription.category)).unwrap().len(), 4);
+    }
 
     #[test]
     fn every_format_names_fields_that_its_type_has() {

@@ -4,26 +4,27 @@
 //! log's sequence number is the event's key. [`crate::history`] reads it in pages.
 
 pub(crate) mod catalog;
+mod spanish;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use vim::{DataId, DateTime, MoRef, Object, Value, data_id, field, prop, props};
 
 use crate::history::Source;
-use crate::{Tree, stored};
+use crate::retention::Retention;
+use crate::{Actor, Tree, stored};
 
 /// The log in the store.
 const LOG: &str = "event";
 /// Events that are kept.
 pub const MAX_EVENTS: u64 = 100_000;
-/// How long an event is kept, in days.
-pub const MAX_AGE_DAYS: i64 = 30;
 /// The log is trimmed once in this many events.
 const TRIM_EVERY: u64 = 256;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Events that are dropped in one commit, so that no other commit waits for long.
+const TRIMMED_AT_ONCE: usize = 512;
 
 pub(crate) const EVENT: DataId = data_id!(Event);
 
@@ -33,11 +34,35 @@ pub struct Events {
     store: store::Store,
     manager: OnceLock<MoRef>,
     posted: AtomicU64,
+    retention: Arc<Retention>,
+    trimming: Arc<AtomicBool>,
 }
 
 impl Events {
-    pub(crate) fn new(tree: Arc<Tree>, store: store::Store) -> Self {
-        Self { tree, store, manager: OnceLock::new(), posted: AtomicU64::new(0) }
+    pub(crate) fn new(tree: Arc<Tree>, store: store::Store, retention: Arc<Retention>) -> Self {
+        Self {
+            tree,
+            store,
+            manager: OnceLock::new(),
+            posted: AtomicU64::new(0),
+            retention,
+            trimming: Arc::default(),
+        }
+    }
+
+    /// Drops the oldest events if they are too many or too old, in the background and a few at a time.
+    pub(crate) fn trim(&self) {
+        if self.trimming.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (store, retention, trimming) =
+            (self.store.clone(), self.retention.clone(), self.trimming.clone());
+        tokio::spawn(async move {
+            if let Err(error) = trim(&store, &retention).await {
+                tracing::error!(%error, "old events could not be dropped");
+            }
+            trimming.store(false, Ordering::Release);
+        });
     }
 
     /// Sets the object that shows the events; until then they are only written.
@@ -78,11 +103,13 @@ impl Events {
         let mut batch = with;
         for event in &events {
             batch.append(LOG, time_ms, stored::encode(EVENT, event));
-            if self.posted.fetch_add(1, Ordering::Relaxed) % TRIM_EVERY == TRIM_EVERY - 1 {
-                batch.trim(LOG, Some(MAX_EVENTS), Some(time_ms - MAX_AGE_DAYS * DAY_MS));
-            }
         }
         let committed = self.store.commit(batch).await?;
+        let posted = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let before = self.posted.fetch_add(posted, Ordering::Relaxed);
+        if before / TRIM_EVERY != before.saturating_add(posted) / TRIM_EVERY {
+            self.trim();
+        }
         let mut last = None;
         // Appends of the caller's own come first.
         let ours = committed.appended.len().saturating_sub(events.len());
@@ -130,6 +157,52 @@ impl Events {
     }
 }
 
+async fn trim(store: &store::Store, retention: &Retention) -> store::Result<()> {
+    loop {
+        let before_ms = retention.events_before(DateTime::now()).map(|at| at.as_micros() / 1000);
+        let step = store.read(|view| {
+            let oldest = view.range(LOG, 0, TRIMMED_AT_ONCE + 1)?;
+            let oldest: Vec<_> = oldest.iter().map(|entry| (entry.sequence, entry.time_ms)).collect();
+            Ok(trim_step(&oldest, view.last_sequence(LOG)?, before_ms))
+        })?;
+        let Some((keep, before_ms)) = step else { return Ok(()) };
+        let mut batch = store::Batch::new();
+        batch.trim(LOG, keep, before_ms);
+        store.commit(batch).await?;
+    }
+}
+
+/// The next step of trimming a log whose oldest entries (number and time) are these, as [`store::Op::Trim`] takes it; none if nothing is
+/// left to do. Entries that are appended meanwhile do not make it drop more than it should.
+fn trim_step(oldest: &[(u64, i64)], last: u64, before_ms: Option<i64>) -> Option<(Option<u64>, Option<i64>)> {
+    let (first, time_ms) = *oldest.first()?;
+    let count = last.saturating_sub(first) + 1;
+    if let Some(excess) = count.checked_sub(MAX_EVENTS).filter(|excess| *excess > 0) {
+        let at_once = u64::try_from(TRIMMED_AT_ONCE).unwrap_or(u64::MAX);
+        return Some((Some(count - excess.min(at_once)), None));
+    }
+    let before_ms = before_ms.filter(|before| time_ms < *before)?;
+    let next_ms = oldest.get(TRIMMED_AT_ONCE).map_or(before_ms, |(_, time_ms)| *time_ms);
+    Some((None, Some(before_ms.min(next_ms).max(time_ms + 1))))
+}
+
+/// The sentence of an event in the catalog; empty fields are shown as `?`.
+pub fn message(event: &Object) -> String {
+    catalog::message(event)
+}
+
+/// The event as a session with this locale reads it.
+pub(crate) fn in_language(event: Arc<Object>, locale: &str) -> Arc<Object> {
+    match catalog::translated(&event, locale) {
+        Some(message) => {
+            let mut event = Object::clone(&event);
+            event.set(field!(Event.fullFormattedMessage), message);
+            Arc::new(event)
+        }
+        None => event,
+    }
+}
+
 /// The event with everything that its type requires; its key is given with its place in the log.
 fn complete(mut event: Object, now: DateTime) -> Object {
     debug_assert!(event.is_a(EVENT), "{} is not an event", event.type_name());
@@ -137,8 +210,12 @@ fn complete(mut event: Object, now: DateTime) -> Object {
     if event.get(field!(Event.createdTime)).is_none() {
         event.set(field!(Event.createdTime), now);
     }
+    let actor = Actor::current();
     if event.get(field!(Event.userName)).is_none() {
-        event.set(field!(Event.userName), "");
+        event.set(field!(Event.userName), &actor.user);
+    }
+    if event.get(field!(Event.chainId)).is_none() {
+        event.set(field!(Event.chainId), actor.chain);
     }
     if event.get(field!(Event.chainId)).is_none() {
         event.set(field!(Event.chainId), 0);

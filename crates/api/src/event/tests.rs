@@ -226,3 +226,23 @@ async fn a_property_filter_follows_the_latest_page() {
     let (_, page) = told(&toy.get(pc, call!(CheckForUpdates { version: &version })).await);
     assert_eq!(page, [3, 1]);
 }
+
+#[test]
+fn a_log_is_trimmed_in_small_steps_and_keeps_what_it_should() {
+    use super::{MAX_EVENTS, TRIMMED_AT_ONCE, trim_step};
+    let at_once = u64::try_from(TRIMMED_AT_ONCE).unwrap();
+    let ms = |n: u64| i64::try_from(n).unwrap();
+    // An event each millisecond from number 11 on.
+    let oldest: Vec<(u64, i64)> = (0..=at_once).map(|n| (11 + n, ms(n))).collect();
+    let last = |count: u64| 10 + count;
+    assert_eq!(trim_step(&[], 0, Some(5)), None);
+    assert_eq!(trim_step(&oldest, last(MAX_EVENTS), None), None, "as many as are kept");
+    assert_eq!(trim_step(&oldest, last(MAX_EVENTS + 3), None), Some((Some(MAX_EVENTS), None)));
+    let many = MAX_EVENTS + 10 * at_once;
+    assert_eq!(trim_step(&oldest, last(many), None), Some((Some(many - at_once), None)));
+    assert_eq!(trim_step(&oldest, last(5_000), Some(0)), None, "none is too old");
+    assert_eq!(trim_step(&oldest, last(5_000), Some(3)), Some((None, Some(3))));
+    assert_eq!(trim_step(&oldest, last(5_000), Some(1_000_000)), Some((None, Some(ms(at_once)))));
+    let same: Vec<(u64, i64)> = (0..=at_once).map(|n| (1 + n, 7)).collect();
+    assert_eq!(trim_step(&same, 5_000, Some(9)), Some((None, Some(8))), "a step always drops some");
+}

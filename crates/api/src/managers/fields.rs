@@ -190,6 +190,8 @@ async fn add(call: &Call) -> Reply {
     store_definition(call, key, &definition).await?;
     all.push((key, definition.clone()));
     show(call, all);
+    let event = vim!(CustomFieldDefAddedEvent { fieldKey: key, name: name });
+    call.service.core.events.post(event).await;
     Ok(Some(Value::Object(definition)))
 }
 
@@ -200,11 +202,8 @@ fn no_such_field(key: i32) -> Fault {
 async fn remove(call: &Call) -> Reply {
     let key = call.required(arg!(RemoveCustomFieldDef.key))?;
     let mut all = definitions(&call.state());
-    let before = all.len();
-    all.retain(|(known, _)| *known != key);
-    if all.len() == before {
-        return Err(no_such_field(key));
-    }
+    let at = all.iter().position(|(known, _)| *known == key).ok_or_else(|| no_such_field(key))?;
+    let (_, removed) = all.remove(at);
     let core = &call.service.core;
     let mut batch = store::Batch::new();
     batch.delete(COLLECTION, key.to_string());
@@ -222,6 +221,8 @@ async fn remove(call: &Call) -> Reply {
             show_values(core, node.me(), &values);
         }
     }
+    let name = removed.get(field!(CustomFieldDef.name)).unwrap_or_default();
+    core.events.post(vim!(CustomFieldDefRemovedEvent { fieldKey: key, name: name })).await;
     Ok(None)
 }
 
@@ -234,11 +235,14 @@ async fn rename(call: &Call) -> Reply {
     let ty = all[at].1.get(field!(CustomFieldDef.managedObjectType)).map(str::to_owned);
     check_unique(call, &all, name, ty.as_deref(), key)?;
     let mut definition = Object::clone(&all[at].1);
+    let old = definition.get(field!(CustomFieldDef.name)).unwrap_or_default().to_owned();
     definition.set(field!(CustomFieldDef.name), name);
     let definition = Arc::new(definition);
     store_definition(call, key, &definition).await?;
     all[at].1 = definition;
     show(call, all);
+    let event = vim!(CustomFieldDefRenamedEvent { fieldKey: key, name: old, newName: name });
+    call.service.core.events.post(event).await;
     Ok(None)
 }
 

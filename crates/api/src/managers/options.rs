@@ -34,6 +34,7 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
     named: Some(field!(ServiceContent.setting).number()),
     properties: |common| {
         let options = stored(&common.core.store, &common.ids.setting, common.facts.settings.clone())?;
+        common.core.retention.apply(&options);
         Ok(props!(OptionManager { setting: shown_options(&options) }))
     },
     register: |table| {
@@ -183,6 +184,7 @@ async fn update(call: &Call) -> Reply {
             put(&mut options, key.to_owned(), value);
             continue;
         }
+        crate::retention::check(key, &value)?;
         let option = Arc::new(Object::from(vim!(OptionValue { key: key, value: value.clone() })));
         batch.put(COLLECTION, stored_key(&call.this, key), encode(OPTION, &option));
         put(&mut options, key.to_owned(), value);
@@ -200,6 +202,10 @@ async fn update(call: &Call) -> Reply {
     core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
     let setting = shown_options(&options);
     core.tree.write(|w| w.set(&call.this, props!(OptionManager { setting: setting })));
+    if core.retention.apply(&options) {
+        core.events.trim();
+        core.tasks.trim();
+    }
     Ok(None)
 }
 

@@ -41,8 +41,8 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
     properties: |common| {
         let message = common.core.store.get(COLLECTION, MESSAGE)?;
         Ok(props!(SessionManager {
-            messageLocaleList: [LOCALE],
-            supportedLocaleList: [LOCALE, "en_US"],
+            messageLocaleList: [LOCALE, "es"],
+            supportedLocaleList: [LOCALE, "en_US", "es", "es_ES"],
             defaultLocale: LOCALE,
             message: message.map(|message| String::from_utf8_lossy(&message).into_owned()),
         }))

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use vim::kind::Marker;
-use vim::{Args, Fault, Field, MoRef, Release, Value, fault, schema};
+use vim::{Args, Fault, Field, MoRef, Object, Release, Value, fault, schema};
 
 use super::Service;
 use crate::budget::Share;
@@ -30,6 +30,8 @@ pub struct Call {
     pub new_session: Arc<OnceLock<Arc<Session>>>,
     /// The session's turn to put a large answer together, until the server has written the answer.
     pub(crate) turn: Arc<Mutex<Option<Share>>>,
+    /// The `TaskReason` of the tasks that the call becomes, if it is not that the user called.
+    pub reason: Option<Arc<Object>>,
     pub service: Arc<Service>,
 }
 
@@ -53,6 +55,7 @@ impl Call {
             peer,
             new_session: Arc::default(),
             turn: Arc::default(),
+            reason: None,
             service,
         }
     }
@@ -167,6 +170,9 @@ impl Call {
         F: FnOnce(Running) -> R + Send + 'static,
         R: Future<Output = Result<Option<Value>, Fault>> + Send + 'static,
     {
+        let reason = options.reason.clone().or_else(|| self.reason.clone());
+        let parent = self.acting.as_ref().and_then(|acting| acting.task()).map(str::to_owned);
+        let options = TaskOptions { reason, parent, ..options };
         let task = self.service.core.tasks.start(self.args.method, self.user(), options, work).await?;
         Ok(Some(Value::Ref(task)))
     }

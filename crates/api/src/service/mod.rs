@@ -18,10 +18,13 @@ use vim::{Fault, ManagedId, MoRef, Value, fault, prop, schema, vim};
 
 use crate::authority::Use;
 use crate::locals::Locals;
+use crate::retention::Retention;
 use crate::session::SessionObject;
 use crate::settings::OwnedSettings;
 use crate::ticket::Tickets;
-use crate::{Authority, Events, Node, Session, Sessions, Snapshot, TaskOptions, Tasks, Tree, not_found};
+use crate::{
+    Actor, Authority, Events, Node, Session, Sessions, Snapshot, TaskOptions, Tasks, Tree, not_found,
+};
 
 /// The state that a daemon's parts share: they write to it, and the service shows it.
 pub struct Core {
@@ -30,6 +33,8 @@ pub struct Core {
     pub store: store::Store,
     pub tasks: Tasks,
     pub events: Events,
+    /// How long the history is kept.
+    pub retention: Arc<Retention>,
     /// Secrets that stand for one HTTP request or one console.
     pub tickets: Tickets,
     /// The settings of `ServiceContent.setting` that a part of the daemon keeps by itself.
@@ -40,9 +45,11 @@ impl Core {
     /// An empty tree over this durable state.
     pub fn new(store: store::Store) -> Self {
         let tree = Arc::new(Tree::new());
+        let retention = Arc::new(Retention::default());
         Self {
-            tasks: Tasks::new(tree.clone(), store.clone()),
-            events: Events::new(tree.clone(), store.clone()),
+            tasks: Tasks::new(tree.clone(), store.clone(), retention.clone()),
+            events: Events::new(tree.clone(), store.clone(), retention.clone()),
+            retention,
             tree,
             sessions: Sessions::default(),
             store,
@@ -207,9 +214,10 @@ impl Service {
             ));
         };
         let call = Call { this: object.me().clone(), ..call };
+        let actor = Actor::new(call.user(), None);
         match self.gate.get().and_then(|gate| gate.refuse(&call)) {
             Some(fault) => Self::refused(&object, &call, fault).await,
-            None => handler(call).await,
+            None => actor.does(handler(call)).await,
         }
     }
 
@@ -225,6 +233,17 @@ impl Service {
         let options = TaskOptions { entity: Some(call.this.clone()), entity_name, ..TaskOptions::default() };
         let task = call.task(options, |_| async { Err(fault) }).await?;
         Ok(task.map(|task| Box::new(task) as Answer))
+    }
+
+    /// Whether the session of a call may make it now, as far as that is known before the method is begun. Nothing is called.
+    ///
+    /// # Errors
+    /// `ManagedObjectNotFound`, `NotAuthenticated`, `NoPermission`.
+    pub fn may_call(&self, call: &Call) -> Result<(), Fault> {
+        let state = call.state();
+        let object = state.require(&call.this)?.me();
+        let privilege = schema().method(call.args.method).privilege.unwrap_or("System.View");
+        self.check_method(call.session()?, object, call, privilege, &state)
     }
 
     fn check_method(

@@ -96,6 +96,17 @@ impl Session {
         self.locale.store(Arc::new(locale.to_owned()));
     }
 
+    /// A session in which the daemon works for an account by itself, with the account's rights of now. Nobody can log in to it, and it is
+    /// not listed.
+    pub fn internal(account: Account, purpose: &str) -> Arc<Self> {
+        let peer = Peer {
+            address: IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+            user_agent: purpose.into(),
+            certificate: None,
+        };
+        Arc::new(Self::new(account, &peer, "en"))
+    }
+
     /// Notes that a request begins; the session is active until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Active {
         self.calls.fetch_add(1, Ordering::Relaxed);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use vim::{DataId, Object, data_id, field, vim_enum};
+use vim::{DataId, DateTime, Object, data_id, field, vim_enum};
 
 use crate::history::Source;
+use crate::retention::Retention;
 use crate::stored;
 
 const COLLECTION: &str = "task";
@@ -19,6 +20,8 @@ const NUMBERS: u64 = 32;
 pub const MAX_KEPT: u64 = 20_000;
 /// The history is trimmed once in this many tasks.
 const FORGET_EVERY: u64 = 64;
+/// Tasks that are deleted in one commit because of their age.
+const TRIMMED_AT_ONCE: usize = 256;
 
 pub(crate) const INFO: DataId = data_id!(TaskInfo);
 
@@ -27,13 +30,39 @@ pub(crate) struct Journal {
     free: tokio::sync::Mutex<std::ops::Range<u64>>,
     /// Tasks that have not ended: the history keeps them, however old.
     open: Mutex<BTreeSet<u64>>,
+    retention: Arc<Retention>,
+    trimming: Arc<AtomicBool>,
     /// Counts the writes.
     stamp: Arc<AtomicU64>,
 }
 
 impl Journal {
-    pub fn new(store: store::Store) -> Self {
-        Self { store, free: tokio::sync::Mutex::new(0..0), open: Mutex::default(), stamp: Arc::default() }
+    pub fn new(store: store::Store, retention: Arc<Retention>) -> Self {
+        Self {
+            store,
+            free: tokio::sync::Mutex::new(0..0),
+            open: Mutex::default(),
+            retention,
+            trimming: Arc::default(),
+            stamp: Arc::default(),
+        }
+    }
+
+    /// Deletes tasks that ended too long ago, a few at a time, so that no commit waits for long.
+    pub fn trim(&self) {
+        if self.trimming.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (store, retention, trimming) =
+            (self.store.clone(), self.retention.clone(), self.trimming.clone());
+        let stamp = self.stamp.clone();
+        tokio::spawn(async move {
+            if let Err(error) = forget_old(&store, &retention).await {
+                tracing::error!(%error, "old tasks could not be deleted");
+            }
+            stamp.fetch_add(1, Ordering::Release);
+            trimming.store(false, Ordering::Release);
+        });
     }
 
     /// A number that no other task has.
@@ -65,6 +94,9 @@ impl Journal {
         self.store.commit(batch).await?;
         self.stamp.fetch_add(1, Ordering::Release);
         self.open.lock().insert(number);
+        if number.is_multiple_of(FORGET_EVERY) {
+            self.trim();
+        }
         Ok(())
     }
 
@@ -78,6 +110,13 @@ impl Journal {
             self.open.lock().remove(&number);
         }
         Ok(())
+    }
+
+    /// The task of this number, if it is kept.
+    pub fn find(&self, number: u64) -> Option<Arc<Object>> {
+        let value = self.store.get(COLLECTION, &key(number));
+        let value = value.inspect_err(|error| tracing::error!(%error, "a task cannot be read")).ok()??;
+        stored::decode(INFO, &value)
     }
 
     /// Everything that is kept, oldest first.
@@ -97,6 +136,29 @@ impl Journal {
     pub fn source(&self) -> TaskLog {
         TaskLog { store: self.store.clone(), stamp: self.stamp.clone() }
     }
+}
+
+async fn forget_old(store: &store::Store, retention: &Retention) -> store::Result<()> {
+    while let Some(before) = retention.tasks_before(DateTime::now()) {
+        let oldest = store.scan(COLLECTION, None, TRIMMED_AT_ONCE)?;
+        let is_old = |record: &&store::Record| {
+            let info = stored::decode(INFO, &record.value);
+            // A damaged record is as old as its neighbours.
+            info.is_none_or(|info| info.get(field!(TaskInfo.completeTime)).is_some_and(|at| at < before))
+        };
+        let mut batch = store::Batch::new();
+        for record in oldest.iter().take_while(is_old) {
+            batch.delete(COLLECTION, record.key.as_str());
+        }
+        let was_full = batch.ops.len() == TRIMMED_AT_ONCE;
+        if !batch.is_empty() {
+            store.commit(batch).await?;
+        }
+        if !was_full {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn has_ended(info: &Object) -> bool {

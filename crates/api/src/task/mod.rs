@@ -30,8 +30,9 @@ use vim::{
     ty, vim, vim_enum,
 };
 
+use crate::retention::Retention;
 use crate::stored::store_fault;
-use crate::{Tree, Writer};
+use crate::{Actor, Tree, Writer};
 use journal::Journal;
 
 /// Finished tasks that stay in the tree; older ones are in the history.
@@ -52,13 +53,17 @@ pub struct TaskOptions {
     pub exclusive: bool,
     /// Whether the work stops on [`Running::cancelled`].
     pub cancelable: bool,
+    /// The `TaskReason`; none if a user called.
+    pub reason: Option<Arc<Object>>,
+    /// The key of the task that this one is a part of.
+    pub parent: Option<String>,
 }
 
 impl TaskOptions {
     /// Exclusive work on one object.
     pub fn exclusive(entity: &MoRef, name: impl Into<String>) -> Self {
         let entity_name = Some(name.into());
-        Self { entity: Some(entity.clone()), entity_name, exclusive: true, cancelable: false }
+        Self { entity: Some(entity.clone()), entity_name, exclusive: true, ..Self::default() }
     }
 }
 
@@ -95,6 +100,11 @@ impl Running {
             self.progress(u8::try_from(percent).unwrap_or(100).min(99));
         }
         Ok(())
+    }
+
+    /// Says whether the task can be cancelled from now on, which its work finds out only while it runs.
+    pub fn set_cancelable(&self, cancelable: bool) {
+        change_info(&self.tree, &self.task, |info| info.set(field!(TaskInfo.cancelable), cancelable));
     }
 
     /// Cancelled when a user has asked the task to stop; the work then ends with `RequestCanceled`.
@@ -136,8 +146,8 @@ struct Live {
 }
 
 impl Tasks {
-    pub(crate) fn new(tree: Arc<Tree>, store: store::Store) -> Self {
-        let journal = Journal::new(store);
+    pub(crate) fn new(tree: Arc<Tree>, store: store::Store, retention: Arc<Retention>) -> Self {
+        let journal = Journal::new(store, retention);
         Self(Arc::new(Inner {
             tree,
             journal,
@@ -155,6 +165,11 @@ impl Tasks {
     /// Lets each task from now on take this long, with progress, before its work is done. To be set once.
     pub fn set_pace(&self, pace: Duration) {
         let _ = self.0.pace.set(pace);
+    }
+
+    /// Drops tasks from the history that are too old, in the background.
+    pub(crate) fn trim(&self) {
+        self.0.journal.trim();
     }
 
     /// The history of tasks.
@@ -186,12 +201,13 @@ impl Tasks {
             let me = task.clone();
             tokio::spawn(async move {
                 let pace = tasks.0.pace.get().copied();
-                let work = AssertUnwindSafe(async move {
+                let actor = Actor::new(&running.user, Some(running.chain_id));
+                let work = AssertUnwindSafe(actor.does(async move {
                     if let Some(pace) = pace {
                         running.spend(pace).await?;
                     }
                     work(running).await
-                });
+                }));
                 let result = work.catch_unwind().await.unwrap_or_else(|_panic| {
                     Err(fault!(
                         SystemError { reason: "internal error" },
@@ -291,6 +307,13 @@ impl Tasks {
         self.release(task);
         self.0.tree.write(|w| w.set(task, props!(Task { info: &info })));
         self.keep_finished(task.clone());
+    }
+
+    /// The information of a task: of one that is shown, or of an older one from the history.
+    pub fn find(&self, task: &MoRef) -> Option<Arc<Object>> {
+        let state = self.0.tree.snapshot();
+        let shown = state.find(task).and_then(|node| node.get(prop!(Task.info)).cloned());
+        shown.or_else(|| self.0.journal.find(task.id().strip_prefix("task-")?.parse().ok()?))
     }
 
     fn info(&self, task: &MoRef) -> Option<Object> {
@@ -400,10 +423,14 @@ fn initial_info(
         state: "running",
         cancelled: false,
         cancelable: options.cancelable,
-        reason: TaskReasonUser { userName: user },
+        reason: options
+            .reason
+            .clone()
+            .unwrap_or_else(|| Arc::new(vim!(TaskReasonUser { userName: user }).into())),
         queueTime: now,
         startTime: now,
         eventChainId: chain_id(number),
+        parentTaskKey: options.parent.clone(),
     })
 }
 

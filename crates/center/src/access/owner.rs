@@ -1,13 +1,18 @@
 //! The entity whose permissions hold for an object that is not an entity itself.
 
 use api::Snapshot;
-use vim::MoRef;
+use vim::{MoRef, field, managed_id, prop};
 
 use crate::estate::{Inventory, is_part, root};
 
 /// The owner of a part, such as the host of one of its systems. The root folder stands in for an owner that has been removed or is
 /// not known, so that a part is never taken for the center's own; none for the center's own managers.
 pub(crate) fn owner(inventory: &Inventory, object: &MoRef, state: &Snapshot) -> Option<MoRef> {
+    if object.is_a(managed_id!(ScheduledTask)) {
+        let info = state.find(object).and_then(|node| node.get(prop!(ScheduledTask.info)));
+        let entity = info.and_then(|info| info.get(field!(ScheduledTaskInfo.entity)));
+        return Some(entity.filter(|entity| state.find(entity).is_some()).cloned().unwrap_or_else(root));
+    }
     match inventory.parts.owner(object) {
         Some(owner) => Some(if state.find(&owner).is_some() { owner } else { root() }),
         None => is_part(object.ty()).then(root),
@@ -19,7 +24,7 @@ mod tests {
     use std::sync::Arc;
 
     use store::Store;
-    use vim::{managed_id, props};
+    use vim::props;
 
     use super::*;
 

@@ -20,7 +20,8 @@ impl By {
 
     /// The user who started a task; the task shows the progress.
     pub(super) fn task(running: &Running) -> Self {
-        Self { running: Some(running.clone()), ..Self::user(&running.user) }
+        let acting = Acting::new(&running.user).in_task(running.task.id());
+        Self { running: Some(running.clone()), acting }
     }
 
     /// The user has the privilege only on these objects of the host. The host checks it where the center cannot.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use api::{Call, Core, Running, TaskOptions};
-use vim::{Args, Fault, MoRef, Object, Value, field, schema};
+use tokio_util::sync::CancellationToken;
+use vim::{Args, Fault, MoRef, Object, Value, call, field, schema};
 
 use super::by::By;
 use super::carried::CarriedTasks;
 use crate::estate::{Inventory, not_found};
-use crate::link::LinkError;
+use crate::link::{HostLink, LinkError};
 use crate::mirror::{Hosts, ManagedHost, outcome};
 use crate::reply::Reply;
 
@@ -90,7 +91,7 @@ impl Carrier {
         let result = match answer {
             Some(Value::Ref(task)) if method.is_task => {
                 let noted = self.carried.note(by.running(), &host.me, &task).await;
-                let result = follow(host, &task, by.running()).await;
+                let result = follow(host, &link, &task, by.running()).await;
                 if noted {
                     self.carried.forget(by.running()).await;
                 }
@@ -126,11 +127,15 @@ fn in_center_terms(host: &ManagedHost, error: LinkError) -> LinkError {
 /// Waits for the end of a host's task, and shows its progress.
 async fn follow(
     host: &ManagedHost,
+    link: &Arc<dyn HostLink>,
     task: &MoRef,
     running: Option<&Running>,
 ) -> Result<Option<Value>, LinkError> {
     let mut info = host.tasks.follow(task);
     let mut shown = None;
+    let mut cancelable = false;
+    // Never cancelled, for a task of the host that is not one of the center's.
+    let mut cancelled = running.map_or_else(CancellationToken::new, |running| running.cancelled().clone());
     loop {
         let ended = {
             let info = info.borrow_and_update();
@@ -141,12 +146,31 @@ async fn follow(
                 shown = progress;
                 running.progress(u8::try_from(percent.clamp(0, 100)).unwrap_or(0));
             }
+            let now =
+                info.as_ref().and_then(|info| info.get(field!(TaskInfo.cancelable))).unwrap_or(cancelable);
+            if let Some(running) = running
+                && now != cancelable
+            {
+                cancelable = now;
+                running.set_cancelable(now);
+            }
             info.as_ref().and_then(|info| outcome(info))
         };
         if let Some(result) = ended {
             return result.map_err(LinkError::Fault);
         }
-        if info.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = info.changed() => changed,
+            () = cancelled.cancelled() => {
+                cancelled = CancellationToken::new();
+                // The task goes on to its end if the host cannot stop it; its outcome says which.
+                if let Err(error) = link.invoke(task, call!(CancelTask {}), None).await {
+                    tracing::info!(host = host.name, task = task.id(), %error, "a task on a host was not cancelled");
+                }
+                continue;
+            }
+        };
+        if changed.is_err() {
             let reason = "the host was lost while its task ran".into();
             return Err(LinkError::Unknown { host: host.name.clone(), reason });
         }

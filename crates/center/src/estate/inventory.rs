@@ -3,15 +3,16 @@
 //! [`Inventory::turn`] lets one change at a time happen. A change is planned on records ([`Plan`], pure), committed to
 //! the store as one batch, and written to the tree as a whole. It completes even if the client hangs up meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use api::{Tree, Writer};
+use api::{Core, Tree, Writer};
 use parking_lot::{RwLock, RwLockReadGuard};
 use store::{Batch, Store};
 use tokio::sync::OwnedMutexGuard;
 use vim::{Fault, MoRef, fault};
 
 use super::edges::Edges;
+use super::events;
 use super::faults::store_fault;
 use super::ids::Ids;
 use super::index::Records;
@@ -31,6 +32,8 @@ pub(crate) struct Inventory {
     durable: bool,
     pub(super) ids: Ids,
     records: RwLock<Records>,
+    /// Tells what changes; set when the center is put together.
+    core: OnceLock<Arc<Core>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -50,8 +53,14 @@ impl Inventory {
             parts: Parts::default(),
             durable,
             records: RwLock::default(),
+            core: OnceLock::new(),
             turn: Arc::default(),
         })
+    }
+
+    /// Changes leave events from now on.
+    pub(crate) fn told_by(&self, core: &Arc<Core>) {
+        let _ = self.core.set(core.clone());
     }
 
     /// All records. Keep the guard for moments only.
@@ -78,7 +87,17 @@ impl Inventory {
         let turn = self.turn().await;
         turn.reserve(FEW_IDS).await?;
         let (result, changes) = turn.plan(plan)?;
+        let before = events::before(&self.records(), &changes);
+        let changed: Vec<MoRef> = changes.iter().map(|(me, _)| me.clone()).collect();
         turn.finish(changes, |_, _| ()).await?;
+        if let Some(core) = self.core.get() {
+            let events = events::events(&before, &self.records(), &changed);
+            if !events.is_empty()
+                && let Err(error) = core.events.post_all(events, Batch::new()).await
+            {
+                tracing::error!(%error, "events about the inventory are lost");
+            }
+        }
         Ok(result)
     }
 

@@ -7,6 +7,7 @@ mod datacenter;
 mod datastores;
 mod destroy;
 mod edges;
+mod events;
 mod expected;
 mod faults;
 mod folders;

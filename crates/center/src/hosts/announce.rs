@@ -16,6 +16,9 @@ pub(super) enum Occurrence {
     Disconnected,
     Lost,
     Removed,
+    EnteringMaintenance,
+    EnteredMaintenance,
+    LeftMaintenance,
 }
 
 impl Occurrence {
@@ -26,6 +29,9 @@ impl Occurrence {
             Self::Disconnected => data_id!(HostDisconnectedEvent),
             Self::Lost => data_id!(HostConnectionLostEvent),
             Self::Removed => data_id!(HostRemovedEvent),
+            Self::EnteringMaintenance => data_id!(EnteringMaintenanceModeEvent),
+            Self::EnteredMaintenance => data_id!(EnteredMaintenanceModeEvent),
+            Self::LeftMaintenance => data_id!(ExitMaintenanceModeEvent),
         }
     }
 }

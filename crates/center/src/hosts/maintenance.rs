@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{Call, Methods, Running, Table};
 use vim::{Fault, MoRef, arg, fault, managed_id, method};
 
+use super::announce::Occurrence;
 use super::membership::Membership;
 use crate::estate::show::host::set_connection;
 use crate::estate::{Record, not_found};
@@ -42,6 +43,7 @@ async fn enter(membership: Arc<Membership>, call: Call, timeout: i32) -> Reply {
         if membership.inventory.in_maintenance(&me) {
             return Err(fault!(InvalidState {}, "The host is already in maintenance mode"));
         }
+        membership.announcer.tell(&host, Occurrence::EnteringMaintenance).await;
         let without_end = timeout <= 0;
         let limit = Duration::from_secs(u64::try_from(timeout).unwrap_or(0));
         let idle = wait_until_idle(&membership, &host, &running);
@@ -89,10 +91,15 @@ impl Membership {
             plan.put(me, Record::Host(record));
             Ok(())
         })?;
+        let shown = host.clone();
         turn.finish(changes, move |w, _| {
-            let connection = *host.connection.borrow();
-            set_connection(w, &host.me, connection, maintenance);
+            let connection = *shown.connection.borrow();
+            set_connection(w, &shown.me, connection, maintenance);
         })
-        .await
+        .await?;
+        let occurrence =
+            if maintenance { Occurrence::EnteredMaintenance } else { Occurrence::LeftMaintenance };
+        self.announcer.tell(&host, occurrence).await;
+        Ok(())
     }
 }

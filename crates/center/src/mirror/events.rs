@@ -83,7 +83,7 @@ async fn take_over(
     }
     let Some((key, made)) = new.last().map(|event| (key_of(event).max(last), made_at(event))) else { return };
     let mut batch = store::Batch::new();
-    let events = new.iter().map(|event| translate(inventory, host, event)).collect();
+    let events = new.iter().map(|event| translate(core, inventory, host, event)).collect();
     let posted = match TAKEN.put(&mut batch, host.me.id(), &(key, made.as_micros())) {
         Ok(()) => core.events.post_all(events, batch).await.map(drop),
         Err(error) => Err(error),
@@ -155,22 +155,36 @@ async fn missed(
 }
 
 /// The event with the center's references, names and place.
-fn translate(inventory: &Inventory, host: &ManagedHost, event: &Arc<Object>) -> Object {
+fn translate(core: &Core, inventory: &Inventory, host: &ManagedHost, event: &Arc<Object>) -> Object {
     let refs = host.refs();
+    let event_there = event;
     let mapped = Value::Object(event.clone()).map_refs(&|reference| refs.center_or_former(reference));
     drop(refs);
     let mut event = mapped.as_object().map_or_else(|| Object::clone(event), |event| Object::clone(event));
     if let Some(user) = event.get(field!(Event.userName)).and_then(Acting::user_in).map(str::to_owned) {
         event.set(field!(Event.userName), user);
     }
-    // The number of a chain is that of a task on the host.
-    event.put(field!(Event.chainId).number(), None);
+    // A sentence of the catalog is made again, with the center's names.
+    if event_there.get(field!(Event.fullFormattedMessage)) == Some(&*api::event::message(event_there)) {
+        event.put(field!(Event.fullFormattedMessage).number(), None);
+    }
+    // The number of a chain is that of a task on the host, or of the event itself.
+    let chain = event.get(field!(Event.chainId)).filter(|chain| event.get(field!(Event.key)) != Some(*chain));
+    let chain = chain.and_then(|chain| chain_here(core, host, chain));
+    event.set(field!(Event.chainId), chain);
     let names_host = event.get(field!(Event.host)).is_some();
     set_place(inventory, host, &mut event);
     if !names_host {
         event.put(field!(Event.host).number(), None);
     }
     event
+}
+
+/// The chain of the center's task on whose behalf the host does its task of this chain.
+fn chain_here(core: &Core, host: &ManagedHost, chain: i32) -> Option<i32> {
+    let task = |key: &str| MoRef::new(managed_id!(Task), key);
+    let parent = host.tasks.parent(&task(&format!("task-{chain}")))?;
+    core.tasks.find(&task(&parent))?.get(field!(TaskInfo.eventChainId))
 }
 
 /// Names the host in an event, with its compute resource and its datacenter. A host that has been removed has the name that it was

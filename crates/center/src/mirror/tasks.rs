@@ -85,6 +85,13 @@ impl TaskBook {
         state.tasks.entry(task.clone()).or_insert_with(|| Entry::new(turn)).info.subscribe()
     }
 
+    /// The key of the center's task of which this task of the host is a part.
+    pub(crate) fn parent(&self, task: &MoRef) -> Option<String> {
+        let state = self.state.lock();
+        let info = state.tasks.get(task)?.info.borrow();
+        info.as_ref()?.get(field!(TaskInfo.parentTaskKey)).map(str::to_owned)
+    }
+
     pub(crate) fn forget(&self, task: &MoRef) {
         let mut state = self.state.lock();
         // An ended task stays for a caller that asks for it a moment later.

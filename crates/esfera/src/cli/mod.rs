@@ -20,6 +20,7 @@ mod permission;
 mod pod;
 mod pool;
 mod role;
+mod schedule;
 mod session;
 mod task;
 mod token;
@@ -113,6 +114,9 @@ pub enum Command {
     /// Tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Scheduled tasks
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Events, newest last
     Events(events::Events),
     /// Print the completion script for a shell
@@ -150,6 +154,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Session(command) => session::run(command).await,
         Command::Token(command) => token::run(command).await,
         Command::Task(command) => task::run(command).await,
+        Command::Schedule(command) => schedule::run(command).await,
         Command::Events(args) => events::run(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -47,7 +47,12 @@ impl Place {
     /// The options of a task that works on the place.
     pub(super) fn task(&self, cancelable: bool) -> TaskOptions {
         let name = self.on.name.clone();
-        TaskOptions { entity: Some(self.on.me()), entity_name: Some(name), exclusive: false, cancelable }
+        TaskOptions {
+            entity: Some(self.on.me()),
+            entity_name: Some(name),
+            cancelable,
+            ..TaskOptions::default()
+        }
     }
 
     pub(super) fn datastore(&self) -> MoRef {
