@@ -85,6 +85,7 @@ pub(super) const SENTENCES: &[Sentence] = sentences! {
     UserLogoutSessionEvent "Cierre de sesión" "El usuario {userName}@{ipAddress} cerró la sesión";
     BadUsernameSessionEvent "No se puede iniciar sesión" "{userName}@{ipAddress} no puede iniciar sesión";
     AlreadyAuthenticatedSessionEvent "Sesión ya iniciada" "El usuario no puede iniciar sesión porque ya la inició";
+    GlobalMessageChangedEvent "Mensaje global cambiado" "El mensaje global cambió de '{prevMessage}' a '{message}'";
     AccountCreatedEvent "Cuenta creada" "{userName} creó la cuenta {spec.id}";
     AccountRemovedEvent "Cuenta eliminada" "{userName} eliminó la cuenta {account}";
     AccountUpdatedEvent "Cuenta cambiada" "{userName} cambió la cuenta {spec.id}";

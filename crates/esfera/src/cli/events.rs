@@ -52,7 +52,8 @@ pub async fn run(args: Events) -> Result<(), Failure> {
         }
         None => None,
     };
-    let user = args.user.map(|user| vim!(EventFilterSpecByUsername { systemUser: false, userList: vec![user] }));
+    let user =
+        args.user.map(|user| vim!(EventFilterSpecByUsername { systemUser: false, userList: vec![user] }));
     let is_timed = since.is_some() || until.is_some();
     let filter = vim!(EventFilterSpec {
         entity: entity,
