@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::{Call, Guard, Methods, Table, invalid_argument};
-use vim::{Fault, MoRef, Object, arg, data_id, field, managed_id, method, vim};
+use vim::{Fault, MoRef, Object, arg, data_id, field, managed_id, method};
 
 use super::destroy::in_use;
 use super::faults::{not_found, not_supported};
@@ -41,7 +41,6 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
         call.check(folder, "VApp.Create")?;
     }
     let parent = call.this.clone();
-    let event = call.clone();
     let made = inventory.change(|plan| {
         let me = add(plan, &parent, folder.as_ref(), name)?;
         let Record::Pool(mut pool) = plan.get(&me)?.clone() else { return Err(not_found(&me)) };
@@ -53,16 +52,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
         before.admit(plan, &owner)?;
         Ok(me)
     });
-    let made = made.await?;
-    let argument =
-        |at: &MoRef| vim!(ResourcePoolEventArgument { name: inventory.name_of(at), resourcePool: at });
-    let created = vim!(ResourcePoolCreatedEvent {
-        userName: event.user(),
-        resourcePool: argument(&made),
-        parent: argument(&event.this),
-    });
-    event.service.core.events.post(created).await;
-    Ok(Some(made.into()))
+    Ok(Some(made.await?.into()))
 }
 
 /// A new vApp in a pool and a folder of VMs; one inside of a vApp has no folder.
