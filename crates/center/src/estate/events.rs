@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use vim::{MoRef, Object, field, managed_id, vim};
 
 use super::datacenter::datacenter_of;
-use super::records::{Changes, Record, Records};
+use super::index::Records;
+use super::records::{Changes, Record};
 
 /// The records that are about to change, as they are before.
 pub(super) type Before = HashMap<MoRef, Record>;
