@@ -1,4 +1,4 @@
-"""What happened: events with who, when and what, in the reader's language; tasks; both read in pages."""
+"""The history: events with who, when and what, in the reader's language; tasks; both read in pages."""
 import pytest
 from pyVmomi import vim, vmodl
 

@@ -27,7 +27,7 @@ impl Actor {
         ACTOR.try_with(Clone::clone).unwrap_or_default()
     }
 
-    /// Does the work on behalf of this actor. What the work spawns has none.
+    /// Does the work on behalf of this actor. Tasks that the work spawns have none.
     pub async fn does<F: Future>(self, work: F) -> F::Output {
         ACTOR.scope(self, work).await
     }

@@ -17,6 +17,7 @@ const MAX_DAYS: i32 = 36_500;
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// The present settings.
+#[derive(Default)]
 pub struct Retention {
     events: Age,
     tasks: Age,
@@ -38,12 +39,6 @@ impl Age {
         let days = i64::from(self.days.load(Ordering::Relaxed));
         let enabled = self.enabled.load(Ordering::Relaxed);
         enabled.then(|| DateTime::from_micros(now.as_micros().saturating_sub(days * DAY_US)))
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { events: Age::default(), tasks: Age::default() }
     }
 }
 

@@ -129,7 +129,7 @@ async fn a_task_runs_with_the_rights_that_its_maker_has_then() {
         })
         .await;
     assert_eq!(admin.name(&dc), "DC");
-    // Whoever changes it takes it over: it runs with his rights from then on.
+    // The user who changes it takes it over: it runs with his rights from then on.
     let change = call!(ReconfigureScheduledTask { spec: renaming("hourly", "DC-new") });
     admin.call(&task, change).await.unwrap();
     admin.call(&task, call!(RunScheduledTask {})).await.unwrap();

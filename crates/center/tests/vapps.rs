@@ -88,11 +88,11 @@ async fn a_vapp_and_a_datastore_cluster_survive_a_restart() {
         let entity = entities.iter().next().unwrap();
         assert_eq!(entity.get(field!(VAppEntityConfigInfo.startOrder)), Some(7));
         assert_eq!(entity.get(field!(VAppEntityConfigInfo.key)), Some(vm));
-        assert_eq!(client.refs(vm, prop!(VirtualMachine.parentVApp).number()), [vapp.clone()]);
+        assert_eq!(client.refs(vm, prop!(VirtualMachine.parentVApp).number()), std::slice::from_ref(vapp));
         assert!(client.get(vm, prop!(VirtualMachine.parent).number()).is_none());
-        assert_eq!(client.refs(folder, prop!(Folder.childEntity).number()), [vapp.clone()]);
-        assert_eq!(client.refs(top, prop!(ResourcePool.resourcePool).number()), [vapp.clone()]);
-        assert_eq!(client.refs(&pod, prop!(Folder.childEntity).number()), [store.clone()]);
+        assert_eq!(client.refs(folder, prop!(Folder.childEntity).number()), std::slice::from_ref(vapp));
+        assert_eq!(client.refs(top, prop!(ResourcePool.resourcePool).number()), std::slice::from_ref(vapp));
+        assert_eq!(client.refs(&pod, prop!(Folder.childEntity).number()), std::slice::from_ref(&store));
         assert_eq!(client.reference(&store, prop!(Datastore.parent).number()), pod);
         assert_eq!(client.dangling(), Vec::<String>::new());
     };

@@ -253,7 +253,7 @@ fn rules<'a>(given: impl Iterator<Item = &'a Arc<Object>>) -> Vec<Rule> {
     given.map(rule).collect()
 }
 
-/// Who changes roles and permissions by this call.
+/// The caller as the author of a change of roles and permissions.
 fn author<'a>(call: &'a Call, state: &'a Snapshot) -> Result<Author<'a>, Fault> {
     Ok(Author { account: &call.session()?.account, state })
 }

@@ -1,4 +1,4 @@
-//! What the automation API reads and changes of roles and permissions, global ones included, and of the uses of privileges.
+//! The way of the automation API to roles and permissions, global ones included, and to the uses of privileges.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Changes of roles and permissions. Each is stored before it takes effect.
 //!
 //! Nobody gives or takes away what he does not hold: whoever changes a permission must hold, on its entity, every privilege that some
-//! account gains or loses there by the change, and every privilege of the role that he gives. Whoever changes a role must hold on the
-//! root folder what he puts into it or takes out of it.
+//! account gains or loses there by the change, and every privilege of the role that he gives. The author of a change of a role must hold on
+//! the root folder all that he puts into it or takes out of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) struct Rule {
     pub propagate: bool,
 }
 
-/// What a caller wants a role to be.
+/// A role as a caller wants it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub name: String,
@@ -43,7 +43,7 @@ pub(super) struct Wanted {
     pub privileges: BTreeSet<String>,
 }
 
-/// Who changes roles or permissions, and in which state of the inventory; the daemon itself is nobody.
+/// The author of a change of roles or permissions, and the state of the inventory for it; the daemon itself is nobody.
 #[derive(Clone, Copy)]
 pub(super) struct Author<'a> {
     pub account: &'a Account,
@@ -297,7 +297,7 @@ impl Accounts {
         let Some(by) = by else { return Ok(()) };
         let before = self.policy.load();
         for permission in changed {
-            // What holds globally holds from the root folder down.
+            // Global permissions hold from the root folder down.
             let entity = permission.entity().unwrap_or_else(|| self.root.clone());
             let mut touched: BTreeSet<String> = BTreeSet::new();
             let there = |policy: &Policy| {

@@ -299,7 +299,7 @@ async fn nobody_gives_or_takes_away_what_he_does_not_hold() {
     accounts.set_permissions(place, &[rule("other", less)], false, by).await.unwrap();
     accounts.set_permissions(place, &[rule("other", own)], false, by).await.unwrap();
     accounts.remove_permission(place, "other", false, by).await.unwrap();
-    // What others have set is not his to change.
+    // He may not change the permissions that others have set.
     set(&accounts, &at, "other", more, true).await;
     refused(accounts.set_permissions(place, &[rule("other", less)], false, by).await, removal);
     refused(accounts.remove_permission(place, "other", false, by).await, removal);

@@ -83,7 +83,7 @@ fn holds(accounts: &Accounts, who: &Who, given: &[StoredPermission]) -> Result<(
     }
     let mut decisions = 0;
     for permission in given {
-        // What holds globally holds from the root folder down.
+        // Global permissions hold from the root folder down.
         let entity = permission.entity().unwrap_or_else(|| accounts.root.clone());
         let Some(role) = policy.roles.get(&permission.role) else { continue };
         decisions += role.privileges.len();

@@ -1,4 +1,4 @@
-//! What a filter's client has been sent.
+//! The objects that a filter's client has been sent.
 //!
 //! Of few objects a filter keeps the nodes that it has sent. Of many it keeps one earlier state of the tree, in which all of them are as
 //! they were sent: that costs only the changes since, and next to nothing while the client has everything.

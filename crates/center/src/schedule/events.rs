@@ -5,7 +5,7 @@ use vim::{DataId, Fault, MoRef, Object, data_id, field, managed_id, prop, vim};
 
 use super::records::Stored;
 
-/// What happened to a scheduled task.
+/// An occurrence in the life of a scheduled task.
 #[derive(Clone, Copy)]
 pub(super) enum Occasion<'a> {
     Created,

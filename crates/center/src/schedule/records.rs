@@ -23,7 +23,7 @@ pub(super) struct Stored {
     /// The object that the action is done on.
     #[serde(with = "reference")]
     pub object: MoRef,
-    /// Whoever made or changed it last: it runs with his rights.
+    /// The user who made or changed it last: it runs with his rights.
     pub user: String,
     /// When he did (microseconds since 1970).
     pub modified_us: i64,

@@ -35,7 +35,7 @@ enum Rule {
     },
 }
 
-/// What an interval counts, and where within it a task runs, in seconds from its begin.
+/// The unit that an interval counts, and where within it a task runs, in seconds from its begin.
 #[derive(Clone, Debug)]
 enum Unit {
     Hours(i64),
@@ -117,15 +117,9 @@ impl Unit {
             let next = self.index(active) + 1;
             self.within(next, active)
         })?);
-        let mut turn = (self.index(earliest) - first).div_euclid(interval).max(0);
+        let turn = (self.index(earliest) - first).div_euclid(interval).max(0);
         // The turn of the earliest time may have passed; the one after it has not.
-        for _ in 0..2 {
-            if let Some(at) = self.within(first + turn * interval, earliest) {
-                return Some(at);
-            }
-            turn += 1;
-        }
-        None
+        [turn, turn + 1].into_iter().find_map(|turn| self.within(first + turn * interval, earliest))
     }
 
     /// The number of the hour, day, week or month that contains this time.

@@ -128,7 +128,7 @@ impl Roles {
         found.ok_or_else(|| Failure::not_found("role", name).hint("esfera role ls lists the roles"))
     }
 
-    /// What a role with this id is called.
+    /// The name of the role with this id.
     pub(super) fn name_of(&self, id: i32) -> String {
         self.roles.iter().find(|role| role.id == id).map_or_else(|| id.to_string(), |role| role.name.clone())
     }

@@ -52,7 +52,12 @@ pub async fn build(args: &SimArgs, user: &str, address: &str, inventory: &Invent
 
 /// A caller with the rights of the administrator.
 pub fn insider(center: &Center, user: &str) -> Result<Insider> {
-    let account = Account { name: user.to_owned(), full_name: "Administrator".into(), extension: false, narrowed: None };
+    let account = Account {
+        name: user.to_owned(),
+        full_name: "Administrator".into(),
+        extension: false,
+        narrowed: None,
+    };
     Insider::of(&center.service(), account)
 }
 
@@ -318,8 +323,8 @@ impl Builder<'_> {
             };
             here.into_iter().flatten().filter_map(of).collect()
         };
-        let (mut folders, mut moved): (BTreeMap<&Path, Vec<MoRef>>, BTreeMap<&Path, Vec<MoRef>>) =
-            Default::default();
+        let mut folders: BTreeMap<&Path, Vec<MoRef>> = BTreeMap::new();
+        let mut moved: BTreeMap<&Path, Vec<MoRef>> = BTreeMap::new();
         for vm in &described.vms {
             let uuid = Plan::instance_uuid(self.seed, [datacenter, &described.name], vm);
             let me =

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+#[cfg(test)]
 use api::accounts::CENTER_ACCOUNT;
 use api::session::Peer;
 use api::{Account, Call, Service, Session};
@@ -17,8 +18,14 @@ pub struct Insider {
 
 impl Insider {
     /// A host's center.
+    #[cfg(test)]
     pub fn new(service: &Arc<Service>) -> Result<Self> {
-        let account = Account { name: CENTER_ACCOUNT.into(), full_name: "Simulator".into(), extension: true, narrowed: None };
+        let account = Account {
+            name: CENTER_ACCOUNT.into(),
+            full_name: "Simulator".into(),
+            extension: true,
+            narrowed: None,
+        };
         Self::of(service, account)
     }
 

@@ -108,7 +108,7 @@ fn wanted(args: &SimArgs) -> Result<Inventory> {
     Ok(inventory)
 }
 
-/// Lets tasks take their time and calls fail, as the command line asks. What is simulated is made already.
+/// Lets tasks take their time and calls fail, as the command line asks. All simulated objects are made already.
 fn behave(service: &Service, args: &SimArgs) {
     if let Some(pace) = args.pace() {
         service.core.tasks.set_pace(pace);

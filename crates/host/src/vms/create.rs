@@ -8,8 +8,9 @@ use vim::{Fault, MoRef, Object, field};
 use vm::FileRef;
 use vm::plan::{self, Plan, Step};
 
-use super::files::{owner_says, owner_token, render};
+use super::files::render;
 use super::home;
+use super::own_files::{owner_says, owner_token};
 use super::planning::plan;
 use super::records::Registered;
 use super::service::Vms;

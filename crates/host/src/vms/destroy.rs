@@ -7,7 +7,8 @@ use datastore::VmLock;
 use vim::Fault;
 use vm::{FileRef, Power};
 
-use super::files::{all_disk_files, sibling};
+use super::files::sibling;
+use super::own_files::all_disk_files;
 use super::records;
 use super::service::Vms;
 use super::vm::Vm;

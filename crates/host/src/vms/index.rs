@@ -1,4 +1,4 @@
-//! What the VMs of the host use: their names, identities, MACs and files. The register finds with it the VMs that may use something
+//! The names, identities, MACs and files that the VMs of the host use. The register finds with it the VMs that may use something
 //! without asking all of them. The step that changes a VM keeps it up to date.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use vim::MoRef;
 use vm::FileRef;
 
-use super::files::all_named_files;
+use super::own_files::all_named_files;
 use super::state::State;
 
 /// Something that a VM uses.

@@ -20,6 +20,7 @@ mod index;
 mod layers;
 mod merge;
 mod methods;
+mod own_files;
 mod planning;
 mod pools;
 mod populate;

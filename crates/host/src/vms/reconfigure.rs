@@ -10,8 +10,8 @@ use vm::config::VmConfig;
 use vm::plan::{self, Plan, Step};
 
 use super::create::create_disk;
-use super::files::all_disk_files;
 use super::follow::{follow, unplug};
+use super::own_files::all_disk_files;
 use super::planning;
 use super::service::Vms;
 use super::vm::Vm;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use vim::{Fault, MoRef, fault};
 use vm::{FileRef, Power, show};
 
-use super::files::{all_disk_files, all_named_files, open_files};
 use super::index::{Index, Used};
+use super::own_files::{all_disk_files, all_named_files, open_files};
 use super::records::Records;
 use super::vm::Vm;
 use crate::ids;

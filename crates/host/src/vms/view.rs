@@ -17,7 +17,7 @@ pub(crate) struct View {
     datastores: Arc<Datastores>,
     /// Speed of one processor, MHz.
     mhz: u32,
-    /// What the VMs use.
+    /// The things that VMs use.
     pub(super) index: Arc<Index>,
 }
 

@@ -31,7 +31,7 @@ pub struct Vm {
 struct Inner {
     state: State,
     last: Last,
-    /// What the index has of it; none while it is not registered.
+    /// Its keys in the index; none while it is not registered.
     indexed: Option<Keys>,
 }
 

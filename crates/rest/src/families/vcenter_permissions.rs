@@ -81,7 +81,7 @@ fn role(text: Option<&str>) -> Result<i32, Error> {
     text.parse().map_err(|_| invalid(format!("The role {text:?} does not exist")))
 }
 
-/// What a specification names as the principal, as users write it.
+/// The principal that a specification names, as users write it.
 fn principal(of: &Record) -> (String, bool) {
     let name = text(of, "name").unwrap_or_default();
     let name = match text(of, "domain") {

@@ -373,7 +373,7 @@ async fn a_filter_without_room_costs_another_one_none_of_its_updates() {
     let fault = check(&toy, &version(&first)).await.unwrap_err();
     assert_eq!(fault.type_name(), "OutOfBounds");
     let fault = check(&toy, &version(&first)).await.unwrap_err();
-    assert_eq!(fault.type_name(), "OutOfBounds", "again, as long as there is no room");
+    assert_eq!(fault.type_name(), "OutOfBounds", "again, as long as room is missing");
     drop(others);
     let second = told(&check(&toy, &version(&first)).await.unwrap().unwrap());
     assert!(second.iter().any(|line| line.starts_with("modify vm-1 name=renamed")), "{second:?}");

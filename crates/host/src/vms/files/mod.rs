@@ -2,10 +2,8 @@
 //! which VM (`own`).
 
 mod load;
-mod own;
 
 pub(super) use load::{Loaded, render};
-pub(super) use own::{all_disk_files, all_named_files, open_files, owner_says, owner_token};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +14,7 @@ use vm::FileRef;
 use vm::config::VmConfig;
 use vm::observed::OwnFile;
 
+use super::own_files::{all_disk_files, own_files, owner_token};
 use super::state::State;
 use super::vm::Vm;
 use crate::blocking::blocking;
@@ -180,7 +179,7 @@ impl Files {
             let state = vm.read();
             (state.home.clone(), all_disk_files(&state))
         };
-        let found = blocking(move || Ok(own::own_files(&datastores, &home, &disks))).await;
+        let found = blocking(move || Ok(own_files(&datastores, &home, &disks))).await;
         let Ok(files) = found else { return };
         let known = vm.read().files == files;
         if !known {
@@ -193,7 +192,7 @@ impl Files {
 
     /// The files of a VM in this state, with the room that they take. Blocking.
     pub(super) fn find_own(&self, state: &State) -> Vec<OwnFile> {
-        own::own_files(&self.datastores, &state.home, &all_disk_files(state))
+        own_files(&self.datastores, &state.home, &all_disk_files(state))
     }
 
     /// The files of a VM that are there. Blocking.
@@ -202,13 +201,13 @@ impl Files {
             let state = vm.read();
             (state.home.clone(), all_disk_files(&state))
         };
-        own::own_files(&self.datastores, &home, &disks).into_iter().map(|file| file.file).collect()
+        own_files(&self.datastores, &home, &disks).into_iter().map(|file| file.file).collect()
     }
 
     /// The files beside a VM's `.vmx` that are its own. Blocking.
     pub(super) fn beside(&self, home: &FileRef) -> Vec<FileRef> {
         let none = std::collections::BTreeSet::new();
-        own::own_files(&self.datastores, home, &none).into_iter().map(|file| file.file).collect()
+        own_files(&self.datastores, home, &none).into_iter().map(|file| file.file).collect()
     }
 
     /// Whether a file exists.

@@ -17,7 +17,7 @@ use vim::{DateTime, Fault, MoRef, Value, fault, method};
 use vm::config::VmConfig;
 use vm::{FileRef, Power};
 
-use super::files::owner_says;
+use super::own_files::owner_says;
 use super::ports::port_spec;
 use super::records::{self, Registered};
 use super::service::Vms;

@@ -9,8 +9,8 @@ use vm::{FileRef, Power};
 
 use super::{files_of, layer_names, make_layers, on_layers};
 use crate::events::Who;
-use crate::vms::files::all_disk_files;
 use crate::vms::layers::all_read;
+use crate::vms::own_files::all_disk_files;
 use crate::vms::power::power_off;
 use crate::vms::service::Vms;
 use crate::vms::vm::Vm;

@@ -8,8 +8,8 @@ use vm::config::VmConfig;
 use vm::device::{Cdrom, Kind, Medium, Serial, SerialBacking};
 use vm::observed::OwnFile;
 
+use super::state::State;
 use crate::datastores::Datastores;
-use crate::vms::state::State;
 
 /// Endings of the files that belong to a VM, beside its disks.
 const OWN_ENDINGS: [&str; 9] =
@@ -23,19 +23,19 @@ const OWNER_TOKEN: &str = ".unfinished-machine";
 ///
 /// # Errors
 /// `InvalidName`.
-pub(in crate::vms) fn owner_token(directory: &FileRef) -> Result<FileRef, Fault> {
+pub(super) fn owner_token(directory: &FileRef) -> Result<FileRef, Fault> {
     let path = directory.path.join(OWNER_TOKEN);
     let path = path.map_err(|error| fault!(InvalidName { name: OWNER_TOKEN }, "{error}"))?;
     Ok(FileRef { datastore: directory.datastore, path })
 }
 
 /// The text of the owner token of a VM of the host with this identity.
-pub(in crate::vms) fn owner_says(host: uuid::Uuid, number: u64) -> String {
+pub(super) fn owner_says(host: uuid::Uuid, number: u64) -> String {
     format!("{host} {number}\n")
 }
 
 /// The images of a VM's disks, now and in its snapshots.
-pub(in crate::vms) fn all_disk_files(state: &State) -> BTreeSet<FileRef> {
+pub(super) fn all_disk_files(state: &State) -> BTreeSet<FileRef> {
     let mut files = BTreeSet::new();
     for config in std::iter::once(&state.config).chain(state.frozen.values()) {
         disk_files(config, &mut files);
@@ -44,7 +44,7 @@ pub(in crate::vms) fn all_disk_files(state: &State) -> BTreeSet<FileRef> {
 }
 
 /// The files that a VM's configurations name: its `.vmx`, its disks, media and files of serial ports.
-pub(in crate::vms) fn all_named_files(state: &State) -> BTreeSet<FileRef> {
+pub(super) fn all_named_files(state: &State) -> BTreeSet<FileRef> {
     let mut files = all_disk_files(state);
     files.insert(state.home.clone());
     for config in std::iter::once(&state.config).chain(state.frozen.values()) {
@@ -54,7 +54,7 @@ pub(in crate::vms) fn all_named_files(state: &State) -> BTreeSet<FileRef> {
 }
 
 /// The files that a VM has open while it is on: its own, its disks, media and files of serial ports.
-pub(in crate::vms) fn open_files(state: &State) -> BTreeSet<FileRef> {
+pub(super) fn open_files(state: &State) -> BTreeSet<FileRef> {
     if state.power != vm::Power::On {
         return BTreeSet::new();
     }
