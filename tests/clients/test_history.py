@@ -23,7 +23,7 @@ def test_every_change_of_the_inventory_leaves_who_did_it(sim):
     folder = dc.vmFolder.CreateFolder("f")
     cluster = dc.hostFolder.CreateClusterEx("C", vim.cluster.ConfigSpecEx())
     wait(si, cluster.ReconfigureComputeResource_Task(
-        vim.cluster.ConfigSpecEx(drsConfig=vim.cluster.DrsConfigInfo(enabled=True)), True))
+        vim.cluster.ConfigSpecEx(drsConfig=vim.cluster.DrsConfigInfo(vmotionRate=2)), True))
     allocation = vim.ResourceAllocationInfo(reservation=0, expandableReservation=True, limit=-1,
                                             shares=vim.SharesInfo(level="normal", shares=4000))
     pools = [cluster.resourcePool.CreateResourcePool(

@@ -75,7 +75,7 @@ def test_every_scheduler_and_a_change_of_it(sim):
     manager = si.content.scheduledTaskManager
     vm = by_name(si, vim.VirtualMachine, "DC0_H0_VM0")
     offered = {detail.key for detail in manager.description.schedulerInfo}
-    assert "MonthlyByWeekdayTaskScheduler" in offered and len(offered) == 7
+    assert vim.scheduler.MonthlyByWeekdayTaskScheduler in offered and len(offered) == 7
     weekly = dict.fromkeys(["sunday", "monday", "tuesday", "thursday", "friday", "saturday"], False)
     when = [
         vim.scheduler.AfterStartupTaskScheduler(minute=5),
@@ -85,11 +85,11 @@ def test_every_scheduler_and_a_change_of_it(sim):
         vim.scheduler.MonthlyByWeekdayTaskScheduler(interval=1, hour=1, minute=0, offset="last", weekday="friday"),
     ]
     for number, scheduler in enumerate(when):
-        task = manager.CreateScheduledTask(vm, spec(f"t{number}", "PowerOffVM_Task", scheduler=scheduler))
+        task = manager.CreateScheduledTask(vm, spec(f"t{number}", vim.VirtualMachine.PowerOff, scheduler=scheduler))
         assert task.info.nextRunTime > datetime.now(timezone.utc)
         assert type(task.info.scheduler) is type(scheduler)
     assert task.info.nextRunTime.weekday() == 4
-    disabled = spec("t4", "PowerOffVM_Task", scheduler=when[4], enabled=False)
+    disabled = spec("t4", vim.VirtualMachine.PowerOff, scheduler=when[4], enabled=False)
     task.ReconfigureScheduledTask(disabled)
     assert task.info.nextRunTime is None and not task.info.enabled
 
@@ -98,32 +98,32 @@ def test_what_cannot_be_scheduled_is_refused_by_its_name(sim):
     si = sim.connect()
     manager = si.content.scheduledTaskManager
     vm = by_name(si, vim.VirtualMachine, "DC0_H0_VM0")
-    off = spec("off", "PowerOffVM_Task")
+    off = spec("off", vim.VirtualMachine.PowerOff)
     manager.CreateScheduledTask(vm, off)
     with pytest.raises(vim.fault.DuplicateName):
         manager.CreateScheduledTask(vm, off)
-    mail = spec("mail", "PowerOffVM_Task")
+    mail = spec("mail", vim.VirtualMachine.PowerOff)
     mail.action = vim.action.SendEmailAction(toList="a@b", ccList="", subject="s", body="b")
     with pytest.raises(vmodl.fault.NotSupported) as refused:
         manager.CreateScheduledTask(vm, mail)
     assert "mail" in refused.value.msg
-    script = spec("script", "PowerOffVM_Task")
+    script = spec("script", vim.VirtualMachine.PowerOff)
     script.action = vim.action.RunScriptAction(script="reboot")
     with pytest.raises(vmodl.fault.NotSupported):
         manager.CreateScheduledTask(vm, script)
     with pytest.raises(vmodl.fault.InvalidArgument) as refused:
-        manager.CreateScheduledTask(vm, spec("late", "PowerOffVM_Task",
+        manager.CreateScheduledTask(vm, spec("late", vim.VirtualMachine.PowerOff,
                                              scheduler=vim.scheduler.HourlyTaskScheduler(interval=1, minute=60)))
     assert refused.value.invalidProperty == "spec.scheduler.minute"
     with pytest.raises(vmodl.fault.InvalidArgument):
-        manager.CreateScheduledTask(all_of(si, vim.HostSystem)[0].parent.parent.parent, spec("x", "PowerOffVM_Task"))
+        manager.CreateScheduledTask(all_of(si, vim.HostSystem)[0].parent.parent.parent, spec("x", vim.VirtualMachine.PowerOff))
 
 
 def test_a_user_without_the_privilege_neither_schedules_nor_sees(sim):
     si = sim.connect()
     vm = by_name(si, vim.VirtualMachine, "DC0_H0_VM0")
     other = by_name(si, vim.VirtualMachine, "DC0_H0_VM1")
-    task = si.content.scheduledTaskManager.CreateScheduledTask(vm, spec("off", "PowerOffVM_Task"))
+    task = si.content.scheduledTaskManager.CreateScheduledTask(vm, spec("off", vim.VirtualMachine.PowerOff))
     manager = si.content.authorizationManager
     accounts = si.content.accountManager
     if accounts is None:
@@ -136,10 +136,10 @@ def test_a_user_without_the_privilege_neither_schedules_nor_sees(sim):
     schedule = eve.content.scheduledTaskManager
     assert schedule.scheduledTask == []
     with pytest.raises(vim.fault.NoPermission):
-        schedule.CreateScheduledTask(vim.VirtualMachine(vm._moId, eve._stub), spec("mine", "PowerOffVM_Task"))
+        schedule.CreateScheduledTask(vim.VirtualMachine(vm._moId, eve._stub), spec("mine", vim.VirtualMachine.PowerOff))
     # She may schedule on the other VM, but not what she may not do herself.
     with pytest.raises(vim.fault.NoPermission) as refused:
-        schedule.CreateScheduledTask(vim.VirtualMachine(other._moId, eve._stub), spec("mine", "PowerOffVM_Task"))
+        schedule.CreateScheduledTask(vim.VirtualMachine(other._moId, eve._stub), spec("mine", vim.VirtualMachine.PowerOff))
     assert refused.value.privilegeId == "VirtualMachine.Interact.PowerOff"
     with pytest.raises(vim.fault.NoPermission):
         vim.scheduler.ScheduledTask(task._moId, eve._stub).RunScheduledTask()

@@ -126,7 +126,7 @@ def test_switches_are_networks(virsh, request, tmp_path, fixture, path):
     assert re.search(r"vSwitch0\s+active\s+yes\s+yes", virsh(server, path, "net-list", "--all"))
     first = described("vSwitch0")
     assert [card.get("dev") for card in first.iter("interface")] == ["vmnic0"]
-    assert [group.get("name") for group in first.iter("portgroup")] == ["VM Network"]
+    assert sorted(group.get("name") for group in first.iter("portgroup")) == ["Management Network", "VM Network"]
     assert virsh(server, path, "net-name", first.findtext("uuid")).strip() == "vSwitch0"
 
     wanted, inner = tmp_path / "wanted.xml", tmp_path / "inner.xml"

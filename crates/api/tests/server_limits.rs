@@ -253,7 +253,7 @@ async fn a_changed_password_and_a_logout_end_what_they_granted() {
     daemon.accounts.create("eve", "", Some("before")).await.unwrap();
     let (mine, other) = (daemon.login("eve", "before").await, daemon.login("eve", "before").await);
     let root = daemon.login("root", PASSWORD).await;
-    let change = "<user>eve</user><oldPassword>before</oldPassword><newPassword>after</newPassword>";
+    let change = "<user>eve</user><oldPassword>before</oldPassword><newPassword>After!123</newPassword>";
     let changed = daemon
         .soap(&cookie(&mine), "HostLocalAccountManager", "ha-localacctmgr", "ChangePassword", change)
         .await;

@@ -3,7 +3,7 @@
 //! [`Inventory::turn`] lets one change at a time happen. A change is planned on records ([`Plan`], pure), committed to
 //! the store as one batch, and written to the tree as a whole. It completes even if the client hangs up meanwhile.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use api::{Core, Tree, Writer};
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -32,8 +32,8 @@ pub(crate) struct Inventory {
     durable: bool,
     pub(super) ids: Ids,
     records: RwLock<Records>,
-    /// Tells what changes; set when the center is put together.
-    core: OnceLock<Arc<Core>>,
+    /// Tells what changes; set when the center is put together. The core holds the accounts, whose owners are found here.
+    core: OnceLock<Weak<Core>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -60,7 +60,7 @@ impl Inventory {
 
     /// Changes leave events from now on.
     pub(crate) fn told_by(&self, core: &Arc<Core>) {
-        let _ = self.core.set(core.clone());
+        let _ = self.core.set(Arc::downgrade(core));
     }
 
     /// All records. Keep the guard for moments only.
@@ -90,7 +90,7 @@ impl Inventory {
         let before = events::before(&self.records(), &changes);
         let changed: Vec<MoRef> = changes.iter().map(|(me, _)| me.clone()).collect();
         turn.finish(changes, |_, _| ()).await?;
-        if let Some(core) = self.core.get() {
+        if let Some(core) = self.core.get().and_then(Weak::upgrade) {
             let events = events::events(&before, &self.records(), &changed);
             if !events.is_empty()
                 && let Err(error) = core.events.post_all(events, Batch::new()).await

@@ -80,7 +80,10 @@ pub(crate) fn new_cluster_config() -> Object {
             vmotionRate: 3,
         },
         dpmConfigInfo: ClusterDpmConfigInfo { enabled: false, defaultDpmBehavior: "automated" },
-        vsanConfigInfo: VsanClusterConfigInfo { enabled: false },
+        vsanConfigInfo: VsanClusterConfigInfo {
+            enabled: false,
+            defaultConfig: VsanClusterConfigInfoHostDefaultInfo { autoClaimStorage: false },
+        },
     })
     .into_object()
 }

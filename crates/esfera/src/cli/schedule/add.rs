@@ -23,13 +23,13 @@ pub struct Add {
     #[arg(long = "arg", requires = "method", allow_hyphen_values = true)]
     arguments: Vec<String>,
     /// The VM by name or id
-    #[arg(long, group = "object")]
+    #[arg(long, group = "subject")]
     vm: Option<String>,
     /// The host by name or id
-    #[arg(long, group = "object")]
+    #[arg(long, group = "subject")]
     host: Option<String>,
     /// Any object, as Type:id; of a folder, all that is directly in it
-    #[arg(long, group = "object")]
+    #[arg(long, group = "subject")]
     object: Option<String>,
     #[arg(long, default_value = "")]
     description: String,
