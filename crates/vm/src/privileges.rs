@@ -74,6 +74,10 @@ pub fn of_spec(spec: &Object) -> Vec<&'static str> {
     }
     let changes = spec.get(field!(VirtualMachineConfigSpec.deviceChange));
     all.extend(changes.into_iter().flatten().map(|change| of_device_change(change)));
+    if all.iter().all(|privilege| *privilege == "System.View") {
+        // A change of nothing still occupies the VM with a task, which a user who may only look must not do.
+        all.push(SETTINGS);
+    }
     all.sort_unstable();
     all.dedup();
     all
@@ -132,5 +136,14 @@ mod tests {
         ];
         expected.sort_unstable();
         assert_eq!(of_spec(&spec), expected);
+    }
+
+    #[test]
+    fn a_change_of_nothing_takes_more_than_looking() {
+        let empty = Object::from(vim!(VirtualMachineConfigSpec {}));
+        let versioned = Object::from(vim!(VirtualMachineConfigSpec { changeVersion: "1" }));
+        for spec in [empty, versioned] {
+            assert!(of_spec(&spec).contains(&SETTINGS));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
 mod describing;
+mod nobody_gets_through;
 mod references;
 mod specifications;
 mod unknown_names;
@@ -19,11 +20,13 @@ use super::*;
 const PASSWORD: &str = "Test!123";
 const VM: &str = "web";
 
-/// The host of a plan with one VM.
-async fn one_host(administrator: Option<(&str, &str)>) -> Site {
-    let (mut host, _) = lone_host(&Counts { vms: 1, ..Counts::default() });
+/// The host of a plan with these VMs.
+async fn one_host(administrator: Option<(&str, &str)>, vms: &[&str]) -> Site {
+    let (mut host, _) = lone_host(&Counts { vms: vms.len(), ..Counts::default() });
     host.name = "h1".into();
-    host.vms[0].name = VM.into();
+    for (vm, name) in host.vms.iter_mut().zip(vms) {
+        vm.name = (*name).into();
+    }
     let datastores = vec![(DATASTORE.into(), Arc::new(Datastore::memory(uuid::Uuid::new_v4(), 10 << 40)))];
     let names = ["", "h1"];
     let seed = Seed(0);
@@ -34,18 +37,23 @@ async fn one_host(administrator: Option<(&str, &str)>) -> Site {
 
 /// A standalone host with one VM, and its administrator.
 async fn lone() -> Insider {
-    let site = one_host(Some((ADMINISTRATOR, PASSWORD))).await;
+    let site = one_host(Some((ADMINISTRATOR, PASSWORD)), &[VM]).await;
     Insider::new(&site.service).unwrap()
 }
 
 /// A center with the same host in a datacenter, and its administrator.
 async fn managed() -> (Arc<Center>, Insider) {
+    managed_with(&[VM]).await
+}
+
+/// The same, with these VMs.
+async fn managed_with(vms: &[&str]) -> (Arc<Center>, Insider) {
     let mut options = center::Options::new(Store::in_memory().unwrap());
     options.durable = false;
     options.password = Some(PASSWORD.into());
     let center = Center::open(options).await.unwrap();
     let (_, folder) = center.add_datacenter("DC0").await.unwrap();
-    let Site { service, files, .. } = one_host(None).await;
+    let Site { service, files, .. } = one_host(None, vms).await;
     let link = Arc::new(LocalLink::new("h1", service, files).unwrap());
     center.attach(link, &Place::Standalone { folder }).await.unwrap();
     let account = center.accounts().login(CENTER_USER, PASSWORD).await.unwrap();
