@@ -146,7 +146,7 @@ def test_switches_are_networks(virsh, request, tmp_path, fixture, path):
     assert described("vSwitch8").find("forward") is None
     for name in ("vSwitch7", "vSwitch8"):
         virsh(server, path, "net-undefine", name)
-    with pytest.raises(AssertionError, match="is used by the VM"):
+    with pytest.raises(AssertionError, match="Cannot undefine HostVirtualSwitch that has a"):
         virsh(server, path, "net-undefine", "vSwitch0")
     assert names() == ["vSwitch0"]
 
