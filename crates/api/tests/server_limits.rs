@@ -261,7 +261,7 @@ async fn a_changed_password_and_a_logout_end_what_they_granted() {
     let sessions = &daemon.core.sessions;
     assert!(sessions.find(&mine).is_some(), "the session that changed it goes on");
     assert!(sessions.find(&other).is_none());
-    let update = "<user><id>eve</id><password>again</password></user>";
+    let update = "<user><id>eve</id><password>Again!123</password></user>";
     let updated =
         daemon.soap(&cookie(&root), "HostLocalAccountManager", "ha-localacctmgr", "UpdateUser", update).await;
     assert_eq!(updated.status, 200, "{}", updated.text());
