@@ -12,8 +12,7 @@ use async_trait::async_trait;
 use center::connector::{Address, Certificate, Connector, Credentials};
 use center::{Center, HostLink, LinkError, Network, Options};
 use common::toy::{Toy, vm_ref};
-use common::{Client, root};
-use store::Store;
+use common::{Client, root, store_in};
 use tokio::runtime::Runtime;
 use vim::{Fault, MoRef, call, fault, field, managed_id, prop, vim};
 
@@ -42,15 +41,7 @@ impl Connector for OneHost {
 }
 
 async fn open(directory: &Path, toy: &Arc<Toy>) -> Arc<Center> {
-    // A killed center closes its files a moment later.
-    let store = loop {
-        match Store::open(directory.join("center.db")) {
-            Ok(store) => break store,
-            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let mut options = Options::new(store);
+    let mut options = Options::new(store_in(directory).await);
     options.password = Some("Test!123".into());
     options.network = Network::Connector(Arc::new(OneHost(toy.clone())));
     Center::open(options).await.unwrap()

@@ -4,9 +4,7 @@
 
 mod common;
 
-use center::{Center, Options};
-use common::{Client, center, root};
-use store::Store;
+use common::{Client, center, center_in, root};
 use vim::{MoRef, Value, call, field, managed_id, prop, vim};
 
 fn children(client: &Client, folder: &MoRef) -> Vec<String> {
@@ -175,20 +173,7 @@ async fn pools_are_configured_moved_and_dissolved() {
 #[tokio::test]
 async fn everything_is_there_again_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("center.db");
-    let open = || async {
-        // A dropped center closes its files when its last task has ended.
-        let store = loop {
-            match Store::open(&path) {
-                Ok(store) => break store,
-                Err(store::Error::InUse(_)) => tokio::task::yield_now().await,
-                Err(error) => panic!("{error}"),
-            }
-        };
-        let mut options = Options::new(store);
-        options.password = Some("Test!123".into());
-        Center::open(options).await.unwrap()
-    };
+    let open = || center_in(directory.path());
     let (uuid, seen, last) = {
         let center = open().await;
         let client = Client::of(&center);

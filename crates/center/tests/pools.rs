@@ -4,28 +4,10 @@
 
 mod common;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use center::{Center, Options, Place};
+use center::Place;
 use common::toy::Toy;
-use common::{Client, root};
-use store::Store;
+use common::{Client, center_in, root};
 use vim::{MoRef, Value, call, field, managed_id, prop, vim};
-
-async fn open(directory: &std::path::Path) -> Arc<Center> {
-    // A dropped center closes its files when its last task has ended.
-    let store = loop {
-        match Store::open(directory.join("center.db")) {
-            Ok(store) => break store,
-            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let mut options = Options::new(store);
-    options.password = Some("Test!123".into());
-    Center::open(options).await.unwrap()
-}
 
 /// Names of the VMs that the pool lists.
 fn vms(client: &Client, pool: &MoRef) -> Vec<String> {
@@ -51,7 +33,7 @@ fn spec(limit: i64) -> vim::ty!(ResourceConfigSpec) {
 
 async fn vm_lives_in_child_pools(in_cluster: bool) {
     let directory = tempfile::tempdir().unwrap();
-    let center = open(directory.path()).await;
+    let center = center_in(directory.path()).await;
     let client = Client::of(&center);
     let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
     let folder = client.reference(&dc, prop!(Datacenter.vmFolder).number());
@@ -97,7 +79,7 @@ async fn vm_lives_in_child_pools(in_cluster: bool) {
     drop(client);
     drop(center);
 
-    let center = open(directory.path()).await;
+    let center = center_in(directory.path()).await;
     let client = Client::of(&center);
     check(&client);
     assert_eq!(center.attach(toy.link(), &place).await.unwrap(), host, "it is the same host");

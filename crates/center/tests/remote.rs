@@ -17,7 +17,7 @@ use api::tls::{CertificateAuthority, Renewing};
 use api::{Core, Methods, Service};
 use center::{Center, Network, Options};
 use common::toy::{self, vm_ref};
-use common::{Client, root};
+use common::{Client, root, store_in};
 use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -126,15 +126,7 @@ fn authority(directory: &Path) -> CertificateAuthority {
 }
 
 async fn center_at(directory: &Path) -> Arc<Center> {
-    // A dropped center closes its files when its last task has ended.
-    let store = loop {
-        match Store::open(directory.join("center.db")) {
-            Ok(store) => break store,
-            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let mut options = Options::new(store);
+    let mut options = Options::new(store_in(directory).await);
     options.password = Some("Test!123".into());
     options.address = Some(directory.file_name().unwrap().to_string_lossy().into_owned());
     options.network = Network::Authority(Box::new(authority(&directory.join("tls"))));

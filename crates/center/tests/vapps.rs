@@ -5,27 +5,11 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use center::{Center, Options, Place};
+use center::{Center, Place};
 use common::toy::Toy;
-use common::{Client, root};
-use store::Store;
+use common::{Client, center_in, root};
 use vim::{MoRef, Value, call, field, managed_id, prop, vim};
-
-async fn open(directory: &std::path::Path) -> Arc<Center> {
-    // A dropped center closes its files when its last task has ended.
-    let store = loop {
-        match Store::open(directory.join("center.db")) {
-            Ok(store) => break store,
-            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let mut options = Options::new(store);
-    options.password = Some("Test!123".into());
-    Center::open(options).await.unwrap()
-}
 
 /// A datacenter with a host that has the VM `web`, and a vApp with that VM in it.
 struct Stage {
@@ -68,7 +52,7 @@ impl Stage {
 #[tokio::test]
 async fn a_vapp_and_a_datastore_cluster_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
-    let center = open(directory.path()).await;
+    let center = center_in(directory.path()).await;
     let client = Client::of(&center);
     let stage = Stage::make(&center, &client).await;
     let Stage { toy, place, folder, stores, top, vapp, vm } = &stage;
@@ -99,7 +83,7 @@ async fn a_vapp_and_a_datastore_cluster_survive_a_restart() {
     check(&client);
     drop(client);
     drop(center);
-    let center = open(directory.path()).await;
+    let center = center_in(directory.path()).await;
     let client = Client::of(&center);
     check(&client);
     center.attach(toy.link(), place).await.unwrap();
@@ -116,7 +100,7 @@ async fn a_vapp_and_a_datastore_cluster_survive_a_restart() {
 #[tokio::test]
 async fn whoever_may_start_a_vapp_may_not_for_that_start_the_vms_in_it() {
     let directory = tempfile::tempdir().unwrap();
-    let center = open(directory.path()).await;
+    let center = center_in(directory.path()).await;
     let admin = Client::of(&center);
     let Stage { vapp, vm, .. } = Stage::make(&center, &admin).await;
     center.accounts().create("user", "", Some("Test!123")).await.unwrap();

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vim::{
     DataId, DateTime, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id,
-    method, props,
+    props,
 };
 
+use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::session::random_uuid;
 use crate::stored::{decode, encode, store_fault};
@@ -44,26 +45,16 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
     named: Some(field!(ServiceContent.customizationSpecManager).number()),
     properties: |common| Ok(props!(CustomizationSpecManager { info: infos(&all(&common.core.store)?) })),
     register: |table| {
-        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-        macro_rules! on {
-            ($method:ident, $handler:ident) => {
-                let turn = one_at_a_time.clone();
-                table.methods.on(MANAGER, method!($method), move |call| {
-                    let turn = turn.clone();
-                    async move {
-                        let _guard = turn.lock().await;
-                        $handler(&call).await
-                    }
-                });
-            };
-        }
-        on!(DoesCustomizationSpecExist, exists);
-        on!(GetCustomizationSpec, get);
-        on!(CreateCustomizationSpec, create);
-        on!(OverwriteCustomizationSpec, overwrite);
-        on!(DeleteCustomizationSpec, delete);
-        on!(DuplicateCustomizationSpec, duplicate);
-        on!(RenameCustomizationSpec, rename);
+        in_turn!(
+            table.methods,
+            MANAGER, DoesCustomizationSpecExist => exists;
+            MANAGER, GetCustomizationSpec => get;
+            MANAGER, CreateCustomizationSpec => create;
+            MANAGER, OverwriteCustomizationSpec => overwrite;
+            MANAGER, DeleteCustomizationSpec => delete;
+            MANAGER, DuplicateCustomizationSpec => duplicate;
+            MANAGER, RenameCustomizationSpec => rename;
+        );
     },
 };
 

@@ -7,6 +7,7 @@ use vim::{
     prop, props,
 };
 
+use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::stored::{decode, encode, store_fault};
 use crate::{Call, Manager};
@@ -34,22 +35,12 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
             return;
         }
         table.methods.on(MANAGER, method!(QueryManagedBy), |call| async move { managed_by(&call) });
-        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-        macro_rules! on {
-            ($method:ident, $handler:ident) => {
-                let turn = one_at_a_time.clone();
-                table.methods.on(MANAGER, method!($method), move |call| {
-                    let turn = turn.clone();
-                    async move {
-                        let _guard = turn.lock().await;
-                        $handler(&call).await
-                    }
-                });
-            };
-        }
-        on!(RegisterExtension, register);
-        on!(UpdateExtension, update);
-        on!(UnregisterExtension, unregister);
+        in_turn!(
+            table.methods,
+            MANAGER, RegisterExtension => register;
+            MANAGER, UpdateExtension => update;
+            MANAGER, UnregisterExtension => unregister;
+        );
     },
 };
 

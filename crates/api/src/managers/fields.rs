@@ -8,6 +8,7 @@ use vim::{
     managed_id, method, prop, props, schema, vim,
 };
 
+use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::singletons::Singletons;
 use crate::stored::{decode, encode, store_fault};
@@ -48,26 +49,16 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
 };
 
 fn register(methods: &mut Methods) {
-    let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-    macro_rules! on {
-        ($ty:expr, $method:ident, $handler:ident) => {
-            let turn = one_at_a_time.clone();
-            methods.on($ty, method!($method), move |call| {
-                let turn = turn.clone();
-                async move {
-                    let _guard = turn.lock().await;
-                    $handler(&call).await
-                }
-            });
-        };
-    }
-    on!(MANAGER, AddCustomFieldDef, add);
-    on!(MANAGER, RemoveCustomFieldDef, remove);
-    on!(MANAGER, RenameCustomFieldDef, rename);
-    on!(MANAGER, SetField, set_field);
     let extensible = managed_id!(ExtensibleManagedObject);
+    in_turn!(
+        methods,
+        MANAGER, AddCustomFieldDef => add;
+        MANAGER, RemoveCustomFieldDef => remove;
+        MANAGER, RenameCustomFieldDef => rename;
+        MANAGER, SetField => set_field;
+        extensible, setCustomValue => set_custom_value;
+    );
     methods.guard(extensible, method!(setCustomValue), Guard::Privilege("Global.SetCustomField"));
-    on!(extensible, setCustomValue, set_custom_value);
     let available = prop!(ExtensibleManagedObject.availableField).number();
     methods.compute(extensible, available, |_, _, node, state| {
         let all = definitions(state).into_iter().map(|(_, definition)| definition);

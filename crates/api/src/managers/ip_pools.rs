@@ -10,6 +10,7 @@ use vim::{
     method, props, vim,
 };
 
+use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::stored::{decode, encode, store_fault};
 use crate::{Call, Guard, Manager};
@@ -50,27 +51,17 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
     named: Some(field!(ServiceContent.ipPoolManager).number()),
     properties: |_| Ok(props!(IpPoolManager {})),
     register: |table| {
-        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-        macro_rules! on {
-            ($method:ident, $handler:ident) => {
-                let turn = one_at_a_time.clone();
-                table.methods.on(MANAGER, method!($method), move |call| {
-                    let turn = turn.clone();
-                    async move {
-                        let _guard = turn.lock().await;
-                        $handler(&call).await
-                    }
-                });
-            };
-        }
-        on!(QueryIpPools, query);
-        on!(CreateIpPool, create);
-        on!(UpdateIpPool, update);
-        on!(DestroyIpPool, destroy);
-        on!(AllocateIpv4Address, allocate_v4);
-        on!(AllocateIpv6Address, allocate_v6);
-        on!(ReleaseIpAllocation, release);
-        on!(QueryIPAllocations, allocations);
+        in_turn!(
+            table.methods,
+            MANAGER, QueryIpPools => query;
+            MANAGER, CreateIpPool => create;
+            MANAGER, UpdateIpPool => update;
+            MANAGER, DestroyIpPool => destroy;
+            MANAGER, AllocateIpv4Address => allocate_v4;
+            MANAGER, AllocateIpv6Address => allocate_v6;
+            MANAGER, ReleaseIpAllocation => release;
+            MANAGER, QueryIPAllocations => allocations;
+        );
         for method in [method!(AllocateIpv4Address), method!(AllocateIpv6Address)] {
             table.methods.guard(MANAGER, method, Guard::Asks(&[CONFIGURE]));
         }

@@ -9,6 +9,7 @@ use vim::{
     Fault, Kind, List, ManagedId, Value, arg, data_id, fault, field, managed_id, method, props, ty, vim,
 };
 
+use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::stored::store_fault;
 use crate::{Call, Core, Manager};
@@ -49,24 +50,14 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
         }))
     },
     register: |table| {
-        let one_at_a_time = Arc::new(tokio::sync::Mutex::new(()));
-        macro_rules! on {
-            ($method:ident, $handler:ident) => {
-                let turn = one_at_a_time.clone();
-                table.methods.on(MANAGER, method!($method), move |call| {
-                    let turn = turn.clone();
-                    async move {
-                        let _guard = turn.lock().await;
-                        $handler(&call).await
-                    }
-                });
-            };
-        }
-        on!(AddLicense, add);
-        on!(UpdateLicense, update);
-        on!(RemoveLicense, remove);
-        on!(UpdateLicenseLabel, set_label);
-        on!(RemoveLicenseLabel, remove_label);
+        in_turn!(
+            table.methods,
+            MANAGER, AddLicense => add;
+            MANAGER, UpdateLicense => update;
+            MANAGER, RemoveLicense => remove;
+            MANAGER, UpdateLicenseLabel => set_label;
+            MANAGER, RemoveLicenseLabel => remove_label;
+        );
         table.methods.on(MANAGER, method!(DecodeLicense), |call| async move {
             let key = checked(call.required(arg!(DecodeLicense.licenseKey))?)?;
             Ok(Some(licence(&call.service.core, &key).map_err(|error| store_fault(&error))?.into()))

@@ -6,6 +6,7 @@
 mod customization;
 mod extension;
 mod fields;
+mod in_turn;
 mod ip_pools;
 mod license;
 mod license_assignment;

@@ -10,7 +10,7 @@ use super::references;
 use crate::Snapshot;
 use crate::tree::{is_structural, ways};
 
-/// Contents that are kept for clients that look at a state which is no longer the newest.
+/// A container keeps this many of its contents, for clients that look at an older state.
 const MAX_RECENT: usize = 4;
 
 /// The containers that sessions look into. Views of the same contents share them.

@@ -5,7 +5,9 @@
 pub mod toy;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::session::Peer;
 use api::{Account, Call, Service, Session};
@@ -13,6 +15,24 @@ use center::{Center, Options};
 use store::Store;
 use tokio::sync::watch;
 use vim::{Args, Fault, ManagedId, MoRef, Value, field, managed_id, prop, vim_enum};
+
+/// The store of the center in this directory. A center that was dropped or killed closes it when its last task has ended.
+pub async fn store_in(directory: &Path) -> Store {
+    loop {
+        match Store::open(directory.join("center.db")) {
+            Ok(store) => break store,
+            Err(store::Error::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The center in this directory, without a network.
+pub async fn center_in(directory: &Path) -> Arc<Center> {
+    let mut options = Options::new(store_in(directory).await);
+    options.password = Some("Test!123".into());
+    Center::open(options).await.expect("the center opens")
+}
 
 /// A client of a service, as administrator.
 pub struct Client {

@@ -1,5 +1,6 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
+mod arguments;
 mod describing;
 mod nobody_gets_through;
 mod references;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::Node;
-use vim::{Kind, ManagedId, Member, MethodId, Object, Record as _, data_id, schema, vim};
+use vim::{Kind, ManagedId, MethodId, Object, Record as _, data_id, schema, vim};
 
 use super::*;
 
@@ -37,42 +37,18 @@ impl Known<'_> {
         let parameters = &schema().method(method).parameters;
         let mut values = Vec::new();
         for (number, parameter) in (0..).zip(parameters).filter(|(_, parameter)| !parameter.optional) {
-            values.push((number, self.member(parameter, DEPTH, this)?));
+            values.push((number, arguments::member(parameter, DEPTH, &mut |kind| self.leaf(kind, this))?));
         }
         Some(Args::new(method, values))
     }
 
-    fn member(&self, member: &Member, depth: usize, this: &MoRef) -> Option<Value> {
-        let value = self.value(member.kind, depth, this)?;
-        Some(if member.list { Value::List(vim::List::new(member.kind, vec![value])) } else { value })
-    }
-
-    fn value(&self, kind: Kind, depth: usize, this: &MoRef) -> Option<Value> {
-        Some(match kind {
-            Kind::Any | Kind::String | Kind::Uri | Kind::TypeName | Kind::MethodName | Kind::PropertyPath => {
-                Value::from("x")
-            }
+    fn leaf(&self, kind: Kind, this: &MoRef) -> Value {
+        match kind {
             Kind::Ref(ty) if this.is_a(ty) => Value::Ref(this.clone()),
             Kind::Ref(ty) => Value::Ref(self.first(ty).unwrap_or_else(|| MoRef::new(ty, "unknown-1"))),
             Kind::Boolean => Value::Boolean(true),
-            Kind::Byte => Value::Byte(1),
-            Kind::Short => Value::Short(1),
-            Kind::Int => Value::Int(1),
-            Kind::Long => Value::Long(1),
-            Kind::Float => Value::Float(1.0),
-            Kind::Double => Value::Double(1.0),
-            Kind::DateTime => Value::DateTime(vim::DateTime::from_micros(0)),
-            Kind::Binary => Value::Binary(Vec::new().into()),
-            Kind::Enum(ty) => Value::Enum(vim::EnumValue::new(ty, 0)),
-            Kind::Data(ty) => {
-                let fields = &schema().data(ty).fields;
-                let mut object = Object::new(ty);
-                for (number, field) in (0..).zip(fields).filter(|(_, field)| !field.optional) {
-                    object.put(number, Some(self.member(field, depth.checked_sub(1)?, this)?));
-                }
-                object.into()
-            }
-        })
+            _ => Value::from("x"),
+        }
     }
 
     fn first(&self, ty: ManagedId) -> Option<MoRef> {

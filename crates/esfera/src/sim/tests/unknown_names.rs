@@ -1,6 +1,6 @@
 //! A method that the center carries to a host refuses unknown names and references with the fault of the host.
 
-use vim::{Kind, ManagedId, Member, MethodId, Object, Record as _, managed_id, schema};
+use vim::{Kind, ManagedId, MethodId, Record as _, managed_id, schema};
 
 use super::*;
 
@@ -34,47 +34,20 @@ impl Unknown {
         let mut values = Vec::new();
         for (number, parameter) in (0..).zip(parameters) {
             if self.all || !parameter.optional {
-                let value = self.member(parameter, DEPTH, &mut names)?;
+                let value = arguments::member(parameter, DEPTH, &mut |kind| self.leaf(kind, &mut names))?;
                 values.push((number, value));
             }
         }
         names.then(|| Args::new(method, values))
     }
 
-    fn member(&self, member: &Member, depth: usize, names: &mut bool) -> Option<Value> {
-        let value = self.value(member.kind, depth, names)?;
-        Some(if member.list { Value::List(vim::List::new(member.kind, vec![value])) } else { value })
-    }
-
-    fn value(&self, kind: Kind, depth: usize, names: &mut bool) -> Option<Value> {
-        Some(match kind {
-            Kind::Any | Kind::String | Kind::Uri | Kind::TypeName | Kind::MethodName | Kind::PropertyPath => {
-                *names = true;
-                Value::from(self.text)
-            }
-            Kind::Ref(ty) => {
-                *names = true;
-                MoRef::new(ty, "unknown-1").into()
-            }
+    fn leaf(&self, kind: Kind, names: &mut bool) -> Value {
+        *names |= kind != Kind::Boolean;
+        match kind {
+            Kind::Ref(ty) => MoRef::new(ty, "unknown-1").into(),
             Kind::Boolean => Value::Boolean(false),
-            Kind::Byte => Value::Byte(1),
-            Kind::Short => Value::Short(1),
-            Kind::Int => Value::Int(1),
-            Kind::Long => Value::Long(1),
-            Kind::Float => Value::Float(1.0),
-            Kind::Double => Value::Double(1.0),
-            Kind::DateTime => Value::DateTime(vim::DateTime::from_micros(0)),
-            Kind::Binary => Value::Binary(Vec::new().into()),
-            Kind::Enum(ty) => Value::Enum(vim::EnumValue::new(ty, 0)),
-            Kind::Data(ty) => {
-                let fields = &schema().data(ty).fields;
-                let mut object = Object::new(ty);
-                for (number, field) in (0..).zip(fields).filter(|(_, field)| !field.optional) {
-                    object.put(number, Some(self.member(field, depth.checked_sub(1)?, names)?));
-                }
-                object.into()
-            }
-        })
+            _ => Value::from(self.text),
+        }
     }
 }
 
