@@ -9,6 +9,7 @@ use api::tls::{Renewing, center_uri};
 use api::{Core, Methods, Service};
 use rest::Automation;
 use store::{Batch, Collection, Store};
+use sts::{TokenService, Tokens};
 use vim::{MoRef, managed_id};
 
 use crate::carry::{CarriedTasks, Carrier, CenterFiles, CenterScreens, NewVms};
@@ -35,6 +36,7 @@ pub struct Center {
     service: Arc<Service>,
     accounts: Arc<Accounts>,
     schedule: Arc<Schedule>,
+    tokens: Arc<Tokens>,
     uuid: String,
 }
 
@@ -103,6 +105,8 @@ impl Center {
         hosts::register(&mut methods, &membership);
         carry::register(&mut methods, &carrier, &new_vms);
         schedule::register(&mut methods, &schedule);
+        let tokens = Tokens::open(&core.store, accounts.clone(), &uuid).await?;
+        sts::register(&mut methods, &tokens);
         let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
         managers::create(&common)?;
         accounts::create(&core, &accounts)?;
@@ -117,7 +121,17 @@ impl Center {
         }
         schedule.start(&service).await?;
         supervisor.start_all();
-        Ok(Arc::new(Self { inventory, supervisor, membership, carrier, service, accounts, schedule, uuid }))
+        Ok(Arc::new(Self {
+            inventory,
+            supervisor,
+            membership,
+            carrier,
+            service,
+            accounts,
+            schedule,
+            tokens,
+            uuid,
+        }))
     }
 
     /// The service that answers the API.
@@ -137,6 +151,7 @@ impl Center {
             protocols: vec![
                 Arc::new(Automation::new(Singletons::center(), self.accounts.clone())),
                 Arc::new(AccountsDoor(self.accounts.clone())),
+                Arc::new(TokenService::new(self.tokens.clone(), &self.uuid)),
             ],
         }
     }

@@ -11,6 +11,8 @@ pub enum Error {
     Accounts(#[from] api::accounts::AccountError),
     #[error("the center's client certificate cannot be used: {0}")]
     Tls(#[from] api::tls::TlsError),
+    #[error("the center cannot issue tokens: {0}")]
+    Tokens(#[from] sts::TokensError),
     #[error("the center cannot start: {0}")]
     Start(Fault),
     #[error("the inventory cannot be changed: {0}")]

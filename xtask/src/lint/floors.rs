@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hostnet", 3),
     ("pools", 3),
     ("rest", 3),
+    ("sts", 3),
     ("host", 4),
     ("center", 4),
     ("esxcli", 5),

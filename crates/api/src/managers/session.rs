@@ -199,6 +199,20 @@ async fn login_by_certificate(call: Call) -> Reply {
     begin(&call, account, locale).await
 }
 
+/// Opens a session for an account that has proved its identity by other means than those here, and hands it to the server that received
+/// the call.
+///
+/// # Errors
+/// `InvalidLogin` for a call that has a session, `InvalidLocale`, those of too many sessions.
+pub async fn begin_session(call: &Call, account: Account, locale: Option<&str>) -> Reply {
+    let locale = locale.filter(|locale| !locale.is_empty()).unwrap_or(LOCALE);
+    check_locale(locale)?;
+    if call.session.is_some() {
+        return Err(already_authenticated(call).await);
+    }
+    begin(call, account, locale).await
+}
+
 /// Opens a session and hands it to the server that received the call.
 async fn begin(call: &Call, account: Account, locale: &str) -> Reply {
     let session = call.service.core.sessions.open(account, &call.peer, locale)?;

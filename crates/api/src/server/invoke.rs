@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub this: MoRef,
     pub release: Release,
     pub operation_id: Option<Arc<str>>,
+    /// XML that holds the SAML token of a login.
+    pub token: Option<Arc<str>>,
     /// The header in which a center names the user on whose behalf it calls, unread.
     pub acting: Option<String>,
 }
@@ -68,6 +70,8 @@ fn account_of(args: &Args) -> Option<String> {
     let named = match args.method_name() {
         "Login" => args.get(arg!(Login.userName)),
         "ChangePassword" => args.get(arg!(ChangePassword.user)),
+        // A signature cannot be guessed, and one count for all tokens would let a stranger slow down everybody's.
+        "LoginByToken" => return None,
         // Secrets that name no account count by their kind.
         name if name.starts_with("Login") || name == "CloneSession" => Some(name),
         _ => return None,
@@ -79,11 +83,12 @@ impl App {
     pub(super) async fn invoke(&self, asked: Asked, args: Args) -> Result<Done, Fault> {
         let name = args.method_name();
         let guessed = account_of(&args);
-        let Asked { remote, peer, session, this, release, operation_id, acting } = asked;
+        let Asked { remote, peer, session, this, release, operation_id, token, acting } = asked;
         let service = self.site.service.clone();
         let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
         call.release = release;
         call.operation_id = operation_id.clone();
+        call.token = token;
         // Only a center's session may act on behalf of others.
         if let Some(said) = acting.filter(|_| session.as_ref().is_some_and(|s| s.account.extension)) {
             let acting = Acting::from_header(&said).ok_or_else(|| {

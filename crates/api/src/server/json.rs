@@ -45,7 +45,8 @@ pub(super) async fn call(
     let named = app.named(&remote, &headers);
     let session = named.session();
     let peer = peer(&remote, &headers);
-    let asked = Asked { peer, remote, session, this: this.clone(), release, operation_id, acting };
+    let asked =
+        Asked { peer, remote, session, this: this.clone(), release, operation_id, token: None, acting };
     if head.method == Method::GET {
         return property(&app, &headers, &asked, &member).await;
     }

@@ -8,13 +8,13 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
-use vim::{Args, Fault, MoRef, api_release};
+use vim::{Args, Fault, MoRef, api_release, vim};
 
 use super::app::{App, Remote};
 use super::auth::{basic, peer};
 use super::body;
 use super::invoke::{Asked, Done};
-use crate::{Service, Session};
+use crate::{Account, Service, Session};
 
 /// Finds the key of a session in the beginning of a body.
 pub type SessionFinder = fn(&[u8]) -> Option<String>;
@@ -62,6 +62,25 @@ impl Door {
         basic(&self.headers)
     }
 
+    /// The account with this password, without a session. A wrong password slows down its address and is an event.
+    ///
+    /// # Errors
+    /// Those of `Login`.
+    pub async fn authenticate(&self, user: &str, password: &str) -> Result<Account, Fault> {
+        let (service, address) = (self.app.site.service.clone(), self.remote.address);
+        let (name, password) = (user.to_owned(), password.to_owned());
+        let login = async move {
+            let login = service.authority.login(&name, &password).await;
+            if login.is_err() {
+                let event = vim!(BadUsernameSessionEvent { userName: &name, ipAddress: address.to_string() });
+                service.core.events.post(event).await;
+            }
+            service.post_unposted().await;
+            login
+        };
+        self.app.guard_login(&self.remote, user, login).await
+    }
+
     pub fn service(&self) -> &Arc<Service> {
         &self.app.site.service
     }
@@ -76,6 +95,20 @@ impl Door {
         this: &MoRef,
         args: Args,
     ) -> Result<Done, Fault> {
+        self.invoke_with(session, this, args, None).await
+    }
+
+    /// The same for a login, of which `token` holds the SAML token as XML.
+    ///
+    /// # Errors
+    /// As [`Door::invoke`].
+    pub async fn invoke_with(
+        &self,
+        session: Option<&Arc<Session>>,
+        this: &MoRef,
+        args: Args,
+        token: Option<Arc<str>>,
+    ) -> Result<Done, Fault> {
         let asked = Asked {
             remote: self.remote.clone(),
             peer: peer(&self.remote, &self.headers),
@@ -83,6 +116,7 @@ impl Door {
             this: this.clone(),
             release: api_release(),
             operation_id: None,
+            token,
             acting: None,
         };
         let mut done = self.app.invoke(asked, args).await?;

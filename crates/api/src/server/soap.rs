@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use vim::soap::{self, Call};
-use vim::{Fault, MoRef, Release, fault, managed_id, version};
+use vim::{Fault, MoRef, Release, fault, managed_id, method, version};
 
 use super::answer;
 use super::app::{App, Remote};
@@ -41,6 +41,12 @@ pub(super) async fn call(
             return refuse(&headers, StatusCode::INTERNAL_SERVER_ERROR, &error.to_fault(), release).await;
         }
     };
+    let token = match &request.call {
+        Call::Method(args) if request.header.security && args.method == method!(LoginByToken) => {
+            std::str::from_utf8(&body).ok().map(Arc::from)
+        }
+        _ => None,
+    };
     drop(body);
     let session = named.session().or_else(|| {
         let cookie = request.header.session_cookie.as_deref()?;
@@ -50,7 +56,7 @@ pub(super) async fn call(
     // A center speaks VI-JSON.
     let (peer, acting) = (peer(&remote, &headers), None);
     let caller = session.clone();
-    let asked = Asked { peer, remote, session, this: request.this, release, operation_id, acting };
+    let asked = Asked { peer, remote, session, this: request.this, release, operation_id, token, acting };
     let mut out = Vec::new();
     let mut begun: Option<Arc<Session>> = None;
     let mut turn = None;

@@ -25,6 +25,8 @@ pub struct Call {
     pub acting: Option<Arc<Acting>>,
     /// The client's name for the operation, for logs, tasks and events.
     pub operation_id: Option<Arc<str>>,
+    /// XML that holds the SAML token of a login: the token itself, or the message in whose header it stands.
+    pub token: Option<Arc<str>>,
     pub peer: Arc<Peer>,
     /// A login puts the session that it began here, and the server gives the client its key.
     pub new_session: Arc<OnceLock<Arc<Session>>>,
@@ -52,6 +54,7 @@ impl Call {
             release,
             acting: None,
             operation_id: None,
+            token: None,
             peer,
             new_session: Arc::default(),
             turn: Arc::default(),

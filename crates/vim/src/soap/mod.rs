@@ -42,6 +42,8 @@ pub struct Header {
     pub operation_id: Option<String>,
     /// `vcSessionCookie`: the session, where it is not in the HTTP cookie.
     pub session_cookie: Option<String>,
+    /// Whether there is a `Security`, in which a login has its SAML token.
+    pub security: bool,
 }
 
 const BEGIN: &[u8] = concat!(

@@ -79,7 +79,8 @@ fn open(body: &[u8], limits: Limits) -> Result<(Reader<'_>, Header), ReadError> 
             let slot = match start.local_name().as_ref() {
                 "operationID" => &mut header.operation_id,
                 "vcSessionCookie" => &mut header.session_cookie,
-                _ => {
+                other => {
+                    header.security |= other == "Security";
                     xml.skip()?;
                     continue;
                 }
