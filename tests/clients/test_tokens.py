@@ -42,7 +42,7 @@ def test_a_user_logs_in_with_a_token_in_place_of_the_password(sim):
     assert session.userName.lower() == "vsphere.local\\administrator"
     assert manager.currentSession.key == session.key
     manager.Logout()
-    # Whoever has the token logs in again, until it ends.
+    # The token opens sessions until it ends.
     with_token(sim, token).RetrieveContent().sessionManager.LoginByToken()
 
 

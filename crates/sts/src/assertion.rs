@@ -14,7 +14,7 @@ use crate::xml::{SAML, SIGNATURE, attribute, element};
 
 /// The form of the subject: `user@domain`.
 pub(crate) const UPN: &str = "http://schemas.xmlsoap.org/claims/UPN";
-/// Whoever presents the token is its subject.
+/// The client that presents the token is its subject.
 pub(crate) const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 /// The user gave a password over TLS.
 pub(crate) const BY_PASSWORD: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
@@ -25,7 +25,7 @@ const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 const ECDSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256";
 const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 
-/// What a token says.
+/// The statements of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assertion {
     /// `_` and a UUID.

@@ -23,3 +23,18 @@ mod xml;
 pub use login::register;
 pub use service::TokenService;
 pub use tokens::{Tokens, TokensError};
+
+use vim::DateTime;
+
+/// Whether the token service can read the message; its password is not checked.
+pub fn is_request(message: &str) -> bool {
+    xml::parse(message).is_ok_and(|document| trust::request(document.root_element(), DateTime::now()).is_ok())
+}
+
+/// The token in the form in which this server writes tokens, without the certificate and with the signature unchecked. None if it is not like
+/// one of ours.
+pub fn rewritten(token: &str) -> Option<String> {
+    let document = xml::parse(token).ok()?;
+    let presented = read::read(document.root_element()).ok()?;
+    Some(presented.assertion.signed(&presented.signature, &[]))
+}

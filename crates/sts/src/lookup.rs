@@ -13,7 +13,7 @@ use crate::xml::{SOAP, child, children, element, escape, is, parse, text};
 const LOOKUP: &str = "urn:lookup";
 const DOMAIN: &str = "vsphere.local";
 
-/// What an answer depends on.
+/// The facts of a server and a request that an answer depends on.
 pub(crate) struct Seen<'a> {
     /// Name and port by which the client came.
     pub(crate) host: &'a str,

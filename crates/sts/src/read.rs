@@ -27,7 +27,7 @@ pub(crate) struct Presented {
 /// A text that says what is not as our tokens are.
 pub(crate) fn read(place: Node<'_, '_>) -> Result<Presented, String> {
     let node = if is(place, SAML, "Assertion") { Some(place) } else { child(place, SAML, "Assertion") };
-    let node = node.ok_or("there is no SAML 2.0 assertion")?;
+    let node = node.ok_or("a SAML 2.0 assertion is missing")?;
     if node.attribute("Version") != Some("2.0") {
         return Err("the version of the assertion must be 2.0".to_owned());
     }
@@ -61,7 +61,7 @@ pub(crate) fn read(place: Node<'_, '_>) -> Result<Presented, String> {
         renewable,
     };
     let value =
-        child(signature, SIGNATURE, "SignatureValue").and_then(text).ok_or("there is no signature")?;
+        child(signature, SIGNATURE, "SignatureValue").and_then(text).ok_or("the signature is missing")?;
     let value: String = value.split_ascii_whitespace().collect();
     let signature = BASE64.decode(value).map_err(|_| "the signature is not base64")?;
     Ok(Presented { assertion, signature })

@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<Document<'_>, String> {
     Document::parse_with_options(text, options).map_err(|error| error.to_string())
 }
 
-/// The elements in a node; text between them is no element.
+/// The elements in a node; text between them is left out.
 pub(crate) fn children<'a, 'i>(node: Node<'a, 'i>) -> impl Iterator<Item = Node<'a, 'i>> + use<'a, 'i> {
     node.children().filter(Node::is_element)
 }

@@ -22,6 +22,7 @@ macro_rules! with_targets {
             soap_fragment,
             soap_request,
             soap_response,
+            token,
             vmsd,
             vmx,
         }
