@@ -97,6 +97,9 @@ impl Accounts {
         if !found {
             return Err(fault!(NotFound {}, "No center {key:?} manages this host"));
         }
+        // One center manages a host, so all sessions of its account are that center's, and end with its charge.
+        let own = call.session.as_ref().map(|session| session.key.as_str());
+        call.service.core.sessions.close_of(CENTER_ACCOUNT, own);
         tracing::info!(user = call.user(), center = key, "a center released this host");
         Ok(None)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Core;
-use vim::{DataId, DateTime, Object, data_id, field};
+use vim::{DataId, DateTime, MoRef, Object, data_id, field, vim};
 
 use crate::estate::Inventory;
 use crate::mirror::{ManagedHost, set_place};
@@ -34,6 +34,15 @@ impl Occurrence {
             Self::LeftMaintenance => data_id!(ExitMaintenanceModeEvent),
         }
     }
+
+    /// The same as each VM of the host experiences it.
+    fn event_of_vms(self) -> Option<DataId> {
+        match self {
+            Self::Connected => Some(data_id!(VmConnectedEvent)),
+            Self::Disconnected | Self::Lost => Some(data_id!(VmDisconnectedEvent)),
+            _ => None,
+        }
+    }
 }
 
 /// Posts events about hosts.
@@ -47,8 +56,28 @@ impl Announcer {
         Self { core, inventory }
     }
 
+    /// Posts the event about the host, then those about its VMs.
     pub(super) async fn tell(&self, host: &ManagedHost, occurrence: Occurrence) {
-        self.post(self.event(host, occurrence)).await;
+        let mut events = vec![self.event(host, occurrence)];
+        events.extend(self.events_of_vms(host, occurrence));
+        if let Err(error) = self.core.events.post_all(events, store::Batch::new()).await {
+            tracing::error!(host = host.name, %error, "events about a host could not be stored");
+        }
+    }
+
+    /// In the order of their names, which a loss of many VMs is read by.
+    fn events_of_vms(&self, host: &ManagedHost, occurrence: Occurrence) -> Vec<Object> {
+        let Some(event) = occurrence.event_of_vms() else { return Vec::new() };
+        let mut vms: Vec<(String, MoRef)> =
+            host.reported().vms().map(|vm| (self.inventory.name_of(vm), vm.clone())).collect();
+        vms.sort_unstable();
+        let about = |(name, vm): &(String, MoRef)| {
+            let mut event = Object::new(event);
+            event.set(field!(Event.vm), vim!(VmEventArgument { name: name, vm: vm }));
+            set_place(&self.inventory, host, &mut event);
+            event
+        };
+        vms.iter().map(about).collect()
     }
 
     pub(super) async fn post(&self, event: Object) {

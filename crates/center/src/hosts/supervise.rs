@@ -130,6 +130,8 @@ impl Supervisor {
     async fn run(&self, host: &Arc<ManagedHost>, said: watch::Sender<Option<Result<(), Fault>>>) {
         let mut pause = FIRST_PAUSE;
         let mut told = String::new();
+        // Whether an event says that the host is lost.
+        let mut lost = false;
         // A connected host that is followed again keeps its link.
         let mut kept = host.any_link().filter(|_| host.is_connected());
         loop {
@@ -141,13 +143,20 @@ impl Supervisor {
                         if let Some(old) = host.begin(&link) {
                             ManagedHost::close(old);
                         }
+                        let mut back = None;
                         let synchronised = || {
                             if !std::mem::replace(&mut reached, true) {
                                 tracing::info!(host = host.name, "host connected");
                                 said.send_replace(Some(Ok(())));
+                                back = std::mem::take(&mut lost).then(|| self.announce_return(host));
                             }
                         };
-                        self.mirror.follow(host, stream, synchronised).await
+                        let error = self.mirror.follow(host, stream, synchronised).await;
+                        // The events of a host that flaps are in their order.
+                        if let Some(back) = back {
+                            let _told = back.await;
+                        }
+                        error
                     }
                     Err(error) => {
                         ManagedHost::close(link);
@@ -179,6 +188,10 @@ impl Supervisor {
             said.send_if_modified(|said| said.is_none() && said.replace(Err(error.into())).is_none());
             if reached {
                 self.announcer.tell(host, Occurrence::Lost).await;
+                lost = true;
+            }
+            if !again && lost {
+                self.announcer.tell(host, Occurrence::Disconnected).await;
             }
             if !again {
                 return;
@@ -187,6 +200,12 @@ impl Supervisor {
             tokio::time::sleep(pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Posts the event that the host is connected again, beside its stream.
+    fn announce_return(&self, host: &Arc<ManagedHost>) -> tokio::task::JoinHandle<()> {
+        let (announcer, host) = (self.announcer.clone(), host.clone());
+        tokio::spawn(async move { announcer.tell(&host, Occurrence::Connected).await })
     }
 
     /// A host in this process keeps its link; the center connects to any other again unless `kept` is a link.

@@ -18,8 +18,10 @@ use vim::{Args, Kind, List, MoRef, Record as _, Value, call, data_id, field, sch
 use super::remote_files::RemoteFiles;
 use super::{Changes, HostLink, HostStream, LinkError, ObjectChange, remote_filter};
 
-/// The length of one wait for changes; a host that has gone silent is noticed at its end.
-const WAIT: Duration = Duration::from_secs(20);
+/// The length of one wait for changes. A host that does not answer within the client's grace after its end has gone silent, and is lost.
+const WAIT: Duration = Duration::from_secs(5);
+/// The time for a whole state, which a host that is just starting may take long to tell.
+const WHOLE: Duration = Duration::from_secs(60);
 /// Attempts to continue the same stream after the connection broke, and the pause before each.
 const BRIDGE_ATTEMPTS: u32 = 3;
 const BRIDGE_PAUSE: Duration = Duration::from_millis(200);
@@ -175,7 +177,12 @@ impl HostStream for RemoteStream {
         loop {
             let asked = self.asked.load(Ordering::SeqCst);
             let hurry = asked > *self.passed.borrow();
-            let error = match self.updates.next(Some(if hurry { Duration::ZERO } else { WAIT })).await {
+            let wait = match self.updates.version() {
+                "" => WHOLE,
+                _ if hurry => Duration::ZERO,
+                _ => WAIT,
+            };
+            let error = match self.updates.next(Some(wait)).await {
                 Ok(batch) => {
                     broken = 0;
                     // A state that arrives in portions dates from the request for the first of them.
@@ -197,7 +204,7 @@ impl HostStream for RemoteStream {
             };
             match &error {
                 CallError::Fault(fault) if fault.is_a(data_id!(RequestCanceled)) => continue,
-                CallError::Unreachable { .. } | CallError::TimedOut { .. } if broken < BRIDGE_ATTEMPTS => {
+                CallError::Unreachable { .. } if broken < BRIDGE_ATTEMPTS => {
                     broken += 1;
                     tokio::time::sleep(BRIDGE_PAUSE * broken).await;
                 }

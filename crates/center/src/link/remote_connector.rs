@@ -1,6 +1,7 @@
 //! Reaches hosts on the network: reads the certificate, logs in once with a password, then uses mutual TLS.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::client::{CallError, Client, Options};
 use api::tls::{Renewing, TlsError, Trust, thumbprint_of, thumbprint_sha256};
@@ -10,6 +11,9 @@ use vim::{Fault, MoRef, Object, call, data_id, fault, field, managed_id};
 use super::connector::{Address, Certificate, Connector, Credentials};
 use super::remote::{RemoteLink, link_error};
 use super::{HostLink, LinkError};
+
+/// The time that a host may take to answer a wait for changes that has ended: longer, and it is not responding.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Connects by the vSphere API.
 pub struct RemoteConnector {
@@ -27,6 +31,7 @@ impl RemoteConnector {
     async fn client(&self, address: &Address, fingerprint: &str) -> Result<Client, CallError> {
         let mut options = Options::new(Trust::Thumbprint(fingerprint.to_owned()));
         options.identity = Some(self.certificate.fresh());
+        options.timeouts.wait_grace = SILENCE;
         options.user_agent = concat!("esfera-center/", env!("CARGO_PKG_VERSION")).to_owned();
         Client::connect(&authority(address), options).await
     }

@@ -49,6 +49,10 @@ impl Reported {
         self.mounts.contains_key(object) || self.networks.contains(object)
     }
 
+    pub(crate) fn vms(&self) -> impl Iterator<Item = &MoRef> {
+        self.vms.keys()
+    }
+
     pub(super) fn vm_count(&self) -> usize {
         self.vms.len()
     }
