@@ -110,6 +110,37 @@ def test_a_vm_has_what_its_folder_and_its_pool_give_and_its_folders_root_takes_n
         permit(si, dc.vmFolder, "eve", role)
 
 
+def test_who_moves_a_thing_may_do_so_where_it_comes_from_as_well(sim):
+    si = sim.connect()
+    manager, dc = si.content.authorizationManager, by_name(si, vim.Datacenter, "DC0")
+    vm, cluster = by_name(si, vim.VirtualMachine, "DC0_H0_VM0"), by_name(si, vim.ClusterComputeResource, "DC0_C0")
+    theirs, mine = dc.vmFolder.CreateFolder("theirs"), dc.vmFolder.CreateFolder("mine")
+    wait(si, theirs.MoveIntoFolder_Task([vm]))
+    add_user(si, "mover")
+    move = manager.AddAuthorizationRole("move", ["VirtualMachine.Inventory.Move", "Host.Inventory.MoveHost"])
+    hosts = dc.hostFolder.CreateFolder("hosts")
+    for entity in (vm, mine, hosts):
+        permit(si, entity, "vsphere.local\\mover", move)
+    host = cluster.host[0]
+    user = sim.connect("mover", PASSWORD)
+
+    def refusal(folder, thing):
+        with pytest.raises(vim.fault.NoPermission) as refused:
+            wait(user, vim.Folder(folder._moId, user._stub).MoveIntoFolder_Task([thing]))
+        return refused.value.object._moId, refused.value.privilegeId
+
+    assert refusal(mine, vm) == (theirs._moId, "VirtualMachine.Inventory.Move")
+    # The right to move hosts takes none out of a cluster.
+    permit(si, host, "vsphere.local\\mover", move)
+    assert refusal(hosts, host) == (cluster._moId, "Host.Inventory.EditCluster")
+    edit = manager.AddAuthorizationRole("edit", ["Host.Inventory.EditCluster", "Host.Inventory.MoveHost"])
+    permit(si, cluster, "vsphere.local\\mover", edit)
+    assert refusal(hosts, host) == (hosts._moId, "Host.Inventory.AddStandaloneHost")
+    permit(si, theirs, "vsphere.local\\mover", move)
+    wait(user, vim.Folder(mine._moId, user._stub).MoveIntoFolder_Task([vm]))
+    assert vm.parent == mine
+
+
 def test_nobody_gives_or_takes_away_what_he_does_not_hold(sim):
     si = sim.connect()
     for name in ("eve", "bob"):

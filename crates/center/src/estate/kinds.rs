@@ -2,7 +2,9 @@
 //! security guide; the schema names none, since it has one method for all kinds.
 
 use api::{Ask, Guard, Methods, Rule};
-use vim::{Fault, ManagedId, Value, managed_id, method};
+use vim::{Fault, ManagedId, Value, managed_id, method, prop};
+
+use super::show::compute::is_cluster;
 
 /// A kind of object in the inventory.
 pub(super) struct OfKind {
@@ -58,8 +60,9 @@ pub(super) const KINDS: [OfKind; 13] = [
     kind(managed_id!(DistributedVirtualSwitch), "DVSwitch.Modify", "DVSwitch.Delete", "DVSwitch.Move"),
 ];
 
-const RELOCATE: [&str; KINDS.len()] = {
-    let mut all = [""; KINDS.len()];
+const RELOCATE: [&str; KINDS.len() + 2] = {
+    let mut all = [EDIT_CLUSTER; KINDS.len() + 2];
+    all[KINDS.len()] = ADD_HOST;
     let mut at = 0;
     while at < KINDS.len() {
         all[at] = KINDS[at].relocate;
@@ -76,15 +79,30 @@ pub(super) fn guard(methods: &mut Methods) {
     }
 }
 
-/// For `MoveIntoFolder_Task`: the privilege of the kind, on each of the objects and on the target.
+/// For `MoveIntoFolder_Task`: the privilege of the kind, on each of the objects, on the folder that it leaves and on the target. A host that
+/// leaves its cluster needs those of its own.
 pub(crate) const MOVE: Guard = Guard::Rule(Rule { privileges: &RELOCATE, check: may_move });
+
+/// The privileges to change a cluster, and to add a host to a folder.
+const EDIT_CLUSTER: &str = "Host.Inventory.EditCluster";
+const ADD_HOST: &str = "Host.Inventory.AddStandaloneHost";
 
 fn may_move(ask: &Ask<'_>) -> Result<(), Fault> {
     let list = ask.call.args.values().iter().flat_map(|(_, value)| value.items());
     for moved in list.filter_map(Value::as_ref) {
         let Some(kind) = KINDS.iter().find(|kind| moved.is_a(kind.ty)) else { continue };
         ask.needs(moved, kind.relocate)?;
+        let parent = ask.state.find(moved).and_then(|node| node.get(prop!(ManagedEntity.parent)));
+        if let Some(cluster) = parent.filter(|parent| is_cluster(parent)) {
+            ask.needs(cluster, EDIT_CLUSTER)?;
+            ask.needs(ask.object, ADD_HOST)?;
+            continue;
+        }
         ask.needs(ask.object, kind.relocate)?;
+        // A VM in a vApp has no folder; the right to take it out of there is one on the VM.
+        if let Some(source) = parent {
+            ask.needs(source, kind.relocate)?;
+        }
     }
     Ok(())
 }

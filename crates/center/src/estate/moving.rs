@@ -113,12 +113,12 @@ fn movable(plan: &Plan, host: &MoRef) -> Result<Host, Fault> {
 /// # Errors
 /// `InvalidState`, `NotSupported`, `InvalidFolder`, `DuplicateName`.
 pub(crate) fn leave_cluster(plan: &mut Plan, host: &MoRef, folder: &MoRef) -> Result<(), Fault> {
-    let record = movable(plan, host)?;
     if plan.folder(folder)?.holds != Holds::Hosts {
         return Err(not_supported("Only host folders can contain hosts"));
     }
+    let record = movable(plan, host)?;
     if plan.datacenter_of(host) != plan.datacenter_of(folder) {
-        return Err(fault!(InvalidFolder { target: folder }, "The folder is in another datacenter"));
+        return Err(fault!(InvalidState {}, "The folder is in another datacenter than host {}", record.name));
     }
     plan.free_name(folder, &record.name, None)?;
     let config = stored::encode(&Arc::new(new_standalone_config()));
