@@ -72,6 +72,27 @@ def test_datastores_pools_and_folders_are_made_on_request_and_vms_stay_off(make_
     assert all(host.datastore and len(host.datastore) == 2 for host in all_of(si, vim.HostSystem))
 
 
+def test_vapps_and_datastore_clusters_are_made_on_request(make_sim):
+    si = make_sim("--app", "1", "--pod", "2", "--folder", "1").connect()
+    assert names(si, vim.VirtualApp) == ["DC0_C0_APP0"] and names(si, vim.StoragePod) == ["DC0_POD0", "DC0_POD1"]
+    vapp = all_of(si, vim.VirtualApp)[0]
+    assert sorted(vm.name for vm in vapp.vm) == ["DC0_C0_APP0_VM0", "DC0_C0_APP0_VM1"]
+    assert all(vm.parentVApp == vapp and vm.runtime.powerState == "poweredOn" for vm in vapp.vm)
+    assert si.content.searchIndex.FindByInventoryPath("/F0/DC0/vm/F0/DC0_C0_RP0_VM0")
+
+
+def test_a_simulated_host_has_an_adapter_with_a_disk(sim):
+    for host in all_of(sim.connect(), vim.HostSystem):
+        system = host.configManager.storageSystem
+        devices = system.storageDeviceInfo
+        assert [hba.device for hba in devices.hostBusAdapter] == ["vmhba0"] and host.summary.hardware.numHBAs == 1
+        disk, = devices.scsiLun
+        assert disk.capacity.block * disk.capacity.blockSize == 10 << 40
+        assert host.config.storageDevice.multipathInfo.lun[0].lun == disk.key
+        system.RescanAllHba()
+        assert system.storageDeviceInfo.scsiLun[0].key == disk.key
+
+
 def test_methods_fail_with_the_fault_that_was_asked_for_and_tasks_take_their_time(make_sim):
     server = make_sim("--fail", "PowerOffVM_Task=InsufficientResourcesFault", "--fail", "CreateFolder=DuplicateName",
                       "--fail", "ResetVM_Task=TaskInProgress:0", "--task-delay", "1500")

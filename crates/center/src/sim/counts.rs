@@ -18,6 +18,10 @@ pub struct Counts {
     pub datastores: usize,
     /// In each cluster, below its root pool.
     pub pools: usize,
+    /// vApps in each cluster, below its root pool; each has VMs as a pool has.
+    pub apps: usize,
+    /// Datastore clusters in each datacenter.
+    pub pods: usize,
     /// Datacenters that lie in folders, and have their contents in folders.
     pub folders: usize,
     /// Whether VMs are on.
@@ -34,6 +38,8 @@ impl Default for Counts {
             vms: 2,
             datastores: 1,
             pools: 0,
+            apps: 0,
+            pods: 0,
             folders: 0,
             autostart: true,
         }
@@ -76,13 +82,14 @@ fn datacenter(number: usize, counts: &Counts) -> Datacenter {
         let mut host = host(format!("{name}_H{at}"), counts);
         host.vms = (0..counts.vms).map(|vm_at| vm(format!("{}_VM{vm_at}", host.name), counts)).collect();
         let (name, pools) = (host.name.clone(), Vec::new());
-        Compute { name, cluster: false, folder: Path::new(), pools, hosts: vec![host] }
+        Compute { name, cluster: false, folder: Path::new(), pools, vapps: Vec::new(), hosts: vec![host] }
     });
     let mut datacenter = Datacenter {
         name: name.clone(),
         folder: folder.clone(),
         folders: Folders::default(),
         datastores: datastores(counts, &folder),
+        pods: (0..counts.pods).map(|at| format!("{name}_POD{at}")).collect(),
         networks: Vec::new(),
         computes: clusters.chain(alone).collect(),
     };
@@ -94,7 +101,10 @@ fn datacenter(number: usize, counts: &Counts) -> Datacenter {
         for compute in &mut datacenter.computes {
             compute.folder.clone_from(&folder);
             for vm in compute.hosts.iter_mut().flat_map(|host| &mut host.vms) {
-                vm.folder.clone_from(&folder);
+                // A VM in a vApp is in no folder.
+                if !vm.pool.iter().any(|pool| compute.vapps.contains(pool)) {
+                    vm.folder.clone_from(&folder);
+                }
             }
         }
     }
@@ -141,7 +151,9 @@ fn cluster(name: String, counts: &Counts) -> Compute {
     let mut hosts: Vec<Host> = (0..counts.hosts).map(|at| host(format!("{name}_H{at}"), counts)).collect();
     let pools: Vec<Path> = (1..=counts.pools).map(|at| vec![format!("{name}_RP{at}")]).collect();
     let in_root = (counts.pools == 0).then(|| (format!("{name}_RP0"), Path::new()));
-    let places = pools.iter().map(|pool| (pool[0].clone(), pool.clone())).chain(in_root);
+    let vapps: Vec<String> = (0..counts.apps).map(|at| format!("{name}_APP{at}")).collect();
+    let in_vapps = vapps.iter().map(|vapp| (vapp.clone(), vec![vapp.clone()]));
+    let places = pools.iter().map(|pool| (pool[0].clone(), pool.clone())).chain(in_root).chain(in_vapps);
     if !hosts.is_empty() {
         let many = hosts.len();
         for (prefix, pool) in places {
@@ -151,7 +163,7 @@ fn cluster(name: String, counts: &Counts) -> Compute {
             }
         }
     }
-    Compute { name, cluster: true, folder: Path::new(), pools, hosts }
+    Compute { name, cluster: true, folder: Path::new(), pools, vapps, hosts }
 }
 
 #[cfg(test)]
@@ -205,6 +217,20 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["DC0_C0_RP1_VM0", "DC0_C0_RP1_VM1", "DC0_C0_RP2_VM0", "DC0_C0_RP2_VM1"]);
         assert!(cluster.hosts.iter().flat_map(|host| &host.vms).all(|vm| vm.name.starts_with(&vm.pool[0])));
+    }
+
+    #[test]
+    fn vapps_have_vms_of_their_own_beside_those_of_the_root_pool() {
+        let made = plan(&Counts { apps: 1, pods: 2, folders: 1, ..Counts::default() });
+        let dc = &made.datacenters[0];
+        assert_eq!(dc.pods, ["DC0_POD0", "DC0_POD1"]);
+        let cluster = &dc.computes[0];
+        assert_eq!(cluster.vapps, ["DC0_C0_APP0"]);
+        let mut names = vms(cluster);
+        names.sort_unstable();
+        assert_eq!(names, ["DC0_C0_APP0_VM0", "DC0_C0_APP0_VM1", "DC0_C0_RP0_VM0", "DC0_C0_RP0_VM1"]);
+        let inside = cluster.hosts.iter().flat_map(|host| &host.vms).filter(|vm| !vm.pool.is_empty());
+        assert!(inside.clone().count() == 2 && inside.into_iter().all(|vm| vm.folder.is_empty()));
     }
 
     #[test]

@@ -227,6 +227,7 @@ fn describe_compute(all: &All<'_>, me: &Shown, folder: Path, vms: &MoRef, known:
         cluster: me.me.is_a(managed_id!(ClusterComputeResource)),
         folder,
         pools,
+        vapps: Vec::new(),
         hosts: hosts.map(|host| describe_host(all, host, root, vms, known)).collect(),
     }
 }

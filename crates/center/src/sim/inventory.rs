@@ -27,6 +27,9 @@ pub struct Datacenter {
     /// Folders of networks, by name of the network; those that lie in the fixed folder are not listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Network>,
+    /// Names of datastore clusters, which are empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
     #[serde(default)]
     pub computes: Vec<Compute>,
 }
@@ -69,6 +72,9 @@ pub struct Compute {
     /// Pools below the root pool, parents before their children.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<Path>,
+    /// Names of vApps below the root pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vapps: Vec<String>,
     pub hosts: Vec<Host>,
 }
 

@@ -67,7 +67,12 @@ fn check(datacenter: &Datacenter) -> Result<(), String> {
     }
     for compute in &datacenter.computes {
         within(&host, &compute.folder, "the host or cluster", &compute.name)?;
-        let pools = known(&compute.pools);
+        let vapps: Vec<Path> = compute.vapps.iter().map(|vapp| vec![vapp.clone()]).collect();
+        let mut pools = known(&compute.pools);
+        if vapps.iter().any(|vapp| pools.contains(vapp)) {
+            return Err(format!("a vApp of {:?} with the name of a pool", compute.name));
+        }
+        pools.extend(&vapps);
         if pools.iter().any(|at| deep(at)) {
             return Err(format!("a pool that is more than {DEPTH} pools deep"));
         }

@@ -63,6 +63,12 @@ pub struct SimArgs {
     /// Resource pools in each cluster
     #[arg(long, alias = "pool", default_value_t = 0)]
     pub pools: usize,
+    /// vApps in each cluster, with VMs of their own
+    #[arg(long, alias = "app", default_value_t = 0)]
+    pub apps: usize,
+    /// Datastore clusters in each datacenter, which are empty
+    #[arg(long, alias = "pod", default_value_t = 0)]
+    pub pods: usize,
     /// Datacenters that lie in a folder, with their contents in folders too
     #[arg(long, alias = "folder", default_value_t = 0)]
     pub folders: usize,
@@ -108,6 +114,8 @@ impl SimArgs {
             vms: self.vms,
             datastores: self.datastores,
             pools: self.pools,
+            apps: self.apps,
+            pods: self.pods,
             folders: self.folders,
             autostart: self.autostart,
         }

@@ -103,6 +103,9 @@ impl Builder<'_> {
         let computes = self.folders(host, &described.folders.host).await?;
         let stores = self.folders(datastore, &described.folders.datastore).await?;
         let networks = self.folders(network, &described.folders.network).await?;
+        for pod in &described.pods {
+            self.insider.make(stores.at(&Path::new())?, call!(CreateStoragePod { name: pod })).await?;
+        }
         let path: String = described
             .folder
             .iter()
@@ -177,7 +180,7 @@ impl Builder<'_> {
         let mut pools = None;
         if described.cluster {
             let cluster = self.center.add_cluster(folder, &described.name).await?;
-            pools = Some(self.pools(&cluster, &described.pools).await?);
+            pools = Some(self.pools(&cluster, described, vms).await?);
             place = Place::Cluster { cluster };
         }
         for host in &described.hosts {
@@ -189,7 +192,7 @@ impl Builder<'_> {
                     let state = self.insider.service.core.tree.snapshot();
                     let parent =
                         state.find(&me).and_then(|node| node.get(prop!(ManagedEntity.parent)).cloned());
-                    let made = self.pools(&parent.context("the host is gone")?, &described.pools).await?;
+                    let made = self.pools(&parent.context("the host is gone")?, described, vms).await?;
                     pools.insert(made)
                 }
             };
@@ -202,16 +205,15 @@ impl Builder<'_> {
         Ok(())
     }
 
-    async fn pools(&self, compute: &MoRef, paths: &[Path]) -> Result<Tree> {
+    /// Makes the pools of a cluster or of a host that stands alone, and its vApps, which are in the VM folder of the datacenter.
+    async fn pools(&self, compute: &MoRef, described: &Compute, vms: &Tree) -> Result<Tree> {
         let root = {
             let state = self.insider.service.core.tree.snapshot();
             let node = state.find(compute).context("the compute resource is gone")?;
             node.get(prop!(ComputeResource.resourcePool)).cloned().context("it has no resource pool")?
         };
-        let mut made = Tree(HashMap::from([(Path::new(), root)]));
-        for path in paths {
-            let Some((name, above)) = path.split_last() else { continue };
-            let parent = made.at(&above.to_vec())?.clone();
+        let mut made = Tree(HashMap::from([(Path::new(), root.clone())]));
+        let resources = || {
             let allocation = || {
                 vim::vim!(ResourceAllocationInfo {
                     reservation: 0,
@@ -220,12 +222,22 @@ impl Builder<'_> {
                     shares: SharesInfo { shares: 4000, level: "normal" },
                 })
             };
-            let create = call!(CreateResourcePool {
-                name: name,
-                spec: ResourceConfigSpec { cpuAllocation: allocation(), memoryAllocation: allocation() },
-            });
+            vim::vim!(ResourceConfigSpec { cpuAllocation: allocation(), memoryAllocation: allocation() })
+        };
+        for path in &described.pools {
+            let Some((name, above)) = path.split_last() else { continue };
+            let parent = made.at(&above.to_vec())?.clone();
+            let create = call!(CreateResourcePool { name: name, spec: resources() });
             let pool = self.insider.make(&parent, create).await?;
             made.0.insert(path.clone(), pool);
+        }
+        for name in &described.vapps {
+            let folder = vms.at(&Path::new())?;
+            let config = vim::vim!(VAppConfigSpec {});
+            let create =
+                call!(CreateVApp { name: name, resSpec: resources(), configSpec: config, vmFolder: folder });
+            let vapp = self.insider.make(&root, create).await?;
+            made.0.insert(vec![name.clone()], vapp);
         }
         Ok(made)
     }
@@ -292,8 +304,14 @@ impl Builder<'_> {
         for vm in &described.vms {
             let named = || format!("the VM {} of the host {}", vm.name, described.name);
             let config = new_vm(vm, self.seed, [datacenter, &described.name], &mut adapter);
-            let create = call!(CreateVM_Task { config: config, pool: pools.at(&vm.pool)?, host: host });
-            let made = self.insider.task(vms.at(&vm.folder)?, create).await.with_context(named)?;
+            let pool = pools.at(&vm.pool)?;
+            let made = if pool.is_a(managed_id!(VirtualApp)) {
+                self.insider.task(pool, call!(CreateChildVM_Task { config: config, host: host })).await
+            } else {
+                let create = call!(CreateVM_Task { config: config, pool: pool, host: host });
+                self.insider.task(vms.at(&vm.folder)?, create).await
+            };
+            let made = made.with_context(named)?;
             let made = made.as_ref().and_then(Value::as_ref).context("the center made no VM")?;
             if vm.powered_on {
                 self.insider.task(made, call!(PowerOnVM_Task {})).await.with_context(named)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use vim::DateTime;
 
 use super::cpuid::{self, Leaf};
+use super::disks::{self, Disk};
 
 /// The hardware of a host.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Hardware {
     pub numa: Vec<Numa>,
     /// Network interfaces with a device behind them.
     pub nics: u32,
+    /// As they were when the daemon started.
+    pub disks: Vec<Disk>,
     pub booted: DateTime,
 }
 
@@ -60,6 +63,7 @@ impl Hardware {
             cpu,
             memory_bytes,
             nics: physical_nics(),
+            disks: disks::detect(),
             booted: booted(&read("/proc/stat")),
         }
     }
@@ -84,6 +88,7 @@ impl Hardware {
             cpu,
             memory_bytes,
             nics: 2,
+            disks: disks::simulated(),
             booted: now,
         }
     }

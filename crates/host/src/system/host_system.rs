@@ -1,13 +1,15 @@
 //! The `HostSystem` object: hardware, state and settings. Services add their parts through the methods of [`System`] here,
 //! each by the call that changes the part.
 
+use std::sync::Arc;
+
 use api::Writer;
 use api::managers::Singletons;
 use vim::{DateTime, MoRef, Object, Props, data_id, field, prop, props, ty, vim};
 use vm::limits::{MAX_CPUS, MAX_DISK_BYTES};
 
 use super::settings::ShownSettings;
-use super::{System, cpuid, hardware};
+use super::{System, cpuid, hardware, storage_system};
 use crate::ids;
 
 /// Most VMs that are promised to run at once.
@@ -126,6 +128,13 @@ impl System {
         w.set(&ids::host(), props!(HostSystem { config: shown.config.clone() }));
     }
 
+    /// Shows the disks.
+    pub(super) fn show_storage(&self, w: &mut Writer<'_>, info: Arc<Object>) {
+        let mut shown = self.shown.lock();
+        shown.config.set(field!(HostConfigInfo.storageDevice), info);
+        w.set(&ids::host(), props!(HostSystem { config: shown.config.clone() }));
+    }
+
     /// Shows how much of the processors was used between two readings, and how much memory is in use now.
     pub(crate) fn show_use(&self, before: (u64, u64), now: (u64, u64)) {
         let use_now = quick_stats(self, before, now);
@@ -171,7 +180,7 @@ fn hardware_summary(system: &System) -> Object {
         numCpuCores: short(hardware.cpu.cores),
         numCpuThreads: short(hardware.cpu.threads),
         numNics: i32::try_from(hardware.nics).unwrap_or(i32::MAX),
-        numHBAs: 0,
+        numHBAs: i32::try_from(storage_system::adapters(&hardware.disks)).unwrap_or(i32::MAX),
     })
     .into()
 }
@@ -268,6 +277,7 @@ fn config(system: &System) -> Object {
             config: system.hardware.cpu.threads > system.hardware.cpu.cores,
         },
         dateTimeInfo: system.date_time_info(),
+        storageDevice: system.storage_info(),
     })
     .into()
 }

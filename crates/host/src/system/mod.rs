@@ -1,19 +1,21 @@
 //! The host as a whole: what it is made of, the objects that every host has, and its own settings.
 //!
 //! [`System`] is the service. `inventory` makes the fixed objects, `host_system` is the `HostSystem` object, to which other
-//! slices add their parts; `settings` are the advanced settings, `date_time` is the clock, `events` the events about the host.
+//! slices add their parts; `settings` are the advanced settings, `date_time` is the clock, `storage_system` the disks, `events` the events about the host.
 
 pub(crate) mod access;
 mod auto_start;
 mod clock;
 pub mod cpuid;
 mod date_time;
+pub mod disks;
 mod events;
 pub mod hardware;
 mod host_system;
 mod inventory;
 mod pool;
 pub(crate) mod settings;
+mod storage_system;
 
 use std::sync::Arc;
 
@@ -34,7 +36,8 @@ pub use settings::me as advanced_options;
 
 /// The subsystems of this slice that `HostConfigManager` names, beside the advanced settings ([`settings::ROW`]), which belong
 /// to several services.
-pub(crate) const SUBSYSTEMS: [Manager<Arc<System>>; 2] = [auto_start::ROW, date_time::ROW];
+pub(crate) const SUBSYSTEMS: [Manager<Arc<System>>; 3] =
+    [auto_start::ROW, date_time::ROW, storage_system::ROW];
 
 /// The host as a whole.
 pub struct System {
