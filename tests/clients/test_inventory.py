@@ -126,6 +126,25 @@ def test_customization_specifications_are_kept_without_showing_passwords(sim):
     assert [info.name for info in manager.info] == ["twin"]
 
 
+def test_a_customization_specification_goes_through_xml_unchanged(sim):
+    manager = sim.connect().content.customizationSpecManager
+    custom = vim.vm.customization
+    network = custom.AdapterMapping(adapter=custom.IPSettings(ip=custom.FixedIp(ipAddress="10.0.0.5"), subnetMask="255.0.0.0"))
+    spec = custom.Specification(
+        identity=custom.LinuxPrep(hostName=custom.FixedName(name="web"), domain="example.org"),
+        globalIPSettings=custom.GlobalIPSettings(dnsServerList=["10.0.0.1"]), nicSettingMap=[network])
+    info = vim.CustomizationSpecInfo(name="xml", description="d", type="Linux")
+    manager.CreateCustomizationSpec(vim.CustomizationSpecItem(info=info, spec=spec))
+    text = manager.CustomizationSpecItemToXml(manager.GetCustomizationSpec("xml"))
+    assert "<_type>vim.vm.customization.LinuxPrep</_type>" in text
+    item = manager.XmlToCustomizationSpecItem(text.replace(">xml<", ">copy<"))
+    assert item.info.name == "copy" and item.spec.nicSettingMap[0].adapter.ip.ipAddress == "10.0.0.5"
+    assert item.spec.globalIPSettings.dnsServerList == ["10.0.0.1"]
+    manager.CreateCustomizationSpec(item)
+    with pytest.raises(vim.fault.CustomizationFault):
+        manager.XmlToCustomizationSpecItem("<ConfigRoot><a/></ConfigRoot>")
+
+
 def test_extensions_register_and_go(sim):
     si = sim.connect()
     manager = si.content.extensionManager

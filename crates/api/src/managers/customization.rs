@@ -10,6 +10,7 @@ use vim::{
     props,
 };
 
+use super::customization_xml::{from_xml, to_xml};
 use super::in_turn::in_turn;
 use crate::common::Common;
 use crate::session::random_uuid;
@@ -54,6 +55,8 @@ pub(super) const ROW: Manager<Arc<Common>> = Manager {
             MANAGER, DeleteCustomizationSpec => delete;
             MANAGER, DuplicateCustomizationSpec => duplicate;
             MANAGER, RenameCustomizationSpec => rename;
+            MANAGER, CustomizationSpecItemToXml => to_xml;
+            MANAGER, XmlToCustomizationSpecItem => from_xml;
         );
     },
 };

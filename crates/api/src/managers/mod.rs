@@ -4,6 +4,7 @@
 //! as well ([`crate::Manager`]).
 
 mod customization;
+mod customization_xml;
 mod extension;
 mod fields;
 mod in_turn;
