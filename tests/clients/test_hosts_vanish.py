@@ -165,6 +165,7 @@ def test_a_host_that_was_out_of_reach_tells_what_changed_meanwhile(make_center, 
     assert {vm.runtime.connectionState for vm in vms.values()} == {"disconnected"}
     assert {vm.runtime.powerState for vm in vms.values()} == {"poweredOn"}, "the last that is known"
     assert host.configIssue[0].fullFormattedMessage and host.overallStatus == "red"
+    assert (host.configStatus, host.parent.overallStatus) == ("red", "yellow")
     assert not any(mount.mountInfo.accessible for store in host.datastore for mount in store.host)
     with pytest.raises(vmodl.fault.HostNotConnected):
         wait(si, stopped.PowerOffVM_Task())
@@ -188,6 +189,7 @@ def test_a_host_that_was_out_of_reach_tells_what_changed_meanwhile(make_center, 
         gone.name
     assert len(all_of(si, vim.Datastore)) == 1 and len(host.datastore) == 1
     assert host.datastore[0].host[0].mountInfo.accessible and not host.configIssue
+    assert (host.configStatus, host.parent.overallStatus) == ("green", "green")
     wait(si, stopped.PowerOnVM_Task())
     lost = [event for event in wait_for(lambda: (lambda all: all if "VmConnectedEvent" in all else None)(events(si, host)))
             if "Connect" in event or "Disconnect" in event]

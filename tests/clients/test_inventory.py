@@ -207,6 +207,18 @@ def test_a_template_is_in_no_pool_and_does_not_start(sim):
     wait(si, vm.PowerOnVM_Task())
 
 
+def test_what_cannot_be_renamed_or_removed_now_says_so(sim):
+    si = sim.connect()
+    folder, cluster = dc(si).vmFolder, by_name(si, vim.ClusterComputeResource, "DC0_C0")
+    both = {"Destroy_Task", "Rename_Task"}
+    for fixed in (si.content.rootFolder, folder, cluster.resourcePool, by_name(si, vim.Network, "VM Network")):
+        assert both <= set(fixed.disabledMethod), fixed
+    assert list(cluster.disabledMethod) == ["Destroy_Task"]
+    empty = dc(si).hostFolder.CreateClusterEx("empty", vim.cluster.ConfigSpecEx())
+    for free in (folder.CreateFolder("f"), empty, dc(si)):
+        assert not free.disabledMethod, free
+
+
 def test_what_a_host_cannot_do_now_is_disabled(sim):
     si = sim.connect()
     host = by_name(si, vim.HostSystem, "DC0_H0")

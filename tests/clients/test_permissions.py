@@ -141,6 +141,26 @@ def test_who_moves_a_thing_may_do_so_where_it_comes_from_as_well(sim):
     assert vm.parent == mine
 
 
+def test_a_vapp_has_a_privilege_of_its_own_for_the_vms_that_are_put_into_it(make_sim):
+    si = (server := make_sim("--app", "1")).connect()
+    manager, vapp = si.content.authorizationManager, all_of(si, vim.VirtualApp)[0]
+    vm = by_name(si, vim.VirtualMachine, "DC0_C0_RP0_VM0")
+    add_user(si, "packer")
+    for privileges, refused in ((["Resource.AssignVMToPool"], "VApp.AssignVM"), (["Resource.AssignVMToPool", "VApp.AssignVM"], None)):
+        role = manager.AddAuthorizationRole(f"role{len(privileges)}", privileges)
+        for entity in (vm, vapp):
+            permit(si, entity, "vsphere.local\\packer", role)
+        user = server.connect("packer", PASSWORD)
+        theirs = vim.VirtualApp(vapp._moId, user._stub)
+        if refused:
+            with pytest.raises(vim.fault.NoPermission) as fault:
+                theirs.MoveIntoResourcePool([vm])
+            assert (fault.value.object._moId, fault.value.privilegeId) == (vapp._moId, refused)
+        else:
+            theirs.MoveIntoResourcePool([vm])
+    assert vm.parentVApp == vapp
+
+
 def test_nobody_gives_or_takes_away_what_he_does_not_hold(sim):
     si = sim.connect()
     for name in ("eve", "bob"):

@@ -10,22 +10,40 @@ pub const DELETE: Guard = Guard::Privilege("Resource.DeletePool");
 const ASSIGN_VM: &str = "Resource.AssignVMToPool";
 const VIEW: &str = "System.View";
 
-/// For `MoveIntoResourcePool`: to assign a VM to the pool, or to move a pool, on the pool as on the target.
-pub const MOVE_INTO: Guard =
-    Guard::Rule(Rule { privileges: &[ASSIGN_VM, VIEW, "Resource.MovePool", "VApp.Move"], check: may_move });
+/// For `MoveIntoResourcePool`: to assign a VM to the pool, or to move a pool, on the pool as on the target. A vApp has privileges of its
+/// own for what is put into it.
+pub const MOVE_INTO: Guard = Guard::Rule(Rule {
+    privileges: &[
+        ASSIGN_VM,
+        VIEW,
+        "Resource.MovePool",
+        "VApp.Move",
+        VAPP_TAKES_VM,
+        VAPP_TAKES_VAPP,
+        VAPP_TAKES_POOL,
+    ],
+    check: may_move,
+});
+
+const VAPP_TAKES_VM: &str = "VApp.AssignVM";
+const VAPP_TAKES_VAPP: &str = "VApp.AssignVApp";
+const VAPP_TAKES_POOL: &str = "VApp.AssignResourcePool";
 
 fn may_move(ask: &Ask<'_>) -> Result<(), Fault> {
     let list = ask.call.args.values().iter().flat_map(|(_, value)| value.items());
     for moved in list.filter_map(Value::as_ref) {
-        let (on_moved, on_target) = if moved.is_a(managed_id!(VirtualMachine)) {
-            (VIEW, ASSIGN_VM)
+        let (on_moved, on_target, of_vapp) = if moved.is_a(managed_id!(VirtualMachine)) {
+            (VIEW, ASSIGN_VM, VAPP_TAKES_VM)
         } else if moved.is_a(managed_id!(VirtualApp)) {
-            ("VApp.Move", "VApp.Move")
+            ("VApp.Move", "VApp.Move", VAPP_TAKES_VAPP)
         } else {
-            ("Resource.MovePool", "Resource.MovePool")
+            ("Resource.MovePool", "Resource.MovePool", VAPP_TAKES_POOL)
         };
         ask.needs(moved, on_moved)?;
         ask.needs(ask.object, on_target)?;
+        if ask.object.is_a(managed_id!(VirtualApp)) {
+            ask.needs(ask.object, of_vapp)?;
+        }
     }
     Ok(())
 }

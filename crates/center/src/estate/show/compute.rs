@@ -119,7 +119,7 @@ pub(crate) fn refresh(w: &mut Writer, me: &MoRef) {
     };
     let datastores = union(w, &hosts, prop!(HostSystem.datastore));
     let networks = union(w, &hosts, prop!(HostSystem.network));
-    w.set(me, props!(ComputeResource { datastore: datastores, network: networks }));
+    w.set(me, props!(ComputeResource { datastore: datastores, network: networks, overallStatus: status }));
     let int = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
     let short = |value: i64| i16::try_from(value).unwrap_or(i16::MAX);
     let summary = vim!(ComputeResourceSummary {

@@ -29,6 +29,10 @@ pub(crate) fn compute(methods: &mut Methods) {
     methods.compute(managed_id!(VirtualMachine), NUMBER, vm);
     methods.compute(managed_id!(HostSystem), NUMBER, host);
     methods.compute(managed_id!(VirtualApp), NUMBER, vapp);
+    methods.compute(managed_id!(Folder), NUMBER, folder);
+    methods.compute(managed_id!(ResourcePool), NUMBER, pool);
+    methods.compute(managed_id!(ClusterComputeResource), NUMBER, cluster);
+    methods.compute(managed_id!(Network), NUMBER, network);
 }
 
 fn list(me: &MoRef, disabled: impl IntoIterator<Item = &'static str>) -> Option<Value> {
@@ -71,6 +75,34 @@ fn of_host(connected: bool, maintenance: bool) -> Vec<&'static str> {
         "ReconnectHost_Task",
         if maintenance { "EnterMaintenanceMode_Task" } else { "ExitMaintenanceMode_Task" },
     ]
+}
+
+/// Methods that end an object or give it another name.
+const FIXED: [&str; 2] = ["Destroy_Task", "Rename_Task"];
+
+/// The root folder and the four folders of a datacenter stay as they are.
+fn folder(_: &Service, _: &Session, node: &Node, _: &Snapshot) -> Option<Value> {
+    let parent = node.get(prop!(ManagedEntity.parent));
+    let fixed = parent.is_none_or(|parent| parent.is_a(managed_id!(Datacenter)));
+    if fixed { list(node.me(), FIXED.into_iter().chain(["UnregisterAndDestroy_Task"])) } else { None }
+}
+
+/// The root pool is a part of its compute resource.
+fn pool(_: &Service, _: &Session, node: &Node, _: &Snapshot) -> Option<Value> {
+    let parent = node.get(prop!(ManagedEntity.parent));
+    let root = parent.is_some_and(|parent| parent.is_a(managed_id!(ComputeResource)));
+    if root { list(node.me(), FIXED) } else { None }
+}
+
+/// A cluster with hosts is in use.
+fn cluster(_: &Service, _: &Session, node: &Node, _: &Snapshot) -> Option<Value> {
+    let hosts = node.get(prop!(ComputeResource.host)).into_iter().flatten().count();
+    if hosts > 0 { list(node.me(), ["Destroy_Task"]) } else { None }
+}
+
+/// A network is renamed on its hosts, and goes with the last that uses it.
+fn network(_: &Service, _: &Session, node: &Node, _: &Snapshot) -> Option<Value> {
+    list(node.me(), FIXED)
 }
 
 fn vapp(_: &Service, _: &Session, node: &Node, state: &Snapshot) -> Option<Value> {

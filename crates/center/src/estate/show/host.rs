@@ -76,5 +76,6 @@ pub(crate) fn set_connection(w: &mut Writer, me: &MoRef, connection: Connection,
     } else {
         vim_enum!(ManagedEntityStatus.gray)
     };
-    w.set(me, props!(HostSystem { overallStatus: status }));
+    // The loss of a host is the issue of its configuration that the center knows.
+    w.set(me, props!(HostSystem { overallStatus: status, configStatus: status }));
 }
