@@ -1,5 +1,6 @@
 """The Ansible collections community.vmware and vmware.vmware."""
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,23 @@ def test_the_inventory_of_the_center_comes_and_goes_once(sim, tmp_path):
     for state, tasks in (("present", made), ("absent", shared)):
         assert play("inventory_states.yml", sim, tmp_path, state=state) == tasks
         assert play("inventory_states.yml", sim, tmp_path, state=state) == [], "the second run changes nothing"
+
+
+def test_what_modules_make_on_the_simulator_is_made_once(sim, tmp_path):
+    made = play("sim_states.yml", sim, tmp_path)
+    assert "vmware_cluster" in made and "vmware_guest_move" in made and "vmware_maintenancemode" in made
+    assert play("sim_states.yml", sim, tmp_path) == [], "the second run changes nothing"
+
+
+def test_the_page_about_clients_names_each_module_once_and_the_playbooks_have_those_that_work():
+    page = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
+    working, waiting = page.split("The other modules wait")
+    played = set(re.findall(r"^[ -]+((?:community[.]vmware|vmware[.]vmware)[.]\w+):", "\n".join(
+        playbook.read_text() for playbook in PLAYBOOKS.glob("*.yml")), re.MULTILINE))
+    assert set(re.findall(r"^[|] `([\w.]+)`", working, re.MULTILINE)) == played
+    collections = next(Path(sys.executable).parents[1].glob("lib/*/site-packages/ansible_collections"))
+    modules = [f"{collection.parent.name}.{collection.name}.{module.stem}"
+               for collection in (collections / "community/vmware", collections / "vmware/vmware")
+               for module in (collection / "plugins/modules").glob("*.py") if module.stem != "__init__"]
+    others = sorted(module for module in modules if module not in played)
+    assert sorted(re.findall(r"`([\w.]+)`", waiting)) == others
