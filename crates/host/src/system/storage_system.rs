@@ -19,7 +19,13 @@ pub fn me() -> MoRef {
 pub(super) const ROW: Manager<Arc<System>> = Manager {
     me: |_| me(),
     named: Some(field!(HostConfigManager.storageSystem).number()),
-    properties: |system| Ok(props!(HostStorageSystem { storageDeviceInfo: system.storage_info() })),
+    // The API requires file systems; those of this host are its datastores, which clients find there.
+    properties: |system| {
+        Ok(props!(HostStorageSystem {
+            storageDeviceInfo: system.storage_info(),
+            fileSystemVolumeInfo: HostFileSystemVolumeInfo {},
+        }))
+    },
     register,
 };
 
