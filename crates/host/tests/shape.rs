@@ -23,7 +23,7 @@ fn missing(value: &Value, place: &str, found: &mut Vec<String>) {
             }
         }
         Value::List(list) => {
-            for (n, item) in list.items.iter().enumerate() {
+            for (n, item) in list.items().iter().enumerate() {
                 missing(item, &format!("{place}[{n}]"), found);
             }
         }
@@ -35,7 +35,7 @@ fn references(value: &Value, found: &mut Vec<MoRef>) {
     match value {
         Value::Ref(reference) => found.push(reference.clone()),
         Value::Object(object) => object.fields().iter().for_each(|(_, value)| references(value, found)),
-        Value::List(list) => list.items.iter().for_each(|value| references(value, found)),
+        Value::List(list) => list.items().iter().for_each(|value| references(value, found)),
         _ => {}
     }
 }

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::value::Str;
 use crate::{
     Data, DataId, DateTime, EnumId, EnumOf, EnumValue, ListRef, ManagedId, MoRef, Object, Value, names, value,
 };
@@ -49,7 +50,7 @@ pub fn element<K>(value: impl IntoKind<K>) -> Value {
 
 fn present(value: Value) -> Option<Value> {
     match &value {
-        Value::List(list) if list.items.is_empty() => None,
+        Value::List(list) if list.items().is_empty() => None,
         _ => Some(value),
     }
 }
@@ -130,8 +131,10 @@ into_kind!([] Text:
     &str => |text| Value::String(text.into());
     &String => |text| Value::String(text.as_str().into());
     String => |text| Value::String(text.into());
-    Arc<str> => |text| Value::String(text);
-    &Arc<str> => |text| Value::String(text.clone());
+    Arc<str> => |text| Value::String(text.into());
+    Str => |text| Value::String(text);
+    &Str => |text| Value::String(text.clone());
+    &Arc<str> => |text| Value::String((&**text).into());
 );
 
 pub struct Binary;
@@ -151,8 +154,8 @@ impl Marker for Binary {
 
 into_kind!([] Binary:
     Vec<u8> => |bytes| Value::Binary(bytes.into());
-    &[u8] => |bytes| Value::Binary(bytes.into());
-    Arc<[u8]> => |bytes| Value::Binary(bytes);
+    &[u8] => |bytes| Value::Binary(bytes.to_vec().into());
+    Arc<[u8]> => |bytes| Value::Binary(bytes.to_vec().into());
 );
 
 /// `anyType`.
@@ -262,7 +265,7 @@ impl<K: Marker> Marker for ListOf<K> {
     type Out<'a> = ListRef<'a, K>;
     fn read(value: &Value) -> Option<ListRef<'_, K>> {
         match value {
-            Value::List(list) => Some(ListRef::new(&list.items)),
+            Value::List(list) => Some(ListRef::new(list.items())),
             _ => None,
         }
     }

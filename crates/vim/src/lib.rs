@@ -32,7 +32,7 @@ pub use error::ReadError;
 pub use fault::Fault;
 pub use reference::MoRef;
 pub use typed::{Args, Data, EnumOf, Field, ListRef, PropertyValue, Props};
-pub use value::{EnumValue, List, Object, Value};
+pub use value::{EnumValue, List, Object, Str, Value};
 pub use vim_macros::{arg, call, data_id, field, managed_id, method, prop, props, ty, vim, vim_enum};
 pub use vim_schema::{
     DataId, DataType, EnumId, EnumType, Kind, ManagedId, ManagedType, Member, Method, MethodId, Record,

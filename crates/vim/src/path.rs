@@ -129,7 +129,7 @@ impl PropertyPath {
 fn pick<'v>(value: &'v Value, key: Option<&Key>) -> Option<&'v Value> {
     let Some(key) = key else { return Some(value) };
     let Value::List(list) = value else { return None };
-    list.items.iter().find(|item| match item {
+    list.items().iter().find(|item| match item {
         Value::Object(object) => key_of(object).is_some_and(|value| key.is(value)),
         scalar => key.is(scalar),
     })
@@ -142,7 +142,7 @@ fn key_of(object: &Object) -> Option<&Value> {
 impl Key {
     fn is(&self, value: &Value) -> bool {
         match value {
-            Value::String(text) => **text == *self.text,
+            Value::String(text) => text.as_str() == &*self.text,
             Value::Enum(value) => value.name() == &*self.text,
             Value::Ref(reference) => reference.id() == &*self.text,
             Value::Byte(value) => self.number == Some(i64::from(*value)),

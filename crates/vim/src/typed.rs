@@ -218,12 +218,12 @@ impl Value {
             }
             Self::List(list) => {
                 let mut mapped: Option<Vec<Value>> = None;
-                for (at, value) in list.items.iter().enumerate() {
+                for (at, value) in list.items().iter().enumerate() {
                     if let Some(value) = value.try_map_refs(map) {
-                        mapped.get_or_insert_with(|| list.items.to_vec())[at] = value;
+                        mapped.get_or_insert_with(|| list.items().to_vec())[at] = value;
                     }
                 }
-                mapped.map(|items| Self::List(crate::List::new(list.element, items)))
+                mapped.map(|items| Self::List(crate::List::new(list.element(), items)))
             }
             _ => None,
         }

@@ -1,14 +1,17 @@
 //! Values of any type of the schema.
 //!
-//! A value is small (24 bytes) and cheap to clone: large content is shared. Whether it fits a place is checked when it is
+//! A value is small (16 bytes) and cheap to clone: large content is shared. Whether it fits a place is checked when it is
 //! read from the wire, or at compile time by the macros.
 
 use std::sync::Arc;
 
+pub use arcstr::ArcStr as Str;
+use triomphe::ThinArc;
+
 use crate::{DataId, DateTime, EnumId, Kind, MoRef, schema};
 
 /// One value. Strings of every schema kind (`string`, `anyURI`, `PropertyPath`, ...) are `String`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Value {
     Boolean(bool),
     Byte(i8),
@@ -17,9 +20,9 @@ pub enum Value {
     Long(i64),
     Float(f32),
     Double(f64),
-    String(Arc<str>),
+    String(Str),
     DateTime(DateTime),
-    Binary(Arc<[u8]>),
+    Binary(Arc<Vec<u8>>),
     Enum(EnumValue),
     Ref(MoRef),
     Object(Arc<Object>),
@@ -56,15 +59,27 @@ impl EnumValue {
 }
 
 /// A list whose elements are of one declared kind, as `ArrayOfX` on the wire. Data elements may be of subtypes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct List {
-    pub element: Kind,
-    pub items: Arc<[Value]>,
-}
+#[derive(Clone, Debug)]
+pub struct List(ThinArc<Kind, Value>);
 
 impl List {
-    pub fn new(element: Kind, items: impl Into<Arc<[Value]>>) -> Self {
-        Self { element, items: items.into() }
+    pub fn new(element: Kind, items: impl Into<Vec<Value>>) -> Self {
+        Self(ThinArc::from_header_and_iter(element, items.into().into_iter()))
+    }
+
+    /// The declared kind of the elements.
+    pub fn element(&self) -> Kind {
+        self.0.header.header
+    }
+
+    pub fn items(&self) -> &[Value] {
+        &self.0.slice
+    }
+}
+
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr() == other.0.ptr() || (self.element() == other.element() && self.items() == other.items())
     }
 }
 
@@ -138,6 +153,29 @@ impl From<Object> for Value {
     }
 }
 
+impl PartialEq for Value {
+    /// Copies of one part are equal without a look at it, even if it holds a number that equals nothing.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Boolean(a), Self::Boolean(b)) => a == b,
+            (Self::Byte(a), Self::Byte(b)) => a == b,
+            (Self::Short(a), Self::Short(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Long(a), Self::Long(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Double(a), Self::Double(b)) => a == b,
+            (Self::String(a), Self::String(b)) => a == b,
+            (Self::DateTime(a), Self::DateTime(b)) => a == b,
+            (Self::Binary(a), Self::Binary(b)) => a == b,
+            (Self::Enum(a), Self::Enum(b)) => a == b,
+            (Self::Ref(a), Self::Ref(b)) => a.is_same(b) || a == b,
+            (Self::Object(a), Self::Object(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::String(text.into())
@@ -155,7 +193,7 @@ macro_rules! from {
 }
 
 from!(bool => Boolean, i8 => Byte, i16 => Short, i32 => Int, i64 => Long, f32 => Float, f64 => Double, String => String,
-    Arc<str> => String, DateTime => DateTime, EnumValue => Enum, MoRef => Ref, Arc<Object> => Object, List => List);
+    Str => String, Arc<str> => String, DateTime => DateTime, EnumValue => Enum, MoRef => Ref, Arc<Object> => Object, List => List);
 
 impl From<&MoRef> for Value {
     fn from(reference: &MoRef) -> Self {
@@ -180,7 +218,7 @@ impl Value {
             Self::Enum(value) => Kind::Enum(value.ty()),
             Self::Ref(reference) => Kind::Ref(reference.ty()),
             Self::Object(object) => Kind::Data(object.ty()),
-            Self::List(list) => list.element,
+            Self::List(list) => list.element(),
         }
     }
 
@@ -206,10 +244,35 @@ impl Value {
         }
     }
 
+    /// Whether both are copies of one part, or equal values without parts: keeping either takes the same memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::String(a), Self::String(b)) => Str::ptr_eq(a, b),
+            (Self::Binary(a), Self::Binary(b)) => Arc::ptr_eq(a, b),
+            (Self::Ref(a), Self::Ref(b)) => a.is_same(b),
+            (Self::Object(a), Self::Object(b)) => Arc::ptr_eq(a, b),
+            (Self::List(a), Self::List(b)) => a.0.ptr() == b.0.ptr(),
+            (a, b) => a == b,
+        }
+    }
+
+    /// The number of places that refer to the part that this value is a copy of; 0 for a value without parts.
+    pub fn uses(&self) -> usize {
+        match self {
+            // A text without a count is a part of the program.
+            Self::String(text) => Str::strong_count(text).unwrap_or(usize::MAX),
+            Self::Binary(bytes) => Arc::strong_count(bytes),
+            Self::Ref(reference) => reference.uses(),
+            Self::Object(object) => Arc::strong_count(object),
+            Self::List(list) => ThinArc::strong_count(&list.0),
+            _ => 0,
+        }
+    }
+
     /// A list's elements; a single value is a list of itself, as in a property path that leads to one.
     pub fn items(&self) -> &[Value] {
         match self {
-            Self::List(list) => &list.items,
+            Self::List(list) => list.items(),
             single => std::slice::from_ref(single),
         }
     }
@@ -221,6 +284,6 @@ mod tests {
 
     #[test]
     fn a_value_stays_small() {
-        assert_eq!(size_of::<Value>(), 24);
+        assert_eq!((size_of::<Value>(), size_of::<(u16, Value)>()), (16, 24));
     }
 }

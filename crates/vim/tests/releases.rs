@@ -75,7 +75,7 @@ fn unknown_in(value: &Value, release: Release, found: &mut Vec<String>) {
                 unknown_in(value, release, found);
             }
         }
-        Value::List(list) => list.items.iter().for_each(|item| unknown_in(item, release, found)),
+        Value::List(list) => list.items().iter().for_each(|item| unknown_in(item, release, found)),
         _ => {}
     }
 }

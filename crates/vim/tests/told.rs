@@ -19,9 +19,9 @@ impl Encode for Told<'_> {
             Value::Object(object) => to.object(object.ty(), &mut |fields| {
                 object.fields().iter().for_each(|(number, value)| fields.field(*number, &Told(value)));
             }),
-            Value::List(list) => match list.element {
+            Value::List(list) => match list.element() {
                 Kind::Data(element) => to.list(element, &mut |items| {
-                    list.items.iter().for_each(|item| Told(item).encode(items));
+                    list.items().iter().for_each(|item| Told(item).encode(items));
                 }),
                 _ => to.value(self.0),
             },

@@ -265,8 +265,8 @@ fn take_passwords(
             Ok(taken.into())
         }
         Value::List(list) => {
-            let items = list.items.iter().map(|item| take_passwords(item, known, passwords, depth + 1));
-            Ok(Value::List(List::new(list.element, items.collect::<Result<Vec<_>, _>>()?)))
+            let items = list.items().iter().map(|item| take_passwords(item, known, passwords, depth + 1));
+            Ok(Value::List(List::new(list.element(), items.collect::<Result<Vec<_>, _>>()?)))
         }
         other => Ok(other.clone()),
     }

@@ -45,15 +45,15 @@ fn field(name: &str, value: &Value, depth: usize) -> Result<Element, Fault> {
     match value {
         Value::Object(inner) => object(name, inner, depth),
         Value::List(list) => {
-            let element = match list.element {
+            let element = match list.element() {
                 Kind::Data(ty) => long_name(schema().data(ty).name),
                 _ => "string".to_owned(),
             };
             let mut inside = vec![
-                Element::text(LENGTH, list.items.len().to_string()),
+                Element::text(LENGTH, list.items().len().to_string()),
                 Element::text(TYPE, format!("{element}[]")),
             ];
-            for item in list.items.iter() {
+            for item in list.items() {
                 inside.push(field(ENTRY, item, depth + 1)?);
             }
             Ok(Element::of(name, inside))

@@ -175,7 +175,7 @@ async fn custom_fields_are_defined_set_and_kept() {
     assert_eq!(first.get(field!(CustomFieldDef.name)), Some("holder"));
     let stored = CUSTOM_VALUES.all(&toy.service.core.store).unwrap();
     let values = stored.iter().find(|(id, _)| id == "vm-1").unwrap();
-    assert_eq!(custom_values(&values.1).unwrap().items.len(), 1);
+    assert_eq!(custom_values(&values.1).unwrap().items().len(), 1);
     let key = first.get(field!(CustomFieldDef.key)).unwrap();
     toy.call(&toy.ids.custom_fields_manager, call!(RemoveCustomFieldDef { key: key })).await.unwrap();
     let stored = CUSTOM_VALUES.all(&toy.service.core.store).unwrap();

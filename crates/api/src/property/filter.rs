@@ -122,7 +122,7 @@ impl Known {
         walk_again |= self.own.iter().any(|own| {
             let session = reader.session.filter(|session| session.object(own.object.me()).is_some());
             let now = session.and_then(|session| own.object.property(own.property, session, reader.state));
-            session.is_none() || !same(now.as_ref(), own.value.as_ref())
+            session.is_none() || now != own.value
         });
         let members = self.members.clone();
         for me in &members.own {
@@ -312,7 +312,7 @@ impl Known {
             if may_differ {
                 let before = sent.as_ref().and_then(|sent| sent.value(at, planned));
                 let unset_now = entering && now.is_none();
-                if !unset_now && !same(now.as_ref(), before.as_ref()) {
+                if !unset_now && now != before {
                     changes.push(change(planned, now.clone()));
                 }
             }
@@ -378,15 +378,6 @@ impl Known {
     /// Whether updates remain.
     pub fn has_more(&self) -> bool {
         self.left_over.is_some()
-    }
-}
-
-/// Compares two nodes, quickly where they are the same.
-fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
-        (Some(Value::List(a)), Some(Value::List(b))) if Arc::ptr_eq(&a.items, &b.items) => true,
-        (Some(Value::Object(a)), Some(Value::Object(b))) if Arc::ptr_eq(a, b) => true,
-        _ => a == b,
     }
 }
 

@@ -152,7 +152,7 @@ impl Encode for Properties<'_> {
 }
 
 impl Planned {
-    pub fn name(&self) -> std::sync::Arc<str> {
+    pub fn name(&self) -> vim::Str {
         self.path.name.clone()
     }
 }

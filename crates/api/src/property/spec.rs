@@ -32,7 +32,7 @@ struct PropertySet {
 /// A requested path, with its name as it is sent.
 pub(super) struct Path {
     pub compiled: PropertyPath,
-    pub name: Arc<str>,
+    pub name: vim::Str,
 }
 
 /// An `ObjectSpec`.

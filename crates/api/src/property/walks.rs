@@ -184,7 +184,7 @@ fn sources(spec: &Spec, reader: Reader<'_>, session: &Session) -> Vec<OwnSource>
 /// Whether both are one value, without comparing long lists.
 fn is_one(a: &Option<Value>, b: &Option<Value>) -> bool {
     match (a, b) {
-        (Some(Value::List(a)), Some(Value::List(b))) => Arc::ptr_eq(&a.items, &b.items),
+        (Some(a @ Value::List(_)), Some(b @ Value::List(_))) => a.is_same(b),
         (None, None) => true,
         _ => false,
     }

@@ -120,7 +120,7 @@ impl Call {
                 Value::Ref(reference) => {
                     self.service.find(reference, self.session.as_deref(), &state)?;
                 }
-                Value::List(list) => waiting.extend(list.items.iter()),
+                Value::List(list) => waiting.extend(list.items()),
                 Value::Object(object) => waiting.extend(object.fields().iter().map(|(_, value)| value)),
                 _ => {}
             }

@@ -134,10 +134,10 @@ impl Node {
             }
             Property::Value(value) => {
                 let Value::List(list) = &*value else { return };
-                counted::add(list.items.len());
-                let items = list.items.iter().filter(|known| known.as_ref() != Some(item)).cloned();
-                let made = List::new(list.element, items.collect::<Vec<_>>());
-                let left = made.items.len();
+                counted::add(list.items().len());
+                let items = list.items().iter().filter(|known| known.as_ref() != Some(item)).cloned();
+                let made = List::new(list.element(), items.collect::<Vec<_>>());
+                let left = made.items().len();
                 *value = Value::List(made);
                 left
             }

@@ -23,18 +23,18 @@ pub(super) struct References {
 impl References {
     /// The references of this list; none if it has other values too.
     pub fn of(list: &List) -> Option<Self> {
-        counted::add(list.items.len());
+        counted::add(list.items().len());
         let mut made = Self {
-            element: list.element,
+            element: list.element(),
             in_order: imbl::OrdMap::new(),
             places: imbl::HashMap::new(),
             next: 0,
             whole: OnceLock::new(),
         };
-        for item in &*list.items {
+        for item in list.items() {
             made.add(item.as_ref()?);
         }
-        let same = made.places.len() == list.items.len();
+        let same = made.places.len() == list.items().len();
         same.then_some(made)
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
@@ -65,9 +65,9 @@ impl Shared {
         {
             return known.clone();
         }
-        let made = self.make(value, ours && uses(value) == 1);
+        let made = self.make(value, ours && value.uses() == 1);
         if self.parts.len() >= self.limit {
-            self.parts.retain(|_, part| uses(part) > MIN_USES);
+            self.parts.retain(|_, part| part.uses() > MIN_USES);
             self.parts.shrink_to(FEW);
             self.limit = FEW.max(self.parts.len() * 2);
         }
@@ -79,22 +79,22 @@ impl Shared {
     /// capacity, and it lies scattered among memory that is freed as soon as a message has been read. Copies lie together.
     fn make(&mut self, value: &Value, ours: bool) -> Value {
         match value {
-            Value::String(text) if ours => Value::String(Arc::from(&**text)),
+            Value::String(text) if ours => Value::from(&**text),
             Value::Object(object) => {
                 let fields = object.fields();
                 let made: Vec<_> = fields.iter().map(|(at, value)| (*at, self.part(value, ours))).collect();
-                let same = |((_, before), (_, after)): (&(u16, Value), &(u16, Value))| is_same(before, after);
+                let same = |((_, before), (_, after)): (&(u16, Value), &(u16, Value))| before.is_same(after);
                 if !ours && fields.iter().zip(&made).all(same) {
                     return value.clone();
                 }
                 Object::from_fields(object.ty(), made).into()
             }
             Value::List(list) => {
-                let made: Vec<_> = list.items.iter().map(|item| self.part(item, ours)).collect();
-                if !ours && list.items.iter().zip(&made).all(|(before, after)| is_same(before, after)) {
+                let made: Vec<_> = list.items().iter().map(|item| self.part(item, ours)).collect();
+                if !ours && list.items().iter().zip(&made).all(|(before, after)| before.is_same(after)) {
                     return value.clone();
                 }
-                Value::List(List::new(list.element, made))
+                Value::List(List::new(list.element(), made))
             }
             other => other.clone(),
         }
@@ -103,30 +103,8 @@ impl Shared {
 
 fn is_long(list: &List) -> bool {
     let most =
-        if matches!(list.items.first(), Some(Value::Object(_))) { LONG_LIST_OF_OBJECTS } else { LONG_LIST };
-    list.items.len() > most
-}
-
-/// The number of places that refer to the part, including the table.
-fn uses(part: &Value) -> usize {
-    match part {
-        Value::String(text) => Arc::strong_count(text),
-        Value::Object(object) => Arc::strong_count(object),
-        Value::List(list) => Arc::strong_count(&list.items),
-        Value::Ref(reference) => reference.uses(),
-        _ => 0,
-    }
-}
-
-/// Whether `b` can stand for `a` without being written again.
-fn is_same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => Arc::ptr_eq(a, b),
-        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
-        (Value::List(a), Value::List(b)) => Arc::ptr_eq(&a.items, &b.items),
-        (Value::Ref(a), Value::Ref(b)) => a.is_same(b),
-        _ => true,
-    }
+        if matches!(list.items().first(), Some(Value::Object(_))) { LONG_LIST_OF_OBJECTS } else { LONG_LIST };
+    list.items().len() > most
 }
 
 fn hash(value: &Value) -> u64 {
@@ -157,14 +135,16 @@ fn add(to: &mut impl Hasher, value: &Value) {
             }
         }
         Value::List(list) => {
-            to.write_usize(list.items.len());
-            list.items.iter().for_each(|item| add(to, item));
+            to.write_usize(list.items().len());
+            list.items().iter().for_each(|item| add(to, item));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use vim::{MoRef, field, managed_id, ty, vim};
 
@@ -189,7 +169,7 @@ mod tests {
             assert_eq!(same, value);
             same
         });
-        assert!(is_same(&a, &b) && !is_same(&a, &c));
+        assert!(a.is_same(&b) && !a.is_same(&c));
         let description = |disk: &Arc<Object>| disk.get(field!(VirtualDisk.deviceInfo)).cloned();
         let [a, c] = [&a, &c].map(|disk| description(disk.as_object().unwrap()).unwrap());
         assert!(Arc::ptr_eq(&a, &c));
@@ -201,11 +181,11 @@ mod tests {
         let host = || Value::Ref(MoRef::new(managed_id!(HostSystem), "host-1"));
         let list = |length: usize| Value::List(List::new(vim::Kind::String, vec![host(); length]));
         let [a, b] = [host(), host()].map(|host| shared.share(&host));
-        assert!(is_same(&a, &b));
+        assert!(a.is_same(&b));
         let [short, again] = [list(2), list(2)].map(|list| shared.share(&list));
-        assert!(is_same(&short, &again));
+        assert!(short.is_same(&again));
         let [long, other] = [list(100), list(100)].map(|list| shared.share(&list));
-        assert!(!is_same(&long, &other));
+        assert!(!long.is_same(&other));
     }
 
     #[test]
@@ -216,6 +196,6 @@ mod tests {
             shared.share(&format!("{n}").as_str().into());
         }
         assert!(shared.parts.len() <= FEW);
-        assert!(is_same(&common[0], &shared.share(&"common".into())));
+        assert!(common[0].is_same(&shared.share(&"common".into())));
     }
 }

@@ -257,7 +257,7 @@ fn is_portion(batch: &api::client::Batch) -> bool {
 /// A list of references that arrived as `anyType` does not know their type; the property does.
 fn declared(kind: Kind, value: Value) -> Value {
     match value {
-        Value::List(list) if list.element != kind => Value::List(List::new(kind, list.items)),
+        Value::List(list) if list.element() != kind => Value::List(List::new(kind, list.items())),
         value => value,
     }
 }

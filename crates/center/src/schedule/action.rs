@@ -135,7 +135,7 @@ fn holds_secret(value: &Value, depth: usize) -> bool {
                 .iter()
                 .any(|(at, value)| members[usize::from(*at)].secret || holds_secret(value, depth + 1))
         }
-        Value::List(list) => list.items.iter().any(|item| holds_secret(item, depth + 1)),
+        Value::List(list) => list.items().iter().any(|item| holds_secret(item, depth + 1)),
         _ => false,
     }
 }

@@ -89,7 +89,7 @@ impl Writer<'_> {
     fn member(&mut self, kind: Kind, list: bool, value: &Value) -> bool {
         match value {
             Value::List(items) if list => {
-                self.items(kind, &items.items);
+                self.items(kind, items.items());
                 true
             }
             value if list => {
@@ -167,7 +167,7 @@ impl Writer<'_> {
 
     /// A list where no type is declared.
     fn array(&mut self, list: &List) -> bool {
-        self.array_with(list.element, |w, kind| w.items(kind, &list.items))
+        self.array_with(list.element(), |w, kind| w.items(kind, list.items()))
     }
 
     /// The same with elements of the given kind that `write` writes.

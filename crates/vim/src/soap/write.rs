@@ -56,7 +56,7 @@ impl<'o> Writer<'o> {
     fn repeated(&mut self, tag: Tag, slot: Slot, list: bool, value: &Value) {
         match value {
             Value::List(items) if list => {
-                for item in items.items.iter() {
+                for item in items.items().iter() {
                     self.element(tag, slot, item);
                 }
             }
@@ -188,8 +188,8 @@ impl<'o> Writer<'o> {
 
     /// A list where no kind is declared.
     fn array(&mut self, tag: Tag, list: &List) {
-        self.array_with(tag, list.element, |w, element| {
-            for item in list.items.iter() {
+        self.array_with(tag, list.element(), |w, element| {
+            for item in list.items().iter() {
                 w.element(element, Slot::Any, item);
             }
         });

@@ -8,6 +8,7 @@ mod backing;
 mod bus;
 mod cdrom;
 mod controller;
+mod devices;
 mod disk;
 mod draft;
 mod faults;
@@ -30,12 +31,11 @@ mod video;
 mod vmci;
 mod xhci;
 
-use std::collections::BTreeMap;
-
 use vim::Object;
 
 pub use bus::{Bus, Slot};
 pub use cdrom::{Cdrom, Medium};
+pub use devices::Devices;
 pub use disk::Disk;
 pub use draft::{Step, Surroundings};
 pub use ide::Ide;
@@ -60,9 +60,6 @@ pub(crate) use faults::{device_fault, invalid, operation, unsupported};
 pub(crate) use keys::is_key;
 pub(crate) use kind::{Reading, Row, Shown, TABLE, Writing};
 pub(crate) use parts::Parts;
-
-/// The devices of a VM by their keys.
-pub type Devices = BTreeMap<i32, Device>;
 
 /// Keys of the devices that every VM has, and where the keys of others begin. A key names a device for its whole life.
 pub mod key {

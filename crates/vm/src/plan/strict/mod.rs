@@ -154,7 +154,7 @@ impl Walk {
                 Err(Wrong { path: path.to_owned(), message })
             }
             Value::List(list) => {
-                let mut items = list.items.iter().enumerate();
+                let mut items = list.items().iter().enumerate();
                 items.try_for_each(|(at, item)| self.read(&format!("{path}[{at}]"), item, None))
             }
             _ => Ok(()),
@@ -196,7 +196,7 @@ pub fn is_nothing(asked: &Value) -> bool {
         Value::Int(number) => *number == 0,
         Value::Long(number) => *number == 0,
         Value::String(text) => text.is_empty(),
-        Value::List(list) => list.items.is_empty(),
+        Value::List(list) => list.items().is_empty(),
         Value::Object(object) => object.fields().iter().all(|(_, value)| is_nothing(value)),
         _ => false,
     }
