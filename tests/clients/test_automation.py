@@ -117,8 +117,8 @@ def test_whatever_is_not_there_says_so(sim, rest):
         ("POST", "/api/session", {"json": {"name": 1}}, 400, "INVALID_ARGUMENT"),
         ("GET", "/api/vcenter/datacenter?nams=DC0", {}, 400, "INVALID_ARGUMENT"),
         # The parameters of what is not supported are not read.
-        ("POST", "/api/cis/tagging/tag", {"data": b"{"}, 400, "UNSUPPORTED"),
-        ("GET", "/api/cis/tagging/tag", {}, 400, "UNSUPPORTED"),
+        ("POST", "/api/vcenter/guest/customization-specs", {"data": b"{"}, 400, "UNSUPPORTED"),
+        ("GET", "/api/vcenter/guest/customization-specs", {}, 400, "UNSUPPORTED"),
     ]:
         found, error = rest(method, path, key, **more)
         assert (found, error["error_type"]) == (status, kind), (method, path, error)
@@ -131,7 +131,7 @@ def test_whatever_is_not_there_says_so(sim, rest):
         assert (found, error["type"]) == (status, f"com.vmware.vapi.std.errors.{kind}"), path
     assert rest("GET", "/api/session", key)[0] == 200
     # Nobody learns before login which operations are supported.
-    assert rest("GET", "/api/cis/tagging/tag")[0] == 401
+    assert rest("GET", "/api/vcenter/guest/customization-specs")[0] == 401
     # Nor does anybody send much before it.
     with contextlib.closing(HTTPSConnection(sim.address, sim.port, context=ssl._create_unverified_context(), timeout=60)) as raw:
         raw.putrequest("POST", "/api/session")
@@ -140,7 +140,7 @@ def test_whatever_is_not_there_says_so(sim, rest):
         assert raw.getresponse().status == 413
     client = sdk(sim)
     with pytest.raises(Unsupported):
-        client.tagging.Tag.list()
+        client.vcenter.guest.CustomizationSpecs.list()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[]", b'{"jsonrpc": "2.0"}', b'{"jsonrpc": "2.0", "method": "invoke"}'])

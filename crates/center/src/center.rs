@@ -10,6 +10,7 @@ use api::{Core, Methods, Service};
 use rest::Automation;
 use store::{Batch, Collection, Store};
 use sts::{TokenService, Tokens};
+use tags::Tags;
 use vim::{MoRef, managed_id};
 
 use crate::carry::{CarriedTasks, Carrier, CenterFiles, CenterScreens, NewVms};
@@ -37,6 +38,7 @@ pub struct Center {
     accounts: Arc<Accounts>,
     schedule: Arc<Schedule>,
     tokens: Arc<Tokens>,
+    tags: Arc<Tags>,
     uuid: String,
 }
 
@@ -53,6 +55,8 @@ impl Center {
         let core = Arc::new(Core::new(store.clone()));
         let inventory = Inventory::open(core.tree.clone(), store.clone(), durable).await?;
         inventory.told_by(&core);
+        let tags = Tags::open(store.clone()).map_err(Error::Tags)?;
+        inventory.tagged_by(&tags).await.map_err(Error::Tags)?;
         let expected = Arc::new(Expected::open(store.clone())?);
         expected.prune(&inventory).await?;
         let parts = inventory.clone();
@@ -130,6 +134,7 @@ impl Center {
             accounts,
             schedule,
             tokens,
+            tags,
             uuid,
         }))
     }
@@ -149,7 +154,7 @@ impl Center {
             screens: Some(Arc::new(screens)),
             captures: None,
             protocols: vec![
-                Arc::new(Automation::new(Singletons::center(), self.accounts.clone())),
+                Arc::new(Automation::new(Singletons::center(), self.accounts.clone(), self.tags.clone())),
                 Arc::new(AccountsDoor(self.accounts.clone())),
                 Arc::new(TokenService::new(self.tokens.clone(), &self.uuid)),
             ],

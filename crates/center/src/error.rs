@@ -9,6 +9,8 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("the center's accounts cannot be used: {0}")]
     Accounts(#[from] api::accounts::AccountError),
+    #[error("the center's tags cannot be used: {0}")]
+    Tags(tags::TagError),
     #[error("the center's client certificate cannot be used: {0}")]
     Tls(#[from] api::tls::TlsError),
     #[error("the center cannot issue tokens: {0}")]

@@ -9,6 +9,8 @@ use vapi::{
 };
 use vapi::{read, read_text, schema};
 
+use crate::route::action_of;
+
 /// A request below `/api` or `/rest`, decoded.
 pub(crate) struct Given<'a> {
     pub(crate) form: Form,
@@ -165,17 +167,21 @@ impl<'a> Left<'a> {
 
     /// The name of a pair that is neither a parameter nor chooses the operation.
     fn surplus(&self, operation: &Operation) -> Option<&'a str> {
-        let chooses = |key: &str| {
+        let action = action_of(operation);
+        let chooses = |key: &str, value: &str| {
             let fixed = operation.query.iter().any(|part| match part {
                 Query::Fixed(name, _) | Query::Present(name) => *name == key,
                 Query::Parameter(..) => false,
             });
             fixed
                 || (self.form == Form::Rest && key == "~action")
+                || (key == "action" && action.as_deref() == Some(value))
                 || (operation.task != TaskUse::Never && key == "vmw-task")
         };
         let left = self.query.iter().enumerate().filter(|(at, _)| !self.taken.contains(at));
-        left.map(|(_, (key, _))| key.as_str()).find(|key| !chooses(key))
+        left.map(|(_, (key, value))| (key.as_str(), value))
+            .find(|(key, value)| !chooses(key, value))
+            .map(|(key, _)| key)
     }
 }
 

@@ -8,6 +8,7 @@
 mod families;
 mod fault;
 mod input;
+mod inventory;
 mod operation;
 mod pages;
 mod protocol;
@@ -15,4 +16,4 @@ mod route;
 mod rpc;
 mod web;
 
-pub use protocol::Automation;
+pub use protocol::{Automation, served};

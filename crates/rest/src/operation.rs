@@ -8,6 +8,7 @@ use api::accounts::Accounts;
 use api::managers::Singletons;
 use api::server::Door;
 use futures_util::future::BoxFuture;
+use tags::Tags;
 use vapi::{Error, ErrorKind, OperationId, Value, schema};
 
 /// A request for an operation, before its parameters are read.
@@ -17,6 +18,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) ids: &'a Singletons,
     /// Roles and permissions.
     pub(crate) accounts: &'a Arc<Accounts>,
+    pub(crate) tags: &'a Arc<Tags>,
     /// None before login.
     pub(crate) session: Option<Arc<Session>>,
     /// User and password, where the request brings them.
@@ -30,6 +32,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) ids: &'a Singletons,
     /// Roles and permissions.
     pub(crate) accounts: &'a Arc<Accounts>,
+    pub(crate) tags: &'a Arc<Tags>,
     /// The parameters, in the order of the table. Families take them by their numbers.
     pub(crate) input: Vec<Value>,
     /// None before login.
@@ -55,6 +58,12 @@ pub(crate) fn unauthenticated() -> Error {
         "com.vmware.vapi.endpoint.method.authentication.required",
         "Authentication required.",
     )
+}
+
+/// The name of an operation behind that of its service: `cis.session.get`.
+pub(crate) fn full_name(id: OperationId) -> String {
+    let service = schema().services.iter().find(|service| service.operations.contains(&id.0));
+    format!("{}.{}", service.map_or("", |service| service.name), schema().at(id).name)
 }
 
 /// The answer of an operation.
@@ -100,6 +109,11 @@ impl Operations {
         Self { rows }
     }
 
+    /// The operations that are done here.
+    pub(crate) fn served(&self) -> impl Iterator<Item = OperationId> {
+        self.rows.keys().copied()
+    }
+
     /// Does the operation. `input` reads the parameters, in the order of the table, once the client is admitted: a client without
     /// a session learns nothing of what its parameters lack, and costs no memory for them.
     ///
@@ -112,10 +126,10 @@ impl Operations {
         input: impl FnOnce() -> Result<Vec<Value>, Error>,
     ) -> Reply {
         let row = self.admit(id, asker.session.is_some())?;
-        let Asker { door, ids, accounts, session, credentials } = asker;
+        let Asker { door, ids, accounts, tags, session, credentials } = asker;
         // The session counts as in use until the answer is there.
         let _active = session.as_ref().map(Session::begin);
-        let ask = Ask { door, ids, accounts, input: input()?, session: session.clone(), credentials };
+        let ask = Ask { door, ids, accounts, tags, input: input()?, session: session.clone(), credentials };
         (row.handler)(ask).await
     }
 
@@ -126,8 +140,7 @@ impl Operations {
             return Err(unauthenticated());
         }
         row.ok_or_else(|| {
-            let name = schema().at(id).name;
-            let text = format!("Esfera does not support the operation {name}");
+            let text = format!("Esfera does not support the operation {}", full_name(id));
             Error::new(ErrorKind::Unsupported, "esfera.unsupported", text)
         })
     }

@@ -47,10 +47,10 @@ pub(crate) fn size(iteration: Option<&Record>, field: &str) -> Result<usize, Err
     }
 }
 
-/// Whether a list or set of a filter lets a value pass: one that is not set lets all pass.
+/// Whether a list or set of a filter lets a value pass: one that is not set, or empty, lets all pass.
 pub(crate) fn passes(filter: Option<&Record>, field: &str, fits: impl Fn(&Value) -> bool) -> bool {
     match filter.and_then(|filter| filter.get(field)) {
-        Some(Value::List(wanted)) => wanted.iter().any(fits),
+        Some(Value::List(wanted)) => wanted.is_empty() || wanted.iter().any(fits),
         _ => true,
     }
 }

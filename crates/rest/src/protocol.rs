@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::Value as Json;
+use tags::Tags;
 use vapi::{Error, ErrorKind, Form, OperationId, Value, Verb, schema, write};
 
 use crate::families;
@@ -23,6 +24,7 @@ use crate::web::{MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
 pub struct Automation {
     ids: Singletons,
     accounts: Arc<Accounts>,
+    tags: Arc<Tags>,
 }
 
 /// The families' operations, found in the table at first use.
@@ -31,15 +33,22 @@ fn operations() -> &'static Operations {
     &OPERATIONS
 }
 
+/// The operations of the table that are done here, in the order of the table.
+pub fn served() -> Vec<OperationId> {
+    let mut all: Vec<OperationId> = operations().served().collect();
+    all.sort();
+    all
+}
+
 /// Whether a request is one of JSON-RPC.
 fn is_rpc(request: &Parts) -> bool {
     root(request.uri.path()) == Some((Form::Api, "")) && request.method == Method::POST
 }
 
 impl Automation {
-    /// The automation API beside a vSphere API that has these managers, and these roles and permissions.
-    pub fn new(ids: Singletons, accounts: Arc<Accounts>) -> Self {
-        Self { ids, accounts }
+    /// The automation API beside a vSphere API that has these managers, these roles and permissions, and these tags.
+    pub fn new(ids: Singletons, accounts: Arc<Accounts>, tags: Arc<Tags>) -> Self {
+        Self { ids, accounts, tags }
     }
 }
 
@@ -114,6 +123,7 @@ impl Automation {
             door,
             ids: &self.ids,
             accounts: &self.accounts,
+            tags: &self.tags,
             session: door.session(),
             credentials: door.credentials(),
         };
@@ -139,7 +149,8 @@ impl Automation {
             return rpc::answer(&invocation.id, Err(&error));
         }
         let credentials = invocation.credentials;
-        let asker = Asker { door, ids: &self.ids, accounts: &self.accounts, session, credentials };
+        let (accounts, tags) = (&self.accounts, &self.tags);
+        let asker = Asker { door, ids: &self.ids, accounts, tags, session, credentials };
         let input = || rpc::input(operation, invocation.input);
         match operations().answer(invocation.operation, asker, input).await {
             Ok(value) => rpc::answer(&invocation.id, Ok((operation, &value))),

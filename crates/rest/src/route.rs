@@ -1,9 +1,12 @@
 //! From a method, a path and a query to an operation of the table.
+//!
+//! The table has the older paths of some services (`POST /vcenter/vm/{vm}/power/start`). The rule of `/api` gives these operations another
+//! way: an operation beyond creating, reading, changing and deleting is `POST …?action=<name with dashes>`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use vapi::{OperationId, Query, Segment, Verb, schema};
+use vapi::{Operation, OperationId, Query, Segment, Verb, schema};
 
 /// More than the parts of a query that choose an operation.
 const MOST_CHOSEN: usize = 8;
@@ -39,21 +42,77 @@ struct Node {
     fixed: HashMap<&'static str, Node>,
     parameter: Option<Box<Node>>,
     /// Operations whose path ends here.
-    operations: Vec<OperationId>,
+    ways: Vec<Way>,
+}
+
+/// A way to an operation.
+struct Way {
+    operation: OperationId,
+    /// The action that the query must name, beside what the table says.
+    action: Option<String>,
+    /// Segments of the path that are no parameters.
+    fixed: usize,
+}
+
+/// Operations that a method says; the others are actions.
+const PLAIN: [&str; 6] = ["create", "get", "list", "set", "update", "delete"];
+
+/// The action by which a query names an operation that its method does not say.
+pub(crate) fn action_of(operation: &Operation) -> Option<String> {
+    let named = operation.query.iter().any(|part| matches!(part, Query::Fixed("action", _)));
+    let plain = operation.verb != Some(Verb::Post) || PLAIN.contains(&operation.name);
+    (!named && !plain).then(|| operation.name.replace('_', "-"))
+}
+
+/// The path that stays when the action is not a part of it: `…/power` of `…/power/start`, `…/hardware` of `…/hardware/action/upgrade`.
+pub(crate) fn without_action<'a>(path: &'a [Segment], action: &str) -> &'a [Segment] {
+    match path {
+        [front @ .., Segment::Fixed("action"), Segment::Fixed(last)] if *last == action => front,
+        [front @ .., Segment::Fixed(last)] if *last == action => front,
+        _ => path,
+    }
+}
+
+/// What makes operations alike: a method and a path, whatever its parameters are called.
+fn likeness(operation: &Operation) -> (Option<Verb>, Vec<Option<&'static str>>) {
+    let word = |segment: &Segment| match segment {
+        Segment::Fixed(word) => Some(*word),
+        Segment::Parameter(_) => None,
+    };
+    (operation.verb, operation.path.iter().map(word).collect())
+}
+
+/// Whether a part of the query chooses the operation.
+fn chooses(part: &Query) -> bool {
+    !matches!(part, Query::Parameter(..))
 }
 
 impl Node {
-    fn gather(&self, path: &[&str], found: &mut Vec<OperationId>) {
+    fn gather<'n>(&'n self, path: &[&str], found: &mut Vec<&'n Way>) {
         let Some((first, rest)) = path.split_first() else {
-            found.extend(&self.operations);
+            found.extend(&self.ways);
             return;
         };
-        if let Some(next) = self.fixed.get(first) {
+        if let Some(next) = self.fixed.get(*first) {
             next.gather(rest, found);
         }
         if let Some(next) = &self.parameter {
             next.gather(rest, found);
         }
+    }
+}
+
+impl Node {
+    fn add(&mut self, operation: OperationId, path: &[Segment], action: Option<String>) {
+        let mut node = self;
+        for segment in path {
+            node = match segment {
+                Segment::Fixed(word) => node.fixed.entry(word).or_default(),
+                Segment::Parameter(_) => node.parameter.get_or_insert_default(),
+            };
+        }
+        let fixed = path.iter().filter(|segment| matches!(segment, Segment::Fixed(_))).count();
+        node.ways.push(Way { operation, action, fixed });
     }
 }
 
@@ -66,6 +125,12 @@ pub(crate) fn routes() -> &'static Routes {
 impl Routes {
     fn new() -> Self {
         let mut routes = Self::default();
+        let mut alike: HashMap<_, usize> = HashMap::new();
+        for operation in &schema().operations {
+            if !operation.query.iter().any(chooses) {
+                *alike.entry(likeness(operation)).or_default() += 1;
+            }
+        }
         for service in &schema().services {
             let name = format!("com/vmware/{}", service.name.replace('.', "/").replace('_', "-"));
             let operations: Vec<_> = service.operations.clone().map(OperationId).collect();
@@ -74,14 +139,16 @@ impl Routes {
                 if operation.verb.is_none() {
                     continue;
                 }
-                let mut node = &mut routes.root;
-                for segment in &operation.path {
-                    node = match segment {
-                        Segment::Fixed(word) => node.fixed.entry(word).or_default(),
-                        Segment::Parameter(_) => node.parameter.get_or_insert_default(),
-                    };
+                let action = action_of(operation);
+                // Of several operations on one path, only the query can say which is meant.
+                let only = alike.get(&likeness(operation)).is_none_or(|count| *count == 1);
+                if action.is_none() || only {
+                    routes.root.add(*id, &operation.path, None);
                 }
-                node.operations.push(*id);
+                if let Some(action) = action {
+                    let path = without_action(&operation.path, &action);
+                    routes.root.add(*id, path, Some(action));
+                }
             }
             routes.by_service.insert(name, operations);
         }
@@ -99,25 +166,34 @@ impl Routes {
         self.root.gather(path, &mut candidates);
         let mut missing = if candidates.is_empty() { Missing::Path } else { Missing::Method };
         let mut best: Option<(usize, OperationId)> = None;
-        for id in candidates {
+        let names = |action: &str| {
+            query.iter().any(|(key, given)| (key == "action" || key == "~action") && given == action)
+        };
+        for way in candidates {
+            let id = way.operation;
             let operation = schema().at(id);
             if operation.verb != Some(verb) {
                 continue;
             }
             missing = Missing::Query;
             // Every part that chooses the operation must be there; the operation with most such parts is meant.
-            let chosen = operation.query.iter().try_fold(0, |chosen, part| match part {
+            let acts = match &way.action {
+                Some(action) if names(action) => Some(1),
+                Some(_) => None,
+                None => Some(0),
+            };
+            let Some(acts) = acts else { continue };
+            let chosen = operation.query.iter().try_fold(acts, |chosen, part| match part {
                 Query::Fixed(name, value) => {
                     query.iter().any(|(key, given)| key == name && given == value).then_some(chosen + 1)
                 }
                 Query::Present(name) => query.iter().any(|(key, _)| key == name).then_some(chosen + 1),
                 Query::Parameter(..) => Some(chosen),
             });
-            let fixed = operation.path.iter().filter(|segment| matches!(segment, Segment::Fixed(_))).count();
             if let Some(chosen) = chosen
-                && best.is_none_or(|(rank, _)| fixed * MOST_CHOSEN + chosen > rank)
+                && best.is_none_or(|(rank, _)| way.fixed * MOST_CHOSEN + chosen > rank)
             {
-                best = Some((fixed * MOST_CHOSEN + chosen, id));
+                best = Some((way.fixed * MOST_CHOSEN + chosen, id));
             }
         }
         let (_, operation) = best.ok_or(missing)?;
@@ -188,6 +264,14 @@ mod tests {
             Ok("add_to_used_by")
         );
         assert_eq!(find(Verb::Get, "vcenter/vm/vm-1/hardware/cpu", &[]), Ok("get"));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/power", &[("action", "start")]), Ok("start"));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/power/start", &[]), Ok("start"));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/power", &[]), Err(Missing::Query));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/hardware", &[("action", "upgrade")]), Ok("upgrade"));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/guest/power", &[("action", "reboot")]), Ok("reboot"));
+        assert_eq!(find(Verb::Post, "vcenter/vm/vm-1/guest/power", &[]), Err(Missing::Query));
+        assert_eq!(find(Verb::Post, "vcenter/vm", &[]), Ok("create"));
+        assert_eq!(find(Verb::Post, "vcenter/vm", &[("action", "clone")]), Ok("clone"));
     }
 
     #[test]

@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hardening", 1),
     ("backup", 1),
     ("api", 2),
+    ("tags", 2),
     ("vm", 3),
     ("hostnet", 3),
     ("pools", 3),

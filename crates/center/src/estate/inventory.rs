@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use api::{Core, Tree, Writer};
 use parking_lot::{RwLock, RwLockReadGuard};
 use store::{Batch, Store};
+use tags::Tags;
 use tokio::sync::OwnedMutexGuard;
 use vim::{Fault, MoRef, fault};
 
@@ -19,7 +20,7 @@ use super::index::Records;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::records::{Changes, OBJECTS, Record};
-use super::show;
+use super::{show, tagged};
 
 /// Numbers that a single operation on the inventory needs at most.
 const FEW_IDS: u64 = 16;
@@ -34,6 +35,8 @@ pub(crate) struct Inventory {
     records: RwLock<Records>,
     /// Tells what changes; set when the center is put together. The core holds the accounts, whose owners are found here.
     core: OnceLock<Weak<Core>>,
+    /// The tags of the objects; set when the center is put together.
+    pub(super) tags: OnceLock<Arc<Tags>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -54,6 +57,7 @@ impl Inventory {
             durable,
             records: RwLock::default(),
             core: OnceLock::new(),
+            tags: OnceLock::new(),
             turn: Arc::default(),
         })
     }
@@ -154,7 +158,9 @@ impl Turn {
                 let batch = batch(&changes).map_err(|error| store_fault(&error))?;
                 inventory.store.commit(batch).await.map_err(|error| store_fault(&error))?;
             }
+            let gone = if inventory.tags.get().is_some() { tagged::gone(&changes) } else { Vec::new() };
             inventory.show(changes, also);
+            inventory.forget_tags(&gone).await;
             Ok(())
         });
         work.await.unwrap_or_else(|_| Err(fault!(SystemError { reason: "internal error" }, "Internal error")))

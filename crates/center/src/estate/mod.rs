@@ -28,6 +28,7 @@ pub(crate) mod reference;
 mod rename;
 pub(crate) mod show;
 pub(crate) mod stored;
+mod tagged;
 mod vapp_config;
 pub(crate) mod vapps;
 

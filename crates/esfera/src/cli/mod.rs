@@ -1,6 +1,7 @@
 //! The command line. A noun is a folder or a file, a verb a file (of a small noun: a function) that holds its arguments and what it
 //! does, and a row in the enum of its noun. [`Command`] has a row for each noun.
 
+mod category;
 mod center;
 mod cluster;
 mod customization;
@@ -22,6 +23,7 @@ mod pool;
 mod role;
 mod schedule;
 mod session;
+mod tag;
 mod task;
 mod token;
 mod user;
@@ -91,6 +93,12 @@ pub enum Command {
     Net(net::NetCommand),
     /// Run an esxcli command on a host; an incomplete one lists its completions
     Esxcli(esxcli::Esxcli),
+    /// Tags, and the objects that they are attached to
+    #[command(subcommand)]
+    Tag(tag::TagCommand),
+    /// Categories of tags
+    #[command(subcommand)]
+    Category(category::CategoryCommand),
     /// Roles: sets of privileges
     #[command(subcommand)]
     Role(role::RoleCommand),
@@ -146,6 +154,8 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Datastore(command) => datastore::run(command).await,
         Command::Net(command) => net::run(command).await,
         Command::Esxcli(args) => esxcli::run(args).await,
+        Command::Tag(command) => tag::run(command).await,
+        Command::Category(command) => category::run(command).await,
         Command::Role(command) => role::run(command).await,
         Command::Permission(command) => permission::run(command).await,
         Command::User(command) => user::run(command).await,

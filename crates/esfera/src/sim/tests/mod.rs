@@ -1,6 +1,7 @@
 //! The seam between the center and its hosts: both show and refuse the same.
 
 mod arguments;
+mod automation;
 mod describing;
 mod nobody_gets_through;
 mod references;

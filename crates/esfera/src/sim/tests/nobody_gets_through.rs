@@ -80,7 +80,7 @@ fn only_reads(method: MethodId) -> bool {
 }
 
 /// The objects of the inventory, each with its state; what time alone changes is left out.
-fn picture(state: &api::Snapshot) -> BTreeMap<String, Arc<Node>> {
+pub(super) fn picture(state: &api::Snapshot) -> BTreeMap<String, Arc<Node>> {
     let stays = |node: &&Arc<Node>| {
         !node.me().is_a(managed_id!(Task)) && !node.me().is_a(managed_id!(SessionManager))
     };
@@ -103,7 +103,7 @@ fn kept(value: Option<&Value>) -> Option<Value> {
 }
 
 /// Differences between two pictures, each as the object and the property, or the object alone if it came or went.
-fn differences(
+pub(super) fn differences(
     before: &BTreeMap<String, Arc<Node>>,
     after: &BTreeMap<String, Arc<Node>>,
 ) -> BTreeSet<String> {
@@ -140,7 +140,7 @@ fn sibling(admin: &Insider) -> MoRef {
     state.iter().find(is).unwrap().me().clone()
 }
 
-fn root(admin: &Insider) -> MoRef {
+pub(super) fn root(admin: &Insider) -> MoRef {
     let state = admin.service.core.tree.snapshot();
     let is =
         |node: &&Arc<Node>| node.me().is_a(managed_id!(Folder)) && node.get(prop!(Folder.parent)).is_none();
