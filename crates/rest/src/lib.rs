@@ -9,6 +9,7 @@ mod families;
 mod fault;
 mod input;
 mod inventory;
+mod openapi;
 mod operation;
 mod pages;
 mod protocol;

@@ -15,10 +15,11 @@ use vapi::{Error, ErrorKind, Form, OperationId, Value, Verb, schema, write};
 
 use crate::families;
 use crate::input::{Given, gather};
+use crate::openapi;
 use crate::operation::{Asker, Operations, unauthenticated};
 use crate::route::{Found, Missing, routes};
 use crate::rpc::{self, Refused};
-use crate::web::{MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
+use crate::web::{self, MAX_LOGIN_BYTES, answer, bound, failed, invalid, pairs, root};
 
 /// Serves the automation API.
 pub struct Automation {
@@ -29,7 +30,7 @@ pub struct Automation {
 
 /// The families' operations, found in the table at first use.
 fn operations() -> &'static Operations {
-    static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| Operations::new(families::ALL));
+    static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| Operations::new(families::PARTS));
     &OPERATIONS
 }
 
@@ -38,6 +39,13 @@ pub fn served() -> Vec<OperationId> {
     let mut all: Vec<OperationId> = operations().served().collect();
     all.sort();
     all
+}
+
+/// The OpenAPI document, made at first use.
+fn described() -> &'static Vec<u8> {
+    static DOCUMENT: LazyLock<Vec<u8>> =
+        LazyLock::new(|| openapi::document(served().into_iter()).to_string().into_bytes());
+    &DOCUMENT
 }
 
 /// Whether a request is one of JSON-RPC.
@@ -75,6 +83,13 @@ impl Protocol for Automation {
             return self.rpc(door, body).await;
         }
         let (form, below) = root(request.uri.path()).unwrap_or((Form::Api, ""));
+        if form == Form::Api && below == openapi::PATH && request.method == Method::GET {
+            // Nobody learns before login which operations are there.
+            return match door.session() {
+                Some(_) => web::plain(described().clone()),
+                None => failed(form, &unauthenticated()),
+            };
+        }
         match self.rest((form, below), door, request, body).await {
             Ok((id, value)) => shown(form, id, &value),
             Err(error) => failed(form, &error),

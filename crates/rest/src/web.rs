@@ -80,6 +80,14 @@ pub(crate) fn answer(status: StatusCode, json: Option<&Json>) -> Response<Vec<u8
     response
 }
 
+/// An answer that is JSON already.
+pub(crate) fn plain(json: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(json);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
 /// The answer for an error.
 pub(crate) fn failed(form: Form, error: &Error) -> Response<Vec<u8>> {
     let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,5 +1,7 @@
 //! Errors as operations raise them.
 
+use crate::value::{Record, Value};
+
 /// An error with the messages that people read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?}: {}", messages.first().map_or("", |message| message.text.as_str()))]
@@ -19,6 +21,24 @@ impl Error {
     /// An error with one message.
     pub fn new(kind: ErrorKind, id: &str, text: impl Into<String>) -> Self {
         Self { kind, messages: vec![Message { id: id.into(), text: text.into() }] }
+    }
+
+    /// The error as a structure.
+    pub fn record(&self) -> Record {
+        let messages = self.messages.iter().map(|message| {
+            Value::Record(Record::new(
+                "vapi.std.localizable_message",
+                [
+                    ("id", message.id.as_str().into()),
+                    ("default_message", message.text.as_str().into()),
+                    ("args", Value::List(Vec::new())),
+                ],
+            ))
+        });
+        Record::new(
+            self.kind.name(),
+            [("messages", Value::List(messages.collect())), ("error_type", self.kind.word().into())],
+        )
     }
 }
 

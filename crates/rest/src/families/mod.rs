@@ -1,6 +1,9 @@
-//! The families of operations that Esfera does. A new one is a file here and a row in [`ALL`].
+//! The families of operations that Esfera does. A new one is a file here and a row in the table below; a part with many
+//! families is a folder with a table of its own, and a row in [`PARTS`].
 
+mod appliance;
 mod cis_session;
+mod cis_tasks;
 mod tagging;
 mod vcenter_cluster;
 mod vcenter_datacenter;
@@ -13,11 +16,19 @@ mod vcenter_privilege_checks;
 mod vcenter_privileges;
 mod vcenter_resource_pool;
 mod vcenter_roles;
+mod vm;
 
 use crate::operation::Family;
 
-pub(crate) const ALL: &[&Family] = &[
+/// The families of each part.
+pub(crate) const PARTS: &[&[&Family]] = &[ALL, vm::ALL];
+
+const ALL: &[&Family] = &[
+    &appliance::DATABASE,
+    &appliance::TIME,
+    &appliance::VERSION,
     &cis_session::FAMILY,
+    &cis_tasks::FAMILY,
     &tagging::ASSOCIATION,
     &tagging::CATEGORY,
     &tagging::TAG,

@@ -46,6 +46,9 @@ pub fn write(form: Form, ty: &Type, value: &Value) -> Json {
                     .collect(),
             }
         }
+        (Type::AnyError, Value::Record(record)) if form == Form::Rpc => {
+            json!({ ERROR: structure(form, record).get(STRUCTURE).cloned().unwrap_or_default() })
+        }
         (_, Value::Record(record)) => structure(form, record),
         (_, Value::Unset) => Json::Null,
         (_, Value::Boolean(value)) => (*value).into(),
@@ -76,20 +79,7 @@ fn structure(form: Form, record: &Record) -> Json {
 
 /// Writes an error: the body of an answer below `/api` or `/rest`, or the `error` of a JSON-RPC result.
 pub fn write_error(form: Form, error: &Error) -> Json {
-    let messages = error.messages.iter().map(|message| {
-        Value::Record(Record::new(
-            "vapi.std.localizable_message",
-            [
-                ("id", message.id.as_str().into()),
-                ("default_message", message.text.as_str().into()),
-                ("args", Value::List(Vec::new())),
-            ],
-        ))
-    });
-    let record = Record::new(
-        error.kind.name(),
-        [("messages", Value::List(messages.collect())), ("error_type", error.kind.word().into())],
-    );
+    let record = error.record();
     let written = structure(form, &record);
     match form {
         Form::Api => written,
