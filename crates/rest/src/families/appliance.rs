@@ -1,4 +1,4 @@
-//! `com.vmware.appliance`: the center's version and clock, and the health of its database. What Esfera does not measure is not there.
+//! `com.vmware.appliance`: the center's version and clock, and the health of its database. Esfera leaves out the parts that it does not measure.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -61,16 +61,17 @@ fn shown(info: &Object) -> Value {
     });
     let time = |time: Option<vim::DateTime>| time.map_or(Value::Unset, |time| time.to_string().into());
     let percent = info.get(field!(TaskInfo.progress));
-    let progress = percent.filter(|_| status(info) == "RUNNING").map_or(Value::Unset, |percent| {
-        Value::Record(Record::new(
-            "cis.task.progress",
-            [
-                ("total", Value::Long(100)),
-                ("completed", Value::Long(percent.into())),
-                ("message", message("esfera.progress", "")),
-            ],
-        ))
-    });
+    let percent = if status(info) == "SUCCEEDED" { 100 } else { percent.unwrap_or(0) };
+    let progress = Value::Record(Record::new(
+        "cis.task.progress",
+        [
+            ("total", Value::Long(100)),
+            ("completed", Value::Long(percent.into())),
+            ("message", message("esfera.progress", "")),
+        ],
+    ));
+    // A task that has not begun has no progress.
+    let progress = if status(info) == "PENDING" { Value::Unset } else { progress };
     let result = info.get(field!(TaskInfo.result)).and_then(vim::Value::as_ref);
     let error = info.get(field!(TaskInfo.error)).map_or(Value::Unset, |error| {
         let words = error.get(field!(LocalizedMethodFault.localizedMessage)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `com.vmware.cis.tagging.tag_association`.
 //!
 //! Attaching and detaching takes `AttachTag` for tags, and `ObjectAttachable` on the object, which the caller must also be able to read.
-//! In bulk, what a caller may not do or cannot be done is told of, and the rest is done.
+//! A request in bulk does as much as it can and may, and its answer tells of the rest.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

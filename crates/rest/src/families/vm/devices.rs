@@ -201,7 +201,7 @@ fn disk(device: &Object, config: &Object) -> Value {
     let backing = device.get(field!(VirtualDevice.backing));
     let backing = backing.filter(|backing| backing.is_a(data_id!(VirtualDeviceFileBackingInfo)));
     let file = backing.and_then(|backing| backing.get(field!(VirtualDeviceFileBackingInfo.fileName)));
-    let fields = [("type", "VMDK_FILE".into()), ("vmdk_file", text(file))];
+    let fields = [("type", "VMDK_FILE".into()), ("vmdk_file", file.unwrap_or_default().into())];
     let backing = Record::new("vcenter.vm.hardware.disk.backing_info", fields);
     let bytes = device.get(field!(VirtualDisk.capacityInBytes));
     let bytes = bytes.or_else(|| device.get(field!(VirtualDisk.capacityInKB)).map(|kib| kib * 1_024));
@@ -252,6 +252,8 @@ fn nic(device: &Object, _: &Object) -> Value {
         _ => "GENERATED",
     };
     let wake = device.get(field!(VirtualEthernetCard.wakeOnLanEnabled)).unwrap_or_default();
+    let upt = device.get(field!(VirtualEthernetCard.uptCompatibilityEnabled)).unwrap_or_default();
+    let upt = if ty == "VMXNET3" { Value::Boolean(upt) } else { Value::Unset };
     let fields = [
         ("label", label(device)),
         ("type", ty.into()),
@@ -259,6 +261,7 @@ fn nic(device: &Object, _: &Object) -> Value {
         ("mac_address", text(device.get(field!(VirtualEthernetCard.macAddress)))),
         ("pci_slot_number", slot(device)),
         ("wake_on_lan_enabled", Value::Boolean(wake)),
+        ("upt_compatibility_enabled", upt),
         ("backing", network(device)),
     ];
     Value::Record(Record::new(
@@ -301,7 +304,7 @@ fn network(device: &Object) -> Value {
         [
             ("type", "STANDARD_PORTGROUP".into()),
             ("network", network.map_or(Value::Unset, |network| network.id().into())),
-            ("network_name", text(network_name)),
+            ("network_name", network_name.unwrap_or_default().into()),
         ],
     ))
 }
@@ -313,21 +316,42 @@ fn file_or_device(device: &Object, structure: &'static str, file: (&'static str,
     let (word, field) = file;
     if let Some(backing) = is(data_id!(VirtualDeviceFileBackingInfo)) {
         let name = backing.get(field!(VirtualDeviceFileBackingInfo.fileName));
-        return Value::Record(Record::new(structure, [("type", word.into()), (field, text(name))]));
+        let fields = [("type", word.into()), (field, name.unwrap_or_default().into())];
+        return Value::Record(Record::new(structure, fields));
     }
     if let Some(backing) = is(data_id!(VirtualDeviceDeviceBackingInfo)) {
         let name = backing.get(field!(VirtualDeviceDeviceBackingInfo.deviceName));
+        let auto = backing.get(field!(VirtualDeviceDeviceBackingInfo.useAutoDetect)).unwrap_or_default();
         return Value::Record(Record::new(
             structure,
-            [("type", "HOST_DEVICE".into()), ("host_device", text(name))],
+            [
+                ("type", "HOST_DEVICE".into()),
+                ("host_device", text(name)),
+                ("auto_detect", Value::Boolean(auto)),
+            ],
         ));
     }
-    let remote = !matches!(word, "FILE");
-    Value::Record(Record::new(structure, [("type", if remote { "CLIENT_DEVICE" } else { word }.into())]))
+    match word {
+        // A port is never the client's.
+        "FILE" => Value::Record(Record::new(structure, [("type", word.into()), (field, "".into())])),
+        _ => Value::Record(Record::new(structure, [("type", "CLIENT_DEVICE".into())])),
+    }
 }
 
 fn cdrom(device: &Object, config: &Object) -> Value {
-    let backing = file_or_device(device, "vcenter.vm.hardware.cdrom.backing_info", ("ISO_FILE", "iso_file"));
+    let mut backing =
+        file_or_device(device, "vcenter.vm.hardware.cdrom.backing_info", ("ISO_FILE", "iso_file"));
+    // How a drive that is no file is used by its guest.
+    if let Value::Record(record) = &mut backing
+        && record.get("iso_file").is_none()
+    {
+        let emulated = device
+            .get(field!(VirtualDevice.backing))
+            .is_some_and(|backing| backing.is_a(data_id!(VirtualCdromAtapiBackingInfo)));
+        let how = if emulated { "EMULATION" } else { "PASSTHRU" };
+        let at = record.fields.len() - 1;
+        record.fields[at] = how.into();
+    }
     let (ty, field, address) = address(device, config);
     let fields = [("label", label(device)), ("type", ty.into()), (field, address), ("backing", backing)];
     Value::Record(Record::new("vcenter.vm.hardware.cdrom.info", fields.into_iter().chain(connection(device))))
@@ -352,10 +376,18 @@ fn serial(device: &Object, _: &Object) -> Value {
         let server = uri.get(field!(VirtualDeviceURIBackingInfo.direction)) == Some("server");
         let ty = if server { "NETWORK_SERVER" } else { "NETWORK_CLIENT" };
         let location = uri.get(field!(VirtualDeviceURIBackingInfo.serviceURI));
-        Value::Record(Record::new(structure, [("type", ty.into()), ("network_location", text(location))]))
+        Value::Record(Record::new(
+            structure,
+            [("type", ty.into()), ("network_location", location.unwrap_or_default().into())],
+        ))
     } else if let Some(pipe) = pipe {
         let name = pipe.get(field!(VirtualDevicePipeBackingInfo.pipeName));
-        Value::Record(Record::new(structure, [("type", "PIPE_SERVER".into()), ("pipe", text(name))]))
+        let fields = [
+            ("type", "PIPE_SERVER".into()),
+            ("pipe", name.unwrap_or_default().into()),
+            ("no_rx_loss", Value::Boolean(false)),
+        ];
+        Value::Record(Record::new(structure, fields))
     } else {
         file_or_device(device, structure, ("FILE", "file"))
     };

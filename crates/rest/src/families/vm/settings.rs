@@ -89,10 +89,10 @@ pub(super) fn boot(config: &Object) -> Value {
     let setup = options.and_then(|options| options.get(field!(VirtualMachineBootOptions.enterBIOSSetup)));
     let protocol =
         options.and_then(|options| options.get(field!(VirtualMachineBootOptions.networkBootProtocol)));
-    let protocol = match protocol.filter(|_| efi) {
+    let protocol = match protocol {
+        _ if !efi => Value::Unset,
         Some("ipv6") => "IPV6".into(),
-        Some(_) => "IPV4".into(),
-        None => Value::Unset,
+        _ => "IPV4".into(),
     };
     Value::Record(Record::new(
         "vcenter.vm.hardware.boot.info",
