@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Writes vim.schema from the vim25 type table that the installed pyVmomi registers.
+"""Writes vim.schema and pbm.schema from the type tables that the installed pyVmomi registers.
 
 usage: python3 generate.py > vim.schema        (needs the PyPI package pyvmomi)
+       python3 generate.py pbm > pbm.schema
        python3 generate.py --check              fails if vim.schema is not what would be written
+       python3 generate.py pbm --check
 
 The text's grammar is described at its top and in src/parse.rs. Three things differ from pyVmomi's table, because
 the published XSD differs there and the wire follows the XSD: a field that holds a fault is a LocalizedMethodFault,
@@ -12,8 +14,10 @@ import pathlib
 import sys
 
 # Tables of other services (vSAN, storage policies, ...) have endpoints of their own.
+SERVICE = "pbm" if "pbm" in sys.argv[1:] else "vim25"
 for other in ("vsanhealth", "pbm", "sms", "eam", "vslm"):
-    sys.modules["pyVmomi._typeinfo_" + other] = None
+    if other != SERVICE:
+        sys.modules["pyVmomi._typeinfo_" + other] = None
 
 from pyVmomi import VmomiSupport as V  # noqa: E402
 
@@ -48,8 +52,14 @@ HEADER = """\
 """
 
 
+PBM_HEADER = """\
+# Storage policies: the types of /pbm/sdk. On the wire they are of urn:pbm; their names begin with Pbm and are unique.
+# Made by generate.py; do not edit. The same grammar as vim.schema, read after it. Every release has them.
+"""
+
+
 def main():
-    wanted = "urn:vim25"
+    wanted = "urn:" + SERVICE
     releases = dict(V.versionIdMap)
 
     def keep(version):
@@ -59,6 +69,8 @@ def main():
     mapped = [release for release in RELEASES if release in by_release]
 
     def since(version):
+        if SERVICE == "pbm":
+            return RELEASES[0]
         wire = releases.get(version, "")
         if wire in RELEASES:
             return wire
@@ -98,6 +110,8 @@ def main():
         return " ".join(words)
 
     out = [HEADER.rstrip(), "", "releases " + " ".join(RELEASES), ""]
+    if SERVICE == "pbm":
+        out = [PBM_HEADER.rstrip(), ""]
 
     for name, definition in sorted((d[1], d) for d in V._enumDefMap.values() if keep(d[2])):
         out.append("enum %s @%s" % (name, since(definition[2])))
@@ -140,10 +154,11 @@ def main():
             out.append("  " + " ".join(words))
             out.extend("    " + member(row, method_since, row[4]) for row in params)
     text = "\n".join(out) + "\n"
-    if sys.argv[1:] != ["--check"]:
+    name = "pbm.schema" if SERVICE == "pbm" else "vim.schema"
+    if "--check" not in sys.argv[1:]:
         sys.stdout.write(text)
-    elif pathlib.Path(__file__).with_name("vim.schema").read_text() != text:
-        sys.exit("vim.schema differs from what the installed pyVmomi says: write it anew and read the difference")
+    elif pathlib.Path(__file__).with_name(name).read_text() != text:
+        sys.exit(name + " differs from what the installed pyVmomi says: write it anew and read the difference")
 
 
 main()

@@ -6,7 +6,7 @@ use api::accounts::{self, Accounts, AccountsDoor, Realm};
 use api::managers::{self, Common, Facts, Singletons};
 use api::server::Site;
 use api::tls::{Renewing, center_uri};
-use api::{Core, Methods, Service};
+use api::{Core, Methods, Service, Table};
 use rest::Automation;
 use store::{Batch, Collection, Store};
 use sts::{TokenService, Tokens};
@@ -22,6 +22,7 @@ use crate::link::connector::Connector;
 use crate::link::{HostLink, NoNetwork, RemoteConnector};
 use crate::mirror::{Hosts, Mirror};
 use crate::options::{Network, Options};
+use crate::policies::{self, Policies};
 use crate::schedule::{self, Schedule};
 use crate::{about, access, carry, cluster, estate, hosts};
 
@@ -111,12 +112,15 @@ impl Center {
         schedule::register(&mut methods, &schedule);
         let tokens = Tokens::open(&core.store, accounts.clone(), &uuid).await?;
         sts::register(&mut methods, &tokens);
+        let policies = Policies::new(core.clone(), tags.clone(), &uuid);
+        Table { methods: &mut methods, daemon: &policies }.register(&policies::MANAGERS);
         let service = Arc::new(Service::new(core.clone(), accounts.clone(), methods));
         managers::create(&common)?;
         accounts::create(&core, &accounts)?;
         managers::add(&core, &carry::MANAGERS, &carrier)?;
         managers::add(&core, &[estate::pods::ROW], &inventory)?;
         managers::add(&core, &schedule::MANAGERS, &schedule)?;
+        managers::add(&core, &policies::MANAGERS, &policies)?;
 
         supervisor.manage_all()?;
         let interrupted = carry::recover(&carrier, &connector).await?;

@@ -17,6 +17,7 @@ mod hosts;
 pub mod link;
 mod mirror;
 mod options;
+mod policies;
 mod reply;
 mod schedule;
 pub mod sim;

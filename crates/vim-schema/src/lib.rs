@@ -1,5 +1,5 @@
-//! The table of the vSphere data model, read from the generated text `vim.schema` and its hand-written supplement
-//! `reflect.schema`.
+//! The table of the vSphere data model, read from the generated text `vim.schema`, its hand-written supplement
+//! `reflect.schema`, and `pbm.schema`, the types of storage policies.
 //!
 //! The run-time crate `vim` and the compile-time macros in `vim-macros` read the same text with the same code, so the
 //! numbers that the macros write into a program (type, field and method ids) are the ones that it finds at run time.
@@ -18,8 +18,11 @@ pub use types::{
 use std::collections::HashMap;
 
 /// The schema's texts by file name, as they are in the repository. Later ones may extend earlier ones.
-pub const TEXTS: [(&str, &str); 2] =
-    [("vim.schema", include_str!("../vim.schema")), ("reflect.schema", include_str!("../reflect.schema"))];
+pub const TEXTS: [(&str, &str); 3] = [
+    ("vim.schema", include_str!("../vim.schema")),
+    ("reflect.schema", include_str!("../reflect.schema")),
+    ("pbm.schema", include_str!("../pbm.schema")),
+];
 
 /// All types of the API. Ids index the vectors.
 ///

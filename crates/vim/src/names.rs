@@ -14,6 +14,11 @@ pub(crate) const REFERENCE: &str = "ManagedObjectReference";
 pub(crate) const ARRAY_OF: &str = "ArrayOf";
 const ANY_OBJECT: ManagedId = managed_id!(ManagedObject);
 
+/// Whether a type or method belongs to the service of storage policies, `/pbm/sdk`.
+pub(crate) fn is_of_pbm(name: &str) -> bool {
+    name.starts_with("Pbm")
+}
+
 /// A scalar's name in XML Schema; `None` for enums, data objects and references.
 pub(crate) fn scalar(kind: Kind) -> Option<&'static str> {
     Some(match kind {

@@ -17,6 +17,10 @@ const NEVER_OFFERED: &str = "2.5u2server";
 pub fn release_of_soap_action(header: Option<&str>) -> Release {
     let named = header.and_then(|header| {
         let text = header.trim().trim_matches(['"', '\'']);
+        // Other services count their own releases.
+        if text.starts_with("urn:pbm") {
+            return None;
+        }
         let (_, id) = text.rsplit_once('/')?;
         find(id.trim())
     });

@@ -41,22 +41,24 @@ macro_rules! put {
     };
 }
 
-fn is_known(since: Release) -> bool {
-    since <= api_release()
+/// Whether the document has a type or method. Storage policies are a service of their own.
+fn has(name: &str, since: Release) -> bool {
+    since <= api_release() && !names::is_of_pbm(name)
 }
 
 impl Document {
     fn make(mut self) -> String {
         self.text.push_str(HEAD);
-        let methods: Vec<_> = schema().methods.iter().filter(|method| is_known(method.since)).collect();
-        for ty in schema().enums.iter().filter(|ty| is_known(ty.since)) {
+        let methods: Vec<_> =
+            schema().methods.iter().filter(|method| has(method.name, method.since)).collect();
+        for ty in schema().enums.iter().filter(|ty| has(ty.name, ty.since)) {
             put!(self, "<simpleType name=\"{}\"><restriction base=\"xsd:string\">", ty.name);
             for value in &ty.values {
                 put!(self, "<enumeration value=\"{value}\"/>");
             }
             put!(self, "</restriction></simpleType>\n");
         }
-        for ty in schema().data.iter().filter(|ty| is_known(ty.since)) {
+        for ty in schema().data.iter().filter(|ty| has(ty.name, ty.since)) {
             self.data_type(ty);
         }
         self.arrays(&methods);
@@ -100,7 +102,7 @@ impl Document {
 
     fn sequence(&mut self, members: &[Member]) {
         put!(self, "<sequence>");
-        for member in members.iter().filter(|member| is_known(member.since)) {
+        for member in members.iter().filter(|member| has(member.name, member.since)) {
             self.element(member);
         }
         put!(self, "</sequence>");
@@ -124,7 +126,7 @@ impl Document {
             .chain(schema.managed.iter().flat_map(|ty| &ty.properties))
             .chain(methods.iter().filter_map(|method| method.returns.as_ref()));
         let kinds: BTreeSet<_> = members
-            .filter(|member| member.list && is_known(member.since))
+            .filter(|member| member.list && has(member.name, member.since))
             .map(|member| (names::element(member.kind), type_name(member.kind)))
             .collect();
         let mut done = BTreeSet::new();
@@ -143,7 +145,7 @@ impl Document {
     fn elements_of(&mut self, method: &Method) {
         put!(self, "<element name=\"{}\"><complexType><sequence>", method.name);
         put!(self, "<element name=\"_this\" type=\"vim25:ManagedObjectReference\"/>");
-        for parameter in method.parameters.iter().filter(|parameter| is_known(parameter.since)) {
+        for parameter in method.parameters.iter().filter(|parameter| has(parameter.name, parameter.since)) {
             self.element(parameter);
         }
         put!(self, "</sequence></complexType></element>\n");
@@ -187,7 +189,7 @@ impl Document {
 /// The names of all faults that these methods declare.
 fn faults(methods: &[&Method]) -> BTreeSet<&'static str> {
     let declared = methods.iter().flat_map(|method| &method.faults).map(|id| schema().data(*id));
-    let known = declared.filter(|ty| is_known(ty.since)).map(|ty| ty.name);
+    let known = declared.filter(|ty| has(ty.name, ty.since)).map(|ty| ty.name);
     known.chain([ANY_FAULT]).collect()
 }
 

@@ -42,6 +42,7 @@ use crate::tls::{Renewing, server_config};
 use crate::{Account, Service};
 pub use invoke::Done;
 pub use protocol::{Door, Protocol, SessionFinder};
+pub use soap::PBM_INSTANCE;
 
 /// The header that carries a session's key in VI-JSON.
 pub const SESSION_HEADER: &str = "vmware-api-session-id";

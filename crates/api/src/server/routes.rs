@@ -16,6 +16,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/sdk", post(soap::call).get(pages::wsdl_by_query))
         .route("/sdk/", post(soap::call).get(pages::wsdl_by_query))
         .route("/sdk/vimService", post(soap::call).get(pages::wsdl_by_query))
+        .route("/pbm", post(soap::call))
+        .route("/pbm/sdk", post(soap::call))
         .route("/sdk/vimServiceVersions.xml", get(pages::versions))
         .route("/sdk/vimService.wsdl", get(pages::wsdl))
         .route("/sdk/vim25/{release}/{type}/{id}/{member}", post(json::call).get(json::call))

@@ -1,4 +1,4 @@
-//! SOAP on `/sdk`.
+//! SOAP on `/sdk`, and on `/pbm/sdk` for storage policies: the names of methods say which of the two is meant.
 
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ use super::invoke::{Asked, operation_id};
 use crate::Session;
 use crate::service::not_authenticated;
 
+/// The id of the object with which clients of storage policies begin. Ids are unique over all services here, but clients name that object
+/// `ServiceInstance`, as the one of the vSphere API.
+pub const PBM_INSTANCE: &str = "pbm-service";
 const XML: &str = "text/xml; charset=utf-8";
 
 pub(super) async fn call(
@@ -52,11 +55,16 @@ pub(super) async fn call(
         let cookie = request.header.session_cookie.as_deref()?;
         app.session_of(&remote, unquoted(cookie))
     });
+    let this = if request.this.is_a(managed_id!(PbmServiceInstance)) {
+        MoRef::new(managed_id!(PbmServiceInstance), PBM_INSTANCE)
+    } else {
+        request.this
+    };
     let operation_id = request.header.operation_id.as_deref().map(operation_id);
     // A center speaks VI-JSON.
     let (peer, acting) = (peer(&remote, &headers), None);
     let caller = session.clone();
-    let asked = Asked { peer, remote, session, this: request.this, release, operation_id, token, acting };
+    let asked = Asked { peer, remote, session, this, release, operation_id, token, acting };
     let mut out = Vec::new();
     let mut begun: Option<Arc<Session>> = None;
     let mut turn = None;

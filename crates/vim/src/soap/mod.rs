@@ -14,7 +14,7 @@ mod xml;
 pub use fragment::{Element, MAX_ELEMENTS, read_fragment, write_fragment};
 pub use read::{read_request, read_response};
 
-use crate::{Args, Encode, Fault, Kind, MethodId, MoRef, Release, schema};
+use crate::{Args, Encode, Fault, Kind, MethodId, MoRef, Release, names, schema};
 use write::Writer;
 
 /// A received call.
@@ -55,14 +55,18 @@ const BEGIN: &[u8] = concat!(
 )
 .as_bytes();
 const END: &[u8] = b"\n</soapenv:Body>\n</soapenv:Envelope>\n";
-const NAMESPACE: &[u8] = b" xmlns=\"urn:vim25\"";
 
-/// Writes an envelope with one element of `urn:vim25` in its Body.
+/// ` xmlns="…"` for an element with this name, or of the type with this name.
+fn namespace(name: &str) -> &'static [u8] {
+    if names::is_of_pbm(name) { b" xmlns=\"urn:pbm\"" } else { b" xmlns=\"urn:vim25\"" }
+}
+
+/// Writes an envelope with one element in its Body, in the namespace of its service.
 fn envelope(out: &mut Vec<u8>, name: &[&str], write: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(BEGIN);
     out.push(b'<');
     name.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-    out.extend_from_slice(NAMESPACE);
+    out.extend_from_slice(namespace(name[0]));
     out.push(b'>');
     write(out);
     out.extend_from_slice(b"</");
@@ -106,7 +110,9 @@ pub fn write_fault(out: &mut Vec<u8>, fault: &Fault, release: Release, client_er
         let name = schema().data(ty).name.as_bytes();
         out.push(b'<');
         out.extend_from_slice(name);
-        out.extend_from_slice(b"Fault xmlns=\"urn:vim25\" xsi:type=\"");
+        out.extend_from_slice(b"Fault");
+        out.extend_from_slice(namespace(schema().data(ty).name));
+        out.extend_from_slice(b" xsi:type=\"");
         out.extend_from_slice(name);
         out.extend_from_slice(b"\">");
         Writer::new(out, release).fields(ty, object);
