@@ -17,7 +17,7 @@ class Tagger:
     def __init__(self, server):
         self.base = f"https://{server.address}:{server.port}/api"
         self.web = requests.Session()
-        self.web.verify = False
+        self.web.verify = self.web.trust_env = False
         key = self.post("/session", auth=(server.user, server.password))
         self.web.headers["vmware-api-session-id"] = key
 
@@ -45,7 +45,7 @@ def service(server, si):
     context.verify_mode = ssl.CERT_NONE
     cookie = si._stub.cookie.split('"')[1]
     VmomiSupport.GetRequestContext()["vcSessionCookie"] = cookie
-    stub = SoapStubAdapter(host=server.address, port=server.port, path="/pbm/sdk", version="pbm.version.version1",
+    stub = SoapStubAdapter(host=server.address, port=server.port, path="/pbm/sdk", version="pbm.version.v8_0_3_0",
                            sslContext=context)
     return pbm.ServiceInstance("ServiceInstance", stub).RetrieveContent()
 
@@ -91,8 +91,7 @@ def test_policies_come_change_and_go(policies):
     assert gold.createdBy.lower().endswith("administrator") and not gold.isDefault
     with pytest.raises(pbm.fault.DuplicateName):
         manager.PbmCreate(spec("gold", rules("tier", "silver")))
-    for wrong in (spec("", rules("tier", "gold")), spec("x", rules("nowhere", "gold")), spec("x", rules("tier")),
-                  spec("x", rules("tier", "gold", operator="OR"))):
+    for wrong in (spec("", rules("tier", "gold")), spec("x", rules("nowhere", "gold")), spec("x", rules("tier", "gold", operator="OR"))):
         with pytest.raises(vmodl.fault.InvalidArgument):
             manager.PbmCreate(wrong)
     change = pbm.profile.CapabilityBasedProfileUpdateSpec(name="Noble", constraints=rules("tier", "gold", "silver"))
@@ -101,9 +100,7 @@ def test_policies_come_change_and_go(policies):
     assert noble.generationId == gold.generationId + 1 and "Gold" not in named(content)
     assert manager.PbmDelete([made])[0].fault is None
     assert "Noble" not in named(content)
-    assert isinstance(manager.PbmDelete([made])[0].fault.fault
-                      if hasattr(manager.PbmDelete([made])[0].fault, "fault") else manager.PbmDelete([made])[0].fault,
-                      pbm.fault.NotFound)
+    assert isinstance(manager.PbmDelete([made])[0].fault, pbm.fault.NotFound)
     default = named(content)["vSAN Default Storage Policy"].profileId
     assert manager.PbmDelete([default])[0].fault is not None
 
@@ -162,8 +159,8 @@ def test_nobody_without_the_privilege_sees_or_makes_policies(sim):
     mine = sim.connect("eve@vsphere.local", "Blue-whale-7x")
     content = service(sim, mine)
     try:
-        with pytest.raises(Exception) as refused:
+        with pytest.raises(pbm.fault.NoPermission) as refused:
             content.profileManager.PbmQueryProfile(STORAGE, "REQUIREMENT")
-        assert isinstance(refused.value, vim.fault.NoPermission) or "NoPermission" in type(refused.value).__name__
+        assert refused.value.missingPrivileges[0].privilegeIds == ["StorageProfile.View"]
     finally:
         VmomiSupport.GetRequestContext().pop("vcSessionCookie", None)

@@ -19,6 +19,7 @@ pub mod limits;
 mod line;
 mod listing;
 mod pages;
+mod pbm;
 mod places;
 mod protocol;
 mod query;
@@ -41,8 +42,8 @@ use crate::files::Files;
 use crate::tls::{Renewing, server_config};
 use crate::{Account, Service};
 pub use invoke::Done;
+pub use pbm::PBM_INSTANCE;
 pub use protocol::{Door, Protocol, SessionFinder};
-pub use soap::PBM_INSTANCE;
 
 /// The header that carries a session's key in VI-JSON.
 pub const SESSION_HEADER: &str = "vmware-api-session-id";

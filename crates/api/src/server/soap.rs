@@ -13,12 +13,10 @@ use super::app::{App, Remote};
 use super::auth::{peer, set_cookie, unquoted};
 use super::body::{self, Refused};
 use super::invoke::{Asked, operation_id};
+use super::pbm;
 use crate::Session;
 use crate::service::not_authenticated;
 
-/// The id of the object with which clients of storage policies begin. Ids are unique over all services here, but clients name that object
-/// `ServiceInstance`, as the one of the vSphere API.
-pub const PBM_INSTANCE: &str = "pbm-service";
 const XML: &str = "text/xml; charset=utf-8";
 
 pub(super) async fn call(
@@ -55,11 +53,7 @@ pub(super) async fn call(
         let cookie = request.header.session_cookie.as_deref()?;
         app.session_of(&remote, unquoted(cookie))
     });
-    let this = if request.this.is_a(managed_id!(PbmServiceInstance)) {
-        MoRef::new(managed_id!(PbmServiceInstance), PBM_INSTANCE)
-    } else {
-        request.this
-    };
+    let this = pbm::object(request.this);
     let operation_id = request.header.operation_id.as_deref().map(operation_id);
     // A center speaks VI-JSON.
     let (peer, acting) = (peer(&remote, &headers), None);
@@ -78,7 +72,7 @@ pub(super) async fn call(
                     (begun, turn) = (done.begun, done.turn);
                     StatusCode::OK
                 }
-                Err(fault) => write_fault(&mut out, &fault, release),
+                Err(fault) => write_fault(&mut out, &pbm::fault(method, fault), release),
             }
         }
         Call::Fetch { property } => match app.fetch(&asked, &property) {
