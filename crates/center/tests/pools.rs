@@ -104,3 +104,41 @@ async fn a_vm_lives_in_the_child_pools_of_a_cluster() {
 async fn a_vm_lives_in_the_child_pools_of_a_standalone_host() {
     vm_lives_in_child_pools(false).await;
 }
+
+fn reserves(mhz: i64, mib: i64) -> vim::ty!(ResourceConfigSpec) {
+    vim!(ResourceConfigSpec {
+        cpuAllocation: ResourceAllocationInfo { reservation: mhz },
+        memoryAllocation: ResourceAllocationInfo { reservation: mib },
+    })
+}
+
+#[tokio::test]
+async fn a_root_pool_gives_what_its_hosts_have_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let center = center_in(directory.path()).await;
+    let client = Client::of(&center);
+    let dc = client.make(&root(), call!(CreateDatacenter { name: "DC" })).await;
+    let hosts = client.reference(&dc, prop!(Datacenter.hostFolder).number());
+    let cluster = center.add_cluster(&hosts, "C").await.unwrap();
+    let top = client.reference(&cluster, prop!(ComputeResource.resourcePool).number());
+    let pool = |name: &'static str, mhz, mib| {
+        client.call(&top, call!(CreateResourcePool { name: name, spec: reserves(mhz, mib) }))
+    };
+    let refused = |answer: Result<Option<Value>, vim::Fault>| answer.unwrap_err().type_name();
+    assert_eq!(refused(pool("none", 1, 0).await), "InsufficientCpuResourcesFault", "there are no hosts yet");
+    let place = Place::Cluster { cluster: cluster.clone() };
+    // Each has 8 GHz and 4 GiB.
+    let one = center.attach(Toy::new("h1").link(), &place).await.unwrap();
+    pool("all", 8_000, 4_096).await.unwrap();
+    assert_eq!(refused(pool("more", 1, 0).await), "InsufficientCpuResourcesFault");
+    assert_eq!(refused(pool("more", 0, 1).await), "InsufficientMemoryResourcesFault");
+    center.attach(Toy::new("h2").link(), &place).await.unwrap();
+    pool("more", 8_000, 4_096).await.unwrap();
+    // What is reserved stays when a host goes, and a step back is open.
+    client.task(&one, call!(DisconnectHost_Task {})).await.unwrap();
+    let more = client.refs(&top, prop!(ResourcePool.resourcePool).number()).pop().unwrap();
+    let smaller = call!(UpdateConfig { config: reserves(0, 2_048) });
+    client.call(&more, smaller).await.unwrap();
+    let larger = client.call(&more, call!(UpdateConfig { config: reserves(0, 4_096) })).await;
+    assert_eq!(refused(larger), "InsufficientMemoryResourcesFault");
+}

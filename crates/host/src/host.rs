@@ -206,9 +206,8 @@ impl Host {
             subsystems: Subsystems::new(system.clone(), storage.clone(), Arc::new(networking))?,
         });
         host.subsystems.create(&host.core)?;
-        // The objects of port groups come first: VMs list themselves there.
         let networking = &host.subsystems.network;
-        networking.show();
+        networking.show_groups();
         vms::recover(&host.vms).await?;
         networking.show();
         storage.tell_users(vms::storage_users(&host.vms));

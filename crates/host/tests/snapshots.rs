@@ -70,24 +70,37 @@ async fn a_disk_attached_after_the_snapshot_is_detached_by_a_revert_and_not_dele
     c.power_on(&owner).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_revert_leaves_alone_what_is_kept_beside_the_configuration() {
-    let c = simulated().await;
-    let vm = with_disk(&c, "kept").await;
-    let args = call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
-    c.task(&vm, args).await.unwrap();
-    c.invoke(&vm, call!(UnregisterVM {})).await.unwrap();
+/// Registers the VM `kept` anew, with a `.vmx` in which words are replaced; a text without a word before it is added.
+async fn edit(c: &Client, vm: &MoRef, edits: &[(&str, &str)]) -> MoRef {
+    c.invoke(vm, call!(UnregisterVM {})).await.unwrap();
     let on = c.host.datastores.by_name("ds").unwrap();
     let path = FilePath::parse("kept/kept.vmx").unwrap();
-    let text = on.store.read_vmx(&path).unwrap().to_string();
-    let text = text.replace("kept.nvram", "other.nvram");
-    let floppy = "floppy0.present = \"TRUE\"\nfloppy0.fileName = \"boot.flp\"\n";
-    on.store.write(&path, format!("{text}{floppy}").as_bytes()).unwrap();
+    let mut text = on.store.read_vmx(&path).unwrap().to_string();
+    for (from, to) in edits {
+        text = if from.is_empty() { format!("{text}{to}") } else { text.replace(from, to) };
+    }
+    on.store.write(&path, text.as_bytes()).unwrap();
     let path_name = "[ds] kept/kept.vmx";
     let args = call!(RegisterVM_Task { path: path_name, asTemplate: false, pool: host::ids::root_pool() });
-    let vm = c.task(&host::ids::vm_folder(), args).await.unwrap().unwrap();
-    c.task(vm.as_ref().unwrap(), call!(RevertToCurrentSnapshot_Task {})).await.unwrap();
+    c.task(&host::ids::vm_folder(), args).await.unwrap().unwrap().as_ref().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_revert_brings_back_the_keys_that_are_only_kept_and_leaves_the_file_of_the_firmware() {
+    let c = simulated().await;
+    let vm = with_disk(&c, "kept").await;
+    let vm = edit(&c, &vm, &[("", "floppy0.present = \"TRUE\"\nfloppy0.fileName = \"boot.flp\"\n")]).await;
+    let args = call!(CreateSnapshot_Task { name: "one", memory: false, quiesce: false });
+    c.task(&vm, args).await.unwrap();
+    let edits = [("kept.nvram", "other.nvram"), ("floppy0", "floppy1"), ("boot.flp", "later.flp")];
+    let vm = edit(&c, &vm, &edits).await;
+    let on = c.host.datastores.by_name("ds").unwrap();
+    let path = FilePath::parse("kept/kept.vmx").unwrap();
+    let text = on.store.read_vmx(&path).unwrap();
+    assert_eq!(text.get("floppy1.fileName"), Some("later.flp"));
+    c.task(&vm, call!(RevertToCurrentSnapshot_Task {})).await.unwrap();
     let text = on.store.read_vmx(&path).unwrap();
     assert_eq!(text.get("nvram"), Some("other.nvram"));
     assert_eq!(text.get("floppy0.fileName"), Some("boot.flp"));
+    assert_eq!(text.get("floppy1.fileName"), None, "the snapshot has no such drive");
 }

@@ -8,14 +8,12 @@ pub const RENAME: Guard = Guard::Privilege("Resource.RenamePool");
 pub const DELETE: Guard = Guard::Privilege("Resource.DeletePool");
 
 const ASSIGN_VM: &str = "Resource.AssignVMToPool";
-const VIEW: &str = "System.View";
 
-/// For `MoveIntoResourcePool`: to assign a VM to the pool, or to move a pool, on the pool as on the target. A vApp has privileges of its
-/// own for what is put into it.
+/// For `MoveIntoResourcePool`: to assign a VM to a pool, or to move a pool, on what is moved as on the target.
+/// Whoever may only see a VM must not bring it to where he has rights. A vApp has privileges of its own for what is put into it.
 pub const MOVE_INTO: Guard = Guard::Rule(Rule {
     privileges: &[
         ASSIGN_VM,
-        VIEW,
         "Resource.MovePool",
         "VApp.Move",
         VAPP_TAKES_VM,
@@ -33,7 +31,7 @@ fn may_move(ask: &Ask<'_>) -> Result<(), Fault> {
     let list = ask.call.args.values().iter().flat_map(|(_, value)| value.items());
     for moved in list.filter_map(Value::as_ref) {
         let (on_moved, on_target, of_vapp) = if moved.is_a(managed_id!(VirtualMachine)) {
-            (VIEW, ASSIGN_VM, VAPP_TAKES_VM)
+            (ASSIGN_VM, ASSIGN_VM, VAPP_TAKES_VM)
         } else if moved.is_a(managed_id!(VirtualApp)) {
             ("VApp.Move", "VApp.Move", VAPP_TAKES_VAPP)
         } else {

@@ -3,7 +3,7 @@
 use api::{Methods, Node, Service, Session, Snapshot};
 use vim::{MoRef, Value, field, managed_id, prop, ty, vim};
 
-use crate::{Allocation, MAX_DEPTH, Shares};
+use crate::{Allocation, Capacity, MAX_DEPTH, Shares};
 
 /// Shares of a pool at each level, for CPU and for memory.
 const CPU_SHARES: [i32; 3] = [2_000, 4_000, 8_000];
@@ -73,7 +73,8 @@ pub fn summary_of(node: &Node, state: &Snapshot) -> Option<ty!(ResourcePoolSumma
 
 fn runtime_of(node: &Node, state: &Snapshot) -> ty!(ResourcePoolRuntimeInfo) {
     let usage = usage(node, state);
-    let (mhz, bytes) = capacity(node, state);
+    let owner = node.get(prop!(ResourcePool.owner));
+    let all = owner.and_then(|owner| capacity(owner, state)).unwrap_or(Capacity { mhz: 0, mib: 0 });
     let part = |resource: &Resource, unit: i64, used: i64| {
         let reserved = resource.reserved(node, state, 0).saturating_mul(unit);
         let free = resource.free(node, state, 0).saturating_mul(unit);
@@ -88,8 +89,8 @@ fn runtime_of(node: &Node, state: &Snapshot) -> ty!(ResourcePoolRuntimeInfo) {
             maxUsage: if limit < 0 { all } else { limit.saturating_mul(unit).min(all) },
         })
     };
-    let memory = Resource { field: field!(ResourceConfigSpec.memoryAllocation).number(), all: bytes / MIB };
-    let cpu = Resource { field: field!(ResourceConfigSpec.cpuAllocation).number(), all: mhz };
+    let memory = Resource { field: field!(ResourceConfigSpec.memoryAllocation).number(), all: all.mib };
+    let cpu = Resource { field: field!(ResourceConfigSpec.cpuAllocation).number(), all: all.mhz };
     vim!(ResourcePoolRuntimeInfo {
         memory: part(&memory, MIB, usage.host_mib * MIB),
         cpu: part(&cpu, 1, usage.cpu_mhz),
@@ -186,13 +187,10 @@ fn usage(node: &Node, state: &Snapshot) -> Usage {
     sum
 }
 
-/// MHz and bytes of the hosts of the pool's compute resource.
-fn capacity(node: &Node, state: &Snapshot) -> (i64, i64) {
-    let owner = node.get(prop!(ResourcePool.owner)).and_then(|owner| state.find(owner));
-    let Some(summary) = owner.and_then(|owner| owner.get(prop!(ComputeResource.summary))) else {
-        return (0, 0);
-    };
-    let cpu = summary.get(field!(ComputeResourceSummary.effectiveCpu)).unwrap_or(0);
-    let memory_mib = summary.get(field!(ComputeResourceSummary.effectiveMemory)).unwrap_or(0);
-    (i64::from(cpu), memory_mib * MIB)
+/// The resources of the hosts of a compute resource that can be used now, as it shows them.
+pub fn capacity(compute: &MoRef, state: &Snapshot) -> Option<Capacity> {
+    let summary = state.find(compute)?.get(prop!(ComputeResource.summary))?;
+    let mhz = summary.get(field!(ComputeResourceSummary.effectiveCpu)).unwrap_or(0).into();
+    let mib = summary.get(field!(ComputeResourceSummary.effectiveMemory)).unwrap_or(0);
+    Some(Capacity { mhz, mib })
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vim::MoRef;
 
-use super::decide::GLOBAL;
 use super::permissions::{Author, Place, Rule, Wanted};
+use super::policy::GLOBAL;
 use super::records::StoredPermission;
 use super::roles::Role;
 use super::used::{Noted, Page, Window};
@@ -159,6 +160,16 @@ impl Accounts {
     /// The privileges that accounts used, oldest first.
     pub fn uses(&self, window: &Window, fits: impl Fn(&Noted) -> bool) -> Page {
         self.uses.page(window, fits)
+    }
+
+    /// The same, but waits up to this time for the first one.
+    pub async fn wait_for_uses(
+        &self,
+        window: &Window,
+        time: Duration,
+        fits: impl Fn(&Noted) -> bool,
+    ) -> Page {
+        self.uses.wait(window, time, fits).await
     }
 
     /// The last use of a privilege.

@@ -1,7 +1,7 @@
 //! Changes of accounts and trusted certificates. Each is stored before it takes effect.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use store::Batch;
@@ -15,6 +15,7 @@ use super::records::{
 };
 use super::roles::ADMIN;
 use super::{AccountError, Accounts, MAX_ACCOUNTS};
+use crate::{Actor, Core};
 
 const MAX_CERTIFICATES: usize = 1_000;
 
@@ -231,7 +232,8 @@ impl Accounts {
         if !self.policy.load().permissions.contains_key(entity.id()) || *entity == self.root {
             return Ok(());
         }
-        self.change(|policy, batch| {
+        // The entity goes, and its event says so.
+        self.change_untold(|policy, batch| {
             for permission in policy.permissions.remove(entity.id()).unwrap_or_default() {
                 PERMISSIONS.delete(batch, &permission.key());
             }
@@ -249,17 +251,39 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes a new policy out of the present one, stores the changes, and puts it into effect.
+    /// Makes a new policy out of the present one, stores the changes, and puts it into effect. A user's changes of roles and
+    /// permissions leave events, in the same batch.
     pub(super) async fn change<T>(
         &self,
         change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>,
     ) -> Result<T> {
+        let by_user = !Actor::current().user.is_empty();
+        self.change_telling(self.core.get().and_then(Weak::upgrade).filter(|_| by_user), change).await
+    }
+
+    /// As [`Self::change`], without events.
+    async fn change_untold<T>(&self, change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>) -> Result<T> {
+        self.change_telling(None, change).await
+    }
+
+    async fn change_telling<T>(
+        &self,
+        core: Option<Arc<Core>>,
+        change: impl FnOnce(&mut Policy, &mut Batch) -> Result<T>,
+    ) -> Result<T> {
         let _one_at_a_time = self.changing.lock().await;
-        let mut next = Policy::clone(&self.policy.load());
+        let before = self.policy.load_full();
+        let mut next = Policy::clone(&before);
         let mut batch = Batch::new();
         let result = change(&mut next, &mut batch)?;
         next.version += 1;
-        self.store.commit(batch).await?;
+        match core {
+            Some(core) => {
+                let events = self.told(&before, &next, &core.tree.snapshot());
+                core.events.post_all(events, batch).await?;
+            }
+            None => drop(self.store.commit(batch).await?),
+        }
         self.policy.store(Arc::new(next));
         self.show();
         Ok(result)

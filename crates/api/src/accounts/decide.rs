@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use vim::{MoRef, data_id, field, managed_id, prop, ty, vim};
 
 use super::Accounts;
-use super::policy::Policy;
+use super::policy::{GLOBAL, Policy};
 use super::records::StoredPermission;
 use super::roles::Role;
 use crate::privilege::IMPLICIT;
@@ -24,9 +24,6 @@ const MAX_DEPTH: usize = 100;
 const MAX_REMEMBERED: usize = 200_000;
 /// Accounts with remembered roles.
 const MAX_DECIDED: usize = 1_000;
-
-/// The entity of global permissions, above the root folder. The id of no object has a space.
-pub(super) const GLOBAL: &str = "global root";
 
 /// Roles that apply together. It is empty without a permission.
 pub(super) type RoleSet = Arc<[Arc<Role>]>;

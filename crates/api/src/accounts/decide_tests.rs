@@ -9,8 +9,7 @@ use proptest::prelude::*;
 use store::Store;
 use vim::{MoRef, managed_id, props};
 
-use super::decide::GLOBAL;
-use super::policy::Policy;
+use super::policy::{GLOBAL, Policy};
 use super::records::{StoredAccount, StoredGroup, StoredPermission};
 use super::roles::Role;
 use super::{Accounts, Realm};

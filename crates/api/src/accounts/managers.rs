@@ -33,13 +33,14 @@ pub fn register(methods: &mut Methods, accounts: &Arc<Accounts>) {
 ///
 /// # Errors
 /// The store's.
-pub fn create(core: &Core, accounts: &Arc<Accounts>) -> store::Result<()> {
+pub fn create(core: &Arc<Core>, accounts: &Arc<Accounts>) -> store::Result<()> {
     managers::add(core, &MANAGERS, accounts)?;
     if accounts.realm == Realm::Host {
         managers::add(core, &OF_HOST, accounts)?;
     }
     // Only the first call counts: a daemon has one tree.
     let _ = accounts.shown.set((core.tree.clone(), accounts.ids().authorization_manager));
+    let _ = accounts.core.set(Arc::downgrade(core));
     let _ = accounts.session_times.set(core.sessions.times());
     accounts.time_sessions();
     if accounts.realm != Realm::Host {

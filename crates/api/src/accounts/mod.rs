@@ -31,6 +31,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod told;
 mod trust;
 mod used;
 mod who;
@@ -50,7 +51,7 @@ pub use used::{Noted, Page, Window};
 pub use who::Who;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -61,7 +62,7 @@ use vim::{Fault, MoRef, Object, fault, ty, vim};
 
 use crate::session::Times;
 use crate::tls::Chain;
-use crate::{Account, Authority, Snapshot, Tree, Use};
+use crate::{Account, Authority, Core, Snapshot, Tree, Use};
 use decide::Decisions;
 use lockout::Lockouts;
 use password::Passwords;
@@ -95,6 +96,8 @@ pub struct Accounts {
     uses: Uses,
     /// The object that shows roles and privileges.
     shown: OnceLock<(Arc<Tree>, MoRef)>,
+    /// Tells of changes of roles and permissions, once the daemon has it. It may itself hold the accounts.
+    core: OnceLock<Weak<Core>>,
 }
 
 impl Accounts {
@@ -128,6 +131,7 @@ impl Accounts {
             decisions: RwLock::default(),
             uses,
             shown: OnceLock::new(),
+            core: OnceLock::new(),
         };
         accounts.seed_roles(seeds).await?;
         Ok(Arc::new(accounts))

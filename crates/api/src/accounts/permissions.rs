@@ -11,8 +11,8 @@ use store::Batch;
 use vim::{MoRef, managed_id, prop};
 
 use super::change::within;
-use super::decide::{GLOBAL, Subject};
-use super::policy::Policy;
+use super::decide::Subject;
+use super::policy::{GLOBAL, Policy};
 use super::records::{PERMISSIONS, ROLE_IDS, ROLES, StoredPermission, StoredRole, TOKENS};
 use super::roles::{BASIC, Role};
 use super::{AccountError, Accounts};

@@ -11,6 +11,8 @@ use super::records::{
 };
 use super::roles::{self, Role};
 
+/// The entity of global permissions, above the root folder. The id of no object has a space.
+pub(super) const GLOBAL: &str = "global root";
 /// The built-in group to which all users belong.
 pub(super) const EVERYBODY: &str = "users";
 
@@ -167,14 +169,18 @@ impl Policy {
         self.accounts.iter().any(|(key, account)| logs_in(account) && self.is_administrator(key, root))
     }
 
-    /// Whether the account with this key is Admin of the whole inventory.
+    /// Whether the account with this key is Admin of the whole inventory, by its permission on the root folder or else by a global one.
     pub(super) fn is_administrator(&self, key: &str, root: &str) -> bool {
-        let at_root = self.permissions.get(root).map_or(&[][..], Vec::as_slice);
         let groups = self.groups_of(key);
-        // A permission for the user overrides those for his groups.
-        let own = at_root.iter().find(|p| !p.group && p.is_for(key, &groups));
-        let mut through = at_root.iter().filter(|p| p.group && p.is_for(key, &groups));
-        let is_admin = |p: &StoredPermission| p.role == roles::ADMIN && p.propagate;
-        self.accounts.contains_key(key) && own.map_or_else(|| through.any(is_admin), is_admin)
+        let is_admin = |p: &&StoredPermission| p.role == roles::ADMIN && p.propagate;
+        // None where the account has no permission.
+        let on = |entity: &str| -> Option<bool> {
+            let here = self.permissions.get(entity)?;
+            let mine: Vec<_> = here.iter().filter(|p| p.is_for(key, &groups)).collect();
+            // A permission for the user overrides those for his groups.
+            let own = mine.iter().find(|p| !p.group).map(|own| is_admin(own));
+            own.or_else(|| (!mine.is_empty()).then(|| mine.iter().any(is_admin)))
+        };
+        self.accounts.contains_key(key) && on(root).or_else(|| on(GLOBAL)).unwrap_or(false)
     }
 }

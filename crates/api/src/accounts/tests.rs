@@ -449,3 +449,22 @@ async fn an_entity_that_always_has_its_parents_permissions_takes_none() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_global_permission_makes_an_administrator_unless_the_root_folder_says_otherwise() {
+    let accounts = accounts().await;
+    let is = |who: &str| accounts.policy.load().is_administrator(who, "root");
+    let rule = |role| Rule { principal: "user".into(), group: false, role, propagate: true };
+    assert!(is("administrator") && !is("user"));
+    accounts.set_permissions(Place::Global, &[rule(ADMIN)], false, None).await.unwrap();
+    assert!(is("user"));
+    // Nearer permissions decide.
+    let root = folder("root");
+    let at_root = Place::Entity(&root);
+    accounts.set_permissions(at_root, &[rule(READ_ONLY)], false, None).await.unwrap();
+    assert!(!is("user"));
+    accounts.remove_permission(at_root, "user", false, None).await.unwrap();
+    assert!(is("user"));
+    accounts.remove_permission(Place::Global, "user", false, None).await.unwrap();
+    assert!(!is("user"));
+}

@@ -5,12 +5,14 @@
 //! goes to the store: a daemon that is killed forgets at most what was used in the last [`SAVE_EVERY`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use store::{Batch, Collection, Store};
+use tokio::sync::Notify;
 use vim::{DateTime, MoRef, schema};
 
 use crate::{Use, all_privileges};
@@ -80,8 +82,9 @@ struct Inner {
     saved: Option<Instant>,
 }
 
+/// The memory of uses. Readers that wait hear of each new one.
 #[derive(Default)]
-pub(super) struct Uses(Mutex<Inner>);
+pub(super) struct Uses(Mutex<Inner>, Notify);
 
 impl Uses {
     pub(super) fn read(store: &Store) -> Result<Self, store::Error> {
@@ -105,7 +108,7 @@ impl Uses {
             }
         }
         inner.unsaved.clear();
-        Ok(Self(Mutex::new(inner)))
+        Ok(Self(Mutex::new(inner), Notify::new()))
     }
 
     pub(super) fn note(&self, store: &Store, used: &Use<'_>) {
@@ -120,6 +123,7 @@ impl Uses {
             session: used.session.to_owned(),
             operation: used.operation.map(str::to_owned),
         });
+        self.1.notify_waiters();
         let due = inner.saved.get_or_insert_with(Instant::now).elapsed() >= SAVE_EVERY;
         if !due {
             return;
@@ -147,6 +151,24 @@ impl Uses {
             uses: uses.take(window.limit).cloned().collect(),
             truncated: window.after.is_some_and(|after| after < inner.forgotten),
         }
+    }
+
+    /// As [`Self::page`], but waits up to this time while the page is empty.
+    pub(super) async fn wait(&self, window: &Window, time: Duration, fits: impl Fn(&Noted) -> bool) -> Page {
+        let waiting = async {
+            loop {
+                let noted = self.1.notified();
+                let mut noted = pin!(noted);
+                // A use between the look and the wait counts.
+                noted.as_mut().enable();
+                if !self.page(window, &fits).uses.is_empty() {
+                    return;
+                }
+                noted.await;
+            }
+        };
+        let _ = tokio::time::timeout(time, waiting).await;
+        self.page(window, fits)
     }
 
     pub(super) fn last(&self) -> Option<Arc<Noted>> {

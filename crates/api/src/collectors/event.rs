@@ -15,13 +15,15 @@ use crate::event::{EVENT, EventLog, catalog, in_language};
 use crate::history::{Cursor, LatestPage, MAX_COLLECTORS, MAX_PAGE, MAX_SCANNED, Sight, backward, list};
 use crate::service::invalid_argument;
 use crate::session::SessionObject;
-use crate::stored::store_fault;
+use crate::stored::{self, store_fault};
 use crate::{Authority, Call, Guard, Manager, Methods, Node, Service, Session, Snapshot};
 
 type Reply = Result<Option<Value>, Fault>;
 
 const MANAGER: ManagedId = managed_id!(EventManager);
 const COLLECTOR: ManagedId = managed_id!(EventHistoryCollector);
+/// Bytes of an event that a client posts.
+const MAX_POSTED_BYTES: usize = 64 << 10;
 
 /// The EventManager.
 pub(crate) const ROW: Manager<Arc<Common>> = Manager {
@@ -194,8 +196,13 @@ async fn post_event(call: Call) -> Reply {
             event.type_name()
         ));
     }
+    if stored::encode(EVENT, event).len() > MAX_POSTED_BYTES {
+        return Err(too_long("eventToPost"));
+    }
     let mut event = Object::clone(event);
-    if event.get(field!(Event.userName)).is_none_or(str::is_empty) {
+    // Nobody speaks for another user, but for a solution that has an account of its own.
+    let is_solution = call.session()?.account.extension;
+    if !is_solution || event.get(field!(Event.userName)).is_none_or(str::is_empty) {
         event.set(field!(Event.userName), call.user());
     }
     event.set(field!(Event.createdTime), None::<vim::DateTime>);
@@ -203,9 +210,16 @@ async fn post_event(call: Call) -> Reply {
     Ok(None)
 }
 
+fn too_long(argument: &str) -> Fault {
+    invalid_argument(argument, &format!("An event has at most {MAX_POSTED_BYTES} bytes"))
+}
+
 async fn log_user_event(call: Call) -> Reply {
     let entity = call.required(arg!(LogUserEvent.entity))?;
     let message = call.required(arg!(LogUserEvent.msg))?;
+    if message.len() > MAX_POSTED_BYTES {
+        return Err(too_long("msg"));
+    }
     let state = call.state();
     let entity = state.require(entity)?;
     let name = entity.get(prop!(ManagedEntity.name)).unwrap_or_default();

@@ -21,6 +21,8 @@ use crate::budget::Share;
 const MAX_FREE_BYTES: usize = 64 << 10;
 /// The pieces in which a large answer is sent.
 const PIECE_BYTES: usize = 64 << 10;
+/// The same where the client may be a stranger.
+const STANDING_PIECE_BYTES: usize = 8 << 10;
 
 /// Waits for a large answer's share of its session's budget, which it keeps until the client has read it. `turn` ends then.
 pub(super) async fn share_of(
@@ -58,8 +60,21 @@ pub(super) async fn answer(
     };
     let body = match share {
         None => Body::from(body),
-        Some(share) => Body::new(Pieces { rest: Bytes::from_owner(Shared { body, _share: share }) }),
+        Some(share) => {
+            let rest = Bytes::from_owner(Shared { body, _share: share });
+            Body::new(Pieces { rest, most: PIECE_BYTES })
+        }
     };
+    response(status, content_type, body, compressed)
+}
+
+/// An answer that is the same for all clients. None of them has a copy, however slowly it reads.
+pub(super) fn standing(content_type: &'static str, text: &'static [u8], compressed: bool) -> Response {
+    let body = Body::new(Pieces { rest: Bytes::from_static(text), most: STANDING_PIECE_BYTES });
+    response(StatusCode::OK, content_type, body, compressed)
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: Body, compressed: bool) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -86,6 +101,7 @@ impl AsRef<[u8]> for Shared {
 /// A large answer in pieces, so that it stays in one place until the client has read it.
 struct Pieces {
     rest: Bytes,
+    most: usize,
 }
 
 impl hyper::body::Body for Pieces {
@@ -99,7 +115,7 @@ impl hyper::body::Body for Pieces {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let piece = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.len().min(self.most);
         let piece = self.rest.split_to(piece);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -114,7 +130,7 @@ impl hyper::body::Body for Pieces {
 }
 
 /// Whether `Accept-Encoding` names gzip with a weight above 0.
-fn wants_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn wants_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING);
     lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));

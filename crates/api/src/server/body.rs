@@ -12,7 +12,9 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 
 use super::auth::Named;
-use super::limits::{BODY_TIME, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, STALL_TIME, STRANGE_TIME};
+use super::limits::{
+    BODY_TIME, FREE_HEAD_BYTES, MAX_BODY_BYTES, MAX_STRANGE_BODY_BYTES, STALL_TIME, STRANGE_TIME,
+};
 use crate::Session;
 use crate::budget::Share;
 
@@ -78,7 +80,7 @@ pub(super) async fn read(
     if length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return too_large(MAX_BODY_BYTES);
     }
-    let mut reading = Reading { body, whole: Vec::new() };
+    let mut reading = Reading { body, whole: Vec::new(), strange: strange_limit(headers) };
     let session = match named {
         Named::Found(session) => Some(session.clone()),
         Named::Nothing | Named::Ended => {
@@ -115,6 +117,12 @@ fn length_of(headers: &HeaderMap, body: &Body) -> Option<usize> {
     Some(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
+/// The largest body of a client without a session, whose head is held beside it.
+fn strange_limit(headers: &HeaderMap) -> usize {
+    let head: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    MAX_STRANGE_BODY_BYTES.saturating_sub(head.saturating_sub(FREE_HEAD_BYTES))
+}
+
 /// The coding of a compressed body.
 fn encoding_of(headers: &HeaderMap) -> Option<&str> {
     let coding = headers.get(header::CONTENT_ENCODING)?.to_str().unwrap_or("?").trim();
@@ -123,7 +131,7 @@ fn encoding_of(headers: &HeaderMap) -> Option<&str> {
 
 fn too_large<T>(limit: usize) -> Result<T, Refused> {
     let why = match limit {
-        MAX_STRANGE_BODY_BYTES => {
+        ..=MAX_STRANGE_BODY_BYTES => {
             format!("the body of a request without a session has at most {limit} bytes")
         }
         _ => format!("the body of a call has at most {limit} bytes"),
@@ -139,6 +147,8 @@ fn late<T>() -> Result<T, Refused> {
 struct Reading {
     body: Body,
     whole: Vec<u8>,
+    /// The bytes that it may have without a session.
+    strange: usize,
 }
 
 impl Reading {
@@ -150,9 +160,9 @@ impl Reading {
         named: &Named,
         known: Option<Known<'_>>,
     ) -> Result<Option<Arc<Session>>, Refused> {
-        let small = length.is_none_or(|length| length <= MAX_STRANGE_BODY_BYTES);
+        let small = length.is_none_or(|length| length <= self.strange);
         if small || known.is_some() {
-            let begun = tokio::time::timeout(STRANGE_TIME, self.up_to(MAX_STRANGE_BODY_BYTES, STRANGE_TIME));
+            let begun = tokio::time::timeout(STRANGE_TIME, self.up_to(self.strange, STRANGE_TIME));
             let ended = begun.await.unwrap_or_else(|_| late())?;
             if ended && small {
                 return Ok(None);
@@ -163,7 +173,7 @@ impl Reading {
             (Named::Ended, _) | (_, Named::Ended) => {
                 Err(Refused::ended(std::mem::take(&mut self.whole).into()))
             }
-            _ => too_large(MAX_STRANGE_BODY_BYTES),
+            _ => too_large(self.strange),
         }
     }
 
@@ -239,6 +249,15 @@ mod tests {
             inflate("br", b"", MAX_BODY_BYTES).unwrap_err().status,
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         );
+    }
+
+    #[test]
+    fn a_long_head_leaves_less_room_for_a_strangers_body() {
+        let mut headers = HeaderMap::new();
+        headers.insert("short", "x".parse().unwrap());
+        assert_eq!(strange_limit(&headers), MAX_STRANGE_BODY_BYTES);
+        headers.insert("long", "x".repeat(FREE_HEAD_BYTES + 1000).parse().unwrap());
+        assert_eq!(strange_limit(&headers), MAX_STRANGE_BODY_BYTES - 1000 - "shortxlong".len());
     }
 
     #[test]

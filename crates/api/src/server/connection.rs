@@ -30,6 +30,7 @@ use super::limits::{HANDSHAKE_TIME, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEAD_LI
 use super::places::{Place, Places};
 use super::routes::router;
 use super::watch::{Activity, UnderWay, Watched};
+use super::wire::{Bounded, Keeps};
 
 /// The pause after a failed accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -95,11 +96,14 @@ async fn connection(
     let Some(tls) = tls else {
         return http(stream, Remote { address, certificate: None, place }, router, shutdown).await;
     };
-    let handshake = tokio::time::timeout(HANDSHAKE_TIME, TlsAcceptor::from(tls).accept(stream));
-    let stream = tokio::select! {
+    let handshake =
+        tokio::time::timeout(HANDSHAKE_TIME, TlsAcceptor::from(tls).accept(Bounded::handshake(stream)));
+    let mut stream = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         stream = handshake => stream.map_err(|_| io::Error::other("the TLS handshake did not end in time"))??,
     };
+    stream.get_mut().0.release();
+    stream.keep_little(true);
     let certificate = stream.get_ref().1.peer_certificates();
     let certificate = certificate.map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect());
     http(stream, Remote { address, certificate, place }, router, shutdown).await
@@ -107,7 +111,7 @@ async fn connection(
 
 async fn http<S>(stream: S, remote: Remote, router: Router, shutdown: CancellationToken) -> io::Result<()>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Keeps + Send + Unpin + 'static,
 {
     let activity = Arc::new(Activity::new(remote.place.clone()));
     let watched = activity.clone();

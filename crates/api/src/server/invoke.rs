@@ -10,6 +10,7 @@ use super::app::{App, Remote};
 use crate::budget::Share;
 use crate::service::{Object, not_authenticated};
 use crate::session::Peer;
+use crate::tls::{Chain, thumbprint_sha256};
 use crate::{Acting, Answer, Call, Session};
 
 /// Characters of a client's name for its operation; the rest is cut off.
@@ -66,12 +67,18 @@ fn ends(method: &str) -> Ends {
 }
 
 /// The account whose password or other secret a method tries, as the client names it; none for a method that tries none.
-fn account_of(args: &Args) -> Option<String> {
+fn account_of(args: &Args, certificate: Option<&Chain>) -> Option<String> {
     let named = match args.method_name() {
         "Login" => args.get(arg!(Login.userName)),
         "ChangePassword" => args.get(arg!(ChangePassword.user)),
         // A signature cannot be guessed, and one count for all tokens would let a stranger slow down everybody's.
         "LoginByToken" => return None,
+        // Each certificate counts for itself: nobody holds up others by one that is not trusted.
+        name @ "LoginExtensionByCertificate" => {
+            let own = certificate.and_then(|chain| chain.first());
+            let thumbprint = own.map(|own| thumbprint_sha256(own)).unwrap_or_default();
+            return Some(format!("{name} {thumbprint}"));
+        }
         // Secrets that name no account count by their kind.
         name if name.starts_with("Login") || name == "CloneSession" => Some(name),
         _ => return None,
@@ -82,7 +89,7 @@ fn account_of(args: &Args) -> Option<String> {
 impl App {
     pub(super) async fn invoke(&self, asked: Asked, args: Args) -> Result<Done, Fault> {
         let name = args.method_name();
-        let guessed = account_of(&args);
+        let guessed = account_of(&args, asked.remote.certificate.as_deref());
         let Asked { remote, peer, session, this, release, operation_id, token, acting } = asked;
         let service = self.site.service.clone();
         let mut call = Call::new(service.clone(), peer, session.clone(), this.clone(), args);
@@ -182,6 +189,19 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_by_certificate_counts_for_its_certificate_and_a_password_for_its_account() {
+        let chain = |own: &[u8]| vec![own.to_vec().into(), b"authority".to_vec().into()];
+        let by_certificate = vim::call!(LoginExtensionByCertificate { extensionKey: "esfera" });
+        let [one, other] =
+            [chain(b"one"), chain(b"other")].map(|chain| account_of(&by_certificate, Some(&chain)));
+        assert!(one.is_some() && other.is_some() && one != other);
+        assert_ne!(account_of(&by_certificate, None), one);
+        let login = vim::call!(Login { userName: "ann", password: "secret" });
+        assert_eq!(account_of(&login, Some(&chain(b"one"))).as_deref(), Some("ann"));
+        assert_eq!(account_of(&vim::call!(CurrentTime {}), None), None);
+    }
 
     #[test]
     fn a_call_that_changes_nothing_ends_with_its_client_and_no_other_does() {

@@ -14,12 +14,20 @@ pub const MAX_ACCOUNT_CONNECTIONS: usize = 1_000;
 pub const MAX_STRANGER_BYTES: usize = 64 << 10;
 /// The largest body of a request without a login, as sent and when inflated. A token of an identity source fits into it.
 pub const MAX_STRANGE_BODY_BYTES: usize = 20 << 10;
+/// The bytes of a head that such a request has for nothing: those of a longer one take room from its body.
+pub const FREE_HEAD_BYTES: usize = 4 << 10;
+/// The bytes that are read at a time from a client without a login.
+pub const STRANGE_READ_BYTES: usize = 4 << 10;
 /// The rest of a refused body that the server still reads, so that the client reads the answer.
 pub const MAX_DRAINED_BYTES: usize = 1 << 20;
 /// The same for what the client sends after the answer, on a connection that ends.
 pub const MAX_LINGER_BYTES: usize = 16 << 20;
 /// The largest body of a SOAP or VI-JSON call, as sent and when inflated.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
+/// What a client sends before the TLS handshake ends: its hello, and its certificate if it has one.
+pub const MAX_HANDSHAKE_BYTES: usize = 20 << 10;
+/// Encrypted bytes of an answer that wait for a client without a login to read.
+pub const MAX_STRANGE_UNSENT_BYTES: usize = 16 << 10;
 /// The largest head of a request, in bytes and lines.
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
 pub const MAX_HEAD_LINES: usize = 100;

@@ -28,6 +28,7 @@ mod screen;
 mod soap;
 mod throttle;
 mod watch;
+mod wire;
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Pages without a login: the one at `/`, the product's facts, versions and the WSDL.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
@@ -61,10 +61,15 @@ pub(super) async fn versions(headers: HeaderMap) -> Response {
 }
 
 pub(super) async fn wsdl(headers: HeaderMap) -> Response {
-    // Made at first use, which takes some milliseconds.
-    let text = tokio::task::spawn_blocking(|| wsdl::service_wsdl().as_bytes().to_vec()).await;
-    match text {
-        Ok(text) => answer::answer(&headers, StatusCode::OK, XML, text, None).await,
+    static COMPRESSED: LazyLock<Vec<u8>> = LazyLock::new(|| answer::gzip(wsdl::service_wsdl().as_bytes()));
+    let is_compressed = answer::wants_gzip(&headers);
+    // Made at first use, which takes some milliseconds, and the same for all clients.
+    let text = tokio::task::spawn_blocking(move || match is_compressed {
+        true => COMPRESSED.as_slice(),
+        false => wsdl::service_wsdl().as_bytes(),
+    });
+    match text.await {
+        Ok(text) => answer::standing(XML, text, is_compressed),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

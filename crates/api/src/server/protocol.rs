@@ -11,10 +11,10 @@ use http::{HeaderMap, Request, StatusCode};
 use vim::{Args, Fault, MoRef, api_release, vim};
 
 use super::app::{App, Remote};
-use super::auth::{basic, peer};
+use super::auth::{Named, basic, peer};
 use super::body;
 use super::invoke::{Asked, Done};
-use crate::{Account, Service, Session};
+use crate::{Account, Actor, Service, Session};
 
 /// Finds the key of a session in the beginning of a body.
 pub type SessionFinder = fn(&[u8]) -> Option<String>;
@@ -153,5 +153,13 @@ pub(super) async fn handle(
         }
         Err(refused) => return (refused.status, refused.why).into_response(),
     };
-    protocol.answer(&door, &parts, &body).await.map(Body::from)
+    let session = match &named {
+        Named::Found(session) => Some(session.clone()),
+        _ => known.and_then(|known| match known(&body) {
+            Named::Found(session) => Some(session),
+            _ => None,
+        }),
+    };
+    let user = session.as_ref().map_or("", |session| &session.account.name);
+    Actor::new(user, None).does(protocol.answer(&door, &parts, &body)).await.map(Body::from)
 }

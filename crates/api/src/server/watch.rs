@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::limits::{
-    DRAIN_TIME, HEAD_TIME, IDLE_TIME, MAX_LINGER_BYTES, STALL_TIME, STRANGE_IDLE_TIME, STRANGE_TIME,
+    DRAIN_TIME, HEAD_TIME, IDLE_TIME, MAX_LINGER_BYTES, STALL_TIME, STRANGE_IDLE_TIME, STRANGE_READ_BYTES,
+    STRANGE_TIME,
 };
 use super::places::Place;
+use super::wire::Keeps;
 
 /// The longest interval between two looks at a connection's times.
 const WATCH_TIME: Duration = Duration::from_secs(5);
@@ -124,12 +126,14 @@ pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     is_shut: bool,
+    /// Whether the client was a stranger at the last look.
+    is_strange: bool,
     lingered_bytes: usize,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, is_shut: false, lingered_bytes: 0 }
+        Self { stream, activity, is_shut: false, is_strange: true, lingered_bytes: 0 }
     }
 
     fn written<T>(&self, poll: Poll<T>) -> Poll<T> {
@@ -155,7 +159,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let poll = if self.is_strange {
+            // hyper makes as much room as it could fill before.
+            let mut bytes = [MaybeUninit::uninit(); STRANGE_READ_BYTES];
+            let most = buffer.remaining().min(STRANGE_READ_BYTES);
+            let mut part = ReadBuf::uninit(&mut bytes[..most]);
+            let poll = Pin::new(&mut self.stream).poll_read(context, &mut part);
+            buffer.put_slice(part.filled());
+            poll
+        } else {
+            Pin::new(&mut self.stream).poll_read(context, buffer)
+        };
         let activity = &self.activity;
         if buffer.filled().len() > before
             && activity.under_way.load(Ordering::Relaxed) == 0
@@ -192,12 +206,16 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Keeps + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_strange && !self.activity.place.is_strange() {
+            self.is_strange = false;
+            self.stream.keep_little(false);
+        }
         let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(poll)
     }

@@ -40,6 +40,7 @@ impl World<'_> {
     fn created(&self, me: &MoRef, new: &Record) -> Option<Object> {
         Some(match new {
             Record::Folder(folder) if !folder.fixed => self.extended("created", "Created", me, new),
+            Record::Pod(_) => self.extended("created", "Created", me, new),
             Record::Datacenter(datacenter) => {
                 let parent = self.folder(&datacenter.parent);
                 self.placed(me, vim!(DatacenterCreatedEvent { parent: parent }))
@@ -62,6 +63,7 @@ impl World<'_> {
     fn removed(&self, me: &MoRef, old: &Record) -> Option<Object> {
         Some(match old {
             Record::Folder(folder) if !folder.fixed => self.extended("removed", "Removed", me, old),
+            Record::Pod(_) => self.extended("removed", "Removed", me, old),
             Record::Datacenter(_) => self.extended("removed", "Removed", me, old),
             Record::Compute(_) if is_cluster(me) => self.placed(me, vim!(ClusterDestroyedEvent {})),
             // The pools of a cluster go with it.
@@ -84,6 +86,9 @@ impl World<'_> {
             (Record::Datacenter(old), Record::Datacenter(now))
                 if old.hardware_version != now.hardware_version =>
             {
+                events.push(self.extended("reconfigured", "Reconfigured", me, new));
+            }
+            (Record::Pod(old), Record::Pod(now)) if old.config != now.config => {
                 events.push(self.extended("reconfigured", "Reconfigured", me, new));
             }
             (Record::Compute(old), Record::Compute(now)) if old.config != now.config && is_cluster(me) => {
@@ -114,7 +119,7 @@ impl World<'_> {
                 let event = vim!(DatacenterRenamedEvent { oldName: old.name(), newName: new.name() });
                 Some(self.placed(me, event))
             }
-            Record::Folder(_) | Record::Pool(_) => Some(self.extended_text(
+            Record::Folder(_) | Record::Pod(_) | Record::Pool(_) => Some(self.extended_text(
                 "renamed",
                 me,
                 new,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Call, Methods, Table};
+use api::{Call, Methods, Snapshot, Table};
 use pools::Member;
 use pools::privileges::{DELETE, EDIT, MOVE_INTO};
 use vim::{Fault, MoRef, Object, arg, fault, field, managed_id, method};
@@ -54,16 +54,16 @@ impl Before {
         members.collect()
     }
 
-    /// Admits what the plan has made of the pools. A cluster's hosts come and go, and their capacity is not a fact of the
-    /// inventory: the root pool bounds nothing here.
+    /// Admits what the plan has made of the pools: they may reserve what the connected hosts of their compute resource have in this
+    /// state. Hosts come and go; what is reserved already stays.
     ///
     /// # Errors
     /// `InsufficientResourcesFault` by its kinds, and for too many pools.
-    pub(super) fn admit(&self, plan: &Plan, owner: &MoRef) -> Result<(), Fault> {
+    pub(super) fn admit(&self, plan: &Plan, owner: &MoRef, state: &Snapshot) -> Result<(), Fault> {
         let after = Self::of(plan, owner);
         let (before, after) = (self.members(), after.members());
         pools::admission::bound(&before, &after)?;
-        pools::admit(&before, &after, None)
+        pools::admit(&before, &after, pools::show::capacity(owner, state))
     }
 }
 
@@ -71,6 +71,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
     let name = names::parse(call.required(arg!(CreateResourcePool.name))?, Some(&call.this))?;
     let spec = call.required(arg!(CreateResourcePool.spec))?.clone();
     let parent = call.this.clone();
+    let state = call.state();
     let made = inventory.change(|plan| {
         let owner = plan.pool(&parent)?.owner.clone();
         let before = Before::of(plan, &owner);
@@ -79,7 +80,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
         let pool = Pool { name, parent, owner: owner.clone(), cpu, memory, version: 0, vapp: None };
         let me = plan.ids.reference(managed_id!(ResourcePool));
         plan.put(&me, Record::Pool(pool));
-        before.admit(plan, &owner)?;
+        before.admit(plan, &owner, &state)?;
         Ok(me)
     });
     Ok(Some(made.await?.into()))
@@ -90,6 +91,7 @@ async fn update_config(inventory: Arc<Inventory>, call: Call) -> Reply {
     let name = call.arg(arg!(UpdateConfig.name)).filter(|name| !name.is_empty());
     let name = name.map(|name| names::parse(name, Some(&me))).transpose()?;
     let spec = call.arg(arg!(UpdateConfig.config)).cloned();
+    let state = call.state();
     let change = inventory.change(|plan| {
         let mut pool = plan.pool(&me)?.clone();
         let (owner, before) = (pool.owner.clone(), Before::of(plan, &pool.owner));
@@ -102,7 +104,7 @@ async fn update_config(inventory: Arc<Inventory>, call: Call) -> Reply {
             configure(&mut pool, &spec)?;
         }
         plan.put(&me, Record::Pool(pool));
-        before.admit(plan, &owner)
+        before.admit(plan, &owner, &state)
     });
     change.await.map(|()| None)
 }
@@ -123,6 +125,7 @@ async fn update_children(inventory: Arc<Inventory>, call: Call) -> Reply {
         None => Err(fault!(InvalidArgument { invalidProperty: "spec.entity" }, "spec.entity is missing")),
     });
     let entities = entities.collect::<Result<Vec<_>, _>>()?;
+    let state = call.state();
     let change = inventory.change(|plan| {
         let owner = plan.pool(&me)?.owner.clone();
         let before = Before::of(plan, &owner);
@@ -145,7 +148,7 @@ async fn update_children(inventory: Arc<Inventory>, call: Call) -> Reply {
                 }
             }
         }
-        before.admit(plan, &owner)
+        before.admit(plan, &owner, &state)
     });
     change.await.map(|()| None)
 }
@@ -154,6 +157,7 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
     let list = call.required(arg!(MoveIntoResourcePool.list))?;
     let list = inventory.resolve_all(list)?;
     let me = call.this.clone();
+    let state = call.state();
     let change = inventory.change(|plan| {
         let owner = plan.pool(&me)?.owner.clone();
         let before = Before::of(plan, &owner);
@@ -187,7 +191,7 @@ async fn move_into(inventory: Arc<Inventory>, call: Call) -> Reply {
                 }
             }
         }
-        before.admit(plan, &owner)
+        before.admit(plan, &owner, &state)
     });
     change.await.map(|()| None)
 }

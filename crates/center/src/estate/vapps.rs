@@ -40,7 +40,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
     if let Some(folder) = &folder {
         call.check(folder, "VApp.Create")?;
     }
-    let parent = call.this.clone();
+    let (parent, state) = (call.this.clone(), call.state());
     let made = inventory.change(|plan| {
         let me = add(plan, &parent, folder.as_ref(), name)?;
         let Record::Pool(mut pool) = plan.get(&me)?.clone() else { return Err(not_found(&me)) };
@@ -49,7 +49,7 @@ async fn create(inventory: Arc<Inventory>, call: Call) -> Reply {
         [pool.cpu, pool.memory] = ::pools::fresh(&resources)?;
         plan.put(&me, Record::Pool(pool));
         configure(plan, &me, &spec)?;
-        before.admit(plan, &owner)?;
+        before.admit(plan, &owner, &state)?;
         Ok(me)
     });
     Ok(Some(made.await?.into()))

@@ -10,6 +10,14 @@ use super::{Network, adapters, settings, system};
 use crate::ids;
 
 impl Network {
+    /// Brings the objects of port groups into the tree, before there are VMs that list themselves there.
+    pub(crate) fn show_groups(&self) {
+        let mut known = self.shown.lock();
+        let wanted = groups(&self.host_network.config());
+        self.core.tree.write(|w| show_groups(w, &known, &wanted));
+        *known = wanted;
+    }
+
     /// Brings the tree to the present state of the network.
     pub(crate) fn show(&self) {
         let mut known = self.shown.lock();
@@ -19,10 +27,9 @@ impl Network {
         let (info, running) = (Object::from(scene.info()), Object::from(scene.runtime()));
         let (system, adapters) = (system::props(&scene, &info), adapters::props(&scene));
         let settings = settings::values(&config);
-        let wanted: BTreeSet<String> = config.groups().map(|(_, group)| group.name.clone()).collect();
+        let wanted = groups(&config);
         self.core.tree.write(|w| {
-            wanted.difference(&known).for_each(|name| add(w, name));
-            known.difference(&wanted).for_each(|name| remove(w, name));
+            show_groups(w, &known, &wanted);
             w.set(&system::me(), system);
             w.set(&adapters::me(), adapters);
             self.system.show_network(w, info, running);
@@ -51,6 +58,16 @@ impl Network {
         let adapters = self.vms.adapters_on(group).into_iter();
         adapters.map(|nic| (self.host_network.interface_of(nic.vm.id(), nic.key), nic.mac)).collect()
     }
+}
+
+/// The names of the port groups.
+fn groups(config: &NetworkConfig) -> BTreeSet<String> {
+    config.groups().map(|(_, group)| group.name.clone()).collect()
+}
+
+fn show_groups(w: &mut Writer<'_>, known: &BTreeSet<String>, wanted: &BTreeSet<String>) {
+    wanted.difference(known).for_each(|name| add(w, name));
+    known.difference(wanted).for_each(|name| remove(w, name));
 }
 
 /// Puts the object of a port group into the tree and lists it wherever networks are listed.

@@ -8,6 +8,7 @@ use vim::{Fault, MoRef, Object, field};
 use vm::FileRef;
 use vm::plan::{self, Plan, Step};
 
+use super::bases;
 use super::files::render;
 use super::home;
 use super::own_files::{owner_says, owner_token};
@@ -81,6 +82,7 @@ pub(super) async fn create(
     let mut state = State::new(home, decided.config, &text, entered.pool.clone());
     state.user = record.user;
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
+    bases::note(vms, &vm).await;
     vms.files.look(&vm).await;
     vms.register.add(&vm);
     Ok(vm)

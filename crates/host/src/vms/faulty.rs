@@ -74,6 +74,7 @@ pub(super) async fn running(fault: Fault, before: impl Fn() + Send + Sync + 'sta
         unfinished: None,
         suspending: None,
         merging: None,
+        bases: Vec::new(),
         task: None,
     };
     host.vms.register.records().write(1, &record).await.unwrap();

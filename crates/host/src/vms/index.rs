@@ -106,7 +106,7 @@ impl Index {
         add(Used::InstanceUuid(config.instance_uuid));
         config.nics().for_each(|(_, nic)| add(Used::Mac(&nic.mac)));
         let named = all_named_files(state);
-        for file in named.iter().chain(state.files.iter().map(|own| &own.file)) {
+        for file in named.iter().chain(state.files.iter().map(|own| &own.file)).chain(&state.bases) {
             add(Used::File(file));
             let mut path = file.path.as_str();
             while let Some((directory, _)) = path.rsplit_once('/') {

@@ -5,6 +5,7 @@
 //! operations need. Each operation is a function in a file of its own, which `methods` calls for the API. The order of steps
 //! in each file is such that a daemon that dies anywhere leaves a state that [`recover`] finds and repairs.
 
+mod bases;
 mod create;
 mod destroy;
 mod end;

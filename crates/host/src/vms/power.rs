@@ -2,6 +2,7 @@
 //! longer says that the VM is being suspended: see [`super::saved_state`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use datastore::disk_image;
 use hostnet::Tap;
@@ -232,6 +233,7 @@ pub(super) async fn reset(vms: &Vms, vm: &Arc<Vm>, who: &Who) -> Result<(), Faul
     let _one = vm.changing.lock().await;
     let machine = vm.running()?;
     vms.post(vm, VmEvent::Resetting, who).await;
+    vm.change(|state| state.reset_at = Some(Instant::now()));
     machine.reset().await.map_err(|error| machine_fault(&vm.me, &error))?;
     vm.change(|state| {
         state.guest = None;

@@ -9,6 +9,7 @@ use vm::FileRef;
 use vm::config::VmConfig;
 use vm::plan::{self, Plan, Step};
 
+use super::bases;
 use super::create::create_disk;
 use super::follow::{follow, unplug};
 use super::own_files::all_disk_files;
@@ -86,6 +87,7 @@ async fn carry_out(vms: &Vms, vm: &Arc<Vm>, before: &VmConfig, plan: Plan) -> Re
         vms.files.clear_away(&made).await;
         return Err(fault);
     }
+    bases::note(vms, vm).await;
     for step in &plan.steps {
         if let Step::DestroyDisk { files } = step {
             destroy_disk(vms, vm, files).await;

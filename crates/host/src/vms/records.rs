@@ -38,6 +38,9 @@ pub(crate) struct Registered {
     /// A layer of a disk is being merged: after a crash, recovery does the rest, if all was merged.
     #[serde(default)]
     pub(crate) merging: Option<Merging>,
+    /// The files that its disks lie on and that may be others', by datastore and path.
+    #[serde(default)]
+    pub(crate) bases: Vec<(Uuid, String)>,
     /// The task that made it.
     #[serde(default)]
     pub(crate) task: Option<String>,
@@ -53,6 +56,7 @@ impl Registered {
             unfinished: None,
             suspending: None,
             merging: None,
+            bases: Vec::new(),
             task: None,
         }
     }

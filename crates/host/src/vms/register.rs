@@ -114,13 +114,19 @@ impl Register {
     /// Whether a disk of another VM than this one is in this image.
     pub(super) fn is_foreign_disk(&self, me: &MoRef, image: &FileRef) -> bool {
         let users = self.users(&Used::File(image), Some(me));
-        users.iter().any(|other| all_disk_files(&other.read()).contains(image))
+        users.iter().any(|other| {
+            let state = other.read();
+            state.bases.contains(image) || all_disk_files(&state).contains(image)
+        })
     }
 
     /// Whether the configuration of another VM than this one names the file.
     pub(super) fn is_named_elsewhere(&self, me: &MoRef, file: &FileRef) -> bool {
         let users = self.users(&Used::File(file), Some(me));
-        users.iter().any(|other| all_named_files(&other.read()).contains(file))
+        users.iter().any(|other| {
+            let state = other.read();
+            state.bases.contains(file) || all_named_files(&state).contains(file)
+        })
     }
 
     /// Whether an adapter has this MAC address; those of one VM do not count.

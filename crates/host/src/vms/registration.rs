@@ -14,7 +14,7 @@ use super::records::{self, Registered};
 use super::service::Vms;
 use super::state::State;
 use super::vm::Vm;
-use super::{destroy, layers};
+use super::{bases, destroy, layers};
 use crate::events::{VmEvent, Who};
 use crate::ids;
 use crate::storage::{BROWSE, MANAGE};
@@ -93,6 +93,7 @@ pub(super) async fn register(vms: &Vms, wanted: Wanted<'_>, may: May<'_>) -> Res
         vms.register.records().forget(number).await;
         return Err(fault);
     }
+    bases::note(vms, &vm).await;
     layers::look(&vms.register, &vm);
     vms.files.look(&vm).await;
     vms.register.add(&vm);

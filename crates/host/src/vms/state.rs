@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use datastore::vmsd::SnapshotList;
 use datastore::{Dictionary, DictionaryError, VmLock};
@@ -57,6 +58,8 @@ pub(crate) struct State {
     pub(crate) booted: Option<DateTime>,
     /// The guest was asked to reboot, which the history says already.
     pub(crate) reboot_asked: bool,
+    /// When the reset button was pressed last.
+    pub(crate) reset_at: Option<Instant>,
     pub(crate) suspended: Option<DateTime>,
     pub(crate) clean_power_off: Option<bool>,
     pub(crate) question: Option<Question>,
@@ -64,6 +67,8 @@ pub(crate) struct State {
     pub(crate) statistics_at: DateTime,
     /// Processor time at the last look, ms.
     pub(crate) cpu_ms: u64,
+    /// The files that its disks lie on and that may be others', as its record names them.
+    pub(crate) bases: BTreeSet<FileRef>,
     pub(crate) files: Vec<OwnFile>,
     pub(crate) files_at: DateTime,
     pub(crate) pool: MoRef,
@@ -99,12 +104,14 @@ impl State {
             tools_seen: false,
             booted: None,
             reboot_asked: false,
+            reset_at: None,
             suspended: None,
             clean_power_off: None,
             question: None,
             statistics: Statistics::default(),
             statistics_at: now,
             cpu_ms: 0,
+            bases: BTreeSet::new(),
             files: Vec::new(),
             files_at: now,
             pool,

@@ -2,6 +2,8 @@
 //!
 //! A marker is the time of a use and its number: `2026-01-31T12:00:00Z/42`. So a page says until when it reaches.
 
+use std::time::Duration;
+
 use api::accounts::{Noted, Window};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -32,6 +34,8 @@ fn marker(noted: &Noted) -> String {
     format!("{}/{}", noted.at, noted.number)
 }
 
+/// The longest time to wait for a use.
+const MAX_WAIT: Duration = Duration::from_secs(10 * 60);
 /// The marker before the first use.
 const BEGINNING: &str = "/0";
 
@@ -88,9 +92,29 @@ fn shown(noted: &Noted) -> Value {
     ))
 }
 
+/// The time to wait for a use, where the iteration names a marker after which there may be none yet.
+fn wait(iteration: Option<&Record>) -> Result<Duration, Error> {
+    let asked = iteration.and_then(|iteration| iteration.get("timeout_ms"));
+    let asked = match asked {
+        Some(Value::Long(asked)) => *asked,
+        _ => 0,
+    };
+    match u64::try_from(asked).map(Duration::from_millis) {
+        Ok(time) if time <= MAX_WAIT => Ok(if has_marker(iteration) { time } else { Duration::ZERO }),
+        _ => {
+            let text = format!("timeout_ms is between 0 and {}", MAX_WAIT.as_millis());
+            Err(Error::new(ErrorKind::InvalidArgument, "esfera.invalid_argument", text))
+        }
+    }
+}
+
+fn has_marker(iteration: Option<&Record>) -> bool {
+    iteration.and_then(|iteration| text(iteration, "marker")).is_some_and(|marker| !marker.is_empty())
+}
+
 fn list(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    let listed = |ask: &Ask<'_>| -> Reply {
-        may(ask)?;
+    async move {
+        may(&ask)?;
         let iteration = ask.input.first().and_then(Value::as_record);
         let filter = ask.input.get(1).and_then(Value::as_record);
         let window = Window {
@@ -98,7 +122,12 @@ fn list(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
             until: number(iteration, "end_marker")?,
             limit: pages::size(iteration, "size")?,
         };
-        let page = ask.accounts.uses(&window, |noted| fits(filter, noted));
+        // Whoever waits may lose the privilege, or the session, meanwhile.
+        let page = match wait(iteration)? {
+            Duration::ZERO => ask.accounts.uses(&window, |noted| fits(filter, noted)),
+            time => ask.accounts.wait_for_uses(&window, time, |noted| fits(filter, noted)).await,
+        };
+        may(&ask)?;
         let given = iteration.and_then(|iteration| text(iteration, "marker")).unwrap_or(BEGINNING);
         let last = page.uses.last().map_or_else(|| given.to_owned(), |noted| marker(noted));
         Ok(Value::Record(Record::new(
@@ -109,8 +138,8 @@ fn list(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
                 ("truncated", Value::Boolean(page.truncated)),
             ],
         )))
-    };
-    async move { listed(&ask) }.boxed()
+    }
+    .boxed()
 }
 
 fn latest(ask: Ask<'_>) -> BoxFuture<'_, Reply> {

@@ -9,20 +9,25 @@ use crate::limits::MAX_NAME;
 /// has one spelling. `entity` is the object that is to have it, if there is one.
 ///
 /// # Errors
-/// `InvalidName` for an empty or too long name, or one with control characters.
+/// `InvalidName` for an empty or too long name, or one with control characters or characters that turn or break the line.
 pub fn parse_name(name: &str, entity: Option<&MoRef>) -> Result<String, Fault> {
     let escaped = escape_name(name);
-    let bad =
-        name.trim().is_empty() || escaped.chars().count() > MAX_NAME || name.chars().any(char::is_control);
+    let bad = name.trim().is_empty() || escaped.chars().count() > MAX_NAME || name.chars().any(is_deceptive);
     if bad {
         let entity = entity.filter(|at| at.is_a(managed_id!(ManagedEntity))).cloned();
         return Err(fault!(
             InvalidName { name: name, entity: entity },
-            "The name '{}' is not valid: it needs 1 to {MAX_NAME} characters, none of them a control character",
+            "The name '{}' is not valid: it needs 1 to {MAX_NAME} characters, none of them a control character or one that turns the direction of a text",
             name.escape_debug()
         ));
     }
     Ok(escaped)
+}
+
+/// Whether a character could make a name look like another one, or like several lines. Marks that Arabic, Hebrew or Persian words
+/// have are none of these.
+fn is_deceptive(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

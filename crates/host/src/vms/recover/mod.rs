@@ -17,6 +17,7 @@ use vim::{DateTime, Fault, MoRef, Value, fault, method};
 use vm::config::VmConfig;
 use vm::{FileRef, Power};
 
+use super::bases;
 use super::own_files::owner_says;
 use super::ports::port_spec;
 use super::records::{self, Registered};
@@ -79,6 +80,7 @@ pub(crate) async fn recover(vms: &Arc<Vms>) -> Result<()> {
     for vm in held {
         running::mend(vms, &vm).await;
         adopt::recover_layers(vms, &vm).await;
+        bases::note(vms, &vm).await;
         vms.files.look(&vm).await;
         vm.appear();
     }
@@ -112,6 +114,7 @@ async fn read_vm(vms: &Arc<Vms>, number: u64, record: &Registered, runs: bool) -
     let home = FileRef { datastore: record.datastore, path };
     let mut state = read(vms, number, home, runs).await;
     state.user = record.user;
+    state.bases = bases::named(record);
     let vm = Vm::new(ids::vm(number), state, vms.view.clone());
     vms.register.add_unshown(&vm);
     Some(vm)

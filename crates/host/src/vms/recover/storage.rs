@@ -12,6 +12,7 @@ use vm::{Power, show};
 use super::{adopt, read, running};
 use crate::ids;
 use crate::storage::StorageUsers;
+use crate::vms::bases;
 use crate::vms::ports::port_spec;
 use crate::vms::records;
 use crate::vms::service::Vms;
@@ -111,6 +112,7 @@ async fn read_again(vms: &Arc<Vms>, vm: &Arc<Vm>) {
         running::mend(vms, vm).await;
     }
     adopt::recover_layers(vms, vm).await;
+    bases::note(vms, vm).await;
     vms.files.look(vm).await;
 }
 

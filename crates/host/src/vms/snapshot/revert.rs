@@ -9,6 +9,7 @@ use vm::{FileRef, Power};
 
 use super::{files_of, layer_names, make_layers, on_layers};
 use crate::events::Who;
+use crate::vms::bases;
 use crate::vms::layers::all_read;
 use crate::vms::own_files::all_disk_files;
 use crate::vms::power::power_off;
@@ -51,9 +52,8 @@ pub(in crate::vms) async fn revert(
     // The identity of the VM does not go back.
     next.name.clone_from(&current.name);
     next.instance_uuid = current.instance_uuid;
-    // Neither does what is kept beside the configuration.
+    // Neither does the file of the firmware's variables, which is the same all the time.
     next.nvram.clone_from(&current.nvram);
-    next.kept.clone_from(&current.kept);
     // It may be that of a VM that was registered.
     distrust(&mut next.devices);
     next.touch(DateTime::now());
@@ -66,6 +66,7 @@ pub(in crate::vms) async fn revert(
         vms.files.save_snapshots(vm, list, |_| ()).await?;
     }
     clear_left_layers(vms, vm, &current).await;
+    bases::note(vms, vm).await;
     vms.files.look(vm).await;
     Ok(())
 }

@@ -8,6 +8,7 @@ pub(super) use guest::bounded;
 pub(super) use macs::macs_of;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use vim::DateTime;
@@ -19,6 +20,9 @@ use super::service::Vms;
 use super::vm::Vm;
 use crate::engine::{ExitReason, Happening, Machine, Processors, drive_id};
 use crate::events::{VmEvent, Who};
+
+/// The time in which firmware resets the machine once more after the reset button.
+const FIRMWARE_RESET: Duration = Duration::from_secs(10);
 
 /// Follows a QEMU process until it ends or the host closes.
 pub(super) fn watch(vms: &Arc<Vms>, vm: &Arc<Vm>, machine: Arc<dyn Machine>) {
@@ -77,16 +81,38 @@ async fn noticed_end(vms: &Vms, vm: &Arc<Vm>, reason: &ExitReason) {
     end::has_ended(vms, vm, reason, &Who::default()).await;
 }
 
+/// A reset of the machine.
+struct Reset {
+    by_guest: bool,
+    /// A client has asked the guest to reboot, and the history says so.
+    was_asked: bool,
+    /// The guest has answered since it booted.
+    answered: bool,
+    since_button: Option<Duration>,
+}
+
+impl Reset {
+    /// Whether the guest reboots by itself. Firmware that starts over after the reset button looks the same, but does so at once.
+    fn is_news(&self) -> bool {
+        let by_firmware = !self.answered && self.since_button.is_some_and(|since| since < FIRMWARE_RESET);
+        self.by_guest && !self.was_asked && !by_firmware
+    }
+}
+
 async fn noticed(vms: &Vms, vm: &Arc<Vm>, machine: &Arc<dyn Machine>, happening: Happening) {
     match happening {
         Happening::Reset { by_guest } => {
-            let asked = vm.change(|state| {
-                state.guest = None;
+            let reset = vm.change(|state| {
                 state.booted = Some(DateTime::now());
-                std::mem::take(&mut state.reboot_asked)
+                Reset {
+                    by_guest,
+                    was_asked: std::mem::take(&mut state.reboot_asked),
+                    answered: state.guest.take().is_some(),
+                    since_button: state.reset_at.map(|at| at.elapsed()),
+                }
             });
             ask_again(vms, vm, machine);
-            if by_guest && !asked {
+            if reset.is_news() {
                 vms.post(vm, VmEvent::GuestReboot, &Who::default()).await;
             }
         }
