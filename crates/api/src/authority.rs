@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use vim::{DateTime, Fault, MoRef, Object, ty};
 
 use crate::Snapshot;
+use crate::session::Sessions;
 use crate::tls::Chain;
 
 /// A user who has proved his identity.
@@ -59,6 +60,16 @@ pub trait Authority: Send + Sync {
     fn named(&self, user: &str) -> Option<Account> {
         let _ = user;
         None
+    }
+
+    /// The name under which wrong passwords of this user count: the same for all spellings of a user.
+    fn counted_as(&self, user: &str) -> String {
+        user.to_owned()
+    }
+
+    /// Looks after the users of the daemon's sessions, again and again while it serves.
+    async fn look_after(&self, sessions: &Sessions) {
+        let _ = sessions;
     }
 
     /// Events that came about without a call of a method, each once.

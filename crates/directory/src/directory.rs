@@ -60,7 +60,8 @@ impl Directory {
         if password.is_empty() {
             return Ok(None);
         }
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             let Some(mut person) = self.find(ldap, name).await?.filter(|person| !person.disabled) else {
                 return Ok(None);
             };
@@ -80,7 +81,8 @@ impl Directory {
     /// # Errors
     /// [`Error`] if no server gives an answer.
     pub async fn person(&self, name: &str) -> Result<Option<Person>> {
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             let Some(mut person) = self.find(ldap, name).await? else { return Ok(None) };
             person.groups = self.groups_of(ldap, &person).await?;
             Ok(Some(person))
@@ -93,7 +95,8 @@ impl Directory {
     /// # Errors
     /// [`Error`] if no server gives an answer.
     pub async fn group(&self, name: &str) -> Result<Option<Group>> {
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             let asked = filter::group(self.source.schema, name);
             let found =
                 self.search(ldap, &self.source.groups, &asked, entry::of_group(self.source.schema), ONE_NAME);
@@ -109,7 +112,8 @@ impl Directory {
     /// # Errors
     /// [`Error`] if no server gives an answer.
     pub async fn users_like(&self, text: &str) -> Result<Vec<Person>> {
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             let schema = self.source.schema;
             let asked = filter::users_like(schema, text);
             let found =
@@ -124,7 +128,8 @@ impl Directory {
     /// # Errors
     /// [`Error`] if no server gives an answer.
     pub async fn groups_like(&self, text: &str) -> Result<Vec<Group>> {
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             let schema = self.source.schema;
             let asked = filter::groups_like(schema, text);
             let found =
@@ -139,7 +144,8 @@ impl Directory {
     /// # Errors
     /// [`Error::Source`] for a base that does not exist, else [`Error`] if no server gives an answer.
     pub async fn probe(&self) -> Result<()> {
-        self.ask(async |ldap| {
+        self.ask(async {
+            let ldap = &mut self.open().await?;
             for (field, base) in [("users", &self.source.users), ("groups", &self.source.groups)] {
                 let found = ldap.search(base, Scope::Base, "(objectClass=*)", vec!["1.1"]).await;
                 let found = found.map_err(|error| self.failed(error))?.1;
@@ -156,35 +162,37 @@ impl Directory {
         .await
     }
 
-    /// Asks the first server that can be reached, logged in as the source's account.
-    async fn ask<T>(&self, question: impl AsyncFn(&mut Ldap) -> Result<T>) -> Result<T> {
+    /// Runs a question within the deadline, in its turn.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
         let domain = &self.source.domain;
         let asking = async {
             let _place = self.places.acquire().await.map_err(|_| Error::Busy(domain.clone()))?;
-            let mut failure = String::from("it has none");
-            for endpoint in &self.source.endpoints {
-                let reason = match connect::open(endpoint, self.tls.as_ref()).await {
-                    Ok(mut ldap) => match self.bind(&mut ldap).await {
-                        Ok(()) => {
-                            let answer = question(&mut ldap).await;
-                            let _ = ldap.unbind().await;
-                            return answer;
-                        }
-                        Err(wrong @ Error::Account { .. }) => return Err(wrong),
-                        Err(error) => error.to_string(),
-                    },
-                    Err(error) => error.to_string(),
-                };
-                tracing::warn!(domain, %endpoint, reason, "a server of an identity source cannot be used");
-                failure = format!("{endpoint}: {reason}");
-            }
-            Err(Error::Unreachable { domain: domain.clone(), reason: failure })
+            question.await
         };
         match tokio::time::timeout(DEADLINE, asking).await {
             Ok(answer) => answer,
             Err(_) if self.places.available_permits() == 0 => Err(Error::Busy(domain.clone())),
             Err(_) => Err(Error::Late { domain: domain.clone(), seconds: DEADLINE.as_secs() }),
         }
+    }
+
+    /// The first server that can be reached, logged in as the source's account. The connection ends when it is dropped.
+    async fn open(&self) -> Result<Ldap> {
+        let domain = &self.source.domain;
+        let mut failure = String::from("it has none");
+        for endpoint in &self.source.endpoints {
+            let reason = match connect::open(endpoint, self.tls.as_ref()).await {
+                Ok(mut ldap) => match self.bind(&mut ldap).await {
+                    Ok(()) => return Ok(ldap),
+                    Err(wrong @ Error::Account { .. }) => return Err(wrong),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(domain, %endpoint, reason, "a server of an identity source cannot be used");
+            failure = format!("{endpoint}: {reason}");
+        }
+        Err(Error::Unreachable { domain: domain.clone(), reason: failure })
     }
 
     async fn bind(&self, ldap: &mut Ldap) -> Result<()> {
@@ -294,5 +302,21 @@ fn reason(result: &LdapResult) -> String {
         format!("LDAP result {}", result.rc)
     } else {
         format!("LDAP result {}: {text}", result.rc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_can_be_asked_from_any_thread() {
+        fn is_send<T: Send>(_: impl FnOnce(&'static Directory) -> T) {}
+        is_send(|directory| directory.login("", ""));
+        is_send(|directory| directory.person(""));
+        is_send(|directory| directory.group(""));
+        is_send(|directory| directory.users_like(""));
+        is_send(|directory| directory.groups_like(""));
+        is_send(|directory| directory.probe());
     }
 }

@@ -175,7 +175,7 @@ impl Source {
         let name = |text: &str| {
             !text.is_empty()
                 && text.len() <= 255
-                && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
         };
         if !name(&self.domain) {
             return bad("domain", "a domain consists of letters, digits, dots and hyphens");

@@ -171,7 +171,7 @@ impl Accounts {
     }
 
     async fn has_user_privilege_on_entities(&self, call: &Call) -> Answer {
-        let account = self.named(call.required(arg!(HasUserPrivilegeOnEntities.userName))?)?;
+        let account = self.named(call.required(arg!(HasUserPrivilegeOnEntities.userName))?).await?;
         let asked = strings(call.arg(arg!(HasUserPrivilegeOnEntities.privId)));
         let entities = call.required(arg!(HasUserPrivilegeOnEntities.entities))?;
         let entities = entities.iter().filter(|object| object.is_a(managed_id!(ManagedEntity)));
@@ -179,7 +179,7 @@ impl Accounts {
     }
 
     async fn fetch_user_privilege_on_entities(&self, call: &Call) -> Answer {
-        let account = self.named(call.required(arg!(FetchUserPrivilegeOnEntities.userName))?)?;
+        let account = self.named(call.required(arg!(FetchUserPrivilegeOnEntities.userName))?).await?;
         let state = call.state();
         let entities = call.required(arg!(FetchUserPrivilegeOnEntities.entities))?;
         let entities: Vec<&MoRef> = entities.iter().filter(|entity| state.find(entity).is_some()).collect();
@@ -214,8 +214,11 @@ impl Accounts {
         Ok(list(Kind::Data(data_id!(EntityPrivilege)), results.collect()))
     }
 
-    fn named(&self, user: &str) -> Result<Account, Fault> {
-        self.find(user).ok_or_else(|| AccountError::UnknownUser(user.to_owned()).into())
+    async fn named(&self, user: &str) -> Result<Account, Fault> {
+        if let Some(known) = self.find(user) {
+            return Ok(known);
+        }
+        self.meet_named(user).await?.ok_or_else(|| AccountError::UnknownUser(user.to_owned()).into())
     }
 }
 

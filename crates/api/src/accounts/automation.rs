@@ -138,7 +138,7 @@ impl Accounts {
         let place = info.place.place();
         self.set_permissions(place, std::slice::from_ref(&rule), false, Some(Author { account: by, state }))
             .await?;
-        let name = self.realm.key(&rule.principal).unwrap_or_default();
+        let name = self.key(&self.policy.load(), &rule.principal).unwrap_or_default();
         let stored = place.permission(name, &rule);
         Ok(self.permission_info(&stored).map(|info| info.id).unwrap_or_default())
     }

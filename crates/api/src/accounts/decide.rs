@@ -151,8 +151,9 @@ impl Accounts {
         let reason = info.and_then(|info| info.get(field!(TaskInfo.reason)));
         let reason = reason.filter(|reason| reason.is_a(data_id!(TaskReasonUser)));
         let user = reason.and_then(|reason| reason.get(field!(TaskReasonUser.userName)));
-        user.and_then(|user| self.realm.key(user))
-            .is_some_and(|user| Some(user) == self.realm.key(&account.name))
+        let policy = self.policy.load();
+        user.and_then(|user| self.key(&policy, user))
+            .is_some_and(|user| Some(user) == self.key(&policy, &account.name))
     }
 
     /// The decisions about an account under the present policy; none if the account does not exist.
@@ -163,8 +164,10 @@ impl Accounts {
         {
             return Some(known.clone());
         }
-        let key = self.realm.key(name)?;
-        policy.accounts.get(&key).filter(|account| !account.disabled)?;
+        let key = self.key(&policy, name)?;
+        if !policy.met.contains_key(&key) {
+            policy.accounts.get(&key).filter(|account| !account.disabled)?;
+        }
         let groups = policy.groups_of(&key);
         let made = Arc::new(Decisions::new(policy.clone(), key, groups, self.root.id()));
         let mut all = self.decisions.write();

@@ -1,4 +1,4 @@
-//! Users and tokens as JSON over HTTP, below `/esfera`, as far as vSphere's methods have no parameter for it. `esfera user` and `esfera token` use
+//! Users, tokens and identity sources as JSON over HTTP, below `/esfera`, as far as vSphere's methods have no parameter for it. `esfera user` and `esfera token` use
 //! it, on hosts and on the center, with the session of the vSphere API.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use vim::{DateTime, Fault, data_id, fault};
 
+use super::identity::NewSource;
 use super::who::Who;
 use super::{Accounts, Edit, Person};
 use crate::files::unescape;
@@ -31,6 +32,13 @@ struct Change {
     full_name: Option<String>,
     enabled: Option<bool>,
     password_expires: Option<bool>,
+}
+
+/// A test of an identity source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Test {
+    user: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +134,27 @@ impl Accounts {
                 who.service().core.sessions.close_of_token(id);
                 tracing::info!(user = who.account().name, token = id, "a token was removed");
                 Ok(Json::Null)
+            }
+            (&Method::GET, ["identity-sources"]) => {
+                self.may_administer(&who)?;
+                Ok(self.shown_sources())
+            }
+            (&Method::POST, ["identity-sources"]) => {
+                self.put_source(&who, read(body)?, false).await.map(|()| Json::Null)
+            }
+            (&Method::PUT, ["identity-sources", domain]) => {
+                let new: NewSource = read(body)?;
+                if !new.is_for(domain) {
+                    return Err(crate::service::invalid_argument("domain", "The domain of a source stays"));
+                }
+                self.put_source(&who, new, true).await.map(|()| Json::Null)
+            }
+            (&Method::DELETE, ["identity-sources", domain]) => {
+                self.remove_source(&who, domain).await.map(|()| Json::Null)
+            }
+            (&Method::POST, ["identity-sources", domain, "test"]) => {
+                let test: Test = read(body)?;
+                self.test_source(&who, domain, test.user.as_deref()).await
             }
             _ => Err(fault!(NotFound {}, "{} {} is unknown here", request.method, request.uri.path())),
         }

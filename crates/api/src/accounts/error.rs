@@ -61,6 +61,13 @@ pub enum AccountError {
     LastAdministrator,
     #[error("the limit of {limit} {what} is reached; remove some")]
     TooMany { what: &'static str, limit: usize },
+    #[error("the identity source {0:?} does not exist")]
+    UnknownSource(String),
+    #[error("the domain {0:?} has an identity source already")]
+    SourceExists(String),
+    /// An identity source cannot be used, or gives no answer.
+    #[error("{0}")]
+    Source(String),
     /// A programming error.
     #[error("{0} failed because of an internal error")]
     Internal(&'static str),
@@ -77,12 +84,13 @@ impl AccountError {
             | Self::RoleExists(name)
             | Self::GroupExists(name)
             | Self::MemberExists(name)
+            | Self::SourceExists(name)
             | Self::TokenExists(name) => fault!(AlreadyExists { name: name }, "{self}"),
             Self::BadName(name) | Self::BadRoleName(name) => fault!(InvalidName { name: name }, "{self}"),
             Self::CircleOfGroups { .. } => fault!(InvalidArgument { invalidProperty: "user" }, "{self}"),
             Self::BuiltInGroup(_) => fault!(InvalidArgument { invalidProperty: "groupName" }, "{self}"),
             Self::BadText(what) => fault!(InvalidArgument { invalidProperty: *what }, "{self}"),
-            Self::UnknownToken(_) => fault!(NotFound {}, "{self}"),
+            Self::UnknownToken(_) | Self::UnknownSource(_) => fault!(NotFound {}, "{self}"),
             Self::BadPassword | Self::WeakPassword(_) => {
                 fault!(InvalidArgument { invalidProperty: "password" }, "{self}")
             }
@@ -94,6 +102,7 @@ impl AccountError {
             Self::RoleInUse(_) => fault!(RemoveFailed {}, "{self}"),
             Self::LastAdministrator => fault!(AuthMinimumAdminPermission {}, "{self}"),
             Self::TooMany { what, .. } => fault!(OutOfBounds { argumentName: *what }, "{self}"),
+            Self::Source(_) => fault!(SystemError { reason: "identity source" }, "{self}"),
             Self::Store(_) | Self::Internal(_) => {
                 tracing::error!(error = %self, "a change of accounts failed");
                 fault!(

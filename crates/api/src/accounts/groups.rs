@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::abroad::is_abroad;
 use super::change::{Result, within};
 use super::policy::{EVERYBODY, Policy};
 use super::records::{GROUPS, PERMISSIONS, StoredGroup, StoredPermission};
@@ -117,6 +118,17 @@ impl Accounts {
             return Ok(Member::User(key));
         }
         policy.groups().contains_key(&key).then_some(Member::Group(key)).ok_or_else(unknown)
+    }
+
+    /// The user or group of an identity source, if this group lists it: it can be taken out though its source is away.
+    pub(super) fn listed_abroad(&self, name: &str, group: &str) -> Option<Member> {
+        let policy = self.policy.load();
+        let key = self.key(&policy, name).filter(|key| is_abroad(key))?;
+        let group = policy.groups().get(&self.realm.key(group)?)?;
+        if group.users.contains(&key) {
+            return Some(Member::User(key));
+        }
+        group.groups.contains(&key).then_some(Member::Group(key))
     }
 
     /// The key of a group that exists.

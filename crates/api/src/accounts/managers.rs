@@ -64,6 +64,8 @@ impl Accounts {
     pub(super) fn show(&self) {
         let Some((tree, manager)) = self.shown.get() else { return };
         let policy = self.policy.load();
+        let domains = self.domains(&policy);
+        let directory = self.ids().user_directory;
         let roles: Vec<ty!(AuthorizationRole)> = policy
             .roles
             .values()
@@ -77,6 +79,9 @@ impl Accounts {
                 })
             })
             .collect();
-        tree.write(|w| w.set(manager, props!(AuthorizationManager { roleList: roles })));
+        tree.write(|w| {
+            w.set(manager, props!(AuthorizationManager { roleList: roles }));
+            w.set(&directory, props!(UserDirectory { domainList: domains }));
+        });
     }
 }

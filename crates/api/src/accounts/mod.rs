@@ -3,6 +3,9 @@
 //! `records` has the stored form, `policy` the form in memory, `decide` the decisions with their cache, `change` the changes of accounts,
 //! `permissions` those of roles and permissions. Every change goes to the store first; then a new policy replaces the old one.
 
+mod abroad;
+#[cfg(test)]
+mod abroad_tests;
 mod authorization;
 mod automation;
 mod change;
@@ -13,6 +16,7 @@ mod directory;
 mod door;
 mod error;
 mod groups;
+mod identity;
 mod local;
 mod lockout;
 mod managers;
@@ -27,6 +31,7 @@ mod privileges;
 mod quality;
 mod records;
 mod roles;
+mod rounds;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -60,7 +65,7 @@ use parking_lot::{Mutex, RwLock};
 use store::Store;
 use vim::{Fault, MoRef, Object, fault, ty, vim};
 
-use crate::session::Times;
+use crate::session::{Sessions, Times};
 use crate::tls::Chain;
 use crate::{Account, Authority, Core, Snapshot, Tree, Use};
 use decide::Decisions;
@@ -89,6 +94,9 @@ pub struct Accounts {
     changing: tokio::sync::Mutex<()>,
     passwords: Passwords,
     lockouts: Mutex<Lockouts>,
+    /// The last user of an identity source without a session who was asked about, and the time of the last round.
+    asked_last: Mutex<String>,
+    last_round: Mutex<Option<Instant>>,
     unposted: Mutex<Vec<Object>>,
     /// Those of the daemon's sessions, once it has some.
     session_times: OnceLock<Arc<Times>>,
@@ -126,6 +134,8 @@ impl Accounts {
             changing: tokio::sync::Mutex::default(),
             passwords: Passwords::default(),
             lockouts: Mutex::default(),
+            asked_last: Mutex::default(),
+            last_round: Mutex::default(),
             unposted: Mutex::default(),
             session_times: OnceLock::new(),
             decisions: RwLock::default(),
@@ -154,7 +164,15 @@ impl Accounts {
     /// The account with this name in any spelling, as it logs in.
     pub fn find(&self, user: &str) -> Option<Account> {
         let policy = self.policy.load();
-        let known = policy.accounts.get(&self.realm.key(user)?)?;
+        let key = self.key(&policy, user)?;
+        if let Some(met) = policy.met.get(&key) {
+            return Some(Account {
+                name: met.name.clone(),
+                full_name: met.full_name.clone(),
+                ..Account::default()
+            });
+        }
+        let known = policy.accounts.get(&key)?;
         Some(Account {
             name: self.realm.canonical(&known.name),
             full_name: known.full_name.clone(),
@@ -233,9 +251,16 @@ fn invalid_login() -> Fault {
 #[async_trait]
 impl Authority for Accounts {
     async fn login(&self, user: &str, password: &str) -> Result<Account, Fault> {
-        if let Some(narrowed) = self.realm.key(user).and_then(|key| self.narrowed_by(&key, password)) {
-            let account = self.named(user).ok_or_else(invalid_login)?;
+        let key = self.key(&self.policy.load(), user);
+        if let Some(narrowed) = key.and_then(|key| self.narrowed_by(&key, password)) {
+            let account = match self.named(user) {
+                Some(account) => account,
+                None => self.meet_named(user).await?.ok_or_else(invalid_login)?,
+            };
             return Ok(Account { narrowed: Some(narrowed), ..account });
+        }
+        if let Some(answer) = self.login_abroad(user, password).await {
+            return answer;
         }
         let account = self.verified(user, password).await?;
         if self.has_expired(user) {
@@ -248,9 +273,35 @@ impl Authority for Accounts {
     }
 
     fn named(&self, user: &str) -> Option<Account> {
-        let key = self.realm.key(user)?;
-        self.policy.load().accounts.get(&key).filter(|known| !known.disabled)?;
+        let policy = self.policy.load();
+        let key = self.key(&policy, user)?;
+        if !policy.met.contains_key(&key) {
+            policy.accounts.get(&key).filter(|known| !known.disabled)?;
+        }
         self.find(user)
+    }
+
+    fn counted_as(&self, user: &str) -> String {
+        match self.policy.load().abroad(user) {
+            // A name that nobody can have in the built-in directory.
+            Some((source, name)) if self.realm.key(user).is_none() => format!("{name}\0{}", source.key()),
+            _ => user.to_owned(),
+        }
+    }
+
+    async fn look_after(&self, sessions: &Sessions) {
+        let begun = Instant::now();
+        let is_due = {
+            let mut last = self.last_round.lock();
+            let is_due = last.is_none_or(|last| begun.duration_since(last) >= rounds::ROUND_TIME);
+            if is_due {
+                *last = Some(begun);
+            }
+            is_due
+        };
+        if is_due {
+            self.make_round(sessions).await;
+        }
     }
 
     fn unposted_events(&self) -> Vec<Object> {

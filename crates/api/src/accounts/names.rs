@@ -43,9 +43,10 @@ impl Realm {
         self.plain(user).map(str::to_lowercase)
     }
 
-    /// A plain name as the API shows it.
+    /// A name of a principal as the API shows it: a plain one with the realm's domain, another one as it is.
     pub(super) fn canonical(&self, plain: &str) -> String {
         match self {
+            _ if plain.contains('\\') => plain.to_owned(),
             Self::Host => plain.to_owned(),
             Self::Center { domain } => format!("{}\\{plain}", domain.to_uppercase()),
         }

@@ -223,6 +223,10 @@ impl Accounts {
         {
             return Err(AccountError::TakesNone(entity.clone()));
         }
+        let mut rules = rules.to_vec();
+        for rule in &mut rules {
+            rule.principal = self.spelled(&rule.principal, rule.group).await?;
+        }
         self.change(|policy, batch| {
             let mut changed = Vec::new();
             if reset {
@@ -232,7 +236,7 @@ impl Accounts {
                 }
             }
             within("permissions", policy.all_permissions().count() + rules.len(), MAX_PERMISSIONS)?;
-            for rule in rules {
+            for rule in &rules {
                 if !policy.roles.contains_key(&rule.role) {
                     return Err(AccountError::UnknownRole(rule.role));
                 }
@@ -255,7 +259,7 @@ impl Accounts {
         by: Option<Author<'_>>,
     ) -> Result<()> {
         self.change(|policy, batch| {
-            let principal = self.realm.plain(user).ok_or(AccountError::UnknownPermission)?.to_owned();
+            let principal = self.principal_name(policy, user).ok_or(AccountError::UnknownPermission)?;
             let like = Rule { principal: principal.clone(), group, role: 0, propagate: false };
             let like = place.permission(principal, &like);
             if !policy.remove_permission(&like) {
@@ -282,10 +286,12 @@ impl Accounts {
         Ok(())
     }
 
-    /// The plain name of a principal that exists.
+    /// The name of a principal that exists, as permissions keep it. Those of identity sources have been asked for already.
     fn principal(&self, policy: &Policy, name: &str, group: bool) -> Result<String> {
         let unknown = || AccountError::UnknownUser(name.to_owned());
-        let key = self.realm.key(name).ok_or_else(unknown)?;
+        let Some(key) = self.realm.key(name) else {
+            return self.principal_name(policy, name).ok_or_else(unknown);
+        };
         match group {
             false => policy.accounts.get(&key).map(|account| account.name.clone()).ok_or_else(unknown),
             true => policy.groups().get(&key).map(|group| group.name.clone()).ok_or_else(unknown),
@@ -341,7 +347,7 @@ impl Accounts {
 
 /// The keys of the accounts that a permission is for.
 fn concerned<'a>(policy: &'a Policy, permission: &StoredPermission) -> impl Iterator<Item = &'a str> {
-    let keys = policy.accounts.keys().map(String::as_str);
+    let keys = policy.accounts.keys().chain(policy.met.keys()).map(String::as_str);
     keys.filter(|key| permission.is_for(key, &policy.groups_of(key)))
 }
 
@@ -360,7 +366,7 @@ fn privileges<'a>(
 }
 
 /// Whether a character could make a name look like another one, or like several lines.
-fn is_deceptive(c: char) -> bool {
+pub(super) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

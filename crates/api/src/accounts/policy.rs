@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use store::Store;
 
+use super::abroad::{Abroad, is_abroad};
 use super::records::{
-    ACCOUNTS, CERTIFICATES, GROUPS, PERMISSIONS, ROLES, RULES, SETTINGS, StoredAccount, StoredCertificate,
-    StoredGroup, StoredPermission, StoredRules, StoredToken, TOKENS,
+    ACCOUNTS, CERTIFICATES, GROUPS, MET, PERMISSIONS, ROLES, RULES, SETTINGS, SOURCES, StoredAccount,
+    StoredCertificate, StoredGroup, StoredMet, StoredPermission, StoredRules, StoredToken, TOKENS,
 };
 use super::roles::{self, Role};
 
@@ -30,6 +31,10 @@ pub(super) struct Policy {
     /// By the entity's id.
     pub permissions: HashMap<String, Vec<StoredPermission>>,
     pub certificates: BTreeMap<String, StoredCertificate>,
+    /// Identity sources by their domains in lower case.
+    pub sources: BTreeMap<String, Arc<Abroad>>,
+    /// Users of identity sources who have been met.
+    pub met: Arc<BTreeMap<String, Arc<StoredMet>>>,
 }
 
 /// The groups to which each user belongs, also through other groups: computed once for each state of the groups.
@@ -38,43 +43,65 @@ pub(super) struct Memberships {
     by_user: HashMap<String, Arc<BTreeSet<String>>>,
     /// Those of every other user.
     others: Arc<BTreeSet<String>>,
+    /// The groups that contain each group directly.
+    parents: Arc<HashMap<String, Vec<String>>>,
 }
 
 impl Memberships {
     fn of(groups: &BTreeMap<String, StoredGroup>) -> Self {
-        let mut parents: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut parents: HashMap<String, Vec<String>> = HashMap::new();
         for (key, group) in groups {
-            group.groups.iter().for_each(|inner| parents.entry(inner).or_default().push(key));
+            group.groups.iter().for_each(|inner| parents.entry(inner.clone()).or_default().push(key.clone()));
         }
-        let above = |key: &str| {
-            let mut all = BTreeSet::new();
-            let mut waiting = vec![key];
-            while let Some(key) = waiting.pop() {
-                if all.insert(key.to_owned()) {
-                    waiting.extend(parents.get(key).into_iter().flatten());
-                }
-            }
-            all
-        };
+        let above = |key: &str| above(&parents, [key]);
         let everybody = groups.get(EVERYBODY).filter(|group| group.built_in);
         let others = everybody.map(|_| above(EVERYBODY)).unwrap_or_default();
         let mut by_user: HashMap<String, BTreeSet<String>> = HashMap::new();
         for (key, group) in groups.iter().filter(|(_, group)| !group.users.is_empty()) {
             let all = above(key);
             for user in &group.users {
-                let his = by_user.entry(user.clone()).or_insert_with(|| others.clone());
+                let of_everybody = || if is_abroad(user) { BTreeSet::new() } else { others.clone() };
+                let his = by_user.entry(user.clone()).or_insert_with(of_everybody);
                 his.extend(all.iter().cloned());
             }
         }
         let by_user = by_user.into_iter().map(|(user, all)| (user, Arc::new(all))).collect();
-        Self { by_user, others: Arc::new(others) }
+        Self { by_user, others: Arc::new(others), parents: Arc::new(parents) }
     }
+}
+
+/// These groups and all that contain them, directly or through others.
+fn above<'a>(
+    parents: &'a HashMap<String, Vec<String>>,
+    groups: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut waiting: Vec<&str> = groups.into_iter().collect();
+    while let Some(key) = waiting.pop() {
+        if all.insert(key.to_owned()) {
+            waiting.extend(parents.get(key).into_iter().flatten().map(String::as_str));
+        }
+    }
+    all
 }
 
 impl Policy {
     /// The keys of all groups to which the user with this key belongs, directly or through other groups.
     pub(super) fn groups_of(&self, key: &str) -> Arc<BTreeSet<String>> {
-        self.memberships.by_user.get(key).unwrap_or(&self.memberships.others).clone()
+        let here = self.memberships.by_user.get(key);
+        match self.met.get(key) {
+            Some(met) => {
+                let mine = met.groups.iter().chain(here.into_iter().flat_map(|groups| groups.iter()));
+                Arc::new(above(&self.memberships.parents, mine.map(String::as_str)))
+            }
+            None if is_abroad(key) => here.cloned().unwrap_or_default(),
+            None => here.unwrap_or(&self.memberships.others).clone(),
+        }
+    }
+
+    /// Whether an account or a user who has been met has this key.
+    pub(super) fn is_user(&self, key: &str) -> bool {
+        self.accounts.contains_key(key) || self.met.contains_key(key)
     }
 
     /// Whether the role of the token with this id has the privilege; a token that was removed has none.
@@ -92,7 +119,7 @@ impl Policy {
     pub(super) fn is_direct_member(&self, group: &str, user: &str) -> bool {
         self.groups
             .get(group)
-            .is_some_and(|known| known.users.contains(user) || (known.built_in && group == EVERYBODY))
+            .is_some_and(|known| known.users.contains(user) || (known.built_in && group == EVERYBODY && !is_abroad(user)))
     }
 
     /// The groups that contain this group, directly or through others, and itself.
@@ -123,6 +150,16 @@ impl Policy {
             policy.accounts.extend(ACCOUNTS.all_in(view)?);
             policy.certificates.extend(CERTIFICATES.all_in(view)?);
             policy.tokens.extend(TOKENS.all_in(view)?);
+            for (key, source) in SOURCES.all_in(view)? {
+                match Abroad::new(source) {
+                    Ok(source) => {
+                        policy.sources.insert(key, Arc::new(source));
+                    }
+                    Err(error) => tracing::error!(domain = key, %error, "an identity source cannot be used"),
+                }
+            }
+            let met = MET.all_in(view)?.into_iter().map(|(key, met)| (key, Arc::new(met)));
+            policy.met = Arc::new(met.collect());
             policy.rules = SETTINGS.get_in(view, RULES)?.unwrap_or_default();
             let groups = GROUPS.all_in(view)?;
             policy.edit_groups(|known| known.extend(groups));
@@ -181,6 +218,6 @@ impl Policy {
             let own = mine.iter().find(|p| !p.group).map(|own| is_admin(own));
             own.or_else(|| (!mine.is_empty()).then(|| mine.iter().any(is_admin)))
         };
-        self.accounts.contains_key(key) && on(root).or_else(|| on(GLOBAL)).unwrap_or(false)
+        self.is_user(key) && on(root).or_else(|| on(GLOBAL)).unwrap_or(false)
     }
 }

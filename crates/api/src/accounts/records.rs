@@ -21,6 +21,10 @@ pub(super) const ROLES: Collection<StoredRole> = Collection::new("roles");
 pub(super) const PERMISSIONS: Collection<StoredPermission> = Collection::new("permissions");
 /// Client certificates, and authorities of such, by their SHA-256 fingerprints.
 pub(super) const CERTIFICATES: Collection<StoredCertificate> = Collection::new("trusted-certificates");
+/// Identity sources by their domains in lower case.
+pub(super) const SOURCES: Collection<directory::Source> = Collection::new("identity-sources");
+/// Users of identity sources who have been met, by their keys.
+pub(super) const MET: Collection<StoredMet> = Collection::new("foreign-users");
 /// The counter for the numbers of accounts.
 pub(super) const ACCOUNT_NUMBERS: &str = "accounts";
 /// The counter for ids of roles.
@@ -65,6 +69,18 @@ pub(super) struct StoredGroup {
     pub built_in: bool,
 }
 
+/// A user of an identity source, as his directory told of him last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredMet {
+    /// `DOMAIN\name`.
+    pub name: String,
+    pub full_name: String,
+    /// Keys of the groups of the source to which he belongs, also through other groups.
+    pub groups: BTreeSet<String>,
+    /// The day of his last login, since 1970.
+    pub seen_day: i64,
+}
+
 /// A secret by which a script logs in as a user, with the privileges of one role at most.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredToken {
@@ -106,7 +122,7 @@ pub(super) struct StoredRole {
 pub(super) struct StoredPermission {
     pub entity_type: String,
     pub entity: String,
-    /// Plain name, as the account or group is called.
+    /// Plain name, as the account or group is called; `DOMAIN\name` for one of an identity source.
     pub principal: String,
     pub group: bool,
     pub role: i32,

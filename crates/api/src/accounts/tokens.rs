@@ -46,7 +46,7 @@ impl Accounts {
         days: i64,
     ) -> Result<(String, String)> {
         let unknown = || AccountError::UnknownUser(user.to_owned());
-        let account = self.realm.key(user).ok_or_else(unknown)?;
+        let account = self.key(&self.policy.load(), user).ok_or_else(unknown)?;
         let name = text("name of a token", name)?;
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(AccountError::BadText("name of a token"));
@@ -60,7 +60,9 @@ impl Accounts {
         let ends_ms = made_ms + days * DAY_MS;
         let token = StoredToken { account, name, hash: hash(&secret), role, made_ms, ends_ms };
         self.change(|policy, batch| {
-            policy.accounts.get(&token.account).ok_or_else(unknown)?;
+            if !policy.is_user(&token.account) {
+                return Err(unknown());
+            }
             let ended: Vec<String> = policy
                 .tokens
                 .iter()
@@ -92,15 +94,18 @@ impl Accounts {
 
     /// The tokens of a user, or of all.
     pub(super) fn tokens(&self, user: Option<&str>) -> Vec<Listed> {
-        let key = user.map(|user| self.realm.key(user).unwrap_or_default());
         let policy = self.policy.load();
+        let key = user.map(|user| self.key(&policy, user).unwrap_or_default());
         let time = |ms: i64| DateTime::from_micros(ms.saturating_mul(1000));
         let listed =
             policy.tokens.iter().filter(|(_, token)| key.as_ref().is_none_or(|key| *key == token.account));
         listed
             .map(|(id, token)| Listed {
                 id: id.clone(),
-                user: policy.accounts.get(&token.account).map(|known| known.name.clone()).unwrap_or_default(),
+                user: match policy.accounts.get(&token.account) {
+                    Some(known) => known.name.clone(),
+                    None => policy.met.get(&token.account).map_or(&token.account, |met| &met.name).clone(),
+                },
                 name: token.name.clone(),
                 role: token.role,
                 made: time(token.made_ms),

@@ -9,6 +9,7 @@ use super::Accounts;
 use super::authorization::MAX_DECISIONS;
 use super::groups::Member;
 use super::people::{Edit, Person};
+use super::policy::Policy;
 use super::records::StoredPermission;
 use super::roles::ADMIN;
 use crate::service::no_permission;
@@ -61,7 +62,7 @@ impl Who {
         &self.service
     }
 
-    async fn tell(&self, mut event: Object) {
+    pub(super) async fn tell(&self, mut event: Object) {
         event.set(vim::field!(Event.userName), self.shown.as_str());
         self.service.core.events.post(event).await;
     }
@@ -77,7 +78,7 @@ impl Who {
 /// Checks that the caller has every right that these permissions give: nobody gains by a user or group what he does not hold himself.
 fn holds(accounts: &Accounts, who: &Who, given: &[StoredPermission]) -> Result<(), Fault> {
     let (policy, state) = (accounts.policy.load(), who.service.core.tree.snapshot());
-    let key = accounts.realm.key(&who.account.name).unwrap_or_default();
+    let key = accounts.key(&policy, &who.account.name).unwrap_or_default();
     if who.account.narrowed.is_none() && policy.is_administrator(&key, accounts.root.id()) {
         return Ok(());
     }
@@ -114,11 +115,27 @@ impl Accounts {
         }
     }
 
+    /// All rights on the whole daemon.
+    ///
+    /// # Errors
+    /// `NoPermission`.
+    pub(super) fn may_administer(&self, who: &Who) -> Result<(), Fault> {
+        let everything = StoredPermission {
+            entity_type: self.root.type_name().to_owned(),
+            entity: self.root.id().to_owned(),
+            principal: String::new(),
+            group: false,
+            role: ADMIN,
+            propagate: true,
+        };
+        holds(self, who, &[everything])
+    }
+
     /// # Errors
     /// `NoPermission` if the user has rights that the caller lacks. A user who does not exist has those of everybody.
     fn over_user(&self, who: &Who, name: &str) -> Result<(), Fault> {
-        let key = self.realm.key(name).unwrap_or_default();
         let policy = self.policy.load();
+        let key = self.member_key(&policy, name);
         let groups = policy.groups_of(&key);
         let given: Vec<_> = policy.all_permissions().filter(|p| p.is_for(&key, &groups)).cloned().collect();
         holds(self, who, &given)
@@ -127,12 +144,17 @@ impl Accounts {
     /// # Errors
     /// `NoPermission` if the members of the group have rights that the caller lacks.
     fn over_group(&self, who: &Who, name: &str) -> Result<(), Fault> {
-        let key = self.realm.key(name).unwrap_or_default();
         let policy = self.policy.load();
+        let key = self.member_key(&policy, name);
         let around: BTreeSet<String> = policy.groups_around(&key);
         // No user is called so: only the permissions of groups count.
         let given: Vec<_> = policy.all_permissions().filter(|p| p.is_for("", &around)).cloned().collect();
         holds(self, who, &given)
+    }
+
+    /// The key of a user or group that is named, or whose key is given.
+    fn member_key(&self, policy: &Policy, name: &str) -> String {
+        self.key(policy, name).unwrap_or_default()
     }
 
     fn over(&self, who: &Who, member: &Member) -> Result<(), Fault> {
@@ -266,7 +288,7 @@ impl Accounts {
     /// # Errors
     /// Those of [`super::AccountError`]; `NoPermission` if the group or the user has rights that the caller lacks.
     pub async fn assign(&self, who: &Who, name: &str, group: &str) -> Result<(), Fault> {
-        let member = self.member(&self.policy.load(), name)?;
+        let member = self.any_member(name).await?;
         self.over_group(who, group)?;
         self.over(who, &member)?;
         self.add_member(group, &member).await?;
@@ -280,7 +302,10 @@ impl Accounts {
     /// # Errors
     /// As for [`Accounts::assign`].
     pub async fn unassign(&self, who: &Who, name: &str, group: &str) -> Result<(), Fault> {
-        let member = self.member(&self.policy.load(), name)?;
+        let member = match self.listed_abroad(name, group) {
+            Some(member) => member,
+            None => self.any_member(name).await?,
+        };
         self.over_group(who, group)?;
         self.over(who, &member)?;
         self.remove_member(group, &member).await?;

@@ -177,7 +177,8 @@ impl App {
         account: &str,
         login: impl Future<Output = Result<T, Fault>> + Send + 'static,
     ) -> Result<T, Fault> {
-        let Ok(attempt) = self.throttle.begin(remote.address, account).await else {
+        let counted = self.site.service.authority.counted_as(account);
+        let Ok(attempt) = self.throttle.begin(remote.address, &counted).await else {
             tracing::info!(address = %remote.address, "too many logins wait after failed ones; refused one");
             return Err(fault!(
                 ResourceInUse { type: "login", name: "login" },

@@ -117,10 +117,23 @@ pub async fn serve(
         None => None,
     };
     let housekeeping = tokio::spawn(keep_house(site.service.clone(), certificate, shutdown.clone()));
+    let looking_after = tokio::spawn(look_after_users(site.service.clone(), shutdown.clone()));
     let app = Arc::new(app::App::new(site, tls.is_some(), shutdown.clone()));
     connection::accept(listener, tls, app, shutdown).await;
     housekeeping.abort();
+    looking_after.abort();
     Ok(())
+}
+
+/// Lets the keeper of accounts look after the users of sessions. It asks other servers, so nothing else waits for it.
+async fn look_after_users(service: Arc<Service>, shutdown: CancellationToken) {
+    let mut sweep = tokio::time::interval(limits::SESSION_SWEEP_TIME);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = sweep.tick() => service.authority.look_after(&service.core.sessions).await,
+        }
+    }
 }
 
 /// Ends idle sessions and renews the certificate.

@@ -13,6 +13,7 @@ mod folder;
 mod group;
 mod host;
 mod host_lockdown;
+mod identity;
 mod login;
 mod logout;
 mod net;
@@ -111,6 +112,9 @@ pub enum Command {
     /// Groups of users
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Identity sources: LDAP and Active Directory
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Change your password
     Passwd(passwd::Passwd),
     /// Sessions of the server
@@ -160,6 +164,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Permission(command) => permission::run(command).await,
         Command::User(command) => user::run(command).await,
         Command::Group(command) => group::run(command).await,
+        Command::Identity(command) => identity::run(command).await,
         Command::Passwd(args) => passwd::run(args).await,
         Command::Session(command) => session::run(command).await,
         Command::Token(command) => token::run(command).await,
