@@ -76,7 +76,12 @@ impl Abroad {
         StoredMet {
             name: self.canonical(&person.name),
             full_name: person.full_name.clone(),
-            groups: person.groups.iter().filter(|name| is_usable(name)).map(|name| self.key_of(name)).collect(),
+            groups: person
+                .groups
+                .iter()
+                .filter(|name| is_usable(name))
+                .map(|name| self.key_of(name))
+                .collect(),
             seen_day,
         }
     }
@@ -176,7 +181,11 @@ impl Accounts {
         seen_day: i64,
     ) -> Result<Account, Fault> {
         if !is_usable(&person.name) {
-            tracing::warn!(user = person.name, domain = source.source().domain, "a user has a name that cannot be used");
+            tracing::warn!(
+                user = person.name,
+                domain = source.source().domain,
+                "a user has a name that cannot be used"
+            );
             return Err(invalid_login());
         }
         let (key, met) = (source.key_of(&person.name), source.met(person, seen_day));
@@ -226,7 +235,8 @@ impl Accounts {
             return Ok(Member::User(self.key(&policy, &met.name).ok_or_else(unknown)?));
         }
         let group = source.ask(|directory| directory.group(plain)).await;
-        let group = group.map_err(|error| unavailable(&error, source))?.filter(|group| is_usable(&group.name));
+        let group =
+            group.map_err(|error| unavailable(&error, source))?.filter(|group| is_usable(&group.name));
         Ok(Member::Group(source.key_of(&group.ok_or_else(unknown)?.name)))
     }
 
@@ -239,7 +249,8 @@ impl Accounts {
         let unknown = || AccountError::UnknownUser(name.to_owned());
         let (source, plain) = policy.abroad(name).ok_or_else(unknown)?;
         let key = source.key_of(plain);
-        let named = |p: &&super::records::StoredPermission| p.group == group && p.principal.to_lowercase() == key;
+        let named =
+            |p: &&super::records::StoredPermission| p.group == group && p.principal.to_lowercase() == key;
         if let Some(known) = policy.all_permissions().find(named) {
             return Ok(known.principal.clone());
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use vim::{Fault, List, Value, arg, data_id, fault, field, managed_id, method, props, vim};
 
 use super::CENTER_ACCOUNT;
-use super::groups::Member;
-use super::records::StoredAccount;
 use super::abroad::{Abroad, is_abroad, unavailable};
+use super::groups::Member;
 use super::policy::Policy;
+use super::records::StoredAccount;
 use super::{Accounts, Realm, invalid_login};
 use crate::{Call, Guard, Manager};
 
@@ -34,7 +34,9 @@ impl Accounts {
             Realm::Host => None,
             Realm::Center { domain } => Some(domain.to_uppercase()),
         };
-        own.into_iter().chain(policy.sources.values().map(|abroad| abroad.source().domain.to_uppercase())).collect()
+        own.into_iter()
+            .chain(policy.sources.values().map(|abroad| abroad.source().domain.to_uppercase()))
+            .collect()
     }
 
     async fn retrieve_user_groups(&self, call: &Call) -> Result<Option<Value>, Fault> {
@@ -92,7 +94,9 @@ impl Accounts {
                 let wanted = if group { find_groups } else { find_users && of_user.is_none() };
                 if wanted && fits(name) {
                     let full_name = met.map(|met| met.full_name.clone()).filter(|name| !name.is_empty());
-                    found.push(vim!(UserSearchResult { principal: name, fullName: full_name, group: group }).into());
+                    found.push(
+                        vim!(UserSearchResult { principal: name, fullName: full_name, group: group }).into(),
+                    );
                 }
             }
         }
@@ -146,7 +150,8 @@ async fn search_abroad(source: &Abroad, call: &Call) -> Result<Option<Value>, Fa
     let group = call.arg(arg!(RetrieveUserGroups.belongsToGroup)).filter(|name| !name.is_empty());
     let user = call.arg(arg!(RetrieveUserGroups.belongsToUser)).filter(|name| !name.is_empty());
     if group.is_some() || user.is_some() {
-        let words = "Identity sources are not searched by membership; leave belongsToGroup and belongsToUser out";
+        let words =
+            "Identity sources are not searched by membership; leave belongsToGroup and belongsToUser out";
         return Err(fault!(NotSupported {}, "{words}"));
     }
     let text = call.required(arg!(RetrieveUserGroups.searchStr))?;

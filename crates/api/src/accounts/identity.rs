@@ -47,7 +47,8 @@ impl NewSource {
     }
 
     fn source(self) -> Result<Source, Fault> {
-        let endpoints: Result<Vec<Endpoint>, Error> = self.endpoints.iter().map(|text| Endpoint::parse(text)).collect();
+        let endpoints: Result<Vec<Endpoint>, Error> =
+            self.endpoints.iter().map(|text| Endpoint::parse(text)).collect();
         let endpoints = endpoints.map_err(|error| unusable(&error))?;
         if !self.clear_text && endpoints.iter().any(|endpoint| endpoint.security() == Security::Clear) {
             return Err(invalid_argument(
@@ -137,14 +138,20 @@ impl Accounts {
     }
 
     /// Asks a source for its bases, and for a user if one is named.
-    pub(super) async fn test_source(&self, who: &Who, domain: &str, user: Option<&str>) -> Result<Json, Fault> {
+    pub(super) async fn test_source(
+        &self,
+        who: &Who,
+        domain: &str,
+        user: Option<&str>,
+    ) -> Result<Json, Fault> {
         self.may_administer(who)?;
         let policy = self.policy.load_full();
         let unknown = || AccountError::UnknownSource(domain.to_owned());
         let source = policy.source(domain).ok_or_else(unknown)?;
         source.ask(|directory| directory.probe()).await.map_err(|error| unusable(&error))?;
         let Some(user) = user else { return Ok(json!({ "domain": source.source().domain })) };
-        let person = source.ask(|directory| directory.person(user)).await.map_err(|error| unusable(&error))?;
+        let person =
+            source.ask(|directory| directory.person(user)).await.map_err(|error| unusable(&error))?;
         let person = person.ok_or_else(|| AccountError::UnknownUser(user.to_owned()))?;
         Ok(json!({
             "domain": source.source().domain,
@@ -163,7 +170,8 @@ impl Accounts {
     fn has_own_names(&self, policy: &Policy, source: &Source) -> Result<(), AccountError> {
         let names = [Some(source.domain.as_str()), source.alias.as_deref()];
         for name in names.into_iter().flatten() {
-            let is_ours = matches!(&self.realm, Realm::Center { domain } if domain.eq_ignore_ascii_case(name));
+            let is_ours =
+                matches!(&self.realm, Realm::Center { domain } if domain.eq_ignore_ascii_case(name));
             let others = policy.sources.values().map(|other| other.source());
             let mut others = others.filter(|other| !other.domain.eq_ignore_ascii_case(&source.domain));
             if is_ours || others.any(|other| other.is_for(name)) {

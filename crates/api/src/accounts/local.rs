@@ -111,7 +111,10 @@ async fn unassign(accounts: Arc<Accounts>, call: Call) -> Done {
 async fn change_password(accounts: Arc<Accounts>, call: Call) -> Done {
     let name = call.required(arg!(ChangePassword.user))?;
     if accounts.realm.key(name).is_none() && accounts.policy.load().abroad(name).is_some() {
-        return Err(fault!(NotSupported {}, "The password of {name} is kept by its identity source; change it there"));
+        return Err(fault!(
+            NotSupported {},
+            "The password of {name} is kept by its identity source; change it there"
+        ));
     }
     let verified = accounts.verified(name, call.required(arg!(ChangePassword.oldPassword))?).await;
     let account = match verified {

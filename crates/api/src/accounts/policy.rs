@@ -117,9 +117,9 @@ impl Policy {
 
     /// Whether the group names the user as a member, or has all users.
     pub(super) fn is_direct_member(&self, group: &str, user: &str) -> bool {
-        self.groups
-            .get(group)
-            .is_some_and(|known| known.users.contains(user) || (known.built_in && group == EVERYBODY && !is_abroad(user)))
+        self.groups.get(group).is_some_and(|known| {
+            known.users.contains(user) || (known.built_in && group == EVERYBODY && !is_abroad(user))
+        })
     }
 
     /// The groups that contain this group, directly or through others, and itself.

@@ -44,7 +44,8 @@ impl Accounts {
             return;
         }
         let today = today();
-        let old = policy.met.iter().filter(|(key, met)| met.seen_day + MAX_DAYS < today && !present.contains(*key));
+        let old =
+            policy.met.iter().filter(|(key, met)| met.seen_day + MAX_DAYS < today && !present.contains(*key));
         let mut gone: BTreeSet<String> = old.map(|(key, _)| key.clone()).collect();
         let mut due = present.clone();
         due.extend(self.some_absent(&policy.met));
@@ -55,7 +56,8 @@ impl Accounts {
         }
         let asked = by_source.into_iter().filter_map(|(domain, keys)| {
             let source = policy.sources.get(domain)?;
-            let known = keys.into_iter().filter_map(|key| Some((key.as_str(), policy.met.get(key)?.seen_day)));
+            let known =
+                keys.into_iter().filter_map(|key| Some((key.as_str(), policy.met.get(key)?.seen_day)));
             Some(self.ask_again(source, known.collect()))
         });
         for Gone(found) in join_all(asked).await {
@@ -68,7 +70,10 @@ impl Accounts {
             tracing::error!(%error, "users who are gone cannot be forgotten");
         }
         for met in gone.iter().filter_map(|key| policy.met.get(key)) {
-            tracing::info!(user = met.name, "an identity source has removed or disabled a user, or he was long away");
+            tracing::info!(
+                user = met.name,
+                "an identity source has removed or disabled a user, or he was long away"
+            );
             sessions.close_of(&met.name, None);
         }
     }
@@ -77,8 +82,10 @@ impl Accounts {
     fn some_absent(&self, met: &BTreeMap<String, Arc<super::records::StoredMet>>) -> Vec<String> {
         let mut last = self.asked_last.lock();
         let after = (Bound::Excluded(last.as_str()), Bound::Unbounded);
-        let next: Vec<String> = met.range::<str, _>(after).take(MAX_ABSENT).map(|(key, _)| key.clone()).collect();
-        *last = if next.len() < MAX_ABSENT { String::new() } else { next.last().cloned().unwrap_or_default() };
+        let next: Vec<String> =
+            met.range::<str, _>(after).take(MAX_ABSENT).map(|(key, _)| key.clone()).collect();
+        *last =
+            if next.len() < MAX_ABSENT { String::new() } else { next.last().cloned().unwrap_or_default() };
         next
     }
 
@@ -91,7 +98,11 @@ impl Accounts {
                 // Another user may have taken over a name by which a directory finds users too.
                 Ok(Some(person)) if !person.disabled && source.key_of(&person.name) == key => {
                     if let Err(fault) = self.meet(source, &person, seen_day).await {
-                        tracing::warn!(user = person.name, fault = fault.message(), "a user's groups cannot be kept");
+                        tracing::warn!(
+                            user = person.name,
+                            fault = fault.message(),
+                            "a user's groups cannot be kept"
+                        );
                     }
                 }
                 Ok(_) => {

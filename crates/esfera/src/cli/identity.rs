@@ -122,8 +122,12 @@ async fn add(args: Add) -> Result<(), Failure> {
         }
         None => String::new(),
     };
-    let password =
-        session::password(args.password_file.as_deref(), "ESFERA_BIND_PASSWORD", &args.account, &args.domain)?;
+    let password = session::password(
+        args.password_file.as_deref(),
+        "ESFERA_BIND_PASSWORD",
+        &args.account,
+        &args.domain,
+    )?;
     let schema = match args.schema {
         Schema::ActiveDirectory => "activeDirectory",
         Schema::OpenLdap => "openLdap",
