@@ -82,7 +82,7 @@ fn called(message: &str, seen: &Seen<'_>) -> Result<String, String> {
     let call = children(body).next().ok_or("the body has no method")?;
     let name = call.tag_name().name();
     match name {
-        "RetrieveServiceContent" => Ok(envelope(|out| content(out))),
+        "RetrieveServiceContent" => Ok(envelope(content)),
         "List" => {
             let filter = children(call).find(|node| node.tag_name().name() == "filterCriteria");
             Ok(envelope(|out| list(out, filter, seen)))

@@ -215,7 +215,7 @@ impl Policy {
             let here = self.permissions.get(entity)?;
             let mine: Vec<_> = here.iter().filter(|p| p.is_for(key, &groups)).collect();
             // A permission for the user overrides those for his groups.
-            let own = mine.iter().find(|p| !p.group).map(|own| is_admin(own));
+            let own = mine.iter().find(|p| !p.group).map(is_admin);
             own.or_else(|| (!mine.is_empty()).then(|| mine.iter().any(is_admin)))
         };
         self.is_user(key) && on(root).or_else(|| on(GLOBAL)).unwrap_or(false)
