@@ -71,7 +71,7 @@ def test_a_session_that_a_client_made_up_or_another_began_is_never_taken_over(si
     assert "NotAuthenticated" in soap(sim, current, "made-up-by-an-attacker").text
     again = login(sim, key)
     assert again.status_code == 500 and "vmware_soap_session" not in again.cookies, "one session, one login"
-    # What others see of a session does not open it.
+    # The part of a session that others see does not open it.
     si = sim.connect()
     for session in si.content.sessionManager.sessionList:
         assert session.key not in (key, cookie_of(si))
@@ -114,7 +114,7 @@ def test_a_ticket_works_once_for_what_it_was_given_and_ends_with_its_session(sim
     assert fetch("GET", "/folder/other.txt?dcPath=DC0&dsName=LocalDS_0", acquire()) == 401
     assert fetch("PUT", path, acquire()) == 401
     ticket = acquire()
-    assert fetch("GET", path, ticket) == 404, "it is the right ticket, and there is no such file"
+    assert fetch("GET", path, ticket) == 404, "it is the right ticket, and the file does not exist"
     assert fetch("GET", path, ticket) == 401
 
 

@@ -6,6 +6,7 @@ from pyVmomi import vim, vmodl
 
 from conftest import command_line
 from ldap_server import BASE, PASSWORD, Ldap
+from saml import bearer, with_token
 from vsphere import all_of
 
 Permission = vim.AuthorizationManager.Permission
@@ -183,3 +184,13 @@ def test_a_server_that_hangs_or_is_gone_keeps_nobody_else_out(sim, esfera, ldap)
         sim.connect("alice@example.org", PASSWORD)
     assert sim.connect().content.rootFolder.name
     assert esfera("identity", "test", "example.org").returncode != 0
+
+
+def test_a_user_of_a_source_logs_in_with_a_saml_token(sim, esfera, ldap):
+    added(esfera, ldap)
+    token = bearer(sim, "alice@example.org", PASSWORD)
+    session = with_token(sim, token).RetrieveContent().sessionManager.LoginByToken()
+    assert session.userName == "EXAMPLE.ORG\\Alice"
+    assert esfera("identity", "rm", "example.org").returncode == 0
+    with pytest.raises(vim.fault.InvalidLogin):
+        with_token(sim, token).RetrieveContent().sessionManager.LoginByToken()

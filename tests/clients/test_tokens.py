@@ -1,7 +1,6 @@
 """SAML tokens: asked for as pyVmomi's own module for single sign-on does, and used to log in."""
 import base64
 import hashlib
-import ssl
 
 import pytest
 import requests
@@ -10,29 +9,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from lxml import etree
 from pyVim import sso
-from pyVmomi import SoapStubAdapter, vim
+from pyVmomi import vim
+
+from saml import bearer, with_token
 
 NAMES = {"saml2": "urn:oasis:names:tc:SAML:2.0:assertion", "ds": "http://www.w3.org/2000/09/xmldsig#"}
-
-
-def unchecked():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def bearer(server, user, password, **wishes):
-    url = f"https://{server.address}:{server.port}/sts/STSService/vsphere.local"
-    service = sso.SsoAuthenticator(sts_url=url)
-    return service.get_bearer_saml_assertion(user, password, ssl_context=unchecked(), **wishes)
-
-
-def with_token(server, token):
-    """A connection that presents a token."""
-    stub = SoapStubAdapter(host=server.address, port=server.port, sslContext=unchecked(),
-                           version="vim.version.version9", samlToken=token)
-    return vim.ServiceInstance("ServiceInstance", stub)
 
 
 def test_a_user_logs_in_with_a_token_in_place_of_the_password(sim):

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use vim::{DateTime, Fault, MoRef, Object, ty};
 
 use crate::Snapshot;
-use crate::session::Sessions;
 use crate::tls::Chain;
 
 /// A user who has proved his identity.
@@ -40,6 +39,15 @@ pub struct Use<'a> {
     pub operation: Option<&'a str>,
 }
 
+/// The sessions of a daemon, as a keeper of accounts sees them.
+pub trait Present: Send + Sync {
+    /// Names of the users who have sessions, each once or more often.
+    fn users(&self) -> Vec<String>;
+
+    /// Ends all sessions of a user.
+    fn end(&self, user: &str);
+}
+
 /// Keeps accounts and decides who may do what.
 #[async_trait]
 pub trait Authority: Send + Sync {
@@ -67,9 +75,9 @@ pub trait Authority: Send + Sync {
         user.to_owned()
     }
 
-    /// Looks after the users of the daemon's sessions, again and again while it serves.
-    async fn look_after(&self, sessions: &Sessions) {
-        let _ = sessions;
+    /// Looks after the users who have sessions, again and again while the daemon serves.
+    async fn look_after(&self, present: &dyn Present) {
+        let _ = present;
     }
 
     /// Events that came about without a call of a method, each once.

@@ -39,7 +39,7 @@ mod view;
 
 pub use acting::Acting;
 pub use actor::Actor;
-pub use authority::{Account, Authority, Narrowed, Use};
+pub use authority::{Account, Authority, Narrowed, Present, Use};
 pub use event::Events;
 pub use privilege::{
     Privilege, PrivilegeGroup, all_privileges, host_privileges, privilege_groups, privileges,

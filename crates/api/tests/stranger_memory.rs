@@ -24,7 +24,7 @@ const CLIENTS: &str = "ESFERA_TEST_CLIENTS";
 /// Connections by which the memory of one is measured.
 const CROWD: usize = 300;
 
-/// What a client does.
+/// The behaviour of a client.
 enum Deed {
     /// Sends this through TLS.
     Sends(Vec<u8>),

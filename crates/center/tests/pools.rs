@@ -125,7 +125,11 @@ async fn a_root_pool_gives_what_its_hosts_have_and_no_more() {
         client.call(&top, call!(CreateResourcePool { name: name, spec: reserves(mhz, mib) }))
     };
     let refused = |answer: Result<Option<Value>, vim::Fault>| answer.unwrap_err().type_name();
-    assert_eq!(refused(pool("none", 1, 0).await), "InsufficientCpuResourcesFault", "there are no hosts yet");
+    assert_eq!(
+        refused(pool("none", 1, 0).await),
+        "InsufficientCpuResourcesFault",
+        "the cluster has no hosts yet"
+    );
     let place = Place::Cluster { cluster: cluster.clone() };
     // Each has 8 GHz and 4 GiB.
     let one = center.attach(Toy::new("h1").link(), &place).await.unwrap();
@@ -134,7 +138,7 @@ async fn a_root_pool_gives_what_its_hosts_have_and_no_more() {
     assert_eq!(refused(pool("more", 0, 1).await), "InsufficientMemoryResourcesFault");
     center.attach(Toy::new("h2").link(), &place).await.unwrap();
     pool("more", 8_000, 4_096).await.unwrap();
-    // What is reserved stays when a host goes, and a step back is open.
+    // Reservations stay when a host goes, and a step back is open.
     client.task(&one, call!(DisconnectHost_Task {})).await.unwrap();
     let more = client.refs(&top, prop!(ResourcePool.resourcePool).number()).pop().unwrap();
     let smaller = call!(UpdateConfig { config: reserves(0, 2_048) });

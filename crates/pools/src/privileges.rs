@@ -10,7 +10,7 @@ pub const DELETE: Guard = Guard::Privilege("Resource.DeletePool");
 const ASSIGN_VM: &str = "Resource.AssignVMToPool";
 
 /// For `MoveIntoResourcePool`: to assign a VM to a pool, or to move a pool, on what is moved as on the target.
-/// Whoever may only see a VM must not bring it to where he has rights. A vApp has privileges of its own for what is put into it.
+/// A user who may only see a VM must not bring it to where he has rights. A vApp has privileges of its own for what is put into it.
 pub const MOVE_INTO: Guard = Guard::Rule(Rule {
     privileges: &[
         ASSIGN_VM,

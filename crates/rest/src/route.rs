@@ -50,7 +50,7 @@ struct Way {
     operation: OperationId,
     /// The action that the query must name, beside what the table says.
     action: Option<String>,
-    /// Segments of the path that are no parameters.
+    /// Segments of the path that are fixed words.
     fixed: usize,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn without_action<'a>(path: &'a [Segment], action: &str) -> &'a [Segm
     }
 }
 
-/// What makes operations alike: a method and a path, whatever its parameters are called.
+/// Operations are alike if method and path are, whatever the parameters are called.
 fn likeness(operation: &Operation) -> (Option<Verb>, Vec<Option<&'static str>>) {
     let word = |segment: &Segment| match segment {
         Segment::Fixed(word) => Some(*word),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::Account;
+use api::{Account, Authority};
 use api::accounts::Accounts;
 use store::Store;
 use vim::DateTime;
@@ -139,7 +139,10 @@ impl Tokens {
 
     /// The account that has had its present password since this time or longer, if it may log in.
     fn user(&self, subject: &str, since: DateTime) -> Option<Account> {
-        let person = self.accounts.person(subject)?;
+        let Some(person) = self.accounts.person(subject) else {
+            // A user of an identity source, which the accounts ask again from time to time.
+            return self.accounts.named(subject);
+        };
         let unchanged = person.password_set.is_none_or(|set| set <= since);
         let valid = person.password_ends.is_none_or(|ends| DateTime::now() < ends);
         if !person.enabled || person.locked || !unchanged || !valid {

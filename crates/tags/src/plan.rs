@@ -1,4 +1,4 @@
-//! What a request changes, as steps. Nothing here has an effect.
+//! The changes of a request, as steps. Nothing here has an effect.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{Result, TagError};
 #[derive(Debug)]
 pub struct Failure(pub TagError);
 
-/// What an id's kind is called in it.
+/// The name of an id's kind in it.
 const CATEGORY: &str = "InventoryServiceCategory";
 const TAG: &str = "InventoryServiceTag";
 
@@ -217,7 +217,7 @@ fn attachable(
     Ok(true)
 }
 
-/// The steps that detach each of the tags from each of the objects, and what cannot be done. What is not attached is done.
+/// The steps that detach each of the tags from each of the objects, and what cannot be done. A tag that is not attached counts as detached.
 pub(crate) fn detach(
     state: &State,
     tags: &[String],

@@ -246,7 +246,7 @@ impl Tags {
     /// during the change, so that an object that goes at the same time leaves no tag behind.
     ///
     /// # Errors
-    /// [`TagError::Full`] for too large a request, [`TagError::Store`]. What else cannot be done is among the failures, and the rest is
+    /// [`TagError::Full`] for too large a request, [`TagError::Store`]. Other steps that cannot be done are among the failures, and the rest is
     /// done.
     pub async fn attach(
         self: &Arc<Self>,

@@ -65,7 +65,8 @@ use parking_lot::{Mutex, RwLock};
 use store::Store;
 use vim::{Fault, MoRef, Object, fault, ty, vim};
 
-use crate::session::{Sessions, Times};
+use crate::authority::Present;
+use crate::session::Times;
 use crate::tls::Chain;
 use crate::{Account, Authority, Core, Snapshot, Tree, Use};
 use decide::Decisions;
@@ -289,7 +290,7 @@ impl Authority for Accounts {
         }
     }
 
-    async fn look_after(&self, sessions: &Sessions) {
+    async fn look_after(&self, present: &dyn Present) {
         let begun = Instant::now();
         let is_due = {
             let mut last = self.last_round.lock();
@@ -300,7 +301,7 @@ impl Authority for Accounts {
             is_due
         };
         if is_due {
-            self.make_round(sessions).await;
+            self.make_round(present).await;
         }
     }
 

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::Accounts;
 use super::abroad::{Abroad, is_abroad, today};
-use crate::session::Sessions;
+use crate::authority::Present;
 
 /// The time from round to round.
 pub(super) const ROUND_TIME: Duration = Duration::from_secs(300);
@@ -27,17 +27,16 @@ struct Gone(BTreeSet<String>);
 
 impl Accounts {
     /// Asks the sources about all users with sessions and some others, and ends the sessions of users who are gone.
-    pub(super) async fn make_round(&self, sessions: &Sessions) {
+    pub(super) async fn make_round(&self, sessions: &dyn Present) {
         let policy = self.policy.load_full();
         let mut present = BTreeSet::new();
-        for session in sessions.all() {
-            let name = &session.account.name;
+        for name in &sessions.users() {
             if self.realm.key(name).is_some() || !is_abroad(name) {
                 continue;
             }
             match self.key(&policy, name).filter(|key| policy.met.contains_key(key)) {
                 Some(key) => present.extend([key]),
-                None => sessions.close_of(name, None),
+                None => sessions.end(name),
             }
         }
         if policy.met.is_empty() {
@@ -74,7 +73,7 @@ impl Accounts {
                 user = met.name,
                 "an identity source has removed or disabled a user, or he was long away"
             );
-            sessions.close_of(&met.name, None);
+            sessions.end(&met.name);
         }
     }
 

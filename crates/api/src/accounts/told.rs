@@ -206,7 +206,7 @@ mod tests {
                 accounts.set_permissions(place, &[rule(READ_ONLY, true)], false, by).await.unwrap();
                 accounts.set_permissions(place, &[rule(role, false)], false, by).await.unwrap();
                 let told = [data_id!(PermissionAddedEvent), data_id!(PermissionUpdatedEvent)];
-                assert_eq!(types(&core, &mut known), told, "a permission that stays is no news");
+                assert_eq!(types(&core, &mut known), told, "a permission that stays leaves no event");
                 let event = core.events.newest(1).remove(0).1;
                 assert_eq!(event.get(field!(Event.userName)), Some(ADMINISTRATOR));
                 assert_eq!(event.get(field!(PermissionEvent.principal)), Some("VSPHERE.LOCAL\\ann"));

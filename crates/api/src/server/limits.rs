@@ -24,7 +24,7 @@ pub const MAX_DRAINED_BYTES: usize = 1 << 20;
 pub const MAX_LINGER_BYTES: usize = 16 << 20;
 /// The largest body of a SOAP or VI-JSON call, as sent and when inflated.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
-/// What a client sends before the TLS handshake ends: its hello, and its certificate if it has one.
+/// Bytes of a client before the TLS handshake ends: its hello, and its certificate if it has one.
 pub const MAX_HANDSHAKE_BYTES: usize = 20 << 10;
 /// Encrypted bytes of an answer that wait for a client without a login to read.
 pub const MAX_STRANGE_UNSENT_BYTES: usize = 16 << 10;

@@ -1,4 +1,4 @@
-//! What differs on the wire between storage policies (`/pbm/sdk`) and the vSphere API: the first object's name, and the fault for a privilege.
+//! The differences on the wire between storage policies (`/pbm/sdk`) and the vSphere API: the first object's name, and the fault for a privilege.
 
 use vim::{Fault, MethodId, MoRef, fault, field, managed_id, schema, vim};
 

@@ -10,6 +10,7 @@ use vim::{DateTime, Fault, fault};
 
 use super::{IDLE_TIMEOUT, MAX_ACCOUNT_SESSIONS, MAX_SESSIONS, Peer, Session};
 use crate::Account;
+use crate::authority::Present;
 
 /// How long sessions may be idle, and how long they may last.
 pub struct Times {
@@ -154,6 +155,16 @@ impl Sessions {
                 self.close(&session.key);
             }
         }
+    }
+}
+
+impl Present for Sessions {
+    fn users(&self) -> Vec<String> {
+        self.all().iter().map(|session| session.account.name.clone()).collect()
+    }
+
+    fn end(&self, user: &str) {
+        self.close_of(user, None);
     }
 }
 

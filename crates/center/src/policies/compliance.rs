@@ -65,7 +65,7 @@ fn check<'a>(
 fn datastores(call: &Call, entity: &Object) -> Result<Vec<MoRef>, Fault> {
     let kind = entity.get(field!(PbmServerObjectRef.objectType)).unwrap_or_default();
     let key = entity.get(field!(PbmServerObjectRef.key)).unwrap_or_default();
-    let unknown = || fault!(PbmFaultNotFound {}, "There is no object {kind} {key}");
+    let unknown = || fault!(PbmFaultNotFound {}, "The object {kind} {key} does not exist");
     let (vm, disk) = match kind {
         "virtualMachine" | "virtualMachineAndDisks" => (key, None),
         "virtualDiskId" => {

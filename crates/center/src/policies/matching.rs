@@ -32,7 +32,7 @@ impl Rule {
     }
 }
 
-/// What a policy asks of a datastore: all rules of one of its alternatives. Without an alternative it asks nothing.
+/// The demands of a policy on a datastore: all rules of one of its alternatives. Without an alternative it asks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) alternatives: Vec<Vec<Rule>>,

@@ -63,7 +63,7 @@ impl Policies {
     fn required(&self, parameter: &str, id: &Object) -> Result<(String, Stored), Fault> {
         let id = id_of(id);
         let unknown =
-            || invalid_argument(parameter, &format!("There is no storage policy with the id {id:?}"));
+            || invalid_argument(parameter, &format!("A storage policy with the id {id:?} does not exist"));
         let stored = self.find(&id)?.ok_or_else(unknown)?;
         Ok((id, stored))
     }

@@ -47,7 +47,7 @@ pub(super) fn datastore_of(call: &Call, hub: &Arc<Object>) -> Result<MoRef, Faul
     let kind = hub.get(field!(PbmPlacementHub.hubType)).unwrap_or_default();
     let id = hub.get(field!(PbmPlacementHub.hubId)).unwrap_or_default();
     let found = if kind == DATASTORE { datastore(call, id) } else { None };
-    found.ok_or_else(|| fault!(PbmNonExistentHubs { hubs: vec![hub] }, "There is no hub {kind} {id}"))
+    found.ok_or_else(|| fault!(PbmNonExistentHubs { hubs: vec![hub] }, "The hub {kind} {id} does not exist"))
 }
 
 /// The hubs to search, with their datastores; all datastores that the caller may see if he names none.

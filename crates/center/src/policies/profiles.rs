@@ -172,7 +172,10 @@ fn constraints(policies: &Policies, place: &str, given: &Arc<Object>) -> Result<
         match rule {
             super::Rule::Tagged { category, .. } if categories.contains(category) => {}
             super::Rule::Tagged { category, .. } => {
-                return Err(invalid_argument(place, &format!("There is no category of tags {category:?}")));
+                return Err(invalid_argument(
+                    place,
+                    &format!("A category of tags {category:?} does not exist"),
+                ));
             }
             super::Rule::Unmet { namespace, .. } => {
                 let text = format!("No storage here has capabilities of the namespace {namespace:?}");
@@ -290,7 +293,7 @@ async fn delete(policies: Arc<Policies>, call: Call) -> Reply {
 
 async fn remove(policies: &Policies, id: &str) -> Result<(), Fault> {
     let Some(policy) = policies.find(id)? else {
-        return Err(fault!(PbmFaultNotFound {}, "There is no storage policy with the id {id:?}"));
+        return Err(fault!(PbmFaultNotFound {}, "A storage policy with the id {id:?} does not exist"));
     };
     let in_use = |why: &str| {
         fault!(

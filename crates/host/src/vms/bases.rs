@@ -24,7 +24,7 @@ pub(super) fn named(record: &records::Registered) -> BTreeSet<FileRef> {
     record.bases.iter().filter_map(records::file).collect()
 }
 
-/// Brings the record of a VM to what its disks lie on now. What cannot be read now stays.
+/// Brings the record of a VM to what its disks lie on now. A base that cannot be read now stays.
 pub(super) async fn note(vms: &Vms, vm: &Vm) {
     let (now, known) = {
         let state = vm.read();

@@ -23,7 +23,7 @@ pub(crate) const DATABASE: Family = Family {
     operations: &[Row { name: "get", handler: database, open: false }],
 };
 
-/// Whoever asks about the center itself must be able to read its root folder.
+/// A user who asks about the center itself must be able to read its root folder.
 fn may(ask: &Ask<'_>) -> Result<(), vapi::Error> {
     let root = &ask.ids.root_folder;
     inventory::read(ask, &state(ask), root.ty(), "center", root.id()).map(drop)

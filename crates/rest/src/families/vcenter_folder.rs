@@ -16,7 +16,7 @@ pub(crate) const FAMILY: Family =
 /// Folders in one answer.
 const MAX_LISTED: usize = 10_000;
 
-/// What a folder may hold.
+/// The kind of objects that a folder may hold.
 fn kind(node: &Node) -> &'static str {
     let has = |name: &str| {
         node.get(prop!(Folder.childType))

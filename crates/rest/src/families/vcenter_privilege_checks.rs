@@ -122,7 +122,7 @@ fn list(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
             until: number(iteration, "end_marker")?,
             limit: pages::size(iteration, "size")?,
         };
-        // Whoever waits may lose the privilege, or the session, meanwhile.
+        // A client that waits may lose the privilege, or the session, meanwhile.
         let page = match wait(iteration)? {
             Duration::ZERO => ask.accounts.uses(&window, |noted| fits(filter, noted)),
             time => ask.accounts.wait_for_uses(&window, time, |noted| fits(filter, noted)).await,

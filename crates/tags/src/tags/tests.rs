@@ -127,7 +127,7 @@ async fn an_object_has_a_limited_number_of_tags() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever is attached, detached and removed, both indexes and the store say the same.
+    /// Both indexes and the store say the same, whatever is attached, detached and removed.
     #[test]
     fn both_indexes_and_the_store_agree(steps in prop::collection::vec((0..4_u8, 0..5_usize, 0..6_usize), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -15,7 +15,7 @@ use crate::pages::not_found;
 /// A kind of device.
 pub(super) struct Kind {
     pub ty: DataId,
-    /// What people call it.
+    /// Its name for people.
     pub what: &'static str,
     /// The structure of a list, and its field with the id.
     summary: (&'static str, &'static str),
@@ -341,7 +341,7 @@ fn file_or_device(device: &Object, structure: &'static str, file: (&'static str,
 fn cdrom(device: &Object, config: &Object) -> Value {
     let mut backing =
         file_or_device(device, "vcenter.vm.hardware.cdrom.backing_info", ("ISO_FILE", "iso_file"));
-    // How a drive that is no file is used by its guest.
+    // The way in which the guest uses a drive without a file.
     if let Value::Record(record) = &mut backing
         && record.get("iso_file").is_none()
     {

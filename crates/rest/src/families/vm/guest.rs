@@ -40,7 +40,7 @@ pub(crate) const POWER: Family = Family {
     ],
 };
 
-/// What the guest tells, if its tools run.
+/// The facts that the guest tells, if its tools run.
 ///
 /// # Errors
 /// `service_unavailable` without tools that run.

@@ -146,7 +146,7 @@ async fn reconfigure(ask: &Ask<'_>, spec: Object) -> Reply {
     inventory::task(ask, &me(ask), call!(ReconfigVM_Task { spec: spec })).await.map(|_| Value::Unset)
 }
 
-/// What a specification of CPUs asks for, added to a VM's specification.
+/// The wishes of a specification of CPUs, added to a VM's specification.
 pub(super) fn with_cpu(of: &mut Object, spec: Option<&Record>) -> Result<(), Error> {
     let Some(spec) = spec else { return Ok(()) };
     let (count, cores) = (int(spec, "count")?, int(spec, "cores_per_socket")?);
