@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn the_built_in_schema_has_every_type() {
         let schema = schema();
-        assert_eq!((schema.data.len(), schema.enums.len(), schema.managed.len()), (3046, 446, 143));
+        assert_eq!((schema.data.len(), schema.enums.len(), schema.managed.len()), (3121, 468, 151));
         assert!(schema.methods.len() >= 981);
     }
 

@@ -122,7 +122,8 @@ impl Document {
     /// The types of lists where no type is declared: one for every possible kind of element.
     fn arrays(&mut self, methods: &[&Method]) {
         let schema = schema();
-        let members = (schema.data.iter().flat_map(|ty| &ty.fields))
+        let data = schema.data.iter().filter(|ty| !names::is_of_pbm(ty.name)).flat_map(|ty| &ty.fields);
+        let members = data
             .chain(schema.managed.iter().flat_map(|ty| &ty.properties))
             .chain(methods.iter().filter_map(|method| method.returns.as_ref()));
         let kinds: BTreeSet<_> = members

@@ -52,7 +52,9 @@ fn every_name_that_is_referred_to_is_defined_once() {
     }
     let missing: Vec<_> = used.difference(&defined).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    for ty in schema().data.iter().filter(|ty| ty.since <= api_release()) {
+    // Storage policies are a service of their own.
+    assert!(!wsdl::service_wsdl().contains("Pbm"));
+    for ty in schema().data.iter().filter(|ty| ty.since <= api_release() && !ty.name.starts_with("Pbm")) {
         assert!(defined.contains(&("type".to_owned(), ty.name.to_owned())), "{}", ty.name);
     }
     assert!(defined.contains(&("type".into(), "ArrayOfVirtualDevice".into())));
