@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api::{Account, Authority};
 use api::accounts::Accounts;
+use api::{Account, Authority};
 use store::Store;
 use vim::DateTime;
 
