@@ -150,7 +150,7 @@ def test_an_inventory_is_saved_at_a_signal_and_at_the_end_recorded_by_the_api_an
         server = Server(**ready)
         si = server.connect()
         vm = by_name(si, vim.VirtualMachine, "DC0_H0_VM0")
-        wait(si, vm.Rename_Task("web / 1\u202e"))
+        wait(si, vm.Rename_Task("web / 1 ü"))
         wait(si, vm.PowerOffVM_Task())
         esfera = command_line(server, tmp_path)
         done = esfera("sim", "record", str(recorded))
