@@ -16,11 +16,17 @@ pub(crate) const SIGNATURE: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// Elements, attributes and texts of one message.
 const MAX_NODES: u32 = 4_000;
 
+/// Declarations of namespaces in one message. Each element below one looks through all of them.
+const MAX_NAMESPACES: usize = 64;
+
 /// Reads a message. Document types are refused, so entities expand to nothing but single characters.
 ///
 /// # Errors
-/// A text that says where the message is not XML, or that it has too many nodes.
+/// A text that says where the message is not XML, or that it has too many nodes or namespaces.
 pub(crate) fn parse(text: &str) -> Result<Document<'_>, String> {
+    if text.matches("xmlns").count() > MAX_NAMESPACES {
+        return Err(format!("a message declares at most {MAX_NAMESPACES} namespaces"));
+    }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     Document::parse_with_options(text, options).map_err(|error| error.to_string())
 }
@@ -94,6 +100,15 @@ mod tests {
         assert!(parse("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>").is_err());
         let many = format!("<a>{}</a>", "<b/>".repeat(MAX_NODES as usize));
         assert!(parse(&many).is_err());
+    }
+
+    #[test]
+    fn a_message_with_too_many_namespaces_is_refused_before_it_is_read() {
+        let nested: String =
+            (0..=MAX_NAMESPACES).map(|number| format!("<a xmlns:n{number}=\"u\">")).collect();
+        assert!(parse(&nested).unwrap_err().contains("namespaces"));
+        let flat = format!("<a>{}</a>", "<b xmlns='u'/>".repeat(MAX_NAMESPACES));
+        assert!(parse(&flat).is_ok());
     }
 
     #[test]

@@ -107,6 +107,10 @@ impl Accounts {
                 Ok(_) => {
                     gone.0.insert(key.to_owned());
                 }
+                // The trouble of one user is not that of the others.
+                Err(error @ (directory::Error::Ambiguous { .. } | directory::Error::Server { .. })) => {
+                    tracing::warn!(user = key, %error, "an identity source cannot tell about a user");
+                }
                 Err(error) => {
                     // Its other users keep what they have until the next round.
                     tracing::warn!(domain = source.source().domain, %error, "an identity source gave no answer");

@@ -1,5 +1,6 @@
 //! The ProfileManager's default policies of datastores.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{Call, Table};
@@ -22,9 +23,12 @@ pub(super) fn register(table: &mut Table<'_, Arc<Policies>>) {
         Ok(default(&policies, &datastore)?.map(|id| profile_id(&id).into()))
     });
     table.on(MANAGER, method!(PbmQueryDefaultRequirementProfiles), |policies, call| async move {
-        let mut found: Vec<Value> = Vec::new();
+        let (mut found, mut seen) = (Vec::<Value>::new(), BTreeSet::new());
         for hub in call.required(arg!(PbmQueryDefaultRequirementProfiles.datastores))?.iter() {
             let datastore = placement::datastore_of(&call, hub)?;
+            if !seen.insert(datastore.clone()) {
+                continue;
+            }
             let profile = match default(&policies, &datastore)? {
                 Some(id) => policies.find(&id)?.map(|stored| stored.show(&id)),
                 None => None,

@@ -1,5 +1,6 @@
 //! The PlacementSolver: datastores that fit a policy.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{Call, Table};
@@ -12,6 +13,9 @@ use crate::reply::Reply;
 
 const SOLVER: ManagedId = managed_id!(PbmPlacementSolver);
 const DATASTORE: &str = "Datastore";
+/// Broken rules that the answer tells of one hub, and tags that it names of one rule.
+const MAX_MISMATCHES: usize = 16;
+const MAX_NAMED: usize = 16;
 
 pub(super) fn register(table: &mut Table<'_, Arc<Policies>>) {
     table.on(SOLVER, method!(PbmQueryMatchingHub), |policies, call| async move {
@@ -53,7 +57,17 @@ pub(super) fn datastore_of(call: &Call, hub: &Arc<Object>) -> Result<MoRef, Faul
 /// The hubs to search, with their datastores; all datastores that the caller may see if he names none.
 fn hubs(call: &Call, named: Option<Vec<&Arc<Object>>>) -> Result<Vec<(Arc<Object>, MoRef)>, Fault> {
     match named.filter(|named| !named.is_empty()) {
-        Some(named) => named.into_iter().map(|hub| Ok((hub.clone(), datastore_of(call, hub)?))).collect(),
+        Some(named) => {
+            let mut seen = BTreeSet::new();
+            let mut hubs = Vec::new();
+            for hub in named {
+                let datastore = datastore_of(call, hub)?;
+                if seen.insert(datastore.clone()) {
+                    hubs.push((hub.clone(), datastore));
+                }
+            }
+            Ok(hubs)
+        }
         None => {
             let all = visible(call, managed_id!(Datastore)).into_iter();
             let hub = |me: &MoRef| vim!(PbmPlacementHub { hubType: DATASTORE, hubId: me.id() }).into_object();
@@ -84,11 +98,18 @@ fn matching(policies: &Policies, policy: &Policy, hubs: Vec<(Arc<Object>, MoRef)
 fn checked(policies: &Policies, asked: &[Policy], hubs: Vec<(Arc<Object>, MoRef)>) -> Option<Value> {
     let results = hubs.into_iter().map(|(hub, datastore)| {
         let broken = asked.iter().filter_map(|policy| policies.admits(policy, &datastore).err()).flatten();
-        let errors: Vec<_> = broken.map(|rule| mismatch(&hub, &rule).localized()).collect();
+        let errors: Vec<_> =
+            broken.take(MAX_MISMATCHES).map(|rule| mismatch(&hub, &rule).localized()).collect();
         vim!(PbmPlacementCompatibilityResult { hub: hub, error: errors }).into()
     });
     let results: Vec<Value> = results.collect();
     (!results.is_empty()).then(|| list(data_id!(PbmPlacementCompatibilityResult), results))
+}
+
+/// The first few names.
+fn shortened(tags: &[String]) -> String {
+    let more = if tags.len() > MAX_NAMED { ", …" } else { "" };
+    format!("{}{more}", tags[..tags.len().min(MAX_NAMED)].join(", "))
 }
 
 /// The fault for a rule that a hub breaks.
@@ -96,7 +117,7 @@ fn mismatch(hub: &Arc<Object>, rule: &Rule) -> Fault {
     let (namespace, id, text) = match rule {
         Rule::Tagged { category, tags, negated } => {
             let verb = if *negated { "has a tag" } else { "has no tag" };
-            (super::TAGS, category, format!("The datastore {verb} of {category} among {}", tags.join(", ")))
+            (super::TAGS, category, format!("The datastore {verb} of {category} among {}", shortened(tags)))
         }
         Rule::Unmet { namespace, id } => {
             (namespace.as_str(), id, format!("The datastore lacks the capability {namespace} {id}"))
@@ -104,7 +125,7 @@ fn mismatch(hub: &Arc<Object>, rule: &Rule) -> Fault {
     };
     let value = match rule {
         Rule::Tagged { tags, .. } => {
-            let names: Vec<Value> = tags.iter().map(|tag| tag.as_str().into()).collect();
+            let names: Vec<Value> = tags.iter().take(MAX_NAMED).map(|tag| tag.as_str().into()).collect();
             vim!(PbmCapabilityDiscreteSet { values: names }).into()
         }
         Rule::Unmet { id, .. } => Value::from(id.as_str()),

@@ -1,13 +1,13 @@
 //! The ProfileManager: making, changing, removing and listing policies, and what rules may be about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{Call, Table, invalid_argument};
 use store::Batch;
 use vim::{
-    DateTime, Fault, Kind, List, ManagedId, Object, Value, arg, data_id, fault, field, managed_id, method,
-    ty, vim,
+    DateTime, Fault, Kind, List, ManagedId, MoRef, Object, Value, arg, data_id, fault, field, managed_id,
+    method, ty, vim,
 };
 
 use super::matching::Policy;
@@ -39,9 +39,12 @@ pub(super) fn register(table: &mut Table<'_, Arc<Policies>>) {
     table.on(MANAGER, method!(PbmQueryProfile), |policies, call| async move { query(&policies, &call) });
     table.on(MANAGER, method!(PbmRetrieveContent), |policies, call| async move {
         let mut found: Vec<Value> = Vec::new();
+        let mut seen = BTreeSet::new();
         for id in call.required(arg!(PbmRetrieveContent.profileIds))?.iter() {
-            let (id, stored) = policies.required("profileIds", id)?;
-            found.push(stored.show(&id).into());
+            if seen.insert(id_of(id)) {
+                let (id, stored) = policies.required("profileIds", id)?;
+                found.push(stored.show(&id).into());
+            }
         }
         Ok(Some(list(data_id!(PbmProfile), found)))
     });
@@ -306,10 +309,15 @@ async fn remove(policies: &Policies, id: &str) -> Result<(), Fault> {
         return Err(in_use("it is part of the center"));
     }
     let defaults = DEFAULTS.all(&policies.core.store).map_err(|error| store_fault(&error))?;
-    if let Some((datastore, _)) = defaults.into_iter().find(|(_, policy)| policy == id) {
-        return Err(in_use(&format!("it is the default of {datastore}")));
-    }
     let mut batch = Batch::new();
+    let state = policies.core.tree.snapshot();
+    for (datastore, _) in defaults.iter().filter(|(_, policy)| policy == id) {
+        if state.find(&MoRef::new(managed_id!(Datastore), datastore.as_str())).is_some() {
+            return Err(in_use(&format!("it is the default of {datastore}")));
+        }
+        // The datastore is gone, and its default with it.
+        DEFAULTS.delete(&mut batch, datastore);
+    }
     POLICIES.delete(&mut batch, id);
     policies.core.store.commit(batch).await.map_err(|error| store_fault(&error))?;
     Ok(())

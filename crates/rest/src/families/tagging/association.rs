@@ -3,6 +3,8 @@
 //! Attaching and detaching takes `AttachTag` for tags, and `ObjectAttachable` on the object, which the caller must also be able to read.
 //! A request in bulk does as much as it can and may, and its answer tells of the rest.
 
+use std::collections::BTreeSet;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tags::{Object, TagError};
@@ -189,7 +191,8 @@ fn objects_of_tags(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| {
         let mut found = Vec::new();
         // Tags that are not there, or that the caller does not see, are left out.
-        for tag in texts(ask.input.first()) {
+        let asked: BTreeSet<String> = texts(ask.input.first()).into_iter().collect();
+        for tag in asked {
             if let (true, Ok(objects)) = (sees(ask, &tag), readable(ask, &tag)) {
                 let fields = [("tag_id", tag.into()), ("object_ids", objects)];
                 found.push(Value::Record(Record::new("cis.tagging.tag_association.tag_to_objects", fields)));
@@ -212,7 +215,8 @@ fn tags_of(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 fn tags_of_objects(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| {
         let mut found = Vec::new();
-        for object in objects_at(ask, 0) {
+        let asked: BTreeSet<Object> = objects_at(ask, 0).into_iter().collect();
+        for object in asked {
             let tags = match check(ask, &object, None) {
                 Ok(()) => ask.tags.on(&object),
                 Err(_) => continue,
