@@ -30,6 +30,7 @@ pub use date::DateTime;
 pub use encode::Encode;
 pub use error::ReadError;
 pub use fault::Fault;
+pub use names::is_of_pbm;
 pub use reference::MoRef;
 pub use typed::{Args, Data, EnumOf, Field, ListRef, PropertyValue, Props};
 pub use value::{EnumValue, List, Object, Str, Value};

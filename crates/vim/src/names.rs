@@ -15,7 +15,7 @@ pub(crate) const ARRAY_OF: &str = "ArrayOf";
 const ANY_OBJECT: ManagedId = managed_id!(ManagedObject);
 
 /// Whether a type or method belongs to the service of storage policies, `/pbm/sdk`.
-pub(crate) fn is_of_pbm(name: &str) -> bool {
+pub fn is_of_pbm(name: &str) -> bool {
     name.starts_with("Pbm")
 }
 

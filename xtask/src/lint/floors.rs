@@ -25,7 +25,6 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 1),
     ("directory", 1),
     ("stats", 1),
-    ("directory", 1),
     ("notify", 1),
     ("hardening", 1),
     ("backup", 1),

@@ -21,6 +21,7 @@ pub use crate::common::{Common, Facts};
 pub use crate::singletons::Singletons;
 pub use fields::{CUSTOM_VALUES, custom_values, show_custom_values};
 pub use options::{changed_options, own_options, show_owned, shown_options};
+pub(crate) use session::tell_refused;
 pub use session::{begin_session, service_ticket};
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The SessionManager: logging in and out, and the list of sessions.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::common::Common;
 use crate::session::random_uuid;
 use crate::stored::store_fault;
 use crate::ticket::LocalTickets;
-use crate::{Account, Call, Manager, Methods, Session};
+use crate::{Account, Call, Manager, Methods, Service, Session};
 
 type Reply = Result<Option<Value>, Fault>;
 
@@ -129,13 +130,20 @@ async fn login(call: Call, local: &LocalTickets) -> Reply {
         Ok(account) => begin(&call, account, locale).await,
         Err(fault) => {
             tracing::warn!(user, address = %call.peer.address, "a login was refused");
-            let event =
-                vim!(BadUsernameSessionEvent { userName: user, ipAddress: call.peer.address.to_string() });
-            call.service.core.events.post(event).await;
-            call.service.post_unposted().await;
+            tell_refused(&call.service, user, call.peer.address).await;
             Err(fault)
         }
     }
+}
+
+/// Leaves the event of a login that was refused, and those that came with it.
+pub(crate) async fn tell_refused(service: &Service, user: &str, address: IpAddr) {
+    service
+        .core
+        .events
+        .post(vim!(BadUsernameSessionEvent { userName: user, ipAddress: address.to_string() }))
+        .await;
+    service.post_unposted().await;
 }
 
 /// A session that logs in again stays as it is, as with vSphere.

@@ -1,6 +1,6 @@
 //! The differences on the wire between storage policies (`/pbm/sdk`) and the vSphere API: the first object's name, and the fault for a privilege.
 
-use vim::{Fault, MethodId, MoRef, fault, field, managed_id, schema, vim};
+use vim::{Fault, MethodId, MoRef, fault, field, is_of_pbm, managed_id, schema, vim};
 
 /// The id of the object with which clients of storage policies begin. Ids are unique over all services here, but clients name that object
 /// `ServiceInstance`, as the one of the vSphere API.
@@ -17,7 +17,7 @@ pub(super) fn object(named: MoRef) -> MoRef {
 
 /// The fault of a method, as the method's service has it.
 pub(super) fn fault(method: MethodId, fault: Fault) -> Fault {
-    if !schema().method(method).name.starts_with("Pbm") || !fault.is_a(vim::data_id!(NoPermission)) {
+    if !is_of_pbm(schema().method(method).name) || !fault.is_a(vim::data_id!(NoPermission)) {
         return fault;
     }
     let missing: Vec<String> =

@@ -8,12 +8,13 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
-use vim::{Args, Fault, MoRef, api_release, vim};
+use vim::{Args, Fault, MoRef, api_release};
 
 use super::app::{App, Remote};
 use super::auth::{Named, basic, peer};
 use super::body;
 use super::invoke::{Asked, Done};
+use crate::managers::tell_refused;
 use crate::{Account, Actor, Service, Session};
 
 /// Finds the key of a session in the beginning of a body.
@@ -71,11 +72,10 @@ impl Door {
         let (name, password) = (user.to_owned(), password.to_owned());
         let login = async move {
             let login = service.authority.login(&name, &password).await;
-            if login.is_err() {
-                let event = vim!(BadUsernameSessionEvent { userName: &name, ipAddress: address.to_string() });
-                service.core.events.post(event).await;
+            match &login {
+                Ok(_) => service.post_unposted().await,
+                Err(_) => tell_refused(&service, &name, address).await,
             }
-            service.post_unposted().await;
             login
         };
         self.app.guard_login(&self.remote, user, login).await

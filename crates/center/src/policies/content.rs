@@ -1,15 +1,15 @@
 //! The service's instance and its managers.
 
 use api::server::PBM_INSTANCE;
-use vim::{managed_id, method, props, vim};
+use vim::{MoRef, managed_id, method, props, vim};
 
-use super::{Policies, Row, compliance, defaults, placement, profiles, reference};
+use super::{Policies, Row, compliance, defaults, placement, profiles};
 
 /// The managers of `/pbm/sdk`.
 pub(crate) const MANAGERS: [Row; 7] = [
     SERVICE,
     Row {
-        me: |_| reference(managed_id!(PbmProfileProfileManager), "pbm-profiles"),
+        me: |_| profile_manager(),
         named: None,
         properties: |_| Ok(props!(PbmProfileProfileManager {})),
         register: |table| {
@@ -18,31 +18,31 @@ pub(crate) const MANAGERS: [Row; 7] = [
         },
     },
     Row {
-        me: |_| reference(managed_id!(PbmComplianceManager), "pbm-compliance"),
+        me: |_| compliance_manager(),
         named: None,
         properties: |_| Ok(props!(PbmComplianceManager {})),
         register: compliance::register,
     },
     Row {
-        me: |_| reference(managed_id!(PbmPlacementSolver), "pbm-placement"),
+        me: |_| placement_solver(),
         named: None,
         properties: |_| Ok(props!(PbmPlacementSolver {})),
         register: placement::register,
     },
     Row {
-        me: |_| reference(managed_id!(PbmSessionManager), "pbm-sessions"),
+        me: |_| session_manager(),
         named: None,
         properties: |_| Ok(props!(PbmSessionManager {})),
         register: |_| {},
     },
     Row {
-        me: |_| reference(managed_id!(PbmCapabilityMetadataManager), "pbm-capabilities"),
+        me: |_| capability_manager(),
         named: None,
         properties: |_| Ok(props!(PbmCapabilityMetadataManager {})),
         register: |_| {},
     },
     Row {
-        me: |_| reference(managed_id!(PbmReplicationManager), "pbm-replication"),
+        me: |_| replication_manager(),
         named: None,
         properties: |_| Ok(props!(PbmReplicationManager {})),
         register: |_| {},
@@ -51,7 +51,7 @@ pub(crate) const MANAGERS: [Row; 7] = [
 
 /// The object that clients begin with.
 const SERVICE: Row = Row {
-    me: |_| reference(managed_id!(PbmServiceInstance), PBM_INSTANCE),
+    me: |_| instance(),
     named: None,
     properties: |policies| Ok(props!(PbmServiceInstance { content: content(policies) })),
     register: |table| {
@@ -66,11 +66,39 @@ const SERVICE: Row = Row {
 fn content(policies: &Policies) -> vim::ty!(PbmServiceInstanceContent) {
     vim!(PbmServiceInstanceContent {
         aboutInfo: PbmAboutInfo { name: "PBM", version: "2.0", instanceUuid: &policies.center },
-        sessionManager: reference(managed_id!(PbmSessionManager), "pbm-sessions"),
-        capabilityMetadataManager: reference(managed_id!(PbmCapabilityMetadataManager), "pbm-capabilities"),
-        profileManager: reference(managed_id!(PbmProfileProfileManager), "pbm-profiles"),
-        complianceManager: reference(managed_id!(PbmComplianceManager), "pbm-compliance"),
-        placementSolver: reference(managed_id!(PbmPlacementSolver), "pbm-placement"),
-        replicationManager: reference(managed_id!(PbmReplicationManager), "pbm-replication"),
+        sessionManager: session_manager(),
+        capabilityMetadataManager: capability_manager(),
+        profileManager: profile_manager(),
+        complianceManager: compliance_manager(),
+        placementSolver: placement_solver(),
+        replicationManager: replication_manager(),
     })
+}
+
+fn instance() -> MoRef {
+    MoRef::new(managed_id!(PbmServiceInstance), PBM_INSTANCE)
+}
+
+fn profile_manager() -> MoRef {
+    MoRef::new(managed_id!(PbmProfileProfileManager), "pbm-profiles")
+}
+
+fn compliance_manager() -> MoRef {
+    MoRef::new(managed_id!(PbmComplianceManager), "pbm-compliance")
+}
+
+fn placement_solver() -> MoRef {
+    MoRef::new(managed_id!(PbmPlacementSolver), "pbm-placement")
+}
+
+fn session_manager() -> MoRef {
+    MoRef::new(managed_id!(PbmSessionManager), "pbm-sessions")
+}
+
+fn capability_manager() -> MoRef {
+    MoRef::new(managed_id!(PbmCapabilityMetadataManager), "pbm-capabilities")
+}
+
+fn replication_manager() -> MoRef {
+    MoRef::new(managed_id!(PbmReplicationManager), "pbm-replication")
 }

@@ -44,14 +44,14 @@ impl Policies {
     /// All policies, by their ids; first those that the center has without anybody's doing.
     fn all(&self) -> Result<Vec<(String, Stored)>, Fault> {
         let made = POLICIES.all(&self.core.store).map_err(|error| store_fault(&error))?;
-        let mut all = records::system();
+        let mut all = records::system().to_vec();
         all.extend(made);
         Ok(all)
     }
 
     fn find(&self, id: &str) -> Result<Option<Stored>, Fault> {
-        if let Some((_, system)) = records::system().into_iter().find(|(known, _)| known == id) {
-            return Ok(Some(system));
+        if let Some((_, system)) = records::system().iter().find(|(known, _)| known == id) {
+            return Ok(Some(system.clone()));
         }
         POLICIES.get(&self.core.store, id).map_err(|error| store_fault(&error))
     }
@@ -105,11 +105,6 @@ fn datastore(call: &Call, id: &str) -> Option<MoRef> {
     let me = MoRef::new(managed_id!(Datastore), id);
     let known = call.state().find(&me).is_some();
     (known && call.check(&me, "System.Read").is_ok()).then_some(me)
-}
-
-/// The place of a manager in the lists of the service.
-fn reference(kind: ManagedId, id: &str) -> MoRef {
-    MoRef::new(kind, id)
 }
 
 type Row = Manager<Arc<Policies>>;

@@ -20,24 +20,22 @@ const MAX_NAMED: usize = 16;
 pub(super) fn register(table: &mut Table<'_, Arc<Policies>>) {
     table.on(SOLVER, method!(PbmQueryMatchingHub), |policies, call| async move {
         let policy = policy(&policies, call.required(arg!(PbmQueryMatchingHub.profile))?)?;
-        let hubs =
-            hubs(&call, call.arg(arg!(PbmQueryMatchingHub.hubsToSearch)).map(|hubs| hubs.iter().collect()))?;
+        let hubs = hubs(&call, call.arg(arg!(PbmQueryMatchingHub.hubsToSearch)))?;
         Ok(matching(&policies, &policy, hubs))
     });
     table.on(SOLVER, method!(PbmQueryMatchingHubWithSpec), |policies, call| async move {
         let policy = of_spec("createSpec", call.required(arg!(PbmQueryMatchingHubWithSpec.createSpec))?)?;
-        let hubs = call.arg(arg!(PbmQueryMatchingHubWithSpec.hubsToSearch)).map(|hubs| hubs.iter().collect());
+        let hubs = call.arg(arg!(PbmQueryMatchingHubWithSpec.hubsToSearch));
         Ok(matching(&policies, &policy, self::hubs(&call, hubs)?))
     });
     table.on(SOLVER, method!(PbmCheckCompatibility), |policies, call| async move {
         let policy = policy(&policies, call.required(arg!(PbmCheckCompatibility.profile))?)?;
-        let hubs = call.arg(arg!(PbmCheckCompatibility.hubsToSearch)).map(|hubs| hubs.iter().collect());
+        let hubs = call.arg(arg!(PbmCheckCompatibility.hubsToSearch));
         Ok(checked(&policies, &[policy], self::hubs(&call, hubs)?))
     });
     table.on(SOLVER, method!(PbmCheckCompatibilityWithSpec), |policies, call| async move {
         let policy = of_spec("profileSpec", call.required(arg!(PbmCheckCompatibilityWithSpec.profileSpec))?)?;
-        let hubs =
-            call.arg(arg!(PbmCheckCompatibilityWithSpec.hubsToSearch)).map(|hubs| hubs.iter().collect());
+        let hubs = call.arg(arg!(PbmCheckCompatibilityWithSpec.hubsToSearch));
         Ok(checked(&policies, &[policy], self::hubs(&call, hubs)?))
     });
     table.on(SOLVER, method!(PbmCheckRequirements), requirements);
@@ -55,7 +53,11 @@ pub(super) fn datastore_of(call: &Call, hub: &Arc<Object>) -> Result<MoRef, Faul
 }
 
 /// The hubs to search, with their datastores; all datastores that the caller may see if he names none.
-fn hubs(call: &Call, named: Option<Vec<&Arc<Object>>>) -> Result<Vec<(Arc<Object>, MoRef)>, Fault> {
+fn hubs<'a>(
+    call: &Call,
+    named: Option<impl IntoIterator<Item = &'a Arc<Object>>>,
+) -> Result<Vec<(Arc<Object>, MoRef)>, Fault> {
+    let named = named.map(|named| named.into_iter().collect::<Vec<_>>());
     match named.filter(|named| !named.is_empty()) {
         Some(named) => {
             let mut seen = BTreeSet::new();
@@ -160,7 +162,7 @@ async fn requirements(policies: Arc<Policies>, call: Call) -> Reply {
             return Err(api::invalid_argument("placementSubjectRequirement", &text));
         }
     }
-    let hubs = call.arg(arg!(PbmCheckRequirements.hubsToSearch)).map(|hubs| hubs.iter().collect());
+    let hubs = call.arg(arg!(PbmCheckRequirements.hubsToSearch));
     Ok(checked(&policies, &asked, self::hubs(&call, hubs)?))
 }
 

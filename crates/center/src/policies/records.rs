@@ -1,6 +1,6 @@
 //! Storage policies as the store has them, and those that every center has.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use store::Collection;
@@ -63,7 +63,12 @@ impl Stored {
 }
 
 /// The policies that every center has, with the ids by which clients look for them.
-pub(super) fn system() -> Vec<(String, Stored)> {
+pub(super) fn system() -> &'static [(String, Stored)] {
+    static SYSTEM_POLICIES: LazyLock<Vec<(String, Stored)>> = LazyLock::new(make_system);
+    &SYSTEM_POLICIES
+}
+
+fn make_system() -> Vec<(String, Stored)> {
     let rule = |id: &str, value: vim::Value| {
         vim!(PbmCapabilityInstance {
             id: PbmCapabilityMetadataUniqueId { namespace: VSAN, id: id },

@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use tags::{Object, TagError};
 use vapi::{Error, ErrorKind, Record, Value};
 
-use super::{kinds, list, may, may_on, object, object_value, record_at, reference, sees, tell, text_at};
+use super::{kinds, list, may, may_on, object, object_value, reference, sees, tell};
 use super::{texts, to_error};
+use crate::inventory::{id_at, spec_at};
 use crate::operation::{Ask, Family, Reply, Row};
 
 pub(crate) const FAMILY: Family = Family {
@@ -35,7 +36,7 @@ pub(crate) const FAMILY: Family = Family {
 const MAX_TOLD: usize = 1_000;
 
 fn object_at(ask: &Ask<'_>, at: usize) -> Object {
-    record_at(ask, at).map_or_else(|| Object::new("", ""), object)
+    spec_at(ask, at).map_or_else(|| Object::new("", ""), object)
 }
 
 fn objects_at(ask: &Ask<'_>, at: usize) -> Vec<Object> {
@@ -114,7 +115,7 @@ async fn change(ask: &Ask<'_>, tags: &[String], objects: &[Object], on: bool) ->
 
 /// One tag and one object: what cannot be done is an error.
 async fn single(ask: Ask<'_>, on: bool) -> Reply {
-    let tag = text_at(&ask, 0).to_owned();
+    let tag = id_at(&ask, 0).to_owned();
     let errors = change(&ask, &[tag], &[object_at(&ask, 1)], on).await?;
     errors.into_iter().next().map_or(Ok(Value::Unset), Err)
 }
@@ -150,7 +151,7 @@ fn detach_tags(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 /// One tag, which must be there, and many objects.
 async fn many_objects(ask: Ask<'_>, on: bool) -> Reply {
     may(&ask, "InventoryService.Tagging.AttachTag")?;
-    let tag = text_at(&ask, 0).to_owned();
+    let tag = id_at(&ask, 0).to_owned();
     ask.tags.tag(&tag).map_err(|error| to_error(&error))?;
     let objects = objects_at(&ask, 1);
     change(&ask, &[tag], &objects, on).await.map(|errors| batch(&errors))
@@ -178,7 +179,7 @@ fn readable(ask: &Ask<'_>, tag: &str) -> Result<Value, Error> {
 
 fn objects_of(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| {
-        let tag = text_at(ask, 0);
+        let tag = id_at(ask, 0);
         if !sees(ask, tag) {
             may(ask, "System.Read")?;
         }

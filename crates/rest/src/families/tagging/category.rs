@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use tags::{Cardinality, Category, CategorySpec, CategoryUpdate};
 use vapi::{Record, Value};
 
-use super::{list, may, record_at, set, tell, text_at, texts, to_error};
+use super::{listed, may, set, tell, texts, to_error};
+use crate::inventory::{id_at, spec_at};
 use crate::operation::{Ask, Family, Reply, Row};
 use crate::pages::text;
 
@@ -51,7 +52,7 @@ fn shown(category: &Category) -> Value {
 fn create(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.CreateCategory")?;
-        let spec = record_at(&ask, 0);
+        let spec = spec_at(&ask, 0);
         let field = |name| spec.and_then(|spec| text(spec, name));
         let made = CategorySpec {
             id: field("category_id").map(str::to_owned),
@@ -70,7 +71,7 @@ fn create(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 
 fn get(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| -> Reply {
-        let id = text_at(ask, 0);
+        let id = id_at(ask, 0);
         let category = ask.tags.category(id).map_err(|error| to_error(&error));
         if let Err(denied) = may(ask, "System.Read") {
             let tags = ask.tags.tags_of(id).unwrap_or_default();
@@ -86,7 +87,7 @@ fn get(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 fn update(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.EditCategory")?;
-        let spec = record_at(&ask, 1);
+        let spec = spec_at(&ask, 1);
         let field = |name| spec.and_then(|spec| text(spec, name));
         let types = spec.and_then(|spec| spec.get("associable_types"));
         let changes = CategoryUpdate {
@@ -95,7 +96,7 @@ fn update(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
             cardinality: cardinality(field("cardinality")),
             types: types.map(|types| texts(Some(types)).into_iter().collect()),
         };
-        let id = text_at(&ask, 0);
+        let id = id_at(&ask, 0);
         ask.tags.update_category(id, changes).await.map_err(|error| to_error(&error))?;
         let name = ask.tags.category(id).map_or_else(|_| id.to_owned(), |category| category.name);
         tell(&ask, "UpdateTagCategory", format!("Changed the tag category {name}"), None).await;
@@ -107,7 +108,7 @@ fn update(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 fn delete(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.DeleteCategory")?;
-        let id = text_at(&ask, 0);
+        let id = id_at(&ask, 0);
         let name = ask.tags.category(id).map_err(|error| to_error(&error))?.name;
         ask.tags.drop_category(id).await.map_err(|error| to_error(&error))?;
         tell(&ask, "DeleteTagCategory", format!("Removed the tag category {name} and its tags"), None).await;
@@ -117,10 +118,7 @@ fn delete(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 }
 
 fn ids(ask: &Ask<'_>, fits: impl Fn(&Category) -> bool) -> Reply {
-    if may(ask, "System.Read").is_err() {
-        return Ok(Value::List(Vec::new()));
-    }
-    Ok(list(ask.tags.categories().into_iter().filter(fits).map(|category| category.id)))
+    Ok(listed(ask, ask.tags.categories().into_iter().filter(fits).map(|category| category.id)))
 }
 
 fn all(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
@@ -128,12 +126,12 @@ fn all(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 }
 
 fn used(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    async move { ids(&ask, |category| category.used_by.contains(text_at(&ask, 0))) }.boxed()
+    async move { ids(&ask, |category| category.used_by.contains(id_at(&ask, 0))) }.boxed()
 }
 
 async fn user(ask: Ask<'_>, by: bool) -> Reply {
     may(&ask, "InventoryService.Tagging.ModifyUsedByForCategory")?;
-    let done = ask.tags.use_category(text_at(&ask, 0), text_at(&ask, 1), by).await;
+    let done = ask.tags.use_category(id_at(&ask, 0), id_at(&ask, 1), by).await;
     done.map(|()| Value::Unset).map_err(|error| to_error(&error))
 }
 

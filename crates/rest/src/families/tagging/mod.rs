@@ -73,16 +73,6 @@ fn kinds(object: &Object, state: &api::Snapshot) -> Option<Vec<&'static str>> {
     Some(names)
 }
 
-/// A parameter that is a text.
-fn text_at<'a>(ask: &'a Ask<'_>, at: usize) -> &'a str {
-    ask.input.get(at).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A parameter that is a structure.
-fn record_at<'a>(ask: &'a Ask<'_>, at: usize) -> Option<&'a Record> {
-    ask.input.get(at).and_then(Value::as_record)
-}
-
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::List(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -92,6 +82,14 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 
 fn list(texts: impl IntoIterator<Item = String>) -> Value {
     Value::List(texts.into_iter().map(Value::from).collect())
+}
+
+/// The ids, as far as the caller may list all of them; otherwise none.
+fn listed(ask: &Ask<'_>, ids: impl IntoIterator<Item = String>) -> Value {
+    match may(ask, "System.Read") {
+        Ok(()) => list(ids),
+        Err(_) => Value::List(Vec::new()),
+    }
 }
 
 fn set(texts: &BTreeSet<String>) -> Value {

@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use tags::{Tag, TagSpec, TagUpdate};
 use vapi::{Record, Value};
 
-use super::{list, may, record_at, sees, set, tell, text_at, to_error};
+use super::{list, listed, may, sees, set, tell, to_error};
+use crate::inventory::{id_at, spec_at};
 use crate::operation::{Ask, Family, Reply, Row};
 use crate::pages::text;
 
@@ -40,7 +41,7 @@ fn shown(tag: &Tag) -> Value {
 fn create(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.CreateTag")?;
-        let spec = record_at(&ask, 0);
+        let spec = spec_at(&ask, 0);
         let field = |name| spec.and_then(|spec| text(spec, name));
         let made = TagSpec {
             id: field("tag_id").map(str::to_owned),
@@ -58,7 +59,7 @@ fn create(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 
 fn get(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| -> Reply {
-        let id = text_at(ask, 0);
+        let id = id_at(ask, 0);
         if !sees(ask, id) {
             may(ask, "System.Read")?;
         }
@@ -70,7 +71,7 @@ fn get(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 fn update(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.EditTag")?;
-        let (id, spec) = (text_at(&ask, 0), record_at(&ask, 1));
+        let (id, spec) = (id_at(&ask, 0), spec_at(&ask, 1));
         let field = |name| spec.and_then(|spec| text(spec, name)).map(str::to_owned);
         let changes = TagUpdate { name: field("name"), description: field("description") };
         ask.tags.update_tag(id, changes).await.map_err(|error| to_error(&error))?;
@@ -84,7 +85,7 @@ fn update(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 fn delete(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move {
         may(&ask, "InventoryService.Tagging.DeleteTag")?;
-        let id = text_at(&ask, 0);
+        let id = id_at(&ask, 0);
         let name = ask.tags.tag(id).map_err(|error| to_error(&error))?.name;
         ask.tags.drop_tag(id).await.map_err(|error| to_error(&error))?;
         tell(&ask, "DeleteTag", format!("Removed the tag {name}"), None).await;
@@ -94,10 +95,7 @@ fn delete(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 }
 
 fn ids(ask: &Ask<'_>, fits: impl Fn(&Tag) -> bool) -> Reply {
-    if may(ask, "System.Read").is_err() {
-        return Ok(Value::List(Vec::new()));
-    }
-    Ok(list(ask.tags.tags().into_iter().filter(fits).map(|tag| tag.id)))
+    Ok(listed(ask, ask.tags.tags().into_iter().filter(fits).map(|tag| tag.id)))
 }
 
 fn all(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
@@ -105,20 +103,20 @@ fn all(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
 }
 
 fn used(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    async move { ids(&ask, |tag| tag.used_by.contains(text_at(&ask, 0))) }.boxed()
+    async move { ids(&ask, |tag| tag.used_by.contains(id_at(&ask, 0))) }.boxed()
 }
 
 fn of_category(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     let read = |ask: &Ask<'_>| -> Reply {
         may(ask, "System.Read")?;
-        ask.tags.tags_of(text_at(ask, 0)).map(list).map_err(|error| to_error(&error))
+        ask.tags.tags_of(id_at(ask, 0)).map(list).map_err(|error| to_error(&error))
     };
     async move { read(&ask) }.boxed()
 }
 
 async fn user(ask: Ask<'_>, by: bool) -> Reply {
     may(&ask, "InventoryService.Tagging.ModifyUsedByForTag")?;
-    let done = ask.tags.use_tag(text_at(&ask, 0), text_at(&ask, 1), by).await;
+    let done = ask.tags.use_tag(id_at(&ask, 0), id_at(&ask, 1), by).await;
     done.map(|()| Value::Unset).map_err(|error| to_error(&error))
 }
 

@@ -228,31 +228,23 @@ fn get_devices(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
     async move { read(&ask) }.boxed()
 }
 
+/// Reconfigures the VM as the parameter behind its id asks.
+async fn update(ask: Ask<'_>, with: fn(&mut Object, Option<&Record>) -> Result<(), Error>) -> Reply {
+    let mut spec = vim!(VirtualMachineConfigSpec {}).into();
+    with(&mut spec, spec_at(&ask, 1))?;
+    reconfigure(&ask, spec).await
+}
+
 fn update_cpu(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    async move {
-        let mut spec = vim!(VirtualMachineConfigSpec {}).into();
-        with_cpu(&mut spec, spec_at(&ask, 1))?;
-        reconfigure(&ask, spec).await
-    }
-    .boxed()
+    update(ask, with_cpu).boxed()
 }
 
 fn update_memory(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    async move {
-        let mut spec = vim!(VirtualMachineConfigSpec {}).into();
-        with_memory(&mut spec, spec_at(&ask, 1))?;
-        reconfigure(&ask, spec).await
-    }
-    .boxed()
+    update(ask, with_memory).boxed()
 }
 
 fn update_boot(ask: Ask<'_>) -> BoxFuture<'_, Reply> {
-    async move {
-        let mut spec = vim!(VirtualMachineConfigSpec {}).into();
-        with_boot(&mut spec, spec_at(&ask, 1))?;
-        reconfigure(&ask, spec).await
-    }
-    .boxed()
+    update(ask, with_boot).boxed()
 }
 
 /// The order of booting that entries ask for. Disks that an entry does not name are all disks.
